@@ -1,0 +1,271 @@
+"""The whole broker on one page: what exists, who is handed what, the URL table."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+from aiohttp import web
+
+from broker.errors import BrokerError
+from broker.hubspot.client import Deadlines, HubSpot
+from broker.sealing import Keyring, Sealer
+from broker.services.callers import Callers
+from broker.services.grants import Grants
+from broker.services.installs import Installs
+from broker.services.proxy import Proxy
+from broker.services.revocations import Revoker
+from broker.services.upkeep import Upkeep
+from broker.settings import Settings
+from broker.stores import database, migrations
+from broker.stores.apps import Apps
+from broker.stores.connections import Connections
+from broker.stores.database import Database
+from broker.stores.doorbell import Doorbell
+from broker.stores.installs import HeldGrants, Links
+from broker.stores.keys import Keys
+from broker.stores.revocations import Revocations
+from broker.stores.seals import Seals
+from broker.telemetry import Metrics
+from broker.web import middleware, openapi
+from broker.web.apps import AppPages
+from broker.web.connections import ConnectionPages
+from broker.web.health import DocumentPages, HealthPages
+from broker.web.install import InstallPages
+from broker.web.proxy import METHODS, ProxyPages, add_nothing
+from broker.web.stackgo import StackGoPages
+from broker.web.tokens import TokenPages
+from broker.worker import Chore, Worker
+
+WORKSPACE = "{workspace:[0-9A-Fa-f-]{36}}"
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Everything that one process is made of."""
+
+    settings: Settings
+    dsn: str
+    database: Database
+    metrics: Metrics
+    hubspot: HubSpot
+    seals: Seals
+    keys: Keys
+    apps: Apps
+    connections: Connections
+    links: Links
+    held_grants: HeldGrants
+    revocations: Revocations
+    revoker: Revoker
+    grants: Grants
+    installs: Installs
+    upkeep: Upkeep
+    callers: Callers
+    proxy: Proxy
+
+
+@asynccontextmanager
+async def assembled(settings: Settings, dsn: str, keyring: Keyring) -> AsyncIterator[Broker]:
+    """A broker on a database that is up to date and that its keys open.
+
+    Raises Busy, migrations.SchemaMissing or seals.WrongSealingKey otherwise.
+    """
+    try:
+        if settings.migrate_on_start:
+            await migrations.bring_up_to_date(dsn)
+        await migrations.check(dsn)
+    except (OSError, asyncpg.PostgresError, TimeoutError) as error:
+        raise BrokerError(f"Postgres cannot be reached: {type(error).__name__}") from error
+    pool = await database.connect(dsn)
+    hubspot = HubSpot(
+        settings.hubspot_api_url,
+        settings.hubspot_app_url,
+        settings.hubspot_oauth_version,
+        Deadlines(settings.upstream_connect_s, settings.upstream_idle_s, settings.upstream_total_s),
+    )
+    try:
+        broker = _assemble(settings, dsn, pool, hubspot, Sealer(keyring))
+        await broker.seals.check()
+        yield broker
+    finally:
+        await hubspot.close()
+        await pool.close()
+
+
+def _assemble(
+    settings: Settings, dsn: str, pool: Database, hubspot: HubSpot, sealer: Sealer
+) -> Broker:
+    metrics = Metrics()
+    keys, apps = Keys(pool), Apps(pool, sealer)
+    connections, links = Connections(pool, sealer), Links(pool, sealer)
+    held_grants, revocations = HeldGrants(pool, sealer), Revocations(pool, sealer)
+    revoker = Revoker(revocations, hubspot, metrics)
+    grants = Grants(connections, hubspot, metrics)
+    installs = Installs(
+        apps, links, held_grants, connections, revoker, hubspot, settings.public_url
+    )
+    return Broker(
+        settings=settings,
+        dsn=dsn,
+        database=pool,
+        metrics=metrics,
+        hubspot=hubspot,
+        seals=Seals(pool, sealer),
+        keys=keys,
+        apps=apps,
+        connections=connections,
+        links=links,
+        held_grants=held_grants,
+        revocations=revocations,
+        revoker=revoker,
+        grants=grants,
+        installs=installs,
+        upkeep=Upkeep(apps, connections, grants, revoker, hubspot),
+        callers=Callers(keys),
+        proxy=Proxy(connections, grants, installs, hubspot),
+    )
+
+
+def worker(broker: Broker) -> Worker:
+    """What must happen by itself, sooner or later."""
+    return Worker(
+        [
+            Chore("renewals", 1, lambda: broker.grants.renew_due(50)),
+            Chore("revocations", 5, lambda: broker.revoker.settle_due(10)),
+            Chore("lapsed grants", 30, broker.held_grants.drop_lapsed),
+            Chore("old links", 600, broker.links.forget_old),
+            Chore("expired tokens", 600, broker.keys.forget_expired_tokens),
+            Chore("removed apps", 60, broker.apps.erase_removed),
+        ]
+    )
+
+
+def application(broker: Broker, health: HealthPages) -> web.Application:
+    """The HTTP service."""
+    app = web.Application(
+        middlewares=[
+            middleware.watch(broker.metrics),
+            middleware.problems,
+            middleware.finish_what_was_begun,
+        ],
+        client_max_size=0,  # bodies are read by parts that know their own bounds
+    )
+    app[openapi.CALLERS] = broker.callers
+    app.on_response_prepare.append(add_nothing)
+    app.add_routes(_routes(broker, health))
+    app.cleanup_ctx.append(_alongside(broker))
+    return app
+
+
+CONNECTION = "/api/apps/{slug}/connections/{user}"
+
+URL_TABLE: tuple[tuple[str, str, type, str], ...] = (
+    ("POST", "/oauth/token", TokenPages, "token"),
+    ("POST", "/api/apps", AppPages, "register"),
+    ("GET", "/api/apps", AppPages, "index"),
+    ("GET", "/api/apps/{slug}", AppPages, "show"),
+    ("PATCH", "/api/apps/{slug}", AppPages, "change"),
+    ("DELETE", "/api/apps/{slug}", AppPages, "remove"),
+    ("GET", "/api/hubspot/auth/{slug}", StackGoPages, "link"),
+    ("GET", f"/hubspot/{{slug:[^/]+}}-{WORKSPACE}/callback", InstallPages, "callback"),
+    ("POST", "/api/hubspot/claims/{claim}", ConnectionPages, "claim"),
+    ("POST", "/api/connections/confirm", ConnectionPages, "confirm"),
+    ("GET", "/api/saas-org-user/get-users/{slug}", StackGoPages, "users"),
+    ("GET", "/api/saas-org-user/get-user/{slug}", StackGoPages, "user"),
+    ("DELETE", "/api/saas-org-user/delete-user/{slug}", StackGoPages, "delete"),
+    ("GET", "/api/apps/{slug}/connections", ConnectionPages, "index"),
+    ("GET", CONNECTION, ConnectionPages, "show"),
+    ("DELETE", CONNECTION, ConnectionPages, "delete"),
+    ("POST", f"{CONNECTION}/renew", ConnectionPages, "renew"),
+    ("POST", f"{CONNECTION}/import", ConnectionPages, "bring_in"),
+    ("POST", "/api/raw/{slug}", ProxyPages, "wrapped"),
+    ("POST", "/api/hubspot/proxy/{slug}", ProxyPages, "wrapped"),
+    ("*", "/proxy/{slug}/{user}/{target:.*}", ProxyPages, "transparent"),
+    ("GET", "/healthz", HealthPages, "alive"),
+    ("GET", "/readyz", HealthPages, "ready"),
+    ("GET", "/openapi.json", DocumentPages, "openapi"),
+)
+"""Every address, and who answers."""
+
+
+def described(public_url: str) -> dict[str, Any]:
+    """The OpenAPI document of the URL table."""
+    rows = [
+        (each, path, getattr(pages, name))
+        for method, path, pages, name in URL_TABLE
+        for each in (METHODS if method == "*" else (method,))
+    ]
+    return openapi.document(rows, public_url)
+
+
+def _routes(broker: Broker, health: HealthPages) -> list[web.RouteDef]:
+    settings = broker.settings
+    pages: dict[type, object] = {
+        TokenPages: TokenPages(broker.keys),
+        AppPages: AppPages(broker.apps, broker.installs),
+        StackGoPages: StackGoPages(broker.apps, broker.connections, broker.installs, broker.upkeep),
+        ConnectionPages: ConnectionPages(
+            broker.apps, broker.connections, broker.installs, broker.upkeep
+        ),
+        InstallPages: InstallPages(broker.installs),
+        ProxyPages: ProxyPages(
+            broker.callers,
+            broker.proxy,
+            settings.hubspot_api_url,
+            settings.max_body_mb * 1_048_576,
+        ),
+        HealthPages: health,
+        DocumentPages: DocumentPages(described(settings.public_url)),
+    }
+    # A GET that has an effect must not answer HEAD, which mail scanners send.
+    return [
+        web.route(method, path, getattr(pages[kind], name))
+        for method, path, kind, name in URL_TABLE
+    ]
+
+
+def _alongside(broker: Broker) -> Any:
+    """What runs beside the HTTP service in the same process."""
+
+    async def context(_app: web.Application) -> AsyncIterator[None]:
+        def forget() -> None:
+            broker.callers.forget_all()
+            broker.proxy.forget_all()
+
+        chores = Worker([Chore("uses", 5, broker.proxy.write_uses)])
+        tasks = [
+            asyncio.create_task(Doorbell(broker.dsn, forget).listen()),
+            asyncio.create_task(chores.run()),
+        ]
+        if broker.settings.work_in_serve:
+            tasks.append(asyncio.create_task(worker(broker).run()))
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        with contextlib.suppress(BrokerError):
+            await broker.proxy.write_uses()
+
+    return context
+
+
+async def readiness(broker: Broker) -> dict[str, str]:
+    """The database, its schema and its keys, each "ok" or what is wrong."""
+    checks = {"database": "ok", "schema": "ok", "keys": "ok"}
+    try:
+        await broker.seals.check()
+    except BrokerError as error:
+        checks["database"] = checks["schema"] = checks["keys"] = error.code
+        return checks
+    except Exception as error:  # noqa: BLE001  # readiness says no, whatever it is
+        checks["keys"] = type(error).__name__
+    try:
+        await migrations.check(broker.dsn)
+    except migrations.SchemaMissing:
+        checks["schema"] = "behind"
+    except (OSError, asyncpg.PostgresError, TimeoutError) as error:
+        checks["database"] = type(error).__name__
+    return checks

@@ -1,0 +1,125 @@
+"""Commands that go on: serve, work, sandbox; and migrate, which others wait for."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+
+from broker.assembly import worker
+from broker.cli.environment import Ground, fail, ground, opened, read_settings, run, say
+from broker.server import LEAVE_S, serving, showing_metrics, told_to_stop
+from broker.settings import Address
+from broker.stores import migrations
+from broker.telemetry import configure_logging
+
+
+def serve(
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the port")] = 1,
+    index: Annotated[int, typer.Option(hidden=True)] = -1,
+) -> None:
+    """Serve HTTP, and do the background work too unless BROKER_WORK_IN_SERVE=false."""
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    found = ground()
+    configure_logging(found.settings.log_format)
+    if workers > 1:
+        _share_port(workers)
+        return
+    run(lambda: _serve(found, index))
+
+
+async def _serve(found: Ground, index: int) -> None:
+    settings, shared = found.settings, index >= 0
+    metrics = Address(settings.metrics_listen.host, settings.metrics_listen.port + max(0, index))
+    async with (
+        opened(found) as broker,
+        showing_metrics(broker.metrics, metrics),
+        serving(broker, settings.listen, reuse_port=shared) as health,
+    ):
+        host, port = settings.listen.host, settings.listen.port
+        say(f"broker: serving {settings.public_url} on {host}:{port}")
+        await told_to_stop()
+        health.stopping = True
+        if not found.own:
+            await asyncio.sleep(LEAVE_S)
+
+
+def _share_port(workers: int) -> None:
+    """Run several processes on one port until told to stop; one that dies is started again."""
+    command = [sys.executable, "-m", "broker", "serve", "--index"]
+    children = [subprocess.Popen([*command, str(i)]) for i in range(workers)]  # noqa: S603
+    stopping = False
+
+    def stop(*_: object) -> None:
+        nonlocal stopping
+        stopping = True
+        for child in children:
+            child.terminate()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    while not stopping:
+        time.sleep(0.5)
+        for i, child in enumerate(children):
+            if child.poll() is not None and not stopping:
+                if child.returncode == 1:
+                    stop()
+                    fail("a worker cannot start")
+                children[i] = subprocess.Popen([*command, str(i)])  # noqa: S603
+    for child in children:
+        child.wait()
+
+
+def work() -> None:
+    """Do the background work only: renewals, revocations, retention."""
+    found = ground()
+    configure_logging(found.settings.log_format)
+
+    async def command() -> None:
+        async with opened(found) as broker:
+            chores = asyncio.create_task(worker(broker).run())
+            say("broker: working")
+            await told_to_stop()
+            chores.cancel()
+            await asyncio.gather(chores, return_exceptions=True)
+
+    run(command)
+
+
+def migrate() -> None:
+    """Bring the schema up to date; safe when several start it at once."""
+    found = ground()
+
+    async def command() -> None:
+        applied = await migrations.bring_up_to_date(found.dsn)
+        say(f"broker: applied {', '.join(applied)}" if applied else "broker: nothing to apply")
+
+    run(command)
+
+
+def sandbox(
+    port: Annotated[int | None, typer.Option(help="Port to listen on")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder that keeps its records")] = None,
+    seed: Annotated[bool, typer.Option(help="Make believable companies and contacts")] = False,
+) -> None:
+    """Run only the sandbox: a HubSpot to develop against."""
+    from broker.sandbox.server import serve as serve_sandbox  # noqa: PLC0415  # not in production
+
+    settings = read_settings()
+    configure_logging(settings.log_format)
+
+    async def command() -> None:
+        host = settings.listen.host
+        running = await serve_sandbox(
+            host, settings.listen.port if port is None else port, data=data, seed=seed
+        )
+        say(f"broker: sandbox HubSpot at {running.url}")
+        await told_to_stop()
+        await running.close()
+
+    run(command)

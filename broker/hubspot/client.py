@@ -1,0 +1,199 @@
+"""The only module that opens a connection to HubSpot."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+import aiohttp
+from yarl import URL
+
+from broker.errors import BrokerError, HubSpotTimeout, HubSpotUnavailable
+from broker.hubspot import oauth
+from broker.hubspot.headers import answer_headers, request_headers
+from broker.model import Account, Answer, App, ProxyCall, Secret, Tokens
+
+OAUTH_S = 8.0
+"""How long the token endpoint may take; a renewal holds a row lock meanwhile."""
+
+OAUTH_BYTES = 262_144
+REFUSAL_BYTES = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long a proxied call may take, in seconds."""
+
+    connect: float = 5
+    idle: float = 60
+    total: float = 120
+
+
+class HubSpot:
+    """HubSpot over HTTP: its token endpoints, and calls passed on as they are."""
+
+    def __init__(
+        self,
+        api_url: str,
+        consent_url: str,
+        oauth_version: str,
+        deadlines: Deadlines = Deadlines(),  # frozen
+    ) -> None:
+        self.api_url = api_url
+        self.consent_url = consent_url
+        self._tokens_url = f"{api_url}/oauth/{oauth_version}/token"
+        # Account information is versioned by the same dates as OAuth, from v3 on.
+        self._account_url = f"{api_url}/account-info/{oauth_version}/details"
+        self._deadlines = aiohttp.ClientTimeout(
+            total=deadlines.total, sock_connect=deadlines.connect, sock_read=deadlines.idle
+        )
+        # One session for all users: no cookie jar, nothing added, nothing decompressed.
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+            timeout=self._deadlines,
+        )
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    @asynccontextmanager
+    async def send(self, call: ProxyCall, access_token: Secret) -> AsyncIterator[Answer]:
+        """Send a call as one user and yield HubSpot's answer, still arriving.
+
+        Raises HubSpotUnavailable or HubSpotTimeout when there is no answer; a failure after the
+        first byte is an aiohttp error out of `chunks`, for then it is too late to refuse.
+        """
+        headers = request_headers(call.headers)
+        if call.body is not None and not isinstance(call.body, bytes):
+            length = (value for name, value in call.headers if name.lower() == "content-length")
+            headers += [("Content-Length", value) for value in length]
+        headers.append(("Authorization", f"Bearer {access_token.reveal()}"))
+        url = URL(self.api_url + call.target, encoded=True)
+        try:
+            response = await self._session.request(
+                call.method, url, data=call.body, headers=headers, allow_redirects=False
+            )
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            raise _unavailable(error) from error
+        try:
+            refusal = await _refusal(response) if response.status == 401 else b""
+            yield Answer(
+                response.status,
+                response.reason or "",
+                answer_headers(response.headers.items()),
+                _chunks(refusal, response.content),
+                rejects_grant=oauth.says_expired(list(response.headers.items()), refusal),
+            )
+        finally:
+            # Closing frees the socket at once when the answer was not read to its end.
+            response.close() if not response.content.at_eof() else response.release()
+
+    async def exchange(
+        self, app: App, code: Secret, redirect_url: str, verifier: Secret | None
+    ) -> Tokens:
+        """Turn an authorization code into tokens. Raises as `oauth.read_tokens` does."""
+        form = oauth.exchange_form(code, redirect_url, verifier)
+        return await self._ask_tokens(app.client_id, app.client_secret, form)
+
+    async def refresh(self, client_id: str, client_secret: Secret, token: Secret) -> Tokens:
+        """Renew a grant. Raises as `oauth.read_tokens` does."""
+        return await self._ask_tokens(client_id, client_secret, oauth.refresh_form(token))
+
+    async def introspect(self, app: App, access_token: Secret) -> Account | None:
+        """Whose account a token speaks for; None when it is not active."""
+        status, body = await self._post(
+            f"{self._tokens_url}/introspect",
+            app.client_id,
+            app.client_secret,
+            {"token": access_token.reveal(), "token_type_hint": "access_token"},
+        )
+        return oauth.read_account(status, body)
+
+    async def account(self, access_token: Secret) -> Account | None:
+        """Whose account a private app's token speaks for, by one read; None when it is refused."""
+        headers = {"Authorization": f"Bearer {access_token.reveal()}"}
+        status, body = await self._ask("GET", self._account_url, headers=headers)
+        return oauth.read_account_info(status, body)
+
+    async def revoke(self, client_id: str, client_secret: Secret, token: Secret) -> bool:
+        """Revoke a refresh token; whether HubSpot took it (or knew it no more).
+
+        Raises HubSpotUnavailable or HubSpotTimeout when asking again may help.
+        """
+        status, _ = await self._post(
+            f"{self._tokens_url}/revoke",
+            client_id,
+            client_secret,
+            {"token": token.reveal(), "token_type_hint": "refresh_token"},
+        )
+        if status == 429 or status >= 500:
+            raise HubSpotUnavailable(f"HubSpot's revocation answered {status}.")
+        return status < 300 or status == 404
+
+    async def _ask_tokens(self, client_id: str, secret: Secret, form: dict[str, str]) -> Tokens:
+        status, body = await self._post(self._tokens_url, client_id, secret, form)
+        return oauth.read_tokens(status, body)
+
+    async def _post(
+        self, url: str, client_id: str, client_secret: Secret, form: dict[str, str]
+    ) -> tuple[int, bytes]:
+        # Everything is in the body: HubSpot documents no other way, and URLs end up in logs.
+        form = {"client_id": client_id, "client_secret": client_secret.reveal(), **form}
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        return await self._ask("POST", url, form=form, headers=headers)
+
+    async def _ask(
+        self,
+        method: str,
+        url: str,
+        *,
+        form: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> tuple[int, bytes]:
+        try:
+            async with self._session.request(
+                method,
+                url,
+                data=None if form is None else urlencode(form).encode(),
+                headers={"Accept": "application/json", **(headers or {})},
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=OAUTH_S),
+            ) as response:
+                return response.status, await _read(response.content, OAUTH_BYTES)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise _unavailable(error) from error
+
+
+def _unavailable(error: BaseException) -> BrokerError:
+    # A body that we refused while it was being sent surfaces as aiohttp's failure to send it.
+    if isinstance(error.__cause__, BrokerError):
+        return error.__cause__
+    if isinstance(error, TimeoutError | asyncio.TimeoutError):
+        return HubSpotTimeout("HubSpot did not answer within the deadline.")
+    return HubSpotUnavailable("HubSpot could not be reached.")
+
+
+async def _refusal(response: aiohttp.ClientResponse) -> bytes:
+    try:
+        return await _read(response.content, REFUSAL_BYTES)
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        raise _unavailable(error) from error
+
+
+async def _read(content: aiohttp.StreamReader, at_most: int) -> bytes:
+    parts, size = [], 0
+    while size < at_most and (part := await content.read(at_most - size)):
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)
+
+
+async def _chunks(first: bytes, content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    if first:
+        yield first
+    async for chunk in content.iter_any():
+        yield chunk

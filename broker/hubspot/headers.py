@@ -1,0 +1,116 @@
+"""Which headers cross: end-to-end ones, less those that say who is asking, where, or to whom we
+are speaking.
+"""
+
+import re
+from collections.abc import Iterable
+
+HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-authentication-info",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "http2-settings",
+    }
+)
+"""RFC 9110 section 7.6.1, with what older and newer peers send besides."""
+
+OURS_TO_SAY = frozenset(
+    {
+        "authorization",
+        "cookie",
+        "cookie2",
+        "host",
+        "expect",
+        "content-length",
+        "forwarded",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-forwarded-port",
+        "x-real-ip",
+        "via",
+        "prefer",
+        "x-original-url",
+        "x-rewrite-url",
+        "x-http-method-override",
+        "x-http-method",
+        "x-method-override",
+    }
+)
+"""What a caller may not choose: who asks, where, with which method, over which hops."""
+
+BROWSERS_ONLY = frozenset(
+    {
+        "set-cookie",
+        "set-cookie2",
+        "strict-transport-security",
+        "public-key-pins",
+        "content-security-policy",
+        "content-security-policy-report-only",
+        "clear-site-data",
+        "alt-svc",
+        "nel",
+        "report-to",
+        "reporting-endpoints",
+        "service-worker-allowed",
+        "sourcemap",
+        "x-content-type-options",
+    }
+)
+"""What HubSpot tells browsers about its own origin, which is not ours."""
+
+TOKEN = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z-]+")
+"""A header name (RFC 9110), less the underscore that servers confuse with a hyphen."""
+
+BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
+
+
+def request_headers(received: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The headers of a call that go on to HubSpot; ours are added after."""
+    pairs = list(received)
+    dropped = HOP_BY_HOP | OURS_TO_SAY | _named_in_connection(pairs)
+    return [
+        (name, value)
+        for name, value in pairs
+        if (lower := name.lower()) not in dropped
+        and not lower.startswith("x-broker-")
+        and TOKEN.fullmatch(name)
+    ]
+
+
+def check_header(name: str, value: str) -> str | None:
+    """What is wrong with a header that came inside a body, if anything."""
+    if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
+        return "is not a header name"
+    if BAD_VALUE.search(value):
+        return "holds characters that no header value has"
+    return None
+
+
+def answer_headers(received: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The headers of HubSpot's answer that go back to the caller."""
+    pairs = list(received)
+    dropped = HOP_BY_HOP | BROWSERS_ONLY | _named_in_connection(pairs)
+    return [
+        (name, value)
+        for name, value in pairs
+        if (lower := name.lower()) not in dropped
+        and not lower.startswith(("broker-", "access-control-"))
+    ]
+
+
+def _named_in_connection(pairs: Iterable[tuple[str, str]]) -> frozenset[str]:
+    return frozenset(
+        named.strip().lower()
+        for name, value in pairs
+        if name.lower() == "connection"
+        for named in value.split(",")
+    )

@@ -1,0 +1,82 @@
+"""The HTTP service on its sockets, with aiohttp's limits set on purpose."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from broker.assembly import Broker, application, readiness
+from broker.settings import Address
+from broker.telemetry import Metrics
+from broker.web.health import HealthPages
+
+log = logging.getLogger(__name__)
+
+DRAIN_S = 10.0
+"""How long requests under way may go on after the process was told to stop."""
+
+LEAVE_S = 2.0
+"""How long readiness says no before connections are closed, so that a balancer looks away."""
+
+LINE_BYTES = 16_384
+"""The longest request line and header: HubSpot's own answers 414 from about there."""
+
+
+@asynccontextmanager
+async def serving(
+    broker: Broker, address: Address, *, reuse_port: bool = False
+) -> AsyncIterator[HealthPages]:
+    """The broker answering on an address. Raises OSError when the port is taken."""
+    health = HealthPages(lambda: readiness(broker))
+    runner = web.AppRunner(
+        application(broker, health),
+        access_log=None,
+        handler_cancellation=True,  # a caller who leaves frees the call to HubSpot
+        auto_decompress=False,
+        max_line_size=LINE_BYTES,
+        max_field_size=LINE_BYTES,
+        keepalive_timeout=75,
+        shutdown_timeout=DRAIN_S,
+    )
+    await runner.setup()
+    try:
+        await web.TCPSite(
+            runner, address.host, address.port, reuse_port=reuse_port or None, backlog=1024
+        ).start()
+        yield health
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def showing_metrics(metrics: Metrics, address: Address) -> AsyncIterator[None]:
+    """`/metrics` on an address of its own, never on the public port."""
+
+    async def show(_request: web.Request) -> web.Response:
+        return web.Response(
+            body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )
+
+    app = web.Application()
+    app.router.add_get("/metrics", show)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, address.host, address.port).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+async def told_to_stop() -> None:
+    """Wait for SIGTERM or SIGINT."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with suppress(NotImplementedError):  # Windows
+            loop.add_signal_handler(number, told.set)
+    await told.wait()

@@ -1,0 +1,170 @@
+"""Keep grants usable.
+
+How a renewal stays single
+--------------------------
+Many calls may find the same grant stale at once. Within a process they share one task, so a
+stampede costs one database connection, not the whole pool. Across processes the row lock lets one
+in; the others find the grant already replaced and use it. A process that stops while it holds the
+row loses its session (`give_up_when_idle`), and with it the right to write.
+
+What never happens while HubSpot is unwell
+------------------------------------------
+A token that still lives is used, whatever became of its renewal. A failed renewal is not tried
+again for some seconds, however many ask.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from uuid import UUID
+
+from broker.errors import (
+    BrokerError,
+    ConnectionNotFound,
+    ConnectionPending,
+    CredentialsRefused,
+    ExchangeFailed,
+    HubSpotTimeout,
+    HubSpotUnavailable,
+    ReauthRequired,
+)
+from broker.hubspot.client import HubSpot
+from broker.hubspot.oauth import GrantEnded
+from broker.model import Connection, Grant, Status
+from broker.stores.connections import Connections, Held
+from broker.telemetry import Metrics
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 8
+"""Renewals at a time in one process; each holds a database connection while HubSpot answers."""
+
+LONGEST_PAUSE_S = 5.0
+"""The longest pause after a failed renewal before a waiting caller may cause another."""
+
+
+class Grants:
+    """Every active connection's grant, renewed before or when it is needed."""
+
+    def __init__(self, connections: Connections, hubspot: HubSpot, metrics: Metrics) -> None:
+        self._connections = connections
+        self._hubspot = hubspot
+        self._metrics = metrics
+        self._renewals: dict[UUID, asyncio.Task[Grant]] = {}
+        self._gate = asyncio.Semaphore(AT_ONCE)
+
+    async def usable(self, connection: Connection) -> Grant:
+        """A grant that HubSpot should accept now.
+
+        Raises ReauthRequired when only a new install can help, ConnectionPending when somebody
+        with a key must act first, HubSpotUnavailable or HubSpotTimeout when waiting can help.
+        """
+        grant = connection.grant
+        if grant is None:
+            raise refusal_of(connection)
+        now = time.monotonic()
+        if now < grant.stale_at:
+            return grant
+        renewal = self._shared(connection)
+        if now < grant.expires_at - 1:
+            return grant  # the renewal goes on behind; nobody waits for it while the token lives
+        # One caller giving up must not cancel the renewal that others wait for.
+        return await asyncio.shield(renewal)
+
+    async def renew(self, connection: Connection) -> Grant:
+        """Replace the grant in `connection`, unless somebody already has. Raises as `usable`."""
+        if connection.grant is None:
+            raise refusal_of(connection)
+        return await asyncio.shield(self._shared(connection))
+
+    async def renew_due(self, limit: int) -> int:
+        """Renew what is due, ahead of its end; how many connections were taken."""
+        due = await self._connections.claim_due(limit)
+        await asyncio.gather(*(self._renew_claimed(*claim) for claim in due))
+        return len(due)
+
+    def _shared(self, stale: Connection) -> "asyncio.Task[Grant]":
+        renewal = self._renewals.get(stale.id)
+        if renewal is None:
+            generation = stale.grant.generation if stale.grant else 0
+            renewal = self._renewals[stale.id] = asyncio.create_task(
+                self._renew(stale.workspace_id, stale.id, generation, due=False)
+            )
+            renewal.add_done_callback(lambda done: self._ended(stale.id, done))
+        return renewal
+
+    def _ended(self, connection_id: UUID, renewal: "asyncio.Task[Grant]") -> None:
+        self._renewals.pop(connection_id, None)
+        if not renewal.cancelled():
+            renewal.exception()  # seen here, for there may be nobody left who waits
+
+    async def _renew_claimed(
+        self, workspace_id: UUID, connection_id: UUID, generation: int
+    ) -> None:
+        try:
+            await self._renew(workspace_id, connection_id, generation, due=True)
+        except BrokerError as error:
+            log.info(
+                "renewal failed", extra={"connection": str(connection_id), "reason": error.code}
+            )
+
+    async def _renew(
+        self, workspace_id: UUID, connection_id: UUID, generation: int, *, due: bool
+    ) -> Grant:
+        async with self._gate, self._connections.hold(workspace_id, connection_id) as held:
+            current = held.connection
+            if current.grant is None:
+                raise refusal_of(current)
+            if current.grant.generation != generation:
+                return current.grant
+            if not due and held.failures and 0 < held.next_try_in <= LONGEST_PAUSE_S:
+                raise HubSpotUnavailable(
+                    "HubSpot does not renew this grant just now.", retry_after=2
+                )
+            outcome = await self._ask(held)
+        # After the block, so that what was marked above is committed.
+        if isinstance(outcome, BrokerError):
+            raise outcome
+        return outcome
+
+    async def _ask(self, held: Held) -> Grant | BrokerError:
+        """Ask HubSpot once and write what came of it: the new grant, or the refusal to raise."""
+        failure: BrokerError
+        token = held.refresh_token
+        try:
+            if token is None:
+                raise GrantEnded("token-refused")  # noqa: TRY301  # a private app's token is final
+            tokens = await self._hubspot.refresh(held.client_id, held.client_secret, token)
+        except GrantEnded as ended:
+            await held.end_grant(ended.reason)
+            failure = ReauthRequired()
+        except CredentialsRefused as refused:
+            await held.flag_credentials()
+            await held.postpone_renewal(refused.code, random.uniform(20, 40))  # noqa: S311
+            failure = refused
+        except (HubSpotUnavailable, HubSpotTimeout, ExchangeFailed) as unwell:
+            pause = min(2.0**held.failures, LONGEST_PAUSE_S) * random.uniform(0.5, 1)  # noqa: S311
+            await held.postpone_renewal(unwell.code, pause)
+            failure = unwell
+            if isinstance(unwell, ExchangeFailed):
+                failure = HubSpotUnavailable("HubSpot does not renew this grant just now.")
+        else:
+            await held.unflag_credentials()
+            self._metrics.renewals.labels("renewed").inc()
+            return await held.replace_grant(tokens)
+        self._metrics.renewals.labels(failure.code).inc()
+        log.warning(
+            "not renewed",
+            extra={"connection": str(held.connection.id), "reason": failure.code},
+        )
+        return failure
+
+
+def refusal_of(connection: Connection) -> BrokerError:
+    """Why a connection without a grant cannot be used."""
+    if connection.status is Status.REAUTH_REQUIRED:
+        return ReauthRequired()
+    if connection.status is Status.ACTIVE:
+        return ConnectionNotFound()
+    return ConnectionPending()

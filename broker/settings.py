@@ -1,0 +1,135 @@
+"""The environment as one frozen Settings; every problem is reported at once.
+
+Only the assembly and the commands read this module; parts get plain values.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+
+PREFIX = "BROKER_"
+
+
+class SettingsProblems(Exception):
+    """The settings cannot be used. `problems` holds one line each, naming the variable."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host and port to listen on."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: object) -> "Address":
+        if isinstance(text, Address):
+            return text
+        host, colon, port = str(text).rpartition(":")
+        host = host.strip("[]")
+        if not colon or not host or not port.isdecimal() or int(port) > 65535:
+            raise ValueError("must be host:port, for example 127.0.0.1:8080")
+        return cls(host, int(port))
+
+
+def _web_address(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be a URL such as https://broker.example")
+    if parts.query or parts.fragment or parts.username or parts.password:
+        raise ValueError("must not hold a query, a fragment or credentials")
+    return text.rstrip("/")
+
+
+Url = Annotated[str, AfterValidator(_web_address)]
+Listen = Annotated[Address, BeforeValidator(Address.parse)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class Settings(BaseModel):
+    """What an operator may decide. `docs/operating.md` has a row for each."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=True
+    )
+
+    database_url: SecretStr | None = None
+    data_dir: Path | None = None
+    public_url: Url = "http://localhost:8080"
+    listen: Listen = Address("127.0.0.1", 8080)
+    metrics_listen: Listen = Address("127.0.0.1", 9090)
+    sealing_keys: SecretStr | None = None
+    migrate_on_start: bool = False
+    work_in_serve: bool = True
+    hubspot_api_url: Url = "https://api.hubapi.com"
+    hubspot_app_url: Url = "https://app.hubspot.com"
+    hubspot_oauth_version: Annotated[str, Field(pattern=r"^(v3|\d{4}-\d{2}(-beta)?)$")] = "2026-03"
+    fml_url: Url = "https://www.firstmilelabs.com"
+    upstream_connect_s: Seconds = 5
+    upstream_idle_s: Seconds = 60
+    upstream_total_s: Seconds = 120
+    quota_wait_s: Annotated[float, Field(ge=0, le=120)] = 10
+    max_body_mb: Annotated[int, Field(ge=1, le=2048)] = 100
+    log_format: Literal["json", "console"] | None = None
+
+    @model_validator(mode="after")
+    def _keys_come_with_a_database(self) -> Self:
+        if self.database_url is not None and self.sealing_keys is None:
+            raise ValueError(
+                "BROKER_SEALING_KEYS is required when BROKER_DATABASE_URL is set: make one with "
+                "`python -c \"import base64,os;print('k1:'+base64.b64encode(os.urandom(32))."
+                'decode())"` and keep it apart from the database'
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _hubspot_is_somebody_else(self) -> Self:
+        if self.hubspot_api_url.lower() == self.public_url.lower():
+            raise ValueError("BROKER_HUBSPOT_API_URL is this broker's own BROKER_PUBLIC_URL")
+        return self
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str], dotenv: Path | None = None) -> "Settings":
+        """Read `BROKER_*` from the environment, then from the file for what is not there.
+
+        Raises SettingsProblems with every problem; values are never part of them.
+        """
+        found: dict[str, Any] = {}
+        if dotenv is not None and dotenv.is_file():
+            found.update(dotenv_values(dotenv))
+        found.update(environ)
+        values = {
+            name.removeprefix(PREFIX).lower(): value
+            for name, value in found.items()
+            if name.startswith(PREFIX) and value
+        }
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise SettingsProblems([_line(problem) for problem in error.errors()]) from None
+
+
+def _line(problem: Any) -> str:
+    name = f"{PREFIX}{str(problem['loc'][0]).upper()}" if problem["loc"] else ""
+    if problem["type"] == "extra_forbidden":
+        return f"{name}: there is no such setting"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    return f"{name}: {message}" if name else message

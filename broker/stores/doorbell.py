@@ -1,0 +1,54 @@
+"""The doorbell: one connection that listens, so that what must stop everywhere stops at once.
+
+A ring carries nothing. It says "forget what you remember"; whoever misses it forgets within the
+memory's few seconds anyway.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import asyncpg
+
+log = logging.getLogger(__name__)
+
+CHANNEL = "broker_doorbell"
+PING_S = 2.0
+
+
+class Doorbell:
+    """Calls `answer` whenever somebody rings, and whenever a ring may have been missed."""
+
+    def __init__(self, dsn: str, answer: Callable[[], None]) -> None:
+        self._dsn = dsn
+        self._answer = answer
+
+    async def listen(self) -> None:
+        """Listen until cancelled, connecting again after every loss."""
+        while True:
+            try:
+                await self._listen_once()
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                log.warning("doorbell lost", extra={"reason": type(error).__name__})
+            self._answer()
+            await asyncio.sleep(0.5)
+
+    async def _listen_once(self) -> None:
+        session = await asyncpg.connect(
+            self._dsn,
+            timeout=5,
+            command_timeout=5,
+            server_settings={"application_name": "broker doorbell"},
+        )
+        try:
+            await session.add_listener(CHANNEL, self._rung)
+            self._answer()
+            while True:
+                await asyncio.sleep(PING_S)
+                await session.execute("SELECT")
+        finally:
+            session.terminate()
+
+    def _rung(self, *_: Any) -> None:
+        self._answer()

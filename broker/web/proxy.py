@@ -1,0 +1,158 @@
+"""The two forms of a proxied call: wrapped as StackGo's, and transparent.
+
+The hot path starts here. Nothing on it parses HubSpot's answer, waits for the database when the
+connection was used within seconds, or holds a body that it does not have to repeat.
+"""
+
+import logging
+import re
+from collections.abc import AsyncIterator
+from urllib.parse import unquote
+
+import aiohttp
+from aiohttp import web
+
+from broker.errors import BodyTooLarge, ConnectionNotFound, InvalidRequest, MethodNotAllowed
+from broker.hubspot.destination import check_target
+from broker.model import Answer, Caller, ProxyCall
+from broker.services.callers import Callers
+from broker.services.proxy import Proxy
+from broker.web.middleware import FACTS, REQUEST_ID, abortable
+from broker.web.openapi import described
+from broker.web.parsing import CONTROL, slug_of
+from broker.web.wrapping import RawCall, Wrapping, read_wrapped
+
+log = logging.getLogger(__name__)
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+
+REPEATABLE_BYTES = 262_144
+"""Bodies up to here are kept, so that the call can be repeated with a renewed token."""
+
+EXACT = "broker exact headers"
+TRANSPARENT = re.compile(r"/proxy/[^/?#]*/([^/?#]*)(/.*)")
+
+
+class ProxyPages:
+    """`/api/raw`, `/api/hubspot/proxy` and `/proxy`."""
+
+    def __init__(self, callers: Callers, proxy: Proxy, api_url: str, max_body: int) -> None:
+        self._callers = callers
+        self._proxy = proxy
+        self._api_url = api_url
+        self._max_body = max_body
+
+    @described("proxy", "proxy:read", tags=("Proxy",))
+    @abortable
+    async def transparent(self, request: web.Request) -> web.StreamResponse:
+        """Call HubSpot as a user: method, path, query, headers and body go as they are.
+
+        HubSpot's status, end-to-end headers and body come back as they are. A refusal of the
+        broker's own carries `Broker-Error`.
+        """
+        caller = await self._caller(request)
+        if request.method not in METHODS:
+            raise MethodNotAllowed(allowed=list(METHODS))
+        # The raw target, for a parsed one has lost what it looked like.
+        raw = TRANSPARENT.fullmatch(request.raw_path)
+        if raw is None:
+            raise InvalidRequest("The address must be /proxy/{app}/{user}/{path at HubSpot}.")
+        call = ProxyCall(
+            slug_of(request, caller),
+            _user(raw[1]),
+            request.method,
+            check_target(raw[2]),
+            list(request.headers.items()),
+            await self._body(request),
+        )
+        return await self._pass_on(request, caller, call, None)
+
+    @described("proxy", "proxy:read", body=RawCall, tags=("Proxy",))
+    @abortable
+    async def wrapped(self, request: web.Request) -> web.StreamResponse:
+        """Call HubSpot as a user, StackGo's way: described in a body, answered as `{"data": ...}`.
+
+        JSON or a form. The answer has HubSpot's status; JSON stands in it as it came, anything else
+        as a string.
+        """
+        caller = await self._caller(request)
+        slug = slug_of(request, caller)
+        call = await read_wrapped(request, slug, self._api_url, self._max_body)
+        return await self._pass_on(request, caller, call, Wrapping())
+
+    async def _caller(self, request: web.Request) -> Caller:
+        caller = await self._callers.of(request.headers.get("Authorization"))
+        request[FACTS]["key"] = str(caller.key_id)
+        return caller
+
+    async def _body(self, request: web.Request) -> bytes | AsyncIterator[bytes] | None:
+        if not request.body_exists:
+            return None
+        length = request.content_length
+        if length is not None and length > self._max_body:
+            raise BodyTooLarge(f"At most {self._max_body} bytes are accepted.")
+        if length is not None and length <= REPEATABLE_BYTES:
+            return await request.content.read() if length else b""
+        return self._stream(request)
+
+    async def _stream(self, request: web.Request) -> AsyncIterator[bytes]:
+        size = 0
+        async for part in request.content.iter_any():
+            size += len(part)
+            if size > self._max_body:
+                raise BodyTooLarge(f"At most {self._max_body} bytes are accepted.")
+            yield part
+
+    async def _pass_on(
+        self, request: web.Request, caller: Caller, call: ProxyCall, wrapping: Wrapping | None
+    ) -> web.StreamResponse:
+        request[FACTS]["app"] = call.app_slug
+        async with self._proxy.forward(caller, call) as answer:
+            response = _response(request, answer, wrapping)
+            await response.prepare(request)
+            chunks = answer.chunks if wrapping is None else wrapping.chunks(answer)
+            try:
+                async for chunk in chunks:
+                    await response.write(chunk)
+            except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+                # Half an answer must not look like a whole one.
+                log.warning(
+                    "answer cut",
+                    extra={"request_id": request[REQUEST_ID], "reason": type(error).__name__},
+                )
+                if request.transport is not None:
+                    request.transport.close()
+        return response
+
+
+def _response(
+    request: web.Request, answer: Answer, wrapping: Wrapping | None
+) -> web.StreamResponse:
+    response = web.StreamResponse(status=answer.status, reason=answer.reason)
+    headers = answer.headers if wrapping is None else wrapping.headers(answer)
+    for name, value in headers:
+        response.headers.add(name, value)
+    # HubSpot's request id is the caller's when there is one; ours finds our log line.
+    response.headers.setdefault("X-Request-Id", request[REQUEST_ID])
+    response.headers["Broker-Request-Id"] = request[REQUEST_ID]
+    # What HubSpot says must not run as a page of ours.
+    response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response[EXACT] = "Content-Type" in response.headers
+    return response
+
+
+async def add_nothing(_request: web.Request, response: web.StreamResponse) -> None:
+    """Take back the Content-Type that aiohttp adds where HubSpot sent none."""
+    if response.get(EXACT) is False:
+        response.headers.pop("Content-Type", None)
+
+
+def _user(raw: str) -> str:
+    try:
+        user_ref = unquote(raw, errors="strict")
+    except UnicodeDecodeError:
+        raise ConnectionNotFound from None
+    if not 1 <= len(user_ref) <= 255 or CONTROL.search(user_ref):
+        raise ConnectionNotFound
+    return user_ref

@@ -1,0 +1,142 @@
+-- name: create_app
+-- Register a HubSpot app under a slug.
+--   $1 workspace, $2 id, $3 slug, $4 client id, $5 sealed client secret, $6 HubSpot app id,
+--   $7 scopes, $8 optional scopes, $9 return URLs, $10 origins, $11 confirm, $12 pkce, $13 policy
+INSERT INTO app (workspace_id, id, slug, client_id, client_secret, hubspot_app_id,
+                 scopes, optional_scopes, return_urls, origins, confirm, pkce, policy)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+RETURNING workspace_id, id, slug, client_id, client_secret, hubspot_app_id, scopes, optional_scopes,
+          return_urls, origins, confirm, pkce, policy, credentials_refused_at, created_at, updated_at;
+
+-- name: app_of_slug
+-- A live app by its slug.
+--   $1 workspace, $2 slug
+SELECT workspace_id, id, slug, client_id, client_secret, hubspot_app_id, scopes, optional_scopes,
+       return_urls, origins, confirm, pkce, policy, credentials_refused_at, created_at, updated_at
+  FROM app
+ WHERE workspace_id = $1
+   AND slug = $2
+   AND deleted_at IS NULL;
+
+-- name: apps_of_workspace
+-- The live apps of a workspace, by slug.
+--   $1 workspace
+SELECT workspace_id, id, slug, client_id, client_secret, hubspot_app_id, scopes, optional_scopes,
+       return_urls, origins, confirm, pkce, policy, credentials_refused_at, created_at, updated_at
+  FROM app
+ WHERE workspace_id = $1
+   AND deleted_at IS NULL
+ ORDER BY slug;
+
+-- name: hold_app
+-- Lock a live app for a change.
+--   $1 workspace, $2 slug
+SELECT workspace_id, id, slug, client_id, client_secret, hubspot_app_id, scopes, optional_scopes,
+       return_urls, origins, confirm, pkce, policy, credentials_refused_at, created_at, updated_at
+  FROM app
+ WHERE workspace_id = $1
+   AND slug = $2
+   AND deleted_at IS NULL
+   FOR UPDATE;
+
+-- name: change_app
+-- Write an app's new settings; a new secret keeps the old one for a day of webhook signatures.
+--   $1 workspace, $2 id, $3 client id, $4 sealed client secret, $5 sealed former secret or null,
+--   $6 HubSpot app id, $7 scopes, $8 optional scopes, $9 return URLs, $10 origins, $11 confirm,
+--   $12 pkce, $13 policy
+UPDATE app
+   SET client_id = $3,
+       client_secret = $4,
+       previous_client_secret = coalesce($5, previous_client_secret),
+       previous_secret_until = CASE WHEN $5::bytea IS NULL THEN previous_secret_until
+                                    ELSE now() + interval '24 hours' END,
+       credentials_refused_at = CASE WHEN $5::bytea IS NULL AND client_id = $3
+                                     THEN credentials_refused_at END,
+       hubspot_app_id = $6,
+       scopes = $7,
+       optional_scopes = $8,
+       return_urls = $9,
+       origins = $10,
+       confirm = $11,
+       pkce = $12,
+       policy = $13,
+       updated_at = now()
+ WHERE workspace_id = $1
+   AND id = $2
+RETURNING workspace_id, id, slug, client_id, client_secret, hubspot_app_id, scopes, optional_scopes,
+          return_urls, origins, confirm, pkce, policy, credentials_refused_at, created_at, updated_at;
+
+-- name: remove_app
+-- Make an app look as if it never existed.
+--   $1 workspace, $2 id
+UPDATE app
+   SET deleted_at = now(), updated_at = now()
+ WHERE workspace_id = $1
+   AND id = $2;
+
+-- name: flag_credentials
+-- Mark that HubSpot refuses the app's credentials.
+--   $1 workspace, $2 app
+UPDATE app
+   SET credentials_refused_at = coalesce(credentials_refused_at, now())
+ WHERE workspace_id = $1
+   AND id = $2;
+
+-- name: unflag_credentials
+-- Mark that HubSpot takes the app's credentials again.
+--   $1 workspace, $2 app
+UPDATE app
+   SET credentials_refused_at = NULL
+ WHERE workspace_id = $1
+   AND id = $2
+   AND credentials_refused_at IS NOT NULL;
+
+-- name: end_connections_of_app
+-- An app is removed: its connections are wiped, and HubSpot must be told.
+--   $1 workspace, $2 app
+WITH ended AS (
+    DELETE FROM connection
+     WHERE workspace_id = $1
+       AND app_id = $2
+    RETURNING workspace_id, id, app_id, refresh_token, refresh_fingerprint
+)
+INSERT INTO revocation (workspace_id, app_id, sealed_as, refresh_token, refresh_fingerprint, due_at)
+SELECT workspace_id, app_id, 'connection/' || id, refresh_token, refresh_fingerprint, now()
+  FROM ended
+ WHERE refresh_token IS NOT NULL;
+
+-- name: removed_apps
+-- Removed apps to whose grants nothing is owed any more.
+SELECT workspace_id, id
+  FROM app
+ WHERE deleted_at IS NOT NULL
+   AND NOT EXISTS (SELECT
+                     FROM revocation
+                    WHERE revocation.workspace_id = app.workspace_id
+                      AND revocation.app_id = app.id
+                      AND revocation.outcome = 'pending')
+   AND NOT EXISTS (SELECT
+                     FROM held_grant
+                    WHERE held_grant.workspace_id = app.workspace_id
+                      AND held_grant.app_id = app.id)
+   AND NOT EXISTS (SELECT
+                     FROM connection
+                    WHERE connection.workspace_id = app.workspace_id
+                      AND connection.app_id = app.id)
+ LIMIT 100;
+
+-- name: forget_revocations_of_app
+-- Erase what HubSpot has been told about a removed app.
+--   $1 workspace, $2 app
+DELETE FROM revocation
+ WHERE workspace_id = $1
+   AND app_id = $2
+   AND outcome <> 'pending';
+
+-- name: erase_app
+-- Erase a removed app with its secret.
+--   $1 workspace, $2 app
+DELETE FROM app
+ WHERE workspace_id = $1
+   AND id = $2
+   AND deleted_at IS NOT NULL;

@@ -1,0 +1,212 @@
+-- name: connection_of_user
+-- The hot path's one read: all that a proxied call needs. A row without a connection id means
+-- that the app exists and the user does not.
+--   $1 workspace, $2 app slug, $3 user reference
+SELECT app.workspace_id, app.id AS app_id, app.slug, app.policy,
+       connection.id, connection.user_ref, connection.status, connection.hub_id,
+       connection.scopes, connection.access_token, connection.generation,
+       extract(epoch FROM connection.expires_at - now())::float8 AS expires_in,
+       greatest(0, least(30, 0.1 * extract(epoch FROM
+           connection.expires_at - coalesce(connection.renewed_at, connection.created_at)
+       )))::float8 AS margin
+  FROM app
+  LEFT JOIN connection
+    ON connection.workspace_id = app.workspace_id
+   AND connection.app_id = app.id
+   AND connection.user_ref = $3
+ WHERE app.workspace_id = $1
+   AND app.slug = $2
+   AND app.deleted_at IS NULL;
+
+-- name: give_up_when_idle
+-- A process that stops inside this transaction loses it, and with it the row.
+SET LOCAL idle_in_transaction_session_timeout = '15s';
+
+-- name: hold_connection
+-- Lock a connection for a change, with its app.
+--   $1 workspace, $2 connection
+SELECT connection.id, connection.app_id, connection.user_ref, connection.status, connection.hub_id,
+       connection.scopes, connection.access_token, connection.refresh_token,
+       connection.generation, connection.failures,
+       extract(epoch FROM connection.expires_at - now())::float8 AS expires_in,
+       greatest(0, least(30, 0.1 * extract(epoch FROM
+           connection.expires_at - coalesce(connection.renewed_at, connection.created_at)
+       )))::float8 AS margin,
+       extract(epoch FROM connection.renew_at - now())::float8 AS renew_in,
+       app.workspace_id, app.slug, app.client_id, app.client_secret, app.policy,
+       app.credentials_refused_at
+  FROM connection
+  JOIN app
+    ON app.workspace_id = connection.workspace_id
+   AND app.id = connection.app_id
+ WHERE connection.workspace_id = $1
+   AND connection.id = $2
+   FOR UPDATE OF connection;
+
+-- name: id_of_user
+-- Which connection a user has.
+--   $1 workspace, $2 app, $3 user reference
+SELECT id
+  FROM connection
+ WHERE workspace_id = $1
+   AND app_id = $2
+   AND user_ref = $3;
+
+-- name: begin_connection
+-- Make room for a user's connection, unless there is one.
+--   $1 workspace, $2 id, $3 app, $4 user reference or null, $5 status
+INSERT INTO connection (workspace_id, id, app_id, user_ref, status, scopes)
+SELECT workspace_id, $2, id, $4, $5, '{}'
+  FROM app
+ WHERE workspace_id = $1
+   AND id = $3
+   AND deleted_at IS NULL
+   FOR SHARE
+ON CONFLICT ON CONSTRAINT connection_once_per_user DO NOTHING;
+
+-- name: grant_connection
+-- Give a held connection a new grant, and with it a HubSpot account.
+--   $1 workspace, $2 id, $3 user reference, $4 hub, $5 hub domain, $6 installer, $7 scopes,
+--   $8 sealed access token, $9 sealed refresh token, $10 its fingerprint, $11 lifetime,
+--   $12 time until it should be renewed
+UPDATE connection
+   SET status = 'ACTIVE', user_ref = $3, hub_id = $4, hub_domain = $5, installed_by = $6,
+       scopes = $7, access_token = $8, refresh_token = $9, refresh_fingerprint = $10,
+       expires_at = now() + $11::interval, renew_at = now() + $12::interval,
+       renewed_at = now(), generation = generation + 1, failures = 0, last_error = NULL,
+       updated_at = now()
+ WHERE workspace_id = $1
+   AND id = $2;
+
+-- name: replace_grant
+-- Store a renewed grant; the refresh token stays when none came.
+--   $1 workspace, $2 id, $3 sealed access token, $4 sealed refresh token or null,
+--   $5 its fingerprint or null, $6 lifetime, $7 time until the next renewal
+UPDATE connection
+   SET access_token = $3,
+       refresh_token = coalesce($4, refresh_token),
+       refresh_fingerprint = coalesce($5, refresh_fingerprint),
+       expires_at = now() + $6::interval, renew_at = now() + $7::interval, renewed_at = now(),
+       generation = generation + 1, failures = 0, last_error = NULL, updated_at = now()
+ WHERE workspace_id = $1
+   AND id = $2;
+
+-- name: end_grant
+-- HubSpot ended the grant: nothing of it is kept.
+--   $1 workspace, $2 id, $3 why
+UPDATE connection
+   SET status = 'REAUTH_REQUIRED', access_token = NULL, refresh_token = NULL,
+       refresh_fingerprint = NULL, expires_at = NULL, renew_at = NULL, last_error = $3,
+       updated_at = now()
+ WHERE workspace_id = $1
+   AND id = $2;
+
+-- name: postpone_renewal
+-- A renewal failed for now; another may be tried after a while.
+--   $1 workspace, $2 id, $3 why, $4 time until the next try
+UPDATE connection
+   SET failures = failures + 1, last_error = $3, renew_at = now() + $4::interval
+ WHERE workspace_id = $1
+   AND id = $2;
+
+-- name: owe_revocation_of_connection
+-- Remember, in the transaction that wipes the tokens, that HubSpot must be told.
+--   $1 workspace, $2 connection
+INSERT INTO revocation (workspace_id, app_id, sealed_as, refresh_token, refresh_fingerprint, due_at)
+SELECT workspace_id, app_id, 'connection/' || id, refresh_token, refresh_fingerprint,
+       now() + interval '30 seconds'
+  FROM connection
+ WHERE workspace_id = $1
+   AND id = $2
+   AND refresh_token IS NOT NULL
+RETURNING id;
+
+-- name: delete_connection
+-- Wipe a connection with its tokens.
+--   $1 workspace, $2 id
+DELETE FROM connection
+ WHERE workspace_id = $1
+   AND id = $2;
+
+-- name: claim_due
+-- Take some connections whose grants should be renewed. Whoever takes them has a minute before
+-- another process may.
+--   $1 how many
+WITH due AS (
+    SELECT workspace_id, id
+      FROM connection
+     WHERE renew_at <= now()
+     ORDER BY renew_at
+     LIMIT $1
+       FOR UPDATE SKIP LOCKED
+)
+UPDATE connection
+   SET renew_at = now() + interval '60 seconds'
+  FROM due
+ WHERE connection.workspace_id = due.workspace_id
+   AND connection.id = due.id
+RETURNING connection.workspace_id, connection.id, connection.generation;
+
+-- name: note_use
+-- When connections were last used, for all that can be written without waiting.
+--   $1 workspaces, $2 ids, $3 how long ago in seconds, one each
+WITH used AS (
+    SELECT connection.workspace_id, connection.id, latest.ago
+      FROM connection
+      JOIN unnest($1::uuid[], $2::uuid[], $3::float8[]) AS latest (workspace_id, id, ago)
+        ON latest.workspace_id = connection.workspace_id
+       AND latest.id = connection.id
+       FOR UPDATE OF connection SKIP LOCKED
+)
+UPDATE connection
+   SET last_used_at = now() - make_interval(secs => used.ago)
+  FROM used
+ WHERE connection.workspace_id = used.workspace_id
+   AND connection.id = used.id;
+
+-- name: connections_page
+-- Connections of an app as people look at them, oldest first.
+--   $1 workspace, $2 app, $3 status or null, $4 hub or null, $5 after number, $6 limit, $7 offset
+SELECT id, number, user_ref, status, hub_id, hub_domain, scopes, installed_by, expires_at,
+       renewed_at, last_used_at, last_error, created_at, updated_at
+  FROM connection
+ WHERE workspace_id = $1
+   AND app_id = $2
+   AND ($3::text IS NULL OR status = $3)
+   AND ($4::bigint IS NULL OR hub_id = $4)
+   AND number > $5
+ ORDER BY number
+ LIMIT $6
+OFFSET $7;
+
+-- name: count_users
+-- How many users of an app have a connection.
+--   $1 workspace, $2 app
+SELECT count(*)
+  FROM connection
+ WHERE workspace_id = $1
+   AND app_id = $2
+   AND user_ref IS NOT NULL;
+
+-- name: users_page
+-- Connections of an app that have a user, oldest first.
+--   $1 workspace, $2 app, $3 limit, $4 offset
+SELECT id, number, user_ref, status, hub_id, hub_domain, scopes, installed_by, expires_at,
+       renewed_at, last_used_at, last_error, created_at, updated_at
+  FROM connection
+ WHERE workspace_id = $1
+   AND app_id = $2
+   AND user_ref IS NOT NULL
+ ORDER BY number
+ LIMIT $3
+OFFSET $4;
+
+-- name: record_of_user
+-- One user's connection as people look at it.
+--   $1 workspace, $2 app, $3 user reference
+SELECT id, number, user_ref, status, hub_id, hub_domain, scopes, installed_by, expires_at,
+       renewed_at, last_used_at, last_error, created_at, updated_at
+  FROM connection
+ WHERE workspace_id = $1
+   AND app_id = $2
+   AND user_ref = $3;

@@ -1,0 +1,157 @@
+-- name: create_link
+-- Remember what a state handle stands for.
+--   $1 workspace, $2 hash of the state, $3 app, $4 user reference, $5 scopes, $6 sealed verifier,
+--   $7 return URL, $8 lifetime
+INSERT INTO install_link (workspace_id, state_hash, app_id, user_ref, scopes, verifier, return_url,
+                          expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, now() + $8::interval);
+
+-- name: use_link
+-- Consume a state: of many callbacks, one gets the row.
+--   $1 workspace, $2 hash of the state, $3 app
+UPDATE install_link
+   SET used_at = now()
+ WHERE workspace_id = $1
+   AND state_hash = $2
+   AND app_id = $3
+   AND used_at IS NULL
+   AND expires_at > now()
+RETURNING user_ref, scopes, verifier, return_url;
+
+-- name: find_link
+-- What a state handle stands for, used or not.
+--   $1 workspace, $2 hash of the state, $3 app
+SELECT user_ref, scopes, verifier, return_url, used_at, expires_at <= now() AS expired
+  FROM install_link
+ WHERE workspace_id = $1
+   AND state_hash = $2
+   AND app_id = $3;
+
+-- name: reopen_link
+-- HubSpot could not be asked: the same link may be tried again.
+--   $1 workspace, $2 hash of the state
+UPDATE install_link
+   SET used_at = NULL
+ WHERE workspace_id = $1
+   AND state_hash = $2;
+
+-- name: forget_old_links
+-- Remove links a day after they ran out.
+DELETE FROM install_link
+ WHERE expires_at < now() - interval '1 day';
+
+-- name: create_held_grant
+-- Keep a grant that nobody may use yet.
+--   $1 workspace, $2 id, $3 hash of the code, $4 app, $5 connection, $6 reason, $7 hub,
+--   $8 hub domain, $9 installer, $10 scopes, $11 sealed access token, $12 sealed refresh token,
+--   $13 its fingerprint, $14 lifetime of the access token, $15 return URL, $16 lifetime of the code
+INSERT INTO held_grant (workspace_id, id, code_hash, app_id, connection_id, reason, hub_id,
+                        hub_domain, installed_by, scopes, access_token, refresh_token,
+                        refresh_fingerprint, expires_at, return_url, lapses_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, now() + $14::interval, $15,
+        now() + $16::interval);
+
+-- name: hold_held_grant
+-- Lock a held grant by its code.
+--   $1 workspace, $2 hash of the code, $3 whether it should be a claim
+SELECT held_grant.id AS held_id, held_grant.connection_id, held_grant.reason,
+       held_grant.hub_id, held_grant.hub_domain, held_grant.installed_by,
+       held_grant.scopes AS granted, held_grant.access_token, held_grant.refresh_token,
+       extract(epoch FROM held_grant.expires_at - now())::float8 AS expires_in,
+       held_grant.return_url, held_grant.used_at, held_grant.lapses_at <= now() AS lapsed,
+       connection.user_ref, app.workspace_id, app.id, app.slug, app.client_id, app.client_secret,
+       app.hubspot_app_id, app.scopes, app.optional_scopes, app.return_urls, app.origins,
+       app.confirm, app.pkce, app.policy, app.credentials_refused_at, app.created_at,
+       app.updated_at
+  FROM held_grant
+  JOIN app
+    ON app.workspace_id = held_grant.workspace_id
+   AND app.id = held_grant.app_id
+   AND app.deleted_at IS NULL
+  LEFT JOIN connection
+    ON connection.workspace_id = held_grant.workspace_id
+   AND connection.id = held_grant.connection_id
+ WHERE held_grant.workspace_id = $1
+   AND held_grant.code_hash = $2
+   AND (held_grant.reason = 'claim') = $3
+   FOR UPDATE OF held_grant;
+
+-- name: use_held_grant
+-- The grant has become a connection's: its code is spent and its tokens are wiped here.
+--   $1 workspace, $2 id
+UPDATE held_grant
+   SET used_at = now(), access_token = NULL, refresh_token = NULL, refresh_fingerprint = NULL
+ WHERE workspace_id = $1
+   AND id = $2;
+
+-- name: drop_held_grants
+-- A connection ended or was granted otherwise: what was held for it is owed to HubSpot.
+--   $1 workspace, $2 connection
+WITH dropped AS (
+    DELETE FROM held_grant
+     WHERE workspace_id = $1
+       AND connection_id = $2
+       AND used_at IS NULL
+    RETURNING workspace_id, id, app_id, refresh_token, refresh_fingerprint
+)
+INSERT INTO revocation (workspace_id, app_id, sealed_as, refresh_token, refresh_fingerprint, due_at)
+SELECT workspace_id, app_id, 'held_grant/' || id, refresh_token, refresh_fingerprint, now()
+  FROM dropped
+ WHERE refresh_token IS NOT NULL;
+
+-- name: lapsed_held_grants
+-- Held grants whose code nobody brought back in time.
+--   $1 how many
+SELECT workspace_id, id, connection_id
+  FROM held_grant
+ WHERE lapses_at < now()
+   AND used_at IS NULL
+ LIMIT $1;
+
+-- name: drop_held_grant
+-- Nobody brought the code back: the grant is owed to HubSpot.
+--   $1 workspace, $2 id
+WITH dropped AS (
+    DELETE FROM held_grant
+     WHERE workspace_id = $1
+       AND id = $2
+       AND used_at IS NULL
+    RETURNING workspace_id, id, app_id, refresh_token, refresh_fingerprint
+)
+INSERT INTO revocation (workspace_id, app_id, sealed_as, refresh_token, refresh_fingerprint, due_at)
+SELECT workspace_id, app_id, 'held_grant/' || id, refresh_token, refresh_fingerprint, now()
+  FROM dropped
+ WHERE refresh_token IS NOT NULL;
+
+-- name: drop_unfinished_connection
+-- A connection that waited for a code which lapsed is gone, unless another code is still good.
+--   $1 workspace, $2 connection
+DELETE FROM connection
+ WHERE workspace_id = $1
+   AND id = $2
+   AND status IN ('PENDING', 'UNCLAIMED')
+   AND NOT EXISTS (SELECT
+                     FROM held_grant
+                    WHERE held_grant.workspace_id = $1
+                      AND held_grant.connection_id = $2
+                      AND held_grant.used_at IS NULL);
+
+-- name: forget_used_held_grants
+-- Remove spent codes a day after they lapsed.
+DELETE FROM held_grant
+ WHERE used_at IS NOT NULL
+   AND lapses_at < now() - interval '1 day';
+
+-- name: drop_held_grants_of_app
+-- An app is removed: what was held for its users is owed to HubSpot.
+--   $1 workspace, $2 app
+WITH dropped AS (
+    DELETE FROM held_grant
+     WHERE workspace_id = $1
+       AND app_id = $2
+    RETURNING workspace_id, id, app_id, refresh_token, refresh_fingerprint
+)
+INSERT INTO revocation (workspace_id, app_id, sealed_as, refresh_token, refresh_fingerprint, due_at)
+SELECT workspace_id, app_id, 'held_grant/' || id, refresh_token, refresh_fingerprint, now()
+  FROM dropped
+ WHERE refresh_token IS NOT NULL;

@@ -1,0 +1,87 @@
+-- name: create_workspace
+-- Make a tenant.
+--   $1 id, $2 name
+INSERT INTO workspace (id, name)
+VALUES ($1, $2);
+
+-- name: workspace_of_id
+-- A tenant by its id.
+--   $1 workspace
+SELECT id, name
+  FROM workspace
+ WHERE id = $1;
+
+-- name: create_key
+-- Give a workspace a credential.
+--   $1 workspace, $2 id, $3 client id, $4 hash of the secret, $5 name, $6 scopes, $7 app slugs or null
+INSERT INTO api_key (workspace_id, id, client_id, secret_hash, name, scopes, app_slugs)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+RETURNING id, workspace_id, client_id, name, scopes, app_slugs, created_at, revoked_at;
+
+-- name: keys_of_workspace
+-- All credentials of a workspace, oldest first.
+--   $1 workspace
+SELECT id, workspace_id, client_id, name, scopes, app_slugs, created_at, revoked_at
+  FROM api_key
+ WHERE workspace_id = $1
+ ORDER BY created_at, id;
+
+-- name: revoke_key
+-- End a credential.
+--   $1 id
+UPDATE api_key
+   SET revoked_at = coalesce(revoked_at, now())
+ WHERE id = $1
+RETURNING workspace_id, client_id;
+
+-- name: caller_of_secret
+-- Who holds this secret.
+--   $1 workspace, $2 hash of the secret
+SELECT id, client_id, scopes, app_slugs
+  FROM api_key
+ WHERE workspace_id = $1
+   AND secret_hash = $2
+   AND revoked_at IS NULL;
+
+-- name: caller_of_token
+-- Who holds this access token.
+--   $1 workspace, $2 hash of the token
+SELECT api_key.id, api_key.client_id, access_token.scopes, api_key.app_slugs
+  FROM access_token
+  JOIN api_key
+    ON api_key.workspace_id = access_token.workspace_id
+   AND api_key.id = access_token.key_id
+ WHERE access_token.workspace_id = $1
+   AND access_token.token_hash = $2
+   AND access_token.expires_at > now()
+   AND api_key.revoked_at IS NULL;
+
+-- name: key_of_client_id
+-- The live credential with this client id, with the hash of its secret.
+--   $1 workspace, $2 client id
+SELECT id, client_id, secret_hash, scopes, app_slugs
+  FROM api_key
+ WHERE workspace_id = $1
+   AND client_id = $2
+   AND revoked_at IS NULL;
+
+-- name: store_token
+-- Keep the hash of an issued access token.
+--   $1 workspace, $2 hash of the token, $3 key, $4 scopes, $5 lifetime
+INSERT INTO access_token (workspace_id, token_hash, key_id, scopes, expires_at)
+VALUES ($1, $2, $3, $4, now() + $5::interval);
+
+-- name: forget_expired_tokens
+-- Remove access tokens that ran out.
+DELETE FROM access_token
+ WHERE expires_at < now();
+
+-- name: ring
+-- Tell every process to forget what it remembers.
+SELECT pg_notify('broker_doorbell', '');
+
+-- name: record
+-- Write down who did what.
+--   $1 workspace, $2 actor, $3 action, $4 app slug, $5 user reference, $6 detail
+INSERT INTO audit (workspace_id, actor, action, app_slug, user_ref, detail)
+VALUES ($1, $2, $3, $4, $5, $6);

@@ -1,0 +1,72 @@
+-- name: claim_revocations
+-- Take some refresh tokens that HubSpot must be told to revoke. `shared` says that a live
+-- connection, or a grant held for one, uses the same token.
+--   $1 how many, $2 one revocation or null for all that are due
+WITH due AS (
+    SELECT workspace_id, id
+      FROM revocation
+     WHERE outcome = 'pending'
+       AND CASE WHEN $2::uuid IS NULL THEN due_at <= now() ELSE id = $2 END
+     ORDER BY due_at
+     LIMIT $1
+       FOR UPDATE SKIP LOCKED
+), taken AS (
+    UPDATE revocation
+       SET due_at = now() + interval '60 seconds', attempts = attempts + 1
+      FROM due
+     WHERE revocation.workspace_id = due.workspace_id
+       AND revocation.id = due.id
+    RETURNING revocation.workspace_id, revocation.id, revocation.app_id, revocation.sealed_as,
+              revocation.refresh_token, revocation.refresh_fingerprint, revocation.attempts
+)
+SELECT taken.workspace_id, taken.id, taken.app_id, taken.sealed_as, taken.refresh_token,
+       taken.attempts, app.client_id, app.client_secret,
+       EXISTS (SELECT
+                 FROM connection
+                WHERE connection.workspace_id = taken.workspace_id
+                  AND connection.app_id = taken.app_id
+                  AND connection.refresh_fingerprint = taken.refresh_fingerprint)
+       OR EXISTS (SELECT
+                    FROM held_grant
+                   WHERE held_grant.workspace_id = taken.workspace_id
+                     AND held_grant.app_id = taken.app_id
+                     AND held_grant.refresh_fingerprint = taken.refresh_fingerprint) AS shared
+  FROM taken
+  JOIN app
+    ON app.workspace_id = taken.workspace_id
+   AND app.id = taken.app_id;
+
+-- name: end_revocation
+-- The outcome is known: the token is wiped.
+--   $1 workspace, $2 id, $3 outcome
+UPDATE revocation
+   SET outcome = $3, refresh_token = NULL, due_at = NULL, ended_at = now()
+ WHERE workspace_id = $1
+   AND id = $2;
+
+-- name: postpone_revocation
+-- HubSpot could not be told; try again later.
+--   $1 workspace, $2 id, $3 time until the next try
+UPDATE revocation
+   SET due_at = now() + $3::interval
+ WHERE workspace_id = $1
+   AND id = $2;
+
+-- name: outcomes_since
+-- What became of an app's revocations.
+--   $1 workspace, $2 app slug, $3 since
+SELECT revocation.outcome, count(*) AS how_many
+  FROM revocation
+  JOIN app
+    ON app.workspace_id = revocation.workspace_id
+   AND app.id = revocation.app_id
+ WHERE revocation.workspace_id = $1
+   AND app.slug = $2
+   AND revocation.created_at >= $3
+ GROUP BY revocation.outcome;
+
+-- name: owe_revocation
+-- Remember that HubSpot must be told to revoke a token that no row keeps.
+--   $1 workspace, $2 id, $3 app, $4 sealed as, $5 sealed refresh token, $6 its fingerprint
+INSERT INTO revocation (workspace_id, id, app_id, sealed_as, refresh_token, refresh_fingerprint, due_at)
+VALUES ($1, $2, $3, $4, $5, $6, now());

@@ -1,0 +1,161 @@
+-- name: sealing_keys
+-- The keys that sealed what is here.
+SELECT key_id, proof
+  FROM sealing_key;
+
+-- name: keep_sealing_key
+-- Remember a key by a value sealed with it.
+--   $1 key id, $2 proof
+INSERT INTO sealing_key (key_id, proof)
+VALUES ($1, $2)
+ON CONFLICT DO NOTHING;
+
+-- name: forget_sealing_keys
+-- Everything is sealed with one key now.
+--   $1 key id
+DELETE FROM sealing_key
+ WHERE key_id <> $1;
+
+-- name: app_secrets
+-- Some app.client_secret values under another key than the newest.
+--   $1 newest key's id, $2 how many
+SELECT workspace_id, id, 'app/' || id AS sealed_as, client_secret AS sealed
+  FROM app
+ WHERE client_secret IS NOT NULL
+   AND substr(client_secret, 3, get_byte(client_secret, 1)) <> convert_to($1, 'UTF8')
+ LIMIT $2;
+
+-- name: reseal_app_secret
+-- Write a app.client_secret value anew, unless it changed meanwhile.
+--   $1 workspace, $2 row, $3 the old value, $4 the new value
+UPDATE app
+   SET client_secret = $4
+ WHERE workspace_id = $1
+   AND id = $2
+   AND client_secret = $3;
+
+-- name: former_secrets
+-- Some app.previous_client_secret values under another key than the newest.
+--   $1 newest key's id, $2 how many
+SELECT workspace_id, id, 'app/' || id AS sealed_as, previous_client_secret AS sealed
+  FROM app
+ WHERE previous_client_secret IS NOT NULL
+   AND substr(previous_client_secret, 3, get_byte(previous_client_secret, 1)) <> convert_to($1, 'UTF8')
+ LIMIT $2;
+
+-- name: reseal_former_secret
+-- Write a app.previous_client_secret value anew, unless it changed meanwhile.
+--   $1 workspace, $2 row, $3 the old value, $4 the new value
+UPDATE app
+   SET previous_client_secret = $4
+ WHERE workspace_id = $1
+   AND id = $2
+   AND previous_client_secret = $3;
+
+-- name: verifiers
+-- Some install_link.verifier values under another key than the newest.
+--   $1 newest key's id, $2 how many
+SELECT workspace_id, state_hash AS id, 'install_link/' || encode(state_hash, 'hex') AS sealed_as, verifier AS sealed
+  FROM install_link
+ WHERE verifier IS NOT NULL
+   AND substr(verifier, 3, get_byte(verifier, 1)) <> convert_to($1, 'UTF8')
+ LIMIT $2;
+
+-- name: reseal_verifier
+-- Write a install_link.verifier value anew, unless it changed meanwhile.
+--   $1 workspace, $2 row, $3 the old value, $4 the new value
+UPDATE install_link
+   SET verifier = $4
+ WHERE workspace_id = $1
+   AND state_hash = $2
+   AND verifier = $3;
+
+-- name: access_tokens
+-- Some connection.access_token values under another key than the newest.
+--   $1 newest key's id, $2 how many
+SELECT workspace_id, id, 'connection/' || id AS sealed_as, access_token AS sealed
+  FROM connection
+ WHERE access_token IS NOT NULL
+   AND substr(access_token, 3, get_byte(access_token, 1)) <> convert_to($1, 'UTF8')
+ LIMIT $2;
+
+-- name: reseal_access_token
+-- Write a connection.access_token value anew, unless it changed meanwhile.
+--   $1 workspace, $2 row, $3 the old value, $4 the new value
+UPDATE connection
+   SET access_token = $4
+ WHERE workspace_id = $1
+   AND id = $2
+   AND access_token = $3;
+
+-- name: refresh_tokens
+-- Some connection.refresh_token values under another key than the newest.
+--   $1 newest key's id, $2 how many
+SELECT workspace_id, id, 'connection/' || id AS sealed_as, refresh_token AS sealed
+  FROM connection
+ WHERE refresh_token IS NOT NULL
+   AND substr(refresh_token, 3, get_byte(refresh_token, 1)) <> convert_to($1, 'UTF8')
+ LIMIT $2;
+
+-- name: reseal_refresh_token
+-- Write a connection.refresh_token value anew, unless it changed meanwhile.
+--   $1 workspace, $2 row, $3 the old value, $4 the new value
+UPDATE connection
+   SET refresh_token = $4
+ WHERE workspace_id = $1
+   AND id = $2
+   AND refresh_token = $3;
+
+-- name: held_access_tokens
+-- Some held_grant.access_token values under another key than the newest.
+--   $1 newest key's id, $2 how many
+SELECT workspace_id, id, 'held_grant/' || id AS sealed_as, access_token AS sealed
+  FROM held_grant
+ WHERE access_token IS NOT NULL
+   AND substr(access_token, 3, get_byte(access_token, 1)) <> convert_to($1, 'UTF8')
+ LIMIT $2;
+
+-- name: reseal_held_access_token
+-- Write a held_grant.access_token value anew, unless it changed meanwhile.
+--   $1 workspace, $2 row, $3 the old value, $4 the new value
+UPDATE held_grant
+   SET access_token = $4
+ WHERE workspace_id = $1
+   AND id = $2
+   AND access_token = $3;
+
+-- name: held_refresh_tokens
+-- Some held_grant.refresh_token values under another key than the newest.
+--   $1 newest key's id, $2 how many
+SELECT workspace_id, id, 'held_grant/' || id AS sealed_as, refresh_token AS sealed
+  FROM held_grant
+ WHERE refresh_token IS NOT NULL
+   AND substr(refresh_token, 3, get_byte(refresh_token, 1)) <> convert_to($1, 'UTF8')
+ LIMIT $2;
+
+-- name: reseal_held_refresh_token
+-- Write a held_grant.refresh_token value anew, unless it changed meanwhile.
+--   $1 workspace, $2 row, $3 the old value, $4 the new value
+UPDATE held_grant
+   SET refresh_token = $4
+ WHERE workspace_id = $1
+   AND id = $2
+   AND refresh_token = $3;
+
+-- name: owed_tokens
+-- Some revocation.refresh_token values under another key than the newest.
+--   $1 newest key's id, $2 how many
+SELECT workspace_id, id, sealed_as AS sealed_as, refresh_token AS sealed
+  FROM revocation
+ WHERE refresh_token IS NOT NULL
+   AND substr(refresh_token, 3, get_byte(refresh_token, 1)) <> convert_to($1, 'UTF8')
+ LIMIT $2;
+
+-- name: reseal_owed_token
+-- Write a revocation.refresh_token value anew, unless it changed meanwhile.
+--   $1 workspace, $2 row, $3 the old value, $4 the new value
+UPDATE revocation
+   SET refresh_token = $4
+ WHERE workspace_id = $1
+   AND id = $2
+   AND refresh_token = $3;

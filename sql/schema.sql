@@ -1,0 +1,196 @@
+-- What the tables are now, for reading. tests/house/test_sql.py proves that the migrations make the same.
+
+-- A tenant. Everything else carries its id, so that tables can be distributed by it.
+CREATE TABLE workspace (
+    id         uuid        PRIMARY KEY,
+    name       text        NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT workspace_has_a_name CHECK (name <> '')
+);
+
+-- What proves that a sealing key in the ring is the one that sealed what is here.
+-- The one table without a workspace: the ring belongs to the installation.
+CREATE TABLE sealing_key (
+    key_id     text        PRIMARY KEY,
+    proof      bytea       NOT NULL,  -- sealed
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- An API credential of a workspace. Only a hash of the secret is here.
+CREATE TABLE api_key (
+    workspace_id uuid        NOT NULL REFERENCES workspace (id),
+    id           uuid        NOT NULL,
+    client_id    text        NOT NULL,
+    secret_hash  bytea       NOT NULL,
+    name         text        NOT NULL,
+    scopes       text[]      NOT NULL,
+    app_slugs    text[],
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    revoked_at   timestamptz,
+    PRIMARY KEY (workspace_id, id),
+    CONSTRAINT api_key_client_id_taken UNIQUE (workspace_id, client_id),
+    CONSTRAINT api_key_secret_taken UNIQUE (workspace_id, secret_hash)
+);
+
+-- A short-lived token made from a key at /oauth/token. Only its hash is here.
+CREATE TABLE access_token (
+    workspace_id uuid        NOT NULL,
+    token_hash   bytea       NOT NULL,
+    key_id       uuid        NOT NULL,
+    scopes       text[]      NOT NULL,
+    expires_at   timestamptz NOT NULL,
+    PRIMARY KEY (workspace_id, token_hash),
+    FOREIGN KEY (workspace_id, key_id) REFERENCES api_key (workspace_id, id) ON DELETE CASCADE
+);
+CREATE INDEX access_token_by_expiry ON access_token (expires_at);
+
+-- One HubSpot client registration, known by its slug inside a workspace. A removed app stays
+-- until HubSpot has been told to revoke the last of its grants.
+CREATE TABLE app (
+    workspace_id           uuid        NOT NULL REFERENCES workspace (id),
+    id                     uuid        NOT NULL,
+    slug                   text        NOT NULL,
+    client_id              text        NOT NULL,
+    client_secret          bytea       NOT NULL,  -- sealed
+    previous_client_secret bytea,                 -- sealed
+    previous_secret_until  timestamptz,
+    hubspot_app_id         text        NOT NULL,
+    scopes                 text[]      NOT NULL,
+    optional_scopes        text[]      NOT NULL,
+    return_urls            text[]      NOT NULL,
+    origins                text[]      NOT NULL,
+    confirm                text        NOT NULL,
+    pkce                   boolean     NOT NULL,
+    policy                 jsonb,
+    credentials_refused_at timestamptz,
+    created_at             timestamptz NOT NULL DEFAULT now(),
+    updated_at             timestamptz NOT NULL DEFAULT now(),
+    deleted_at             timestamptz,
+    PRIMARY KEY (workspace_id, id),
+    CONSTRAINT app_slug_is_a_slug CHECK (slug ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),
+    CONSTRAINT app_confirm_is_known CHECK (confirm IN ('auto', 'required'))
+);
+CREATE UNIQUE INDEX app_slug_taken ON app (workspace_id, slug) WHERE deleted_at IS NULL;
+CREATE INDEX app_removed ON app (deleted_at) WHERE deleted_at IS NOT NULL;
+
+-- A single-use, expiring way for one user to connect. Only a hash of the state is here.
+CREATE TABLE install_link (
+    workspace_id uuid        NOT NULL,
+    state_hash   bytea       NOT NULL,
+    app_id       uuid        NOT NULL,
+    user_ref     text        NOT NULL,
+    scopes       text[]      NOT NULL,
+    verifier     bytea,                  -- sealed
+    return_url   text,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    expires_at   timestamptz NOT NULL,
+    used_at      timestamptz,
+    PRIMARY KEY (workspace_id, state_hash),
+    FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id) ON DELETE CASCADE
+);
+CREATE INDEX install_link_by_expiry ON install_link (expires_at);
+
+-- A connection is one user of one app, tied to one HubSpot account. The user is unknown while a
+-- Marketplace install waits to be claimed. Tokens are here only while they may be used.
+CREATE TABLE connection (
+    workspace_id        uuid        NOT NULL,
+    id                  uuid        NOT NULL,
+    number              bigint      GENERATED ALWAYS AS IDENTITY,
+    app_id              uuid        NOT NULL,
+    user_ref            text,
+    status              text        NOT NULL,
+    hub_id              bigint,
+    hub_domain          text,
+    installed_by        text,
+    scopes              text[]      NOT NULL,
+    access_token        bytea,      -- sealed
+    refresh_token       bytea,      -- sealed
+    refresh_fingerprint bytea,
+    generation          bigint      NOT NULL DEFAULT 0,
+    expires_at          timestamptz,
+    renew_at            timestamptz,
+    renewed_at          timestamptz,
+    failures            integer     NOT NULL DEFAULT 0,
+    last_error          text,
+    last_used_at        timestamptz,
+    created_at          timestamptz NOT NULL DEFAULT now(),
+    updated_at          timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (workspace_id, id),
+    FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id),
+    CONSTRAINT connection_once_per_user UNIQUE (workspace_id, app_id, user_ref),
+    CONSTRAINT connection_status_is_known
+        CHECK (status IN ('ACTIVE', 'PENDING', 'REAUTH_REQUIRED', 'UNCLAIMED')),
+    CONSTRAINT connection_unclaimed_has_no_user
+        CHECK ((user_ref IS NULL) = (status = 'UNCLAIMED')),
+    CONSTRAINT connection_tokens_only_while_active
+        CHECK ((access_token IS NOT NULL) = (status = 'ACTIVE'))
+);
+CREATE INDEX connection_by_number ON connection (workspace_id, app_id, number);
+CREATE INDEX connection_by_hub ON connection (workspace_id, app_id, hub_id);
+CREATE INDEX connection_due ON connection (renew_at) WHERE renew_at IS NOT NULL;
+CREATE INDEX connection_by_fingerprint ON connection (workspace_id, app_id, refresh_fingerprint)
+    WHERE refresh_fingerprint IS NOT NULL;
+
+-- A grant that nobody may use yet: it waits for a code to be brought back by somebody with a key
+-- (a confirmation, or the claim of a Marketplace install).
+CREATE TABLE held_grant (
+    workspace_id        uuid        NOT NULL,
+    id                  uuid        NOT NULL,
+    code_hash           bytea       NOT NULL,
+    app_id              uuid        NOT NULL,
+    connection_id       uuid        NOT NULL,
+    reason              text        NOT NULL,
+    hub_id              bigint      NOT NULL,
+    hub_domain          text,
+    installed_by        text,
+    scopes              text[]      NOT NULL,
+    access_token        bytea,      -- sealed
+    refresh_token       bytea,      -- sealed
+    refresh_fingerprint bytea,
+    expires_at          timestamptz NOT NULL,
+    return_url          text,
+    created_at          timestamptz NOT NULL DEFAULT now(),
+    lapses_at           timestamptz NOT NULL,
+    used_at             timestamptz,
+    PRIMARY KEY (workspace_id, id),
+    FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id),
+    CONSTRAINT held_grant_code_taken UNIQUE (workspace_id, code_hash),
+    CONSTRAINT held_grant_reason_is_known CHECK (reason IN ('confirm', 'portal-mismatch', 'claim'))
+);
+CREATE INDEX held_grant_by_lapse ON held_grant (lapses_at);
+CREATE INDEX held_grant_by_connection ON held_grant (workspace_id, connection_id);
+
+-- A refresh token that HubSpot still has to be told to revoke. The token stays sealed as the row
+-- it came from (`sealed_as`), and is wiped when the outcome is known.
+CREATE TABLE revocation (
+    workspace_id        uuid        NOT NULL,
+    id                  uuid        NOT NULL DEFAULT gen_random_uuid(),
+    app_id              uuid        NOT NULL,
+    sealed_as           text        NOT NULL,
+    refresh_token       bytea,      -- sealed
+    refresh_fingerprint bytea,
+    attempts            integer     NOT NULL DEFAULT 0,
+    due_at              timestamptz,
+    outcome             text        NOT NULL DEFAULT 'pending',
+    created_at          timestamptz NOT NULL DEFAULT now(),
+    ended_at            timestamptz,
+    PRIMARY KEY (workspace_id, id),
+    FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id),
+    CONSTRAINT revocation_outcome_is_known
+        CHECK (outcome IN ('pending', 'revoked', 'shared-grant', 'refused', 'given-up'))
+);
+CREATE INDEX revocation_due ON revocation (due_at) WHERE due_at IS NOT NULL;
+
+-- Who did what, for the people who must find out later. Never a secret, never a payload.
+CREATE TABLE audit (
+    workspace_id uuid        NOT NULL,
+    id           bigint      GENERATED ALWAYS AS IDENTITY,
+    at           timestamptz NOT NULL DEFAULT now(),
+    actor        text        NOT NULL,
+    action       text        NOT NULL,
+    app_slug     text,
+    user_ref     text,
+    detail       text,
+    PRIMARY KEY (workspace_id, id)
+);
+CREATE INDEX audit_by_time ON audit (workspace_id, at);

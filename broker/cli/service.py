@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -104,8 +103,6 @@ def migrate() -> None:
 
 def sandbox(
     port: Annotated[int | None, typer.Option(help="Port to listen on")] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder that keeps its records")] = None,
-    seed: Annotated[bool, typer.Option(help="Make believable companies and contacts")] = False,
 ) -> None:
     """Run only the sandbox: a HubSpot to develop against."""
     from broker.sandbox.server import serve as serve_sandbox  # noqa: PLC0415  # not in production
@@ -115,9 +112,7 @@ def sandbox(
 
     async def command() -> None:
         host = settings.listen.host
-        running = await serve_sandbox(
-            host, settings.listen.port if port is None else port, data=data, seed=seed
-        )
+        running = await serve_sandbox(host, settings.listen.port if port is None else port)
         say(f"broker: sandbox HubSpot at {running.url}")
         await told_to_stop()
         await running.close()

@@ -80,7 +80,12 @@ class _Server(AuthorizationServer):  # type: ignore[misc]
         self._client = client
         self.issued: dict[str, Any] | None = None
         self.register_grant(_Grant)
-        self.register_token_generator("default", BearerTokenGenerator(self._mint, self._lifetime))
+        self.register_token_generator(
+            "default",
+            BearerTokenGenerator(
+                access_token_generator=self._mint, expires_generator=self._lifetime
+            ),
+        )
 
     def query_client(self, client_id: str) -> _Client | None:
         client = self._client

@@ -1,0 +1,234 @@
+"""`broker demo`: the main job for real on one machine, step by step, over HTTP."""
+
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from html import unescape
+from typing import Any
+from urllib.parse import urljoin
+
+import aiohttp
+import asyncpg
+import typer
+
+from broker.assembly import Broker
+from broker.cli.environment import Ground, fail, ground, opened, read_settings, run, say
+from broker.sandbox.server import Running
+from broker.sandbox.server import serve as serve_sandbox
+from broker.server import serving, told_to_stop
+from broker.settings import Address, Settings
+from broker.telemetry import configure_logging
+
+USER = "user-42"
+SCOPES = ["oauth", "crm.objects.contacts.read", "crm.objects.contacts.write"]
+
+
+def demo(*, once: bool, port: int) -> None:
+    """Start everything, walk the main job, keep serving unless `once`."""
+    settings = read_settings()
+    configure_logging(settings.log_format)
+    logging.getLogger().setLevel(logging.WARNING)
+    say("Starting Postgres ...")
+    found = ground(settings)
+
+    async def command() -> None:
+        sandbox = await _sandbox(port + 1 if port else 0)
+        try:
+            await _walk_and_serve(found, sandbox, port, once=once)
+        finally:
+            await sandbox.close()
+
+    run(command)
+
+
+async def _sandbox(port: int) -> Running:
+    try:
+        return await serve_sandbox("127.0.0.1", port)
+    except OSError:
+        return await serve_sandbox("127.0.0.1", 0)
+
+
+async def _walk_and_serve(found: Ground, sandbox: Running, port: int, *, once: bool) -> None:
+    public_url = f"http://localhost:{port}"
+    settings = found.settings.model_copy(
+        update={
+            "public_url": public_url,
+            "hubspot_api_url": sandbox.url,
+            "hubspot_app_url": sandbox.url,
+            "work_in_serve": True,
+        }
+    )
+    dsn = await _own_database(found) if found.own else found.dsn
+    ours = Ground(settings, dsn, found.keyring, own=True)
+    async with opened(ours) as broker:
+        try:
+            async with serving(broker, Address("127.0.0.1", port)):
+                walk = Walk(broker, sandbox, public_url)
+                ended_well = await walk.all()
+                if once or not ended_well:
+                    raise typer.Exit(0 if ended_well else 1)
+                _invite(walk, settings)
+                await told_to_stop()
+        except OSError as error:
+            fail(f"port {port} is taken ({error.strerror}); choose another with --port")
+
+
+async def _own_database(found: Ground) -> str:
+    """An empty database beside the broker's own, so that every demo begins anew."""
+    session = await asyncpg.connect(found.dsn)
+    try:
+        await session.execute("DROP DATABASE IF EXISTS broker_demo")
+        await session.execute("CREATE DATABASE broker_demo")
+    except asyncpg.ObjectInUseError:
+        fail("another demo is running on this machine")
+    finally:
+        await session.close()
+    return found.dsn.replace("/postgres?", "/broker_demo?")
+
+
+@dataclass(slots=True)
+class Walk:
+    """The main job, each step printed with what came of it."""
+
+    broker: Broker
+    sandbox: Running
+    public_url: str
+    secret: str = ""
+    client_id: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    async def all(self) -> bool:
+        """Walk; whether every step ended well."""
+        steps: list[tuple[str, Callable[[aiohttp.ClientSession], Awaitable[str]]]] = [
+            ("Make a workspace with an API key", self.workspace),
+            ("Register a HubSpot app", self.register),
+            ("Make an install link for one user", self.link),
+            ("Consent at HubSpot, in a browser", self.consent),
+            ("See that the token is stored sealed", self.sealed),
+            ("Create a contact through the proxy", self.create),
+            ("Read it the StackGo way", self.read),
+            ("Let the token run out, and call again", self.renew),
+        ]
+        async with aiohttp.ClientSession() as session:
+            for number, (title, step) in enumerate(steps, start=1):
+                started = time.perf_counter()
+                try:
+                    result = await step(session)
+                except Exception as error:  # noqa: BLE001  # any failure is a failed step
+                    say(f"{number}. {title}: FAILED ({type(error).__name__}: {error})")
+                    return False
+                say(
+                    f"{number}. {title}: {result} ({(time.perf_counter() - started) * 1000:.0f} ms)"
+                )
+        return True
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.secret}"}
+
+    async def workspace(self, _session: aiohttp.ClientSession) -> str:
+        workspace, issued = await self.broker.keys.create_workspace("demo")
+        self.client_id, self.secret = issued.key.client_id, issued.client_secret.reveal()
+        return f"workspace {workspace.id}"
+
+    async def register(self, session: aiohttp.ClientSession) -> str:
+        registration = {
+            "slug": "demo",
+            "clientId": "demo-client",
+            "clientSecret": "demo-client-secret",
+            "appId": "4242",
+            "scopes": SCOPES,
+        }
+        app = await self._json(session, "POST", "/api/apps", json=registration)
+        # What a person does at HubSpot: paste the redirect URL into the app's settings there.
+        self.sandbox.sandbox.register_app(
+            "demo-client", "demo-client-secret", 4242, SCOPES, [app["redirectUrl"]]
+        )
+        return f"redirect URL {app['redirectUrl']}"
+
+    async def link(self, session: aiohttp.ClientSession) -> str:
+        path = f"/api/hubspot/auth/demo?userForeignIdentifier={USER}"
+        self.facts["link"] = (await self._json(session, "GET", path))["url"]
+        return f"for {USER}"
+
+    async def consent(self, session: aiohttp.ClientSession) -> str:
+        async with session.get(self.facts["link"]) as asked:
+            text = await asked.text()
+            where = urljoin(str(asked.url), re.findall(r'action="([^"]+)"', text)[0])
+        inputs = re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', text)
+        form = {name: unescape(value) for name, value in inputs}
+        form |= {"portal": "101", "decision": "allow"}
+        async with session.post(where, data=form) as landed:
+            text = await landed.text()
+            if landed.status != 200 or "HubSpot is connected" not in text:
+                raise RuntimeError(f"the callback answered {landed.status}")
+        path = f"/api/saas-org-user/get-user/demo?userForeignIdentifier={USER}"
+        known = await self._json(session, "GET", path)
+        return f"connected: {known['connected']}, {known['userForeignIdentifiers'][0]['status']}"
+
+    async def sealed(self, _session: aiohttp.ClientSession) -> str:
+        issued = [*self.sandbox.sandbox.grants.access_tokens]
+        issued += self.sandbox.sandbox.grants.refresh_tokens
+        database = await asyncpg.connect(self.broker.dsn)
+        try:
+            rows = await database.fetch("SELECT connection::text AS everything FROM connection")
+        finally:
+            await database.close()
+        stored = "".join(row["everything"] for row in rows)
+        if any(token in stored or token.encode().hex() in stored for token in issued):
+            raise RuntimeError("a token is readable in the database")
+        return f"{len(issued)} tokens issued, none readable in {len(rows)} row"
+
+    async def create(self, session: aiohttp.ClientSession) -> str:
+        path = f"/proxy/demo/{USER}/crm/v3/objects/contacts"
+        contact = {"properties": {"email": "jane@acme.example", "firstname": "Jane"}}
+        made = await self._json(session, "POST", path, json=contact)
+        self.facts["contact"] = made["id"]
+        return f"contact {made['id']}"
+
+    async def read(self, session: aiohttp.ClientSession) -> str:
+        call = {
+            "method": "GET",
+            "url": f"https://api.hubapi.com/crm/v3/objects/contacts/{self.facts['contact']}",
+            "userForeignIdentifier": USER,
+        }
+        answer = await self._json(session, "POST", "/api/raw/demo", json=call)
+        return f"{answer['data']['properties']['email']}"
+
+    async def renew(self, session: aiohttp.ClientSession) -> str:
+        before = self.sandbox.sandbox.refreshes
+        self.sandbox.sandbox.expire_access_tokens()
+        path = f"/proxy/demo/{USER}/crm/v3/objects/contacts/{self.facts['contact']}"
+        await self._json(session, "GET", path)
+        return f"200 after {self.sandbox.sandbox.refreshes - before} renewal"
+
+    async def _json(
+        self, session: aiohttp.ClientSession, method: str, path: str, **rest: Any
+    ) -> Any:
+        async with session.request(
+            method, self.public_url + path, headers=self.headers, **rest
+        ) as answer:
+            if answer.status >= 300:
+                raise RuntimeError(f"{method} {path} answered {answer.status}")
+            return await answer.json(content_type=None)
+
+
+def _invite(walk: Walk, settings: Settings) -> None:
+    say()
+    say(f"The broker serves at   {settings.public_url}")
+    say(f"The sandbox HubSpot at {walk.sandbox.url}")
+    say()
+    say("Try it yourself (the key lives as long as this demo):")
+    say(f"  export KEY={walk.secret}")
+    say(
+        f'  curl -H "Authorization: Bearer $KEY" '
+        f"{settings.public_url}/proxy/demo/{USER}/crm/v3/objects/contacts"
+    )
+    say(
+        f'  curl -H "Authorization: Bearer $KEY" '
+        f'"{settings.public_url}/api/hubspot/auth/demo?userForeignIdentifier=user-43"'
+    )
+    say()
+    say("Ctrl-C ends it.")

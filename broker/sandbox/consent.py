@@ -1,0 +1,111 @@
+"""The consent page: what a person sees at HubSpot before an app is connected."""
+
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+from aiohttp import web
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from broker.sandbox.grants import App, Code
+from broker.sandbox.tokens import CODE_LIFETIME_S
+from broker.sandbox.world import Portal, Sandbox
+
+_templates = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+)
+
+FIELDS = (
+    "client_id",
+    "redirect_uri",
+    "scope",
+    "optional_scope",
+    "state",
+    "code_challenge",
+    "code_challenge_method",
+)
+
+
+def render(template: str, status: int = 200, **values: object) -> web.Response:
+    """A page from a template."""
+    text = _templates.get_template(template).render(**values)
+    return web.Response(text=text, status=status, content_type="text/html")
+
+
+class ConsentPages:
+    """`/oauth/authorize`, with or without a portal in the path."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    async def ask(self, request: web.Request) -> web.Response:
+        """Ask a person, or answer at once when consent is automatic."""
+        asked = {name: request.query.get(name, "") for name in FIELDS}
+        app, wrong = self._judge(asked)
+        if app is None:
+            return render("impossible.html", status=400, problem=wrong)
+        chosen = request.match_info.get("hub_id")
+        portals = [
+            portal
+            for portal in self._sandbox.portals.values()
+            if chosen is None or portal.hub_id == int(chosen)
+        ]
+        if self._sandbox.auto_consent is not None:
+            return self._allow(asked, app, self._sandbox.portals[self._sandbox.auto_consent])
+        return render("consent.html", asked=asked, app=app, portals=portals)
+
+    async def decide(self, request: web.Request) -> web.Response:
+        """Take a person's decision back to the app."""
+        form = await request.post()
+        asked = {name: str(form.get(name, "")) for name in FIELDS}
+        app, wrong = self._judge(asked)
+        if app is None:
+            return render("impossible.html", status=400, problem=wrong)
+        portal = self._sandbox.portals.get(int(str(form.get("portal", "0")) or 0))
+        if form.get("decision") != "allow" or portal is None:
+            denied = {
+                "error": "access_denied",
+                "error_description": "The user denied the request.",
+                "state": asked["state"],
+            }
+            return _redirect(asked["redirect_uri"], denied)
+        return self._allow(asked, app, portal)
+
+    def _allow(self, asked: dict[str, str], app: App, portal: Portal) -> web.Response:
+        optional = [each for each in asked["optional_scope"].split() if each in app.optional_scopes]
+        code = Code(
+            app.client_id,
+            portal.hub_id,
+            portal.users[0],
+            list(dict.fromkeys([*asked["scope"].split(), "oauth", *optional])),
+            asked["redirect_uri"],
+            asked["code_challenge"] or None,
+            self._sandbox.now() + CODE_LIFETIME_S,
+        )
+        brought = {"code": self._sandbox.grants.issue_code(code)}
+        if asked["state"]:
+            brought["state"] = asked["state"]
+        return _redirect(asked["redirect_uri"], brought)
+
+    def _judge(self, asked: dict[str, str]) -> tuple[App | None, str]:
+        """The app that asks, or why HubSpot shows its own error page instead."""
+        app = self._sandbox.apps.get(asked["client_id"])
+        if app is None:
+            return None, "An invalid client_id was provided."
+        if asked["redirect_uri"] not in app.redirect_urls:
+            return None, "The redirect URL does not match the app's registered redirect URL."
+        scopes = set(asked["scope"].split())
+        if not scopes <= {*app.scopes, *app.optional_scopes, "oauth"}:
+            return None, "An invalid scope name was provided."
+        if not set(app.scopes) <= scopes:
+            return None, "There is a mismatch between the scopes in the install URL and the app's."
+        if asked["code_challenge"] and asked["code_challenge_method"] != "S256":
+            return None, "The code challenge method is not supported."
+        return app, ""
+
+
+def _redirect(url: str, query: dict[str, str]) -> web.Response:
+    separator = "&" if "?" in url else "?"
+    location = f"{url}{separator}{urlencode(query, quote_via=quote)}"
+    return web.Response(status=302, headers={"Location": location})

@@ -1,0 +1,117 @@
+"""The state of the simulated HubSpot: apps, portals, grants, records, levers."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from multidict import CIMultiDictProxy
+
+from broker.sandbox.faults import Faults
+from broker.sandbox.grants import App, Grants
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRequest:
+    """A request as it arrived; `raw_path` is the target byte for byte."""
+
+    method: str
+    raw_path: str
+    headers: CIMultiDictProxy[str]
+    body: bytes
+
+
+@dataclass(slots=True)
+class Portal:
+    """A HubSpot account with its people and its records by type and id."""
+
+    hub_id: int
+    domain: str
+    users: list[str]
+    records: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    next_id: int = 101
+    calls: deque[float] = field(default_factory=deque)
+    searches: deque[float] = field(default_factory=deque)
+
+
+@dataclass(slots=True)
+class Limits:
+    """How many requests are allowed: per app and portal in ten seconds, searches in one."""
+
+    ten_secondly: int = 110
+    search: int = 5
+
+
+class Sandbox:
+    """One simulated HubSpot. Attributes are levers; they may change at any time."""
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self._ahead = 0.0
+        self.apps: dict[str, App] = {}
+        self.portals: dict[int, Portal] = {}
+        self.grants = Grants()
+        self.faults = Faults()
+        self.limits = Limits()
+        self.seen: deque[SeenRequest] = deque(maxlen=10_000)
+        self.refreshes = 0
+        self.exchanges = 0
+        self.introspections = 0
+        self.revocations: list[str] = []
+        self.rotates_refresh_tokens = False
+        self.shares_refresh_tokens = False
+        self.token_lifetime: int = 1800
+        self.auto_consent: int | None = None
+        self.windows: dict[tuple[str, int], deque[float]] = {}
+        self.add_portal(101, "acme.example", ["ada@acme.example"])
+        self.add_portal(102, "globex.example", ["grace@globex.example"])
+
+    def now(self) -> float:
+        """Seconds on the sandbox's own clock."""
+        return self._now() + self._ahead
+
+    def jump(self, seconds: float) -> None:
+        """Move the sandbox's clock."""
+        self._ahead += seconds
+
+    def register_app(
+        self,
+        client_id: str,
+        client_secret: str,
+        app_id: int,
+        scopes: Iterable[str],
+        redirect_urls: Iterable[str],
+        optional_scopes: Iterable[str] = (),
+    ) -> App:
+        """Make an app, as a person does in HubSpot's developer account."""
+        app = App(
+            client_id,
+            client_secret,
+            app_id,
+            list(scopes),
+            list(redirect_urls),
+            list(optional_scopes),
+        )
+        self.apps[client_id] = app
+        return app
+
+    def add_portal(self, hub_id: int, domain: str, users: Iterable[str]) -> Portal:
+        """Make a HubSpot account."""
+        portal = self.portals[hub_id] = Portal(hub_id, domain, list(users))
+        return portal
+
+    def revoke_grants(self, hub_id: int, client_id: str | None = None) -> None:
+        """End every token of a portal, as an uninstall does."""
+        for refresh in self.grants.refresh_tokens.values():
+            if refresh.hub_id == hub_id and client_id in {None, refresh.client_id}:
+                refresh.alive = False
+        for access in self.grants.access_tokens.values():
+            if not access.refresh.alive:
+                access.alive = False
+
+    def expire_access_tokens(self, hub_id: int | None = None) -> None:
+        """Let access tokens run out before their time."""
+        for access in self.grants.access_tokens.values():
+            if hub_id in {None, access.refresh.hub_id}:
+                access.expires_at = min(access.expires_at, self.now())

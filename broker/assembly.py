@@ -220,9 +220,11 @@ def _routes(broker: Broker, health: HealthPages) -> list[web.RouteDef]:
         HealthPages: health,
         DocumentPages: DocumentPages(described(settings.public_url)),
     }
-    # A GET that has an effect must not answer HEAD, which mail scanners send.
+    # Mail scanners and chat previews send HEAD; only the health of the process answers it.
     return [
-        web.route(method, path, getattr(pages[kind], name))
+        web.get(path, getattr(pages[kind], name), allow_head=kind is HealthPages)
+        if method == "GET"
+        else web.route(method, path, getattr(pages[kind], name))
         for method, path, kind, name in URL_TABLE
     ]
 

@@ -55,29 +55,30 @@ class AccessToken:
 
 
 class Grants:
-    """Everything issued, by its token."""
+    """Everything issued, by its token. `marker` stands in each, so that a leak can be found."""
 
-    def __init__(self) -> None:
+    def __init__(self, marker: str = "") -> None:
+        self.marker = marker
         self.codes: dict[str, Code] = {}
         self.refresh_tokens: dict[str, RefreshToken] = {}
         self.access_tokens: dict[str, AccessToken] = {}
 
     def issue_code(self, code: Code) -> str:
         """A code with HubSpot's data centre in front."""
-        token = f"na1-{secrets.token_hex(4)}-{secrets.token_hex(12)}"
+        token = f"na1-{self.marker}{secrets.token_hex(4)}-{secrets.token_hex(12)}"
         self.codes[token] = code
         return token
 
     def issue_refresh(
         self, client_id: str, hub_id: int, user: str, scopes: list[str]
     ) -> RefreshToken:
-        token = f"na1-{secrets.token_hex(4)}-{secrets.token_hex(2)}-{secrets.token_hex(14)}"
+        token = f"na1-{self.marker}{secrets.token_hex(4)}-{secrets.token_hex(2)}-{secrets.token_hex(14)}"
         issued = RefreshToken(token, client_id, hub_id, user, list(scopes))
         self.refresh_tokens[token] = issued
         return issued
 
     def issue_access(self, refresh: RefreshToken, expires_at: float) -> AccessToken:
-        token = f"C{secrets.token_urlsafe(90)}"
+        token = f"C{self.marker}{secrets.token_urlsafe(90)}"
         issued = AccessToken(token, refresh, refresh.generation, expires_at)
         self.access_tokens[token] = issued
         return issued

@@ -18,8 +18,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 H = TypeVar("H", bound=Callable[..., Any])
 
-REQUEST_ID = "broker request id"
-FACTS = "broker log fields"
+REQUEST_ID = web.RequestKey("request id", str)
+FACTS = web.RequestKey("log fields", dict)
 
 
 def abortable(handler: H) -> H:

@@ -29,7 +29,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 REPEATABLE_BYTES = 262_144
 """Bodies up to here are kept, so that the call can be repeated with a renewed token."""
 
-EXACT = "broker exact headers"
+EXACT = web.ResponseKey("exact headers", bool)
 TRANSPARENT = re.compile(r"/proxy/[^/?#]*/([^/?#]*)(/.*)")
 
 

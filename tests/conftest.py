@@ -1,0 +1,332 @@
+"""The broker as its callers meet it, on a real Postgres, against a sandbox HubSpot."""
+
+import io
+import itertools
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
+
+import aiohttp
+import asyncpg
+import pytest
+
+from broker import embedded
+from broker.assembly import Broker, assembled
+from broker.sandbox.server import Running
+from broker.sandbox.server import serve as serve_sandbox
+from broker.sandbox.world import Sandbox
+from broker.sealing import Keyring
+from broker.server import serving
+from broker.settings import Address, Settings
+from broker.stores import migrations
+from broker.telemetry import configure_logging
+
+CLIENT_ID = "client-of-hbdev"
+CLIENT_SECRET = "canary-client-secret"
+SCOPES = ["oauth", "crm.objects.contacts.read", "crm.objects.contacts.write"]
+RETURN_URL = "https://product.example/settings?tab=integrations"
+SEALING_KEY = "k1:q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA="
+
+_numbers = itertools.count(1)
+_started: "list[BrokerUnderTest]" = []
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A Postgres of the session's own; its `template_broker` has the schema."""
+    folder = Path(tempfile.mkdtemp(prefix="broker-", dir="/tmp"))  # noqa: S108  # short for sockets
+    folder.chmod(0o755)
+    try:
+        yield embedded.start(folder / "data")
+    finally:
+        embedded.stop(folder / "data")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def named(dsn: str, database: str) -> str:
+    """The DSN of another database of the same server."""
+    return dsn.replace("/postgres?", f"/{database}?")
+
+
+@pytest.fixture
+async def empty_dsn(postgres: str) -> AsyncIterator[str]:
+    """A database with nothing in it."""
+    async with _database(postgres, "template1") as dsn:
+        yield dsn
+
+
+@pytest.fixture
+async def dsn(postgres: str) -> AsyncIterator[str]:
+    """A database of the test's own, with the schema."""
+    session = await asyncpg.connect(postgres)
+    try:
+        if not await session.fetchval(
+            "SELECT 1 FROM pg_database WHERE datname = 'template_broker'"
+        ):
+            await session.execute("CREATE DATABASE template_broker")
+            await migrations.bring_up_to_date(named(postgres, "template_broker"))
+    finally:
+        await session.close()
+    async with _database(postgres, "template_broker") as dsn:
+        yield dsn
+
+
+@asynccontextmanager
+async def _database(postgres: str, template: str) -> AsyncIterator[str]:
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    session = await asyncpg.connect(postgres)
+    try:
+        await session.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        yield named(postgres, name)
+        await session.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await session.close()
+
+
+@pytest.fixture
+async def database(dsn: str) -> AsyncIterator[Any]:
+    """A look into the test's database, behind the broker's back."""
+    session = await asyncpg.connect(dsn)
+    yield session
+    await session.close()
+
+
+@pytest.fixture
+async def hubspot() -> AsyncIterator[Sandbox]:
+    """A HubSpot with portals 101 and 102, where every consent is given for 101."""
+    sandbox = Sandbox()
+    sandbox.grants.marker = "canary"
+    sandbox.auto_consent = 101
+    running = await serve_sandbox("127.0.0.1", 0, sandbox=sandbox)
+    sandbox.url = running.url  # type: ignore[attr-defined]
+    yield sandbox
+    await running.close()
+
+
+@dataclass
+class Answered:
+    """An answer, read to its end."""
+
+    status: int
+    headers: Any
+    body: bytes
+
+    @property
+    def content_type(self) -> str:
+        return str(self.headers.get("Content-Type", "")).partition(";")[0]
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def code(self) -> Any:
+        """The problem's code."""
+        return self.json().get("code")
+
+    @property
+    def location(self) -> tuple[str, dict[str, str], dict[str, str]]:
+        """Where a redirect leads: address, query, fragment."""
+        parts = urlsplit(self.headers["Location"])
+        query, fragment = parse_qsl(parts.query), parse_qsl(parts.fragment)
+        return f"{parts.scheme}://{parts.netloc}{parts.path}", dict(query), dict(fragment)
+
+
+@dataclass
+class BrokerUnderTest:
+    """A serving broker with a workspace, a key and the app `hbdev`; speaks the caller's language."""
+
+    url: str
+    parts: Broker
+    hubspot: Sandbox
+    session: aiohttp.ClientSession
+    key: str = ""
+    client_id: str = ""
+    workspace: str = ""
+    redirect_url: str = ""
+    secrets: list[str] = field(default_factory=list)
+
+    async def asks(self, method: str, path: str, key: str | None = None, **rest: Any) -> Answered:
+        """One request with an API key (`key=""` for none), redirects not followed."""
+        headers = dict(rest.pop("headers", None) or {})
+        key = self.key if key is None else key
+        if key:
+            headers.setdefault("Authorization", f"Bearer {key}")
+        url = path if path.startswith("http") else self.url + path
+        async with self.session.request(
+            method, url, headers=headers, allow_redirects=False, **rest
+        ) as answer:
+            return Answered(answer.status, answer.headers, await answer.read())
+
+    async def makes_workspace(self) -> None:
+        workspace, issued = await self.parts.keys.create_workspace("Acme")
+        self.workspace = str(workspace.id)
+        self.client_id = issued.key.client_id
+        self.key = issued.client_secret.reveal()
+        self.secrets.append(self.key)
+
+    async def makes_key(self, *scopes: str, apps: tuple[str, ...] | None = None) -> str:
+        """The secret of another key of the workspace."""
+        from uuid import UUID
+
+        issued = await self.parts.keys.create(UUID(self.workspace), "another", scopes, apps)
+        self.secrets.append(issued.client_secret.reveal())
+        return issued.client_secret.reveal()
+
+    async def registers(self, slug: str = "hbdev", **changes: Any) -> Answered:
+        """Register an app, here and at HubSpot."""
+        body = {
+            "slug": slug,
+            "clientId": CLIENT_ID,
+            "clientSecret": CLIENT_SECRET,
+            "appId": "1234567",
+            "scopes": SCOPES,
+            "returnUrls": [RETURN_URL],
+            **changes,
+        }
+        answer = await self.asks("POST", "/api/apps", json=body)
+        if answer.status == 201:
+            app = self.hubspot.apps.get(body["clientId"])
+            urls = app.redirect_urls if app else []
+            self.redirect_url = answer.json()["redirectUrl"]
+            self.hubspot.register_app(
+                body["clientId"],
+                body["clientSecret"],
+                int(body["appId"]),
+                body["scopes"],
+                [*urls, self.redirect_url],
+                body.get("optionalScopes", []),
+            )
+        return answer
+
+    async def links(self, user: str = "u1", slug: str = "hbdev", **query: str) -> str:
+        """A fresh install link."""
+        answer = await self.asks(
+            "GET",
+            f"/api/hubspot/auth/{slug}",
+            params={"userForeignIdentifier": user, **query},
+        )
+        assert answer.status == 200, answer.body
+        url = answer.json()["url"]
+        self.secrets.append(parse_qs(urlsplit(url).query)["state"][0])
+        return str(url)
+
+    async def consents(self, url: str, portal: int = 101) -> str:
+        """Consent at HubSpot; the callback's address with its code and state."""
+        self.hubspot.auto_consent = portal
+        answer = await self.asks("GET", url, key="")
+        assert answer.status == 302, answer.body
+        return str(answer.headers["Location"])
+
+    async def connects(
+        self, user: str = "u1", portal: int = 101, slug: str = "hbdev", **query: str
+    ) -> Answered:
+        """The whole way: link, consent, callback; the callback's answer."""
+        back = await self.consents(await self.links(user, slug, **query), portal)
+        return await self.asks("GET", back, key="")
+
+    async def proxies(
+        self,
+        path: str = "/crm/v3/objects/contacts",
+        user: str = "u1",
+        method: str = "GET",
+        slug: str = "hbdev",
+        **rest: Any,
+    ) -> Answered:
+        """A transparent call as a user."""
+        return await self.asks(method, f"/proxy/{slug}/{quote(user, safe='')}{path}", **rest)
+
+    async def makes_stale(self, database: Any) -> None:
+        """Let every grant look as if it had run out, here and at HubSpot."""
+        await database.execute("UPDATE connection SET expires_at = now() - interval '1 minute'")
+        self.hubspot.expire_access_tokens()
+        self.parts.proxy.forget_all()
+
+
+def settings_for(hubspot: Sandbox, url: str, **changes: Any) -> Settings:
+    return Settings.model_validate(
+        {
+            "public_url": url,
+            "hubspot_api_url": hubspot.url,  # type: ignore[attr-defined]
+            "hubspot_app_url": hubspot.url,  # type: ignore[attr-defined]
+            "work_in_serve": False,
+            **changes,
+        }
+    )
+
+
+@pytest.fixture
+async def start_broker(
+    dsn: str, hubspot: Sandbox, unused_tcp_port_factory: Any
+) -> AsyncIterator[Any]:
+    """Start brokers on the test's database; they stop with the test."""
+    from contextlib import AsyncExitStack
+
+    async with AsyncExitStack() as stack:
+
+        async def start(keys: str = SEALING_KEY, **changes: Any) -> BrokerUnderTest:
+            port = unused_tcp_port_factory()
+            url = f"http://localhost:{port}"
+            settings = settings_for(hubspot, url, **changes)
+            parts = await stack.enter_async_context(assembled(settings, dsn, Keyring.parse(keys)))
+            await stack.enter_async_context(serving(parts, Address("localhost", port)))
+            session = await stack.enter_async_context(
+                aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
+            )
+            started = BrokerUnderTest(url, parts, hubspot, session)
+            _started.append(started)
+            return started
+
+        yield start
+
+
+@pytest.fixture
+async def broker(start_broker: Any) -> BrokerUnderTest:
+    """A broker with a workspace, a key and the app `hbdev`."""
+    started: BrokerUnderTest = await start_broker()
+    await started.makes_workspace()
+    assert (await started.registers()).status == 201
+    return started
+
+
+@pytest.fixture
+async def second_broker(start_broker: Any, broker: BrokerUnderTest) -> BrokerUnderTest:
+    """Another process of the same installation, as far as Postgres can tell."""
+    other: BrokerUnderTest = await start_broker()
+    other.workspace, other.key, other.client_id = broker.workspace, broker.key, broker.client_id
+    return other
+
+
+@pytest.fixture(autouse=True)
+def no_secret_in_the_logs() -> Iterator[io.StringIO]:
+    """Fail any test that logs a secret: everything at DEBUG, through the chain that operators get."""
+    stream = io.StringIO()
+    before = logging.getLogger().handlers[:], logging.getLogger().level
+    configure_logging("json", stream)
+    logging.getLogger().setLevel(logging.DEBUG)
+    yield stream
+    logging.getLogger().handlers[:], level = before
+    logging.getLogger().setLevel(level)
+    logged = stream.getvalue()
+    secrets = ["canary"]
+    for under_test in _started:
+        secrets += under_test.secrets
+        secrets += _verifiers(under_test.hubspot)
+    _started.clear()
+    leaked = [secret for secret in secrets if secret in logged]
+    assert not leaked, f"a log line holds a secret: {leaked[0][:12]}..."
+
+
+def _verifiers(hubspot: Sandbox) -> list[str]:
+    bodies = [seen.body.decode(errors="replace") for seen in hubspot.seen]
+    return [found for body in bodies for found in parse_qs(body).get("code_verifier", [])]
+
+
+__all__ = ["Answered", "BrokerUnderTest", "Running"]

@@ -8,11 +8,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
+from uuid import UUID
 
 import aiohttp
 import asyncpg
@@ -42,7 +43,7 @@ _started: "list[BrokerUnderTest]" = []
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """A Postgres of the session's own; its `template_broker` has the schema."""
-    folder = Path(tempfile.mkdtemp(prefix="broker-", dir="/tmp"))  # noqa: S108  # short for sockets
+    folder = Path(tempfile.mkdtemp(prefix="broker-", dir="/tmp"))  # short, for sockets
     folder.chmod(0o755)
     try:
         yield embedded.start(folder / "data")
@@ -174,8 +175,6 @@ class BrokerUnderTest:
 
     async def makes_key(self, *scopes: str, apps: tuple[str, ...] | None = None) -> str:
         """The secret of another key of the workspace."""
-        from uuid import UUID
-
         issued = await self.parts.keys.create(UUID(self.workspace), "another", scopes, apps)
         self.secrets.append(issued.client_secret.reveal())
         return issued.client_secret.reveal()
@@ -267,8 +266,6 @@ async def start_broker(
     dsn: str, hubspot: Sandbox, unused_tcp_port_factory: Any
 ) -> AsyncIterator[Any]:
     """Start brokers on the test's database; they stop with the test."""
-    from contextlib import AsyncExitStack
-
     async with AsyncExitStack() as stack:
 
         async def start(keys: str = SEALING_KEY, **changes: Any) -> BrokerUnderTest:

@@ -72,7 +72,7 @@ class Grants:
     def issue_refresh(
         self, client_id: str, hub_id: int, user: str, scopes: list[str]
     ) -> RefreshToken:
-        token = f"na1-{self.marker}{secrets.token_hex(4)}-{secrets.token_hex(2)}-{secrets.token_hex(14)}"
+        token = f"na1-{self.marker}{secrets.token_hex(6)}-{secrets.token_hex(14)}"
         issued = RefreshToken(token, client_id, hub_id, user, list(scopes))
         self.refresh_tokens[token] = issued
         return issued

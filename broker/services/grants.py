@@ -32,7 +32,8 @@ from broker.errors import (
 from broker.hubspot.client import HubSpot
 from broker.hubspot.oauth import GrantEnded
 from broker.model import Connection, Grant, Status
-from broker.stores.connections import Connections, Held
+from broker.stores.connections import Connections
+from broker.stores.held import Held
 from broker.telemetry import Metrics
 
 log = logging.getLogger(__name__)

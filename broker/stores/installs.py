@@ -12,8 +12,8 @@ from broker.errors import InvalidRequest, LinkExpired, LinkUsed, NotFound
 from broker.model import Account, App, HeldGrant, InstallLink, Secret, Status, Tokens
 from broker.sealing import Place, Sealer
 from broker.stores.apps import read_app
-from broker.stores.connections import Held, lifetime_of, seal_tokens
 from broker.stores.database import Database, Session
+from broker.stores.held import Held, lifetime_of, seal_tokens
 from broker.stores.queries import sql
 
 

@@ -6,8 +6,8 @@ from uuid import UUID
 from broker.model import Revocation, Secret
 from broker.sealing import Place, Sealer
 from broker.stores.apps import secret_place
-from broker.stores.connections import fingerprint_of
 from broker.stores.database import Database
+from broker.stores.held import fingerprint_of
 from broker.stores.queries import sql
 
 

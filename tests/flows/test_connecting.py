@@ -5,6 +5,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from broker.sandbox.faults import Fault
+
 JSON = {"Accept": "application/json"}
 RETURN_URL = "https://product.example/settings?tab=integrations"
 
@@ -166,8 +168,6 @@ async def test_fewer_scopes_than_asked_for_make_no_connection(broker, hubspot):
 
 
 async def test_a_link_works_again_when_hubspot_could_not_be_asked(broker, hubspot):
-    from broker.sandbox.faults import Fault
-
     url = await broker.links("u1")
     hubspot.faults.add(Fault("/oauth/*/token", "html", status=502, times=1))
 
@@ -179,8 +179,6 @@ async def test_a_link_works_again_when_hubspot_could_not_be_asked(broker, hubspo
 
 
 async def test_a_caller_who_leaves_during_the_exchange_is_connected_all_the_same(broker, hubspot):
-    from broker.sandbox.faults import Fault
-
     back = await broker.consents(await broker.links("u1"))
     hubspot.faults.add(Fault("/oauth/*/token", "delay", seconds=0.3))
 

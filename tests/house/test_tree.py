@@ -1,0 +1,65 @@
+"""The shape of the code, held to its own rules."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MODULES = sorted((ROOT / "broker").rglob("*.py"))
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_is_small_and_says_what_it_is_for(module):
+    text = module.read_text()
+    tree = ast.parse(text)
+
+    if module.name == "__init__.py":
+        assert text == ""
+        return
+    assert ast.get_docstring(tree)
+    assert text.count("\n") <= 300
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or 0) - node.lineno + 1
+            assert length <= 60, f"{node.name} has {length} lines"
+
+
+def test_sql_stands_in_sql_files_only():
+    statements = re.compile(r"\"[^\"]*\b(SELECT .+ FROM|INSERT INTO|UPDATE \w+ SET|DELETE FROM)\b")
+    places = [
+        str(module.relative_to(ROOT))
+        for module in MODULES
+        if module.parent.name != "cli" and module.name != "migrations.py"
+        if statements.search(module.read_text())
+    ]
+
+    assert places == []
+
+
+def test_tls_is_never_switched_off():
+    """F13."""
+    text = "\n".join(module.read_text() for module in MODULES)
+
+    assert not re.search(r"ssl=False|verify_ssl|CERT_NONE|check_hostname", text)
+
+
+def test_where_a_secret_is_revealed_is_known():
+    revealing = {
+        module.relative_to(ROOT).as_posix()
+        for module in MODULES
+        if ".reveal()" in module.read_text()
+    }
+
+    assert revealing == {
+        "broker/cli/admin.py",  # a new key, shown once
+        "broker/cli/demo.py",
+        "broker/hubspot/client.py",  # to HubSpot, in the body or as the bearer
+        "broker/hubspot/oauth.py",
+        "broker/sealing.py",
+        "broker/stores/held.py",  # to its fingerprint
+        "broker/stores/installs.py",  # to its hash
+        "broker/stores/keys.py",  # to its hash
+        "broker/web/install.py",  # a code, to the browser that consented
+    }

@@ -66,6 +66,11 @@ class Broker:
     callers: Callers
     proxy: Proxy
 
+    def forget(self) -> None:
+        """Ask the database anew for whatever was remembered."""
+        self.callers.forget_all()
+        self.proxy.forget_all()
+
 
 @asynccontextmanager
 async def assembled(settings: Settings, dsn: str, keyring: Keyring) -> AsyncIterator[Broker]:
@@ -150,6 +155,7 @@ def application(broker: Broker, health: HealthPages) -> web.Application:
             middleware.watch(broker.metrics),
             middleware.problems,
             middleware.finish_what_was_begun,
+            middleware.forget_after_writes(broker.forget),
         ],
         client_max_size=0,  # bodies are read by parts that know their own bounds
     )
@@ -233,13 +239,9 @@ def _alongside(broker: Broker) -> Any:
     """What runs beside the HTTP service in the same process."""
 
     async def context(_app: web.Application) -> AsyncIterator[None]:
-        def forget() -> None:
-            broker.callers.forget_all()
-            broker.proxy.forget_all()
-
         chores = Worker([Chore("uses", 5, broker.proxy.write_uses)])
         tasks = [
-            asyncio.create_task(Doorbell(broker.dsn, forget).listen()),
+            asyncio.create_task(Doorbell(broker.dsn, broker.forget).listen()),
             asyncio.create_task(chores.run()),
         ]
         if broker.settings.work_in_serve:

@@ -109,6 +109,21 @@ async def finish_what_was_begun(request: web.Request, handler: Handler) -> web.S
     return await asyncio.shield(work)
 
 
+def forget_after_writes(forget: Callable[[], None]) -> Any:
+    """Let this process see its own writes at once; the others hear the doorbell."""
+
+    @web.middleware
+    async def forgetting(request: web.Request, handler: Handler) -> web.StreamResponse:
+        response = await handler(request)
+        wrote = request.method != "GET" or request.path.endswith("/callback")
+        aside = getattr(request.match_info.handler, "ends_with_caller", False)
+        if wrote and not aside and response.status < 400:
+            forget()
+        return response
+
+    return forgetting
+
+
 def problem(request: web.Request, error: BrokerError) -> web.Response:
     """The refusal as a problem document, marked as the broker's own."""
     document = {

@@ -6,7 +6,7 @@ Only the assembly and the commands read this module; parts get plain values.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
@@ -18,7 +18,6 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
-    model_validator,
 )
 
 PREFIX = "BROKER_"
@@ -90,22 +89,6 @@ class Settings(BaseModel):
     max_body_mb: Annotated[int, Field(ge=1, le=2048)] = 100
     log_format: Literal["json", "console"] | None = None
 
-    @model_validator(mode="after")
-    def _keys_come_with_a_database(self) -> Self:
-        if self.database_url is not None and self.sealing_keys is None:
-            raise ValueError(
-                "BROKER_SEALING_KEYS is required when BROKER_DATABASE_URL is set: make one with "
-                "`python -c \"import base64,os;print('k1:'+base64.b64encode(os.urandom(32))."
-                'decode())"` and keep it apart from the database'
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _hubspot_is_somebody_else(self) -> Self:
-        if self.hubspot_api_url.lower() == self.public_url.lower():
-            raise ValueError("BROKER_HUBSPOT_API_URL is this broker's own BROKER_PUBLIC_URL")
-        return self
-
     @classmethod
     def from_env(cls, environ: Mapping[str, str], dotenv: Path | None = None) -> "Settings":
         """Read `BROKER_*` from the environment, then from the file for what is not there.
@@ -121,10 +104,29 @@ class Settings(BaseModel):
             for name, value in found.items()
             if name.startswith(PREFIX) and value
         }
+        problems = _between(values)
         try:
-            return cls.model_validate(values)
+            settings = cls.model_validate(values)
         except ValidationError as error:
-            raise SettingsProblems([_line(problem) for problem in error.errors()]) from None
+            problems = [*(_line(problem) for problem in error.errors()), *problems]
+        if problems:
+            raise SettingsProblems(problems)
+        return settings
+
+
+def _between(values: Mapping[str, str]) -> list[str]:
+    """What is wrong between settings that may each be right."""
+    problems = []
+    if "database_url" in values and "sealing_keys" not in values:
+        problems.append(
+            "BROKER_SEALING_KEYS: is required when BROKER_DATABASE_URL is set; make one with "
+            "`python -c \"import base64,os;print('k1:'+base64.b64encode(os.urandom(32))."
+            'decode())"` and keep it apart from the database'
+        )
+    public = values.get("public_url", "").rstrip("/").lower()
+    if public and values.get("hubspot_api_url", "").rstrip("/").lower() == public:
+        problems.append("BROKER_HUBSPOT_API_URL: is this broker's own BROKER_PUBLIC_URL")
+    return problems
 
 
 def _line(problem: Any) -> str:

@@ -70,6 +70,7 @@ def configure_logging(
     logging.getLogger("authlib").setLevel(logging.INFO)
     logging.getLogger("aiohttp.access").setLevel(logging.CRITICAL)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+    logging.getLogger("pogo_core").setLevel(logging.ERROR)
 
 
 class Metrics:

@@ -93,6 +93,7 @@ def work() -> None:
 def migrate() -> None:
     """Bring the schema up to date; safe when several start it at once."""
     found = ground()
+    configure_logging(found.settings.log_format)
 
     async def command() -> None:
         applied = await migrations.bring_up_to_date(found.dsn)

@@ -41,8 +41,11 @@ log = logging.getLogger(__name__)
 AT_ONCE = 8
 """Renewals at a time in one process; each holds a database connection while HubSpot answers."""
 
-LONGEST_PAUSE_S = 5.0
+LONGEST_WAIT_S = 5.0
 """The longest pause after a failed renewal before a waiting caller may cause another."""
+
+LONGEST_PAUSE_S = 300.0
+"""The longest pause after a failed renewal before one is tried that nobody waits for."""
 
 
 class Grants:
@@ -119,7 +122,8 @@ class Grants:
                 raise refusal_of(current)
             if current.grant.generation != generation:
                 return current.grant
-            if not due and held.failures and 0 < held.next_try_in <= LONGEST_PAUSE_S:
+            pause = min(2.0 ** min(held.failures, 9), LONGEST_WAIT_S)
+            if not due and held.failures and held.failed_ago < pause:
                 raise HubSpotUnavailable(
                     "HubSpot does not renew this grant just now.", retry_after=2
                 )
@@ -145,7 +149,7 @@ class Grants:
             await held.postpone_renewal(refused.code, random.uniform(20, 40))  # noqa: S311
             failure = refused
         except (HubSpotUnavailable, HubSpotTimeout, ExchangeFailed) as unwell:
-            pause = min(2.0**held.failures, LONGEST_PAUSE_S) * random.uniform(0.5, 1)  # noqa: S311
+            pause = min(2.0 ** min(held.failures + 1, 9), LONGEST_PAUSE_S) * random.uniform(0.5, 1)  # noqa: S311
             await held.postpone_renewal(unwell.code, pause)
             failure = unwell
             if isinstance(unwell, ExchangeFailed):

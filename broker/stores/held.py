@@ -54,10 +54,10 @@ class Held:
         return int(self._row["failures"])
 
     @property
-    def next_try_in(self) -> float:
-        """Seconds until a renewal should be tried; negative when it is due."""
-        seconds = self._row["renew_in"]
-        return -1.0 if seconds is None else float(seconds)
+    def failed_ago(self) -> float:
+        """Seconds since a renewal failed last; infinite when none ever did."""
+        seconds = self._row["failed_ago"]
+        return math.inf if seconds is None else float(seconds)
 
     async def connect(self, user_ref: str, tokens: Tokens, account: Account, actor: str) -> None:
         """Give the connection a grant and an account, and make it ACTIVE."""

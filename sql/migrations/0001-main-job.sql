@@ -116,6 +116,7 @@ CREATE TABLE connection (
     renew_at            timestamptz,
     renewed_at          timestamptz,
     failures            integer     NOT NULL DEFAULT 0,
+    failed_at           timestamptz,
     last_error          text,
     last_used_at        timestamptz,
     created_at          timestamptz NOT NULL DEFAULT now(),

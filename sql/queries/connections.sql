@@ -32,7 +32,7 @@ SELECT connection.id, connection.app_id, connection.user_ref, connection.status,
        greatest(0, least(30, 0.1 * extract(epoch FROM
            connection.expires_at - coalesce(connection.renewed_at, connection.created_at)
        )))::float8 AS margin,
-       extract(epoch FROM connection.renew_at - now())::float8 AS renew_in,
+       extract(epoch FROM now() - connection.failed_at)::float8 AS failed_ago,
        app.workspace_id, app.slug, app.client_id, app.client_secret, app.policy,
        app.credentials_refused_at
   FROM connection
@@ -105,7 +105,8 @@ UPDATE connection
 -- A renewal failed for now; another may be tried after a while.
 --   $1 workspace, $2 id, $3 why, $4 time until the next try
 UPDATE connection
-   SET failures = failures + 1, last_error = $3, renew_at = now() + $4::interval
+   SET failures = failures + 1, failed_at = now(), last_error = $3,
+       renew_at = now() + $4::interval
  WHERE workspace_id = $1
    AND id = $2;
 

@@ -14,6 +14,7 @@ from broker.errors import BrokerError
 from broker.hubspot.client import Deadlines, HubSpot
 from broker.sealing import Keyring, Sealer
 from broker.services.callers import Callers
+from broker.services.confirmations import Confirmations
 from broker.services.grants import Grants
 from broker.services.installs import Installs
 from broker.services.proxy import Proxy
@@ -62,6 +63,7 @@ class Broker:
     revoker: Revoker
     grants: Grants
     installs: Installs
+    confirmations: Confirmations
     upkeep: Upkeep
     callers: Callers
     proxy: Proxy
@@ -128,6 +130,7 @@ def _assemble(
         revoker=revoker,
         grants=grants,
         installs=installs,
+        confirmations=Confirmations(held_grants, connections),
         upkeep=Upkeep(apps, connections, grants, revoker, hubspot),
         callers=Callers(keys),
         proxy=Proxy(connections, grants, installs, hubspot),
@@ -214,7 +217,7 @@ def _routes(broker: Broker, health: HealthPages) -> list[web.RouteDef]:
         AppPages: AppPages(broker.apps, broker.installs),
         StackGoPages: StackGoPages(broker.apps, broker.connections, broker.installs, broker.upkeep),
         ConnectionPages: ConnectionPages(
-            broker.apps, broker.connections, broker.installs, broker.upkeep
+            broker.apps, broker.connections, broker.confirmations, broker.upkeep
         ),
         InstallPages: InstallPages(broker.installs),
         ProxyPages: ProxyPages(

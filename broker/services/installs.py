@@ -1,6 +1,5 @@
-"""From link to connection: begin, finish, confirm, claim."""
+"""From link to connection: begin and finish."""
 
-import logging
 import re
 import secrets
 from dataclasses import dataclass
@@ -16,9 +15,6 @@ from broker.errors import (
     HubSpotTimeout,
     HubSpotUnavailable,
     InvalidRequest,
-    LinkExpired,
-    NotAllowed,
-    NotFound,
     PortalMismatch,
     ReauthRequired,
     ScopesMissing,
@@ -41,8 +37,6 @@ from broker.services.revocations import Revoker
 from broker.stores.apps import Apps
 from broker.stores.connections import Connections
 from broker.stores.installs import HeldGrants, Links
-
-log = logging.getLogger(__name__)
 
 LINK_LIFETIME = timedelta(minutes=60)
 CONFIRM_LIFETIME = timedelta(minutes=10)
@@ -233,56 +227,6 @@ class Installs:
         at_ours = (page.scheme, page.netloc) == (ours.scheme, ours.netloc)
         if not (at_hubspot or at_ours) or not url.isprintable() or "\\" in url:
             raise wrong_field("returnUrl", "is not a page of HubSpot's")
-
-    async def confirm(self, caller: Caller, code: Secret, user_ref: str) -> str:
-        """Let a held grant serve, on the word of somebody with a key; the app's slug.
-
-        Raises NotFound for an unknown code, LinkUsed, LinkExpired (HubSpot is told then), and
-        NotAllowed when the code belongs to another user: the grant is given back then, for
-        somebody was led to connect their account to somebody else.
-        """
-        try:
-            async with self._held_grants.hold(caller.workspace_id, code, claim=False) as waiting:
-                grant = waiting.grant
-                if not caller.reaches(grant.app.slug):
-                    raise NotFound
-                stolen = grant.user_ref != user_ref
-                if stolen:
-                    await waiting.drop()
-                else:
-                    held = await waiting.connection()
-                    await waiting.use()
-                    if grant.reason == "portal-mismatch":
-                        await held.owe_revocation()
-                    await held.connect(user_ref, grant.tokens, grant.account, str(caller.key_id))
-        except LinkExpired:
-            await self._held_grants.drop_lapsed()
-            raise
-        if stolen:
-            log.warning("confirmed by another user", extra={"app": grant.app.slug})
-            raise NotAllowed("This code was made for another user; the install was undone.")
-        return grant.app.slug
-
-    async def claim(self, caller: Caller, code: Secret, user_ref: str) -> tuple[str, str | None]:
-        """Give a Marketplace install to a user; the app's slug and where the browser goes back to.
-
-        Raises NotFound, LinkUsed, LinkExpired, and PortalMismatch when the user is connected to
-        another HubSpot account already.
-        """
-        async with self._held_grants.hold(caller.workspace_id, code, claim=True) as waiting:
-            grant = waiting.grant
-            if not caller.reaches(grant.app.slug):
-                raise NotFound
-            present = await self._connections.find_id(grant.app, user_ref)
-            held = await waiting.connection(present)
-            if present is not None and held.connection.hub_id not in {None, grant.account.hub_id}:
-                raise PortalMismatch("Delete the user's connection first, then claim this one.")
-            await waiting.use()
-            await held.connect(user_ref, grant.tokens, grant.account, str(caller.key_id))
-            if present is not None:
-                unclaimed = await waiting.connection()
-                await unclaimed.discard()
-        return grant.app.slug, grant.return_url
 
     async def with_reconnect_url(
         self, refusal: ReauthRequired, caller: Caller, call: ProxyCall

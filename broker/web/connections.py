@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, SecretStr, TypeAdapter, ValidationError
 
 from broker.errors import ConnectionNotFound
 from broker.model import App, Caller, ConnectionRecord, Secret, Status
-from broker.services.installs import Installs
+from broker.services.confirmations import Confirmations
 from broker.services.upkeep import Upkeep
 from broker.stores.apps import Apps
 from broker.stores.connections import Connections
@@ -92,11 +92,15 @@ class ConnectionPages:
     """`/api/apps/{slug}/connections` and what leads there."""
 
     def __init__(
-        self, apps: Apps, connections: Connections, installs: Installs, upkeep: Upkeep
+        self,
+        apps: Apps,
+        connections: Connections,
+        confirmations: Confirmations,
+        upkeep: Upkeep,
     ) -> None:
         self._apps = apps
         self._connections = connections
-        self._installs = installs
+        self._confirmations = confirmations
         self._upkeep = upkeep
 
     @operation(
@@ -158,14 +162,14 @@ class ConnectionPages:
         403 when the code was made for another user: the install is undone then.
         """
         user_ref = body.userForeignIdentifier
-        slug = await self._installs.confirm(caller, Secret(body.confirm), user_ref)
+        slug = await self._confirmations.confirm(caller, Secret(body.confirm), user_ref)
         return await self._shown(await self._apps.get(caller.workspace_id, slug), user_ref)
 
     @operation("connect", body=Claim, answers={200: Claimed}, tags=("Connections",))
     async def claim(self, request: web.Request, caller: Caller, body: Claim) -> Claimed:
         """Give a Marketplace install to one of the app's users."""
         user_ref = body.userForeignIdentifier
-        slug, return_url = await self._installs.claim(
+        slug, return_url = await self._confirmations.claim(
             caller, Secret(request.match_info["claim"]), user_ref
         )
         connection = await self._shown(await self._apps.get(caller.workspace_id, slug), user_ref)

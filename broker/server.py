@@ -67,6 +67,10 @@ async def showing_metrics(metrics: Metrics, address: Address) -> AsyncIterator[N
     await runner.setup()
     try:
         await web.TCPSite(runner, address.host, address.port).start()
+    except OSError as error:
+        # A second process on the same machine serves callers all the same.
+        log.warning("metrics not served", extra={"port": address.port, "reason": error.strerror})
+    try:
         yield
     finally:
         await runner.cleanup()

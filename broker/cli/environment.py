@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,10 +100,14 @@ async def opened(found: Ground) -> AsyncIterator[Broker]:
         yield broker
 
 
-def run(work: Callable[[], Awaitable[None]]) -> None:
+def run(
+    work: Callable[[], Coroutine[Any, Any, None]],
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> None:
     """Run a command's coroutine; every foreseeable failure is one line."""
     try:
-        asyncio.run(work())  # type: ignore[arg-type]
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(work())
     except BrokerError as error:
         fail(error.detail or error.title())
     except (migrations.SchemaMissing, WrongSealingKey) as error:

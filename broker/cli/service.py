@@ -23,13 +23,12 @@ def serve(
     index: Annotated[int, typer.Option(hidden=True)] = -1,
 ) -> None:
     """Serve HTTP, and do the background work too unless BROKER_WORK_IN_SERVE=false."""
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     found = ground()
     configure_logging(found.settings.log_format)
     if workers > 1:
         _share_port(workers)
         return
-    run(lambda: _serve(found, index))
+    run(lambda: _serve(found, index), loop_factory=uvloop.new_event_loop)
 
 
 async def _serve(found: Ground, index: int) -> None:

@@ -132,6 +132,17 @@ CREATE INDEX connection_due ON connection (renew_at) WHERE renew_at IS NOT NULL;
 CREATE INDEX connection_by_fingerprint ON connection (workspace_id, app_id, refresh_fingerprint)
     WHERE refresh_fingerprint IS NOT NULL;
 
+-- HubSpot is being asked to renew this generation of a connection's grant. Written by whoever holds
+-- the connection's row, but committed before HubSpot is asked: what stays here when the row is free
+-- again was never answered. No foreign key, for its check would wait for that row.
+CREATE TABLE asking (
+    workspace_id  uuid        NOT NULL,
+    connection_id uuid        NOT NULL,
+    generation    bigint      NOT NULL,
+    asked_at      timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (workspace_id, connection_id)
+);
+
 -- A grant that nobody may use yet: it waits for a code to be brought back by somebody with a key
 -- (a confirmation, or the claim of a Marketplace install).
 CREATE TABLE held_grant (

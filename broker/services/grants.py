@@ -21,6 +21,7 @@ from uuid import UUID
 
 from broker.errors import (
     BrokerError,
+    Busy,
     ConnectionNotFound,
     ConnectionPending,
     CredentialsRefused,
@@ -31,7 +32,7 @@ from broker.errors import (
 )
 from broker.hubspot.client import HubSpot
 from broker.hubspot.oauth import GrantEnded
-from broker.model import Connection, Grant, Status
+from broker.model import Connection, Grant, Status, Tokens
 from broker.stores.connections import Connections
 from broker.stores.held import Held
 from broker.telemetry import Metrics
@@ -39,7 +40,14 @@ from broker.telemetry import Metrics
 log = logging.getLogger(__name__)
 
 AT_ONCE = 8
-"""Renewals at a time in one process; each holds a database connection while HubSpot answers."""
+"""Renewals at a time in one process; each holds a database connection while HubSpot answers, and
+borrows a second for a moment, so this must stay well below half the pool."""
+
+A_SECOND = 50
+"""Renewals that one process begins in a second, of those that nobody waits for."""
+
+KEEP_TRIES = 10
+"""Tries to store tokens whose transaction was lost: about half a minute."""
 
 LONGEST_WAIT_S = 5.0
 """The longest pause after a failed renewal before a waiting caller may cause another."""
@@ -83,9 +91,11 @@ class Grants:
         return await asyncio.shield(self._shared(connection))
 
     async def renew_due(self, limit: int) -> int:
-        """Renew what is due, ahead of its end; how many connections were taken."""
+        """Renew what is due, ahead of its end and at a steady pace; how many were taken."""
         due = await self._connections.claim_due(limit)
-        await asyncio.gather(*(self._renew_claimed(*claim) for claim in due))
+        await asyncio.gather(
+            *(self._renew_claimed(*claim, after=turn / A_SECOND) for turn, claim in enumerate(due))
+        )
         return len(due)
 
     def _shared(self, stale: Connection) -> "asyncio.Task[Grant]":
@@ -104,8 +114,9 @@ class Grants:
             renewal.exception()  # seen here, for there may be nobody left who waits
 
     async def _renew_claimed(
-        self, workspace_id: UUID, connection_id: UUID, generation: int
+        self, workspace_id: UUID, connection_id: UUID, generation: int, *, after: float
     ) -> None:
+        await asyncio.sleep(after)
         try:
             await self._renew(workspace_id, connection_id, generation, due=True)
         except BrokerError as error:
@@ -116,25 +127,62 @@ class Grants:
     async def _renew(
         self, workspace_id: UUID, connection_id: UUID, generation: int, *, due: bool
     ) -> Grant:
-        async with self._gate, self._connections.hold(workspace_id, connection_id) as held:
-            current = held.connection
-            if current.grant is None:
-                raise refusal_of(current)
-            if current.grant.generation != generation:
-                return current.grant
-            pause = min(2.0 ** min(held.failures, 9), LONGEST_WAIT_S)
-            if not due and held.failures and held.failed_ago < pause:
-                raise HubSpotUnavailable(
-                    "HubSpot does not renew this grant just now.", retry_after=2
-                )
-            outcome = await self._ask(held)
-        # After the block, so that what was marked above is committed.
-        if isinstance(outcome, BrokerError):
-            raise outcome
-        return outcome
+        outcome: Tokens | BrokerError | None = None
+        async with self._gate:
+            try:
+                async with self._connections.hold(workspace_id, connection_id) as held:
+                    current = held.connection
+                    if current.grant is None:
+                        raise refusal_of(current)
+                    if current.grant.generation != generation:
+                        return current.grant
+                    pause = min(2.0 ** min(held.failures, 9), LONGEST_WAIT_S)
+                    if not due and held.failures and held.failed_ago < pause:
+                        raise HubSpotUnavailable(
+                            "HubSpot does not renew this grant just now.", retry_after=2
+                        )
+                    unanswered = await self._connections.note_asking(held, generation)
+                    outcome = await self._ask(held, unanswered=unanswered)
+                    if isinstance(outcome, Tokens):
+                        return await held.replace_grant(outcome)
+            except Busy:
+                if isinstance(outcome, Tokens):
+                    return await self._keep(held, generation, outcome)
+                raise
+        # After the block, so that what was marked in it is committed.
+        assert outcome is not None  # noqa: S101  # every other way out has returned or raised
+        raise outcome
 
-    async def _ask(self, held: Held) -> Grant | BrokerError:
-        """Ask HubSpot once and write what came of it: the new grant, or the refusal to raise."""
+    async def _keep(self, lost: Held, generation: int, tokens: Tokens) -> Grant:
+        """Store what HubSpot gave although the transaction around it was lost.
+
+        The generation is the fence: whoever stored a later grant meanwhile is right.
+        """
+        connection = lost.connection
+        for patience in range(KEEP_TRIES):
+            try:
+                async with self._connections.hold(connection.workspace_id, connection.id) as held:
+                    grant = held.connection.grant
+                    if grant is not None and grant.generation == generation:
+                        return await held.replace_grant(tokens)
+                    break
+            except Busy:
+                await asyncio.sleep(min(0.2 * 2**patience, 5))
+            except ConnectionNotFound:
+                grant = None
+                break
+        else:
+            raise Busy
+        if grant is None and tokens.refresh_token is not None:
+            # Deleted meanwhile: what HubSpot gave after must not live on.
+            await self._hubspot.revoke(lost.client_id, lost.client_secret, tokens.refresh_token)
+            raise ConnectionNotFound
+        if grant is None:
+            raise ConnectionNotFound
+        return grant
+
+    async def _ask(self, held: Held, *, unanswered: bool) -> Tokens | BrokerError:
+        """Ask HubSpot once and mark what came of it: tokens to store, or the refusal to raise."""
         failure: BrokerError
         token = held.refresh_token
         try:
@@ -142,22 +190,26 @@ class Grants:
                 raise GrantEnded("token-refused")  # noqa: TRY301  # a private app's token is final
             tokens = await self._hubspot.refresh(held.client_id, held.client_secret, token)
         except GrantEnded as ended:
-            await held.end_grant(ended.reason)
+            # With an answer lost before, the token that HubSpot gave in it is lost too.
+            await held.end_grant("rotation-lost" if unanswered else ended.reason)
             failure = ReauthRequired()
         except CredentialsRefused as refused:
             await held.flag_credentials()
+            await held.forget_asking()
             await held.postpone_renewal(refused.code, random.uniform(20, 40))  # noqa: S311
             failure = refused
         except (HubSpotUnavailable, HubSpotTimeout, ExchangeFailed) as unwell:
-            pause = min(2.0 ** min(held.failures + 1, 9), LONGEST_PAUSE_S) * random.uniform(0.5, 1)  # noqa: S311
-            await held.postpone_renewal(unwell.code, pause)
+            pause = min(2.0 ** min(held.failures + 1, 9), LONGEST_PAUSE_S)
+            await held.postpone_renewal(unwell.code, pause * random.uniform(0.5, 1))  # noqa: S311
+            if unwell.__cause__ is None:  # HubSpot did answer; nothing was lost on the way
+                await held.forget_asking()
             failure = unwell
             if isinstance(unwell, ExchangeFailed):
                 failure = HubSpotUnavailable("HubSpot does not renew this grant just now.")
         else:
             await held.unflag_credentials()
             self._metrics.renewals.labels("renewed").inc()
-            return await held.replace_grant(tokens)
+            return tokens
         self._metrics.renewals.labels(failure.code).inc()
         log.warning(
             "not renewed",

@@ -16,6 +16,9 @@ FRESH_S = 5.0
 AWAY_S = 60.0
 """For how long it is used while the database is away and cannot be asked."""
 
+PATIENCE_S = 0.25
+"""How long the database may take before it counts as away, for what is remembered."""
+
 
 class Recent(Generic[K, V]):
     """A bounded memory of values by key. Many who miss the same key at once share one load."""
@@ -37,13 +40,15 @@ class Recent(Generic[K, V]):
         if loading is None:
             loading = self._loading[key] = asyncio.create_task(self._remember(key))
             loading.add_done_callback(lambda done: self._loaded(key, done))
+        known = found is not None and now - found[0] < AWAY_S
         try:
             # One caller giving up must not cancel the load that others wait for.
-            return await asyncio.shield(loading)
-        except Busy:
-            if found is not None and now - found[0] < AWAY_S:
-                return found[1]
-            raise
+            async with asyncio.timeout(PATIENCE_S if known else None):
+                return await asyncio.shield(loading)
+        except (Busy, TimeoutError):
+            if found is None or not known:
+                raise
+            return found[1]
 
     def forget(self, key: K) -> None:
         """Read this key anew next time."""

@@ -29,6 +29,16 @@ class Connections:
             raise ConnectionNotFound
         return read_connection(self._sealer, row)
 
+    async def note_asking(self, held: Held, generation: int) -> bool:
+        """Commit, before HubSpot is asked, that a held connection's generation is being renewed;
+        whether it was asked for before and nobody learnt the answer.
+        """
+        key = held.connection.workspace_id, held.connection.id
+        before = await held.session.fetchval(sql.asked_generation, *key)
+        # In a session of its own: it must outlive the transaction that holds the row.
+        await self._database.execute(sql.note_asking, *key, generation)
+        return bool(before == generation)
+
     @asynccontextmanager
     async def hold(self, workspace_id: UUID, connection_id: UUID) -> AsyncIterator["Held"]:
         """Lock a connection for a change. Raises ConnectionNotFound when it is gone."""

@@ -74,6 +74,7 @@ class Held:
                 lifetime_of(tokens),
                 renewal_after(tokens),
             )
+            await self.forget_asking()
         except asyncpg.UniqueViolationError as error:
             raise Busy("The user is being connected by somebody else just now.") from error
         await self.session.execute(sql.drop_held_grants, *self._key)
@@ -86,6 +87,7 @@ class Held:
         await self.session.execute(
             sql.replace_grant, *self._key, *self._sealed(tokens), lifetime, renewal_after(tokens)
         )
+        await self.forget_asking()
         expires_at = time.monotonic() + lifetime.total_seconds()
         margin = min(30.0, 0.1 * lifetime.total_seconds())
         generation = self._row["generation"] + 1
@@ -94,6 +96,7 @@ class Held:
     async def end_grant(self, why: str) -> None:
         """HubSpot ended the grant: wipe it; only an install helps."""
         await self.session.execute(sql.end_grant, *self._key, why)
+        await self.forget_asking()
         await self.record("broker", "connection.reauth_required", detail=why)
         await self.session.execute(sql.ring)
 
@@ -101,6 +104,10 @@ class Held:
         await self.session.execute(
             sql.postpone_renewal, *self._key, why, timedelta(seconds=seconds)
         )
+
+    async def forget_asking(self) -> None:
+        """HubSpot answered: nothing that it may have given was lost."""
+        await self.session.execute(sql.forget_asking, *self._key)
 
     async def flag_credentials(self) -> None:
         """HubSpot refuses the app's client id and secret."""
@@ -126,13 +133,14 @@ class Held:
         """Wipe the connection; the id of the revocation that is owed, if any."""
         owed = await self.owe_revocation()
         await self.session.execute(sql.drop_held_grants, *self._key)
-        await self.session.execute(sql.delete_connection, *self._key)
+        await self.discard()
         await self.record(actor, "connection.deleted")
         await self.session.execute(sql.ring)
         return owed
 
     async def discard(self) -> None:
         """Remove a connection whose grant has become another connection's."""
+        await self.forget_asking()
         await self.session.execute(sql.delete_connection, *self._key)
 
     async def record(

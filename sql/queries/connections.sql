@@ -22,6 +22,29 @@ SELECT app.workspace_id, app.id AS app_id, app.slug, app.policy,
 -- A process that stops inside this transaction loses it, and with it the row.
 SET LOCAL idle_in_transaction_session_timeout = '15s';
 
+-- name: asked_generation
+-- Which generation HubSpot was asked to renew without anybody learning the answer.
+--   $1 workspace, $2 connection
+SELECT generation
+  FROM asking
+ WHERE workspace_id = $1
+   AND connection_id = $2;
+
+-- name: note_asking
+-- HubSpot is about to be asked to renew a generation.
+--   $1 workspace, $2 connection, $3 generation
+INSERT INTO asking (workspace_id, connection_id, generation)
+VALUES ($1, $2, $3)
+ON CONFLICT (workspace_id, connection_id) DO UPDATE
+   SET generation = $3, asked_at = now();
+
+-- name: forget_asking
+-- HubSpot answered, or nobody cares any more.
+--   $1 workspace, $2 connection
+DELETE FROM asking
+ WHERE workspace_id = $1
+   AND connection_id = $2;
+
 -- name: hold_connection
 -- Lock a connection for a change, with its app.
 --   $1 workspace, $2 connection

@@ -192,7 +192,7 @@ URL_TABLE: tuple[tuple[str, str, type, str], ...] = (
     ("POST", f"{CONNECTION}/import", ConnectionPages, "bring_in"),
     ("POST", "/api/raw/{slug}", ProxyPages, "wrapped"),
     ("POST", "/api/hubspot/proxy/{slug}", ProxyPages, "wrapped"),
-    ("*", "/proxy/{slug}/{user}/{target:.*}", ProxyPages, "transparent"),
+    ("*", "/proxy/{slug}/{user}/{target:[\\s\\S]*}", ProxyPages, "transparent"),
     ("GET", "/healthz", HealthPages, "alive"),
     ("GET", "/readyz", HealthPages, "ready"),
     ("GET", "/openapi.json", DocumentPages, "openapi"),

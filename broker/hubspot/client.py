@@ -42,6 +42,7 @@ class HubSpot:
     ) -> None:
         self.api_url = api_url
         self.consent_url = consent_url
+        self._base = URL(api_url)
         self._tokens_url = f"{api_url}/oauth/{oauth_version}/token"
         # Account information is versioned by the same dates as OAuth, from v3 on.
         self._account_url = f"{api_url}/account-info/{oauth_version}/details"
@@ -72,7 +73,8 @@ class HubSpot:
             length = (value for name, value in call.headers if name.lower() == "content-length")
             headers += [("Content-Length", value) for value in length]
         headers.append(("Authorization", f"Bearer {access_token.reveal()}"))
-        url = URL(self.api_url + call.target, encoded=True)
+        # As a path with its query inside, for yarl would tidy the query.
+        url = self._base.with_path(self._base.raw_path.rstrip("/") + call.target, encoded=True)
         try:
             response = await self._session.request(
                 call.method, url, data=call.body, headers=headers, allow_redirects=False

@@ -20,7 +20,7 @@ class EchoEndpoints:
         """Tell method, raw target, headers, and the body's length and SHA-256."""
         authorized(self._sandbox, request)
         digest, length = hashlib.sha256(), 0
-        async for part in request.content.iter_any():
+        async for part in _body(request):
             digest.update(part)
             length += len(part)
         return answer(
@@ -50,6 +50,15 @@ class EchoEndpoints:
         if status in {204, 304}:
             return web.Response(status=status)
         return answer({"status": status}, status)
+
+
+async def _body(request: web.Request) -> AsyncIterator[bytes]:
+    # A small body was read already, to be remembered.
+    if request.content.is_eof():
+        yield await request.read()
+        return
+    async for part in request.content.iter_any():
+        yield part
 
 
 async def _parts(length: int) -> AsyncIterator[bytes]:

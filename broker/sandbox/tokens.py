@@ -114,6 +114,23 @@ class TokenEndpoints:
             refresh.alive = False
         return web.Response(status=200)
 
+    async def account(self, request: web.Request) -> web.Response:
+        """Tell about the account of the token."""
+        access = authorized(self._sandbox, request)
+        return answer(
+            {
+                "portalId": access.refresh.hub_id,
+                "accountType": "STANDARD",
+                "timeZone": "US/Eastern",
+                "companyCurrency": "USD",
+                "additionalCurrencies": [],
+                "utcOffset": "-05:00",
+                "utcOffsetMilliseconds": -18_000_000,
+                "uiDomain": "app.hubspot.com",
+                "dataHostingLocation": "na1",
+            }
+        )
+
     async def uninstall(self, request: web.Request) -> web.Response:
         """Remove the app from the portal of the token."""
         access = authorized(self._sandbox, request)

@@ -7,6 +7,7 @@ after.
 import secrets
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from aiohttp import web
 from authlib.oauth2.rfc6749 import AuthorizationServer, ClientMixin, OAuth2Request
@@ -131,8 +132,9 @@ class TokenPages:
             return _Server(None).handle_response(*error())
         client_id = extract_basic_authorization(request.headers)[0] or form.get("client_id")
         found = await self._keys.find_client(client_id) if client_id else None
-        client = _Client(found) if found else None
-        server = _Server(client)
+        # A client that is unknown is told the same as one with a wrong secret.
+        nobody = TokenClient(UUID(int=0), UUID(int=0), client_id or "", b"", ())
+        server = _Server(_Client(found or nobody))
         response: web.Response = server.create_token_response(_Request(request.headers, form))
         if found is not None and server.issued is not None:
             await self._keys.store_token(

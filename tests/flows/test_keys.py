@@ -1,0 +1,196 @@
+"""Who may call."""
+
+import asyncio
+import base64
+import time
+from uuid import UUID
+
+import pytest
+
+
+def basic(client_id, secret):
+    return {"Authorization": "Basic " + base64.b64encode(f"{client_id}:{secret}".encode()).decode()}
+
+
+async def token(broker, **form):
+    said = {
+        "grant_type": "client_credentials",
+        "client_id": broker.client_id,
+        "client_secret": broker.key,
+        "audience": "https://stackgo.prod.api",
+        **form,
+    }
+    answer = await broker.asks("POST", "/oauth/token", key="", data=said)
+    if answer.status == 200:
+        broker.secrets.append(answer.json()["access_token"])
+    return answer
+
+
+async def test_a_key_proves_itself_in_three_ways(broker):
+    issued = (await token(broker)).json()
+
+    answers = [
+        await broker.asks("GET", "/api/apps"),
+        await broker.asks("GET", "/api/apps", key="", headers=basic(broker.client_id, broker.key)),
+        await broker.asks("GET", "/api/apps", key=issued["access_token"]),
+    ]
+
+    assert [answer.status for answer in answers] == [200, 200, 200]
+    assert issued["token_type"] == "Bearer"
+    assert issued["expires_in"] == 86400
+    assert "proxy" in issued["scope"].split()
+
+
+async def test_a_token_can_be_asked_for_as_json_and_with_basic(broker):
+    as_json = await broker.asks(
+        "POST",
+        "/oauth/token",
+        key="",
+        json={
+            "grant_type": "client_credentials",
+            "client_id": broker.client_id,
+            "client_secret": broker.key,
+        },
+    )
+    with_basic = await broker.asks(
+        "POST",
+        "/oauth/token",
+        key="",
+        data={"grant_type": "client_credentials", "scope": "proxy"},
+        headers=basic(broker.client_id, broker.key),
+    )
+
+    assert as_json.status == 200
+    assert with_basic.json()["scope"] == "proxy"
+    assert as_json.headers["Cache-Control"] == "no-store"
+    broker.secrets += [as_json.json()["access_token"], with_basic.json()["access_token"]]
+
+
+@pytest.mark.parametrize(
+    ("form", "status", "error"),
+    [
+        ({"client_secret": "wrong"}, 401, "invalid_client"),
+        ({"client_id": "bc_" + "0" * 32 + "x"}, 401, "invalid_client"),
+        ({"client_id": "nobody"}, 401, "invalid_client"),
+        ({"grant_type": "password"}, 400, "unsupported_grant_type"),
+        ({"scope": "everything"}, 400, "invalid_scope"),
+    ],
+)
+async def test_a_token_is_refused_as_oauth_says(broker, form, status, error):
+    answer = await token(broker, **form)
+
+    assert (answer.status, answer.json()["error"]) == (status, error)
+
+
+async def test_a_scope_that_the_key_lacks_is_not_issued_away(broker):
+    issued = await broker.parts.keys.create(UUID(broker.workspace), "x", ("proxy",), None)
+    broker.secrets.append(issued.client_secret.reveal())
+
+    answer = await token(
+        broker,
+        client_id=issued.key.client_id,
+        client_secret=issued.client_secret.reveal(),
+        scope="apps",
+    )
+
+    assert answer.json()["error"] == "invalid_scope"
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer bs_" + "0" * 32 + "x" * 43,
+        "Bearer pat-na1-something",
+        "Basic !!!",
+        "Basic " + base64.b64encode(b"a:b").decode(),
+        "Digest x",
+        "Bearer " + "x" * 5000,
+    ],
+)
+async def test_no_key_or_a_bad_one_is_refused(broker, authorization):
+    headers = {} if authorization is None else {"Authorization": authorization}
+
+    answer = await broker.asks("GET", "/api/apps", key="", headers=headers)
+
+    assert (answer.status, answer.code) == (401, "not-authenticated")
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+async def test_a_client_id_must_belong_to_its_secret(broker):
+    other = await broker.makes_key("apps")
+
+    answer = await broker.asks("GET", "/api/apps", key="", headers=basic(broker.client_id, other))
+
+    assert answer.status == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "scope"),
+    [
+        ("GET", "/api/apps", "apps"),
+        ("GET", "/api/hubspot/auth/hbdev?userForeignIdentifier=u1", "connect"),
+        ("GET", "/api/saas-org-user/get-users/hbdev", "connect"),
+        ("GET", "/api/apps/hbdev/connections", "connect"),
+        ("GET", "/proxy/hbdev/u1/crm/v3/objects/contacts", "proxy"),
+        ("POST", "/proxy/hbdev/u1/crm/v3/objects/contacts", "proxy"),
+    ],
+)
+async def test_a_key_without_the_scope_learns_which_one_it_lacks(broker, method, path, scope):
+    key = await broker.makes_key("audit")
+
+    answer = await broker.asks(method, path, key=key)
+
+    assert (answer.status, answer.code) == (403, "not-allowed")
+    assert scope in answer.json()["detail"]
+
+
+async def test_a_key_for_some_apps_knows_no_others(broker):
+    await broker.registers("other")
+    key = await broker.makes_key("apps", "connect", "proxy", apps=("hbdev",))
+
+    for path in ["/api/apps/{}", "/api/apps/{}/connections", "/proxy/{}/u1/crm/v3/x"]:
+        limited = await broker.asks("GET", path.format("other"), key=key)
+        unknown = await broker.asks("GET", path.format("nope"), key=key)
+        assert (limited.status, limited.code) == (404, "app-not-found")
+        assert {**limited.json(), "requestId": 0} == {**unknown.json(), "requestId": 0}
+    listed = await broker.asks("GET", "/api/apps", key=key)
+    assert [app["slug"] for app in listed.json()["apps"]] == ["hbdev"]
+
+
+@pytest.mark.parametrize("doorbell", ["rings", "is cut"])
+async def test_a_revoked_key_stops_everywhere_within_five_seconds(
+    broker, second_broker, database, doorbell
+):
+    """U9."""
+    issued = await broker.parts.keys.create(UUID(broker.workspace), "x", ("apps",), None)
+    key = issued.client_secret.reveal()
+    broker.secrets.append(key)
+    assert (await second_broker.asks("GET", "/api/apps", key=key)).status == 200
+    if doorbell == "is cut":
+        await database.execute("UPDATE api_key SET revoked_at = now() WHERE id = $1", issued.key.id)
+    else:
+        await broker.parts.keys.revoke(issued.key.id)
+
+    revoked, last = time.monotonic(), 0.0
+    while time.monotonic() - revoked < 6:
+        if (await second_broker.asks("GET", "/api/apps", key=key)).status == 401:
+            break
+        last = time.monotonic() - revoked
+        await asyncio.sleep(0.1)
+
+    assert last < 5.2
+    assert (await second_broker.asks("GET", "/api/apps", key=key)).status == 401
+    if doorbell == "rings":
+        assert last < 1.5
+
+
+async def test_only_hashes_of_keys_are_stored(broker, database):
+    """U7."""
+    stored = str(await database.fetch("SELECT api_key::text FROM api_key"))
+
+    assert broker.key not in stored
+    assert broker.key.encode().hex() not in stored

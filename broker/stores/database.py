@@ -67,10 +67,15 @@ class Database:
     async def session(self) -> AsyncIterator[Session]:
         """A connection for a few statements."""
         try:
-            async with self._pool.acquire(timeout=ACQUIRE_S) as session:
-                yield session
+            session = await self._pool.acquire(timeout=ACQUIRE_S)
+        except (asyncpg.PostgresError, *AWAY) as error:
+            raise Busy from error  # no session, whatever Postgres says of it
+        try:
+            yield session
         except AWAY as error:
             raise Busy from error
+        finally:
+            await self._pool.release(session)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:

@@ -1,0 +1,190 @@
+"""Real processes of one installation, killed where it hurts."""
+
+import asyncio
+import os
+import signal
+import sys
+
+import asyncpg
+import pytest
+
+from broker.sandbox.faults import Fault
+
+KEY = "k1:q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA="
+CALL = "/_echo/x"
+
+
+@pytest.fixture
+async def start_process(dsn, hubspot, unused_tcp_port_factory):
+    """Start `broker serve` processes; what is left of them ends with the test."""
+    processes = []
+
+    async def start(**changes):
+        port = unused_tcp_port_factory()
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("BROKER_")},
+            "BROKER_DATABASE_URL": dsn,
+            "BROKER_SEALING_KEYS": KEY,
+            "BROKER_LISTEN": f"127.0.0.1:{port}",
+            "BROKER_METRICS_LISTEN": f"127.0.0.1:{unused_tcp_port_factory()}",
+            "BROKER_PUBLIC_URL": f"http://localhost:{port}",
+            "BROKER_HUBSPOT_API_URL": hubspot.url,
+            "BROKER_HUBSPOT_APP_URL": hubspot.url,
+            **changes,
+        }
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "broker",
+            "serve",
+            env=environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        processes.append(process)
+        await asyncio.wait_for(process.stdout.readline(), 20)
+        return process, f"http://127.0.0.1:{port}"
+
+    yield start
+    for process in processes:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def through(broker, url, path=CALL, **rest):
+    return await broker.asks("GET", f"{url}/proxy/hbdev/u1{path}", **rest)
+
+
+@pytest.mark.parametrize("rotates", [False, True])
+async def test_a_process_killed_during_a_renewal_leaves_a_connection_that_works_or_says_why(
+    broker, hubspot, database, start_process, rotates
+):
+    """R2, F14."""
+    hubspot.rotates_refresh_tokens = rotates
+    await broker.connects("u1")
+    first, first_url = await start_process(BROKER_WORK_IN_SERVE="false")
+    _, second_url = await start_process(BROKER_WORK_IN_SERVE="false")
+    await broker.makes_stale(database)
+    fault = hubspot.faults.add(Fault("/oauth/*/token", "delay", seconds=0.5, times=1))
+
+    calling = asyncio.create_task(through(broker, first_url))
+    while not fault.hits:
+        await asyncio.sleep(0.01)
+    first.send_signal(signal.SIGKILL)
+    await asyncio.gather(calling, return_exceptions=True)
+    await asyncio.sleep(0.6)  # HubSpot finishes what it was asked
+    answer = await through(broker, second_url)
+
+    shown = (await broker.asks("GET", "/api/apps/hbdev/connections/u1")).json()
+    if rotates:
+        assert answer.status in {200, 409}
+        if answer.status == 409:
+            assert shown["lastError"] == "rotation-lost"
+    else:
+        assert answer.status == 200
+        assert shown["status"] == "ACTIVE"
+
+
+async def test_a_revocation_owed_by_a_killed_process_is_made_by_another(
+    broker, hubspot, database, start_process
+):
+    """T9."""
+    await broker.connects("u1")
+    first, first_url = await start_process(BROKER_WORK_IN_SERVE="false")
+    fault = hubspot.faults.add(Fault("/oauth/*/revoke", "hang", times=1))
+
+    deleting = asyncio.create_task(
+        broker.asks("DELETE", f"{first_url}/api/apps/hbdev/connections/u1")
+    )
+    while not fault.hits:
+        await asyncio.sleep(0.01)
+    first.send_signal(signal.SIGKILL)
+    await asyncio.gather(deleting, return_exceptions=True)
+
+    assert await database.fetchval("SELECT count(*) FROM connection") == 0
+    await database.execute("UPDATE revocation SET due_at = now()")
+    await start_process()
+    for _ in range(100):
+        if hubspot.revocations:
+            break
+        await asyncio.sleep(0.05)
+    assert len(hubspot.revocations) == 1
+
+
+async def test_a_process_told_to_stop_finishes_its_calls(broker, hubspot, start_process):
+    """J10."""
+    await broker.connects("u1")
+    process, url = await start_process()
+    fault = hubspot.faults.add(Fault("/_echo/*", "delay", seconds=0.8))
+
+    calling = asyncio.create_task(through(broker, url))
+    while not fault.hits:
+        await asyncio.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    await asyncio.sleep(0.2)
+    ready = await broker.asks("GET", f"{url}/readyz", key="")
+
+    assert (await calling).status == 200
+    assert ready.status == 503
+    assert await asyncio.wait_for(process.wait(), 15) == 0
+
+
+async def test_two_hundred_calls_on_three_processes_ask_for_one_renewal(
+    broker, hubspot, database, start_process
+):
+    """R1."""
+    await broker.connects("u1")
+    urls = [(await start_process(BROKER_WORK_IN_SERVE="false"))[1] for _ in range(3)]
+
+    for turn in range(1, 6):
+        await database.execute("UPDATE connection SET expires_at = now() - interval '1 minute'")
+        hubspot.expire_access_tokens()
+        await database.execute("SELECT pg_notify('broker_doorbell', '')")
+        await asyncio.sleep(0.05)
+        answers = await asyncio.gather(*(through(broker, urls[n % 3]) for n in range(200)))
+        assert {answer.status for answer in answers} == {200}
+        assert hubspot.refreshes == turn
+
+
+async def test_background_renewal_happens_by_itself_once(broker, hubspot, database, start_process):
+    await broker.connects("u1")
+    await database.execute("UPDATE connection SET renew_at = now()")
+
+    await start_process()
+    await start_process()
+
+    for _ in range(100):
+        if hubspot.refreshes:
+            break
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(0.3)
+    assert hubspot.refreshes == 1
+    assert await database.fetchval("SELECT generation FROM connection") == 2
+
+
+async def test_five_who_migrate_an_empty_database_at_once_all_end_well(empty_dsn):
+    """F15."""
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("BROKER_")},
+        "BROKER_DATABASE_URL": empty_dsn,
+        "BROKER_SEALING_KEYS": KEY,
+    }
+    processes = [
+        await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "broker",
+            "migrate",
+            env=environment,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        for _ in range(5)
+    ]
+    outputs = [(await process.communicate())[0].decode() for process in processes]
+
+    assert [process.returncode for process in processes] == [0] * 5
+    assert sum("applied 0001" in output for output in outputs) == 1
+    session = await asyncpg.connect(empty_dsn)
+    assert await session.fetchval("SELECT count(*) FROM app") == 0
+    await session.close()

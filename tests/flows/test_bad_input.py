@@ -1,0 +1,207 @@
+"""Whatever comes in, a clear answer goes out."""
+
+import asyncio
+import contextlib
+import gzip
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from yarl import URL
+
+OPERATIONS = [
+    ("POST", "/api/apps"),
+    ("PATCH", "/api/apps/hbdev"),
+    ("POST", "/api/apps/hbdev/connections/u1/import"),
+    ("POST", "/api/connections/confirm"),
+    ("POST", "/api/hubspot/claims/x"),
+    ("POST", "/api/raw/hbdev"),
+    ("POST", "/oauth/token"),
+    ("DELETE", "/api/saas-org-user/delete-user/hbdev"),
+]
+
+BODIES = [
+    b"",
+    b"{",
+    b"null",
+    b"[]",
+    b'"x"',
+    b"1e9999",
+    b'{"a":NaN}',
+    b'{"slug":"a","slug":"b"}',
+    b"[" * 20_000,
+    b'{"userForeignIdentifier":"\\ud800"}',
+    b'{"userForeignIdentifier":"a\\u0000b"}',
+    b'{"confirm":"\\u0000","userForeignIdentifier":"u1"}',
+    b"\xff\xfe",
+    b'{"userForeignIdentifier":' + b"9" * 5000 + b"}",
+    json.dumps({"method": "GET", "url": "\ud800", "userForeignIdentifier": "u1"}).encode(),
+    json.dumps(
+        {"method": "GET", "url": "/x", "userForeignIdentifier": "u1", "headers": {"a": "\ud800"}}
+    ).encode(),
+    b"x" * 1_200_000,
+]
+
+KINDS = [
+    "application/json",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data",
+    "text/plain",
+    "",
+]
+
+
+def is_a_clear_answer(answer):
+    assert answer.status < 500, (answer.status, answer.body[:300])
+    if answer.status >= 400 and answer.content_type != "application/json":
+        assert answer.content_type == "application/problem+json"
+        assert answer.json()["requestId"] == answer.headers["X-Request-Id"]
+        assert answer.json()["code"] == answer.headers["Broker-Error"]
+
+
+async def test_no_body_breaks_an_operation(broker):
+    """W11, O4."""
+    for method, path in OPERATIONS:
+        for kind in KINDS:
+            for body in BODIES:
+                headers = {"Content-Type": kind} if kind else {}
+                is_a_clear_answer(
+                    await broker.asks(method, path, data=iter_of(body), headers=headers)
+                )
+
+
+def iter_of(body):
+    async def parts():
+        yield body
+
+    return parts() if len(body) > 1_000_000 else body
+
+
+async def test_a_compressed_body_is_not_guessed_at(broker):
+    answer = await broker.asks(
+        "POST",
+        "/api/apps",
+        data=gzip.compress(b"{}"),
+        headers={"Content-Encoding": "gzip", "Content-Type": "application/json"},
+    )
+
+    assert (answer.status, answer.code) == (400, "invalid-request")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+FIELDS = [
+    "slug",
+    "clientId",
+    "clientSecret",
+    "appId",
+    "scopes",
+    "returnUrls",
+    "policy",
+    "confirm",
+    "userForeignIdentifier",
+    "refreshToken",
+    "method",
+    "url",
+    "body",
+    "headers",
+    "grant_type",
+    "client_id",
+]
+
+
+@settings(
+    max_examples=150,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    operation=st.sampled_from(OPERATIONS),
+    body=st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=6),
+    query=st.dictionaries(st.text(min_size=1, max_size=8), st.text(max_size=20), max_size=2),
+)
+async def test_no_fields_break_an_operation(broker, operation, body, query):
+    method, path = operation
+
+    is_a_clear_answer(await broker.asks(method, path, json=body, params=query))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/api",
+        "/api/apps/%00",
+        "/api/apps/a%2Fb",
+        "/api/apps/" + "x" * 5000,
+        "/api/apps/%FF",
+        "/api/apps/hbdev/connections/%00",
+        "/api/apps/hbdev/connections/%FF",
+        "/api/apps/hbdev/connections/" + "x" * 300,
+        "/proxy",
+        "/proxy/hbdev",
+        "/proxy/hbdev/u1",
+        "/proxy/hbdev//crm",
+        "/proxy/%00/u1/crm",
+        "/proxy/hbdev/%00/crm",
+        "/proxy/hbdev/%FF/crm",
+        "/hubspot/x/callback",
+        "/hubspot/hbdev-00000000-0000-0000-0000-000000000000/callback?state=%00&code=%00",
+        "/hubspot/hbdev-ffffffff-zzzz-0000-0000-000000000000/callback",
+        "/oauth/token",
+    ],
+)
+async def test_no_path_breaks_the_broker(broker, path):
+    is_page = "callback" in path
+    answer = await broker.asks("GET", str(URL(broker.url + path, encoded=True)))
+
+    assert 400 <= answer.status < 500
+    if not is_page:
+        is_a_clear_answer(answer)
+    assert answer.headers["X-Request-Id"]
+
+
+async def test_a_request_line_too_long_is_refused(broker):
+    answer = await broker.asks("GET", "/api/apps?x=" + "y" * 20_000)
+
+    assert answer.status == 400
+
+
+async def test_bytes_that_are_no_headers_reach_nobody(broker, hubspot):
+    """P10: one request in is at most one request out."""
+    await broker.connects("u1")
+    port = int(broker.url.rsplit(":", 1)[1])
+    auth = f"Authorization: Bearer {broker.key}\r\nHost: x\r\n"
+    line = "POST /proxy/hbdev/u1/_echo/x HTTP/1.1\r\n"
+    smuggled = "0\r\n\r\nGET /proxy/hbdev/u1/_echo/smuggled HTTP/1.1\r\n" + auth + "\r\n"
+    attempts = [
+        line + auth + "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n" + smuggled,
+        line + auth + "Content-Length: 4\r\nContent-Length: 5\r\n\r\nabcd",
+        line + auth + "Content-Length: +4\r\n\r\nabcd",
+        line + auth + "Content-Length : 4\r\n\r\nabcd",
+        line + auth + "Transfer-Encoding: xchunked\r\n\r\n" + smuggled,
+        line + auth + "Transfer-Encoding: chunked\r\n\r\nZZ\r\n",
+        line + auth + " folded: 1\r\n\r\n",
+        "POST /proxy/hbdev/u1/_echo/x HTTP/1.1\n" + auth.replace("\r", "") + "\n",
+        "POST  /proxy/hbdev/u1/_echo/x HTTP/1.1\r\n" + auth + "\r\n",
+        line + auth + "X: a\x00b\r\n\r\n",
+    ]
+
+    for attempt in attempts:
+        hubspot.seen.clear()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(attempt.encode("latin-1"))
+        await writer.drain()
+        with contextlib.suppress(asyncio.TimeoutError, ConnectionError):
+            await asyncio.wait_for(reader.read(), 0.3)
+        writer.close()
+        assert len(hubspot.seen) <= 1, attempt
+        assert not any("smuggled" in seen.raw_path for seen in hubspot.seen), attempt
+    assert (await broker.proxies("/_echo/x")).status == 200

@@ -56,13 +56,13 @@ def test_a_folder_that_cannot_be_made_is_told_in_one_line(data):
     [
         pytest.param(0, "/data", "/var/lib/broker", id="root"),
         pytest.param(1000, "/data", "/data/broker", id="XDG_DATA_HOME"),
-        pytest.param(1000, "data", "/home/ann/.local/share/broker", id="relative is ignored"),
-        pytest.param(1000, None, "/home/ann/.local/share/broker", id="home"),
+        pytest.param(1000, "data", "/users/ann/.local/share/broker", id="relative is ignored"),
+        pytest.param(1000, None, "/users/ann/.local/share/broker", id="home"),
     ],
 )
 def test_the_default_folder_fits_the_user(user, named, expected, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: user)
-    monkeypatch.setenv("HOME", "/home/ann")
+    monkeypatch.setenv("HOME", "/users/ann")
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
     if named:
         monkeypatch.setenv("XDG_DATA_HOME", named)

@@ -1,0 +1,84 @@
+"""Docs that list things, held against the things."""
+
+import inspect
+import re
+import subprocess
+from pathlib import Path
+
+from broker import errors, model
+from broker.assembly import described
+from broker.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+
+
+def text(name):
+    return (ROOT / "docs" / name).read_text()
+
+
+def test_every_code_has_one_heading():
+    codes = {
+        each.code: each
+        for each in vars(errors).values()
+        if inspect.isclass(each) and issubclass(each, errors.BrokerError)
+    }
+
+    assert sorted(re.findall(r"^## (\S+)$", text("errors.md"), re.MULTILINE)) == sorted(codes)
+
+
+def test_every_setting_has_a_row():
+    rows = re.findall(r"^\| `BROKER_(\w+)`", text("operating.md"), re.MULTILINE)
+
+    assert sorted(rows) == sorted(name.upper() for name in Settings.model_fields)
+
+
+def test_every_noun_is_in_the_glossary():
+    nouns = {
+        name
+        for name, each in vars(model).items()
+        if inspect.isclass(each) and each.__module__ == "broker.model"
+    }
+
+    assert {noun for noun in nouns if f"`{noun}" not in text("glossary.md")} == set()
+
+
+def test_every_operation_is_in_the_api():
+    api = text("api.md").replace("`ANY /proxy", "`GET /proxy")
+    document = described("http://localhost:8080")
+
+    missing = {
+        f"{method.upper()} {path}"
+        for path, methods in document["paths"].items()
+        for method in methods
+        if f"`{method.upper()} {path}`" not in api and "/proxy/{slug}/{user}" not in path
+    }
+
+    assert missing == set()
+    assert "`GET /proxy/{slug}/{user}/{target}`" in api
+
+
+def test_links_lead_somewhere():
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    dead = [
+        f"{page.name}: {target}"
+        for page in pages
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
+        if not target.startswith("http") and not (page.parent / target).exists()
+    ]
+
+    assert dead == []
+
+
+def test_no_file_knows_the_machine_it_was_written_on():
+    files = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.split()
+    places = []
+    for name in files:
+        path = ROOT / name
+        if path.suffix in {".py", ".md", ".toml", ".sql", ".yaml", ".lock", ".html"}:
+            found = re.search(r"(?<![\w./])/(work|root|home/\w+)/", path.read_text())
+            if found and name != "tests/house/test_docs.py":
+                places.append(f"{name}: {found[0]}")
+
+    assert places == []

@@ -15,6 +15,7 @@ COMMAND_S = 10.0
 AWAY = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
     asyncpg.LockNotAvailableError,
@@ -71,11 +72,12 @@ class Database:
         except (asyncpg.PostgresError, *AWAY) as error:
             raise Busy from error  # no session, whatever Postgres says of it
         try:
-            yield session
+            try:
+                yield session
+            finally:
+                await self._pool.release(session)
         except AWAY as error:
             raise Busy from error
-        finally:
-            await self._pool.release(session)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:

@@ -28,6 +28,7 @@ class Fault:
     location: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     body: str = ""
+    chunked: bool = False
     hits: int = 0
 
     def meets(self, request: web.Request) -> bool:
@@ -133,7 +134,9 @@ async def _partly(
     fault: Fault, request: web.Request, whole: web.Response, body: bytes
 ) -> web.StreamResponse:
     response = web.StreamResponse(status=whole.status, headers=whole.headers)
-    response.headers["Content-Length"] = str(max(len(body), fault.after_bytes + 1))
+    response.headers.pop("Content-Length", None)
+    if not fault.chunked:
+        response.headers["Content-Length"] = str(max(len(body), fault.after_bytes + 1))
     await response.prepare(request)
     if fault.kind == "reset":
         await response.write((body + b" " * fault.after_bytes)[: fault.after_bytes])

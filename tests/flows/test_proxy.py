@@ -405,10 +405,11 @@ async def test_no_answer_is_told_as_such(start_broker, hubspot, fault, status, c
     assert fault.hits == 1
 
 
-async def test_half_an_answer_is_never_passed_off_as_a_whole_one(broker, hubspot):
+@pytest.mark.parametrize("chunked", [True, False])
+async def test_half_an_answer_is_never_passed_off_as_a_whole_one(broker, hubspot, chunked):
     """F8."""
     await broker.connects("u1")
-    hubspot.faults.add(Fault("/_echo/*", "reset", after_bytes=40))
+    hubspot.faults.add(Fault("/_echo/*", "reset", after_bytes=40, chunked=chunked))
 
     with pytest.raises(aiohttp.ClientPayloadError):
         await broker.proxies("/_echo/x")

@@ -99,9 +99,11 @@ def read_account(status: int, body: bytes) -> Account | None:
     answer = _object(body)
     if status != 200 or not isinstance(answer.get("active"), bool):
         raise HubSpotUnavailable(f"HubSpot's introspection answered {status}.")
-    hub_id = answer.get("hub_id")
-    if not answer["active"] or not isinstance(hub_id, int):
+    if not answer["active"]:
         return None
+    hub_id = answer.get("hub_id")
+    if not isinstance(hub_id, int):
+        raise HubSpotUnavailable("HubSpot's introspection names no account.")
     return Account(
         hub_id,
         _text(answer.get("hub_domain")),

@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -198,11 +198,11 @@ class Installs:
             # The code is spent: a grant that names its account is worth more than the rest.
             account = None
             if tokens.hub_id is not None:
-                account = Account(tokens.hub_id, None, None, tokens.scopes)
+                account = Account(tokens.hub_id, None, None, ())
         if account is None:
             await self._revoker.disown(app, tokens.refresh_token)
             raise ExchangeFailed("HubSpot does not say whose account this is.")
-        return tokens, account
+        return tokens, replace(account, scopes=account.scopes or tokens.scopes)
 
     async def _keep_marketplace_install(
         self, app: App, code: Secret, hubspot_return_url: str

@@ -362,3 +362,13 @@ async def test_only_the_apps_own_return_urls_are_taken(broker, url):
 
     assert answer.status == 400
     assert answer.json()["errors"][0]["field"] == "returnUrl"
+
+
+async def test_a_portal_is_known_though_introspection_fails(broker, hubspot):
+    hubspot.faults.add(Fault("/oauth/*/introspect", "status", status=500))
+
+    answer = await broker.connects("u1")
+
+    assert answer.status == 200
+    known = (await broker.asks("GET", "/api/apps/hbdev/connections/u1")).json()
+    assert (known["hubId"], known["missingScopes"]) == (101, [])

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -103,6 +104,8 @@ def migrate() -> None:
 
 def sandbox(
     port: Annotated[int | None, typer.Option(help="Port to listen on")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder that keeps data over restarts")] = None,
+    seed: Annotated[bool, typer.Option("--seed", help="Fill empty accounts")] = False,  # typer's way
 ) -> None:
     """Run only the sandbox: a HubSpot to develop against."""
     from broker.sandbox.server import serve as serve_sandbox  # noqa: PLC0415  # not in production
@@ -112,7 +115,13 @@ def sandbox(
 
     async def command() -> None:
         host = settings.listen.host
-        running = await serve_sandbox(host, settings.listen.port if port is None else port)
+        wanted = settings.listen.port if port is None else port
+        try:
+            running = await serve_sandbox(host, wanted, data=data, seed=seed)
+        except OSError as error:
+            fail(f"the sandbox cannot start: {error.strerror}")
+        except ValueError:
+            fail(f"{data} holds data of another version; remove it or name another folder")
         say(f"broker: sandbox HubSpot at {running.url}")
         await told_to_stop()
         await running.close()

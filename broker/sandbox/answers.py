@@ -13,6 +13,7 @@ class Refused(Exception):
     def __init__(self, status: int, message: str, category: str | None = None, **rest: Any) -> None:
         super().__init__(message)
         self.status = status
+        self.headers: dict[str, str] = {}
         self.body: dict[str, Any] = {"status": "error", "message": message, **rest}
         if category is not None:
             self.body["category"] = category
@@ -25,6 +26,7 @@ def error(refused: Refused) -> web.Response:
     response = answer(body, refused.status)
     response.headers["x-hubspot-correlation-id"] = correlation
     response.headers["x-request-id"] = correlation
+    response.headers.update(refused.headers)
     return response
 
 

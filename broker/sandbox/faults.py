@@ -120,6 +120,10 @@ async def _redirect(fault: Fault, _request: web.Request) -> web.StreamResponse:
     return web.Response(status=status, headers={"Location": fault.location})
 
 
+KINDS = (
+    "hang", "delay", "reset", "drip", "garbage", "html", "status", "redirect", "gzip",
+    "set-cookie", "headers", "lose-answer", "early-answer",
+)  # fmt: skip
 _INSTEAD: dict[str, Callable[[Fault, web.Request], Awaitable[Any]]] = {
     "hang": _hang,
     "garbage": _garbage,

@@ -2,11 +2,15 @@
 
 import secrets
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(slots=True)
 class App:
-    """An app as registered at HubSpot; everything can change, as a person would change it."""
+    """An app as registered at HubSpot; everything can change, as a person would change it.
+
+    `subscriptions` are its webhook subscriptions by id; `target_url` is where their events go.
+    """
 
     client_id: str
     client_secret: str
@@ -14,6 +18,9 @@ class App:
     scopes: list[str]
     redirect_urls: list[str]
     optional_scopes: list[str] = field(default_factory=list)
+    target_url: str = ""
+    max_concurrent: int = 10
+    subscriptions: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

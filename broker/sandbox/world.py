@@ -1,15 +1,19 @@
-"""The state of the simulated HubSpot: apps, portals, grants, records, levers."""
+"""The state of the simulated HubSpot: apps, portals, grants, levers."""
 
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from multidict import CIMultiDictProxy
 
+from broker.sandbox.changes import Author, Change, Listener
+from broker.sandbox.crm.operations import Crm
 from broker.sandbox.faults import Faults
 from broker.sandbox.grants import App, Grants
+from broker.sandbox.portal import Portal
+from broker.sandbox.webhooks import Webhooks
+from broker.sandbox.workflows import Workflows
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,24 +27,14 @@ class SeenRequest:
 
 
 @dataclass(slots=True)
-class Portal:
-    """A HubSpot account with its people and its records by type and id."""
-
-    hub_id: int
-    domain: str
-    users: list[str]
-    records: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
-    next_id: int = 101
-    calls: deque[float] = field(default_factory=deque)
-    searches: deque[float] = field(default_factory=deque)
-
-
-@dataclass(slots=True)
 class Limits:
-    """How many requests are allowed: per app and portal in ten seconds, searches in one."""
+    """How many requests are allowed: per app and portal in ten seconds and in a day (None: any
+    number), and searches per portal in one second.
+    """
 
     ten_secondly: int = 110
     search: int = 5
+    daily: int | None = None
 
 
 class Sandbox:
@@ -48,13 +42,15 @@ class Sandbox:
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
-        self._ahead = 0.0
+        self.ahead = 0.0
         self.apps: dict[str, App] = {}
         self.portals: dict[int, Portal] = {}
         self.grants = Grants()
         self.faults = Faults()
         self.limits = Limits()
         self.seen: deque[SeenRequest] = deque(maxlen=10_000)
+        self.counters: dict[str, int] = {}
+        self.answered = 0
         self.refreshes = 0
         self.exchanges = 0
         self.introspections = 0
@@ -63,17 +59,35 @@ class Sandbox:
         self.shares_refresh_tokens = False
         self.token_lifetime: int = 1800
         self.auto_consent: int | None = None
+        self.auto_consent_user: str | None = None
+        self.search_lag = 0.0
+        self.developer_key = "sandbox-developer-key"
         self.windows: dict[tuple[str, int], deque[float]] = {}
+        self.days: dict[tuple[str, int], tuple[int, int]] = {}
+        self.searches: dict[int, deque[float]] = {}
+        self.listeners: list[Listener] = []
+        self.webhooks = Webhooks(self.apps, self.portals, self.grants, self.now)
+        self.workflows = Workflows(self.apps, self.now)
+        self.listeners.append(self.webhooks.notice)
         self.add_portal(101, "acme.example", ["ada@acme.example"])
         self.add_portal(102, "globex.example", ["grace@globex.example"])
 
     def now(self) -> float:
         """Seconds on the sandbox's own clock."""
-        return self._now() + self._ahead
+        return self._now() + self.ahead
 
     def jump(self, seconds: float) -> None:
         """Move the sandbox's clock."""
-        self._ahead += seconds
+        self.ahead += seconds
+
+    def crm(self, portal: Portal, author: Author | None = None) -> Crm:
+        """A portal's records as somebody may change them; a person when no author is named."""
+        return Crm(portal, author or Author(), self.now, self.tell, self.search_lag)
+
+    def tell(self, change: Change) -> None:
+        """Tell every listener of a change."""
+        for listener in self.listeners:
+            listener(change)
 
     def register_app(
         self,

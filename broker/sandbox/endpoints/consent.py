@@ -1,20 +1,14 @@
 """The consent page: what a person sees at HubSpot before an app is connected."""
 
-from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from aiohttp import web
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from broker.sandbox.endpoints.tokens import CODE_LIFETIME_S
 from broker.sandbox.grants import App, Code
-from broker.sandbox.tokens import CODE_LIFETIME_S
-from broker.sandbox.world import Portal, Sandbox
-
-_templates = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-)
+from broker.sandbox.pages import render
+from broker.sandbox.portal import Portal
+from broker.sandbox.world import Sandbox
 
 FIELDS = (
     "client_id",
@@ -27,17 +21,19 @@ FIELDS = (
 )
 
 
-def render(template: str, status: int = 200, **values: object) -> web.Response:
-    """A page from a template."""
-    text = _templates.get_template(template).render(**values)
-    return web.Response(text=text, status=status, content_type="text/html")
-
-
 class ConsentPages:
     """`/oauth/authorize`, with or without a portal in the path."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
+
+    def routes(self) -> list[web.RouteDef]:
+        """Every endpoint of this module."""
+        return [
+            web.get("/oauth/authorize", self.ask),
+            web.get(r"/oauth/{hub_id:\d+}/authorize", self.ask),
+            web.post("/oauth/decision", self.decide),
+        ]
 
     async def ask(self, request: web.Request) -> web.Response:
         """Ask a person, or answer at once when consent is automatic."""
@@ -52,7 +48,8 @@ class ConsentPages:
             if chosen is None or portal.hub_id == int(chosen)
         ]
         if self._sandbox.auto_consent is not None:
-            return self._allow(asked, app, self._sandbox.portals[self._sandbox.auto_consent])
+            portal = self._sandbox.portals[self._sandbox.auto_consent]
+            return self._allow(asked, app, portal, self._sandbox.auto_consent_user)
         return render("consent.html", asked=asked, app=app, portals=portals)
 
     async def decide(self, request: web.Request) -> web.Response:
@@ -62,7 +59,8 @@ class ConsentPages:
         app, wrong = self._judge(asked)
         if app is None:
             return render("impossible.html", status=400, problem=wrong)
-        portal = self._sandbox.portals.get(int(str(form.get("portal", "0")) or 0))
+        chosen, _, user = str(form.get("portal", "")).partition("/")
+        portal = self._sandbox.portals.get(int(chosen)) if chosen.isdecimal() else None
         if form.get("decision") != "allow" or portal is None:
             denied = {
                 "error": "access_denied",
@@ -70,14 +68,16 @@ class ConsentPages:
                 "state": asked["state"],
             }
             return _redirect(asked["redirect_uri"], denied)
-        return self._allow(asked, app, portal)
+        return self._allow(asked, app, portal, user)
 
-    def _allow(self, asked: dict[str, str], app: App, portal: Portal) -> web.Response:
+    def _allow(
+        self, asked: dict[str, str], app: App, portal: Portal, user: str | None
+    ) -> web.Response:
         optional = [each for each in asked["optional_scope"].split() if each in app.optional_scopes]
         code = Code(
             app.client_id,
             portal.hub_id,
-            portal.users[0],
+            user if user in portal.users else portal.users[0],
             list(dict.fromkeys([*asked["scope"].split(), "oauth", *optional])),
             asked["redirect_uri"],
             asked["code_challenge"] or None,

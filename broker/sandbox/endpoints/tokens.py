@@ -7,9 +7,9 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from broker.sandbox.access import authorized
 from broker.sandbox.answers import Refused, answer, oauth_error
 from broker.sandbox.grants import AccessToken, App, RefreshToken
+from broker.sandbox.portal import FIRST_USER_ID
 from broker.sandbox.world import Sandbox
 
 CODE_LIFETIME_S = 60.0
@@ -20,6 +20,17 @@ class TokenEndpoints:
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
+
+    def routes(self) -> list[web.RouteDef]:
+        """Every endpoint of this module."""
+        return [
+            web.post("/oauth/{version:v1|v3|2026-03|2026-09}/token", self.token),
+            web.post("/oauth/{version:v3|2026-03|2026-09}/token/introspect", self.introspect),
+            web.post("/oauth/{version:v3|2026-03|2026-09}/token/revoke", self.revoke),
+            web.get("/oauth/v1/access-tokens/{token}", self.describe_v1),
+            web.get("/oauth/v1/refresh-tokens/{token}", self.describe_v1),
+            web.delete("/oauth/v1/refresh-tokens/{token}", self.delete_v1),
+        ]
 
     async def token(self, request: web.Request) -> web.Response:
         """Exchange a code, or renew a grant. Form bodies only, as HubSpot documents."""
@@ -34,6 +45,8 @@ class TokenEndpoints:
             return self._exchange(app, form)
         if grant_type == "refresh_token":
             return self._refresh(app, form)
+        if grant_type == "client_credentials":
+            return self._for_the_app(app, form)
         return oauth_error("unsupported_grant_type", "BAD_GRANT_TYPE", "unknown grant type")
 
     def _exchange(self, app: App, form: dict[str, str]) -> web.Response:
@@ -64,6 +77,22 @@ class TokenEndpoints:
             refresh = self._sandbox.grants.rotate(refresh)
         refresh.generation += 1
         return self._tokens(refresh)
+
+    def _for_the_app(self, app: App, form: dict[str, str]) -> web.Response:
+        """A token of the app itself, for no portal: the webhooks journal takes it."""
+        scopes = form.get("scope", "").split()
+        refresh = RefreshToken("", app.client_id, 0, "", scopes)
+        lifetime = self._sandbox.token_lifetime
+        issued = self._sandbox.grants.issue_access(refresh, self._sandbox.now() + lifetime)
+        return answer(
+            {
+                "token_type": "bearer",
+                "access_token": issued.token,
+                "scopes": scopes,
+                "expires_in": lifetime,
+                "token_use": "client_credentials",
+            }
+        )
 
     def _shared(self, app: App, hub_id: int) -> RefreshToken | None:
         for refresh in self._sandbox.grants.refresh_tokens.values():
@@ -107,34 +136,34 @@ class TokenEndpoints:
         form = await _form(request)
         if self._client(form) is None:
             return oauth_error("invalid_client", "BAD_CLIENT_ID", "missing or invalid client id")
-        token = form.get("token", "")
+        self._end(form.get("token", ""))
+        return web.Response(status=200)
+
+    def _end(self, token: str) -> None:
         self._sandbox.revocations.append(token)
         refresh = self._sandbox.grants.refresh_tokens.get(token)
         if refresh is not None:
             refresh.alive = False
-        return web.Response(status=200)
 
-    async def account(self, request: web.Request) -> web.Response:
-        """Tell about the account of the token."""
-        access = authorized(self._sandbox, request)
-        return answer(
-            {
-                "portalId": access.refresh.hub_id,
-                "accountType": "STANDARD",
-                "timeZone": "US/Eastern",
-                "companyCurrency": "USD",
-                "additionalCurrencies": [],
-                "utcOffset": "-05:00",
-                "utcOffsetMilliseconds": -18_000_000,
-                "uiDomain": "app.hubspot.com",
-                "dataHostingLocation": "na1",
-            }
-        )
+    async def describe_v1(self, request: web.Request) -> web.Response:
+        """Say what a token stands for, as v1 does with the token in its path."""
+        token, grants = request.match_info["token"], self._sandbox.grants
+        access, refresh = grants.access_tokens.get(token), grants.refresh_tokens.get(token)
+        if access is not None and self._lives(access):
+            told = self._described(access.refresh, access)
+        elif refresh is not None and refresh.alive:
+            told = self._described(refresh, None)
+        else:
+            raise Refused(404, "The token is missing or unknown", "OBJECT_NOT_FOUND")
+        for name in ("active", "token_use", "is_private_distribution"):
+            told.pop(name, None)
+        told["token_type"] = "access" if access is not None else "refresh"
+        told.pop("app_id" if access is None else "client_id")
+        return answer(told)
 
-    async def uninstall(self, request: web.Request) -> web.Response:
-        """Remove the app from the portal of the token."""
-        access = authorized(self._sandbox, request)
-        self._sandbox.revoke_grants(access.refresh.hub_id, access.refresh.client_id)
+    async def delete_v1(self, request: web.Request) -> web.Response:
+        """End a refresh token, as v1 does with the token in its path."""
+        self._end(request.match_info["token"])
         return web.Response(status=204)
 
     def _client(self, form: dict[str, str]) -> App | None:
@@ -148,11 +177,12 @@ class TokenEndpoints:
 
     def _described(self, refresh: RefreshToken, access: AccessToken | None) -> dict[str, Any]:
         portal, app = self._sandbox.portals[refresh.hub_id], self._sandbox.apps[refresh.client_id]
+        user_id = FIRST_USER_ID + portal.users.index(refresh.user)
         told = {
             "active": True,
             "token": access.token if access else refresh.token,
             "hub_id": refresh.hub_id,
-            "user_id": 1000 + portal.users.index(refresh.user),
+            "user_id": user_id,
             "client_id": refresh.client_id,
             "app_id": app.app_id,
             "user": refresh.user,
@@ -163,7 +193,31 @@ class TokenEndpoints:
         }
         if access is not None:
             told["expires_in"] = int(access.expires_at - self._sandbox.now())
+            told["is_private_distribution"] = False
+            told["signed_access_token"] = _signed(refresh, access, app, user_id)
         return told
+
+
+def _signed(refresh: RefreshToken, access: AccessToken, app: App, user_id: int) -> dict[str, Any]:
+    return {
+        "expiresAt": int(access.expires_at * 1000),
+        "scopes": ",".join(refresh.scopes),
+        "hubId": refresh.hub_id,
+        "userId": user_id,
+        "appId": app.app_id,
+        "appInstallId": f"{app.app_id}-{refresh.hub_id}",
+        "audience": "",
+        "installingUserId": user_id,
+        "signature": "",
+        "newSignature": "",
+        "scopeToScopeGroupPks": "",
+        "hublet": "na1",
+        "trialScopes": "",
+        "trialScopeToScopeGroupPks": "",
+        "isUserLevel": False,
+        "isPrivateDistribution": False,
+        "isServiceAccount": False,
+    }
 
 
 async def _form(request: web.Request) -> dict[str, str]:

@@ -16,6 +16,14 @@ class EchoEndpoints:
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
 
+    def routes(self) -> list[web.RouteDef]:
+        """Every endpoint of this module."""
+        return [
+            web.route("*", "/_echo/{rest:.*}", self.echo),
+            web.get(r"/_bytes/{n:\d+}", self.send_bytes),
+            web.route("*", r"/_status/{code:\d+}", self.status),
+        ]
+
     async def echo(self, request: web.Request) -> web.Response:
         """Tell method, raw target, headers, and the body's length and SHA-256."""
         authorized(self._sandbox, request)

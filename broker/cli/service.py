@@ -105,7 +105,7 @@ def migrate() -> None:
 def sandbox(
     port: Annotated[int | None, typer.Option(help="Port to listen on")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder that keeps data over restarts")] = None,
-    seed: Annotated[bool, typer.Option("--seed", help="Fill empty accounts")] = False,  # typer's way
+    seed: Annotated[bool, typer.Option("--seed", help="Fill empty accounts")] = False,
 ) -> None:
     """Run only the sandbox: a HubSpot to develop against."""
     from broker.sandbox.server import serve as serve_sandbox  # noqa: PLC0415  # not in production

@@ -217,8 +217,8 @@ async def archive_labels(call: Call) -> web.StreamResponse:
 
 
 def _nothing(call: Call) -> web.Response:
-    # The dated documents answer 200 where v4 answers 204.
-    return web.Response(status=200 if call.dated else 204)
+    # The dated documents answer 200 with a batch's frame where v4 answers 204.
+    return batch(call, []) if call.dated else web.Response(status=204)
 
 
 def _named(call: Call, source: ObjectType, target: ObjectType, name: str) -> LinkType:

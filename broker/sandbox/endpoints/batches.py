@@ -34,7 +34,10 @@ def routes(sandbox: Sandbox) -> list[web.RouteDef]:
 
 
 def batch(
-    call: Call, results: list[Any], errors: list[Any] | None = None, status: int = 200
+    call: Call,
+    results: list[Any],
+    errors: list[Any] | None = None,
+    status: int = 200,
 ) -> web.Response:
     """A batch's answer; 207 with the errors when some inputs failed."""
     now = moment(call.sandbox.now())

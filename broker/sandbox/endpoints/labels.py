@@ -136,4 +136,4 @@ async def purge(call: Call) -> web.StreamResponse:
     for each in await call.inputs():
         link = call.crm.associating.spec(source, each, target.id)
         call.portal.links.limits.pop(link.key, None)
-    return web.Response(status=200 if call.dated else 204)
+    return batch(call, []) if call.dated else web.Response(status=204)

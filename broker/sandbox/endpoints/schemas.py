@@ -55,6 +55,7 @@ def _shown(call: Call, kind: ObjectType) -> dict[str, Any]:
         if kind.id in {link.from_type, link.to_type} and not link.label
     ]
     return {
+        "allowsSensitiveProperties": False,
         **call.portal.schemas[kind.id],
         "properties": list(call.portal.live_definitions(kind).values()),
         "associations": [
@@ -145,7 +146,8 @@ async def update(call: Call) -> web.StreamResponse:
     schema = call.portal.schemas[kind.id]
     schema |= {name: asked[name] for name in CHANGEABLE if name in asked}
     schema["updatedAt"] = moment(call.sandbox.now())
-    return answer({**schema, "portalId": call.portal.hub_id})
+    shown = {"allowsSensitiveProperties": False, **schema, "portalId": call.portal.hub_id}
+    return answer(shown)
 
 
 async def archive(call: Call) -> web.StreamResponse:

@@ -39,8 +39,8 @@ class TokenEndpoints:
         if grant_type == "refresh_token":
             self._sandbox.refreshes += 1
         app = self._client(form)
-        if app is None:
-            return oauth_error("invalid_client", "BAD_CLIENT_ID", "missing or invalid client id")
+        if isinstance(app, web.Response):
+            return app
         if grant_type == "authorization_code":
             return self._exchange(app, form)
         if grant_type == "refresh_token":
@@ -121,8 +121,8 @@ class TokenEndpoints:
         form = await _form(request)
         self._sandbox.introspections += 1
         app = self._client(form)
-        if app is None:
-            return oauth_error("invalid_client", "BAD_CLIENT_ID", "missing or invalid client id")
+        if isinstance(app, web.Response):
+            return app
         access = self._sandbox.grants.access_tokens.get(form.get("token", ""))
         if access is not None and self._lives(access):
             return answer(self._described(access.refresh, access))
@@ -134,8 +134,9 @@ class TokenEndpoints:
     async def revoke(self, request: web.Request) -> web.Response:
         """End a refresh token; access tokens already issued live on until they run out."""
         form = await _form(request)
-        if self._client(form) is None:
-            return oauth_error("invalid_client", "BAD_CLIENT_ID", "missing or invalid client id")
+        app = self._client(form)
+        if isinstance(app, web.Response):
+            return app
         self._end(form.get("token", ""))
         return web.Response(status=200)
 
@@ -166,10 +167,13 @@ class TokenEndpoints:
         self._end(request.match_info["token"])
         return web.Response(status=204)
 
-    def _client(self, form: dict[str, str]) -> App | None:
+    def _client(self, form: dict[str, str]) -> App | web.Response:
         app = self._sandbox.apps.get(form.get("client_id", ""))
-        if app is None or app.client_secret != form.get("client_secret"):
-            return None
+        if app is None:
+            return oauth_error("invalid_client", "BAD_CLIENT_ID", "missing or invalid client id")
+        if app.client_secret != form.get("client_secret"):
+            message = "missing or invalid client secret"
+            return oauth_error("invalid_client", "BAD_CLIENT_SECRET", message)
         return app
 
     def _lives(self, access: AccessToken) -> bool:

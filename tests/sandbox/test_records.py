@@ -286,3 +286,12 @@ async def test_search_lags_behind_writes_when_told_to(app):
     assert (await found("old"), await found("new")) == (1, 0)
     app.hubspot.jump(6)
     assert (await found("old"), await found("new")) == (0, 1)
+
+
+async def test_search_knows_what_was_indexed_before_a_write_though_nobody_searched(app):
+    app.hubspot.search_lag = 5.0
+    made = await app.makes("companies", name="Old")
+    app.hubspot.jump(6)
+    await app.asks("PATCH", f"{OBJECTS}/companies/{made}", {"properties": {"name": "New"}})
+    got = await app.asks("POST", f"{OBJECTS}/companies/search", {"query": "old"})
+    assert got.body["total"] == 1

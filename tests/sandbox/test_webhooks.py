@@ -200,6 +200,18 @@ async def test_a_portal_that_did_not_install_the_app_tells_it_nothing(app, recei
     assert [each["portalId"] for each in receiver.events] == [101]
 
 
+async def test_a_paused_subscription_sends_nothing_until_it_is_active(app, receiver):
+    await subscribed(app, receiver, ("company.creation",), ("company.deletion",))
+    creation = next(iter(app.hubspot.apps["app"].subscriptions))
+    number, key = app.hubspot.apps["app"].app_id, f"?hapikey={app.hubspot.developer_key}"
+    path = f"/webhooks/v3/{number}/subscriptions/{creation}{key}"
+    assert (await app.asks("PATCH", path, {"active": False})).body["active"] is False
+    made = await app.makes("companies", name="Untold")
+    await app.asks("DELETE", f"/crm/v3/objects/companies/{made}")
+    await eventually(lambda: receiver.events)
+    assert [each["subscriptionType"] for each in receiver.events] == ["company.deletion"]
+
+
 async def test_a_failed_batch_is_sent_again_with_a_higher_attempt_number(app, receiver):
     app.hubspot.webhooks.retry_after = 60
     receiver.answers = [lambda: web.Response(status=500), lambda: web.Response(status=302)]

@@ -18,6 +18,7 @@ from broker.services.confirmations import Confirmations
 from broker.services.grants import Grants
 from broker.services.installs import Installs
 from broker.services.proxy import Proxy
+from broker.services.quota import Quota
 from broker.services.revocations import Revoker
 from broker.services.upkeep import Upkeep
 from broker.settings import Settings
@@ -28,6 +29,7 @@ from broker.stores.database import Database
 from broker.stores.doorbell import Doorbell
 from broker.stores.installs import HeldGrants, Links
 from broker.stores.keys import Keys
+from broker.stores.quotas import Quotas
 from broker.stores.revocations import Revocations
 from broker.stores.seals import Seals
 from broker.telemetry import Metrics
@@ -66,6 +68,8 @@ class Broker:
     confirmations: Confirmations
     upkeep: Upkeep
     callers: Callers
+    quotas: Quotas
+    quota: Quota
     proxy: Proxy
 
     def forget(self) -> None:
@@ -114,6 +118,8 @@ def _assemble(
     installs = Installs(
         apps, links, held_grants, connections, revoker, hubspot, settings.public_url
     )
+    quotas = Quotas(pool)
+    quota = Quota(quotas, settings.quota_wait_s, metrics)
     return Broker(
         settings=settings,
         dsn=dsn,
@@ -133,7 +139,9 @@ def _assemble(
         confirmations=Confirmations(held_grants, connections),
         upkeep=Upkeep(apps, connections, grants, revoker, hubspot),
         callers=Callers(keys),
-        proxy=Proxy(connections, grants, installs, hubspot),
+        quotas=quotas,
+        quota=quota,
+        proxy=Proxy(connections, grants, installs, quota, hubspot),
     )
 
 
@@ -147,6 +155,7 @@ def worker(broker: Broker) -> Worker:
             Chore("old links", 600, broker.links.forget_old),
             Chore("expired tokens", 600, broker.keys.forget_expired_tokens),
             Chore("removed apps", 60, broker.apps.erase_removed),
+            Chore("lapsed quota shares", 300, broker.quotas.forget),
         ]
     )
 
@@ -242,9 +251,15 @@ def _alongside(broker: Broker) -> Any:
     """What runs beside the HTTP service in the same process."""
 
     async def context(_app: web.Application) -> AsyncIterator[None]:
-        chores = Worker([Chore("uses", 5, broker.proxy.write_uses)])
+        chores = Worker(
+            [
+                Chore("uses", 5, broker.proxy.write_uses),
+                Chore("quota shares", 5, broker.quota.keep),
+            ]
+        )
+        doorbell = Doorbell(broker.dsn, broker.forget, broker.quota.rung)
         tasks = [
-            asyncio.create_task(Doorbell(broker.dsn, broker.forget).listen()),
+            asyncio.create_task(doorbell.listen()),
             asyncio.create_task(chores.run()),
         ]
         if broker.settings.work_in_serve:
@@ -255,6 +270,7 @@ def _alongside(broker: Broker) -> Any:
         await asyncio.gather(*tasks, return_exceptions=True)
         with contextlib.suppress(BrokerError):
             await broker.proxy.write_uses()
+            await broker.quota.leave()
 
     return context
 

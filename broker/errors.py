@@ -209,11 +209,20 @@ class Busy(BrokerError):
         super().__init__(detail, retry_after=retry_after)
 
 
+class QuotaExhausted(BrokerError):
+    """The account's quota at HubSpot cannot be had within the wait; HubSpot was not asked."""
+
+    code = "quota-exhausted"
+    status = 429
+
+
 class HubSpotUnavailable(BrokerError):
     """HubSpot cannot be reached, or answered what is not HTTP."""
 
     code = "hubspot-unavailable"
     status = 502
+    unsent = False
+    """Whether it is certain that HubSpot got nothing of the call."""
 
 
 class HubSpotTimeout(BrokerError):
@@ -221,6 +230,7 @@ class HubSpotTimeout(BrokerError):
 
     code = "hubspot-timeout"
     status = 504
+    unsent = False
 
 
 # Faults of ours that operators must see; callers learn no more than "internal".

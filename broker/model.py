@@ -1,7 +1,7 @@
 """The nouns of the broker, as values: what travels between its parts."""
 
 import hmac
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -251,6 +251,8 @@ class ProxyCall:
     target: str
     headers: Sequence[tuple[str, str]]
     body: bytes | AsyncIterator[bytes] | None
+    patience: float | None = None
+    """How many seconds it may wait for quota; None: as long as the operator says."""
 
     @property
     def repeatable(self) -> bool:
@@ -261,7 +263,8 @@ class ProxyCall:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What HubSpot said, still arriving: end-to-end headers and raw body chunks. `rejects_grant`
-    says that the access token ran out before its time, which a renewal cures.
+    says that the access token ran out before its time, which a renewal cures. `limits` is what it
+    tells of HubSpot's limits, if anything. Whoever has one closes it.
     """
 
     status: int
@@ -269,6 +272,8 @@ class Answer:
     headers: Sequence[tuple[str, str]]
     chunks: AsyncIterator[bytes]
     rejects_grant: bool
+    limits: Any
+    close: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)

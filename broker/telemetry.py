@@ -96,3 +96,9 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
+        self.quota = Counter(
+            "broker_quota",
+            "Calls that had to wait for quota, by whether they got it.",
+            ["outcome"],
+            registry=self.registry,
+        )

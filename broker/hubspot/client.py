@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -10,7 +9,7 @@ import aiohttp
 from yarl import URL
 
 from broker.errors import BrokerError, HubSpotTimeout, HubSpotUnavailable
-from broker.hubspot import oauth
+from broker.hubspot import limits, oauth
 from broker.hubspot.headers import answer_headers, request_headers
 from broker.model import Account, Answer, App, ProxyCall, Secret, Tokens
 
@@ -46,27 +45,32 @@ class HubSpot:
         self._tokens_url = f"{api_url}/oauth/{oauth_version}/token"
         # Account information is versioned by the same dates as OAuth, from v3 on.
         self._account_url = f"{api_url}/account-info/{oauth_version}/details"
-        self._deadlines = aiohttp.ClientTimeout(
-            total=deadlines.total, sock_connect=deadlines.connect, sock_read=deadlines.idle
-        )
+        self.deadlines = deadlines
+        self._timeout = self._timeout_of(deadlines.total)
         # One session for all users: no cookie jar, nothing added, nothing decompressed.
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
-            timeout=self._deadlines,
+            timeout=self._timeout,
+        )
+
+    def _timeout_of(self, total: float) -> aiohttp.ClientTimeout:
+        return aiohttp.ClientTimeout(
+            total=total, sock_connect=self.deadlines.connect, sock_read=self.deadlines.idle
         )
 
     async def close(self) -> None:
         await self._session.close()
 
-    @asynccontextmanager
-    async def send(self, call: ProxyCall, access_token: Secret) -> AsyncIterator[Answer]:
-        """Send a call as one user and yield HubSpot's answer, still arriving.
+    async def send(self, call: ProxyCall, access_token: Secret, within: float) -> Answer:
+        """Send a call as one user; HubSpot's answer, still arriving, which the caller closes.
 
-        Raises HubSpotUnavailable or HubSpotTimeout when there is no answer; a failure after the
-        first byte is an aiohttp error out of `chunks`, for then it is too late to refuse.
+        `within` is in seconds, for the answer to its end; the deadlines apply besides. Raises
+        HubSpotUnavailable or HubSpotTimeout when there is no answer, `unsent` when HubSpot surely
+        got nothing; a failure after the first byte is an aiohttp error out of `chunks`, for then it
+        is too late to refuse.
         """
         headers = request_headers(call.headers)
         if call.body is not None and not isinstance(call.body, bytes):
@@ -75,24 +79,33 @@ class HubSpot:
         headers.append(("Authorization", f"Bearer {access_token.reveal()}"))
         # As a path with its query inside, for yarl would tidy the query.
         url = self._base.with_path(self._base.raw_path.rstrip("/") + call.target, encoded=True)
+        timeout = self._timeout if within >= self.deadlines.total else self._timeout_of(within)
         try:
             response = await self._session.request(
-                call.method, url, data=call.body, headers=headers, allow_redirects=False
+                call.method,
+                url,
+                data=call.body,
+                headers=headers,
+                allow_redirects=False,
+                timeout=timeout,
             )
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise _unavailable(error) from error
         try:
-            refusal = await _refusal(response) if response.status == 401 else b""
-            yield Answer(
+            refusal = await _refusal(response) if response.status in {401, 429} else b""
+            return Answer(
                 response.status,
                 response.reason or "",
                 answer_headers(response.headers.items()),
                 _chunks(refusal, response.content),
-                rejects_grant=oauth.says_expired(list(response.headers.items()), refusal),
+                response.status == 401
+                and oauth.says_expired(list(response.headers.items()), refusal),
+                limits.read(call.target, response.status, response.headers, refusal),
+                lambda: _close(response),
             )
-        finally:
-            # Closing frees the socket at once when the answer was not read to its end.
-            response.close() if not response.content.at_eof() else response.release()
+        except BaseException:
+            _close(response)
+            raise
 
     async def exchange(
         self, app: App, code: Secret, redirect_url: str, verifier: Secret | None
@@ -170,13 +183,29 @@ class HubSpot:
             raise _unavailable(error) from error
 
 
+def _close(response: aiohttp.ClientResponse) -> None:
+    # Closing frees the socket at once when the answer was not read to its end.
+    response.release() if response.content.at_eof() else response.close()
+
+
+UNSENT = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+)
+"""What aiohttp raises before it has a connection to send anything on."""
+
+
 def _unavailable(error: BaseException) -> BrokerError:
     # A body that we refused while it was being sent surfaces as aiohttp's failure to send it.
     if isinstance(error.__cause__, BrokerError):
         return error.__cause__
+    refusal: HubSpotTimeout | HubSpotUnavailable
     if isinstance(error, TimeoutError | asyncio.TimeoutError):
-        return HubSpotTimeout("HubSpot did not answer within the deadline.")
-    return HubSpotUnavailable("HubSpot could not be reached.")
+        refusal = HubSpotTimeout("HubSpot did not answer within the deadline.")
+    else:
+        refusal = HubSpotUnavailable("HubSpot could not be reached.")
+    refusal.unsent = isinstance(error, UNSENT)
+    return refusal
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> bytes:

@@ -84,7 +84,7 @@ def count(sandbox: Sandbox, access: AccessToken) -> dict[str, str]:
         raise _limited("ten_secondly_rolling", "TEN_SECONDLY_ROLLING", group)
     sandbox.days[key] = (day, spent + 1)
     return {
-        "X-HubSpot-RateLimit-Interval-Milliseconds": "10000",
+        "X-HubSpot-RateLimit-Interval-Milliseconds": str(round(WINDOW_S * 1000)),
         "X-HubSpot-RateLimit-Max": str(limit),
         "X-HubSpot-RateLimit-Remaining": str(limit - len(window)),
     }

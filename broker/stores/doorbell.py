@@ -1,7 +1,8 @@
 """The doorbell: one connection that listens, so that what must stop everywhere stops at once.
 
-A ring carries nothing. It says "forget what you remember"; whoever misses it forgets within the
-memory's few seconds anyway.
+A ring says "forget what you remember" and carries nothing, or names a quota that another process
+waits for. Whoever misses one forgets within the memory's few seconds, and looks at its quotas as
+often, anyway.
 """
 
 import asyncio
@@ -14,15 +15,19 @@ import asyncpg
 log = logging.getLogger(__name__)
 
 CHANNEL = "broker_doorbell"
+QUOTA_CHANNEL = "broker_quota"
 PING_S = 2.0
 
 
 class Doorbell:
-    """Calls `answer` whenever somebody rings, and whenever a ring may have been missed."""
+    """Calls `answer` whenever somebody rings, and whenever a ring may have been missed; `share`
+    with the name of a quota that another process waits for.
+    """
 
-    def __init__(self, dsn: str, answer: Callable[[], None]) -> None:
+    def __init__(self, dsn: str, answer: Callable[[], None], share: Callable[[str], None]) -> None:
         self._dsn = dsn
         self._answer = answer
+        self._share = share
 
     async def listen(self) -> None:
         """Listen until cancelled, connecting again after every loss."""
@@ -43,6 +48,7 @@ class Doorbell:
         )
         try:
             await session.add_listener(CHANNEL, self._rung)
+            await session.add_listener(QUOTA_CHANNEL, self._wanted)
             self._answer()
             while True:
                 await asyncio.sleep(PING_S)
@@ -52,3 +58,6 @@ class Doorbell:
 
     def _rung(self, *_: Any) -> None:
         self._answer()
+
+    def _wanted(self, _connection: Any, _pid: int, _channel: str, name: Any) -> None:
+        self._share(name)

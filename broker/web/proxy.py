@@ -7,6 +7,7 @@ connection was used within seconds, or holds a body that it does not have to rep
 import logging
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from urllib.parse import unquote
 
 import aiohttp
@@ -28,6 +29,9 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 REPEATABLE_BYTES = 262_144
 """Bodies up to here are kept, so that the call can be repeated with a renewed token."""
+
+LONGEST_WAIT_S = 3600.0
+WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=$|[,;])", re.IGNORECASE)
 
 EXACT = web.ResponseKey("exact headers", bool)
 TRANSPARENT = re.compile(r"/proxy/[^/?#]*/([^/?#]*)(/.*)")
@@ -64,6 +68,7 @@ class ProxyPages:
             check_target(raw[2]),
             list(request.headers.items()),
             await self._body(request),
+            patience_of(request),
         )
         return await self._pass_on(request, caller, call, None)
 
@@ -78,6 +83,7 @@ class ProxyPages:
         caller = await self._caller(request)
         slug = slug_of(request, caller)
         call = await read_wrapped(request, slug, self._api_url, self._max_body)
+        call = replace(call, patience=patience_of(request))
         return await self._pass_on(request, caller, call, Wrapping())
 
     async def _caller(self, request: web.Request) -> Caller:
@@ -146,6 +152,17 @@ async def add_nothing(_request: web.Request, response: web.StreamResponse) -> No
     """Take back the Content-Type that aiohttp adds where HubSpot sent none."""
     if response.get(EXACT) is False:
         response.headers.pop("Content-Type", None)
+
+
+def patience_of(request: web.Request) -> float | None:
+    """The seconds of `Prefer: wait=N` (RFC 7240), at most an hour; None when there is no such wish,
+    and for one that is not understood, which the RFC says to ignore.
+    """
+    for header in request.headers.getall("Prefer", ()):
+        found = WAIT.search(header)
+        if found is not None:
+            return min(float(found[1]), LONGEST_WAIT_S)
+    return None
 
 
 def _user(raw: str) -> str:

@@ -43,14 +43,26 @@ async def test_a_call_on_a_connection_used_within_seconds_asks_the_database_noth
     assert queries.names == []
 
 
-async def test_a_first_call_reads_the_key_and_the_connection_and_writes_nothing(broker):
+FIRST = [
+    "BEGIN;",
+    "COMMIT;",
+    "caller_of_secret",
+    "connection_of_user",
+    "hold_quota",
+    "others_of_quota",
+    "write_share",
+]
+"""What a first call asks: who calls, as whom, and for places of the account's quota."""
+
+
+async def test_a_first_call_reads_the_key_and_the_connection_and_takes_places(broker):
     await broker.connects("u1")
 
     async with Queries(broker) as queries:
         broker.parts.forget()
         assert (await broker.proxies(CALL)).status == 200
 
-    assert queries.names == ["caller_of_secret", "connection_of_user"]
+    assert sorted(queries.names) == FIRST
 
 
 async def test_a_thousand_who_miss_at_once_share_one_read(broker):
@@ -61,7 +73,7 @@ async def test_a_thousand_who_miss_at_once_share_one_read(broker):
         answers = await asyncio.gather(*(broker.proxies(CALL) for _ in range(60)))
 
     assert {answer.status for answer in answers} == {200}
-    assert sorted(queries.names) == ["caller_of_secret", "connection_of_user"]
+    assert sorted(queries.names) == FIRST
 
 
 async def test_a_deleted_connection_stops_elsewhere_though_the_doorbell_is_cut(

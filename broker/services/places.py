@@ -1,0 +1,80 @@
+"""The places of a quota that this process holds: which are free, and when the others will be.
+
+A call takes a place. HubSpot counts the call for an interval (ten seconds, rolling), so the place
+is free again when the interval is over, and a little later: two calls may take unlike times on
+their way, and the later must not overtake the earlier one's end. Places come and go only while they
+are free, so whoever gets one may use it at once. Times are seconds on the caller's clock.
+"""
+
+from collections import deque
+
+SLACK = 0.025
+"""How much longer than the interval a place rests, as a part of it: 0.25 s of 10 s, which is more
+than the way to HubSpot takes. It is what the broker leaves unused of a quota."""
+
+LEAST_SLACK_S = 0.08
+
+TICKS = 500
+"""Into how many parts an interval is divided, so that a large quota is a short list."""
+
+
+class Places:
+    """One process's places of one quota."""
+
+    def __init__(self, interval: float) -> None:
+        self.free = 0
+        self.owed = 0
+        self.put_by = 0
+        self._resting: deque[list[float]] = deque()
+        self._in_use = 0
+        self.interval = interval
+
+    @property
+    def held(self) -> int:
+        """All places, free or not, less those put by to be given back."""
+        return self.free + self._in_use
+
+    @property
+    def in_use(self) -> int:
+        return self._in_use
+
+    @property
+    def _rest(self) -> float:
+        return self.interval + max(LEAST_SLACK_S, self.interval * SLACK)
+
+    def sweep(self, now: float) -> None:
+        """Free the places whose rest is over; those that are owed are put by."""
+        resting, ended = self._resting, now - self._rest
+        while resting and resting[0][0] <= ended:
+            count = int(resting.popleft()[1])
+            self._in_use -= count
+            given = min(self.owed, count)
+            self.owed -= given
+            self.put_by += given
+            self.free += count - given
+
+    def use(self, now: float) -> bool:
+        """Take a free place, if there is one."""
+        if not self.free:
+            self.sweep(now)
+            if not self.free:
+                return False
+        self.free -= 1
+        self._in_use += 1
+        if self._resting and self._resting[-1][0] >= now:
+            # With the first of its tick, which counts as used at its end.
+            self._resting[-1][1] += 1
+        else:
+            self._resting.append([now + self.interval / TICKS, 1])
+        return True
+
+    def next_free_at(self) -> float | None:
+        """When a place will be free again; None when none is in use."""
+        return self._resting[0][0] + self._rest if self._resting else None
+
+    def owe(self, count: int) -> None:
+        """Put by so many places: free ones now, others as they become free."""
+        now_free = min(self.free, count)
+        self.free -= now_free
+        self.put_by += now_free
+        self.owed = min(count - now_free, self._in_use)

@@ -14,6 +14,7 @@ from broker.errors import BrokerError
 from broker.hubspot.client import Deadlines, HubSpot
 from broker.sealing import Keyring, Sealer
 from broker.services.callers import Callers
+from broker.services.calls import CallLog
 from broker.services.confirmations import Confirmations
 from broker.services.grants import Grants
 from broker.services.installs import Installs
@@ -24,6 +25,7 @@ from broker.services.upkeep import Upkeep
 from broker.settings import Settings
 from broker.stores import database, migrations
 from broker.stores.apps import Apps
+from broker.stores.calls import Calls
 from broker.stores.connections import Connections
 from broker.stores.database import Database
 from broker.stores.doorbell import Doorbell
@@ -35,6 +37,7 @@ from broker.stores.seals import Seals
 from broker.telemetry import Metrics
 from broker.web import middleware, openapi
 from broker.web.apps import AppPages
+from broker.web.calls import CallPages
 from broker.web.connections import ConnectionPages
 from broker.web.health import DocumentPages, HealthPages
 from broker.web.install import InstallPages
@@ -70,6 +73,8 @@ class Broker:
     callers: Callers
     quotas: Quotas
     quota: Quota
+    calls: Calls
+    call_log: CallLog
     proxy: Proxy
 
     def forget(self) -> None:
@@ -120,6 +125,8 @@ def _assemble(
     )
     quotas = Quotas(pool)
     quota = Quota(quotas, settings.quota_wait_s, metrics)
+    calls = Calls(pool)
+    call_log = CallLog(calls, metrics)
     return Broker(
         settings=settings,
         dsn=dsn,
@@ -141,7 +148,9 @@ def _assemble(
         callers=Callers(keys),
         quotas=quotas,
         quota=quota,
-        proxy=Proxy(connections, grants, installs, quota, hubspot),
+        calls=calls,
+        call_log=call_log,
+        proxy=Proxy(connections, grants, installs, quota, hubspot, call_log, metrics),
     )
 
 
@@ -156,6 +165,7 @@ def worker(broker: Broker) -> Worker:
             Chore("expired tokens", 600, broker.keys.forget_expired_tokens),
             Chore("removed apps", 60, broker.apps.erase_removed),
             Chore("lapsed quota shares", 300, broker.quotas.forget),
+            Chore("old calls", 60, lambda: broker.calls.forget(broker.settings.call_log_days)),
         ]
     )
 
@@ -199,6 +209,7 @@ URL_TABLE: tuple[tuple[str, str, type, str], ...] = (
     ("DELETE", CONNECTION, ConnectionPages, "delete"),
     ("POST", f"{CONNECTION}/renew", ConnectionPages, "renew"),
     ("POST", f"{CONNECTION}/import", ConnectionPages, "bring_in"),
+    ("GET", "/api/apps/{slug}/calls", CallPages, "index"),
     ("POST", "/api/raw/{slug}", ProxyPages, "wrapped"),
     ("POST", "/api/hubspot/proxy/{slug}", ProxyPages, "wrapped"),
     ("*", "/proxy/{slug}/{user}/{target:[\\s\\S]*}", ProxyPages, "transparent"),
@@ -229,6 +240,7 @@ def _routes(broker: Broker, health: HealthPages) -> list[web.RouteDef]:
             broker.apps, broker.connections, broker.confirmations, broker.upkeep
         ),
         InstallPages: InstallPages(broker.installs),
+        CallPages: CallPages(broker.apps, broker.calls),
         ProxyPages: ProxyPages(
             broker.callers,
             broker.proxy,
@@ -255,6 +267,7 @@ def _alongside(broker: Broker) -> Any:
             [
                 Chore("uses", 5, broker.proxy.write_uses),
                 Chore("quota shares", 5, broker.quota.keep),
+                Chore("call log", 1, broker.call_log.write),
             ]
         )
         doorbell = Doorbell(broker.dsn, broker.forget, broker.quota.rung)
@@ -268,27 +281,8 @@ def _alongside(broker: Broker) -> Any:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        with contextlib.suppress(BrokerError):
-            await broker.proxy.write_uses()
-            await broker.quota.leave()
+        for last_word in (broker.proxy.write_uses, broker.quota.leave, broker.call_log.write):
+            with contextlib.suppress(BrokerError):
+                await last_word()
 
     return context
-
-
-async def readiness(broker: Broker) -> dict[str, str]:
-    """The database, its schema and its keys, each "ok" or what is wrong."""
-    checks = {"database": "ok", "schema": "ok", "keys": "ok"}
-    try:
-        await broker.seals.check()
-    except BrokerError as error:
-        checks["database"] = checks["schema"] = checks["keys"] = error.code
-        return checks
-    except Exception as error:  # noqa: BLE001  # readiness says no, whatever it is
-        checks["keys"] = type(error).__name__
-    try:
-        await migrations.check(broker.dsn)
-    except migrations.SchemaMissing:
-        checks["schema"] = "behind"
-    except (OSError, asyncpg.PostgresError, TimeoutError) as error:
-        checks["database"] = type(error).__name__
-    return checks

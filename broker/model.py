@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 KEY_SCOPES: Mapping[str, str] = {
@@ -253,6 +253,7 @@ class ProxyCall:
     body: bytes | AsyncIterator[bytes] | None
     patience: float | None = None
     """How many seconds it may wait for quota; None: as long as the operator says."""
+    request_id: str = ""
 
     @property
     def repeatable(self) -> bool:
@@ -270,10 +271,21 @@ class Answer:
     status: int
     reason: str
     headers: Sequence[tuple[str, str]]
-    chunks: AsyncIterator[bytes]
+    chunks: "Chunks"
     rejects_grant: bool
     limits: Any
+    retry_after: float | None
     close: Callable[[], None]
+
+
+class Chunks(Protocol):
+    """A body's raw bytes as they come; `passed` counts those that came."""
+
+    passed: int
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    async def __anext__(self) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)

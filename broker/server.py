@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager, suppress
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from broker.assembly import Broker, application, readiness
+from broker.assembly import Broker, application
 from broker.settings import Address
+from broker.stores.readiness import readiness
 from broker.telemetry import Metrics
 from broker.web.health import HealthPages
 
@@ -31,7 +32,7 @@ async def serving(
     broker: Broker, address: Address, *, reuse_port: bool = False
 ) -> AsyncIterator[HealthPages]:
     """The broker answering on an address. Raises OSError when the port is taken."""
-    health = HealthPages(lambda: readiness(broker))
+    health = HealthPages(lambda: readiness(broker.seals, broker.dsn))
     runner = web.AppRunner(
         application(broker, health),
         access_log=None,

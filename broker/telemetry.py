@@ -102,3 +102,14 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
+        self.retries = Counter(
+            "broker_retries",
+            "Second tries of proxied calls: made, or left out because the budget was spent.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.calls_lost = Counter(
+            "broker_calls_not_logged",
+            "Proxied calls that the call log lacks, for the database was slow or away.",
+            registry=self.registry,
+        )

@@ -1,7 +1,6 @@
 """The only module that opens a connection to HubSpot."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -97,10 +96,11 @@ class HubSpot:
                 response.status,
                 response.reason or "",
                 answer_headers(response.headers.items()),
-                _chunks(refusal, response.content),
+                Arriving(refusal, response.content),
                 response.status == 401
                 and oauth.says_expired(list(response.headers.items()), refusal),
                 limits.read(call.target, response.status, response.headers, refusal),
+                None if response.status < 400 else limits.retry_after(response.headers),
                 lambda: _close(response),
             )
         except BaseException:
@@ -223,8 +223,22 @@ async def _read(content: aiohttp.StreamReader, at_most: int) -> bytes:
     return b"".join(parts)
 
 
-async def _chunks(first: bytes, content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    if first:
-        yield first
-    async for chunk in content.iter_any():
-        yield chunk
+class Arriving:
+    """A body's chunks as they come, counted."""
+
+    def __init__(self, first: bytes, content: aiohttp.StreamReader) -> None:
+        self.passed = 0
+        self._first = first
+        self._content = content
+
+    def __aiter__(self) -> "Arriving":
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk, self._first = self._first, b""
+        if not chunk:
+            chunk = await self._content.readany()
+            if not chunk:
+                raise StopAsyncIteration
+        self.passed += len(chunk)
+        return chunk

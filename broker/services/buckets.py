@@ -6,6 +6,7 @@ import time
 from uuid import UUID
 
 from broker.hubspot.limits import Said
+from broker.services.budget import Budget
 from broker.services.places import Places
 from broker.services.turns import Turns
 from broker.stores.quotas import QuotaFacts, QuotaName
@@ -25,6 +26,7 @@ class Bucket:
         self.facts = assumed
         self.places = Places(assumed.interval)
         self.turns = Turns()
+        self.budget = Budget()
         self.users: dict[UUID, float] = {}
         self.used_at = time.monotonic()
         self.known = asyncio.Event()

@@ -1,28 +1,25 @@
-"""Forward one call: find the connection, make its grant usable, wait for its turn, send, once more
-when the token ran out.
-"""
+"""Forward one call: find the connection, judge, have it sent, note what came of it."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from broker.errors import CallRefused, ReauthRequired
+from broker.errors import BrokerError, CallRefused, ReauthRequired
 from broker.hubspot import policy
 from broker.hubspot.client import HubSpot
-from broker.hubspot.limits import kind_of
 from broker.model import Answer, Caller, Connection, ProxyCall
-from broker.services.buckets import Bucket
 from broker.services.callers import require
+from broker.services.calls import CallLog
 from broker.services.grants import Grants
 from broker.services.installs import Installs
 from broker.services.quota import Quota
 from broker.services.recent import Recent
+from broker.services.sending import Sending, Whose
+from broker.stores.calls import CallRecord
 from broker.stores.connections import Connections
-
-Whose = tuple[UUID, str, str]
-"""Workspace, lower-case slug and user reference: how a call names its connection."""
+from broker.telemetry import Metrics
 
 
 class Proxy:
@@ -35,14 +32,14 @@ class Proxy:
         installs: Installs,
         quota: Quota,
         hubspot: HubSpot,
+        calls: CallLog,
+        metrics: Metrics,
     ) -> None:
         self._connections = connections
-        self._quota = quota
-        self._total = hubspot.deadlines.total
-        self._grants = grants
         self._installs = installs
-        self._hubspot = hubspot
+        self._calls = calls
         self._recent: Recent[Whose, Connection] = Recent(lambda whose: connections.of_user(*whose))
+        self._sending = Sending(self._recent, grants, quota, hubspot, metrics)
         self._used: dict[tuple[UUID, UUID], float] = {}
         self.forget_all = self._recent.forget_all
 
@@ -54,52 +51,40 @@ class Proxy:
         (ReauthRequired with a `reconnectUrl` when the key may mint one), QuotaExhausted when its
         turn does not come in time, and HubSpotUnavailable or HubSpotTimeout without an answer.
         """
+        began = time.perf_counter()
         effect = policy.effect_of(call.method, call.target)
         require(caller, "proxy", *(["proxy:read"] if effect == "read" else []))
         whose = (caller.workspace_id, call.app_slug, call.user_ref)
         connection = await self._recent.get(whose)
-        if connection.policy is not None and not policy.allows(
-            connection.policy, call.method, call.target
-        ):
-            raise CallRefused
+        record = _record(caller, call, connection)
+        answer: Answer | None = None
         try:
-            answer = await self._answered(whose, connection, call)
+            rules = connection.policy
+            if rules is not None and not policy.allows(rules, call.method, call.target):
+                raise CallRefused  # noqa: TRY301  # it belongs into the log
+            answer = await self._sending.answer(call, effect, connection, record)
+            self._note_use(connection)
+            record.status = answer.status
+            yield answer
         except ReauthRequired as refusal:
             self._recent.forget(whose)
+            record.status, record.error = refusal.status, refusal.code
             raise await self._installs.with_reconnect_url(refusal, caller, call) from None
-        self._note_use(connection)
-        try:
-            yield answer
+        except BrokerError as refusal:
+            record.status, record.error = refusal.status, refusal.code
+            raise
+        except (asyncio.CancelledError, GeneratorExit, ConnectionResetError):
+            record.status, record.error = record.status or 499, "caller-left"
+            raise
+        except Exception:
+            record.status, record.error = record.status or 500, "answer-cut"
+            raise
         finally:
-            answer.close()
-
-    async def _answered(self, whose: Whose, connection: Connection, call: ProxyCall) -> Answer:
-        """Send the call in its turn, once more when the token ran out before its time."""
-        bucket = self._quota.bucket(connection, kind_of(call.method, call.target))
-        answer = await self._sent(whose, connection, call, bucket)
-        if not (answer.rejects_grant and call.repeatable):
-            return answer
-        answer.close()
-        # HubSpot may end a token before the expiry it announced. Renew once; should it refuse
-        # again, that refusal is the answer.
-        self._recent.forget(whose)
-        grant = await self._grants.renew(connection)
-        return await self._sent(whose, replace(connection, grant=grant), call, bucket)
-
-    async def _sent(
-        self, whose: Whose, connection: Connection, call: ProxyCall, bucket: Bucket
-    ) -> Answer:
-        grant = await self._grants.usable(connection)
-        if await self._quota.take(bucket, connection.id, call.patience):
-            # What was deleted or renewed meanwhile must not be used.
-            grant = await self._grants.usable(await self._recent.get(whose))
-        said = None
-        try:
-            answer = await self._hubspot.send(call, grant.access_token, self._total)
-            said = answer.limits
-        finally:
-            self._quota.told(bucket, said)
-        return answer
+            if answer is not None:
+                record.bytes = answer.chunks.passed
+                answer.close()
+            record.ms = round((time.perf_counter() - began) * 1000)
+            self._calls.note(record)
 
     async def write_uses(self) -> None:
         """Write down when connections were last used since the last time."""
@@ -110,3 +95,18 @@ class Proxy:
 
     def _note_use(self, connection: Connection) -> None:
         self._used[connection.workspace_id, connection.id] = time.monotonic()
+
+
+def _record(caller: Caller, call: ProxyCall, connection: Connection) -> CallRecord:
+    return CallRecord(
+        connection.workspace_id,
+        uuid4(),
+        connection.app_id,
+        time.time(),
+        connection.id,
+        call.user_ref,
+        caller.key_id,
+        call.request_id,
+        call.method,
+        call.target,
+    )

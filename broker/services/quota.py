@@ -62,8 +62,11 @@ class Quota:
             self._by_text[name.text] = found
         return found
 
-    async def take(self, bucket: Bucket, user: UUID, patience: float | None) -> bool:
-        """Take a place for a call that is sent at once; whether it had to be waited for.
+    async def take(
+        self, bucket: Bucket, user: UUID, patience: float | None, arrived: float
+    ) -> bool:
+        """Take a place for a call that is sent at once; whether it had to be waited for. The
+        patience (seconds; None: as configured) counts from when the call arrived.
 
         Raises QuotaExhausted, with the seconds after which asking again is worth it.
         """
@@ -73,7 +76,8 @@ class Quota:
             raise self._refusal(bucket.spent_until - now, "daily")
         if not bucket.turns and bucket.take(now):
             return False
-        await self._wait(bucket, user, self._patience if patience is None else patience)
+        patience = self._patience if patience is None else patience
+        await self._wait(bucket, user, max(0.0, arrived + patience - now))
         return True
 
     def told(self, bucket: Bucket, said: Said | None) -> None:

@@ -69,6 +69,7 @@ class ProxyPages:
             list(request.headers.items()),
             await self._body(request),
             patience_of(request),
+            request[REQUEST_ID],
         )
         return await self._pass_on(request, caller, call, None)
 
@@ -83,7 +84,7 @@ class ProxyPages:
         caller = await self._caller(request)
         slug = slug_of(request, caller)
         call = await read_wrapped(request, slug, self._api_url, self._max_body)
-        call = replace(call, patience=patience_of(request))
+        call = replace(call, patience=patience_of(request), request_id=request[REQUEST_ID])
         return await self._pass_on(request, caller, call, Wrapping())
 
     async def _caller(self, request: web.Request) -> Caller:
@@ -113,21 +114,24 @@ class ProxyPages:
         self, request: web.Request, caller: Caller, call: ProxyCall, wrapping: Wrapping | None
     ) -> web.StreamResponse:
         request[FACTS]["app"] = call.app_slug
-        async with self._proxy.forward(caller, call) as answer:
-            response = _response(request, answer, wrapping)
-            await response.prepare(request)
-            chunks = answer.chunks if wrapping is None else wrapping.chunks(answer)
-            try:
+        response: web.StreamResponse | None = None
+        try:
+            async with self._proxy.forward(caller, call) as answer:
+                response = _response(request, answer, wrapping)
+                await response.prepare(request)
+                chunks = answer.chunks if wrapping is None else wrapping.chunks(answer)
                 async for chunk in chunks:
                     await response.write(chunk)
-            except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-                # Half an answer must not look like a whole one.
-                log.warning(
-                    "answer cut",
-                    extra={"request_id": request[REQUEST_ID], "reason": type(error).__name__},
-                )
-                if request.transport is not None:
-                    request.transport.close()
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            if response is None:
+                raise
+            # Half an answer must not look like a whole one.
+            log.warning(
+                "answer cut",
+                extra={"request_id": request[REQUEST_ID], "reason": type(error).__name__},
+            )
+            if request.transport is not None:
+                request.transport.close()
         return response
 
 

@@ -1,0 +1,54 @@
+"""The call log, off the hot path: calls are noted in memory and written in batches."""
+
+import logging
+import time
+from collections import deque
+
+from broker.errors import Busy
+from broker.hubspot.templates import template_of
+from broker.stores.calls import CallRecord, Calls
+from broker.telemetry import Metrics
+
+log = logging.getLogger(__name__)
+
+BATCH = 1_000
+MOST = 20_000
+"""How many calls wait to be written at most; while the database is slow, later ones are counted in
+a metric and lost."""
+
+
+class CallLog:
+    """The calls of this process that are not written yet."""
+
+    def __init__(self, calls: Calls, metrics: Metrics) -> None:
+        self._calls = calls
+        self._metrics = metrics
+        self._noted: deque[CallRecord] = deque()
+
+    def note(self, record: CallRecord) -> None:
+        """Remember a call that has ended."""
+        if len(self._noted) >= MOST:
+            self._metrics.calls_lost.inc()
+        else:
+            self._noted.append(record)
+
+    async def write(self) -> None:
+        """Write what was noted, or keep it for the next time when the database is away."""
+        while self._noted:
+            batch = [self._noted.popleft() for _ in range(min(BATCH, len(self._noted)))]
+            for record in batch:
+                record.path = template_of(record.target.partition("?")[0])
+            began = time.monotonic()
+            try:
+                await self._calls.write(batch)
+            except Busy:
+                room = max(0, MOST - len(self._noted))
+                self._metrics.calls_lost.inc(max(0, len(batch) - room))
+                self._noted.extendleft(reversed(batch[:room]))
+                raise
+            except Exception:
+                # One that cannot be written must not keep the others.
+                self._metrics.calls_lost.inc(len(batch))
+                log.exception("calls not logged", extra={"calls": len(batch)})
+            if time.monotonic() - began > 1:
+                return

@@ -17,6 +17,7 @@ from broker.services.callers import Callers
 from broker.services.calls import CallLog
 from broker.services.confirmations import Confirmations
 from broker.services.grants import Grants
+from broker.services.idempotency import Idempotency
 from broker.services.installs import Installs
 from broker.services.proxy import Proxy
 from broker.services.quota import Quota
@@ -29,6 +30,7 @@ from broker.stores.calls import Calls
 from broker.stores.connections import Connections
 from broker.stores.database import Database
 from broker.stores.doorbell import Doorbell
+from broker.stores.idempotency import IdempotentCalls
 from broker.stores.installs import HeldGrants, Links
 from broker.stores.keys import Keys
 from broker.stores.quotas import Quotas
@@ -75,6 +77,7 @@ class Broker:
     quota: Quota
     calls: Calls
     call_log: CallLog
+    idempotent_calls: IdempotentCalls
     proxy: Proxy
 
     def forget(self) -> None:
@@ -127,6 +130,8 @@ def _assemble(
     quota = Quota(quotas, settings.quota_wait_s, metrics)
     calls = Calls(pool)
     call_log = CallLog(calls, metrics)
+    idempotent = IdempotentCalls(pool, sealer)
+    once = Idempotency(idempotent, settings.quota_wait_s, settings.upstream_total_s)
     return Broker(
         settings=settings,
         dsn=dsn,
@@ -150,7 +155,8 @@ def _assemble(
         quota=quota,
         calls=calls,
         call_log=call_log,
-        proxy=Proxy(connections, grants, installs, quota, hubspot, call_log, metrics),
+        idempotent_calls=idempotent,
+        proxy=Proxy(connections, grants, installs, quota, hubspot, once, call_log, metrics),
     )
 
 
@@ -165,6 +171,7 @@ def worker(broker: Broker) -> Worker:
             Chore("expired tokens", 600, broker.keys.forget_expired_tokens),
             Chore("removed apps", 60, broker.apps.erase_removed),
             Chore("lapsed quota shares", 300, broker.quotas.forget),
+            Chore("old idempotency keys", 600, broker.idempotent_calls.forget),
             Chore("old calls", 60, lambda: broker.calls.forget(broker.settings.call_log_days)),
         ]
     )

@@ -134,6 +134,13 @@ class SlugTaken(BrokerError):
     status = 409
 
 
+class IdempotencyKeyConflict(BrokerError):
+    """This Idempotency-Key stands for another request, or for one without a known answer."""
+
+    code = "idempotency-key-conflict"
+    status = 409
+
+
 class LinkUsed(BrokerError):
     """The link or code has been used already; it works once."""
 

@@ -254,6 +254,7 @@ class ProxyCall:
     patience: float | None = None
     """How many seconds it may wait for quota; None: as long as the operator says."""
     request_id: str = ""
+    idempotency_key: str | None = None
 
     @property
     def repeatable(self) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from uuid import UUID, uuid4
 
 from broker.errors import BrokerError, CallRefused, ReauthRequired
@@ -13,6 +14,7 @@ from broker.model import Answer, Caller, Connection, ProxyCall
 from broker.services.callers import require
 from broker.services.calls import CallLog
 from broker.services.grants import Grants
+from broker.services.idempotency import Idempotency
 from broker.services.installs import Installs
 from broker.services.quota import Quota
 from broker.services.recent import Recent
@@ -32,11 +34,13 @@ class Proxy:
         installs: Installs,
         quota: Quota,
         hubspot: HubSpot,
+        idempotency: Idempotency,
         calls: CallLog,
         metrics: Metrics,
     ) -> None:
         self._connections = connections
         self._installs = installs
+        self._idempotency = idempotency
         self._calls = calls
         self._recent: Recent[Whose, Connection] = Recent(lambda whose: connections.of_user(*whose))
         self._sending = Sending(self._recent, grants, quota, hubspot, metrics)
@@ -49,7 +53,8 @@ class Proxy:
 
         Raises NotAllowed or CallRefused before anything else happens, what `Grants.usable` raises
         (ReauthRequired with a `reconnectUrl` when the key may mint one), QuotaExhausted when its
-        turn does not come in time, and HubSpotUnavailable or HubSpotTimeout without an answer.
+        turn does not come in time, IdempotencyKeyConflict, and HubSpotUnavailable or HubSpotTimeout
+        without an answer.
         """
         began = time.perf_counter()
         effect = policy.effect_of(call.method, call.target)
@@ -62,7 +67,11 @@ class Proxy:
             rules = connection.policy
             if rules is not None and not policy.allows(rules, call.method, call.target):
                 raise CallRefused  # noqa: TRY301  # it belongs into the log
-            answer = await self._sending.answer(call, effect, connection, record)
+            if call.idempotency_key is None or effect == "read":
+                answer = await self._sending.answer(call, effect, connection, record)
+            else:
+                make = partial(self._sending.answer, call, effect, connection, record)
+                answer = await self._idempotency.once(call, connection, make)
             self._note_use(connection)
             record.status = answer.status
             yield answer

@@ -141,6 +141,7 @@ class Held:
     async def discard(self) -> None:
         """Remove a connection whose grant has become another connection's."""
         await self.forget_asking()
+        await self.session.execute(sql.forget_answers_of_connection, *self._key)
         await self.session.execute(sql.delete_connection, *self._key)
 
     async def record(

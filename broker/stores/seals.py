@@ -34,6 +34,7 @@ COLUMNS = (
     Sealed("connection", "refresh_token", sql.refresh_tokens, sql.reseal_refresh_token),
     Sealed("held_grant", "access_token", sql.held_access_tokens, sql.reseal_held_access_token),
     Sealed("held_grant", "refresh_token", sql.held_refresh_tokens, sql.reseal_held_refresh_token),
+    Sealed("idempotent_call", "answer", sql.kept_answers, sql.reseal_kept_answer),
     Sealed("revocation", "refresh_token", sql.owed_tokens, sql.reseal_owed_token),
 )
 

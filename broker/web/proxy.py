@@ -6,21 +6,27 @@ connection was used within seconds, or holds a body that it does not have to rep
 
 import logging
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from urllib.parse import unquote
 
 import aiohttp
 from aiohttp import web
 
-from broker.errors import BodyTooLarge, ConnectionNotFound, InvalidRequest, MethodNotAllowed
+from broker.errors import (
+    BodyTooLarge,
+    ConnectionNotFound,
+    InvalidRequest,
+    MethodNotAllowed,
+    wrong_field,
+)
 from broker.hubspot.destination import check_target
 from broker.model import Answer, Caller, ProxyCall
 from broker.services.callers import Callers
 from broker.services.proxy import Proxy
 from broker.web.middleware import FACTS, REQUEST_ID, abortable
 from broker.web.openapi import described
-from broker.web.parsing import CONTROL, slug_of
+from broker.web.parsing import CONTROL, read_body, slug_of
 from broker.web.wrapping import RawCall, Wrapping, read_wrapped
 
 log = logging.getLogger(__name__)
@@ -29,6 +35,11 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 REPEATABLE_BYTES = 262_144
 """Bodies up to here are kept, so that the call can be repeated with a renewed token."""
+
+KEYED_BYTES = 4_194_304
+"""The longest body of a write with an Idempotency-Key."""
+
+IDEMPOTENCY_KEY = re.compile(r'"?([!#-~]{1,255})"?')
 
 LONGEST_WAIT_S = 3600.0
 WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=$|[,;])", re.IGNORECASE)
@@ -61,15 +72,17 @@ class ProxyPages:
         raw = TRANSPARENT.fullmatch(request.raw_path)
         if raw is None:
             raise InvalidRequest("The address must be /proxy/{app}/{user}/{path at HubSpot}.")
+        key = idempotency_key_in(request.headers.getall("Idempotency-Key", ()))
         call = ProxyCall(
             slug_of(request, caller),
             _user(raw[1]),
             request.method,
             check_target(raw[2]),
             list(request.headers.items()),
-            await self._body(request),
+            await self._body(request, key),
             patience_of(request),
             request[REQUEST_ID],
+            key,
         )
         return await self._pass_on(request, caller, call, None)
 
@@ -84,7 +97,14 @@ class ProxyPages:
         caller = await self._caller(request)
         slug = slug_of(request, caller)
         call = await read_wrapped(request, slug, self._api_url, self._max_body)
-        call = replace(call, patience=patience_of(request), request_id=request[REQUEST_ID])
+        inside = [value for name, value in call.headers if name.lower() == "idempotency-key"]
+        key = idempotency_key_in([*request.headers.getall("Idempotency-Key", ()), *inside])
+        call = replace(
+            call,
+            patience=patience_of(request),
+            request_id=request[REQUEST_ID],
+            idempotency_key=key,
+        )
         return await self._pass_on(request, caller, call, Wrapping())
 
     async def _caller(self, request: web.Request) -> Caller:
@@ -92,9 +112,14 @@ class ProxyPages:
         request[FACTS]["key"] = str(caller.key_id)
         return caller
 
-    async def _body(self, request: web.Request) -> bytes | AsyncIterator[bytes] | None:
+    async def _body(
+        self, request: web.Request, key: str | None
+    ) -> bytes | AsyncIterator[bytes] | None:
         if not request.body_exists:
             return None
+        if key is not None and request.method not in {"GET", "HEAD"}:
+            # What a key stands for must be known before anything is sent.
+            return await read_body(request, min(self._max_body, KEYED_BYTES))
         length = request.content_length
         if length is not None and length > self._max_body:
             raise BodyTooLarge(f"At most {self._max_body} bytes are accepted.")
@@ -167,6 +192,21 @@ def patience_of(request: web.Request) -> float | None:
         if found is not None:
             return min(float(found[1]), LONGEST_WAIT_S)
     return None
+
+
+def idempotency_key_in(headers: Iterable[str]) -> str | None:
+    """The key of an `Idempotency-Key` header, quoted or bare: 1 to 255 visible ASCII characters
+    but the quote. Raises InvalidRequest for anything else, and for two unlike keys.
+    """
+    keys = set()
+    for header in headers:
+        found = IDEMPOTENCY_KEY.fullmatch(header.strip())
+        if found is None or header.strip().startswith('"') != header.strip().endswith('"'):
+            raise wrong_field("Idempotency-Key", "is not 1 to 255 visible ASCII characters")
+        keys.add(found[1])
+    if len(keys) > 1:
+        raise wrong_field("Idempotency-Key", "stands more than once")
+    return keys.pop() if keys else None
 
 
 def _user(raw: str) -> str:

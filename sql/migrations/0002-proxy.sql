@@ -66,5 +66,24 @@ CREATE INDEX proxied_call_by_time ON proxied_call (workspace_id, app_id, at, id)
 CREATE INDEX proxied_call_by_user ON proxied_call (workspace_id, app_id, user_ref, at, id);
 CREATE INDEX proxied_call_by_age ON proxied_call USING brin (at);
 
+-- A write that its caller named by an Idempotency-Key, of which only a hash is here: made once, its
+-- answer kept for a day. `runs_until` is when a call that never ended counts as lost. No foreign key,
+-- for its check would wait for a connection that is being renewed.
+CREATE TABLE idempotent_call (
+    workspace_id  uuid        NOT NULL,
+    id            uuid        NOT NULL,
+    connection_id uuid        NOT NULL,
+    key_hash      bytea       NOT NULL,
+    fingerprint   bytea       NOT NULL,
+    outcome       text        NOT NULL,
+    answer        bytea,      -- sealed
+    runs_until    timestamptz NOT NULL,
+    expires_at    timestamptz NOT NULL,
+    PRIMARY KEY (workspace_id, id),
+    CONSTRAINT idempotent_call_once UNIQUE (workspace_id, connection_id, key_hash),
+    CONSTRAINT idempotent_call_outcome_is_known CHECK (outcome IN ('running', 'answered', 'unknown'))
+);
+CREATE INDEX idempotent_call_by_expiry ON idempotent_call (expires_at);
+
 -- migrate: rollback
-DROP TABLE proxied_call, quota_share, quota;
+DROP TABLE idempotent_call, proxied_call, quota_share, quota;

@@ -159,3 +159,21 @@ UPDATE revocation
  WHERE workspace_id = $1
    AND id = $2
    AND refresh_token = $3;
+
+-- name: kept_answers
+-- Some idempotent_call.answer values under another key than the newest.
+--   $1 newest key's id, $2 how many
+SELECT workspace_id, id, 'idempotent_call/' || id AS sealed_as, answer AS sealed
+  FROM idempotent_call
+ WHERE answer IS NOT NULL
+   AND substr(answer, 3, get_byte(answer, 1)) <> convert_to($1, 'UTF8')
+ LIMIT $2;
+
+-- name: reseal_kept_answer
+-- Write a idempotent_call.answer value anew, unless it changed meanwhile.
+--   $1 workspace, $2 row, $3 the old value, $4 the new value
+UPDATE idempotent_call
+   SET answer = $4
+ WHERE workspace_id = $1
+   AND id = $2
+   AND answer = $3;

@@ -2,7 +2,7 @@
 
 import hmac
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
@@ -55,8 +55,16 @@ class Workspace:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyRule:
+    """Methods and a path pattern (`*` matches anything) that calls may use."""
+
+    methods: tuple[str, ...]
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class Key:
-    """An API credential of a workspace, without its secret."""
+    """An API credential of a workspace, without its secret. A policy narrows its proxied calls."""
 
     id: UUID
     workspace_id: UUID
@@ -64,6 +72,7 @@ class Key:
     name: str
     scopes: tuple[str, ...]
     app_slugs: tuple[str, ...] | None
+    policy: tuple[PolicyRule, ...] | None
     created_at: datetime
     revoked_at: datetime | None
 
@@ -76,6 +85,7 @@ class Caller:
     key_id: UUID
     scopes: frozenset[str]
     app_slugs: frozenset[str] | None
+    policy: tuple[PolicyRule, ...] | None = None
 
     def may(self, scope: str) -> bool:
         return scope in self.scopes
@@ -83,14 +93,6 @@ class Caller:
     def reaches(self, slug: str) -> bool:
         """Whether the key is limited to other apps than this (lower-case) slug."""
         return self.app_slugs is None or slug in self.app_slugs
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyRule:
-    """Methods and a path pattern (`*` matches anything) that an app's calls may use."""
-
-    methods: tuple[str, ...]
-    path: str
 
 
 class Confirm(StrEnum):
@@ -296,4 +298,3 @@ class Page:
     records: list[ConnectionRecord]
     total: int | None = None
     after: int | None = None
-    extra: dict[str, Any] = field(default_factory=dict)

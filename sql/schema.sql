@@ -27,6 +27,7 @@ CREATE TABLE api_key (
     app_slugs    text[],
     created_at   timestamptz NOT NULL DEFAULT now(),
     revoked_at   timestamptz,
+    policy       jsonb,
     PRIMARY KEY (workspace_id, id),
     CONSTRAINT api_key_client_id_taken UNIQUE (workspace_id, client_id),
     CONSTRAINT api_key_secret_taken UNIQUE (workspace_id, secret_hash)

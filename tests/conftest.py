@@ -21,6 +21,7 @@ import pytest
 
 from broker.assembly import Broker, assembled
 from broker.embedded import server as embedded
+from broker.model import PolicyRule
 from broker.sandbox.server import Running
 from broker.sandbox.server import serve as serve_sandbox
 from broker.sandbox.world import Sandbox
@@ -173,9 +174,15 @@ class BrokerUnderTest:
         self.key = issued.client_secret.reveal()
         self.secrets.append(self.key)
 
-    async def makes_key(self, *scopes: str, apps: tuple[str, ...] | None = None) -> str:
+    async def makes_key(
+        self,
+        *scopes: str,
+        apps: tuple[str, ...] | None = None,
+        policy: tuple[PolicyRule, ...] | None = None,
+    ) -> str:
         """The secret of another key of the workspace."""
-        issued = await self.parts.keys.create(UUID(self.workspace), "another", scopes, apps)
+        workspace = UUID(self.workspace)
+        issued = await self.parts.keys.create(workspace, "another", scopes, apps, policy)
         self.secrets.append(issued.client_secret.reveal())
         return issued.client_secret.reveal()
 

@@ -7,9 +7,10 @@ import typer
 
 from broker.assembly import Broker
 from broker.cli.environment import fail, say, tell, with_broker
-from broker.model import KEY_SCOPES, App, Confirm, Key, Secret
+from broker.model import KEY_SCOPES, App, Confirm, Key, PolicyRule, Secret
 from broker.stores.apps import Registration
 from broker.web.parsing import SLUG
+from broker.web.proxy import METHODS
 
 workspaces = typer.Typer(no_args_is_help=True, help="Workspaces: the tenants.")
 keys = typer.Typer(no_args_is_help=True, help="API keys of a workspace.")
@@ -46,16 +47,21 @@ def create_key(
     name: Annotated[str, typer.Option(help="What it is for")] = "",
     scope: Annotated[list[str] | None, typer.Option(help="May be repeated; default: all")] = None,
     app: Annotated[list[str] | None, typer.Option(help="Limit to these app slugs")] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(help='Limit proxied calls, for example "GET,POST /crm/v3/objects/contacts*"'),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a key; its secret is shown once."""
+    policy = tuple(_rule(text) for text in allow) if allow else None
     scopes = tuple(dict.fromkeys(scope or KEY_SCOPES))
     if unknown := [each for each in scopes if each not in KEY_SCOPES]:
         fail(f"there is no scope {', '.join(unknown)}; known: {', '.join(KEY_SCOPES)}")
     slugs = tuple(slug.lower() for slug in app) if app else None
 
     async def work(broker: Broker) -> None:
-        issued = await broker.keys.create(workspace, name, scopes, slugs)
+        issued = await broker.keys.create(workspace, name, scopes, slugs, policy)
         made = {**_key(issued.key), "clientSecret": issued.client_secret.reveal()}
         text = "\n".join(f"{name:13}{value}" for name, value in made.items())
         tell(made, as_json=as_json, text=f"{text}\nThe secret is not shown again.")
@@ -173,6 +179,14 @@ def remove_app(slug: str, workspace: WorkspaceOption, as_json: Json = False) -> 
     with_broker(work)
 
 
+def _rule(text: str) -> PolicyRule:
+    methods, _, path = text.strip().partition(" ")
+    named = tuple(method.strip().upper() for method in methods.split(","))
+    if not set(named) <= set(METHODS) or not path.strip().startswith("/"):
+        fail(f'a rule is methods and a path, such as "GET,POST /crm/v3/objects/*", not {text!r}')
+    return PolicyRule(named, path.strip())
+
+
 def _key(key: Key) -> dict[str, object]:
     return {
         "id": str(key.id),
@@ -180,6 +194,8 @@ def _key(key: Key) -> dict[str, object]:
         "name": key.name,
         "scopes": list(key.scopes),
         "apps": None if key.app_slugs is None else list(key.app_slugs),
+        "policy": key.policy
+        and [{"methods": list(rule.methods), "path": rule.path} for rule in key.policy],
         "createdAt": key.created_at.isoformat(),
         "revokedAt": key.revoked_at and key.revoked_at.isoformat(),
     }

@@ -64,9 +64,9 @@ class Proxy:
         record = _record(caller, call, connection)
         answer: Answer | None = None
         try:
-            rules = connection.policy
-            if rules is not None and not policy.allows(rules, call.method, call.target):
-                raise CallRefused  # noqa: TRY301  # it belongs into the log
+            for rules in (connection.policy, caller.policy):
+                if rules is not None and not policy.allows(rules, call.method, call.target):
+                    raise CallRefused  # noqa: TRY301  # it belongs into the log
             if call.idempotency_key is None or effect == "read":
                 answer = await self._sending.answer(call, effect, connection, record)
             else:

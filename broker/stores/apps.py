@@ -1,6 +1,5 @@
 """Apps by slug, with their sealed client secrets."""
 
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from broker.errors import AppNotFound, SlugTaken
 from broker.model import App, Confirm, PolicyRule, Secret
 from broker.sealing import Place, Sealer
 from broker.stores.database import Database, Session
+from broker.stores.policies import read_policy, write_policy
 from broker.stores.queries import sql
 
 
@@ -143,13 +143,6 @@ def secret_place(workspace_id: UUID, app_id: UUID) -> Place:
     return Place(workspace_id, f"app/{app_id}", "client_secret")
 
 
-def read_policy(text: str | None) -> tuple[PolicyRule, ...] | None:
-    """The rules stored as JSON."""
-    if text is None:
-        return None
-    return tuple(PolicyRule(tuple(rule["methods"]), rule["path"]) for rule in json.loads(text))
-
-
 def read_app(sealer: Sealer, row: Any) -> App:
     """A row with all of an app's columns as an App."""
     return App(
@@ -184,7 +177,5 @@ def _columns(registration: Registration) -> tuple[Any, ...]:
         list(registration.origins),
         registration.confirm.value,
         registration.pkce,
-        None
-        if registration.policy is None
-        else json.dumps([{"methods": r.methods, "path": r.path} for r in registration.policy]),
+        write_policy(registration.policy),
     )

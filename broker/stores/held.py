@@ -14,8 +14,9 @@ import asyncpg
 from broker.errors import Busy
 from broker.model import Account, Connection, Grant, Secret, Status, Tokens
 from broker.sealing import Place, Sealer
-from broker.stores.apps import read_policy, secret_place
+from broker.stores.apps import secret_place
 from broker.stores.database import Session
+from broker.stores.policies import read_policy
 from broker.stores.queries import sql
 
 FOREVER = timedelta(days=36_500)

@@ -9,8 +9,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from broker.errors import NotFound
-from broker.model import KEY_SCOPES, Caller, Key, Secret, Workspace
+from broker.model import KEY_SCOPES, Caller, Key, PolicyRule, Secret, Workspace
 from broker.stores.database import Database
+from broker.stores.policies import read_policy, write_policy
 from broker.stores.queries import sql
 
 CLIENT_ID, SECRET, TOKEN = "bc_", "bs_", "bt_"
@@ -48,8 +49,12 @@ class Keys:
         name: str,
         scopes: tuple[str, ...],
         app_slugs: tuple[str, ...] | None,
+        policy: tuple[PolicyRule, ...] | None = None,
     ) -> IssuedKey:
-        """A new key. Raises NotFound when there is no such workspace."""
+        """A new key; a policy narrows what it may call through the proxy.
+
+        Raises NotFound when there is no such workspace.
+        """
         client_id = f"{CLIENT_ID}{workspace_id.hex}{secrets.token_hex(6)}"
         secret = mint(SECRET, workspace_id)
         async with self._database.transaction() as session:
@@ -64,6 +69,7 @@ class Keys:
                 name,
                 list(scopes),
                 None if app_slugs is None else list(app_slugs),
+                write_policy(policy),
             )
             await session.execute(
                 sql.record, workspace_id, "operator", "key.created", None, None, client_id
@@ -108,6 +114,7 @@ class Keys:
             row["id"],
             frozenset(row["scopes"]),
             None if row["app_slugs"] is None else frozenset(row["app_slugs"]),
+            read_policy(row["policy"]),
         )
 
     async def find_client(self, client_id: str) -> "TokenClient | None":
@@ -175,6 +182,7 @@ def _key(row: Any) -> Key:
         row["name"],
         tuple(row["scopes"]),
         None if row["app_slugs"] is None else tuple(row["app_slugs"]),
+        read_policy(row["policy"]),
         row["created_at"],
         row["revoked_at"],
     )

@@ -85,5 +85,8 @@ CREATE TABLE idempotent_call (
 );
 CREATE INDEX idempotent_call_by_expiry ON idempotent_call (expires_at);
 
+ALTER TABLE api_key ADD COLUMN policy jsonb;
+
 -- migrate: rollback
+ALTER TABLE api_key DROP COLUMN policy;
 DROP TABLE idempotent_call, proxied_call, quota_share, quota;

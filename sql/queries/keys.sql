@@ -13,15 +13,16 @@ SELECT id, name
 
 -- name: create_key
 -- Give a workspace a credential.
---   $1 workspace, $2 id, $3 client id, $4 hash of the secret, $5 name, $6 scopes, $7 app slugs or null
-INSERT INTO api_key (workspace_id, id, client_id, secret_hash, name, scopes, app_slugs)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
-RETURNING id, workspace_id, client_id, name, scopes, app_slugs, created_at, revoked_at;
+--   $1 workspace, $2 id, $3 client id, $4 hash of the secret, $5 name, $6 scopes, $7 app slugs or null,
+--   $8 policy or null
+INSERT INTO api_key (workspace_id, id, client_id, secret_hash, name, scopes, app_slugs, policy)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+RETURNING id, workspace_id, client_id, name, scopes, app_slugs, policy, created_at, revoked_at;
 
 -- name: keys_of_workspace
 -- All credentials of a workspace, oldest first.
 --   $1 workspace
-SELECT id, workspace_id, client_id, name, scopes, app_slugs, created_at, revoked_at
+SELECT id, workspace_id, client_id, name, scopes, app_slugs, policy, created_at, revoked_at
   FROM api_key
  WHERE workspace_id = $1
  ORDER BY created_at, id;
@@ -37,7 +38,7 @@ RETURNING workspace_id, client_id;
 -- name: caller_of_secret
 -- Who holds this secret.
 --   $1 workspace, $2 hash of the secret
-SELECT id, client_id, scopes, app_slugs
+SELECT id, client_id, scopes, app_slugs, policy
   FROM api_key
  WHERE workspace_id = $1
    AND secret_hash = $2
@@ -46,7 +47,7 @@ SELECT id, client_id, scopes, app_slugs
 -- name: caller_of_token
 -- Who holds this access token.
 --   $1 workspace, $2 hash of the token
-SELECT api_key.id, api_key.client_id, access_token.scopes, api_key.app_slugs
+SELECT api_key.id, api_key.client_id, access_token.scopes, api_key.app_slugs, api_key.policy
   FROM access_token
   JOIN api_key
     ON api_key.workspace_id = access_token.workspace_id

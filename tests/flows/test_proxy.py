@@ -6,11 +6,13 @@ import hashlib
 import io
 import itertools
 from urllib.parse import quote
+from uuid import UUID
 
 import aiohttp
 import pytest
 from aiohttp import web
 
+from broker.model import PolicyRule
 from broker.sandbox.faults import Fault
 
 TARGETS = [
@@ -432,7 +434,7 @@ async def test_a_caller_who_leaves_frees_the_call_to_hubspot(broker, hubspot):
     assert not session.connector._acquired
 
 
-async def test_a_policy_covers_every_spelling_of_a_call(broker):
+async def test_a_policy_covers_every_spelling_of_a_call(broker, hubspot):
     """P25."""
     await broker.connects("u1")
     rules = [{"methods": ["GET", "POST"], "path": "/crm/v3/objects/contacts*"}]
@@ -445,10 +447,51 @@ async def test_a_policy_covers_every_spelling_of_a_call(broker):
     assert await outcome("GET", "/crm/v3/objects/contacts?limit=1") is None
     assert await outcome("GET", "/crm/objects/2026-03/0-1") is None
     assert await outcome("POST", "/crm/v3/objects/contacts/search") is None
+    assert await outcome("POST", "/crm/objects/2026-09/contact/batch/read") is None
+    hubspot.seen.clear()
     assert await outcome("DELETE", "/crm/v3/objects/contacts/1") == "call-refused"
     assert await outcome("POST", "/crm/v3/objects/contacts/batch/archive") == "call-refused"
     assert await outcome("POST", "/crm/objects/2026-03/contacts/batch%2Farchive") == "call-refused"
+    assert await outcome("POST", "/crm/v3/objects/contacts/batch/archive;x=1") == "call-refused"
+    assert await outcome("POST", "/crm/v3/objects/contacts//batch/Archive/") == "call-refused"
+    assert await outcome("PATCH", "/crm/v3/objects/contacts/1") == "call-refused"
     assert await outcome("GET", "/crm/v3/objects/companies") == "call-refused"
+    assert list(hubspot.seen) == []
+
+
+async def test_a_key_has_a_policy_of_its_own(broker, hubspot):
+    """P25, U5: both must allow a call."""
+    await broker.connects("u1")
+    reading = (PolicyRule(("GET",), "/crm/v3/objects/*"),)
+    key = await broker.makes_key("proxy", policy=reading)
+    token = (
+        await broker.asks(
+            "POST",
+            "/oauth/token",
+            key="",
+            json={
+                "grant_type": "client_credentials",
+                "client_id": await client_id_of(broker, key),
+                "client_secret": key,
+            },
+        )
+    ).json()["access_token"]
+    contacts = "/crm/objects/2026-03/contacts"
+
+    for credential in (key, token):
+        assert (await broker.proxies(contacts, key=credential)).status == 200
+        search = await broker.proxies(f"{contacts}/search", method="POST", json={}, key=credential)
+        assert search.status == 200
+        refused = await broker.proxies(contacts, method="POST", json={}, key=credential)
+        assert (refused.status, refused.code) == (403, "call-refused")
+    rules = [{"methods": ["GET"], "path": "/crm/v3/objects/deals*"}]
+    await broker.asks("PATCH", "/api/apps/hbdev", json={"policy": rules})
+    assert (await broker.proxies(contacts, key=key)).code == "call-refused"
+
+
+async def client_id_of(broker, secret):
+    keys = await broker.parts.keys.of_workspace(UUID(broker.workspace))
+    return keys[-1].client_id
 
 
 async def test_a_reading_key_may_search_and_not_write(broker):

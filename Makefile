@@ -1,7 +1,7 @@
 # Everything a newcomer needs: `make demo` to see it work, `make test` to prove it.
 # Each target brings its own .venv, from requirements.lock alone, when there is none yet.
 
-.PHONY: help demo test check serve lock clean
+.PHONY: help demo test check bench serve lock clean
 
 # Another Python: make demo PYTHON=/path/to/python3.13
 PYTHON ?=
@@ -19,6 +19,7 @@ help:
 	@echo "make demo    everything on this machine: Postgres, sandbox HubSpot, broker, and a walk through it"
 	@echo "make test    the tests"
 	@echo "make check   format, lint, types, import layers"
+	@echo "make bench   how fast it is beside nginx and a bare pass-through (needs wrk and nginx; ARGS=--write)"
 	@echo "make serve   the broker alone, configured by BROKER_* and .env"
 	@echo "make lock    new requirements.lock files from pyproject.toml (needs uv; ARGS=--upgrade)"
 	@echo "make clean   without .venv and caches again; data stays"
@@ -31,6 +32,10 @@ serve: $(INSTALLED)
 
 test: $(INSTALLED)
 	.venv/bin/python -m pytest $(ARGS)
+
+bench: $(INSTALLED)
+	.venv/bin/python tests/bench/speed.py $(ARGS)
+	.venv/bin/python tests/bench/memory.py
 
 check: $(INSTALLED)
 	.venv/bin/ruff format --check .

@@ -1,11 +1,10 @@
 """The nouns of the broker, as values: what travels between its parts."""
 
 import hmac
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
 from uuid import UUID
 
 KEY_SCOPES: Mapping[str, str] = {
@@ -262,33 +261,6 @@ class ProxyCall:
     def repeatable(self) -> bool:
         """Whether the body can be sent a second time."""
         return self.body is None or isinstance(self.body, bytes)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What HubSpot said, still arriving: end-to-end headers and raw body chunks. `rejects_grant`
-    says that the access token ran out before its time, which a renewal cures. `limits` is what it
-    tells of HubSpot's limits, if anything. Whoever has one closes it.
-    """
-
-    status: int
-    reason: str
-    headers: Sequence[tuple[str, str]]
-    chunks: "Chunks"
-    rejects_grant: bool
-    limits: Any
-    retry_after: float | None
-    close: Callable[[], None]
-
-
-class Chunks(Protocol):
-    """A body's raw bytes as they come; `passed` counts those that came."""
-
-    passed: int
-
-    def __aiter__(self) -> AsyncIterator[bytes]: ...
-
-    async def __anext__(self) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,12 @@
 """What operators see of a running broker: redacted logs and metrics."""
 
+import asyncio
+import atexit
+import json
 import logging
 import re
 import sys
+from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -37,9 +41,12 @@ def _redact(_logger: Any, _method: str, event: Any) -> Any:
 
 
 def configure_logging(
-    style: Literal["json", "console"] | None, stream: TextIO = sys.stderr
+    style: Literal["json", "console"] | None, stream: TextIO = sys.stderr, *, gather: bool = False
 ) -> None:
-    """Send every record, ours and the libraries', through one redacting chain to `stream`."""
+    """Send every record, ours and the libraries', through one redacting chain to `stream`.
+
+    `gather`: lines are written together, some times a second, and at once when they warn.
+    """
     style = style or ("console" if stream.isatty() else "json")
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
@@ -61,7 +68,7 @@ def configure_logging(
             last,
         ],
     )
-    handler = logging.StreamHandler(stream)
+    handler = Lines(stream, gather=gather, plainly=style == "json")
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -71,6 +78,74 @@ def configure_logging(
     logging.getLogger("aiohttp.access").setLevel(logging.CRITICAL)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     logging.getLogger("pogo_core").setLevel(logging.ERROR)
+
+
+REQUESTS = "broker.request"
+"""The logger of the one line that every request leaves."""
+
+STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class Lines(logging.StreamHandler[TextIO]):
+    """Writes lines to a stream. The line of a request, whose fields are ours, takes a short way
+    past the chain, unless it looks as if it held a secret.
+    """
+
+    def __init__(self, stream: TextIO, *, gather: bool, plainly: bool) -> None:
+        super().__init__(stream)
+        self._gather = gather
+        self._plainly = plainly
+        self._waiting: list[str] = []
+        if gather:
+            atexit.register(self.write_out)
+
+    def format(self, record: logging.LogRecord) -> str:
+        if self._plainly and record.name == REQUESTS and record.exc_info is None:
+            line = plain_line(record)
+            if not SECRET_TEXT.search(line):
+                return line
+        return super().format(record)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not self._gather:
+            super().emit(record)
+            return
+        try:
+            self._waiting.append(self.format(record))
+            if record.levelno >= logging.WARNING:
+                self.write_out()
+            elif len(self._waiting) == 1:
+                asyncio.get_running_loop().call_later(GATHER_S, self.write_out)
+        except RuntimeError:  # no loop is running
+            self.write_out()
+        except Exception:  # noqa: BLE001  # as logging's own handlers do
+            self.handleError(record)
+
+    def write_out(self) -> None:
+        """Write the lines that wait."""
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            self.stream.write("\n".join([*waiting, ""]))
+            self.stream.flush()
+
+
+GATHER_S = 0.2
+
+
+def plain_line(record: logging.LogRecord) -> str:
+    """A record as the chain would render it, for fields that are plain."""
+    fields = {name: value for name, value in vars(record).items() if name not in STANDARD}
+    at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")
+    return json.dumps(
+        {
+            **fields,
+            "event": record.msg,
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "timestamp": f"{at[:-6]}Z",
+        },
+        default=str,
+    )
 
 
 class Metrics:

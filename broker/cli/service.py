@@ -1,6 +1,8 @@
 """Commands that go on: serve, work, sandbox; and migrate, which others wait for."""
 
 import asyncio
+import gc
+import logging
 import signal
 import subprocess
 import sys
@@ -25,7 +27,10 @@ def serve(
 ) -> None:
     """Serve HTTP, and do the background work too unless BROKER_WORK_IN_SERVE=false."""
     found = ground()
-    configure_logging(found.settings.log_format)
+    configure_logging(found.settings.log_format, gather=True)
+    # No line tells its place in the code, thread or process, and finding them out costs time.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # noqa: SLF001  # as the logging how-to's chapter on optimization says
     if workers > 1:
         _share_port(workers)
         return
@@ -42,6 +47,9 @@ async def _serve(found: Ground, index: int) -> None:
     ):
         host, port = settings.listen.host, settings.listen.port
         say(f"broker: serving {settings.public_url} on {host}:{port}")
+        # What is there now stays; the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
         await told_to_stop()
         health.stopping = True
         if not found.own:

@@ -9,8 +9,9 @@ from yarl import URL
 
 from broker.errors import BrokerError, HubSpotTimeout, HubSpotUnavailable
 from broker.hubspot import limits, oauth
+from broker.hubspot.answers import Answer
 from broker.hubspot.headers import answer_headers, request_headers
-from broker.model import Account, Answer, App, ProxyCall, Secret, Tokens
+from broker.model import Account, App, ProxyCall, Secret, Tokens
 
 OAUTH_S = 8.0
 """How long the token endpoint may take; a renewal holds a row lock meanwhile."""
@@ -230,6 +231,11 @@ class Arriving:
         self.passed = 0
         self._first = first
         self._content = content
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of it has arrived already, as a small body mostly has."""
+        return self._content.is_eof()
 
     def __aiter__(self) -> "Arriving":
         return self

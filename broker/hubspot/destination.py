@@ -15,6 +15,10 @@ data centre (https://developers.hubspot.com/docs, every published OpenAPI docume
 
 ABSOLUTE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):[/\\]*([^/?#\\]*)")
 TARGET = re.compile(r"[!-\[\]-~]*")
+PLAIN = re.compile(r"(?:/[A-Za-z0-9-][A-Za-z0-9.-]*)+/?(?:\?[A-Za-z0-9.,&=-]*)?")
+"""Targets that mean what they show, as nearly all do: nothing is encoded, no part begins with a
+dot, and there is no underscore, which every credential of ours has."""
+
 OUR_CREDENTIAL = re.compile(r"\bb[st]_[0-9a-f]{32}")
 
 
@@ -46,6 +50,8 @@ def check_target(target: str) -> str:
     Raises DestinationRefused where it names another host, InvalidRequest where it could be read as
     another path than it shows (dot segments, backslashes, control characters, also encoded).
     """
+    if PLAIN.fullmatch(target) and "hapikey" not in target.lower():
+        return target
     if not target.startswith("/"):
         raise InvalidRequest("The path must begin with a slash.")
     path, _, query = target.partition("?")

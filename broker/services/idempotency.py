@@ -19,8 +19,9 @@ from broker.errors import (
     HubSpotUnavailable,
     IdempotencyKeyConflict,
 )
+from broker.hubspot.answers import Answer
 from broker.hubspot.retrying import NOT_RUN
-from broker.model import Answer, Connection, ProxyCall
+from broker.model import Connection, ProxyCall
 from broker.stores.idempotency import Claim, IdempotentCalls, KeptAnswer
 
 log = logging.getLogger(__name__)
@@ -140,6 +141,7 @@ class Whole:
 
     def __init__(self, body: bytes) -> None:
         self.passed = 0
+        self.whole = True
         self._body = body
 
     def __aiter__(self) -> AsyncIterator[bytes]:

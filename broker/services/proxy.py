@@ -5,12 +5,13 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from broker.errors import BrokerError, CallRefused, ReauthRequired
 from broker.hubspot import policy
+from broker.hubspot.answers import Answer
 from broker.hubspot.client import HubSpot
-from broker.model import Answer, Caller, Connection, ProxyCall
+from broker.model import Caller, Connection, ProxyCall
 from broker.services.callers import require
 from broker.services.calls import CallLog
 from broker.services.grants import Grants
@@ -109,7 +110,6 @@ class Proxy:
 def _record(caller: Caller, call: ProxyCall, connection: Connection) -> CallRecord:
     return CallRecord(
         connection.workspace_id,
-        uuid4(),
         connection.app_id,
         time.time(),
         connection.id,

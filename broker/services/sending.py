@@ -11,10 +11,11 @@ from uuid import UUID
 
 from broker.errors import BrokerError, HubSpotTimeout, HubSpotUnavailable
 from broker.hubspot import retrying
+from broker.hubspot.answers import Answer
 from broker.hubspot.client import HubSpot
 from broker.hubspot.limits import kind_of
 from broker.hubspot.policy import Effect
-from broker.model import Answer, Connection, Grant, ProxyCall
+from broker.model import Connection, Grant, ProxyCall
 from broker.services.buckets import Bucket
 from broker.services.grants import Grants
 from broker.services.quota import Quota

@@ -1,5 +1,6 @@
 """The call log: what was called for whom and what came of it, never what it said."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,11 +19,11 @@ FORGOTTEN_AT_ONCE = 5_000
 @dataclass(slots=True)
 class CallRecord:
     """One call while it goes on, and after. `path` is its target's template; `error` is the code of
-    a refusal of ours, or says that the caller left or that the answer broke off.
+    a refusal of ours, or says that the caller left or that the answer broke off. The request id is
+    32 hexadecimal digits, and the call's own id.
     """
 
     workspace_id: UUID
-    id: UUID
     app_id: UUID
     at: float
     connection_id: UUID
@@ -67,31 +68,29 @@ class Calls:
 
     async def write(self, records: Sequence[CallRecord]) -> None:
         """Write down calls; one that was written before stays as it is."""
-        columns = zip(
-            *(
-                (
-                    record.workspace_id,
-                    record.id,
-                    record.app_id,
-                    datetime.fromtimestamp(record.at, UTC),
-                    record.connection_id,
-                    record.user_ref,
-                    record.key_id,
-                    record.request_id,
-                    record.method,
-                    record.path,
-                    record.status,
-                    record.error,
-                    record.bytes,
-                    record.ms,
-                    record.retries,
-                    record.renewed,
-                )
-                for record in records
-            ),
-            strict=True,
-        )
-        await self._database.execute(sql.write_calls, *map(list, columns))
+        # One JSON text costs a fraction of sixteen arrays of values.
+        rows = [
+            {
+                "workspace_id": record.workspace_id.hex,
+                "id": record.request_id,
+                "app_id": record.app_id.hex,
+                "at": record.at,
+                "connection_id": record.connection_id.hex,
+                "user_ref": record.user_ref,
+                "key_id": record.key_id.hex,
+                "request_id": record.request_id,
+                "method": record.method,
+                "path": record.path,
+                "status": record.status,
+                "error": record.error,
+                "bytes": record.bytes,
+                "ms": record.ms,
+                "retries": record.retries,
+                "renewed": record.renewed,
+            }
+            for record in records
+        ]
+        await self._database.execute(sql.write_calls, json.dumps(rows))
 
     async def page(
         self,

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from broker.errors import BodyTooLarge, BrokerError, InvalidRequest, MethodNotAllowed, NotFound
-from broker.telemetry import Metrics
+from broker.telemetry import REQUESTS, Metrics
 
-log = logging.getLogger("broker.request")
+log = logging.getLogger(REQUESTS)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -20,8 +20,9 @@ from broker.errors import (
     MethodNotAllowed,
     wrong_field,
 )
+from broker.hubspot.answers import Answer
 from broker.hubspot.destination import check_target
-from broker.model import Answer, Caller, ProxyCall
+from broker.model import Caller, ProxyCall
 from broker.services.callers import Callers
 from broker.services.proxy import Proxy
 from broker.web.middleware import FACTS, REQUEST_ID, abortable
@@ -160,10 +161,16 @@ class ProxyPages:
         return response
 
 
+class Passed(web.StreamResponse):
+    """An answer of HubSpot's on its way to the caller."""
+
+
 def _response(
     request: web.Request, answer: Answer, wrapping: Wrapping | None
 ) -> web.StreamResponse:
-    response = web.StreamResponse(status=answer.status, reason=answer.reason)
+    response = Passed(status=answer.status, reason=answer.reason)
+    # Head and body leave in one write when both are there; else the head does not wait.
+    response._send_headers_immediately = not answer.chunks.whole  # noqa: SLF001
     headers = answer.headers if wrapping is None else wrapping.headers(answer)
     for name, value in headers:
         response.headers.add(name, value)

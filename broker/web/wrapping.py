@@ -10,9 +10,10 @@ from aiohttp import web
 from pydantic import Field, field_validator
 
 from broker.errors import InvalidRequest, wrong_field
+from broker.hubspot.answers import Answer
 from broker.hubspot.destination import target_of
 from broker.hubspot.headers import check_header
-from broker.model import Answer, ProxyCall
+from broker.model import ProxyCall
 from broker.web.parsing import Body, UserRef, parse_body, read_json
 
 FRAMING = {"content-length", "content-type", "content-encoding", "accept-ranges", "etag"}

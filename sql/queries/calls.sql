@@ -1,15 +1,16 @@
 -- name: write_calls
 -- Write down calls, each once however often it is tried.
---   $1 workspaces, $2 ids, $3 apps, $4 times, $5 connections, $6 users, $7 keys, $8 request ids,
---   $9 methods, $10 paths, $11 statuses, $12 errors, $13 bytes, $14 milliseconds, $15 retries,
---   $16 whether renewed (one each)
+--   $1 the calls as a JSON list of objects
 INSERT INTO proxied_call
        (workspace_id, id, app_id, at, connection_id, user_ref, key_id, request_id, method, path,
         status, error, bytes, ms, retries, renewed)
-SELECT *
-  FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::uuid[], $6::text[],
-              $7::uuid[], $8::text[], $9::text[], $10::text[], $11::integer[], $12::text[],
-              $13::bigint[], $14::integer[], $15::integer[], $16::boolean[])
+SELECT workspace_id, id, app_id, to_timestamp(at), connection_id, user_ref, key_id, request_id,
+       method, path, status, error, bytes, ms, retries, renewed
+  FROM jsonb_to_recordset($1::jsonb)
+       AS call (workspace_id uuid, id uuid, app_id uuid, at float8, connection_id uuid,
+                user_ref text, key_id uuid, request_id text, method text, path text,
+                status integer, error text, bytes bigint, ms integer, retries integer,
+                renewed boolean)
     ON CONFLICT (workspace_id, id) DO NOTHING;
 
 -- name: calls_page

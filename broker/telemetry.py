@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import sys
+import time
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
@@ -83,69 +84,70 @@ def configure_logging(
 REQUESTS = "broker.request"
 """The logger of the one line that every request leaves."""
 
-STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+GATHER_S = 0.2
 
 
 class Lines(logging.StreamHandler[TextIO]):
-    """Writes lines to a stream. The line of a request, whose fields are ours, takes a short way
-    past the chain, unless it looks as if it held a secret.
+    """Writes lines to a stream. Where they are gathered, the lines of requests, whose fields are
+    ours, take a short way past logging and its chain, unless they look as if they held a secret.
     """
 
     def __init__(self, stream: TextIO, *, gather: bool, plainly: bool) -> None:
         super().__init__(stream)
         self._gather = gather
-        self._plainly = plainly
-        self._waiting: list[str] = []
+        self._plainly = gather and plainly
+        self._waiting: list[str | tuple[float, dict[str, Any]]] = []
         if gather:
             atexit.register(self.write_out)
-
-    def format(self, record: logging.LogRecord) -> str:
-        if self._plainly and record.name == REQUESTS and record.exc_info is None:
-            line = plain_line(record)
-            if not SECRET_TEXT.search(line):
-                return line
-        return super().format(record)
 
     def emit(self, record: logging.LogRecord) -> None:
         if not self._gather:
             super().emit(record)
             return
-        try:
-            self._waiting.append(self.format(record))
-            if record.levelno >= logging.WARNING:
-                self.write_out()
-            elif len(self._waiting) == 1:
-                asyncio.get_running_loop().call_later(GATHER_S, self.write_out)
-        except RuntimeError:  # no loop is running
+        self._put(self.format(record))
+        if record.levelno >= logging.WARNING:
             self.write_out()
-        except Exception:  # noqa: BLE001  # as logging's own handlers do
-            self.handleError(record)
+
+    def tell_request(self, fields: dict[str, Any]) -> bool:
+        """Take the fields of a request's line; False where they must go the long way."""
+        if self._plainly:
+            self._put((time.time(), fields))
+        return self._plainly
 
     def write_out(self) -> None:
         """Write the lines that wait."""
         waiting, self._waiting = self._waiting, []
         if waiting:
-            self.stream.write("\n".join([*waiting, ""]))
+            lines = [line if isinstance(line, str) else _plain_line(*line) for line in waiting]
+            self.stream.write("\n".join([*lines, ""]))
             self.stream.flush()
 
+    def _put(self, line: str | tuple[float, dict[str, Any]]) -> None:
+        self._waiting.append(line)
+        if len(self._waiting) == 1:
+            try:
+                asyncio.get_running_loop().call_later(GATHER_S, self.write_out)
+            except RuntimeError:  # no loop is running
+                self.write_out()
 
-GATHER_S = 0.2
+
+def tell_request(fields: dict[str, Any]) -> None:
+    """One line about a request that ended."""
+    handler = logging.root.handlers[0] if logging.root.handlers else None
+    if not (isinstance(handler, Lines) and handler.tell_request(fields)):
+        logging.getLogger(REQUESTS).info("answered", extra=fields)
 
 
-def plain_line(record: logging.LogRecord) -> str:
-    """A record as the chain would render it, for fields that are plain."""
-    fields = {name: value for name, value in vars(record).items() if name not in STANDARD}
-    at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")
-    return json.dumps(
-        {
-            **fields,
-            "event": record.msg,
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "timestamp": f"{at[:-6]}Z",
-        },
-        default=str,
-    )
+def _plain_line(at: float, fields: dict[str, Any]) -> str:
+    told = {
+        **fields,
+        "event": "answered",
+        "level": "info",
+        "logger": REQUESTS,
+        "timestamp": f"{datetime.fromtimestamp(at, UTC).isoformat()[:-6]}Z",
+    }
+    line = json.dumps(told, default=str)
+    return json.dumps(scrub(told), default=str) if SECRET_TEXT.search(line) else line
 
 
 class Metrics:

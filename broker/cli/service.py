@@ -50,6 +50,7 @@ async def _serve(found: Ground, index: int) -> None:
         # What is there now stays; the collector need not look at it again.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(20_000, 20, 20)
         await told_to_stop()
         health.stopping = True
         if not found.own:

@@ -3,7 +3,8 @@ are speaking.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
+from functools import lru_cache
 
 HOP_BY_HOP = frozenset(
     {
@@ -70,17 +71,10 @@ BROWSERS_ONLY = frozenset(
 BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
 
 
-def request_headers(received: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+def request_headers(received: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
     """The headers of a call that go on to HubSpot; ours are added after."""
-    pairs = list(received)
-    dropped = HOP_BY_HOP | OURS_TO_SAY | _named_in_connection(pairs)
-    return [
-        (name, value)
-        for name, value in pairs
-        if (lower := name.lower()) not in dropped
-        and not lower.startswith("x-broker-")
-        and "_" not in name  # which servers confuse with a hyphen
-    ]
+    kept = [(name, value) for name, value in received if _goes(name)]
+    return _less_named_in_connection(received, kept)
 
 
 def check_header(name: str, value: str) -> str | None:
@@ -92,22 +86,43 @@ def check_header(name: str, value: str) -> str | None:
     return None
 
 
-def answer_headers(received: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+def answer_headers(received: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
     """The headers of HubSpot's answer that go back to the caller."""
-    pairs = list(received)
-    dropped = HOP_BY_HOP | BROWSERS_ONLY | _named_in_connection(pairs)
-    return [
-        (name, value)
-        for name, value in pairs
-        if (lower := name.lower()) not in dropped
-        and not lower.startswith(("broker-", "access-control-"))
-    ]
+    kept = [(name, value) for name, value in received if _comes_back(name)]
+    return _less_named_in_connection(received, kept)
 
 
-def _named_in_connection(pairs: Iterable[tuple[str, str]]) -> frozenset[str]:
-    return frozenset(
-        named.strip().lower()
-        for name, value in pairs
-        if name.lower() == "connection"
-        for named in value.split(",")
+@lru_cache(maxsize=2048)
+def _goes(name: str) -> bool:
+    lower = name.lower()
+    return (
+        lower not in HOP_BY_HOP
+        and lower not in OURS_TO_SAY
+        and not lower.startswith("x-broker-")
+        and "_" not in name  # which servers confuse with a hyphen
     )
+
+
+@lru_cache(maxsize=2048)
+def _comes_back(name: str) -> bool:
+    lower = name.lower()
+    return (
+        lower not in HOP_BY_HOP
+        and lower not in BROWSERS_ONLY
+        and not lower.startswith(("broker-", "access-control-"))
+    )
+
+
+def _less_named_in_connection(
+    received: Collection[tuple[str, str]], kept: list[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    named = {
+        each.strip().lower()
+        for name, value in received
+        if len(name) == 10 and name.lower() == "connection"
+        for each in value.split(",")
+    }
+    # What most connections say names no header.
+    if not named - {"close", "keep-alive", ""}:
+        return kept
+    return [pair for pair in kept if pair[0].lower() not in named]

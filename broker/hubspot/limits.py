@@ -8,7 +8,8 @@ intervals, headers, that searches are counted apart and say nothing of it in the
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 from broker.hubspot.destination import decoded
@@ -58,16 +59,28 @@ def read(target: str, status: int, headers: Mapping[str, str], body: bytes) -> S
     is looked at in a 429 only.
     """
     most, daily_left = headers.get(MAX), headers.get(DAILY_LEFT)
-    if most is None and daily_left is None and status != 429:
+    if status == 429:
+        policy = _policy(body)
+        said = _read(most, headers.get(INTERVAL), daily_left)
+        return replace(
+            said,
+            daily_spent=said.daily_spent or policy == "DAILY",
+            refused_by=policy,
+            retry_after=retry_after(headers),
+        )
+    if most is None and daily_left is None:
         return None
-    refused_by = _policy(body) if status == 429 else None
-    size = None if most is None or OTHER_LIMITS.search(target) else _number(most)
+    return _read(None if OTHER_LIMITS.search(target) else most, headers.get(INTERVAL), daily_left)
+
+
+@lru_cache(maxsize=256)
+def _read(most: str | None, interval: str | None, daily_left: str | None) -> Said:
     return Said(
-        size or None,
-        (_number(headers.get(INTERVAL, "")) or 10_000) / 1000,
-        refused_by == "DAILY" or (daily_left is not None and daily_left.strip() == "0"),
-        refused_by,
-        retry_after(headers),
+        (_number(most or "") or None),
+        (_number(interval or "") or 10_000) / 1000,
+        daily_left is not None and daily_left.strip() == "0",
+        None,
+        None,
     )
 
 

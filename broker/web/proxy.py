@@ -172,8 +172,7 @@ def _response(
     # Head and body leave in one write when both are there; else the head does not wait.
     response._send_headers_immediately = not answer.chunks.whole  # noqa: SLF001
     headers = answer.headers if wrapping is None else wrapping.headers(answer)
-    for name, value in headers:
-        response.headers.add(name, value)
+    response.headers.extend(headers)
     # HubSpot's request id is the caller's when there is one; ours finds our log line.
     response.headers.setdefault("X-Request-Id", request[REQUEST_ID])
     response.headers["Broker-Request-Id"] = request[REQUEST_ID]

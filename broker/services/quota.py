@@ -198,7 +198,8 @@ class Quota:
         try:
             async with asyncio.timeout(PATIENCE_S * 5):
                 gained = await self._exchange(bucket)
-            bucket.pace = BEAT_S if gained else min(bucket.pace * 2, SLOWEST_BEAT_S)
+            moving = gained or bucket.places.owed or bucket.places.put_by
+            bucket.pace = BEAT_S if moving else min(max(bucket.pace, BEAT_S) * 2, SLOWEST_BEAT_S)
             bucket.lent = False
         except (Busy, TimeoutError):
             self._lend(bucket)

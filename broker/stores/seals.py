@@ -35,6 +35,13 @@ COLUMNS = (
     Sealed("held_grant", "access_token", sql.held_access_tokens, sql.reseal_held_access_token),
     Sealed("held_grant", "refresh_token", sql.held_refresh_tokens, sql.reseal_held_refresh_token),
     Sealed("revocation", "refresh_token", sql.owed_tokens, sql.reseal_owed_token),
+    Sealed("endpoint", "secret", sql.endpoint_secrets, sql.reseal_endpoint_secret),
+    Sealed(
+        "endpoint",
+        "previous_secret",
+        sql.former_endpoint_secrets,
+        sql.reseal_former_endpoint_secret,
+    ),
 )
 
 

@@ -5,9 +5,9 @@ import re
 import subprocess
 from pathlib import Path
 
-from broker import errors, model
-from broker.assembly import described
+from broker import errors, events, model
 from broker.settings import Settings
+from broker.urls import described
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,8 +35,9 @@ def test_every_setting_has_a_row():
 def test_every_noun_is_in_the_glossary():
     nouns = {
         name
-        for name, each in vars(model).items()
-        if inspect.isclass(each) and each.__module__ == "broker.model"
+        for module in (model, events)
+        for name, each in vars(module).items()
+        if inspect.isclass(each) and each.__module__ == module.__name__
     }
 
     assert {noun for noun in nouns if f"`{noun}" not in text("glossary.md")} == set()

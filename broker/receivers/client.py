@@ -26,8 +26,8 @@ class PrivateAddress(OSError):
 class Receivers:
     """Receivers over HTTP. Nothing of an answer counts but its status and Retry-After."""
 
-    def __init__(self, *, allow_private: bool) -> None:
-        self.allow_private = allow_private
+    def __init__(self, *, allow_private: bool, total_s: float = TOTAL_S) -> None:
+        self._total_s = total_s
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=0,
@@ -38,7 +38,7 @@ class Receivers:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=("Accept", "Accept-Encoding"),
-            timeout=aiohttp.ClientTimeout(total=TOTAL_S, sock_connect=CONNECT_S),
+            timeout=aiohttp.ClientTimeout(total=total_s, sock_connect=CONNECT_S),
             trust_env=False,
         )
 
@@ -48,7 +48,7 @@ class Receivers:
     async def post(self, url: str, headers: Mapping[str, str], payload: str) -> Reply:
         """Send once and say what came of it; never raises for what a receiver does."""
         try:
-            async with asyncio.timeout(TOTAL_S):
+            async with asyncio.timeout(self._total_s):
                 response = await self._session.post(
                     URL(url, encoded=True),
                     data=payload.encode(),

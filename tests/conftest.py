@@ -303,11 +303,12 @@ class BrokerUnderTest:
         slug: str = "hbdev",
         ago_ms: int = 0,
         url: str | None = None,
+        workspace: str | None = None,
         **headers: str,
     ) -> Answered:
         """A webhook batch as HubSpot signs and sends it; `events` are raw bytes or values."""
         body = events if isinstance(events, bytes) else json.dumps(events).encode()
-        path = f"/hubspot/{slug}-{self.workspace}/webhooks"
+        path = f"/hubspot/{slug}-{workspace or self.workspace}/webhooks"
         sent_at = str(int(time.time() * 1000) - ago_ms)
         signed = f"POST{self.parts.settings.public_url}{path}".encode() + body + sent_at.encode()
         digest = hmac.new(secret.encode(), signed, hashlib.sha256).digest()

@@ -14,44 +14,6 @@ KEY = "k1:q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA="
 CALL = "/_echo/x"
 
 
-@pytest.fixture
-async def start_process(dsn, hubspot, unused_tcp_port_factory):
-    """Start `broker serve` processes; what is left of them ends with the test."""
-    processes = []
-
-    async def start(**changes):
-        port = unused_tcp_port_factory()
-        environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("BROKER_")},
-            "BROKER_DATABASE_URL": dsn,
-            "BROKER_SEALING_KEYS": KEY,
-            "BROKER_LISTEN": f"127.0.0.1:{port}",
-            "BROKER_METRICS_LISTEN": f"127.0.0.1:{unused_tcp_port_factory()}",
-            "BROKER_PUBLIC_URL": f"http://localhost:{port}",
-            "BROKER_HUBSPOT_API_URL": hubspot.url,
-            "BROKER_HUBSPOT_APP_URL": hubspot.url,
-            **changes,
-        }
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "broker",
-            "serve",
-            env=environment,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        processes.append(process)
-        await asyncio.wait_for(process.stdout.readline(), 20)
-        return process, f"http://127.0.0.1:{port}"
-
-    yield start
-    for process in processes:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
-
-
 async def through(broker, url, path=CALL, **rest):
     return await broker.asks("GET", f"{url}/proxy/hbdev/u1{path}", **rest)
 

@@ -20,6 +20,7 @@ from broker.services.deliveries import Deliverer
 from broker.services.grants import Grants
 from broker.services.installs import Installs
 from broker.services.intake import Intake
+from broker.services.journal import JournalReader
 from broker.services.proxy import Proxy
 from broker.services.revocations import Revoker
 from broker.services.splitting import Splitter
@@ -35,6 +36,7 @@ from broker.stores.doorbell import Doorbell
 from broker.stores.endpoints import Endpoints
 from broker.stores.events import Events
 from broker.stores.installs import HeldGrants, Links
+from broker.stores.journals import Journals
 from broker.stores.keys import Keys
 from broker.stores.revocations import Revocations
 from broker.stores.seals import Seals
@@ -84,6 +86,7 @@ class Broker:
     endpoints: Endpoints
     deliveries: Deliveries
     deliverer: Deliverer
+    journal: JournalReader
 
     def forget(self) -> None:
         """Ask the database anew for whatever was remembered."""
@@ -168,6 +171,7 @@ def _assemble(
         endpoints=Endpoints(pool, sealer),
         deliveries=deliveries,
         deliverer=Deliverer(deliveries, receivers, metrics),
+        journal=JournalReader(Journals(pool, sealer), hubspot),
     )
 
 
@@ -183,6 +187,7 @@ def worker(broker: Broker) -> Worker:
             Chore("removed apps", 60, broker.apps.erase_removed),
             Chore("batches", 0.25, lambda: broker.splitter.split_due(50)),
             Chore("deliveries", 0.25, broker.deliverer.deliver_due),
+            Chore("journals", 5, lambda: broker.journal.read_due(10)),
             Chore("late deliveries", 60, broker.deliveries.give_up_late),
             Chore("endpoints", 60, broker.endpoints.tidy),
             Chore("old events", 300, broker.events.forget_old),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker.errors import InvalidRequest
+from broker.hubspot.journal import NOUNS
 
 BATCH_BYTES = 10 * 1_048_576
 """The longest batch that is read: HubSpot sends at most 100 events, and a property value holds
@@ -50,7 +51,10 @@ class Happening:
             "messageId",
         )
         told = {name: str(self.fields[name]) for name in names if name in self.fields}
-        return _hash(source, [self.hub_id, self.type, self.occurred_ms, told])
+        noun, _, action = self.type.partition(".")
+        # A webhook may name a contact's type by its id, where the journal's reader says the word.
+        noun = NOUNS.get(str(self.fields.get("objectTypeId")), noun)
+        return _hash(source, [self.hub_id, noun, action, self.occurred_ms, told])
 
 
 def read_batch(body: bytes) -> list[Any]:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from broker.errors import Busy
 from broker.events import Batch, Fact
+from broker.hubspot.journal import UNINSTALLED, read_events
 from broker.hubspot.webhooks import Happening, read_batch, read_happening
 from broker.stores.batches import Batches, HeldBatch
 from broker.telemetry import Metrics
@@ -54,7 +55,8 @@ class Splitter:
         batch = held.batch
         if batch.app_slug is None:  # removed meanwhile
             return
-        said = read_batch(batch.body)
+        from_journal = batch.source == "journal"
+        said = read_events(batch.body) if from_journal else read_batch(batch.body)
         happenings = [read_happening(event) for event in said]
         unread = [event for event, found in zip(said, happenings, strict=True) if found is None]
         if unread:
@@ -69,16 +71,40 @@ class Splitter:
             for user_ref in users.get(each.hub_id, ())
         ]
         await held.tell(facts)
+        for each in fresh:
+            if each.type == UNINSTALLED and each.occurred_ms is not None:
+                await held.end_grants(each.hub_id, moment_of(each.occurred_ms))
         unknown = sum(each.hub_id not in users for each in fresh)
         self._metrics.events.labels("told").inc(len(facts))
         self._metrics.events.labels("unknown-account").inc(unknown)
 
     async def _fresh(self, held: HeldBatch, happenings: Sequence[Happening]) -> list[Happening]:
-        """What was not told before, each once."""
-        once = {each.fingerprint(): each for each in reversed(happenings)}
-        unseen = await held.mark_told(list(once))
-        fresh = [each for each in happenings if each.fingerprint() in unseen]
-        fresh = list({each.fingerprint(): each for each in fresh}.values())
+        """What was not told before, each once.
+
+        A webhook is known by all that it says, so that two changes are never taken for one. The
+        journal tells the same changes under other names: what one of the two has told, the other
+        does not tell again.
+        """
+        from_journal = held.batch.source == "journal"
+        names: dict[bytes, Happening] = {}
+        for each in happenings:
+            name = each.meaning("journal") if from_journal else each.fingerprint()
+            names.setdefault(name, each)
+        other: dict[bytes, bytes] = {}
+        marks = list(names)
+        if from_journal or held.batch.reads_journal:
+            await held.lock_marks()
+            theirs = "webhook" if from_journal else "journal"
+            other = {name: each.meaning(theirs) for name, each in names.items()}
+            if not from_journal:
+                marks += [each.meaning("webhook") for each in names.values()]
+        told = await held.told_before(list(other.values())) if other else set()
+        unseen = await held.mark_told(marks)
+        fresh = [
+            each
+            for name, each in names.items()
+            if name in unseen and (not other or other[name] not in told)
+        ]
         self._metrics.events.labels("duplicate").inc(len(happenings) - len(fresh))
         return fresh
 
@@ -87,7 +113,11 @@ def fact_of(batch: Batch, slug: str, each: Happening, user_ref: str, position: i
     """A happening as one user's endpoints hear it: HubSpot's fields, beside the broker's own."""
     occurred = batch.received_at
     if each.occurred_ms is not None:
-        occurred = datetime.fromtimestamp(each.occurred_ms / 1000, UTC)
+        occurred = moment_of(each.occurred_ms)
     return Fact(
         f"hubspot.{each.type}", slug, user_ref, each.hub_id, each.fields, occurred, position
     )
+
+
+def moment_of(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

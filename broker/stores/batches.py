@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID, uuid4
 
 from broker.events import Batch, Fact, Signers
@@ -10,6 +11,7 @@ from broker.sealing import Place, Sealer
 from broker.stores.apps import secret_place
 from broker.stores.database import Database, Session
 from broker.stores.events import tell
+from broker.stores.held import Held
 from broker.stores.queries import sql
 
 PARK_AFTER = 8
@@ -57,7 +59,7 @@ class Batches:
                 row["received_at"],
                 bool(row["journal"]),
             )
-            yield HeldBatch(session, batch)
+            yield HeldBatch(session, self._sealer, batch)
 
     async def put_off(self, batch: Batch) -> None:
         """A batch could not be split: again later, and parked in the end."""
@@ -74,6 +76,7 @@ class HeldBatch:
     """A locked batch: what is written here commits together with its end."""
 
     session: Session
+    sealer: Sealer
     batch: Batch
 
     async def mark_told(self, fingerprints: Sequence[bytes]) -> set[bytes]:
@@ -105,6 +108,19 @@ class HeldBatch:
     async def tell(self, facts: Sequence[Fact]) -> None:
         """Owe the facts to the app's endpoints."""
         await tell(self.session, self.batch.workspace_id, self.batch.app_id, facts)
+
+    async def lock_marks(self) -> None:
+        """Until the end of the transaction nobody else marks what this app was told: the marks of
+        one source are looked up before the other's are made.
+        """
+        await self.session.execute(sql.lock_marks, str(self.batch.app_id))
+
+    async def end_grants(self, hub_id: int, before: datetime) -> None:
+        """The app was uninstalled from an account: a grant that was not renewed since is over."""
+        key = self.batch.workspace_id, self.batch.app_id
+        for row in await self.session.fetch(sql.grants_before, *key, hub_id, before):
+            found = await self.session.fetchrow(sql.hold_connection, key[0], row["id"])
+            await Held(self.session, self.sealer, found).end_grant("uninstalled")
 
     async def park(self, body: bytes) -> None:
         """Keep what cannot be told to anybody for people to look at."""

@@ -95,3 +95,21 @@ SELECT hub_id, user_ref
 --   $1 workspace, $2 id, $3 app, $4 source, $5 body
 INSERT INTO batch (workspace_id, id, app_id, source, body, parked_at)
 VALUES ($1, $2, $3, $4, $5, now());
+
+-- name: lock_marks
+-- One at a time marks what an app was told, where two sources tell the same.
+--   $1 app
+SELECT pg_advisory_xact_lock(hashtextextended($1, 0));
+
+-- name: grants_before
+-- Lock the connections to an account whose grants are older than a moment.
+--   $1 workspace, $2 app, $3 hub, $4 moment
+SELECT id
+  FROM connection
+ WHERE workspace_id = $1
+   AND app_id = $2
+   AND hub_id = $3
+   AND status = 'ACTIVE'
+   AND renewed_at < $4
+ ORDER BY id
+   FOR UPDATE;

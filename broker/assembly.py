@@ -189,7 +189,7 @@ def worker(broker: Broker) -> Worker:
             Chore("deliveries", 0.25, broker.deliverer.deliver_due),
             Chore("journals", 5, lambda: broker.journal.read_due(10)),
             Chore("late deliveries", 60, broker.deliveries.give_up_late),
-            Chore("endpoints", 60, broker.endpoints.tidy),
+            Chore("former secrets", 600, broker.endpoints.forget_former_secrets),
             Chore("old events", 300, broker.events.forget_old),
             Chore("old marks", 300, broker.batches.forget_old),
         ]

@@ -1,4 +1,4 @@
-"""How time gets in: renewals, revocations and forgetting, on any number of processes."""
+"""How time gets in: renewals, events, deliveries, forgetting, on any number of processes."""
 
 import asyncio
 import logging

@@ -111,10 +111,9 @@ class Endpoints:
                 sql.record, app.workspace_id, actor, "endpoint.removed", app.slug, None, None
             )
 
-    async def tidy(self) -> int:
-        """Wipe secrets whose overlap is over, and what is owed to endpoints that are gone."""
+    async def forget_former_secrets(self) -> None:
+        """Wipe secrets whose overlap is over."""
         await self._database.execute(sql.forget_former_secrets)
-        return await self._database.execute(sql.drop_orphaned_deliveries)
 
 
 def endpoint_place(workspace_id: UUID, endpoint_id: UUID, column: str = "secret") -> Place:

@@ -87,18 +87,6 @@ DELETE FROM endpoint
  WHERE workspace_id = $1
    AND app_id = $2;
 
--- name: drop_orphaned_deliveries
--- Remove some deliveries whose endpoint is gone.
-DELETE FROM delivery
- WHERE ctid = ANY (ARRAY(SELECT delivery.ctid
-                           FROM delivery
-                           LEFT JOIN endpoint
-                             ON endpoint.workspace_id = delivery.workspace_id
-                            AND endpoint.id = delivery.endpoint_id
-                          WHERE delivery.due_at IS NOT NULL
-                            AND endpoint.id IS NULL
-                          LIMIT 5000));
-
 -- name: endpoint_took
 -- An endpoint that failed before has taken a delivery.
 --   $1 workspace, $2 id

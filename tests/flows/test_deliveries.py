@@ -129,7 +129,7 @@ async def test_secrets_overlap_for_a_day(telling, receiver, endpoint, database):
     await database.execute("UPDATE endpoint SET previous_secret_until = now() - interval '1 s'")
     await telling.is_told([event(2)])
     await telling.passes_on()
-    await telling.parts.endpoints.tidy()
+    await telling.parts.endpoints.forget_former_secrets()
 
     both, only_new = receiver.got
     assert len(both.headers["webhook-signature"].split(" ")) == 2

@@ -4,11 +4,15 @@ import asyncio
 import contextlib
 import json
 import time
+from uuid import UUID
 
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from broker.assembly import worker
+from broker.events import Fact
 from broker.sandbox.faults import Fault
+from broker.services.events import tell
 
 START = 1_764_000_000_000
 
@@ -253,6 +257,55 @@ async def test_what_does_not_happen_is_not_told(telling, receiver, database):
     assert (await telling.asks("GET", "/api/apps/hbdev/connections/u1")).status == 200
 
 
+async def test_a_service_tells_in_a_transaction_of_its_own(telling, receiver, database):
+    """What recipes do."""
+    await telling.sends_to(f"{receiver.url}/in", "kyb.*")
+    app = await telling.parts.apps.get(UUID(telling.workspace), "hbdev")
+
+    for number, ends_well in enumerate([True, False]):
+        fact = Fact("kyb.case.created", app.slug, "u1", 101, {"caseId": number})
+        with contextlib.suppress(ZeroDivisionError):
+            async with telling.parts.database.transaction() as session:
+                await tell(session, app, fact)
+                1 // ends_well
+    await telling.passes_on()
+
+    assert [each.json()["data"]["caseId"] for each in receiver.got] == [0]
+
+
+async def test_hubspots_sender_at_its_worst_is_told_once(telling, receiver, hubspot):
+    """W5, W6: duplicates, disorder and batches of several accounts."""
+    app = hubspot.apps["client-of-hbdev"]
+    app.target_url = f"{telling.url}/hubspot/hbdev-{telling.workspace}/webhooks"
+    app.subscriptions = {"1": {"eventType": "contact.creation", "active": True}}
+    sender = hubspot.webhooks
+    sender.duplicates, sender.shuffled, sender.mixes_portals, sender.batch_size = 2, True, True, 7
+    await telling.connects("u1", portal=101)
+    await telling.connects("u2", portal=102)
+    await telling.sends_to(f"{receiver.url}/in", "hubspot.*")
+    owed = []
+    for n in range(60):
+        place = hubspot.portals[101 + n % 2]
+        record = hubspot.crm(place).create(
+            place.type("contacts"), {"properties": {"email": f"c{n}@x.example"}}
+        )
+        owed.append((place.hub_id, int(record.id)))
+
+    async with asyncio.timeout(10):
+        while sender.queue or sender.busy:
+            await asyncio.sleep(0.02)
+    await telling.passes_on()
+
+    heard = [each.json()["data"] for each in receiver.got]
+    assert len(sender.deliveries) >= 3 * 60 / 7
+    assert {each.status for each in sender.deliveries} == {200}
+    assert sorted((each["hubId"], each["objectId"]) for each in heard) == sorted(owed)
+    assert {(each["hubId"], each["userForeignIdentifier"]) for each in heard} == {
+        (101, "u1"),
+        (102, "u2"),
+    }
+
+
 async def test_a_batch_that_cannot_be_split_holds_up_no_other(telling, receiver, database):
     """D8."""
     await telling.connects("u1")
@@ -306,8 +359,6 @@ async def test_waiting_is_not_needed_for_what_is_new(telling, receiver):
     """The background work finds what is new by itself."""
     await telling.connects("u1")
     await telling.sends_to(f"{receiver.url}/in", "hubspot.*")
-    from broker.assembly import worker  # noqa: PLC0415
-
     working = asyncio.create_task(worker(telling.parts).run())
     await telling.is_told([contact(1)])
     until = time.monotonic() + 10

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
-from broker.errors import EndpointNotFound
+from broker.errors import EndpointNotFound, InvalidRequest
 from broker.events import Endpoint
 from broker.model import App, Secret
 from broker.sealing import Place, Sealer
 from broker.stores.database import Database
 from broker.stores.queries import sql
+
+MOST = 50
+"""Endpoints of one app: each of its events is owed to every one that wants it."""
 
 
 class Endpoints:
@@ -22,6 +25,7 @@ class Endpoints:
     async def register(
         self, app: App, actor: str, url: str, events: Sequence[str], secret: Secret
     ) -> Endpoint:
+        """A new endpoint. Raises InvalidRequest when the app has too many."""
         endpoint_id = uuid4()
         sealed = self._sealer.seal(secret, endpoint_place(app.workspace_id, endpoint_id))
         async with self._database.transaction() as session:
@@ -33,7 +37,10 @@ class Endpoints:
                 url,
                 list(events),
                 sealed,
+                MOST,
             )
+            if row is None:
+                raise InvalidRequest(f"An app has at most {MOST} endpoints.")
             await session.execute(
                 sql.record, app.workspace_id, actor, "endpoint.registered", app.slug, None, None
             )

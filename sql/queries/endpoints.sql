@@ -1,8 +1,12 @@
 -- name: create_endpoint
--- Register where an app's events are sent.
---   $1 workspace, $2 id, $3 app, $4 URL, $5 event patterns, $6 sealed secret
+-- Register where an app's events are sent, unless the app has many endpoints already.
+--   $1 workspace, $2 id, $3 app, $4 URL, $5 event patterns, $6 sealed secret, $7 how many at most
 INSERT INTO endpoint (workspace_id, id, app_id, url, events, secret)
-VALUES ($1, $2, $3, $4, $5, $6)
+SELECT $1, $2, $3, $4, $5, $6
+ WHERE (SELECT count(*)
+          FROM endpoint
+         WHERE workspace_id = $1
+           AND app_id = $3) < $7::integer
 RETURNING workspace_id, id, app_id, url, events, failures, resumes_at, disabled_at,
           disabled_because, created_at, updated_at;
 

@@ -91,6 +91,13 @@ async def test_what_is_no_endpoint_is_refused_with_every_wrong_field(broker):
     assert (await broker.asks("GET", ENDPOINTS)).json() == {"endpoints": []}
 
 
+async def test_an_app_has_fifty_endpoints_at_most(broker):
+    url = "https://product.example/events"
+    made = [(await broker.sends_to(url)).status for _ in range(51)]
+
+    assert made == [201] * 50 + [400]
+
+
 async def test_endpoints_belong_to_their_app_and_need_the_scope(telling, receiver, endpoint):
     """U1."""
     await telling.is_told([event(1)])

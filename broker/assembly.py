@@ -186,7 +186,7 @@ def worker(broker: Broker) -> Worker:
             Chore("expired tokens", 600, broker.keys.forget_expired_tokens),
             Chore("removed apps", 60, broker.apps.erase_removed),
             Chore("batches", 0.25, lambda: broker.splitter.split_due(50)),
-            Chore("deliveries", 0.25, broker.deliverer.deliver_due),
+            Chore("deliveries", 0.25, broker.deliverer.deliver),
             Chore("journals", 5, lambda: broker.journal.read_due(10)),
             Chore("late deliveries", 60, broker.deliveries.give_up_late),
             Chore("former secrets", 600, broker.endpoints.forget_former_secrets),

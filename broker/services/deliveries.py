@@ -33,8 +33,8 @@ log = logging.getLogger(__name__)
 SCHEDULE_S = (5, 30, 120, 600, 1800, 3600, 10_800, 21_600, 43_200, 86_400, 86_400)
 """Pauses after each failed attempt, in seconds: twelve attempts in just under three days."""
 
-AT_ONCE = 100
-AT_ONCE_TO_ONE = 5
+AT_ONCE = 200
+AT_ONCE_TO_ONE = 10
 """Attempts under way in one process, in all and to one endpoint."""
 
 CLOSING = 5
@@ -44,6 +44,12 @@ LONGEST_PAUSE = timedelta(minutes=5)
 
 LEASE = timedelta(seconds=60)
 """Longer than an attempt may take."""
+
+LOOK_S = 0.25
+GATHER_S = 0.01
+"""While attempts are under way: how often to look for more, at least, and how long to let ends
+gather, so that one claim fills several places.
+"""
 
 LONGEST_RETRY_AFTER_S = 3600.0
 STOP_S = 5.0
@@ -75,6 +81,20 @@ class Deliverer:
             self._under_way[task] = delivery.endpoint_id
             task.add_done_callback(self._ended)
         return len(claimed)
+
+    async def deliver(self) -> int:
+        """Deliver what is due and what becomes due meanwhile, until nothing is under way; how many
+        attempts were begun.
+        """
+        begun = 0
+        while (claimed := await self.deliver_due()) or self._under_way:
+            begun += claimed
+            if self._under_way:
+                await asyncio.wait(
+                    list(self._under_way), timeout=LOOK_S, return_when=asyncio.FIRST_COMPLETED
+                )
+            await asyncio.sleep(GATHER_S)
+        return begun
 
     async def finished(self) -> None:
         """Wait for the attempts under way."""

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from broker.services.deliveries import SCHEDULE_S
+from broker.services.deliveries import AT_ONCE_TO_ONE, SCHEDULE_S
 
 ENDPOINTS = "/api/apps/hbdev/endpoints"
 
@@ -288,9 +288,9 @@ async def test_a_failing_endpoint_is_left_alone_then_tried_with_one(
     await let_time_pass(database)
     await telling.passes_on()
 
-    assert closed["failures"] == before == 5
+    assert closed["failures"] == before == AT_ONCE_TO_ONE
     assert closed["resumesAt"] is not None
-    assert (left_alone, probed) == (5, 6)
+    assert (left_alone, probed) == (before, before + 1)
     assert (await telling.asks("GET", f"{ENDPOINTS}/{endpoint}")).json()["failures"] == 0
     assert len({each.id for each in receiver.got}) == 50
 
@@ -327,13 +327,13 @@ async def test_a_receiver_that_hangs_holds_up_nobody_else(telling, receiver, end
         pass
 
     async with asyncio.timeout(20):
-        while len(receiver.got) < 200 + 5:
+        while len(receiver.got) < 200 + AT_ONCE_TO_ONE:
             await telling.parts.deliverer.deliver_due()
             await asyncio.sleep(0.01)
     release.set()
     await telling.parts.deliverer.finished()
 
-    assert len(receiver.at("/in")) == 5
+    assert len(receiver.at("/in")) == AT_ONCE_TO_ONE
     assert all(len(receiver.at(f"/good{n}")) == 20 for n in range(10))
 
 

@@ -115,6 +115,7 @@ async def test_killed_anywhere_nothing_acknowledged_is_lost(
     async def feeding():
         while not stop.is_set():
             await feed.send_one()
+            await asyncio.sleep(0.03)  # about what one process delivers
 
     settings = {
         "BROKER_PUBLIC_URL": telling.url,

@@ -1,7 +1,5 @@
-"""The whole broker on one page: what exists, who is handed what, the URL table."""
+"""The whole broker on one page: what exists and who is handed what. `urls` has the addresses."""
 
-import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,43 +10,55 @@ from aiohttp import web
 
 from broker.errors import BrokerError
 from broker.hubspot.client import Deadlines, HubSpot
+from broker.receivers.client import Receivers
 from broker.sealing import Keyring, Sealer
 from broker.services.callers import Callers
 from broker.services.calls import CallLog
 from broker.services.confirmations import Confirmations
+from broker.services.deliveries import Deliverer
 from broker.services.grants import Grants
 from broker.services.idempotency import Idempotency
 from broker.services.installs import Installs
+from broker.services.intake import Intake
+from broker.services.journal import JournalReader
 from broker.services.proxy import Proxy
 from broker.services.quota import Quota
 from broker.services.revocations import Revoker
+from broker.services.splitting import Splitter
 from broker.services.upkeep import Upkeep
 from broker.settings import Settings
 from broker.stores import database, migrations
 from broker.stores.apps import Apps
+from broker.stores.batches import Batches
 from broker.stores.calls import Calls
 from broker.stores.connections import Connections
 from broker.stores.database import Database
+from broker.stores.deliveries import Deliveries
 from broker.stores.doorbell import Doorbell
+from broker.stores.endpoints import Endpoints
+from broker.stores.events import Events
 from broker.stores.idempotency import IdempotentCalls
 from broker.stores.installs import HeldGrants, Links
+from broker.stores.journals import Journals
 from broker.stores.keys import Keys
 from broker.stores.quotas import Quotas
 from broker.stores.revocations import Revocations
 from broker.stores.seals import Seals
 from broker.telemetry import Metrics
+from broker.urls import URL_TABLE, described
 from broker.web import middleware, openapi
 from broker.web.apps import AppPages
 from broker.web.calls import CallPages
 from broker.web.connections import ConnectionPages
+from broker.web.deliveries import DeliveryPages
+from broker.web.endpoints import EndpointPages
 from broker.web.health import DocumentPages, HealthPages
 from broker.web.install import InstallPages
-from broker.web.proxy import METHODS, ProxyPages, add_nothing
+from broker.web.proxy import ProxyPages, add_nothing
 from broker.web.stackgo import StackGoPages
 from broker.web.tokens import TokenPages
-from broker.worker import Chore, Worker
-
-WORKSPACE = "{workspace:[0-9A-Fa-f-]{36}}"
+from broker.web.webhooks import WebhookPages
+from broker.worker import Chore, Worker, alongside
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +83,25 @@ class Broker:
     confirmations: Confirmations
     upkeep: Upkeep
     callers: Callers
-    quotas: Quotas
     quota: Quota
     calls: Calls
     call_log: CallLog
     idempotent_calls: IdempotentCalls
     proxy: Proxy
+    batches: Batches
+    intake: Intake
+    splitter: Splitter
+    events: Events
+    endpoints: Endpoints
+    deliveries: Deliveries
+    deliverer: Deliverer
+    journal: JournalReader
 
     def forget(self) -> None:
         """Ask the database anew for whatever was remembered."""
         self.callers.forget_all()
         self.proxy.forget_all()
+        self.intake.forget_all()
 
 
 @asynccontextmanager
@@ -105,29 +123,37 @@ async def assembled(settings: Settings, dsn: str, keyring: Keyring) -> AsyncIter
         settings.hubspot_oauth_version,
         Deadlines(settings.upstream_connect_s, settings.upstream_idle_s, settings.upstream_total_s),
     )
+    receivers = Receivers(allow_private=settings.allow_private_endpoints)
     try:
-        broker = _assemble(settings, dsn, pool, hubspot, Sealer(keyring))
+        broker = _assemble(settings, dsn, pool, hubspot, receivers, Sealer(keyring))
         await broker.seals.check()
         yield broker
+        await broker.deliverer.stop()
     finally:
+        await receivers.close()
         await hubspot.close()
         await pool.close()
 
 
 def _assemble(
-    settings: Settings, dsn: str, pool: Database, hubspot: HubSpot, sealer: Sealer
+    settings: Settings,
+    dsn: str,
+    pool: Database,
+    hubspot: HubSpot,
+    receivers: Receivers,
+    sealer: Sealer,
 ) -> Broker:
     metrics = Metrics()
     keys, apps = Keys(pool), Apps(pool, sealer)
     connections, links = Connections(pool, sealer), Links(pool, sealer)
     held_grants, revocations = HeldGrants(pool, sealer), Revocations(pool, sealer)
+    batches, deliveries = Batches(pool, sealer), Deliveries(pool, sealer)
     revoker = Revoker(revocations, hubspot, metrics)
     grants = Grants(connections, hubspot, metrics)
     installs = Installs(
         apps, links, held_grants, connections, revoker, hubspot, settings.public_url
     )
-    quotas = Quotas(pool)
-    quota = Quota(quotas, settings.quota_wait_s, metrics)
+    quota = Quota(Quotas(pool), settings.quota_wait_s, metrics)
     calls = Calls(pool)
     call_log = CallLog(calls, metrics)
     idempotent = IdempotentCalls(pool, sealer)
@@ -151,12 +177,19 @@ def _assemble(
         confirmations=Confirmations(held_grants, connections),
         upkeep=Upkeep(apps, connections, grants, revoker, hubspot),
         callers=Callers(keys),
-        quotas=quotas,
         quota=quota,
         calls=calls,
         call_log=call_log,
         idempotent_calls=idempotent,
         proxy=Proxy(connections, grants, installs, quota, hubspot, once, call_log, metrics),
+        batches=batches,
+        intake=Intake(batches),
+        splitter=Splitter(batches, metrics),
+        events=Events(pool),
+        endpoints=Endpoints(pool, sealer),
+        deliveries=deliveries,
+        deliverer=Deliverer(deliveries, receivers, metrics),
+        journal=JournalReader(Journals(pool, sealer), hubspot),
     )
 
 
@@ -170,9 +203,16 @@ def worker(broker: Broker) -> Worker:
             Chore("old links", 600, broker.links.forget_old),
             Chore("expired tokens", 600, broker.keys.forget_expired_tokens),
             Chore("removed apps", 60, broker.apps.erase_removed),
-            Chore("lapsed quota shares", 300, broker.quotas.forget),
+            Chore("lapsed quota shares", 300, broker.quota.forget),
             Chore("old idempotency keys", 600, broker.idempotent_calls.forget),
             Chore("old calls", 60, lambda: broker.calls.forget(broker.settings.call_log_days)),
+            Chore("batches", 0.25, lambda: broker.splitter.split_due(50)),
+            Chore("deliveries", 0.25, broker.deliverer.deliver),
+            Chore("journals", 5, lambda: broker.journal.read_due(10)),
+            Chore("late deliveries", 60, broker.deliveries.give_up_late),
+            Chore("former secrets", 600, broker.endpoints.forget_former_secrets),
+            Chore("old events", 300, broker.events.forget_old),
+            Chore("old marks", 300, broker.batches.forget_old),
         ]
     )
 
@@ -195,48 +235,6 @@ def application(broker: Broker, health: HealthPages) -> web.Application:
     return app
 
 
-CONNECTION = "/api/apps/{slug}/connections/{user}"
-
-URL_TABLE: tuple[tuple[str, str, type, str], ...] = (
-    ("POST", "/oauth/token", TokenPages, "token"),
-    ("POST", "/api/apps", AppPages, "register"),
-    ("GET", "/api/apps", AppPages, "index"),
-    ("GET", "/api/apps/{slug}", AppPages, "show"),
-    ("PATCH", "/api/apps/{slug}", AppPages, "change"),
-    ("DELETE", "/api/apps/{slug}", AppPages, "remove"),
-    ("GET", "/api/hubspot/auth/{slug}", StackGoPages, "link"),
-    ("GET", f"/hubspot/{{slug:[^/]+}}-{WORKSPACE}/callback", InstallPages, "callback"),
-    ("POST", "/api/hubspot/claims/{claim}", ConnectionPages, "claim"),
-    ("POST", "/api/connections/confirm", ConnectionPages, "confirm"),
-    ("GET", "/api/saas-org-user/get-users/{slug}", StackGoPages, "users"),
-    ("GET", "/api/saas-org-user/get-user/{slug}", StackGoPages, "user"),
-    ("DELETE", "/api/saas-org-user/delete-user/{slug}", StackGoPages, "delete"),
-    ("GET", "/api/apps/{slug}/connections", ConnectionPages, "index"),
-    ("GET", CONNECTION, ConnectionPages, "show"),
-    ("DELETE", CONNECTION, ConnectionPages, "delete"),
-    ("POST", f"{CONNECTION}/renew", ConnectionPages, "renew"),
-    ("POST", f"{CONNECTION}/import", ConnectionPages, "bring_in"),
-    ("GET", "/api/apps/{slug}/calls", CallPages, "index"),
-    ("POST", "/api/raw/{slug}", ProxyPages, "wrapped"),
-    ("POST", "/api/hubspot/proxy/{slug}", ProxyPages, "wrapped"),
-    ("*", "/proxy/{slug}/{user}/{target:[\\s\\S]*}", ProxyPages, "transparent"),
-    ("GET", "/healthz", HealthPages, "alive"),
-    ("GET", "/readyz", HealthPages, "ready"),
-    ("GET", "/openapi.json", DocumentPages, "openapi"),
-)
-"""Every address, and who answers."""
-
-
-def described(public_url: str) -> dict[str, Any]:
-    """The OpenAPI document of the URL table."""
-    rows = [
-        (each, path, getattr(pages, name))
-        for method, path, pages, name in URL_TABLE
-        for each in (METHODS if method == "*" else (method,))
-    ]
-    return openapi.document(rows, public_url)
-
-
 def _routes(broker: Broker, health: HealthPages) -> list[web.RouteDef]:
     settings = broker.settings
     pages: dict[type, object] = {
@@ -248,6 +246,13 @@ def _routes(broker: Broker, health: HealthPages) -> list[web.RouteDef]:
         ),
         InstallPages: InstallPages(broker.installs),
         CallPages: CallPages(broker.apps, broker.calls),
+        EndpointPages: EndpointPages(
+            broker.apps, broker.endpoints, allow_private=settings.allow_private_endpoints
+        ),
+        DeliveryPages: DeliveryPages(
+            broker.apps, broker.endpoints, broker.deliveries, broker.deliverer
+        ),
+        WebhookPages: WebhookPages(broker.intake, settings.public_url),
         ProxyPages: ProxyPages(
             broker.callers,
             broker.proxy,
@@ -268,28 +273,16 @@ def _routes(broker: Broker, health: HealthPages) -> list[web.RouteDef]:
 
 def _alongside(broker: Broker) -> Any:
     """What runs beside the HTTP service in the same process."""
-
-    async def context(_app: web.Application) -> AsyncIterator[None]:
-        chores = Worker(
-            [
-                Chore("uses", 5, broker.proxy.write_uses),
-                Chore("quota shares", 5, broker.quota.keep),
-                Chore("call log", 1, broker.call_log.write),
-            ]
-        )
-        doorbell = Doorbell(broker.dsn, broker.forget, broker.quota.rung)
-        tasks = [
-            asyncio.create_task(doorbell.listen()),
-            asyncio.create_task(chores.run()),
+    chores = Worker(
+        [
+            Chore("uses", 5, broker.proxy.write_uses),
+            Chore("quota shares", 5, broker.quota.keep),
+            Chore("call log", 1, broker.call_log.write),
         ]
-        if broker.settings.work_in_serve:
-            tasks.append(asyncio.create_task(worker(broker).run()))
-        yield
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for last_word in (broker.proxy.write_uses, broker.quota.leave, broker.call_log.write):
-            with contextlib.suppress(BrokerError):
-                await last_word()
-
-    return context
+    )
+    doorbell = Doorbell(broker.dsn, broker.forget, broker.quota.rung)
+    running = [doorbell.listen, chores.run]
+    if broker.settings.work_in_serve:
+        running.append(worker(broker).run)
+    last_words = [broker.proxy.write_uses, broker.quota.leave, broker.call_log.write]
+    return alongside(running, last_words)

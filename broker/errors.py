@@ -124,6 +124,18 @@ class ConnectionNotFound(NotFound):
     code = "connection-not-found"
 
 
+class EndpointNotFound(NotFound):
+    """The app has no such endpoint."""
+
+    code = "endpoint-not-found"
+
+
+class DeliveryNotFound(NotFound):
+    """The app's endpoints have no such delivery."""
+
+    code = "delivery-not-found"
+
+
 # Look at the state.
 
 

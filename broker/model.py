@@ -118,6 +118,8 @@ class App:
     confirm: Confirm
     pkce: bool
     policy: tuple[PolicyRule, ...] | None
+    legacy_signatures: bool
+    journal: bool
     credentials_refused_at: datetime | None
     created_at: datetime
     updated_at: datetime

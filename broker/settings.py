@@ -88,6 +88,7 @@ class Settings(BaseModel):
     quota_wait_s: Annotated[float, Field(ge=0, le=120)] = 10
     max_body_mb: Annotated[int, Field(ge=1, le=2048)] = 100
     call_log_days: Annotated[int, Field(ge=1, le=3650)] = 30
+    allow_private_endpoints: bool = False
     log_format: Literal["json", "console"] | None = None
 
     @classmethod

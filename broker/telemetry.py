@@ -199,3 +199,15 @@ class Metrics:
             "Proxied calls that the call log lacks, for the database was slow or away.",
             registry=self.registry,
         )
+        self.events = Counter(
+            "broker_events",
+            "HubSpot's events, by what became of them: told, duplicate, unknown-account, parked.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.deliveries = Counter(
+            "broker_deliveries",
+            "Attempts to deliver an event, by outcome: delivered, waiting, dead.",
+            ["outcome"],
+            registry=self.registry,
+        )

@@ -1,8 +1,9 @@
-"""How time gets in: renewals, revocations and forgetting, on any number of processes."""
+"""How time gets in: renewals, events, deliveries, forgetting, on any number of processes."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,3 +46,22 @@ class Worker:
             except Exception:
                 log.exception("chore failed", extra={"chore": chore.name})
             await asyncio.sleep(pause)
+
+
+Job = Callable[[], Coroutine[Any, Any, None]]
+
+
+def alongside(running: Sequence[Job], last_words: Sequence[Job]) -> Any:
+    """An application's context in which jobs run; when it ends, each last word is said once."""
+
+    async def context(_app: Any) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(job()) for job in running]
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for job in last_words:
+            with contextlib.suppress(BrokerError):
+                await job()
+
+    return context

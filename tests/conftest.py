@@ -1,5 +1,8 @@
 """The broker as its callers meet it, on a real Postgres, against a sandbox HubSpot."""
 
+import base64
+import hashlib
+import hmac
 import io
 import itertools
 import json
@@ -7,6 +10,7 @@ import logging
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,6 +22,7 @@ from uuid import UUID
 import aiohttp
 import asyncpg
 import pytest
+from aiohttp import web
 
 from broker.assembly import Broker, assembled
 from broker.embedded import server as embedded
@@ -111,6 +116,55 @@ async def hubspot() -> AsyncIterator[Sandbox]:
     sandbox.url = running.url  # type: ignore[attr-defined]
     yield sandbox
     await running.close()
+
+
+@dataclass
+class Received:
+    """A delivery as it arrived at a receiver."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def id(self) -> str:
+        return self.headers["webhook-id"]
+
+
+class Receiver:
+    """A product's server that takes events; `answers` by path are statuses or handlers."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.got: list[Received] = []
+        self.answers: dict[str, Any] = {}
+
+    def at(self, path: str) -> list[Received]:
+        return [each for each in self.got if each.path == path]
+
+    async def take(self, request: web.Request) -> web.StreamResponse:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        self.got.append(Received(request.path, headers, await request.read()))
+        answer = self.answers.get(request.path, 204)
+        return web.Response(status=answer) if isinstance(answer, int) else await answer(request)
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """A receiver on a socket of its own."""
+    receiver = Receiver()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", receiver.take)
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield receiver
+    await runner.cleanup()
 
 
 @dataclass
@@ -249,6 +303,50 @@ class BrokerUnderTest:
         """A transparent call as a user."""
         return await self.asks(method, f"/proxy/{slug}/{quote(user, safe='')}{path}", **rest)
 
+    async def is_told(
+        self,
+        events: Any,
+        secret: str = CLIENT_SECRET,
+        slug: str = "hbdev",
+        ago_ms: int = 0,
+        url: str | None = None,
+        workspace: str | None = None,
+        **headers: str,
+    ) -> Answered:
+        """A webhook batch as HubSpot signs and sends it; `events` are raw bytes or values."""
+        body = events if isinstance(events, bytes) else json.dumps(events).encode()
+        path = f"/hubspot/{slug}-{workspace or self.workspace}/webhooks"
+        sent_at = str(int(time.time() * 1000) - ago_ms)
+        signed = f"POST{self.parts.settings.public_url}{path}".encode() + body + sent_at.encode()
+        digest = hmac.new(secret.encode(), signed, hashlib.sha256).digest()
+        return await self.asks(
+            "POST",
+            (url or self.url) + path,
+            key="",
+            data=io.BytesIO(body),
+            headers={
+                "Content-Type": "application/json",
+                "X-HubSpot-Signature-v3": base64.b64encode(digest).decode(),
+                "X-HubSpot-Request-Timestamp": sent_at,
+                **headers,
+            },
+        )
+
+    async def sends_to(self, url: str, *events: str, slug: str = "hbdev") -> Answered:
+        """Register an endpoint."""
+        body = {"url": url, "events": list(events) or ["*"]}
+        answer = await self.asks("POST", f"/api/apps/{slug}/endpoints", json=body)
+        if answer.status == 201:
+            self.secrets.append(answer.json()["secret"])
+        return answer
+
+    async def passes_on(self) -> None:
+        """Let the background work split and deliver what is due now."""
+        while await self.parts.splitter.split_due(50):
+            pass
+        while await self.parts.deliverer.deliver_due():
+            await self.parts.deliverer.finished()
+
     async def makes_stale(self, database: Any) -> None:
         """Let every grant look as if it had run out, here and at HubSpot."""
         await database.execute("UPDATE connection SET expires_at = now() - interval '1 minute'")
@@ -295,6 +393,15 @@ async def start_broker(
 async def broker(start_broker: Any) -> BrokerUnderTest:
     """A broker with a workspace, a key and the app `hbdev`."""
     started: BrokerUnderTest = await start_broker()
+    await started.makes_workspace()
+    assert (await started.registers()).status == 201
+    return started
+
+
+@pytest.fixture
+async def telling(start_broker: Any) -> BrokerUnderTest:
+    """The same, allowed to send events to this machine."""
+    started: BrokerUnderTest = await start_broker(allow_private_endpoints=True)
     await started.makes_workspace()
     assert (await started.registers()).status == 201
     return started

@@ -58,6 +58,7 @@ async def _walk_and_serve(found: Ground, sandbox: Running, port: int, *, once: b
             "hubspot_api_url": sandbox.url,
             "hubspot_app_url": sandbox.url,
             "work_in_serve": True,
+            "allow_private_endpoints": True,
         }
     )
     dsn = await _own_database(found) if found.own else found.dsn

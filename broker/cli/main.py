@@ -31,7 +31,7 @@ def openapi_document(
     public_url: Annotated[str, typer.Option(help="Where it is served")] = "http://localhost:8080",
 ) -> None:
     """Print the OpenAPI document."""
-    from broker.assembly import described  # noqa: PLC0415  # needs no database
+    from broker.urls import described  # noqa: PLC0415  # needs no database
 
     say(json.dumps(described(public_url), indent=2))
 

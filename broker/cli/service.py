@@ -84,7 +84,7 @@ def _share_port(workers: int) -> None:
 
 
 def work() -> None:
-    """Do the background work only: renewals, revocations, retention."""
+    """Do the background work only: renewals, revocations, events, deliveries, retention."""
     found = ground()
     configure_logging(found.settings.log_format)
 

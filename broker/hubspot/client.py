@@ -2,13 +2,14 @@
 
 import asyncio
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
 from yarl import URL
 
 from broker.errors import BrokerError, HubSpotTimeout, HubSpotUnavailable
-from broker.hubspot import limits, oauth
+from broker.hubspot import journal, limits, oauth
 from broker.hubspot.answers import Answer
 from broker.hubspot.headers import answer_headers, request_headers
 from broker.model import Account, App, ProxyCall, Secret, Tokens
@@ -150,6 +151,39 @@ class HubSpot:
             raise HubSpotUnavailable(f"HubSpot's revocation answered {status}.")
         return status < 300 or status == 404
 
+    async def app_token(self, client_id: str, client_secret: Secret) -> Secret:
+        """A token of the app itself, for the journal. Raises as `oauth.read_tokens` does."""
+        tokens = await self._ask_tokens(client_id, client_secret, journal.token_form())
+        return tokens.access_token
+
+    async def subscribe_to_lifecycle(self, token: Secret) -> None:
+        """Have the journal tell of installs and uninstalls. HubSpot may know that already."""
+        for event_type in journal.LIFECYCLE:
+            await self._ask(
+                "POST",
+                f"{self.api_url}/webhooks-journal/subscriptions/{journal.VERSION}",
+                json=journal.subscription(event_type),
+                headers={"Authorization": f"Bearer {token.reveal()}"},
+            )
+
+    async def journal_file(self, token: Secret, offset: str | None) -> tuple[str, bytes] | None:
+        """The journal's file after an offset (see `journal.path_of`) with its own; None when there
+        is none yet. Raises as `journal.read_file` does.
+        """
+        status, body = await self._ask(
+            "GET",
+            self.api_url + journal.path_of(offset),
+            headers={"Authorization": f"Bearer {token.reveal()}"},
+        )
+        file = journal.read_file(status, body, self.api_url)
+        if file is None:
+            return None
+        # The address is a capability of its own; the token stays with the API.
+        status, body = await self._ask("GET", file.url, at_most=journal.FILE_BYTES + 1)
+        if status != 200 or len(body) > journal.FILE_BYTES:
+            raise HubSpotUnavailable(f"HubSpot's journal storage answered {status}.")
+        return file.offset, body
+
     async def _ask_tokens(self, client_id: str, secret: Secret, form: dict[str, str]) -> Tokens:
         status, body = await self._post(self._tokens_url, client_id, secret, form)
         return oauth.read_tokens(status, body)
@@ -168,18 +202,21 @@ class HubSpot:
         url: str,
         *,
         form: dict[str, str] | None = None,
+        json: Any = None,
         headers: dict[str, str] | None = None,
+        at_most: int = OAUTH_BYTES,
     ) -> tuple[int, bytes]:
         try:
             async with self._session.request(
                 method,
-                url,
+                URL(url, encoded=True),
                 data=None if form is None else urlencode(form).encode(),
+                json=json,
                 headers={"Accept": "application/json", **(headers or {})},
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=OAUTH_S),
             ) as response:
-                return response.status, await _read(response.content, OAUTH_BYTES)
+                return response.status, await _read(response.content, at_most)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise _unavailable(error) from error
 

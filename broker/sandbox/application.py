@@ -22,6 +22,7 @@ from broker.sandbox.endpoints.acting import ActingEndpoints
 from broker.sandbox.endpoints.consent import ConsentPages
 from broker.sandbox.endpoints.control import ControlEndpoints
 from broker.sandbox.endpoints.echo import EchoEndpoints
+from broker.sandbox.endpoints.journal import JournalEndpoints
 from broker.sandbox.endpoints.subscriptions import SubscriptionEndpoints
 from broker.sandbox.endpoints.tokens import TokenEndpoints
 from broker.sandbox.faults import strike
@@ -47,6 +48,7 @@ def build(sandbox: Sandbox) -> web.Application:
         ConsentPages(sandbox),
         TokenEndpoints(sandbox),
         EchoEndpoints(sandbox),
+        JournalEndpoints(sandbox),
     ):
         app.add_routes(endpoints.routes())
     app.cleanup_ctx.append(Outgoing(sandbox).running)

@@ -11,6 +11,7 @@ from broker.sandbox.changes import Author, Change, Listener
 from broker.sandbox.crm.operations import Crm
 from broker.sandbox.faults import Faults
 from broker.sandbox.grants import App, Grants
+from broker.sandbox.journal import Journal
 from broker.sandbox.portal import Portal
 from broker.sandbox.webhooks import Webhooks
 from broker.sandbox.workflows import Workflows
@@ -68,7 +69,8 @@ class Sandbox:
         self.listeners: list[Listener] = []
         self.webhooks = Webhooks(self.apps, self.portals, self.grants, self.now)
         self.workflows = Workflows(self.apps, self.now)
-        self.listeners.append(self.webhooks.notice)
+        self.journal = Journal(self.now)
+        self.listeners += [self.webhooks.notice, self.journal.notice]
         self.add_portal(101, "acme.example", ["ada@acme.example"])
         self.add_portal(102, "globex.example", ["grace@globex.example"])
 
@@ -117,9 +119,13 @@ class Sandbox:
 
     def revoke_grants(self, hub_id: int, client_id: str | None = None) -> None:
         """End every token of a portal, as an uninstall does."""
+        ended = set()
         for refresh in self.grants.refresh_tokens.values():
             if refresh.hub_id == hub_id and client_id in {None, refresh.client_id}:
+                ended |= {refresh.client_id} if refresh.alive else set()
                 refresh.alive = False
+        for each in ended:
+            self.journal.note_life(each, hub_id, "APP_UNINSTALL")
         for access in self.grants.access_tokens.values():
             if not access.refresh.alive:
                 access.alive = False

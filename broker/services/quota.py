@@ -47,6 +47,7 @@ class Quota:
     def __init__(self, quotas: Quotas, patience: float, metrics: Metrics) -> None:
         """`patience`: how many seconds a call waits unless it says otherwise."""
         self._quotas = quotas
+        self.forget = quotas.forget
         self._patience = patience
         self._metrics = metrics
         self._buckets: dict[tuple[UUID, int, str], Bucket] = {}

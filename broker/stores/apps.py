@@ -9,9 +9,11 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from broker.errors import AppNotFound, SlugTaken
+from broker.events import Fact
 from broker.model import App, Confirm, PolicyRule, Secret
 from broker.sealing import Place, Sealer
 from broker.stores.database import Database, Session
+from broker.stores.events import tell
 from broker.stores.policies import read_policy, write_policy
 from broker.stores.queries import sql
 
@@ -30,6 +32,8 @@ class Registration:
     confirm: Confirm
     pkce: bool
     policy: tuple[PolicyRule, ...] | None
+    legacy_signatures: bool = False
+    journal: bool = False
 
 
 class Apps:
@@ -85,13 +89,15 @@ class Apps:
 
     async def flag_credentials(self, workspace_id: UUID, app_id: UUID) -> None:
         """Remember that HubSpot refuses the app's client id and secret."""
-        await self._database.execute(sql.flag_credentials, workspace_id, app_id)
+        async with self._database.transaction() as session:
+            await flag_credentials(session, workspace_id, app_id)
 
     async def erase_removed(self) -> None:
         """Erase removed apps to whose grants nothing is owed any more."""
         for row in await self._database.fetch(sql.removed_apps):
             async with self._database.transaction() as session:
                 await session.execute(sql.forget_revocations_of_app, row["workspace_id"], row["id"])
+                await session.execute(sql.erase_events_of_app, row["workspace_id"], row["id"])
                 await session.execute(sql.erase_app, row["workspace_id"], row["id"])
 
     def _app(self, row: Any) -> App:
@@ -136,7 +142,19 @@ class HeldApp:
         )
         await self._session.execute(sql.end_connections_of_app, workspace_id, app_id)
         await self._session.execute(sql.drop_held_grants_of_app, workspace_id, app_id)
+        await self._session.execute(sql.remove_endpoints_of_app, workspace_id, app_id)
         await self._session.execute(sql.ring)
+
+
+async def flag_credentials(session: Session, workspace_id: UUID, app_id: UUID) -> None:
+    """Mark that HubSpot refuses the app's client id and secret; told once, however many find out.
+
+    The row that the mark returns is the guard: it comes back the first time only.
+    """
+    slug = await session.fetchval(sql.flag_credentials, workspace_id, app_id)
+    if slug is not None:
+        fact = Fact("app.credentials_refused", slug, None, None)
+        await tell(session, workspace_id, app_id, [fact])
 
 
 def secret_place(workspace_id: UUID, app_id: UUID) -> Place:
@@ -161,6 +179,8 @@ def read_app(sealer: Sealer, row: Any) -> App:
         confirm=Confirm(row["confirm"]),
         pkce=row["pkce"],
         policy=read_policy(row["policy"]),
+        legacy_signatures=row["legacy_signatures"],
+        journal=row["journal"],
         credentials_refused_at=row["credentials_refused_at"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
@@ -178,4 +198,6 @@ def _columns(registration: Registration) -> tuple[Any, ...]:
         registration.confirm.value,
         registration.pkce,
         write_policy(registration.policy),
+        registration.legacy_signatures,
+        registration.journal,
     )

@@ -12,10 +12,12 @@ from uuid import UUID
 import asyncpg
 
 from broker.errors import Busy
+from broker.events import Fact
 from broker.model import Account, Connection, Grant, Secret, Status, Tokens
 from broker.sealing import Place, Sealer
-from broker.stores.apps import secret_place
+from broker.stores.apps import flag_credentials, secret_place
 from broker.stores.database import Session
+from broker.stores.events import tell
 from broker.stores.policies import read_policy
 from broker.stores.queries import sql
 
@@ -80,6 +82,13 @@ class Held:
             raise Busy("The user is being connected by somebody else just now.") from error
         await self.session.execute(sql.drop_held_grants, *self._key)
         await self.record(actor, "connection.connected", user_ref)
+        await self.tell(
+            "connection.created",
+            user_ref=user_ref,
+            hub_id=account.hub_id,
+            hubDomain=account.hub_domain,
+            reconnected=self._row["generation"] > 0,
+        )
         await self.session.execute(sql.ring)
 
     async def replace_grant(self, tokens: Tokens) -> Grant:
@@ -89,6 +98,8 @@ class Held:
             sql.replace_grant, *self._key, *self._sealed(tokens), lifetime, renewal_after(tokens)
         )
         await self.forget_asking()
+        if self.failures:
+            await self.tell("connection.renewed_after_failure", failures=self.failures)
         expires_at = time.monotonic() + lifetime.total_seconds()
         margin = min(30.0, 0.1 * lifetime.total_seconds())
         generation = self._row["generation"] + 1
@@ -99,6 +110,7 @@ class Held:
         await self.session.execute(sql.end_grant, *self._key, why)
         await self.forget_asking()
         await self.record("broker", "connection.reauth_required", detail=why)
+        await self.tell("connection.reauth_required", reason=why)
         await self.session.execute(sql.ring)
 
     async def postpone_renewal(self, why: str, seconds: float) -> None:
@@ -112,9 +124,7 @@ class Held:
 
     async def flag_credentials(self) -> None:
         """HubSpot refuses the app's client id and secret."""
-        await self.session.execute(
-            sql.flag_credentials, self._row["workspace_id"], self._row["app_id"]
-        )
+        await flag_credentials(self.session, self._row["workspace_id"], self._row["app_id"])
 
     async def unflag_credentials(self) -> None:
         """HubSpot takes the app's client id and secret, whatever it said before."""
@@ -136,6 +146,8 @@ class Held:
         await self.session.execute(sql.drop_held_grants, *self._key)
         await self.discard()
         await self.record(actor, "connection.deleted")
+        if self._row["user_ref"] is not None:
+            await self.tell("connection.deleted")
         await self.session.execute(sql.ring)
         return owed
 
@@ -158,6 +170,24 @@ class Held:
             user_ref or self._row["user_ref"],
             detail,
         )
+
+    async def tell(
+        self,
+        type_: str,
+        *,
+        user_ref: str | None = None,
+        hub_id: int | None = None,
+        **data: Any,
+    ) -> None:
+        """Owe the app's endpoints what happens to this connection, if it does."""
+        fact = Fact(
+            type_,
+            self._row["slug"],
+            user_ref or self._row["user_ref"],
+            hub_id or self._row["hub_id"],
+            data,
+        )
+        await tell(self.session, self._row["workspace_id"], self._row["app_id"], [fact])
 
     @property
     def _key(self) -> tuple[UUID, UUID]:

@@ -36,6 +36,13 @@ COLUMNS = (
     Sealed("held_grant", "refresh_token", sql.held_refresh_tokens, sql.reseal_held_refresh_token),
     Sealed("idempotent_call", "answer", sql.kept_answers, sql.reseal_kept_answer),
     Sealed("revocation", "refresh_token", sql.owed_tokens, sql.reseal_owed_token),
+    Sealed("endpoint", "secret", sql.endpoint_secrets, sql.reseal_endpoint_secret),
+    Sealed(
+        "endpoint",
+        "previous_secret",
+        sql.former_endpoint_secrets,
+        sql.reseal_former_endpoint_secret,
+    ),
 )
 
 

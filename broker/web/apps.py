@@ -61,6 +61,8 @@ class AppSettings(Body):
     confirm: Confirm = Confirm.AUTO
     pkce: bool = True
     policy: list[Rule] | None = Field(default=None, max_length=200)
+    legacySignatures: bool = False
+    journal: bool = False
 
 
 class NewApp(AppSettings):
@@ -85,6 +87,8 @@ class AppChange(Body):
     confirm: Confirm | None = None
     pkce: bool | None = None
     policy: list[Rule] | None = Field(default=None, max_length=200)
+    legacySignatures: bool | None = None
+    journal: bool | None = None
 
 
 class RegisteredApp(BaseModel):
@@ -101,6 +105,8 @@ class RegisteredApp(BaseModel):
     confirm: Confirm
     pkce: bool
     policy: list[Rule] | None
+    legacySignatures: bool
+    journal: bool
     redirectUrl: str
     webhookUrl: str
     credentialsRefusedAt: datetime | None
@@ -182,6 +188,8 @@ class AppPages:
             policy=None
             if rules is None
             else [Rule.model_validate({"methods": r.methods, "path": r.path}) for r in rules],
+            legacySignatures=app.legacy_signatures,
+            journal=app.journal,
             redirectUrl=self._installs.redirect_url(app),
             webhookUrl=self._installs.webhook_url(app),
             credentialsRefusedAt=app.credentials_refused_at,
@@ -202,6 +210,8 @@ def _registration(body: NewApp) -> Registration:
         confirm=body.confirm,
         pkce=body.pkce,
         policy=_rules(body.policy),
+        legacy_signatures=body.legacySignatures,
+        journal=body.journal,
     )
 
 
@@ -218,6 +228,8 @@ def _changed(app: App, body: AppChange) -> Registration:
         confirm=chosen(body.confirm, app.confirm),
         pkce=chosen(body.pkce, app.pkce),
         policy=_rules(body.policy) if "policy" in body.model_fields_set else app.policy,
+        legacy_signatures=chosen(body.legacySignatures, app.legacy_signatures),
+        journal=chosen(body.journal, app.journal),
     )
 
 

@@ -117,7 +117,7 @@ def forget_after_writes(forget: Callable[[], None]) -> Any:
         response = await handler(request)
         wrote = request.method != "GET" or request.path.endswith("/callback")
         aside = getattr(request.match_info.handler, "ends_with_caller", False)
-        aside = aside or request.path == "/oauth/token"
+        aside = aside or request.path == "/oauth/token" or request.path.endswith("/webhooks")
         if wrote and not aside and response.status < 400:
             forget()
         return response

@@ -4,11 +4,12 @@ import json
 import re
 from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl
+from uuid import UUID
 
 from aiohttp import web
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from broker.errors import AppNotFound, BodyTooLarge, InvalidRequest
+from broker.errors import AppNotFound, BodyTooLarge, InvalidRequest, NotFound
 from broker.model import Caller
 
 BODY_BYTES = 1_048_576
@@ -110,6 +111,14 @@ def slug_of(request: web.Request, caller: Caller | None = None) -> str:
     if not SLUG.fullmatch(slug) or (caller is not None and not caller.reaches(slug.lower())):
         raise AppNotFound
     return slug.lower()
+
+
+def id_in(request: web.Request, missing: type[NotFound]) -> UUID:
+    """The id in the path. Raises `missing` for what can be no id."""
+    try:
+        return UUID(request.match_info["id"])
+    except ValueError:
+        raise missing from None
 
 
 def prefers_json(request: web.Request) -> bool:

@@ -1,18 +1,22 @@
 -- name: create_app
 -- Register a HubSpot app under a slug.
 --   $1 workspace, $2 id, $3 slug, $4 client id, $5 sealed client secret, $6 HubSpot app id,
---   $7 scopes, $8 optional scopes, $9 return URLs, $10 origins, $11 confirm, $12 pkce, $13 policy
+--   $7 scopes, $8 optional scopes, $9 return URLs, $10 origins, $11 confirm, $12 pkce, $13 policy,
+--   $14 legacy signatures, $15 journal
 INSERT INTO app (workspace_id, id, slug, client_id, client_secret, hubspot_app_id,
-                 scopes, optional_scopes, return_urls, origins, confirm, pkce, policy)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+                 scopes, optional_scopes, return_urls, origins, confirm, pkce, policy,
+                 legacy_signatures, journal)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 RETURNING workspace_id, id, slug, client_id, client_secret, hubspot_app_id, scopes, optional_scopes,
-          return_urls, origins, confirm, pkce, policy, credentials_refused_at, created_at, updated_at;
+          return_urls, origins, confirm, pkce, policy, legacy_signatures, journal,
+       credentials_refused_at, created_at, updated_at;
 
 -- name: app_of_slug
 -- A live app by its slug.
 --   $1 workspace, $2 slug
 SELECT workspace_id, id, slug, client_id, client_secret, hubspot_app_id, scopes, optional_scopes,
-       return_urls, origins, confirm, pkce, policy, credentials_refused_at, created_at, updated_at
+       return_urls, origins, confirm, pkce, policy, legacy_signatures, journal,
+       credentials_refused_at, created_at, updated_at
   FROM app
  WHERE workspace_id = $1
    AND slug = $2
@@ -22,7 +26,8 @@ SELECT workspace_id, id, slug, client_id, client_secret, hubspot_app_id, scopes,
 -- The live apps of a workspace, by slug.
 --   $1 workspace
 SELECT workspace_id, id, slug, client_id, client_secret, hubspot_app_id, scopes, optional_scopes,
-       return_urls, origins, confirm, pkce, policy, credentials_refused_at, created_at, updated_at
+       return_urls, origins, confirm, pkce, policy, legacy_signatures, journal,
+       credentials_refused_at, created_at, updated_at
   FROM app
  WHERE workspace_id = $1
    AND deleted_at IS NULL
@@ -32,7 +37,8 @@ SELECT workspace_id, id, slug, client_id, client_secret, hubspot_app_id, scopes,
 -- Lock a live app for a change.
 --   $1 workspace, $2 slug
 SELECT workspace_id, id, slug, client_id, client_secret, hubspot_app_id, scopes, optional_scopes,
-       return_urls, origins, confirm, pkce, policy, credentials_refused_at, created_at, updated_at
+       return_urls, origins, confirm, pkce, policy, legacy_signatures, journal,
+       credentials_refused_at, created_at, updated_at
   FROM app
  WHERE workspace_id = $1
    AND slug = $2
@@ -43,7 +49,7 @@ SELECT workspace_id, id, slug, client_id, client_secret, hubspot_app_id, scopes,
 -- Write an app's new settings; a new secret keeps the old one for a day of webhook signatures.
 --   $1 workspace, $2 id, $3 client id, $4 sealed client secret, $5 sealed former secret or null,
 --   $6 HubSpot app id, $7 scopes, $8 optional scopes, $9 return URLs, $10 origins, $11 confirm,
---   $12 pkce, $13 policy
+--   $12 pkce, $13 policy, $14 legacy signatures, $15 journal
 UPDATE app
    SET client_id = $3,
        client_secret = $4,
@@ -60,11 +66,14 @@ UPDATE app
        confirm = $11,
        pkce = $12,
        policy = $13,
+       legacy_signatures = $14,
+       journal = $15,
        updated_at = now()
  WHERE workspace_id = $1
    AND id = $2
 RETURNING workspace_id, id, slug, client_id, client_secret, hubspot_app_id, scopes, optional_scopes,
-          return_urls, origins, confirm, pkce, policy, credentials_refused_at, created_at, updated_at;
+          return_urls, origins, confirm, pkce, policy, legacy_signatures, journal,
+       credentials_refused_at, created_at, updated_at;
 
 -- name: remove_app
 -- Make an app look as if it never existed.
@@ -75,12 +84,14 @@ UPDATE app
    AND id = $2;
 
 -- name: flag_credentials
--- Mark that HubSpot refuses the app's credentials.
+-- Mark that HubSpot refuses the app's credentials; a row comes back the first time only.
 --   $1 workspace, $2 app
 UPDATE app
-   SET credentials_refused_at = coalesce(credentials_refused_at, now())
+   SET credentials_refused_at = now()
  WHERE workspace_id = $1
-   AND id = $2;
+   AND id = $2
+   AND credentials_refused_at IS NULL
+RETURNING slug;
 
 -- name: unflag_credentials
 -- Mark that HubSpot takes the app's credentials again.

@@ -61,7 +61,8 @@ SELECT held_grant.id AS held_id, held_grant.connection_id, held_grant.reason,
        held_grant.return_url, held_grant.used_at, held_grant.lapses_at <= now() AS lapsed,
        connection.user_ref, app.workspace_id, app.id, app.slug, app.client_id, app.client_secret,
        app.hubspot_app_id, app.scopes, app.optional_scopes, app.return_urls, app.origins,
-       app.confirm, app.pkce, app.policy, app.credentials_refused_at, app.created_at,
+       app.confirm, app.pkce, app.policy, app.legacy_signatures, app.journal,
+       app.credentials_refused_at, app.created_at,
        app.updated_at
   FROM held_grant
   JOIN app

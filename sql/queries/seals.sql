@@ -177,3 +177,39 @@ UPDATE idempotent_call
  WHERE workspace_id = $1
    AND id = $2
    AND answer = $3;
+
+-- name: endpoint_secrets
+-- Some endpoint.secret values under another key than the newest.
+--   $1 newest key's id, $2 how many
+SELECT workspace_id, id, 'endpoint/' || id AS sealed_as, secret AS sealed
+  FROM endpoint
+ WHERE secret IS NOT NULL
+   AND substr(secret, 3, get_byte(secret, 1)) <> convert_to($1, 'UTF8')
+ LIMIT $2;
+
+-- name: reseal_endpoint_secret
+-- Write an endpoint.secret value anew, unless it changed meanwhile.
+--   $1 workspace, $2 row, $3 the old value, $4 the new value
+UPDATE endpoint
+   SET secret = $4
+ WHERE workspace_id = $1
+   AND id = $2
+   AND secret = $3;
+
+-- name: former_endpoint_secrets
+-- Some endpoint.previous_secret values under another key than the newest.
+--   $1 newest key's id, $2 how many
+SELECT workspace_id, id, 'endpoint/' || id AS sealed_as, previous_secret AS sealed
+  FROM endpoint
+ WHERE previous_secret IS NOT NULL
+   AND substr(previous_secret, 3, get_byte(previous_secret, 1)) <> convert_to($1, 'UTF8')
+ LIMIT $2;
+
+-- name: reseal_former_endpoint_secret
+-- Write an endpoint.previous_secret value anew, unless it changed meanwhile.
+--   $1 workspace, $2 row, $3 the old value, $4 the new value
+UPDATE endpoint
+   SET previous_secret = $4
+ WHERE workspace_id = $1
+   AND id = $2
+   AND previous_secret = $3;

@@ -82,13 +82,13 @@ async def measure(url: str, key: str, hubspot: str, subject: Subject) -> None:
     ) as session:
         base = await connect(session, url, key, hubspot)
         await slow_calls(session, base, headers, 50)
-        print("| what passes | RSS before MB | most MB | seconds |\n| --- | --- | --- | --- |")  # noqa: T201
+        print("| what passes | RSS before MB | most MB | seconds |\n| --- | --- | --- | --- |")
 
         async def row(name, work):
             began = time.monotonic()
             before, most = await peak(subject, work)
             took = time.monotonic() - began
-            print(f"| {name} | {before:.0f} | {most:.0f} | {took:.1f} |", flush=True)  # noqa: T201
+            print(f"| {name} | {before:.0f} | {most:.0f} | {took:.1f} |", flush=True)
 
         await row("1 GB down", down(session, base, headers))
         await row("1 GB up, chunked", up(session, base, headers))

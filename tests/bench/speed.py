@@ -89,11 +89,11 @@ def main() -> None:
                     found[subject.name, connections].append(measured)
                     if subject.name == "broker":
                         broker_calls += measured.rate * chosen.seconds
-            print(f"round {turn + 1} of {chosen.rounds}", flush=True)  # noqa: T201
+            print(f"round {turn + 1} of {chosen.rounds}", flush=True)
         commits = asyncio.run(statements(dsn)) - before
     names = [subject.name for subject in subjects]
     text = page(found, names, chosen, commits, broker_calls)
-    print(text)  # noqa: T201
+    print(text)
     if chosen.write:
         whole = PAGE.read_text()
         head, tail = whole.partition(BEGIN)[0], whole.partition(END)[2]

@@ -6,20 +6,22 @@ import sys
 
 import pytest
 
-KEY = "k1:q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA="
+SEALING_KEY = "k1:q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA="
 
 
 @pytest.fixture
-async def start_process(dsn, hubspot, unused_tcp_port_factory):
+async def start_process(dsn, hubspot, unused_tcp_port_factory, tmp_path):
     """Start `broker serve` processes; what is left of them ends with the test."""
     processes = []
+    # A file and no pipe: nobody reads along, and a full pipe would hold up whoever writes or waits.
+    log = (tmp_path / "processes.log").open("wb")
 
     async def start(**changes):
         port = unused_tcp_port_factory()
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("BROKER_")},
             "BROKER_DATABASE_URL": dsn,
-            "BROKER_SEALING_KEYS": KEY,
+            "BROKER_SEALING_KEYS": SEALING_KEY,
             "BROKER_LISTEN": f"127.0.0.1:{port}",
             "BROKER_METRICS_LISTEN": f"127.0.0.1:{unused_tcp_port_factory()}",
             "BROKER_PUBLIC_URL": f"http://localhost:{port}",
@@ -34,10 +36,10 @@ async def start_process(dsn, hubspot, unused_tcp_port_factory):
             "serve",
             env=environment,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+            stderr=log,
         )
         processes.append(process)
-        await asyncio.wait_for(process.stdout.readline(), 20)
+        assert await asyncio.wait_for(process.stdout.readline(), 20), "it does not start"
         return process, f"http://127.0.0.1:{port}"
 
     yield start
@@ -45,3 +47,4 @@ async def start_process(dsn, hubspot, unused_tcp_port_factory):
         if process.returncode is None:
             process.kill()
         await process.communicate()
+    log.close()

@@ -52,6 +52,7 @@ async def test_what_another_workspace_owns_looks_like_nothing_at_all(broker):
             async def answer(slug, path=path, method=method):
                 filled = path.replace("{slug}", slug).replace("{user}", "u1")
                 filled = filled.replace("{target}", "crm/v3/objects/contacts")
+                filled = filled.replace("{id}", "6f1c2a52-2a3f-4b8e-9d51-0c6a4f9b7d10")
                 body = None
                 if method != "get":
                     body = {"userForeignIdentifier": "u1"}
@@ -59,12 +60,16 @@ async def test_what_another_workspace_owns_looks_like_nothing_at_all(broker):
                         body |= {"method": "GET", "url": "/crm/v3/x"}
                     if path.endswith(("import", "renew")) or method == "patch":
                         body = {}
+                    if path.endswith("/endpoints"):
+                        body = {"url": "https://product.example/events"}
                 given = await broker.asks(
                     method.upper(),
                     filled,
                     key=key,
                     json=body,
-                    params={"userForeignIdentifier": "u1"}
+                    params={"from": "2026-01-01", "to": "2026-01-02"}
+                    if path.endswith("{id}/replay") and "endpoints" in path
+                    else {"userForeignIdentifier": "u1"}
                     if "get-user/" in path or "auth" in path
                     else None,
                 )

@@ -1,13 +1,15 @@
 """Docs that list things, held against the things."""
 
 import inspect
+import json
 import re
 import subprocess
+from datetime import datetime
 from pathlib import Path
 
-from broker import errors, model
-from broker.assembly import described
+from broker import errors, events, model
 from broker.settings import Settings
+from broker.urls import described
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,8 +37,9 @@ def test_every_setting_has_a_row():
 def test_every_noun_is_in_the_glossary():
     nouns = {
         name
-        for name, each in vars(model).items()
-        if inspect.isclass(each) and each.__module__ == "broker.model"
+        for module in (model, events)
+        for name, each in vars(module).items()
+        if inspect.isclass(each) and each.__module__ == module.__name__
     }
 
     assert {noun for noun in nouns if f"`{noun}" not in text("glossary.md")} == set()
@@ -55,6 +58,25 @@ def test_every_operation_is_in_the_api():
 
     assert missing == set()
     assert "`GET /proxy/{slug}/{user}/{target}`" in api
+
+
+def test_every_event_type_is_told_of_with_a_true_example():
+    told = {
+        found
+        for file in (ROOT / "broker").rglob("*.py")
+        for found in re.findall(r"(?:Fact|self\.tell)\(\s*\"([a-z_.]+)\"", file.read_text())
+    }
+    page = text("events.md")
+    examples = [json.loads(each) for each in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
+
+    assert len(told) >= 7
+    assert told <= {each["type"] for each in examples}
+    for example in examples:
+        assert re.search(rf"^### .*{re.escape(example['type'].split('.')[0])}", page, re.MULTILINE)
+        assert list(example) == ["type", "timestamp", "data"]
+        assert list(example["data"])[:4] == list(events.OURS)
+        moment = datetime.fromisoformat(example["timestamp"]).timestamp()
+        assert example["data"]["sequence"] == round(moment * 1000) * 1000, example["type"]
 
 
 def test_links_lead_somewhere():

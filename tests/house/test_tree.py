@@ -57,10 +57,13 @@ def test_where_a_secret_is_revealed_is_known():
         "broker/cli/demo.py",
         "broker/hubspot/client.py",  # to HubSpot, in the body or as the bearer
         "broker/hubspot/oauth.py",
+        "broker/hubspot/signature.py",  # to what it signs
+        "broker/receivers/signing.py",  # to what it signs
         "broker/sealing.py",
         "broker/stores/idempotency.py",  # a kept answer, to who has its key
         "broker/stores/held.py",  # to its fingerprint
         "broker/stores/installs.py",  # to its hash
         "broker/stores/keys.py",  # to its hash
+        "broker/web/endpoints.py",  # a new signing secret, shown once
         "broker/web/install.py",  # a code, to the browser that consented
     }

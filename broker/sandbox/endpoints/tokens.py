@@ -64,6 +64,7 @@ class TokenEndpoints:
             refresh = sandbox.grants.issue_refresh(
                 app.client_id, code.hub_id, code.user, code.scopes
             )
+        sandbox.journal.note_life(app.client_id, code.hub_id, "APP_INSTALL")
         return self._tokens(refresh)
 
     def _refresh(self, app: App, form: dict[str, str]) -> web.Response:

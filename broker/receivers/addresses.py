@@ -1,0 +1,82 @@
+"""Which network addresses a receiver may have, and which URLs can be one. No I/O."""
+
+import ipaddress
+import socket
+from urllib.parse import urlsplit
+
+from broker.errors import InvalidRequest, wrong_field
+
+REFUSED = tuple(
+    ipaddress.ip_network(each)
+    for each in (
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.168.0.0/16",
+        "198.18.0.0/15",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+        "::/128",
+        "::1/128",
+        "fc00::/7",
+        "fe80::/10",
+        "ff00::/8",
+        "::ffff:0:0/96",
+        "64:ff9b::/96",
+        "2002::/16",
+        "2001::/32",
+    )
+)
+"""Networks of this machine, of private sites, of no host, and those that stand for an address of
+the other family."""
+
+
+def is_private(address: str) -> bool:
+    """Whether nothing may be sent to an address; what is no address counts as private."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return True
+    return not parsed.is_global or any(
+        parsed in network for network in REFUSED if network.version == parsed.version
+    )
+
+
+def check_url(url: str, *, allow_private: bool) -> None:
+    """Raise InvalidRequest for a URL that cannot be an endpoint's. Names are looked up later, at
+    each connect; a literal address, in whatever spelling, is judged here already.
+    """
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise _wrong("is not a URL") from None
+    if not url.isascii() or not url.isprintable() or "\\" in url or " " in url or not host:
+        raise _wrong("is not a URL")
+    if parts.username is not None or parts.password is not None or parts.fragment:
+        raise _wrong("must hold no user information and no fragment")
+    if parts.scheme not in ({"https", "http"} if allow_private else {"https"}):
+        raise _wrong("must begin with https://")
+    if not allow_private and _names_private(host.rstrip(".").lower()):
+        raise _wrong("names a private address")
+
+
+def _names_private(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    if ":" in host:
+        return is_private(host)
+    try:
+        # The C library's reading, as a resolver has it: 0x7f.1, 2130706433 and 127.1 are addresses.
+        packed = socket.inet_aton(host)
+    except OSError:
+        return False
+    return is_private(socket.inet_ntoa(packed))
+
+
+def _wrong(message: str) -> InvalidRequest:
+    return wrong_field("url", message)

@@ -1,0 +1,173 @@
+-- name: claim_deliveries
+-- Take deliveries that are due, from each endpoint no more than it has room for: a dead endpoint
+-- with a long queue holds up nobody else's.
+--   $1 how many in all, $2 how many at a time to one endpoint, $3 failures that close it,
+--   $4 endpoints under way here, $5 deliveries under way to each, $6 lease
+WITH busy AS (
+    SELECT given.endpoint_id, given.under_way
+      FROM unnest($4::uuid[], $5::integer[]) AS given (endpoint_id, under_way)
+), open AS (
+    SELECT endpoint.workspace_id, endpoint.id,
+           CASE WHEN endpoint.failures >= $3 THEN 1 ELSE $2 END
+               - coalesce(busy.under_way, 0) AS room
+      FROM endpoint
+      LEFT JOIN busy
+        ON busy.endpoint_id = endpoint.id
+     WHERE endpoint.disabled_at IS NULL
+       AND (endpoint.resumes_at IS NULL OR endpoint.resumes_at <= now())
+), taken AS (
+    SELECT due.workspace_id, due.id
+      FROM open
+     CROSS JOIN LATERAL (SELECT delivery.workspace_id, delivery.id, delivery.due_at
+                           FROM delivery
+                          WHERE delivery.workspace_id = open.workspace_id
+                            AND delivery.endpoint_id = open.id
+                            AND delivery.due_at <= now()
+                            AND delivery.gives_up_at > now()
+                          ORDER BY delivery.due_at
+                          LIMIT greatest(open.room, 0)
+                            FOR UPDATE SKIP LOCKED) AS due
+     ORDER BY due.due_at
+     LIMIT $1
+)
+UPDATE delivery
+   SET due_at = now() + $6::interval, attempts = attempts + 1, claim = claim + 1, tried_at = now()
+  FROM taken, endpoint, event
+ WHERE delivery.workspace_id = taken.workspace_id
+   AND delivery.id = taken.id
+   AND endpoint.workspace_id = delivery.workspace_id
+   AND endpoint.id = delivery.endpoint_id
+   AND event.workspace_id = delivery.workspace_id
+   AND event.id = delivery.event_id
+RETURNING delivery.workspace_id, delivery.id, delivery.endpoint_id, delivery.event_id,
+          delivery.attempts, delivery.claim, delivery.replayed, event.payload, endpoint.url,
+          endpoint.secret, endpoint.failures,
+          CASE WHEN endpoint.previous_secret_until > now()
+               THEN endpoint.previous_secret END AS previous_secret;
+
+-- name: claim_delivery
+-- Take one delivery now, whatever its endpoint's state.
+--   $1 workspace, $2 id, $3 lease
+UPDATE delivery
+   SET due_at = now() + $3::interval, attempts = attempts + 1, claim = claim + 1, tried_at = now()
+  FROM endpoint, event
+ WHERE delivery.workspace_id = $1
+   AND delivery.id = $2
+   AND delivery.state = 'waiting'
+   AND endpoint.workspace_id = delivery.workspace_id
+   AND endpoint.id = delivery.endpoint_id
+   AND event.workspace_id = delivery.workspace_id
+   AND event.id = delivery.event_id
+RETURNING delivery.workspace_id, delivery.id, delivery.endpoint_id, delivery.event_id,
+          delivery.attempts, delivery.claim, delivery.replayed, event.payload, endpoint.url,
+          endpoint.secret, endpoint.failures,
+          CASE WHEN endpoint.previous_secret_until > now()
+               THEN endpoint.previous_secret END AS previous_secret;
+
+-- name: settle_delivery
+-- Write what became of an attempt, unless somebody has claimed the delivery since.
+--   $1 workspace, $2 id, $3 claim, $4 state, $5 status, $6 error, $7 time until the next attempt
+UPDATE delivery
+   SET state = $4,
+       due_at = CASE WHEN $4 = 'waiting' THEN now() + $7::interval END,
+       last_status = $5, last_error = $6
+ WHERE workspace_id = $1
+   AND id = $2
+   AND claim = $3
+   AND state = 'waiting';
+
+-- name: give_up_deliveries
+-- What could not be delivered for three days is dead, and waits for a replay.
+WITH late AS (
+    SELECT workspace_id, id
+      FROM delivery
+     WHERE gives_up_at <= now()
+       AND due_at <= now()
+     LIMIT 1000
+       FOR UPDATE SKIP LOCKED
+)
+UPDATE delivery
+   SET state = 'dead', due_at = NULL, last_error = coalesce(last_error, 'never-attempted')
+  FROM late
+ WHERE delivery.workspace_id = late.workspace_id
+   AND delivery.id = late.id;
+
+-- name: deliveries_page
+-- Deliveries to an endpoint, newest first.
+--   $1 workspace, $2 endpoint, $3 state or null, $4 before number or null, $5 limit
+SELECT delivery.id, delivery.number, delivery.event_id, event.type, event.user_ref,
+       delivery.state, delivery.attempts, delivery.replayed, delivery.due_at,
+       delivery.last_status, delivery.last_error, delivery.tried_at, delivery.created_at
+  FROM delivery
+  JOIN event
+    ON event.workspace_id = delivery.workspace_id
+   AND event.id = delivery.event_id
+ WHERE delivery.workspace_id = $1
+   AND delivery.endpoint_id = $2
+   AND ($3::text IS NULL OR delivery.state = $3)
+   AND ($4::bigint IS NULL OR delivery.number < $4)
+ ORDER BY delivery.number DESC
+ LIMIT $5;
+
+-- name: delivery_of_app
+-- One delivery to one of an app's endpoints.
+--   $1 workspace, $2 app, $3 id
+SELECT delivery.id, delivery.number, delivery.event_id, event.type, event.user_ref,
+       delivery.state, delivery.attempts, delivery.replayed, delivery.due_at,
+       delivery.last_status, delivery.last_error, delivery.tried_at, delivery.created_at
+  FROM delivery
+  JOIN event
+    ON event.workspace_id = delivery.workspace_id
+   AND event.id = delivery.event_id
+ WHERE delivery.workspace_id = $1
+   AND event.app_id = $2
+   AND delivery.id = $3;
+
+-- name: replay_delivery
+-- Owe a delivery anew, as the same event.
+--   $1 workspace, $2 app, $3 id
+UPDATE delivery
+   SET state = 'waiting', attempts = 0, replayed = true, claim = claim + 1,
+       due_at = now(), gives_up_at = now() + interval '3 days'
+  FROM event
+ WHERE delivery.workspace_id = $1
+   AND delivery.id = $3
+   AND event.workspace_id = delivery.workspace_id
+   AND event.id = delivery.event_id
+   AND event.app_id = $2;
+
+-- name: replay_span
+-- Owe an endpoint the events of a span that it wants, delivered or not, at a steady pace.
+--   $1 workspace, $2 app, $3 endpoint, $4 from, $5 to, $6 user reference or null, $7 a second,
+--   $8 how many at most
+INSERT INTO delivery (workspace_id, id, endpoint_id, event_id, replayed, due_at, gives_up_at)
+SELECT event.workspace_id, gen_random_uuid(), endpoint.id, event.id, true,
+       now() + interval '1 second' * (row_number() OVER (ORDER BY event.created_at, event.id) / $7),
+       now() + interval '3 days'
+         + interval '1 second' * (row_number() OVER (ORDER BY event.created_at, event.id) / $7)
+  FROM event
+  JOIN endpoint
+    ON endpoint.workspace_id = event.workspace_id
+   AND endpoint.app_id = event.app_id
+   AND endpoint.id = $3
+ WHERE event.workspace_id = $1
+   AND event.app_id = $2
+   AND event.created_at >= $4
+   AND event.created_at < $5
+   AND ($6::text IS NULL OR event.user_ref = $6)
+   AND EXISTS (SELECT
+                 FROM unnest(endpoint.events) AS wanted (pattern)
+                WHERE wanted.pattern = event.type
+                   OR (right(wanted.pattern, 1) = '*'
+                       AND starts_with(event.type, left(wanted.pattern, -1))))
+ ORDER BY event.created_at, event.id
+ LIMIT $8
+ON CONFLICT ON CONSTRAINT delivery_once_per_endpoint DO UPDATE
+   SET state = 'waiting', attempts = 0, replayed = true, claim = delivery.claim + 1,
+       due_at = excluded.due_at, gives_up_at = excluded.gives_up_at;
+
+-- name: owe_delivery
+-- Owe an endpoint one event, whatever it wants.
+--   $1 workspace, $2 id, $3 endpoint, $4 event
+INSERT INTO delivery (workspace_id, id, endpoint_id, event_id, due_at, gives_up_at)
+VALUES ($1, $2, $3, $4, now() + interval '1 minute', now() + interval '1 minute');

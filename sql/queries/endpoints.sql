@@ -1,0 +1,123 @@
+-- name: create_endpoint
+-- Register where an app's events are sent, unless the app has many endpoints already.
+--   $1 workspace, $2 id, $3 app, $4 URL, $5 event patterns, $6 sealed secret, $7 how many at most
+INSERT INTO endpoint (workspace_id, id, app_id, url, events, secret)
+SELECT $1, $2, $3, $4, $5, $6
+ WHERE (SELECT count(*)
+          FROM endpoint
+         WHERE workspace_id = $1
+           AND app_id = $3) < $7::integer
+RETURNING workspace_id, id, app_id, url, events, failures, resumes_at, disabled_at,
+          disabled_because, created_at, updated_at;
+
+-- name: endpoints_of_app
+-- An app's endpoints, oldest first.
+--   $1 workspace, $2 app
+SELECT workspace_id, id, app_id, url, events, failures, resumes_at, disabled_at,
+       disabled_because, created_at, updated_at
+  FROM endpoint
+ WHERE workspace_id = $1
+   AND app_id = $2
+ ORDER BY created_at, id;
+
+-- name: endpoint_of_app
+-- One of an app's endpoints.
+--   $1 workspace, $2 app, $3 id
+SELECT workspace_id, id, app_id, url, events, failures, resumes_at, disabled_at,
+       disabled_because, created_at, updated_at
+  FROM endpoint
+ WHERE workspace_id = $1
+   AND app_id = $2
+   AND id = $3;
+
+-- name: change_endpoint
+-- Write what should be different; nulls stay. Being enabled anew begins with a clean slate.
+--   $1 workspace, $2 app, $3 id, $4 URL, $5 event patterns, $6 whether it should be enabled
+UPDATE endpoint
+   SET url = coalesce($4, url),
+       events = coalesce($5::text[], events),
+       disabled_at = CASE WHEN $6 THEN NULL
+                          WHEN NOT $6 THEN coalesce(disabled_at, now())
+                          ELSE disabled_at END,
+       disabled_because = CASE WHEN $6 THEN NULL
+                               WHEN NOT $6 THEN coalesce(disabled_because, 'asked')
+                               ELSE disabled_because END,
+       failures = CASE WHEN $6 OR $4 IS NOT NULL THEN 0 ELSE failures END,
+       resumes_at = CASE WHEN $6 OR $4 IS NOT NULL THEN NULL ELSE resumes_at END,
+       updated_at = now()
+ WHERE workspace_id = $1
+   AND app_id = $2
+   AND id = $3
+RETURNING workspace_id, id, app_id, url, events, failures, resumes_at, disabled_at,
+          disabled_because, created_at, updated_at;
+
+-- name: hold_endpoint_secret
+-- Lock an endpoint to change its secret.
+--   $1 workspace, $2 app, $3 id
+SELECT secret
+  FROM endpoint
+ WHERE workspace_id = $1
+   AND app_id = $2
+   AND id = $3
+   FOR UPDATE;
+
+-- name: rotate_endpoint_secret
+-- A new secret; the old one signs too for a day.
+--   $1 workspace, $2 id, $3 sealed secret, $4 sealed former secret
+UPDATE endpoint
+   SET secret = $3, previous_secret = $4, previous_secret_until = now() + interval '24 hours',
+       updated_at = now()
+ WHERE workspace_id = $1
+   AND id = $2;
+
+-- name: forget_former_secrets
+-- Wipe secrets whose overlap is over.
+UPDATE endpoint
+   SET previous_secret = NULL, previous_secret_until = NULL
+ WHERE previous_secret_until < now();
+
+-- name: remove_endpoint
+-- Send nothing there any more.
+--   $1 workspace, $2 app, $3 id
+DELETE FROM endpoint
+ WHERE workspace_id = $1
+   AND app_id = $2
+   AND id = $3;
+
+-- name: remove_endpoints_of_app
+-- A removed app tells nobody anything any more.
+--   $1 workspace, $2 app
+DELETE FROM endpoint
+ WHERE workspace_id = $1
+   AND app_id = $2;
+
+-- name: endpoint_took
+-- An endpoint that failed before has taken a delivery.
+--   $1 workspace, $2 id
+UPDATE endpoint
+   SET failures = 0, resumes_at = NULL
+ WHERE workspace_id = $1
+   AND id = $2
+   AND failures > 0;
+
+-- name: endpoint_failed
+-- An endpoint did not take a delivery; after some in a row nothing is sent there for a while.
+--   $1 workspace, $2 id, $3 failures that are borne, $4 first pause, $5 longest pause
+UPDATE endpoint
+   SET failures = failures + 1,
+       resumes_at = CASE WHEN failures + 1 >= $3
+                         THEN now() + least($5::interval,
+                                            $4::interval * 2 ^ least(failures + 1 - $3, 20))
+                                      * (0.5 + random() / 2) END
+ WHERE workspace_id = $1
+   AND id = $2
+RETURNING failures;
+
+-- name: disable_endpoint
+-- The receiver says that it is gone for good.
+--   $1 workspace, $2 id, $3 why
+UPDATE endpoint
+   SET disabled_at = now(), disabled_because = $3, updated_at = now()
+ WHERE workspace_id = $1
+   AND id = $2
+   AND disabled_at IS NULL;

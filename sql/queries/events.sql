@@ -1,0 +1,48 @@
+-- name: tell
+-- Write events with a delivery to each endpoint of the app that wants them.
+--   $1 workspace, $2 app, $3 ids, $4 types, $5 user references, $6 payloads
+WITH happened AS (
+    INSERT INTO event (workspace_id, app_id, id, type, user_ref, payload)
+    SELECT $1, $2, given.id, given.type, given.user_ref, given.payload
+      FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[])
+           AS given (id, type, user_ref, payload)
+    RETURNING workspace_id, app_id, id, type
+)
+INSERT INTO delivery (workspace_id, id, endpoint_id, event_id, due_at, gives_up_at)
+SELECT happened.workspace_id, gen_random_uuid(), endpoint.id, happened.id,
+       now(), now() + interval '3 days'
+  FROM happened
+  JOIN endpoint
+    ON endpoint.workspace_id = happened.workspace_id
+   AND endpoint.app_id = happened.app_id
+ WHERE EXISTS (SELECT
+                 FROM unnest(endpoint.events) AS wanted (pattern)
+                WHERE wanted.pattern = happened.type
+                   OR (right(wanted.pattern, 1) = '*'
+                       AND starts_with(happened.type, left(wanted.pattern, -1))));
+
+-- name: forget_old_events
+-- Remove some events, with their deliveries, after a month.
+DELETE FROM event
+ WHERE ctid = ANY (ARRAY(SELECT ctid
+                           FROM event
+                          WHERE created_at < now() - interval '30 days'
+                          LIMIT 5000));
+
+-- name: erase_events_of_app
+-- A removed app is erased: nothing of what it was told stays.
+--   $1 workspace, $2 app
+WITH batches AS (
+    DELETE FROM batch WHERE workspace_id = $1 AND app_id = $2
+), marks AS (
+    DELETE FROM told WHERE workspace_id = $1 AND app_id = $2
+)
+DELETE FROM event
+ WHERE workspace_id = $1
+   AND app_id = $2;
+
+-- name: tell_nobody
+-- Write an event without owing it to anybody yet.
+--   $1 workspace, $2 app, $3 id, $4 type, $5 payload
+INSERT INTO event (workspace_id, app_id, id, type, payload)
+VALUES ($1, $2, $3, $4, $5);

@@ -15,6 +15,7 @@ from broker.sealing import Keyring, Sealer
 from broker.services.callers import Callers
 from broker.services.calls import CallLog
 from broker.services.confirmations import Confirmations
+from broker.services.connecting import Connecting
 from broker.services.deliveries import Deliverer
 from broker.services.grants import Grants
 from broker.services.idempotency import Idempotency
@@ -31,6 +32,7 @@ from broker.stores import database, migrations
 from broker.stores.apps import Apps
 from broker.stores.batches import Batches
 from broker.stores.calls import Calls
+from broker.stores.connect import Sessions
 from broker.stores.connections import Connections
 from broker.stores.database import Database
 from broker.stores.deliveries import Deliveries
@@ -49,11 +51,13 @@ from broker.urls import URL_TABLE, described
 from broker.web import middleware, openapi
 from broker.web.apps import AppPages
 from broker.web.calls import CallPages
+from broker.web.connect import ConnectPages
 from broker.web.connections import ConnectionPages
 from broker.web.deliveries import DeliveryPages
 from broker.web.endpoints import EndpointPages
 from broker.web.health import DocumentPages, HealthPages
 from broker.web.install import InstallPages
+from broker.web.pages import Pages, StaticPages
 from broker.web.proxy import ProxyPages, add_nothing
 from broker.web.stackgo import StackGoPages
 from broker.web.tokens import TokenPages
@@ -80,6 +84,8 @@ class Broker:
     revoker: Revoker
     grants: Grants
     installs: Installs
+    sessions: Sessions
+    connecting: Connecting
     confirmations: Confirmations
     upkeep: Upkeep
     callers: Callers
@@ -148,6 +154,7 @@ def _assemble(
     connections, links = Connections(pool, sealer), Links(pool, sealer)
     held_grants, revocations = HeldGrants(pool, sealer), Revocations(pool, sealer)
     batches, deliveries = Batches(pool, sealer), Deliveries(pool, sealer)
+    sessions = Sessions(pool, sealer)
     revoker = Revoker(revocations, hubspot, metrics)
     grants = Grants(connections, hubspot, metrics)
     installs = Installs(
@@ -174,6 +181,8 @@ def _assemble(
         revoker=revoker,
         grants=grants,
         installs=installs,
+        sessions=sessions,
+        connecting=Connecting(sessions, installs),
         confirmations=Confirmations(held_grants, connections),
         upkeep=Upkeep(apps, connections, grants, revoker, hubspot),
         callers=Callers(keys),
@@ -201,6 +210,7 @@ def worker(broker: Broker) -> Worker:
             Chore("revocations", 5, lambda: broker.revoker.settle_due(10)),
             Chore("lapsed grants", 30, broker.held_grants.drop_lapsed),
             Chore("old links", 600, broker.links.forget_old),
+            Chore("old connect sessions", 600, broker.sessions.forget_old),
             Chore("expired tokens", 600, broker.keys.forget_expired_tokens),
             Chore("removed apps", 60, broker.apps.erase_removed),
             Chore("lapsed quota shares", 300, broker.quota.forget),
@@ -237,6 +247,10 @@ def application(broker: Broker, health: HealthPages) -> web.Application:
 
 def _routes(broker: Broker, health: HealthPages) -> list[web.RouteDef]:
     settings = broker.settings
+    ours = Pages(settings.public_url)
+    connect = ConnectPages(
+        broker.apps, broker.connecting, ours, settings.public_url, settings.hubspot_app_url
+    )
     pages: dict[type, object] = {
         TokenPages: TokenPages(broker.keys),
         AppPages: AppPages(broker.apps, broker.installs),
@@ -244,7 +258,6 @@ def _routes(broker: Broker, health: HealthPages) -> list[web.RouteDef]:
         ConnectionPages: ConnectionPages(
             broker.apps, broker.connections, broker.confirmations, broker.upkeep
         ),
-        InstallPages: InstallPages(broker.installs),
         CallPages: CallPages(broker.apps, broker.calls),
         EndpointPages: EndpointPages(
             broker.apps, broker.endpoints, allow_private=settings.allow_private_endpoints
@@ -253,6 +266,9 @@ def _routes(broker: Broker, health: HealthPages) -> list[web.RouteDef]:
             broker.apps, broker.endpoints, broker.deliveries, broker.deliverer
         ),
         WebhookPages: WebhookPages(broker.intake, settings.public_url),
+        ConnectPages: connect,
+        InstallPages: InstallPages(broker.connecting, ours, connect.cookie),
+        StaticPages: StaticPages(),
         ProxyPages: ProxyPages(
             broker.callers,
             broker.proxy,

@@ -5,11 +5,13 @@ from typing import Any
 from broker.web import openapi
 from broker.web.apps import AppPages
 from broker.web.calls import CallPages
+from broker.web.connect import ConnectPages
 from broker.web.connections import ConnectionPages
 from broker.web.deliveries import DeliveryPages
 from broker.web.endpoints import EndpointPages
 from broker.web.health import DocumentPages, HealthPages
 from broker.web.install import InstallPages
+from broker.web.pages import StaticPages
 from broker.web.proxy import METHODS, ProxyPages
 from broker.web.stackgo import StackGoPages
 from broker.web.tokens import TokenPages
@@ -54,6 +56,12 @@ URL_TABLE: tuple[tuple[str, str, type, str], ...] = (
     ("POST", "/api/raw/{slug}", ProxyPages, "wrapped"),
     ("POST", "/api/hubspot/proxy/{slug}", ProxyPages, "wrapped"),
     ("*", "/proxy/{slug}/{user}/{target:[\\s\\S]*}", ProxyPages, "transparent"),
+    ("POST", "/api/connect/sessions", ConnectPages, "create"),
+    ("GET", "/connect/{token}", ConnectPages, "show"),
+    ("POST", "/connect/{token}", ConnectPages, "begin"),
+    ("GET", "/connect/ended/{workspace}/{session}", ConnectPages, "ended"),
+    ("GET", "/connect.js", StaticPages, "connect_js"),
+    ("GET", "/static/{name:.+}", StaticPages, "file"),
     ("GET", "/healthz", HealthPages, "alive"),
     ("GET", "/readyz", HealthPages, "ready"),
     ("GET", "/openapi.json", DocumentPages, "openapi"),

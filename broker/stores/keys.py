@@ -15,6 +15,7 @@ from broker.stores.policies import read_policy, write_policy
 from broker.stores.queries import sql
 
 CLIENT_ID, SECRET, TOKEN = "bc_", "bs_", "bt_"
+SESSION, OPERATOR = "cs_", "co_"
 """What our credentials begin with; the workspace's id follows, so that a look-up knows where."""
 
 
@@ -159,9 +160,11 @@ def mint(prefix: str, workspace_id: UUID) -> Secret:
     return Secret(f"{prefix}{workspace_id.hex}{secrets.token_urlsafe(32)}")
 
 
-def workspace_of(credential: str) -> UUID | None:
-    """The workspace that a credential of ours names, if it is one."""
-    if credential[:3] not in {CLIENT_ID, SECRET, TOKEN} or not credential.isprintable():
+def workspace_of(
+    credential: str, prefixes: tuple[str, ...] = (CLIENT_ID, SECRET, TOKEN)
+) -> UUID | None:
+    """The workspace that a credential of ours names, if it is one of these kinds."""
+    if credential[:3] not in prefixes or not credential.isprintable():
         return None
     try:
         return UUID(hex=credential[3:35])

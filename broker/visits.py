@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from broker.model import App, Secret
+from broker.model import App, Caller, Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +36,16 @@ class ConnectSession:
     outcome: str | None
     ended: bool
     expired: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Somebody signed in to the console with a key, who may there what the key may."""
+
+    caller: Caller
+    key_name: str
+    workspace_name: str
+
+    def may(self, *scopes: str) -> bool:
+        """Whether the key has one of the scopes."""
+        return any(self.caller.may(scope) for scope in scopes)

@@ -110,13 +110,7 @@ class Keys:
         row = await self._database.fetchrow(query, workspace_id, hash_of(credential))
         if row is None or (client_id is not None and row["client_id"] != client_id):
             return None
-        return Caller(
-            workspace_id,
-            row["id"],
-            frozenset(row["scopes"]),
-            None if row["app_slugs"] is None else frozenset(row["app_slugs"]),
-            read_policy(row["policy"]),
-        )
+        return read_caller(workspace_id, row)
 
     async def find_client(self, client_id: str) -> "TokenClient | None":
         """The key that may ask for access tokens under this client id."""
@@ -170,6 +164,17 @@ def workspace_of(
         return UUID(hex=credential[3:35])
     except ValueError:
         return None
+
+
+def read_caller(workspace_id: UUID, row: Any) -> Caller:
+    """A row with a key's id and limits as who holds the key."""
+    return Caller(
+        workspace_id,
+        row["id"],
+        frozenset(row["scopes"]),
+        None if row["app_slugs"] is None else frozenset(row["app_slugs"]),
+        read_policy(row["policy"]),
+    )
 
 
 def hash_of(secret: Secret) -> bytes:

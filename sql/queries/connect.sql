@@ -14,7 +14,8 @@ SELECT connect_session.id AS session_id, connect_session.user_ref, connect_sessi
        connect_session.expires_at <= now() AS expired, workspace.name AS workspace_name,
        app.workspace_id, app.id, app.slug, app.client_id, app.client_secret,
        app.hubspot_app_id, app.scopes, app.optional_scopes, app.return_urls, app.origins,
-       app.confirm, app.pkce, app.policy, app.credentials_refused_at, app.created_at,
+       app.confirm, app.pkce, app.policy, app.legacy_signatures, app.journal,
+       app.credentials_refused_at, app.created_at,
        app.updated_at
   FROM connect_session
   JOIN app
@@ -35,7 +36,8 @@ SELECT connect_session.id AS session_id, connect_session.user_ref, connect_sessi
        connect_session.expires_at <= now() AS expired, workspace.name AS workspace_name,
        app.workspace_id, app.id, app.slug, app.client_id, app.client_secret,
        app.hubspot_app_id, app.scopes, app.optional_scopes, app.return_urls, app.origins,
-       app.confirm, app.pkce, app.policy, app.credentials_refused_at, app.created_at,
+       app.confirm, app.pkce, app.policy, app.legacy_signatures, app.journal,
+       app.credentials_refused_at, app.created_at,
        app.updated_at
   FROM connect_session
   JOIN app

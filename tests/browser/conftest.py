@@ -60,7 +60,7 @@ async def page(context: Any) -> Page:
 async def check_axe(page: Page) -> None:
     """No finding of axe-core's is serious or critical, in light and in dark."""
     for scheme in ("light", "dark"):
-        await page.emulate_media(color_scheme=scheme)
+        await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         found = await Axe().run(page)
         serious = [
             f"{scheme} {page.url}: {each['id']}: {each['nodes'][0]['html'][:200]} {each['nodes'][0].get('failureSummary', '')[:300]}"

@@ -13,6 +13,7 @@ from broker.web.connect import ConnectPages
 from broker.web.connections import ConnectionPages
 from broker.web.console import table as console
 from broker.web.console.apps import AppDesk
+from broker.web.console.calls import CallDesk
 from broker.web.console.connections import ConnectionDesk
 from broker.web.console.desk import Desk
 from broker.web.console.events import EventDesk
@@ -136,6 +137,7 @@ def routes(broker: Broker, health: HealthPages) -> list[web.RouteDef]:
         AppDesk(desk, broker.apps, broker.connections, broker.installs, checks),
         ConnectionDesk(desk, broker.connections, broker.installs, broker.upkeep),
         PlaygroundDesk(desk, broker.proxy, settings.public_url, settings.hubspot_api_url),
+        CallDesk(desk, broker.calls),
         EventDesk(
             desk,
             broker.events,

@@ -167,6 +167,28 @@ async def test_events_reach_an_endpoint_and_are_sent_again(start_broker, page, a
     await check_axe(page)
 
 
+async def test_calls_are_drawn(broker, page):
+    await broker.connects("jane")
+    await broker.proxies(user="jane")
+    await broker.proxies("/crm/v3/objects/nothing", user="jane")
+    await broker.parts.call_log.write()
+    await signs_in(page, broker)
+
+    await page.get_by_role("link", name="Calls").click()
+
+    await expect(page.locator(".chart canvas")).to_have_count(2)
+    await expect(page.get_by_text("2 calls, 1 went wrong")).to_be_visible()
+    await expect(page.get_by_role("row", name="GET /crm/v3/objects/contacts")).to_contain_text(
+        "200"
+    )
+    await broker.proxies(user="jane")
+    await broker.parts.call_log.write()
+    await expect(page.get_by_text("3 calls, 1 went wrong")).to_be_visible(timeout=15_000)
+    await expect(page.locator(".chart canvas")).to_have_count(2)
+    await page.goto(f"{broker.url}/console/connection?app=hbdev&user=jane")
+    await expect(page.get_by_role("row", name="GET /crm/v3/objects/contacts")).to_have_count(2)
+
+
 async def test_wrong_fields_are_said_beside_them(broker, page):
     await signs_in(page, broker)
     await page.get_by_role("button", name="Register an app").click()
@@ -210,8 +232,10 @@ async def test_every_page_is_usable_by_everybody_and_runs_nothing_it_was_given(b
     await check_axe(page)
     await signs_in(page, broker)
 
+    await broker.proxies(user=HTML)
+    await broker.parts.call_log.write()
     for path in [
-        "apps", "register", "apps/hbdev", "apps/nope", "connections", "connection?app=hbdev&user=%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E",
+        "calls", "events", "endpoints", "apps", "register", "apps/hbdev", "apps/nope", "connections", "connection?app=hbdev&user=%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E",
         "playground", "keys",
     ]:  # fmt: skip
         await page.goto(f"{broker.url}/console/{path}")

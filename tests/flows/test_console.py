@@ -195,7 +195,9 @@ async def test_an_operator_of_one_app_does_not_see_another(broker):
     endpoint = made.json()["id"]
     cookie = await signs_in(
         broker,
-        await broker.makes_key("console", "apps", "connect", "proxy", "webhooks", apps=("other",)),
+        await broker.makes_key(
+            "console", "apps", "connect", "proxy", "webhooks", "audit", apps=("other",)
+        ),
     )
 
     assert b"hbdev" not in (await sees(broker, "/apps", cookie)).body
@@ -211,6 +213,8 @@ async def test_an_operator_of_one_app_does_not_see_another(broker):
         ("POST", "/connection/renew", {"app": "{}", "user": "u1"}),
         ("POST", "/connection/delete", {"app": "{}", "user": "u1"}),
         ("POST", "/playground", {"app": "{}", "user": "u1", "method": "GET", "path": "/crm/v3/x"}),
+        ("GET", "/calls?app={}", None),
+        ("GET", "/calls/log?app={}", None),
         ("GET", "/events?app={}", None),
         ("GET", "/endpoints?app={}", None),
         ("POST", "/endpoints", {"app": "{}", "url": "https://product.example/"}),
@@ -240,7 +244,7 @@ async def test_what_callers_wrote_is_never_markup(broker):
     for path in [
         "/apps", "/apps/hbdev", "/keys", "/connections", f"/connections?app=hbdev&q={HTML}&status={HTML}",
         f"/connection?app=hbdev&user={HTML}", f"/connection?app=hbdev&user={HTML}{HTML}", f"/playground?app={HTML}&user={HTML}",
-        f"/sign-in?next={HTML}", f"/connection?app={HTML}&user=x", f"/events?q={HTML}", "/events", f"/events?app={HTML}", "/endpoints", f"/endpoint?app=hbdev&id={HTML}",
+        f"/sign-in?next={HTML}", f"/connection?app={HTML}&user=x", f"/events?q={HTML}", "/events", f"/calls?user={HTML}&status={HTML}", f"/calls/log?app=hbdev&user={HTML}", f"/events?app={HTML}", "/endpoints", f"/endpoint?app=hbdev&id={HTML}",
     ]:  # fmt: skip
         answer = await sees(broker, path, cookie)
         assert b"<img" not in answer.body, path
@@ -499,3 +503,36 @@ async def test_a_keys_policy_holds_in_the_console_and_is_handed_on(broker):
     keys = await broker.parts.keys.of_workspace(UUID(broker.workspace))
     assert next(key for key in keys if key.name == "x").policy == (rule,)
     assert b">first<" not in (await sees(broker, "/keys", cookie)).body
+
+
+async def test_calls_are_counted_and_told_one_by_one(broker, database):
+    await broker.connects("jane")
+    for _ in range(3):
+        await broker.proxies(user="jane")
+    await broker.proxies("/crm/v3/objects/nothing", user="jane")
+    await broker.parts.call_log.write()
+    await database.execute(
+        "INSERT INTO proxied_call SELECT workspace_id, gen_random_uuid(), app_id, at - interval '3 days',"
+        " connection_id, 'joe', key_id, request_id, method, path, 503, 'busy', 0, 5, 0, false"
+        " FROM proxied_call, generate_series(1, 15)"
+    )
+    cookie = await signs_in(broker)
+
+    async def text(path):
+        return (await sees(broker, path, cookie)).body.decode()
+
+    hour, week = await text("/calls?app=hbdev"), await text("/calls?app=hbdev&span=week")
+    assert "<strong>4</strong> calls, <strong>1</strong> went wrong" in hour
+    assert "<strong>64</strong> calls, <strong>61</strong> went wrong" in week
+    assert "busy" in week
+    assert "busy" not in hour
+    assert '<th scope="row">101</th><td>4</td>' in hour
+    log = await text("/calls/log?app=hbdev")
+    assert log.count("<tr>") == 51
+    more = re.search(r'hx-get="/console(/calls/log[^"]+)"', log)[1].replace("&amp;", "&")
+    assert (await text(more)).count("<tr>") == 15
+    assert (await text("/calls/log?app=hbdev&user=jane")).count("<tr>") == 5
+    assert (await text("/calls/log?app=hbdev&status=4xx")).count("<tr>") == 2
+    assert (await sees(broker, "/calls/log?app=hbdev&after=x", cookie)).status == 400
+    without = await signs_in(broker, await broker.makes_key("console", "apps"))
+    assert (await sees(broker, "/calls", without)).status == 403

@@ -23,6 +23,7 @@ SECTIONS = (
     ("apps", "Apps", ("apps", "connect")),
     ("connections", "Connections", ("connect",)),
     ("playground", "Playground", ("proxy", "proxy:read")),
+    ("calls", "Calls", ("audit",)),
     ("events", "Events", ("webhooks",)),
     ("keys", "Keys", ("apps",)),
 )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from broker.web.console.apps import AppDesk
+from broker.web.console.calls import CallDesk
 from broker.web.console.connections import ConnectionDesk
 from broker.web.console.events import EventDesk
 from broker.web.console.keys import KeyDesk
@@ -31,6 +32,8 @@ TABLE: tuple[tuple[str, str, type, str], ...] = (
     ("POST", "/connection/delete", ConnectionDesk, "delete"),
     ("GET", "/playground", PlaygroundDesk, "ask"),
     ("POST", "/playground", PlaygroundDesk, "call"),
+    ("GET", "/calls", CallDesk, "index"),
+    ("GET", "/calls/log", CallDesk, "log"),
     ("GET", "/events", EventDesk, "index"),
     ("GET", "/endpoints", EventDesk, "endpoints"),
     ("POST", "/endpoints", EventDesk, "register"),

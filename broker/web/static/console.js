@@ -29,3 +29,26 @@ addEventListener("change", (event) => {
   document.getElementById("path").value = path;
   document.getElementById("body").value = body;
 });
+
+// Charts: each is drawn from what its element carries, again whenever the page brings a new one.
+function draw(element) {
+  element.removeAttribute("data-new");
+  const { times, series, unit } = JSON.parse(element.dataset.chart);
+  const style = getComputedStyle(element);
+  const [ink, line] = [style.color, style.getPropertyValue("--pico-muted-border-color")];
+  const axis = { stroke: ink, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
+  new uPlot({
+    width: element.clientWidth || 600, height: 220,
+    series: [{ value: (_, at) => at && new Date(at * 1000).toLocaleString() },
+      ...series.map(({ label, color }) => ({ label, stroke: color, width: 2, spanGaps: true,
+        points: { show: times.length < 100 }, value: (_, it) => (it == null ? "–" : `${it}${unit}`) }))],
+    axes: [axis, { ...axis, size: 60 }],
+    scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
+  }, [times, ...series.map(({ values }) => values)], element);
+}
+const drawAll = () => { for (const element of document.querySelectorAll("[data-chart][data-new]")) draw(element); };
+addEventListener("DOMContentLoaded", () => {
+  if (!document.querySelector("[data-chart]")) return;
+  drawAll();
+  new MutationObserver(drawAll).observe(document.getElementById("main"), { childList: true, subtree: true });
+});

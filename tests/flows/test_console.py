@@ -382,6 +382,9 @@ async def test_the_playground_calls_as_a_user_within_what_the_key_may(broker):
     )
     nobody = await sees(broker, "/playground", cookie, "POST", data={**call, "user": "x"})
 
+    await broker.parts.call_log.write()
+    logged = (await broker.asks("GET", "/api/apps/hbdev/calls")).json()["calls"]
+    assert read.headers["X-Request-Id"] in {call["requestId"] for call in logged}
     assert b"200 OK" in read.body
     assert "/proxy/hbdev/u%201/crm/v3/objects/contacts?limit=1" in read.body.decode()
     assert broker.key.encode() not in read.body

@@ -16,6 +16,7 @@ from broker.model import ProxyCall
 from broker.services.proxy import Proxy
 from broker.visits import Operator
 from broker.web.console.desk import Desk, for_operators, form_of, one
+from broker.web.middleware import REQUEST_ID
 from broker.web.parsing import Body, UserRef, validate
 
 SHOWN_BYTES = 262_144
@@ -73,7 +74,15 @@ class PlaygroundDesk:
         if body is not None:
             headers.append(("Content-Type", "application/json"))
         target = target_of(said.path.strip(), self._api_url)
-        call = ProxyCall(app.slug, said.user, said.method, target, headers, body)
+        call = ProxyCall(
+            app.slug,
+            said.user,
+            said.method,
+            target,
+            headers,
+            body,
+            request_id=request[REQUEST_ID],
+        )
         began = time.perf_counter()
         try:
             async with self._proxy.forward(operator.caller, call) as answer:

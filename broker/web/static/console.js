@@ -39,7 +39,8 @@ function draw(element) {
   const axis = { stroke: ink, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
   new uPlot({
     width: element.clientWidth || 600, height: 220,
-    series: [{ value: (_, at) => at && new Date(at * 1000).toLocaleString() },
+    tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"), // as in the tables
+    series: [{ value: (_, at) => at && new Date(at * 1000).toISOString().slice(0, 16) },
       ...series.map(({ label, color }) => ({ label, stroke: color, width: 2, spanGaps: true,
         points: { show: times.length < 100 }, value: (_, it) => (it == null ? "–" : `${it}${unit}`) }))],
     axes: [axis, { ...axis, size: 60 }],

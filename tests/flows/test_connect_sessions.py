@@ -4,6 +4,7 @@ import asyncio
 import re
 from urllib.parse import urlsplit
 
+from broker.model import Secret
 from broker.sandbox.faults import Fault
 
 JSON = {"Accept": "application/json"}
@@ -301,3 +302,20 @@ async def test_static_files_are_known_by_their_digest(broker):
     assert again.status == 304
     for name in ["nothing.js", "../pages.py", "%2e%2e/pages.py", "vendor/htmx.LICENSE"]:
         assert (await broker.asks("GET", f"/static/{name}", key="")).status in {400, 404}, name
+
+
+async def test_a_session_that_ended_between_looking_and_beginning_is_not_begun(broker, database):
+    """The statement that binds a session judges anew what was looked at before it."""
+    sessions, browser = broker.parts.sessions, Secret("A" * 43)
+    token = Secret((await opens(broker))["token"])
+    looked_at = await sessions.find(token)
+
+    await database.execute("UPDATE connect_session SET ended_at = now()")
+    ended = await sessions.begin(looked_at, browser, None, None)
+    await database.execute("UPDATE connect_session SET ended_at = NULL, expires_at = now()")
+    expired = await sessions.begin(looked_at, browser, None, None)
+    await database.execute("UPDATE connect_session SET expires_at = now() + interval '1 minute'")
+    begun = await sessions.begin(looked_at, browser, None, None)
+    taken = await sessions.begin(looked_at, Secret("B" * 43), None, None)
+
+    assert [ended, expired, begun, taken] == [False, False, True, False]

@@ -415,6 +415,10 @@ async def test_nobody_gives_or_takes_more_than_they_have(broker):
     )
     revoked = await sees(broker, "/keys/revoke", cookie, "POST", data={"id": str(first.id)})
 
+    everywhere = await signs_in(broker, await broker.makes_key("console", "apps"))
+    with_more = await sees(broker, "/keys/revoke", everywhere, "POST", data={"id": str(first.id)})
+    assert with_more.status == 404
+    assert b">first<" not in (await sees(broker, "/keys", everywhere)).body
     assert b">first<" not in page.body
     assert [more.status, elsewhere.status] == [403, 403]
     secret = re.search(r'id="client-secret" value="(bs_[^"]+)"', mine.body.decode())[1]

@@ -18,7 +18,7 @@ PING_S = 2.0
 
 
 class Doorbell:
-    """Calls `answer` whenever somebody rings, and whenever a ring may have been missed."""
+    """Calls `answer` whenever somebody rings, and as soon as it listens (again)."""
 
     def __init__(self, dsn: str, answer: Callable[[], None]) -> None:
         self._dsn = dsn
@@ -31,7 +31,8 @@ class Doorbell:
                 await self._listen_once()
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 log.warning("doorbell lost", extra={"reason": type(error).__name__})
-            self._answer()
+            # What is remembered stays: while Postgres is away it is all there is, and it has its
+            # own bound. Whoever listens anew forgets first, for a ring may have been missed.
             await asyncio.sleep(0.5)
 
     async def _listen_once(self) -> None:

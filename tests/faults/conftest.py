@@ -54,10 +54,10 @@ async def start_process(dsn, hubspot, unused_tcp_port_factory, tmp_path):
 
 @pytest.fixture
 def figures(request):
-    """Write what a test measured into the file that BROKER_FIGURES names, a line of JSON each."""
+    """Write what a test measured into the file that FAULT_FIGURES names, a line of JSON each."""
 
     def write(found):
-        if path := os.environ.get("BROKER_FIGURES"):
+        if path := os.environ.get("FAULT_FIGURES"):
             with Path(path).open("a") as file:
                 file.write(json.dumps({"test": request.node.name, **found}) + "\n")
 

@@ -42,5 +42,5 @@ async def crowd(broker, hubspot, database, count, *, due, expires, revoked=0):
 
 
 def size(small, large):
-    """How large a run is: `large` when BROKER_FAULT_RUNS asks for whole evidence."""
-    return large if int(os.environ.get("BROKER_FAULT_RUNS", "0")) >= 200 else small
+    """How large a run is: `large` when FAULT_RUNS asks for whole evidence."""
+    return large if int(os.environ.get("FAULT_RUNS", "0")) >= 200 else small

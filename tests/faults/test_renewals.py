@@ -12,7 +12,7 @@ import pytest
 from broker.sandbox.faults import Fault
 from tests.faults.wire import Wire
 
-RUNS = int(os.environ.get("BROKER_FAULT_RUNS", "24"))
+RUNS = int(os.environ.get("FAULT_RUNS", "24"))
 CALL = "/_echo/x"
 
 

@@ -1,8 +1,9 @@
 """The only module that opens a connection to HubSpot."""
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import aiohttp
@@ -13,6 +14,8 @@ from broker.hubspot import journal, limits, oauth
 from broker.hubspot.answers import Answer
 from broker.hubspot.headers import answer_headers, request_headers
 from broker.model import Account, App, ProxyCall, Secret, Tokens
+
+T = TypeVar("T")
 
 OAUTH_S = 8.0
 """How long the token endpoint may take; a renewal holds a row lock meanwhile."""
@@ -206,7 +209,7 @@ class HubSpot:
         headers: dict[str, str] | None = None,
         at_most: int = OAUTH_BYTES,
     ) -> tuple[int, bytes]:
-        try:
+        async def ask() -> tuple[int, bytes]:
             async with self._session.request(
                 method,
                 URL(url, encoded=True),
@@ -214,9 +217,12 @@ class HubSpot:
                 json=json,
                 headers={"Accept": "application/json", **(headers or {})},
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=OAUTH_S),
+                timeout=aiohttp.ClientTimeout(total=None),
             ) as response:
                 return response.status, await _read(response.content, at_most)
+
+        try:
+            return await _within(OAUTH_S, ask())
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise _unavailable(error) from error
 
@@ -231,6 +237,23 @@ UNSENT = (
     aiohttp.ConnectionTimeoutError,
 )
 """What aiohttp raises before it has a connection to send anything on."""
+
+
+async def _within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`. Raises TimeoutError when it is not there in time.
+
+    A process that was frozen wakes with its time over and the answer in its socket. It looks once
+    more before it gives up, for a rotated refresh token is in no other place.
+    """
+    task = asyncio.create_task(work)
+    try:
+        for patience in (seconds, 0.1):
+            done, _ = await asyncio.wait({task}, timeout=patience)
+            if done:
+                return task.result()
+        raise TimeoutError
+    finally:
+        task.cancel()
 
 
 def _unavailable(error: BaseException) -> BrokerError:

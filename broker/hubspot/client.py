@@ -1,21 +1,18 @@
 """The only module that opens a connection to HubSpot."""
 
-import asyncio
-from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
 from yarl import URL
 
-from broker.errors import BrokerError, HubSpotTimeout, HubSpotUnavailable
+from broker.errors import HubSpotUnavailable
 from broker.hubspot import journal, limits, oauth
 from broker.hubspot.answers import Answer
+from broker.hubspot.failures import unavailable, within
 from broker.hubspot.headers import answer_headers, request_headers
 from broker.model import Account, App, ProxyCall, Secret, Tokens
-
-T = TypeVar("T")
 
 OAUTH_S = 8.0
 """How long the token endpoint may take; a renewal holds a row lock meanwhile."""
@@ -94,7 +91,7 @@ class HubSpot:
                 timeout=timeout,
             )
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
         try:
             refusal = await _refusal(response) if response.status in {401, 429} else b""
             return Answer(
@@ -222,9 +219,9 @@ class HubSpot:
                 return response.status, await _read(response.content, at_most)
 
         try:
-            return await _within(OAUTH_S, ask())
+            return await within(OAUTH_S, ask())
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
 
 
 def _close(response: aiohttp.ClientResponse) -> None:
@@ -232,48 +229,11 @@ def _close(response: aiohttp.ClientResponse) -> None:
     response.release() if response.content.at_eof() else response.close()
 
 
-UNSENT = (
-    aiohttp.ClientConnectorError,
-    aiohttp.ConnectionTimeoutError,
-)
-"""What aiohttp raises before it has a connection to send anything on."""
-
-
-async def _within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`. Raises TimeoutError when it is not there in time.
-
-    A process that was frozen wakes with its time over and the answer in its socket. It looks once
-    more before it gives up, for a rotated refresh token is in no other place.
-    """
-    task = asyncio.create_task(work)
-    try:
-        for patience in (seconds, 0.1):
-            done, _ = await asyncio.wait({task}, timeout=patience)
-            if done:
-                return task.result()
-        raise TimeoutError
-    finally:
-        task.cancel()
-
-
-def _unavailable(error: BaseException) -> BrokerError:
-    # A body that we refused while it was being sent surfaces as aiohttp's failure to send it.
-    if isinstance(error.__cause__, BrokerError):
-        return error.__cause__
-    refusal: HubSpotTimeout | HubSpotUnavailable
-    if isinstance(error, TimeoutError | asyncio.TimeoutError):
-        refusal = HubSpotTimeout("HubSpot did not answer within the deadline.")
-    else:
-        refusal = HubSpotUnavailable("HubSpot could not be reached.")
-    refusal.unsent = isinstance(error, UNSENT)
-    return refusal
-
-
 async def _refusal(response: aiohttp.ClientResponse) -> bytes:
     try:
         return await _read(response.content, REFUSAL_BYTES)
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        raise _unavailable(error) from error
+        raise unavailable(error) from error
 
 
 async def _read(content: aiohttp.StreamReader, at_most: int) -> bytes:

@@ -45,6 +45,7 @@ def run(data: Path, programs: Path) -> None:
 
 def _launch(data: Path, programs: Path) -> subprocess.Popen[bytes]:
     cluster, log = cluster_in(data), data / "postgres.log"
+    _reap(data)
     _forget_strangers(cluster)
     if log.exists():
         log.replace(log.with_suffix(".log.before"))

@@ -1,6 +1,5 @@
 """The only module that opens a connection to HubSpot."""
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -8,9 +7,10 @@ from urllib.parse import urlencode
 import aiohttp
 from yarl import URL
 
-from broker.errors import BrokerError, HubSpotTimeout, HubSpotUnavailable
+from broker.errors import HubSpotUnavailable
 from broker.hubspot import journal, limits, oauth
 from broker.hubspot.answers import Answer
+from broker.hubspot.failures import unavailable, within
 from broker.hubspot.headers import answer_headers, request_headers
 from broker.model import Account, App, ProxyCall, Secret, Tokens
 
@@ -91,7 +91,7 @@ class HubSpot:
                 timeout=timeout,
             )
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
         try:
             refusal = await _refusal(response) if response.status in {401, 429} else b""
             return Answer(
@@ -206,7 +206,7 @@ class HubSpot:
         headers: dict[str, str] | None = None,
         at_most: int = OAUTH_BYTES,
     ) -> tuple[int, bytes]:
-        try:
+        async def ask() -> tuple[int, bytes]:
             async with self._session.request(
                 method,
                 URL(url, encoded=True),
@@ -214,11 +214,14 @@ class HubSpot:
                 json=json,
                 headers={"Accept": "application/json", **(headers or {})},
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=OAUTH_S),
+                timeout=aiohttp.ClientTimeout(total=None),
             ) as response:
                 return response.status, await _read(response.content, at_most)
+
+        try:
+            return await within(OAUTH_S, ask())
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
 
 
 def _close(response: aiohttp.ClientResponse) -> None:
@@ -226,31 +229,11 @@ def _close(response: aiohttp.ClientResponse) -> None:
     response.release() if response.content.at_eof() else response.close()
 
 
-UNSENT = (
-    aiohttp.ClientConnectorError,
-    aiohttp.ConnectionTimeoutError,
-)
-"""What aiohttp raises before it has a connection to send anything on."""
-
-
-def _unavailable(error: BaseException) -> BrokerError:
-    # A body that we refused while it was being sent surfaces as aiohttp's failure to send it.
-    if isinstance(error.__cause__, BrokerError):
-        return error.__cause__
-    refusal: HubSpotTimeout | HubSpotUnavailable
-    if isinstance(error, TimeoutError | asyncio.TimeoutError):
-        refusal = HubSpotTimeout("HubSpot did not answer within the deadline.")
-    else:
-        refusal = HubSpotUnavailable("HubSpot could not be reached.")
-    refusal.unsent = isinstance(error, UNSENT)
-    return refusal
-
-
 async def _refusal(response: aiohttp.ClientResponse) -> bytes:
     try:
         return await _read(response.content, REFUSAL_BYTES)
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        raise _unavailable(error) from error
+        raise unavailable(error) from error
 
 
 async def _read(content: aiohttp.StreamReader, at_most: int) -> bytes:

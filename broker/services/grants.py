@@ -10,7 +10,8 @@ row loses its session (`give_up_when_idle`), and with it the right to write.
 What never happens while HubSpot is unwell
 ------------------------------------------
 A token that still lives is used, whatever became of its renewal. A failed renewal is not tried
-again for some seconds, however many ask.
+again for some seconds, however many ask. After several failures in a row of whatever connections, a
+process asks HubSpot once a second; the first answer lets everything through again.
 """
 
 import asyncio
@@ -32,9 +33,10 @@ from broker.errors import (
 )
 from broker.hubspot.client import HubSpot
 from broker.hubspot.oauth import GrantEnded
-from broker.model import Connection, Grant, Status, Tokens
+from broker.model import Connection, Grant, Secret, Status, Tokens
+from broker.services.breaker import Breaker
 from broker.stores.connections import Connections
-from broker.stores.held import Held
+from broker.stores.held import ROTATION_LOST, Held
 from broker.telemetry import Metrics
 
 log = logging.getLogger(__name__)
@@ -49,10 +51,12 @@ A_SECOND = 50
 KEEP_TRIES = 10
 """Tries to store tokens whose transaction was lost: about half a minute."""
 
+NOT_NOW = "HubSpot does not renew this grant just now."
+
 LONGEST_WAIT_S = 5.0
 """The longest pause after a failed renewal before a waiting caller may cause another."""
 
-LONGEST_PAUSE_S = 300.0
+LONGEST_PAUSE_S = 60.0
 """The longest pause after a failed renewal before one is tried that nobody waits for."""
 
 
@@ -65,6 +69,7 @@ class Grants:
         self._metrics = metrics
         self._renewals: dict[UUID, asyncio.Task[Grant]] = {}
         self._gate = asyncio.Semaphore(AT_ONCE)
+        self._breaker = Breaker()
 
     async def usable(self, connection: Connection) -> Grant:
         """A grant that HubSpot should accept now.
@@ -92,6 +97,8 @@ class Grants:
 
     async def renew_due(self, limit: int) -> int:
         """Renew what is due, ahead of its end and at a steady pace; how many were taken."""
+        if self._breaker.open:
+            limit = 1
         due = await self._connections.claim_due(limit)
         await asyncio.gather(
             *(self._renew_claimed(*claim, after=turn / A_SECOND) for turn, claim in enumerate(due))
@@ -138,11 +145,8 @@ class Grants:
                         return current.grant
                     pause = min(2.0 ** min(held.failures, 9), LONGEST_WAIT_S)
                     if not due and held.failures and held.failed_ago < pause:
-                        raise HubSpotUnavailable(
-                            "HubSpot does not renew this grant just now.", retry_after=2
-                        )
-                    unanswered = await self._connections.note_asking(held, generation)
-                    outcome = await self._ask(held, unanswered=unanswered)
+                        raise HubSpotUnavailable(NOT_NOW, retry_after=2)
+                    outcome = await self._ask_unless_down(held, generation)
                     if isinstance(outcome, Tokens):
                         return await held.replace_grant(outcome)
             except Busy:
@@ -162,9 +166,9 @@ class Grants:
         for patience in range(KEEP_TRIES):
             try:
                 async with self._connections.hold(connection.workspace_id, connection.id) as held:
-                    grant = held.connection.grant
-                    if grant is not None and grant.generation == generation:
+                    if held.misses(generation):
                         return await held.replace_grant(tokens)
+                    grant = held.connection.grant
                     break
             except Busy:
                 await asyncio.sleep(min(0.2 * 2**patience, 5))
@@ -181,32 +185,56 @@ class Grants:
             raise ConnectionNotFound
         return grant
 
+    async def _ask_unless_down(self, held: Held, generation: int) -> Tokens | BrokerError:
+        if not self._breaker.admits():
+            await held.put_back(random.uniform(1, 5))  # noqa: S311
+            return HubSpotUnavailable(NOT_NOW, retry_after=2)
+        unanswered = await self._connections.note_asking(held, generation)
+        return await self._ask(held, unanswered=unanswered)
+
+    async def _tokens(self, held: Held, token: Secret) -> Tokens:
+        try:
+            return await self._hubspot.refresh(held.client_id, held.client_secret, token)
+        except HubSpotUnavailable as broken:
+            if broken.__cause__ is None:
+                raise
+        # A connection that broke is no sign of an outage, and somebody may be waiting.
+        try:
+            return await self._hubspot.refresh(held.client_id, held.client_secret, token)
+        except GrantEnded as ended:
+            raise GrantEnded(ROTATION_LOST) from ended
+
     async def _ask(self, held: Held, *, unanswered: bool) -> Tokens | BrokerError:
-        """Ask HubSpot once and mark what came of it: tokens to store, or the refusal to raise."""
+        """Ask HubSpot and mark what came of it: tokens to store, or the refusal to raise."""
         failure: BrokerError
         token = held.refresh_token
         try:
             if token is None:
                 raise GrantEnded("token-refused")  # noqa: TRY301  # a private app's token is final
-            tokens = await self._hubspot.refresh(held.client_id, held.client_secret, token)
+            tokens = await self._tokens(held, token)
         except GrantEnded as ended:
+            self._breaker.succeeded()
             # With an answer lost before, the token that HubSpot gave in it is lost too.
-            await held.end_grant("rotation-lost" if unanswered else ended.reason)
+            await held.end_grant(ROTATION_LOST if unanswered else ended.reason)
             failure = ReauthRequired()
         except CredentialsRefused as refused:
+            self._breaker.succeeded()
             await held.flag_credentials()
             await held.forget_asking()
             await held.postpone_renewal(refused.code, random.uniform(20, 40))  # noqa: S311
             failure = refused
         except (HubSpotUnavailable, HubSpotTimeout, ExchangeFailed) as unwell:
+            if not isinstance(unwell, ExchangeFailed):
+                self._breaker.failed(unwell.retry_after or 0)
             pause = min(2.0 ** min(held.failures + 1, 9), LONGEST_PAUSE_S)
             await held.postpone_renewal(unwell.code, pause * random.uniform(0.5, 1))  # noqa: S311
             if unwell.__cause__ is None:  # HubSpot did answer; nothing was lost on the way
                 await held.forget_asking()
             failure = unwell
             if isinstance(unwell, ExchangeFailed):
-                failure = HubSpotUnavailable("HubSpot does not renew this grant just now.")
+                failure = HubSpotUnavailable(NOT_NOW)
         else:
+            self._breaker.succeeded()
             await held.unflag_credentials()
             self._metrics.renewals.labels("renewed").inc()
             return tokens

@@ -20,8 +20,8 @@ PING_S = 2.0
 
 
 class Doorbell:
-    """Calls `answer` whenever somebody rings, and whenever a ring may have been missed; `share`
-    with the name of a quota that another process waits for.
+    """Calls `answer` whenever somebody rings, and as soon as it listens (again); `share` with the
+    name of a quota that another process waits for.
     """
 
     def __init__(self, dsn: str, answer: Callable[[], None], share: Callable[[str], None]) -> None:
@@ -36,7 +36,8 @@ class Doorbell:
                 await self._listen_once()
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 log.warning("doorbell lost", extra={"reason": type(error).__name__})
-            self._answer()
+            # What is remembered stays: while Postgres is away it is all there is, and it has its
+            # own bound. Whoever listens anew forgets first, for a ring may have been missed.
             await asyncio.sleep(0.5)
 
     async def _listen_once(self) -> None:

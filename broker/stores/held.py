@@ -21,6 +21,9 @@ from broker.stores.events import tell
 from broker.stores.policies import read_policy
 from broker.stores.queries import sql
 
+ROTATION_LOST = "rotation-lost"
+"""Why a grant ended whose last renewal was never heard of: HubSpot's answer had the next token."""
+
 FOREVER = timedelta(days=36_500)
 """The lifetime of a token that never runs out."""
 
@@ -62,6 +65,18 @@ class Held:
         seconds = self._row["failed_ago"]
         return math.inf if seconds is None else float(seconds)
 
+    def misses(self, generation: int) -> bool:
+        """Whether the connection still waits for what HubSpot gave for this generation.
+
+        So it does when somebody else ended it only because that answer seemed lost.
+        """
+        if self._row["generation"] != generation:
+            return False
+        ended = self._row["status"] == Status.REAUTH_REQUIRED
+        return self._row["access_token"] is not None or (
+            ended and self._row["last_error"] == ROTATION_LOST
+        )
+
     async def connect(self, user_ref: str, tokens: Tokens, account: Account, actor: str) -> None:
         """Give the connection a grant and an account, and make it ACTIVE."""
         try:
@@ -98,7 +113,7 @@ class Held:
             sql.replace_grant, *self._key, *self._sealed(tokens), lifetime, renewal_after(tokens)
         )
         await self.forget_asking()
-        if self.failures:
+        if self.failures or self._row["access_token"] is None:
             await self.tell("connection.renewed_after_failure", failures=self.failures)
         expires_at = time.monotonic() + lifetime.total_seconds()
         margin = min(30.0, 0.1 * lifetime.total_seconds())
@@ -117,6 +132,10 @@ class Held:
         await self.session.execute(
             sql.postpone_renewal, *self._key, why, timedelta(seconds=seconds)
         )
+
+    async def put_back(self, seconds: float) -> None:
+        """Have the renewal tried later; it did not fail."""
+        await self.session.execute(sql.put_back, *self._key, timedelta(seconds=seconds))
 
     async def forget_asking(self) -> None:
         """HubSpot answered: nothing that it may have given was lost."""

@@ -1,5 +1,5 @@
 -- Events: what HubSpot tells, what the broker tells, endpoints, deliveries, the journal
--- depends: 0001-main-job
+-- depends: 0002-proxy
 
 -- migrate: apply
 SET LOCAL lock_timeout = '5s';

@@ -50,7 +50,7 @@ DELETE FROM asking
 --   $1 workspace, $2 connection
 SELECT connection.id, connection.app_id, connection.user_ref, connection.status, connection.hub_id,
        connection.scopes, connection.access_token, connection.refresh_token,
-       connection.generation, connection.failures,
+       connection.generation, connection.failures, connection.last_error,
        extract(epoch FROM connection.expires_at - now())::float8 AS expires_in,
        greatest(0, least(30, 0.1 * extract(epoch FROM
            connection.expires_at - coalesce(connection.renewed_at, connection.created_at)
@@ -106,7 +106,7 @@ UPDATE connection
 --   $1 workspace, $2 id, $3 sealed access token, $4 sealed refresh token or null,
 --   $5 its fingerprint or null, $6 lifetime, $7 time until the next renewal
 UPDATE connection
-   SET access_token = $3,
+   SET status = 'ACTIVE', access_token = $3,
        refresh_token = coalesce($4, refresh_token),
        refresh_fingerprint = coalesce($5, refresh_fingerprint),
        expires_at = now() + $6::interval, renew_at = now() + $7::interval, renewed_at = now(),
@@ -132,6 +132,15 @@ UPDATE connection
        renew_at = now() + $4::interval
  WHERE workspace_id = $1
    AND id = $2;
+
+-- name: put_back
+-- A renewal was not tried; it may be after a while.
+--   $1 workspace, $2 id, $3 time until then
+UPDATE connection
+   SET renew_at = now() + $3::interval
+ WHERE workspace_id = $1
+   AND id = $2
+   AND renew_at IS NOT NULL;
 
 -- name: owe_revocation_of_connection
 -- Remember, in the transaction that wipes the tokens, that HubSpot must be told.

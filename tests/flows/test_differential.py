@@ -269,7 +269,7 @@ async def test_a_thousand_who_leave_leave_nothing_behind(broker, hubspot):
     for start in range(0, 1000, 100):
         await asyncio.gather(*(leave(n) for n in range(start, start + 100)))
 
-    for _ in range(100):
+    for _ in range(600):
         if not connector._acquired and len(asyncio.all_tasks()) <= before + 2:
             break
         await asyncio.sleep(0.05)

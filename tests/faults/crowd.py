@@ -1,0 +1,46 @@
+"""Many connections at once, with grants that HubSpot really gave."""
+
+import os
+import uuid
+from datetime import timedelta
+
+from broker.model import Secret, Tokens
+from broker.stores.held import seal_tokens
+from tests.conftest import CLIENT_ID
+
+
+async def crowd(broker, hubspot, database, count, *, due, expires, revoked=0):
+    """`count` active connections `c0`, `c1`, ...; the first `revoked` ones are over at HubSpot.
+
+    `due` and `expires` are seconds from now.
+    """
+    app = await database.fetchrow("SELECT workspace_id, id, scopes FROM app")
+    now = await database.fetchval("SELECT now()")
+    rows = []
+    for number in range(count):
+        refresh = hubspot.grants.issue_refresh(CLIENT_ID, 101, "ada@acme.example", app["scopes"])
+        refresh.alive = number >= revoked
+        access = hubspot.grants.issue_access(refresh, hubspot.now() + expires)
+        access.alive = number >= revoked
+        row = uuid.uuid4()
+        tokens = Tokens(Secret(access.token), Secret(refresh.token), expires)
+        sealed = seal_tokens(
+            broker.parts.connections._sealer, tokens, app["workspace_id"], f"connection/{row}"
+        )
+        rows.append(
+            (
+                app["workspace_id"], row, app["id"], f"c{number}", "ACTIVE", 101, app["scopes"],
+                *sealed, 1, now + timedelta(seconds=expires), now + timedelta(seconds=due),
+            )
+        )  # fmt: skip
+    columns = [
+        "workspace_id", "id", "app_id", "user_ref", "status", "hub_id", "scopes", "access_token",
+        "refresh_token", "refresh_fingerprint", "generation", "expires_at", "renew_at",
+    ]  # fmt: skip
+    await database.copy_records_to_table("connection", records=rows, columns=columns)
+    await database.execute("ANALYZE connection")
+
+
+def size(small, large):
+    """How large a run is: `large` when FAULT_RUNS asks for whole evidence."""
+    return large if int(os.environ.get("FAULT_RUNS", "0")) >= 200 else small

@@ -1,5 +1,5 @@
 -- Connect sessions, and operators signed in to the console
--- depends: 0002-proxy 0003-events
+-- depends: 0003-events
 
 -- migrate: apply
 SET LOCAL lock_timeout = '5s';

@@ -14,7 +14,8 @@ from playwright.async_api import Page, async_playwright
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
-ARGS = ["--disable-background-networking", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+ARGS = ["--disable-background-networking", "--no-sandbox", "--disable-dev-shm-usage"]
+"""Containers have no user namespaces to make a sandbox of and a small /dev/shm; only our own pages run."""
 
 HARMLESS = ("Failed to load resource: the server responded with a status of 4",)
 """What Chromium says of a page that answers 4xx, which refusals do."""

@@ -125,16 +125,19 @@ class ProxyPages:
         if length is not None and length > self._max_body:
             raise BodyTooLarge(f"At most {self._max_body} bytes are accepted.")
         if length is not None and length <= REPEATABLE_BYTES:
-            return await request.content.read() if length else b""
+            return await _whole_body(request) if length else b""
         return self._stream(request)
 
     async def _stream(self, request: web.Request) -> AsyncIterator[bytes]:
         size = 0
-        async for part in request.content.iter_any():
-            size += len(part)
-            if size > self._max_body:
-                raise BodyTooLarge(f"At most {self._max_body} bytes are accepted.")
-            yield part
+        try:
+            async for part in request.content.iter_any():
+                size += len(part)
+                if size > self._max_body:
+                    raise BodyTooLarge(f"At most {self._max_body} bytes are accepted.")
+                yield part
+        except web.RequestPayloadError:
+            raise InvalidRequest("The body is not framed as its headers say.") from None
 
     async def _pass_on(
         self, request: web.Request, caller: Caller, call: ProxyCall, wrapping: Wrapping | None
@@ -163,6 +166,13 @@ class ProxyPages:
 
 class Passed(web.StreamResponse):
     """An answer of HubSpot's on its way to the caller."""
+
+
+async def _whole_body(request: web.Request) -> bytes:
+    try:
+        return await request.content.read()
+    except web.RequestPayloadError:
+        raise InvalidRequest("The body is not framed as its headers say.") from None
 
 
 def _response(

@@ -54,7 +54,8 @@ from broker.web.deliveries import DeliveryPages
 from broker.web.endpoints import EndpointPages
 from broker.web.health import DocumentPages, HealthPages
 from broker.web.install import InstallPages
-from broker.web.proxy import ProxyPages, add_nothing
+from broker.web.passing import add_nothing
+from broker.web.proxy import ProxyPages
 from broker.web.stackgo import StackGoPages
 from broker.web.tokens import TokenPages
 from broker.web.webhooks import WebhookPages

@@ -51,7 +51,7 @@ from broker.telemetry import Metrics
 from broker.urls import routes
 from broker.web import middleware, openapi
 from broker.web.health import HealthPages
-from broker.web.proxy import add_nothing
+from broker.web.passing import add_nothing
 from broker.worker import Chore, Worker, alongside
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import atexit
-import json
 import logging
 import re
 import sys
@@ -10,6 +9,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
+import orjson
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
@@ -156,7 +156,7 @@ def _plain_line(at: float, fields: dict[str, Any]) -> str:
         if name not in OURS
     ):
         told = scrub(told)
-    return json.dumps(told, default=str)
+    return orjson.dumps(told, default=str).decode()
 
 
 class Metrics:

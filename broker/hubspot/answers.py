@@ -22,7 +22,7 @@ class Chunks(Protocol):
     async def __anext__(self) -> bytes: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """What HubSpot said, still arriving: end-to-end headers and raw body chunks. `rejects_grant`
     says that the access token ran out before its time, which a renewal cures. `limits` is what it

@@ -12,6 +12,9 @@ from broker.hubspot import journal, limits, oauth
 from broker.hubspot.answers import Answer
 from broker.hubspot.failures import unavailable, within
 from broker.hubspot.headers import answer_headers, request_headers
+from broker.hubspot.incoming import Incoming
+from broker.hubspot.outgoing import outgoing
+from broker.hubspot.pool import Pool
 from broker.model import Account, App, ProxyCall, Secret, Tokens
 
 OAUTH_S = 8.0
@@ -19,6 +22,9 @@ OAUTH_S = 8.0
 
 OAUTH_BYTES = 262_144
 REFUSAL_BYTES = 65_536
+
+IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+"""What may go out again where a kept connection proved dead before an answer (RFC 9110, 9.2.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,72 +48,71 @@ class HubSpot:
     ) -> None:
         self.api_url = api_url
         self.consent_url = consent_url
-        self._base = URL(api_url)
+        base = URL(api_url)
+        self._authority = base.authority
+        self._prefix = base.raw_path.rstrip("/")
         self._tokens_url = f"{api_url}/oauth/{oauth_version}/token"
         # Account information is versioned by the same dates as OAuth, from v3 on.
         self._account_url = f"{api_url}/account-info/{oauth_version}/details"
         self.deadlines = deadlines
-        self._timeout = self._timeout_of(deadlines.total)
-        # One session for all users: no cookie jar, nothing added, nothing decompressed.
+        self._pool = Pool(base, deadlines.connect, deadlines.idle)
+        # Questions of our own, which are few: no cookie jar, nothing added, nothing decompressed.
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
-            timeout=self._timeout,
-        )
-
-    def _timeout_of(self, total: float) -> aiohttp.ClientTimeout:
-        return aiohttp.ClientTimeout(
-            total=total, sock_connect=self.deadlines.connect, sock_read=self.deadlines.idle
+            skip_auto_headers=("Accept-Encoding", "User-Agent"),
         )
 
     async def close(self) -> None:
+        self._pool.close()
         await self._session.close()
+
+    @property
+    def under_way(self) -> int:
+        """How many proxied calls HubSpot has not answered to the end."""
+        return self._pool.under_way
 
     async def send(self, call: ProxyCall, access_token: Secret, within: float) -> Answer:
         """Send a call as one user; HubSpot's answer, still arriving, which the caller closes.
 
         `within` is in seconds, for the answer to its end; the deadlines apply besides. Raises
         HubSpotUnavailable or HubSpotTimeout when there is no answer, `unsent` when HubSpot surely
-        got nothing; a failure after the first byte is an aiohttp error out of `chunks`, for then it
-        is too late to refuse.
+        got nothing; a failure after the head is an OSError out of `chunks`, for then it is too late
+        to refuse.
         """
-        headers = request_headers(call.headers)
-        if call.body is not None and not isinstance(call.body, bytes):
-            length = (value for name, value in call.headers if name.lower() == "content-length")
-            headers += [("Content-Length", value) for value in length]
+        headers = [("Host", self._authority), *request_headers(call.headers)]
         headers.append(("Authorization", f"Bearer {access_token.reveal()}"))
-        # As a path with its query inside, for yarl would tidy the query.
-        url = self._base.with_path(self._base.raw_path.rstrip("/") + call.target, encoded=True)
-        timeout = self._timeout if within >= self.deadlines.total else self._timeout_of(within)
+        length = None
+        if call.body is not None and not isinstance(call.body, bytes):
+            sent = (value for name, value in call.headers if name.lower() == "content-length")
+            length = next(sent, None)
+        request, rest = outgoing(
+            call.method, self._prefix + call.target, headers, call.body, length
+        )
         try:
-            response = await self._session.request(
-                call.method,
-                url,
-                data=call.body,
-                headers=headers,
-                allow_redirects=False,
-                timeout=timeout,
+            answer = await self._pool.send(
+                request,
+                rest,
+                min(within, self.deadlines.total),
+                bodiless=call.method == "HEAD",
+                repeats=call.method in IDEMPOTENT,
             )
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            refusal = b""
+            if answer.status in {401, 429}:
+                refusal = await _beginning(answer)
+        except OSError as error:
             raise unavailable(error) from error
-        try:
-            refusal = await _refusal(response) if response.status in {401, 429} else b""
-            return Answer(
-                response.status,
-                response.reason or "",
-                answer_headers(response.headers.items()),
-                Arriving(refusal, response.content),
-                response.status == 401
-                and oauth.says_expired(list(response.headers.items()), refusal),
-                limits.read(call.target, response.status, response.headers, refusal),
-                None if response.status < 400 else limits.retry_after(response.headers),
-                lambda: _close(response),
-            )
-        except BaseException:
-            _close(response)
-            raise
+        headers = answer_headers(answer.raw)
+        return Answer(
+            answer.status,
+            answer.reason,
+            headers,
+            answer,
+            answer.status == 401 and oauth.says_expired(answer.raw, refusal),
+            limits.read(call.target, answer.status, answer.headers, refusal),
+            None if answer.status < 400 else limits.retry_after(answer.headers),
+            answer.close,
+        )
 
     async def exchange(
         self, app: App, code: Secret, redirect_url: str, verifier: Secret | None
@@ -224,16 +229,19 @@ class HubSpot:
             raise unavailable(error) from error
 
 
-def _close(response: aiohttp.ClientResponse) -> None:
-    # Closing frees the socket at once when the answer was not read to its end.
-    response.release() if response.content.at_eof() else response.close()
-
-
-async def _refusal(response: aiohttp.ClientResponse) -> bytes:
+async def _beginning(answer: Incoming) -> bytes:
+    """The first bytes of a refusal, which stay in it."""
+    parts, size = [], 0
     try:
-        return await _read(response.content, REFUSAL_BYTES)
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        raise unavailable(error) from error
+        while size < REFUSAL_BYTES and (part := await answer.read()):
+            parts.append(part)
+            size += len(part)
+    except BaseException:
+        answer.close()
+        raise
+    read = b"".join(parts)
+    answer.put_back(read)
+    return read
 
 
 async def _read(content: aiohttp.StreamReader, at_most: int) -> bytes:
@@ -242,29 +250,3 @@ async def _read(content: aiohttp.StreamReader, at_most: int) -> bytes:
         parts.append(part)
         size += len(part)
     return b"".join(parts)
-
-
-class Arriving:
-    """A body's chunks as they come, counted."""
-
-    def __init__(self, first: bytes, content: aiohttp.StreamReader) -> None:
-        self.passed = 0
-        self._first = first
-        self._content = content
-
-    @property
-    def whole(self) -> bool:
-        """Whether all of it has arrived already, as a small body mostly has."""
-        return self._content.is_eof()
-
-    def __aiter__(self) -> "Arriving":
-        return self
-
-    async def __anext__(self) -> bytes:
-        chunk, self._first = self._first, b""
-        if not chunk:
-            chunk = await self._content.readany()
-            if not chunk:
-                raise StopAsyncIteration
-        self.passed += len(chunk)
-        return chunk

@@ -7,14 +7,17 @@ from typing import Any, TypeVar
 import aiohttp
 
 from broker.errors import BrokerError, HubSpotTimeout, HubSpotUnavailable
+from broker.hubspot.pool import ConnectTimeout, NotConnected
 
 T = TypeVar("T")
 
 UNSENT = (
+    NotConnected,
+    ConnectTimeout,
     aiohttp.ClientConnectorError,
     aiohttp.ConnectionTimeoutError,
 )
-"""What aiohttp raises before it has a connection to send anything on."""
+"""What is raised before there is a connection to send anything on."""
 
 
 async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
@@ -36,11 +39,8 @@ async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
 
 def unavailable(error: BaseException) -> BrokerError:
     """What to raise instead of aiohttp's error: HubSpotTimeout or HubSpotUnavailable, `unsent` when
-    HubSpot surely got nothing; or the refusal of ours that ended a body while it was sent.
+    HubSpot surely got nothing.
     """
-    # A body that we refused while it was being sent surfaces as aiohttp's failure to send it.
-    if isinstance(error.__cause__, BrokerError):
-        return error.__cause__
     refusal: HubSpotTimeout | HubSpotUnavailable
     if isinstance(error, TimeoutError | asyncio.TimeoutError):
         refusal = HubSpotTimeout("HubSpot did not answer within the deadline.")

@@ -1,10 +1,11 @@
 """The call log: what was called for whom and what came of it, never what it said."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
+
+import orjson
 
 from broker.model import App
 from broker.stores.database import Database
@@ -114,7 +115,7 @@ class Calls:
             }
             for record in records
         ]
-        await self._database.execute(sql.write_calls, json.dumps(rows))
+        await self._database.execute(sql.write_calls, orjson.dumps(rows).decode())
 
     async def page(
         self,

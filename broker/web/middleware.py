@@ -115,9 +115,10 @@ def forget_after_writes(forget: Callable[[], None]) -> Any:
     @web.middleware
     async def forgetting(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = await handler(request)
+        if getattr(request.match_info.handler, "ends_with_caller", False):
+            return response
         wrote = request.method != "GET" or request.path.endswith("/callback")
-        aside = getattr(request.match_info.handler, "ends_with_caller", False)
-        aside = aside or request.path == "/oauth/token" or request.path.endswith("/webhooks")
+        aside = request.path == "/oauth/token" or request.path.endswith("/webhooks")
         if wrote and not aside and response.status < 400:
             forget()
         return response

@@ -20,7 +20,6 @@ from broker.errors import (
     MethodNotAllowed,
     wrong_field,
 )
-from broker.hubspot.answers import Answer
 from broker.hubspot.destination import check_target
 from broker.model import Caller, ProxyCall
 from broker.services.callers import Callers
@@ -28,6 +27,7 @@ from broker.services.proxy import Proxy
 from broker.web.middleware import FACTS, REQUEST_ID, abortable
 from broker.web.openapi import described
 from broker.web.parsing import CONTROL, read_body, slug_of
+from broker.web.passing import AtOnce, fits_one_write, streamed
 from broker.web.wrapping import RawCall, Wrapping, read_wrapped
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,6 @@ IDEMPOTENCY_KEY = re.compile(r'"?([!#-~]{1,255})"?')
 LONGEST_WAIT_S = 3600.0
 WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=$|[,;])", re.IGNORECASE)
 
-EXACT = web.ResponseKey("exact headers", bool)
 TRANSPARENT = re.compile(r"/proxy/[^/?#]*/([^/?#]*)(/.*)")
 
 
@@ -125,16 +124,19 @@ class ProxyPages:
         if length is not None and length > self._max_body:
             raise BodyTooLarge(f"At most {self._max_body} bytes are accepted.")
         if length is not None and length <= REPEATABLE_BYTES:
-            return await request.content.read() if length else b""
+            return await _whole_body(request) if length else b""
         return self._stream(request)
 
     async def _stream(self, request: web.Request) -> AsyncIterator[bytes]:
         size = 0
-        async for part in request.content.iter_any():
-            size += len(part)
-            if size > self._max_body:
-                raise BodyTooLarge(f"At most {self._max_body} bytes are accepted.")
-            yield part
+        try:
+            async for part in request.content.iter_any():
+                size += len(part)
+                if size > self._max_body:
+                    raise BodyTooLarge(f"At most {self._max_body} bytes are accepted.")
+                yield part
+        except web.RequestPayloadError:
+            raise InvalidRequest("The body is not framed as its headers say.") from None
 
     async def _pass_on(
         self, request: web.Request, caller: Caller, call: ProxyCall, wrapping: Wrapping | None
@@ -143,7 +145,11 @@ class ProxyPages:
         response: web.StreamResponse | None = None
         try:
             async with self._proxy.forward(caller, call) as answer:
-                response = _response(request, answer, wrapping)
+                if wrapping is None and fits_one_write(request, answer):
+                    body = b"".join([chunk async for chunk in answer.chunks])
+                    return AtOnce(request, answer, body)
+                headers = answer.headers if wrapping is None else wrapping.headers(answer)
+                response = streamed(request, answer, headers)
                 await response.prepare(request)
                 chunks = answer.chunks if wrapping is None else wrapping.chunks(answer)
                 async for chunk in chunks:
@@ -161,32 +167,11 @@ class ProxyPages:
         return response
 
 
-class Passed(web.StreamResponse):
-    """An answer of HubSpot's on its way to the caller."""
-
-
-def _response(
-    request: web.Request, answer: Answer, wrapping: Wrapping | None
-) -> web.StreamResponse:
-    response = Passed(status=answer.status, reason=answer.reason)
-    # Head and body leave in one write when both are there; else the head does not wait.
-    response._send_headers_immediately = not answer.chunks.whole  # noqa: SLF001
-    headers = answer.headers if wrapping is None else wrapping.headers(answer)
-    response.headers.extend(headers)
-    # HubSpot's request id is the caller's when there is one; ours finds our log line.
-    response.headers.setdefault("X-Request-Id", request[REQUEST_ID])
-    response.headers["Broker-Request-Id"] = request[REQUEST_ID]
-    # What HubSpot says must not run as a page of ours.
-    response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response[EXACT] = "Content-Type" in response.headers
-    return response
-
-
-async def add_nothing(_request: web.Request, response: web.StreamResponse) -> None:
-    """Take back the Content-Type that aiohttp adds where HubSpot sent none."""
-    if response.get(EXACT) is False:
-        response.headers.pop("Content-Type", None)
+async def _whole_body(request: web.Request) -> bytes:
+    try:
+        return await request.content.read()
+    except web.RequestPayloadError:
+        raise InvalidRequest("The body is not framed as its headers say.") from None
 
 
 def patience_of(request: web.Request) -> float | None:

@@ -3,7 +3,9 @@
 import asyncio
 
 import pytest
+from yarl import URL
 
+from broker.hubspot.pool import Pool
 from broker.sandbox.faults import Fault
 
 PATH = "/_echo/x"
@@ -92,8 +94,7 @@ async def test_who_cannot_be_reached_is_tried_again_and_told(start_broker, unuse
     await broker.makes_workspace()
     await broker.registers()
     await broker.connects("u1")
-    hubspot = broker.parts.hubspot
-    hubspot._base = hubspot._base.with_port(unused_tcp_port)
+    broker.parts.hubspot._pool = Pool(URL(f"http://127.0.0.1:{unused_tcp_port}"), 5, 60)
 
     answer = await broker.proxies(PATH, method="POST", data=b"{}")
 

@@ -1,0 +1,138 @@
+"""One answer while it comes in: its head, then its raw body, no faster than it is read."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+ENOUGH_BYTES = 131_072
+"""What may wait for a slow reader before HubSpot is slowed down."""
+
+
+class AnswerCut(OSError):
+    """An answer broke off, or is not HTTP."""
+
+
+class NoAnswer(OSError):
+    """The connection ended before the first byte of an answer."""
+
+
+class Line(Protocol):
+    """The connection that an answer comes in on, as the answer knows it."""
+
+    def resume(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+class Incoming:
+    """An answer while it comes in. Iterating gives its raw body, undone from transfer encoding;
+    `passed` counts the bytes taken. Raises AnswerCut where it breaks off, TimeoutError when HubSpot
+    lets it wait too long. Whoever has one closes it.
+    """
+
+    __slots__ = (
+        "_ended", "_error", "_parts", "_waiter", "_waiting", "_wire", "asked", "bodiless", "framed",
+        "headers", "late", "moved", "passed", "raw", "reason", "status", "until",
+    )  # fmt: skip
+
+    def __init__(self, wire: Line, now: float, until: float, *, bodiless: bool) -> None:
+        self.status = 0
+        self.reason = ""
+        self.headers: dict[str, str] = {}
+        """By lower-case name; of a name that stands twice, the first."""
+        self.raw: list[tuple[str, str]] = []
+        """As they came."""
+        self.passed = 0
+        self.bodiless = bodiless
+        self.framed = False
+        self.until = until
+        self.moved = now
+        """When a byte last went either way, on the loop's clock."""
+        self.asked = True
+        """Whether it is HubSpot that everybody waits for."""
+        self.late = False
+        self._wire: Line | None = wire
+        self._parts: deque[bytes] = deque()
+        self._waiting = 0
+        self._ended = False
+        self._error: BaseException | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    async def head(self) -> None:
+        """Wait for status and headers. Raises NoAnswer, AnswerCut, TimeoutError, or whatever ended
+        the request's own body.
+        """
+        while not self.status:
+            if self._error is not None:
+                raise self._error
+            await self._wait()
+
+    async def read(self) -> bytes:
+        """What has come since the last time, waiting for some; nothing at the end."""
+        while not self._parts:
+            if self._error is not None:
+                raise self._error
+            if self._ended:
+                return b""
+            await self._wait()
+        parts = self._parts
+        taken = parts.popleft() if len(parts) == 1 else b"".join(parts)
+        parts.clear()
+        self._waiting = 0
+        self.passed += len(taken)
+        if self._wire is not None:
+            self._wire.resume()
+        return taken
+
+    def put_back(self, taken: bytes) -> None:
+        """Have the next read begin with what was taken already."""
+        if taken:
+            self._parts.appendleft(taken)
+            self._waiting += len(taken)
+            self.passed -= len(taken)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of it is here, as of a small answer mostly is."""
+        return self._ended
+
+    def close(self) -> None:
+        """Let go: of an answer that is not at its end, by ending its connection."""
+        if self._wire is not None:
+            self._wire.abort()
+        self._parts.clear()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if taken := await self.read():
+            return taken
+        raise StopAsyncIteration
+
+    def take(self, part: bytes) -> bool:
+        """Keep a part for the reader; False when that is enough for now."""
+        self._parts.append(part)
+        self._waiting += len(part)
+        self.wake()
+        return self._waiting < ENOUGH_BYTES
+
+    def end(self, error: BaseException | None = None) -> None:
+        """There will be no more of it."""
+        self._wire = None
+        self._ended = error is None
+        self._error = error
+        self.wake()
+
+    def wake(self) -> None:
+        """Have the reader look."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def _wait(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None

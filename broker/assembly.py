@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
@@ -10,11 +9,13 @@ from aiohttp import web
 
 from broker.errors import BrokerError
 from broker.hubspot.client import Deadlines, HubSpot
+from broker.parts import Broker
 from broker.receivers.client import Receivers
 from broker.sealing import Keyring, Sealer
 from broker.services.callers import Callers
 from broker.services.calls import CallLog
 from broker.services.confirmations import Confirmations
+from broker.services.connecting import Connecting
 from broker.services.deliveries import Deliverer
 from broker.services.grants import Grants
 from broker.services.idempotency import Idempotency
@@ -31,6 +32,7 @@ from broker.stores import database, migrations
 from broker.stores.apps import Apps
 from broker.stores.batches import Batches
 from broker.stores.calls import Calls
+from broker.stores.connect import Sessions
 from broker.stores.connections import Connections
 from broker.stores.database import Database
 from broker.stores.deliveries import Deliveries
@@ -41,68 +43,16 @@ from broker.stores.idempotency import IdempotentCalls
 from broker.stores.installs import HeldGrants, Links
 from broker.stores.journals import Journals
 from broker.stores.keys import Keys
+from broker.stores.operators import Operators
 from broker.stores.quotas import Quotas
 from broker.stores.revocations import Revocations
 from broker.stores.seals import Seals
 from broker.telemetry import Metrics
-from broker.urls import URL_TABLE, described
+from broker.urls import routes
 from broker.web import middleware, openapi
-from broker.web.apps import AppPages
-from broker.web.calls import CallPages
-from broker.web.connections import ConnectionPages
-from broker.web.deliveries import DeliveryPages
-from broker.web.endpoints import EndpointPages
-from broker.web.health import DocumentPages, HealthPages
-from broker.web.install import InstallPages
+from broker.web.health import HealthPages
 from broker.web.passing import add_nothing
-from broker.web.proxy import ProxyPages
-from broker.web.stackgo import StackGoPages
-from broker.web.tokens import TokenPages
-from broker.web.webhooks import WebhookPages
 from broker.worker import Chore, Worker, alongside
-
-
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """Everything that one process is made of."""
-
-    settings: Settings
-    dsn: str
-    database: Database
-    metrics: Metrics
-    hubspot: HubSpot
-    seals: Seals
-    keys: Keys
-    apps: Apps
-    connections: Connections
-    links: Links
-    held_grants: HeldGrants
-    revocations: Revocations
-    revoker: Revoker
-    grants: Grants
-    installs: Installs
-    confirmations: Confirmations
-    upkeep: Upkeep
-    callers: Callers
-    quota: Quota
-    calls: Calls
-    call_log: CallLog
-    idempotent_calls: IdempotentCalls
-    proxy: Proxy
-    batches: Batches
-    intake: Intake
-    splitter: Splitter
-    events: Events
-    endpoints: Endpoints
-    deliveries: Deliveries
-    deliverer: Deliverer
-    journal: JournalReader
-
-    def forget(self) -> None:
-        """Ask the database anew for whatever was remembered."""
-        self.callers.forget_all()
-        self.proxy.forget_all()
-        self.intake.forget_all()
 
 
 @asynccontextmanager
@@ -149,6 +99,7 @@ def _assemble(
     connections, links = Connections(pool, sealer), Links(pool, sealer)
     held_grants, revocations = HeldGrants(pool, sealer), Revocations(pool, sealer)
     batches, deliveries = Batches(pool, sealer), Deliveries(pool, sealer)
+    sessions = Sessions(pool, sealer)
     revoker = Revoker(revocations, hubspot, metrics)
     grants = Grants(connections, hubspot, metrics)
     installs = Installs(
@@ -175,6 +126,9 @@ def _assemble(
         revoker=revoker,
         grants=grants,
         installs=installs,
+        sessions=sessions,
+        operators=Operators(pool),
+        connecting=Connecting(sessions, installs),
         confirmations=Confirmations(held_grants, connections),
         upkeep=Upkeep(apps, connections, grants, revoker, hubspot),
         callers=Callers(keys),
@@ -202,6 +156,8 @@ def worker(broker: Broker) -> Worker:
             Chore("revocations", 5, lambda: broker.revoker.settle_due(10)),
             Chore("lapsed grants", 30, broker.held_grants.drop_lapsed),
             Chore("old links", 600, broker.links.forget_old),
+            Chore("old connect sessions", 600, broker.sessions.forget_old),
+            Chore("old sign-ins", 600, broker.operators.forget_expired),
             Chore("expired tokens", 600, broker.keys.forget_expired_tokens),
             Chore("removed apps", 60, broker.apps.erase_removed),
             Chore("lapsed quota shares", 300, broker.quota.forget),
@@ -231,45 +187,9 @@ def application(broker: Broker, health: HealthPages) -> web.Application:
     )
     app[openapi.CALLERS] = broker.callers
     app.on_response_prepare.append(add_nothing)
-    app.add_routes(_routes(broker, health))
+    app.add_routes(routes(broker, health))
     app.cleanup_ctx.append(_alongside(broker))
     return app
-
-
-def _routes(broker: Broker, health: HealthPages) -> list[web.RouteDef]:
-    settings = broker.settings
-    pages: dict[type, object] = {
-        TokenPages: TokenPages(broker.keys),
-        AppPages: AppPages(broker.apps, broker.installs),
-        StackGoPages: StackGoPages(broker.apps, broker.connections, broker.installs, broker.upkeep),
-        ConnectionPages: ConnectionPages(
-            broker.apps, broker.connections, broker.confirmations, broker.upkeep
-        ),
-        InstallPages: InstallPages(broker.installs),
-        CallPages: CallPages(broker.apps, broker.calls),
-        EndpointPages: EndpointPages(
-            broker.apps, broker.endpoints, allow_private=settings.allow_private_endpoints
-        ),
-        DeliveryPages: DeliveryPages(
-            broker.apps, broker.endpoints, broker.deliveries, broker.deliverer
-        ),
-        WebhookPages: WebhookPages(broker.intake, settings.public_url),
-        ProxyPages: ProxyPages(
-            broker.callers,
-            broker.proxy,
-            settings.hubspot_api_url,
-            settings.max_body_mb * 1_048_576,
-        ),
-        HealthPages: health,
-        DocumentPages: DocumentPages(described(settings.public_url)),
-    }
-    # Mail scanners and chat previews send HEAD; only the health of the process answers it.
-    return [
-        web.get(path, getattr(pages[kind], name), allow_head=kind is HealthPages)
-        if method == "GET"
-        else web.route(method, path, getattr(pages[kind], name))
-        for method, path, kind, name in URL_TABLE
-    ]
 
 
 def _alongside(broker: Broker) -> Any:

@@ -193,6 +193,20 @@ class ReauthRequired(BrokerError):
 # Consent did not become a connection.
 
 
+class OriginRefused(BrokerError):
+    """The page that opened the connect page is not one of the app's origins."""
+
+    code = "origin-refused"
+    status = 403
+
+
+class OtherBrowser(BrokerError):
+    """The connection was begun in another browser; it can be finished there."""
+
+    code = "other-browser"
+    status = 403
+
+
 class ConsentDenied(BrokerError):
     """The user did not allow the app at HubSpot; the link can be used again."""
 

@@ -144,3 +144,17 @@ class Reply:
     @property
     def took(self) -> bool:
         return self.status is not None and 200 <= self.status < 300
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """An event as people look at it, with how many of its deliveries are in which state."""
+
+    id: UUID
+    type: str
+    user_ref: str | None
+    payload: str
+    created_at: datetime
+    delivered: int
+    waiting: int
+    dead: int

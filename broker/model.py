@@ -125,17 +125,6 @@ class App:
     updated_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class InstallLink:
-    """What a state handle stands for: one user of one app on the way to a connection."""
-
-    app: App
-    user_ref: str
-    scopes: tuple[str, ...]
-    verifier: Secret | None
-    return_url: str | None
-
-
 class Status(StrEnum):
     """Where a connection is in its life; the words are StackGo's and the contract's."""
 

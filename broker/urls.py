@@ -2,14 +2,30 @@
 
 from typing import Any
 
+from aiohttp import web
+
+from broker.parts import Broker
+from broker.services.checks import Checks
 from broker.web import openapi
 from broker.web.apps import AppPages
 from broker.web.calls import CallPages
+from broker.web.connect import ConnectPages
 from broker.web.connections import ConnectionPages
+from broker.web.console import table as console
+from broker.web.console.apps import AppDesk
+from broker.web.console.calls import CallDesk
+from broker.web.console.connections import ConnectionDesk
+from broker.web.console.desk import Desk
+from broker.web.console.events import EventDesk
+from broker.web.console.keys import KeyDesk
+from broker.web.console.playground import PlaygroundDesk
+from broker.web.console.signin import SignInPages
 from broker.web.deliveries import DeliveryPages
+from broker.web.docs import DocsPages
 from broker.web.endpoints import EndpointPages
 from broker.web.health import DocumentPages, HealthPages
 from broker.web.install import InstallPages
+from broker.web.pages import Pages, StaticPages
 from broker.web.proxy import METHODS, ProxyPages
 from broker.web.stackgo import StackGoPages
 from broker.web.tokens import TokenPages
@@ -54,9 +70,17 @@ URL_TABLE: tuple[tuple[str, str, type, str], ...] = (
     ("POST", "/api/raw/{slug}", ProxyPages, "wrapped"),
     ("POST", "/api/hubspot/proxy/{slug}", ProxyPages, "wrapped"),
     ("*", "/proxy/{slug}/{user}/{target:[\\s\\S]*}", ProxyPages, "transparent"),
+    ("POST", "/api/connect/sessions", ConnectPages, "create"),
+    ("GET", "/connect/{token}", ConnectPages, "show"),
+    ("POST", "/connect/{token}", ConnectPages, "begin"),
+    ("GET", "/connect/ended/{workspace}/{session}", ConnectPages, "ended"),
+    ("GET", "/connect.js", StaticPages, "connect_js"),
+    ("GET", "/static/{name:.+}", StaticPages, "file"),
     ("GET", "/healthz", HealthPages, "alive"),
     ("GET", "/readyz", HealthPages, "ready"),
     ("GET", "/openapi.json", DocumentPages, "openapi"),
+    ("GET", "/docs", DocsPages, "reference"),
+    ("GET", "/docs/{name:.+}", DocsPages, "guide"),
 )
 """Every address, and who answers."""
 
@@ -69,3 +93,65 @@ def described(public_url: str) -> dict[str, Any]:
         for each in (METHODS if method == "*" else (method,))
     ]
     return openapi.document(rows, public_url)
+
+
+def routes(broker: Broker, health: HealthPages) -> list[web.RouteDef]:
+    """Every address with who answers there, handed what they need."""
+    settings = broker.settings
+    ours = Pages(settings.public_url)
+    connect = ConnectPages(
+        broker.apps, broker.connecting, ours, settings.public_url, settings.hubspot_app_url
+    )
+    pages: dict[type, object] = {
+        TokenPages: TokenPages(broker.keys),
+        AppPages: AppPages(broker.apps, broker.installs),
+        StackGoPages: StackGoPages(broker.apps, broker.connections, broker.installs, broker.upkeep),
+        ConnectionPages: ConnectionPages(
+            broker.apps, broker.connections, broker.confirmations, broker.upkeep
+        ),
+        CallPages: CallPages(broker.apps, broker.calls),
+        EndpointPages: EndpointPages(
+            broker.apps, broker.endpoints, allow_private=settings.allow_private_endpoints
+        ),
+        DeliveryPages: DeliveryPages(
+            broker.apps, broker.endpoints, broker.deliveries, broker.deliverer
+        ),
+        WebhookPages: WebhookPages(broker.intake, settings.public_url),
+        ConnectPages: connect,
+        InstallPages: InstallPages(broker.connecting, ours, connect.cookie),
+        StaticPages: StaticPages(),
+        ProxyPages: ProxyPages(
+            broker.callers,
+            broker.proxy,
+            settings.hubspot_api_url,
+            settings.max_body_mb * 1_048_576,
+        ),
+        HealthPages: health,
+        DocumentPages: DocumentPages(described(settings.public_url)),
+        DocsPages: DocsPages(ours, described(settings.public_url)),
+    }
+    desk = Desk(ours, broker.operators, broker.apps)
+    checks = Checks(broker.apps, broker.installs, broker.hubspot)
+    desks = [
+        SignInPages(desk, broker.keys),
+        AppDesk(desk, broker.apps, broker.connections, broker.installs, checks),
+        ConnectionDesk(desk, broker.connections, broker.installs, broker.upkeep),
+        PlaygroundDesk(desk, broker.proxy, settings.public_url, settings.hubspot_api_url),
+        CallDesk(desk, broker.calls),
+        EventDesk(
+            desk,
+            broker.events,
+            broker.endpoints,
+            broker.deliveries,
+            broker.deliverer,
+            allow_private=settings.allow_private_endpoints,
+        ),
+        KeyDesk(desk, broker.keys),
+    ]
+    # Mail scanners and chat previews send HEAD; only the health of the process answers it.
+    return [
+        web.get(path, getattr(pages[kind], name), allow_head=kind is HealthPages)
+        if method == "GET"
+        else web.route(method, path, getattr(pages[kind], name))
+        for method, path, kind, name in URL_TABLE
+    ] + console.routes(desks)

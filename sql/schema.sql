@@ -85,6 +85,8 @@ CREATE TABLE install_link (
     scopes       text[]      NOT NULL,
     verifier     bytea,                  -- sealed
     return_url   text,
+    session_id   uuid,
+    browser_hash bytea,
     created_at   timestamptz NOT NULL DEFAULT now(),
     expires_at   timestamptz NOT NULL,
     used_at      timestamptz,
@@ -92,6 +94,8 @@ CREATE TABLE install_link (
     FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id) ON DELETE CASCADE
 );
 CREATE INDEX install_link_by_expiry ON install_link (expires_at);
+CREATE INDEX install_link_by_session ON install_link (workspace_id, session_id)
+    WHERE session_id IS NOT NULL;
 
 -- A connection is one user of one app, tied to one HubSpot account. The user is unknown while a
 -- Marketplace install waits to be claimed. Tokens are here only while they may be used.
@@ -395,3 +399,36 @@ CREATE TABLE journal (
     FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id) ON DELETE CASCADE
 );
 CREATE INDEX journal_due ON journal (due_at);
+-- A single-use way for one user to connect, begun on a page of ours. Only a hash of its token is
+-- here, and of the cookie that binds it to the browser which began it.
+CREATE TABLE connect_session (
+    workspace_id uuid        NOT NULL,
+    id           uuid        NOT NULL,
+    token_hash   bytea       NOT NULL,
+    app_id       uuid        NOT NULL,
+    user_ref     text        NOT NULL,
+    return_url   text,
+    browser_hash bytea,
+    origin       text,
+    nonce        text,
+    outcome      text,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    expires_at   timestamptz NOT NULL,
+    ended_at     timestamptz,
+    PRIMARY KEY (workspace_id, id),
+    FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id) ON DELETE CASCADE,
+    CONSTRAINT connect_session_token_taken UNIQUE (workspace_id, token_hash)
+);
+CREATE INDEX connect_session_by_expiry ON connect_session (expires_at);
+
+-- Somebody signed in to the console with a key. Only a hash of the cookie is here.
+CREATE TABLE operator_session (
+    workspace_id uuid        NOT NULL,
+    token_hash   bytea       NOT NULL,
+    key_id       uuid        NOT NULL,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    expires_at   timestamptz NOT NULL,
+    PRIMARY KEY (workspace_id, token_hash),
+    FOREIGN KEY (workspace_id, key_id) REFERENCES api_key (workspace_id, id) ON DELETE CASCADE
+);
+CREATE INDEX operator_session_by_expiry ON operator_session (expires_at);

@@ -24,9 +24,10 @@ import asyncpg
 import pytest
 from aiohttp import web
 
-from broker.assembly import Broker, assembled
+from broker.assembly import assembled
 from broker.embedded import server as embedded
 from broker.model import PolicyRule
+from broker.parts import Broker
 from broker.sandbox.server import Running
 from broker.sandbox.server import serve as serve_sandbox
 from broker.sandbox.world import Sandbox

@@ -5,9 +5,9 @@ from uuid import UUID
 
 import typer
 
-from broker.assembly import Broker
 from broker.cli.environment import fail, say, tell, with_broker
 from broker.model import KEY_SCOPES, App, Confirm, Key, PolicyRule, Secret
+from broker.parts import Broker
 from broker.stores.apps import Registration
 from broker.web.parsing import SLUG
 from broker.web.proxy import METHODS

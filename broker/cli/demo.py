@@ -13,8 +13,8 @@ import aiohttp
 import asyncpg
 import typer
 
-from broker.assembly import Broker
 from broker.cli.environment import Ground, fail, ground, opened, read_settings, run, say
+from broker.parts import Broker
 from broker.sandbox.server import Running
 from broker.sandbox.server import serve as serve_sandbox
 from broker.server import serving, told_to_stop
@@ -141,6 +141,9 @@ class Walk:
             "clientSecret": "demo-client-secret",
             "appId": "4242",
             "scopes": SCOPES,
+            # docs/examples stands here.
+            "returnUrls": ["http://127.0.0.1:3000/"],
+            "origins": ["http://127.0.0.1:3000"],
         }
         app = await self._json(session, "POST", "/api/apps", json=registration)
         # What a person does at HubSpot: paste the redirect URL into the app's settings there.
@@ -220,6 +223,9 @@ def _invite(walk: Walk, settings: Settings) -> None:
     say()
     say(f"The broker serves at   {settings.public_url}")
     say(f"The sandbox HubSpot at {walk.sandbox.url}")
+    say(f"The console at         {settings.public_url}/console")
+    say(f"  sign in with         {walk.secret}")
+    say(f"The docs at            {settings.public_url}/docs")
     say()
     say("Try it yourself (the key lives as long as this demo):")
     say(f"  export KEY={walk.secret}")
@@ -231,5 +237,8 @@ def _invite(walk: Walk, settings: Settings) -> None:
         f'  curl -H "Authorization: Bearer $KEY" '
         f'"{settings.public_url}/api/hubspot/auth/demo?userForeignIdentifier=user-43"'
     )
+    say()
+    say("The button, on a product's page (then open http://127.0.0.1:3000):")
+    say(f"  BROKER={settings.public_url} python docs/examples/backend.py")
     say()
     say("Ctrl-C ends it.")

@@ -13,11 +13,12 @@ from typing import Any, NoReturn
 import asyncpg
 import typer
 
-from broker.assembly import Broker, assembled
+from broker.assembly import assembled
 from broker.embedded.folder import EmbeddedUnavailable, default_data_dir
 from broker.embedded.key import sealing_key
 from broker.embedded.server import start
 from broker.errors import BrokerError
+from broker.parts import Broker
 from broker.sealing import Keyring
 from broker.settings import Settings, SettingsProblems
 from broker.stores import migrations

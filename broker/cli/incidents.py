@@ -8,10 +8,10 @@ import aiohttp
 import asyncpg
 import typer
 
-from broker.assembly import Broker
 from broker.cli.admin import Json, WorkspaceOption
 from broker.cli.environment import Ground, fail, ground, opened, run, say, tell, with_broker
 from broker.errors import BrokerError, ConnectionNotFound
+from broker.parts import Broker
 from broker.settings import Settings
 from broker.stores import migrations
 from broker.stores.seals import WrongSealingKey

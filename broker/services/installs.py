@@ -1,5 +1,6 @@
 """From link to connection: begin and finish."""
 
+import hmac
 import re
 import secrets
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from broker.errors import (
     HubSpotTimeout,
     HubSpotUnavailable,
     InvalidRequest,
+    OtherBrowser,
     PortalMismatch,
     ReauthRequired,
     ScopesMissing,
@@ -27,7 +29,6 @@ from broker.model import (
     App,
     Caller,
     Confirm,
-    InstallLink,
     ProxyCall,
     Secret,
     Tokens,
@@ -36,7 +37,8 @@ from broker.services.recent import Recent
 from broker.services.revocations import Revoker
 from broker.stores.apps import Apps
 from broker.stores.connections import Connections
-from broker.stores.installs import HeldGrants, Links
+from broker.stores.installs import HeldGrants, Links, hash_of
+from broker.visits import ConnectSession, InstallLink
 
 LINK_LIFETIME = timedelta(minutes=60)
 CONFIRM_LIFETIME = timedelta(minutes=10)
@@ -54,6 +56,7 @@ class Consent:
     code: Secret | None
     denied: bool
     hubspot_return_url: str | None
+    browser: Secret | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class Outcome:
     return_url: str | None = None
     code: Secret | None = None
     refusal: BrokerError | None = None
+    session_id: UUID | None = None
 
 
 class Installs:
@@ -106,13 +110,15 @@ class Installs:
         user_ref: str,
         return_url: str | None = None,
         scopes: tuple[str, ...] | None = None,
+        session: ConnectSession | None = None,
+        browser: Secret | None = None,
     ) -> str:
-        """A URL at HubSpot where the user consents, once, within the hour.
+        """A URL at HubSpot where the user consents, once, within the hour; with `browser` only the
+        browser that carries it can come back.
 
         Raises InvalidRequest for a return URL that is not one of the app's, or a scope that is not.
         """
-        if return_url is not None and return_url not in app.return_urls:
-            raise wrong_field("returnUrl", "is not one of the app's return URLs")
+        check_return_url(app, return_url)
         known = {*app.scopes, *app.optional_scopes}
         if scopes is not None and (not scopes or not known.issuperset(scopes)):
             raise wrong_field("scope", "holds scopes that the app does not have")
@@ -120,7 +126,17 @@ class Installs:
         state = Secret(secrets.token_urlsafe(32))
         verifier = new_verifier() if app.pkce else None
         await self._links.create(
-            InstallLink(app, user_ref, asked, verifier, return_url), state, LINK_LIFETIME
+            InstallLink(
+                app,
+                user_ref,
+                asked,
+                verifier,
+                return_url,
+                None if session is None else session.id,
+                None if browser is None else hash_of(browser),
+            ),
+            state,
+            LINK_LIFETIME,
         )
         return authorize_url(
             self._hubspot.consent_url, app, self.redirect_url(app), asked, state, verifier
@@ -141,18 +157,25 @@ class Installs:
                 )
             return Outcome("refused", app, refusal=InvalidRequest("There is no state."))
         link = await self._links.find(app, consent.state)
-        user_ref = link.user_ref if link else None
-        return_url = link.return_url if link else None
-        if link is not None and consent.denied:
-            return Outcome("refused", app, user_ref, return_url, refusal=ConsentDenied())
-        if consent.code is None:
-            refusal = InvalidRequest("HubSpot's answer holds neither a code nor an error.")
-            return Outcome("refused", app, user_ref, return_url, refusal=refusal)
+        if link is not None and not _same_browser(link, consent.browser):
+            return Outcome("refused", app, refusal=OtherBrowser())
         try:
+            if link is not None and consent.denied:
+                raise ConsentDenied
+            if consent.code is None:
+                raise InvalidRequest("HubSpot's answer holds neither a code nor an error.")
             link = await self._links.use(app, consent.state)
-            return await self._connect(link, consent.state, consent.code)
+            outcome = await self._connect(link, consent.state, consent.code)
         except BrokerError as refusal:
-            return Outcome("refused", app, user_ref, return_url, refusal=refusal)
+            outcome = Outcome("refused", app, refusal=refusal)
+        if link is None:
+            return outcome
+        return replace(
+            outcome,
+            user_ref=link.user_ref,
+            return_url=link.return_url,
+            session_id=link.session_id,
+        )
 
     async def _connect(self, link: InstallLink, state: Secret, code: Secret) -> Outcome:
         app = link.app
@@ -173,14 +196,14 @@ class Installs:
                 reason = "confirm"
             if reason is None:
                 await held.connect(link.user_ref, tokens, account, "install")
-                return Outcome("connected", app, link.user_ref, link.return_url)
+                return Outcome("connected", app)
             confirmation = Secret(secrets.token_urlsafe(32))
             await self._held_grants.keep(
                 held, reason, tokens, account, confirmation, CONFIRM_LIFETIME, link.return_url
             )
         state_word = "pending" if reason == "confirm" else reason
         refusal = PortalMismatch() if reason == "portal-mismatch" else None
-        return Outcome(state_word, app, link.user_ref, link.return_url, confirmation, refusal)
+        return Outcome(state_word, app, code=confirmation, refusal=refusal)
 
     async def _exchange(
         self, app: App, code: Secret, verifier: Secret | None
@@ -240,3 +263,15 @@ class Installs:
     async def _reconnect_url(self, whose: tuple[UUID, str, str]) -> str:
         workspace_id, slug, user_ref = whose
         return await self.begin(await self._apps.get(workspace_id, slug), user_ref)
+
+
+def check_return_url(app: App, return_url: str | None) -> None:
+    """Raise InvalidRequest unless the return URL is one of the app's, exactly."""
+    if return_url is not None and return_url not in app.return_urls:
+        raise wrong_field("returnUrl", "is not one of the app's return URLs")
+
+
+def _same_browser(link: InstallLink, browser: Secret | None) -> bool:
+    if link.browser_hash is None:
+        return True
+    return browser is not None and hmac.compare_digest(link.browser_hash, hash_of(browser))

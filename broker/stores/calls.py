@@ -61,6 +61,30 @@ class LoggedCall:
     renewed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class CallStep:
+    """The calls of one step of time: how many, how many went wrong in which way, milliseconds."""
+
+    step: datetime
+    calls: int
+    limited: int
+    refused: int
+    failed: int
+    p50: int
+    p95: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountUse:
+    """How an app called one HubSpot account; `lately` is within the last minute."""
+
+    hub_id: int | None
+    calls: int
+    limited: int
+    lately: int
+    quota: str | None
+
+
 class Calls:
     """Calls that were made, for as long as they are kept."""
 
@@ -115,6 +139,21 @@ class Calls:
             limit,
         )
         return [LoggedCall(**dict(row.items())) for row in rows]
+
+    async def chart(self, app: App, span: timedelta, step: timedelta) -> list[CallStep]:
+        """An app's calls in steps of time, oldest first; steps without calls are left out."""
+        rows = await self._database.fetch(sql.call_chart, app.workspace_id, app.id, span, step)
+        return [CallStep(**dict(row.items())) for row in rows]
+
+    async def errors(self, app: App, span: timedelta) -> list[tuple[str, int, datetime]]:
+        """What went wrong, most often first: kind, how often, when last."""
+        rows = await self._database.fetch(sql.call_errors, app.workspace_id, app.id, span)
+        return [(row["kind"], row["number"], row["last"]) for row in rows]
+
+    async def accounts(self, app: App, span: timedelta) -> list[AccountUse]:
+        """The HubSpot accounts that were called most, with their quota."""
+        rows = await self._database.fetch(sql.call_accounts, app.workspace_id, app.id, span)
+        return [AccountUse(**dict(row.items())) for row in rows]
 
     async def forget(self, days: int) -> int:
         """Remove some calls older than so many days; how many were."""

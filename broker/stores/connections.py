@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from broker.errors import AppNotFound, ConnectionNotFound
 from broker.model import App, Connection, ConnectionRecord, Page, Status
 from broker.sealing import Sealer
-from broker.stores.database import Database
+from broker.stores.database import Database, escaped
 from broker.stores.held import Held, read_connection
 from broker.stores.queries import sql
 
@@ -100,6 +100,29 @@ class Connections:
         )
         records = [_record(row, app) for row in rows[:limit]]
         return Page(records, after=records[-1].number if len(rows) > limit else None)
+
+    async def search(
+        self, app: App, text: str, *, status: Status | None, before: int | None, limit: int
+    ) -> Page:
+        """Connections in which a text occurs, newest first; `after` asks for those before it."""
+        rows = await self._database.fetch(
+            sql.search_connections,
+            app.workspace_id,
+            app.id,
+            escaped(text),
+            status and status.value,
+            2**62 if before is None else before,
+            limit + 1,
+        )
+        records = [_record(row, app) for row in rows[:limit]]
+        return Page(records, after=records[-1].number if len(rows) > limit else None)
+
+    async def counts(self, workspace_id: UUID) -> dict[UUID, dict[str, int]]:
+        """How many connections each app has, by status."""
+        found: dict[UUID, dict[str, int]] = {}
+        for row in await self._database.fetch(sql.count_by_status, workspace_id):
+            found.setdefault(row["app_id"], {})[row["status"]] = row["number"]
+        return found
 
     async def users_page(self, app: App, page: int, size: int) -> Page:
         """A numbered page (from 1) of the connections that have a user, with their total."""

@@ -103,3 +103,8 @@ class Database:
             done = await session.execute(query, *values)
         count = done.rpartition(" ")[2]
         return int(count) if count.isdecimal() else 0
+
+
+def escaped(text: str) -> str:
+    """A text as LIKE finds it, whatever wildcards it holds."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_").replace("\x00", "")

@@ -1,10 +1,12 @@
 """Events, written in the transaction of the fact that they tell."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from uuid import UUID
 
-from broker.events import Fact
-from broker.stores.database import Database, Session
+from broker.events import EventRecord, Fact
+from broker.model import App
+from broker.stores.database import Database, Session, escaped
 from broker.stores.queries import sql
 
 
@@ -29,6 +31,16 @@ class Events:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    async def search(
+        self, app: App, text: str, *, before: tuple[datetime, UUID] | None, limit: int
+    ) -> list[EventRecord]:
+        """Events in whose type, user or message id a text occurs, newest first."""
+        at, event_id = before or (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
+        rows = await self._database.fetch(
+            sql.events_page, app.workspace_id, app.id, escaped(text), at, event_id, limit
+        )
+        return [EventRecord(**dict(row)) for row in rows]
 
     async def forget_old(self) -> int:
         """Forget some of what was told a month ago; how much was."""

@@ -9,12 +9,13 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from broker.errors import InvalidRequest, LinkExpired, LinkUsed, NotFound
-from broker.model import Account, App, HeldGrant, InstallLink, Secret, Status, Tokens
+from broker.model import Account, App, HeldGrant, Secret, Status, Tokens
 from broker.sealing import Place, Sealer
 from broker.stores.apps import read_app
 from broker.stores.database import Database, Session
 from broker.stores.held import Held, lifetime_of, seal_tokens
 from broker.stores.queries import sql
+from broker.visits import InstallLink
 
 
 class Links:
@@ -25,7 +26,12 @@ class Links:
         self._sealer = sealer
 
     async def create(self, link: InstallLink, state: Secret, lifetime: timedelta) -> None:
+        """Keep a link; of one connect session only the newest works."""
         hashed = hash_of(state)
+        if link.session_id is not None:
+            await self._database.execute(
+                sql.spend_links_of_session, link.app.workspace_id, link.session_id
+            )
         verifier = link.verifier and self._sealer.seal(
             link.verifier, _verifier_place(link.app.workspace_id, hashed)
         )
@@ -39,6 +45,8 @@ class Links:
             verifier,
             link.return_url,
             lifetime,
+            link.session_id,
+            link.browser_hash,
         )
 
     async def use(self, app: App, state: Secret) -> InstallLink:
@@ -78,6 +86,8 @@ class Links:
             verifier=verifier
             and self._sealer.open(verifier, _verifier_place(app.workspace_id, hashed)),
             return_url=row["return_url"],
+            session_id=row["session_id"],
+            browser_hash=row["browser_hash"],
         )
 
 

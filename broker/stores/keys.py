@@ -15,6 +15,7 @@ from broker.stores.policies import read_policy, write_policy
 from broker.stores.queries import sql
 
 CLIENT_ID, SECRET, TOKEN = "bc_", "bs_", "bt_"
+SESSION, OPERATOR = "cs_", "co_"
 """What our credentials begin with; the workspace's id follows, so that a look-up knows where."""
 
 
@@ -109,13 +110,7 @@ class Keys:
         row = await self._database.fetchrow(query, workspace_id, hash_of(credential))
         if row is None or (client_id is not None and row["client_id"] != client_id):
             return None
-        return Caller(
-            workspace_id,
-            row["id"],
-            frozenset(row["scopes"]),
-            None if row["app_slugs"] is None else frozenset(row["app_slugs"]),
-            read_policy(row["policy"]),
-        )
+        return read_caller(workspace_id, row)
 
     async def find_client(self, client_id: str) -> "TokenClient | None":
         """The key that may ask for access tokens under this client id."""
@@ -159,14 +154,27 @@ def mint(prefix: str, workspace_id: UUID) -> Secret:
     return Secret(f"{prefix}{workspace_id.hex}{secrets.token_urlsafe(32)}")
 
 
-def workspace_of(credential: str) -> UUID | None:
-    """The workspace that a credential of ours names, if it is one."""
-    if credential[:3] not in {CLIENT_ID, SECRET, TOKEN} or not credential.isprintable():
+def workspace_of(
+    credential: str, prefixes: tuple[str, ...] = (CLIENT_ID, SECRET, TOKEN)
+) -> UUID | None:
+    """The workspace that a credential of ours names, if it is one of these kinds."""
+    if credential[:3] not in prefixes or not credential.isprintable():
         return None
     try:
         return UUID(hex=credential[3:35])
     except ValueError:
         return None
+
+
+def read_caller(workspace_id: UUID, row: Any) -> Caller:
+    """A row with a key's id and limits as who holds the key."""
+    return Caller(
+        workspace_id,
+        row["id"],
+        frozenset(row["scopes"]),
+        None if row["app_slugs"] is None else frozenset(row["app_slugs"]),
+        read_policy(row["policy"]),
+    )
 
 
 def hash_of(secret: Secret) -> bytes:

@@ -140,7 +140,7 @@ class AppPages:
         if not caller.reaches(slug):
             raise NotAllowed("The API key is limited to other apps.")
         app = await self._apps.register(
-            caller.workspace_id, str(caller.key_id), slug, _registration(body)
+            caller.workspace_id, str(caller.key_id), slug, registration(body)
         )
         return 201, self._shown(app)
 
@@ -162,7 +162,7 @@ class AppPages:
         With a new `clientSecret` the old one stays valid for webhook signatures for 24 hours.
         """
         async with self._apps.hold(caller.workspace_id, slug_of(request, caller)) as held:
-            app = await held.change(str(caller.key_id), _changed(held.app, body))
+            app = await held.change(str(caller.key_id), changed(held.app, body))
         return self._shown(app)
 
     @operation("apps", answers={204: None}, tags=("Apps",))
@@ -198,7 +198,8 @@ class AppPages:
         )
 
 
-def _registration(body: NewApp) -> Registration:
+def registration(body: NewApp) -> Registration:
+    """What a body registers."""
     return Registration(
         client_id=body.clientId,
         client_secret=Secret(body.clientSecret.get_secret_value()),
@@ -215,7 +216,8 @@ def _registration(body: NewApp) -> Registration:
     )
 
 
-def _changed(app: App, body: AppChange) -> Registration:
+def changed(app: App, body: AppChange) -> Registration:
+    """The app as it was, with what a body changes."""
     secret = body.clientSecret
     return Registration(
         client_id=chosen(body.clientId, app.client_id),

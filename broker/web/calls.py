@@ -70,19 +70,20 @@ class CallPages:
         found = await self._calls.page(
             app,
             user_ref=query.userForeignIdentifier,
-            statuses=_statuses(query.status),
+            statuses=statuses_of(query.status),
             since=query.since,
-            before=None if query.after is None else _place(query.after),
+            before=None if query.after is None else place_of(query.after),
             limit=query.limit + 1,
         )
         shown = found[: query.limit]
         return CallPage(
             calls=[_shown(call) for call in shown],
-            after=_cursor(shown[-1]) if len(found) > query.limit else None,
+            after=cursor_of(shown[-1]) if len(found) > query.limit else None,
         )
 
 
-def _statuses(wanted: str | None) -> tuple[int, int]:
+def statuses_of(wanted: str | None) -> tuple[int, int]:
+    """The least and the greatest status that is wanted."""
     if wanted is None:
         return 0, 999
     if wanted.endswith("xx"):
@@ -90,12 +91,14 @@ def _statuses(wanted: str | None) -> tuple[int, int]:
     return int(wanted), int(wanted)
 
 
-def _cursor(call: LoggedCall) -> str:
+def cursor_of(call: LoggedCall) -> str:
+    """A call's place in the order of the log."""
     micros = round(call.at.timestamp() * 1_000_000)
     return base64.urlsafe_b64encode(micros.to_bytes(8, "big") + call.id.bytes).decode()
 
 
-def _place(cursor: str) -> tuple[datetime, UUID]:
+def place_of(cursor: str) -> tuple[datetime, UUID]:
+    """The place that a cursor names. Raises InvalidRequest."""
     try:
         raw = base64.b64decode(cursor, altchars=b"-_", validate=True)
         micros = int.from_bytes(raw[:8], "big")

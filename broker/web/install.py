@@ -7,87 +7,92 @@ from aiohttp import web
 
 from broker.errors import BrokerError, NotFound
 from broker.model import Secret
-from broker.services.installs import Consent, Installs, Outcome
+from broker.services.connecting import Connecting
+from broker.services.installs import Consent, Outcome
+from broker.visits import ConnectSession
+from broker.web.browsers import Cookie
 from broker.web.middleware import FACTS, REQUEST_ID, problem
 from broker.web.openapi import described
-from broker.web.pages import page
+from broker.web.pages import Pages
 from broker.web.parsing import prefers_json, slug_of
-
-WORDS = {
-    "consent-denied": (
-        "You did not allow the connection at HubSpot.",
-        "If that was not what you meant, open the link again.",
-    ),
-    "invalid-request": (
-        "This link is not complete, or not one of ours.",
-        "Start again from the product that you wanted to connect.",
-    ),
-    "link-used": (
-        "This link has been used already; each link works once.",
-        "If HubSpot is not connected yet, start again from the product.",
-    ),
-    "link-expired": (
-        "This link is more than an hour old.",
-        "Start again from the product that you wanted to connect.",
-    ),
-    "scopes-missing": (
-        "HubSpot granted less than the product needs.",
-        "Ask somebody with the rights of a super admin in your HubSpot account to connect it.",
-    ),
-    "exchange-failed": (
-        "HubSpot did not accept this answer any more.",
-        "Start again from the product that you wanted to connect.",
-    ),
-    "portal-mismatch": (
-        "You chose another HubSpot account than the one that is connected now.",
-        "The connected account goes on serving. Go back to the product to confirm the change.",
-    ),
-    "hubspot-unavailable": (
-        "HubSpot could not be reached just now.",
-        "Open the same link again in a minute.",
-    ),
-    "hubspot-timeout": (
-        "HubSpot did not answer in time.",
-        "Open the same link again in a minute.",
-    ),
-    "app-not-found": (
-        "There is nothing at this address.",
-        "Start again from the product that you wanted to connect.",
-    ),
-    "not-found": (
-        "There is nothing at this address.",
-        "Start again from the product that you wanted to connect.",
-    ),
-}
-"""What a refusal means to the person who sees it, and what to do next."""
+from broker.web.words import OURS, REFUSALS
 
 
 class InstallPages:
     """`/hubspot/{slug}-{UUID}/callback`."""
 
-    def __init__(self, installs: Installs) -> None:
-        self._installs = installs
+    def __init__(self, connecting: Connecting, pages: Pages, cookie: Cookie) -> None:
+        """`cookie` is what a browser that begins on our own page carries."""
+        self._connecting = connecting
+        self._pages = pages
+        self._cookie = cookie
 
     @described(public=True, answers={200: None, 303: None}, tags=("Install links",))
     async def callback(self, request: web.Request) -> web.Response:
         """Take what HubSpot's redirect brought; end at the product, at a page, or with JSON."""
         try:
             slug, workspace_id = slug_of(request), UUID(request.match_info["workspace"])
-            outcome = await self._installs.finish(workspace_id, slug, _consent(request))
+            consent = _consent(request, self._cookie.read(request))
+            outcome, session = await self._connecting.finish(workspace_id, slug, consent)
         except (NotFound, ValueError) as missing:
             refusal = missing if isinstance(missing, NotFound) else NotFound()
-            return _refused(request, refusal)
+            return refused(request, self._pages, refusal)
         request[FACTS].update(app=outcome.app.slug, outcome=outcome.state)
         if prefers_json(request):
             return _as_json(request, outcome)
+        if session is not None and _ends_with_us(session, outcome):
+            return self._to_end(session, outcome)
         if outcome.return_url is not None and outcome.state != "unclaimed":
             return _back_to_product(outcome, outcome.return_url)
         if outcome.state == "unclaimed":
-            return _to_claim(outcome)
-        return _as_page(request, outcome)
+            return self._to_claim(outcome)
+        return self._as_page(request, outcome)
+
+    def _to_end(self, session: ConnectSession, outcome: Outcome) -> web.Response:
+        """303 to a page that holds neither code nor state, and can be shown again."""
+        ended = f"{self._pages.root}/connect/ended/{session.app.workspace_id}/{session.id}"
+        return _redirect(ended, {}, "confirm", outcome.code)
+
+    def _to_claim(self, outcome: Outcome) -> web.Response:
+        code, hubspot_page = outcome.code, outcome.return_url or ""
+        if outcome.app.return_urls:
+            said = {"status": "unclaimed", "returnUrl": hubspot_page}
+            return _redirect(outcome.app.return_urls[0], said, "claim", code)
+        return self._pages.page(
+            "pages/waiting.html",
+            title="One more step",
+            explanation="HubSpot is installed, but not yet linked to a user of the product. Sign "
+            "in to the product and enter this code there.",
+            code=code.reveal() if code else "",
+            hubspot_page=hubspot_page,
+        )
+
+    def _as_page(self, request: web.Request, outcome: Outcome) -> web.Response:
+        if outcome.code is not None:
+            return self._pages.page(
+                "pages/waiting.html",
+                status=409 if outcome.refusal else 200,
+                title="One more step",
+                explanation=REFUSALS["portal-mismatch"][0]
+                if outcome.refusal
+                else "The connection waits for the product to confirm that it is yours. Enter this "
+                "code there within ten minutes.",
+                code=outcome.code.reveal(),
+                hubspot_page=None,
+            )
+        if outcome.refusal is not None:
+            return refused(request, self._pages, outcome.refusal)
+        return self._pages.page("pages/connected.html")
 
 
-def _consent(request: web.Request) -> Consent:
+def _ends_with_us(session: ConnectSession, outcome: Outcome) -> bool:
+    """Whether a popup has to tell its opener, or there is nowhere else to go."""
+    if outcome.return_url is None:
+        return outcome.code is None
+    return session.origin is not None
+
+
+def _consent(request: web.Request, browser: Secret | None) -> Consent:
     def one(name: str) -> str | None:
         values = request.query.getall(name, [])
         return values[0] if len(values) == 1 and values[0] else None
@@ -98,6 +103,7 @@ def _consent(request: web.Request) -> Consent:
         None if code is None else Secret(code),
         "error" in request.query,
         one("returnUrl"),
+        browser,
     )
 
 
@@ -131,47 +137,13 @@ def _back_to_product(outcome: Outcome, return_url: str) -> web.Response:
     return _redirect(return_url, said, "confirm", outcome.code)
 
 
-def _to_claim(outcome: Outcome) -> web.Response:
-    code, hubspot_page = outcome.code, outcome.return_url or ""
-    if outcome.app.return_urls:
-        said = {"status": "unclaimed", "returnUrl": hubspot_page}
-        return _redirect(outcome.app.return_urls[0], said, "claim", code)
-    return page(
-        "waiting.html",
-        title="One more step",
-        explanation="HubSpot is installed, but not yet linked to a user of the product. Sign in to "
-        "the product and enter this code there.",
-        code=code.reveal() if code else "",
-        hubspot_page=hubspot_page,
-    )
-
-
-def _as_page(request: web.Request, outcome: Outcome) -> web.Response:
-    if outcome.code is not None:
-        return page(
-            "waiting.html",
-            status=409 if outcome.refusal else 200,
-            title="One more step",
-            explanation=WORDS["portal-mismatch"][0]
-            if outcome.refusal
-            else "The connection waits for the product to confirm that it is yours. Enter this "
-            "code there within ten minutes.",
-            code=outcome.code.reveal(),
-            hubspot_page=None,
-        )
-    if outcome.refusal is not None:
-        return _refused(request, outcome.refusal)
-    return page("connected.html")
-
-
-def _refused(request: web.Request, refusal: BrokerError) -> web.Response:
+def refused(request: web.Request, pages: Pages, refusal: BrokerError) -> web.Response:
+    """A refusal in plain words with a next step, or as a problem document for a program."""
     if prefers_json(request):
         return problem(request, refusal)
-    explanation, next_step = WORDS.get(
-        refusal.code, ("Something went wrong on our side.", "Open the link again in a minute.")
-    )
-    response = page(
-        "refused.html",
+    explanation, next_step = REFUSALS.get(refusal.code, OURS)
+    response = pages.page(
+        "pages/refused.html",
         status=refusal.status,
         explanation=explanation,
         next_step=next_step,

@@ -37,3 +37,55 @@ DELETE FROM proxied_call
                            FROM proxied_call
                           WHERE at < now() - $1::interval
                           LIMIT $2));
+
+-- name: call_chart
+-- An app's calls in steps of time: how many, how many went wrong in which way, and how long they took.
+--   $1 workspace, $2 app, $3 span, $4 step
+SELECT date_bin($4::interval, at, '2000-01-01 00:00:00+00') AS step, count(*) AS calls,
+       count(*) FILTER (WHERE status = 429) AS limited,
+       count(*) FILTER (WHERE status BETWEEN 400 AND 499 AND status <> 429) AS refused,
+       count(*) FILTER (WHERE status >= 500) AS failed,
+       percentile_disc(0.5) WITHIN GROUP (ORDER BY ms) AS p50,
+       percentile_disc(0.95) WITHIN GROUP (ORDER BY ms) AS p95
+  FROM proxied_call
+ WHERE workspace_id = $1
+   AND app_id = $2
+   AND at >= now() - $3::interval
+ GROUP BY step
+ ORDER BY step;
+
+-- name: call_errors
+-- What went wrong with an app's calls, most often first: codes of ours, and statuses of HubSpot's.
+--   $1 workspace, $2 app, $3 span
+SELECT coalesce(error, 'HubSpot ' || status) AS kind, count(*) AS number, max(at) AS last
+  FROM proxied_call
+ WHERE workspace_id = $1
+   AND app_id = $2
+   AND at >= now() - $3::interval
+   AND status >= 400
+ GROUP BY kind
+ ORDER BY number DESC, kind
+ LIMIT 20;
+
+-- name: call_accounts
+-- The HubSpot accounts that an app called most, with their quota.
+--   $1 workspace, $2 app, $3 span
+SELECT connection.hub_id, count(*) AS calls,
+       count(*) FILTER (WHERE proxied_call.status = 429) AS limited,
+       count(*) FILTER (WHERE proxied_call.at >= now() - interval '1 minute') AS lately,
+       (SELECT quota.size || ' in ' || quota.interval_ms / 1000 || ' s'
+          FROM quota
+         WHERE quota.workspace_id = $1
+           AND quota.app_id = $2
+           AND quota.hub_id = connection.hub_id
+           AND quota.kind = 'calls') AS quota
+  FROM proxied_call
+  JOIN connection
+    ON connection.workspace_id = proxied_call.workspace_id
+   AND connection.id = proxied_call.connection_id
+ WHERE proxied_call.workspace_id = $1
+   AND proxied_call.app_id = $2
+   AND proxied_call.at >= now() - $3::interval
+ GROUP BY connection.hub_id
+ ORDER BY calls DESC
+ LIMIT 20;

@@ -243,3 +243,26 @@ SELECT id, number, user_ref, status, hub_id, hub_domain, scopes, installed_by, e
  WHERE workspace_id = $1
    AND app_id = $2
    AND user_ref = $3;
+
+-- name: search_connections
+-- Connections of an app in which a text occurs (user, account or installer), newest first.
+--   $1 workspace, $2 app, $3 text with LIKE's wildcards escaped, $4 status or null, $5 before number,
+--   $6 limit
+SELECT id, number, user_ref, status, hub_id, hub_domain, scopes, installed_by, expires_at,
+       renewed_at, last_used_at, last_error, created_at, updated_at
+  FROM connection
+ WHERE workspace_id = $1
+   AND app_id = $2
+   AND concat_ws(' ', user_ref, hub_id, hub_domain, installed_by) ILIKE '%' || $3 || '%'
+   AND ($4::text IS NULL OR status = $4)
+   AND number < $5
+ ORDER BY number DESC
+ LIMIT $6;
+
+-- name: count_by_status
+-- How many connections each app of a workspace has, by status.
+--   $1 workspace
+SELECT app_id, status, count(*) AS number
+  FROM connection
+ WHERE workspace_id = $1
+ GROUP BY app_id, status;

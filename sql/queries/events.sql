@@ -46,3 +46,27 @@ DELETE FROM event
 --   $1 workspace, $2 app, $3 id, $4 type, $5 payload
 INSERT INTO event (workspace_id, app_id, id, type, payload)
 VALUES ($1, $2, $3, $4, $5);
+
+-- name: events_page
+-- An app's events in whose type, user or message id a text occurs, newest first, with what became
+-- of them.
+--   $1 workspace, $2 app, $3 text with LIKE's wildcards escaped, $4 before this time, $5 and before
+--   this id at that time, $6 limit
+SELECT event.id, event.type, event.user_ref, event.payload, event.created_at,
+       count(delivery.id) FILTER (WHERE delivery.state = 'delivered') AS delivered,
+       count(delivery.id) FILTER (WHERE delivery.state = 'waiting') AS waiting,
+       count(delivery.id) FILTER (WHERE delivery.state = 'dead') AS dead
+  FROM (SELECT workspace_id, id, type, user_ref, payload, created_at
+          FROM event
+         WHERE workspace_id = $1
+           AND app_id = $2
+           AND concat_ws(' ', type, user_ref, 'evt_' || replace(id::text, '-', ''))
+               ILIKE '%' || $3 || '%'
+           AND (created_at, id) < ($4, $5)
+         ORDER BY created_at DESC, id DESC
+         LIMIT $6) AS event
+  LEFT JOIN delivery
+    ON delivery.workspace_id = event.workspace_id
+   AND delivery.event_id = event.id
+ GROUP BY event.id, event.type, event.user_ref, event.payload, event.created_at
+ ORDER BY event.created_at DESC, event.id DESC;

@@ -1,10 +1,10 @@
 -- name: create_link
 -- Remember what a state handle stands for.
 --   $1 workspace, $2 hash of the state, $3 app, $4 user reference, $5 scopes, $6 sealed verifier,
---   $7 return URL, $8 lifetime
+--   $7 return URL, $8 lifetime, $9 connect session or null, $10 hash of its browser's cookie or null
 INSERT INTO install_link (workspace_id, state_hash, app_id, user_ref, scopes, verifier, return_url,
-                          expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, now() + $8::interval);
+                          expires_at, session_id, browser_hash)
+VALUES ($1, $2, $3, $4, $5, $6, $7, now() + $8::interval, $9, $10);
 
 -- name: use_link
 -- Consume a state: of many callbacks, one gets the row.
@@ -16,12 +16,13 @@ UPDATE install_link
    AND app_id = $3
    AND used_at IS NULL
    AND expires_at > now()
-RETURNING user_ref, scopes, verifier, return_url;
+RETURNING user_ref, scopes, verifier, return_url, session_id, browser_hash;
 
 -- name: find_link
 -- What a state handle stands for, used or not.
 --   $1 workspace, $2 hash of the state, $3 app
-SELECT user_ref, scopes, verifier, return_url, used_at, expires_at <= now() AS expired
+SELECT user_ref, scopes, verifier, return_url, session_id, browser_hash, used_at,
+       expires_at <= now() AS expired
   FROM install_link
  WHERE workspace_id = $1
    AND state_hash = $2
@@ -34,6 +35,15 @@ UPDATE install_link
    SET used_at = NULL
  WHERE workspace_id = $1
    AND state_hash = $2;
+
+-- name: spend_links_of_session
+-- A connect session begins anew: states of its earlier visits to HubSpot work no more.
+--   $1 workspace, $2 connect session
+UPDATE install_link
+   SET used_at = now()
+ WHERE workspace_id = $1
+   AND session_id = $2
+   AND used_at IS NULL;
 
 -- name: forget_old_links
 -- Remove links a day after they ran out.

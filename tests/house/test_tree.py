@@ -61,9 +61,15 @@ def test_where_a_secret_is_revealed_is_known():
         "broker/receivers/signing.py",  # to what it signs
         "broker/sealing.py",
         "broker/stores/idempotency.py",  # a kept answer, to who has its key
+        "broker/stores/connect.py",  # a session's token, to its hash
         "broker/stores/held.py",  # to its fingerprint
         "broker/stores/installs.py",  # to its hash
         "broker/stores/keys.py",  # to its hash
         "broker/web/endpoints.py",  # a new signing secret, shown once
+        "broker/web/browsers.py",  # a cookie, to the browser that it binds
+        "broker/stores/operators.py",  # a sign-in's cookie, to its hash
+        "broker/web/console/events.py",  # a new signing secret, shown once
+        "broker/web/console/keys.py",  # a new key, shown once
+        "broker/web/connect.py",  # a session's token, to the product
         "broker/web/install.py",  # a code, to the browser that consented
     }

@@ -1,0 +1,183 @@
+"""Apps in the console: the register form, what is still wrong, the settings."""
+
+from typing import Any
+
+from aiohttp import web
+
+from broker.errors import InvalidRequest, SlugTaken, wrong_field
+from broker.model import App
+from broker.services.checks import Checks
+from broker.services.installs import Installs
+from broker.stores.apps import Apps
+from broker.stores.connections import Connections
+from broker.visits import Operator
+from broker.web.apps import AppChange, NewApp, changed, registration
+from broker.web.console.desk import Desk, for_operators, form_of, one
+from broker.web.parsing import validate
+from broker.web.words import ALL_SCOPES, said
+
+LISTS = ("optionalScopes", "returnUrls", "origins")
+USUAL = ("oauth", "crm.objects.contacts.read", "crm.objects.companies.read")
+
+
+class AppDesk:
+    """`/console/apps`."""
+
+    def __init__(
+        self, desk: Desk, apps: Apps, connections: Connections, installs: Installs, checks: Checks
+    ) -> None:
+        self.desk = desk
+        self._apps = apps
+        self._connections = connections
+        self._installs = installs
+        self._checks = checks
+
+    @for_operators("apps", "connect")
+    async def index(self, _request: web.Request, operator: Operator) -> web.Response:
+        """Every app that the key reaches, with how its connections are."""
+        counts = await self._connections.counts(operator.caller.workspace_id)
+        rows = [
+            (app, counts.get(app.id, {}), self._todo(app, counts))
+            for app in await self.desk.apps(operator)
+        ]
+        return self.desk.show(operator, "apps.html", "apps", rows=rows)
+
+    @for_operators("apps")
+    async def blank(self, _request: web.Request, operator: Operator) -> web.Response:
+        """The form that registers an app."""
+        return self._form(operator, {"scopes": list(USUAL), "pkce": True}, [])
+
+    @for_operators("apps")
+    async def register(self, request: web.Request, operator: Operator) -> web.Response:
+        """Register an app; wrong fields are shown beside what was typed."""
+        typed = _typed(await form_of(request))
+        try:
+            body = validate(NewApp, typed)
+            slug = body.slug.lower()
+            if not operator.caller.reaches(slug):
+                raise wrong_field("slug", "is not one of the apps that your key is limited to")
+            actor = str(operator.caller.key_id)
+            await self._apps.register(operator.caller.workspace_id, actor, slug, registration(body))
+        except InvalidRequest as refusal:
+            return self._form(operator, typed, refusal.context.get("errors", []), 400)
+        except SlugTaken:
+            taken = {"field": "slug", "message": "is taken by another app of this workspace"}
+            return self._form(operator, typed, [taken], 409)
+        return self.desk.go(request, f"/apps/{slug}")
+
+    @for_operators("apps", "connect")
+    async def show(self, request: web.Request, operator: Operator) -> web.Response:
+        """An app: what to paste into HubSpot, what is still wrong, its settings."""
+        return await self._shown(operator, await self._app(request, operator))
+
+    @for_operators("apps")
+    async def check(self, request: web.Request, operator: Operator) -> web.Response:
+        """Ask HubSpot whether it knows the app."""
+        app = await self._app(request, operator)
+        finding = await self._checks.at_hubspot(app)
+        return self.desk.show(operator, "finding.part.html", finding=finding)
+
+    @for_operators("apps")
+    async def change(self, request: web.Request, operator: Operator) -> web.Response:
+        """Change an app's settings; an empty secret stays as it is."""
+        app = await self._app(request, operator)
+        typed = _typed(await form_of(request))
+        typed.pop("slug", None)
+        if not typed.get("clientSecret"):
+            typed.pop("clientSecret", None)
+        try:
+            body = validate(AppChange, typed)
+        except InvalidRequest as refusal:
+            errors = refusal.context.get("errors", [])
+            return await self._shown(operator, app, typed, errors, 400)
+        async with self._apps.hold(operator.caller.workspace_id, app.slug) as held:
+            await held.change(str(operator.caller.key_id), changed(held.app, body))
+        return self.desk.go(request, f"/apps/{app.slug}")
+
+    @for_operators("apps")
+    async def remove(self, request: web.Request, operator: Operator) -> web.Response:
+        """Remove an app whose name was typed once more."""
+        app = await self._app(request, operator)
+        if one(await form_of(request), "slug").lower() != app.slug:
+            raise wrong_field("slug", "is not this app's short name")
+        async with self._apps.hold(operator.caller.workspace_id, app.slug) as held:
+            await held.remove(str(operator.caller.key_id))
+        return self.desk.go(request, "/apps")
+
+    async def _app(self, request: web.Request, operator: Operator) -> App:
+        return await self.desk.app(operator, request.match_info["slug"])
+
+    def _todo(self, app: App, counts: Any) -> int:
+        found = self._checks.at_hand(app, counts.get(app.id, {}).get("ACTIVE", 0))
+        return sum(finding.state != "good" for finding in found)
+
+    async def _shown(
+        self,
+        operator: Operator,
+        app: App,
+        typed: dict[str, Any] | None = None,
+        errors: list[dict[str, str]] | None = None,
+        status: int = 200,
+    ) -> web.Response:
+        counts = (await self._connections.counts(app.workspace_id)).get(app.id, {})
+        return self.desk.show(
+            operator,
+            "app.html",
+            "apps",
+            status,
+            app=app,
+            counts=counts,
+            redirect_url=self._installs.redirect_url(app),
+            webhook_url=self._installs.webhook_url(app),
+            findings=self._checks.at_hand(app, counts.get("ACTIVE", 0)),
+            **_choices(typed or _as_typed(app), errors or []),
+        )
+
+    def _form(
+        self,
+        operator: Operator,
+        typed: dict[str, Any],
+        errors: list[dict[str, str]],
+        status: int = 200,
+    ) -> web.Response:
+        return self.desk.show(operator, "register.html", "apps", status, **_choices(typed, errors))
+
+
+def _typed(form: dict[str, list[str]]) -> dict[str, Any]:
+    """A form as the API's body: ticked scopes and lines of a text become lists."""
+    scopes = [*form.get("scopes", []), *one(form, "otherScopes").split()]
+    typed: dict[str, Any] = {
+        name: one(form, name)
+        for name in ("slug", "clientId", "clientSecret", "appId", "confirm")
+        if name in form
+    }
+    typed |= {name: one(form, name).split() for name in LISTS}
+    return typed | {"scopes": list(dict.fromkeys(scopes)), "pkce": "pkce" in form}
+
+
+def _as_typed(app: App) -> dict[str, Any]:
+    return {
+        "clientId": app.client_id,
+        "appId": app.hubspot_app_id,
+        "scopes": list(app.scopes),
+        "optionalScopes": list(app.optional_scopes),
+        "returnUrls": list(app.return_urls),
+        "origins": list(app.origins),
+        "confirm": app.confirm.value,
+        "pkce": app.pkce,
+    }
+
+
+def _choices(typed: dict[str, Any], errors: list[dict[str, str]]) -> dict[str, Any]:
+    """What a form of an app shows: what was typed, wrong fields, and the scopes to choose from."""
+    chosen = typed.get("scopes", [])
+    wrong: dict[str, str] = {}
+    for error in errors:
+        wrong.setdefault(error["field"].partition(".")[0], error["message"])
+    typed = {name: typed.get(name) for name in NewApp.model_fields if name != "clientSecret"}
+    return {
+        "typed": typed,
+        "wrong": {name: wrong.get(name) for name in NewApp.model_fields} if wrong else {},
+        "scopes": [(scope, said(scope), scope in chosen) for scope in ALL_SCOPES],
+        "others": [scope for scope in chosen if scope not in ALL_SCOPES],
+    }

@@ -1,0 +1,109 @@
+"""Proxied calls in the console: how many, how fast, what went wrong, and each of them."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from broker.stores.calls import Calls, CallStep, LoggedCall
+from broker.visits import Operator
+from broker.web.calls import cursor_of, place_of, statuses_of
+from broker.web.console.desk import Desk, for_operators
+
+PAGE = 50
+
+SPANS = {
+    "hour": (timedelta(hours=1), timedelta(minutes=1)),
+    "day": (timedelta(days=1), timedelta(minutes=20)),
+    "week": (timedelta(days=7), timedelta(hours=2)),
+}
+"""How far back a chart looks, and in which steps."""
+
+STATUSES = ("2xx", "3xx", "4xx", "429", "5xx")
+
+
+class CallDesk:
+    """`/console/calls`."""
+
+    def __init__(self, desk: Desk, calls: Calls) -> None:
+        self.desk = desk
+        self._calls = calls
+
+    @for_operators("audit")
+    async def index(self, request: web.Request, operator: Operator) -> web.Response:
+        """Charts, what went wrong, accounts, and the calls one by one."""
+        apps = await self.desk.apps(operator)
+        slug = request.query.get("app", apps[0].slug if apps else "")
+        span = request.query.get("span", "hour")
+        span = span if span in SPANS else "hour"
+        shown: dict[str, Any] = {"chart": None, "errors": [], "accounts": []}
+        if slug:
+            app = await self.desk.app(operator, slug)
+            back, step = SPANS[span]
+            steps = await self._calls.chart(app, back, step)
+            shown = {
+                "chart": drawn(steps, datetime.now(UTC), back, step),
+                "errors": await self._calls.errors(app, back),
+                "accounts": await self._calls.accounts(app, back),
+            }
+        return self.desk.show(
+            operator,
+            "charts.part.html" if "HX-Request" in request.headers else "calls.html",
+            "calls",
+            apps=apps,
+            slug=slug,
+            span=span,
+            spans=list(SPANS),
+            statuses=STATUSES,
+            user=request.query.get("user", ""),
+            wanted=request.query.get("status", ""),
+            **shown,
+        )
+
+    @for_operators("audit")
+    async def log(self, request: web.Request, operator: Operator) -> web.Response:
+        """Calls one by one, newest first, as a part of other pages."""
+        query = request.query
+        app = await self.desk.app(operator, query.get("app", ""))
+        user, wanted = query.get("user", "")[:255].replace("\x00", ""), query.get("status", "")
+        found: list[LoggedCall] = await self._calls.page(
+            app,
+            user_ref=user or None,
+            statuses=statuses_of(wanted if wanted in STATUSES else None),
+            since=None,
+            before=place_of(query["after"]) if query.get("after") else None,
+            limit=PAGE + 1,
+        )
+        more = None
+        if len(found) > PAGE:
+            place = {"after": cursor_of(found[PAGE - 1])}
+            more = urlencode({"app": app.slug, "user": user, "status": wanted, **place})
+        return self.desk.show(
+            operator, "calls.part.html", slug=app.slug, calls=found[:PAGE], more=more
+        )
+
+
+def drawn(steps: list[CallStep], now: datetime, back: timedelta, step: timedelta) -> dict[str, Any]:
+    """Steps as columns for the charts, with empty ones where nothing was called."""
+    by_time = {int(each.step.timestamp()): each for each in steps}
+    wide = int(step.total_seconds())
+    # The database bins from the same midnight.
+    first = int((now - back).timestamp()) // wide * wide
+    times = list(range(first, int(now.timestamp()) + 1, wide))
+    found = [by_time.get(time) for time in times]
+
+    def column(name: str, empty: int | None) -> list[int | None]:
+        return [empty if each is None else getattr(each, name) for each in found]
+
+    return {
+        "times": times,
+        "calls": column("calls", 0),
+        "limited": column("limited", 0),
+        "refused": column("refused", 0),
+        "failed": column("failed", 0),
+        "p50": column("p50", None),
+        "p95": column("p95", None),
+        "total": sum(each.calls for each in steps),
+        "wrong": sum(each.limited + each.refused + each.failed for each in steps),
+    }

@@ -1,0 +1,128 @@
+"""Connections in the console: search, status, links, renewal, end."""
+
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from broker.errors import ConnectionNotFound
+from broker.model import App, ConnectionRecord, Status
+from broker.services.installs import Installs
+from broker.services.upkeep import Upkeep
+from broker.stores.connections import Connections
+from broker.visits import Operator
+from broker.web.console.desk import Desk, for_operators, form_of, one
+from broker.web.parsing import Body, UserRef, validate
+from broker.web.words import said
+
+PAGE = 50
+
+
+class Whose(Body):
+    """A user as an operator types it."""
+
+    user: UserRef
+
+
+class ConnectionDesk:
+    """`/console/connections` and `/console/connection`."""
+
+    def __init__(
+        self, desk: Desk, connections: Connections, installs: Installs, upkeep: Upkeep
+    ) -> None:
+        self.desk = desk
+        self._connections = connections
+        self._installs = installs
+        self._upkeep = upkeep
+
+    @for_operators("connect")
+    async def index(self, request: web.Request, operator: Operator) -> web.Response:
+        """Search the connections of an app; htmx gets the rows alone."""
+        apps = await self.desk.apps(operator)
+        asked = request.query
+        slug = asked.get("app", apps[0].slug if apps else "")
+        text, wanted = asked.get("q", "")[:255], asked.get("status", "")
+        before = asked.get("before", "")
+        page = None
+        if slug:
+            page = await self._connections.search(
+                await self.desk.app(operator, slug),
+                text,
+                status=Status(wanted) if wanted in Status.__members__ else None,
+                before=int(before) if before.isdecimal() and len(before) < 18 else None,
+                limit=PAGE,
+            )
+        more = None
+        if page is not None and page.after is not None:
+            query = {"app": slug, "q": text, "status": wanted, "before": page.after}
+            more = urlencode(query)
+        part = "HX-Request" in request.headers
+        return self.desk.show(
+            operator,
+            "connections.part.html" if part else "connections.html",
+            "connections",
+            apps=apps,
+            slug=slug,
+            text=text,
+            wanted=wanted,
+            statuses=list(Status),
+            records=page.records if page else [],
+            more=more,
+        )
+
+    @for_operators("connect")
+    async def show(self, request: web.Request, operator: Operator) -> web.Response:
+        """One connection; htmx gets its state alone, again and again."""
+        app = await self.desk.app(operator, request.query.get("app", ""))
+        user = request.query.get("user", "")
+        record = await self._find(app, user)
+        part = "HX-Request" in request.headers
+        return self.desk.show(
+            operator,
+            "connection.part.html" if part else "connection.html",
+            "connections",
+            app=app,
+            user=user,
+            record=record,
+            said=said,
+        )
+
+    @for_operators("connect")
+    async def link(self, request: web.Request, operator: Operator) -> web.Response:
+        """A fresh install link for a user, known or new."""
+        form = await form_of(request)
+        app = await self.desk.app(operator, one(form, "app"))
+        user = validate(Whose, {"user": form.get("user", [""])[0]}).user
+        url = await self._installs.begin(app, user)
+        return self.desk.show(operator, "link.part.html", app=app, user=user, url=url)
+
+    @for_operators("connect")
+    async def renew(self, request: web.Request, operator: Operator) -> web.Response:
+        """Renew a grant now."""
+        app, user = await self._named(request, operator)
+        await self._upkeep.renew(app, user)
+        return self.desk.go(request, _address(app, user))
+
+    @for_operators("connect")
+    async def delete(self, request: web.Request, operator: Operator) -> web.Response:
+        """Wipe a connection and tell HubSpot."""
+        app, user = await self._named(request, operator)
+        outcome = await self._upkeep.delete(app, user, str(operator.caller.key_id))
+        return self.desk.show(
+            operator, "deleted.html", "connections", app=app, user=user, outcome=outcome
+        )
+
+    async def _named(self, request: web.Request, operator: Operator) -> tuple[App, str]:
+        form = await form_of(request)
+        app = await self.desk.app(operator, one(form, "app"))
+        return app, form.get("user", [""])[0]
+
+    async def _find(self, app: App, user: str) -> ConnectionRecord | None:
+        try:
+            validate(Whose, {"user": user})
+        except Exception:  # noqa: BLE001  # whatever is no user has no connection
+            raise ConnectionNotFound from None
+        return await self._connections.find_record(app, user)
+
+
+def _address(app: App, user: str) -> str:
+    return f"/connection?{urlencode({'app': app.slug, 'user': user})}"

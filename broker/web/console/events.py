@@ -1,0 +1,217 @@
+"""Events and deliveries in the console: search, what became of each, sending again."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from urllib.parse import urlencode
+from uuid import UUID
+
+from aiohttp import web
+
+from broker.errors import DeliveryNotFound, EndpointNotFound, InvalidRequest, NotFound, wrong_field
+from broker.events import Endpoint, message_id
+from broker.model import App
+from broker.receivers.addresses import check_url
+from broker.receivers.signing import new_secret
+from broker.services.deliveries import Deliverer
+from broker.stores.deliveries import Deliveries
+from broker.stores.endpoints import Endpoints
+from broker.stores.events import Events
+from broker.visits import Operator
+from broker.web.console.desk import Desk, for_operators, form_of, one
+from broker.web.deliveries import Span
+from broker.web.endpoints import NewEndpoint
+from broker.web.parsing import validate
+
+PAGE = 50
+STATES = ("waiting", "delivered", "dead")
+
+
+class EventDesk:
+    """`/console/events`, `/console/endpoints` and `/console/endpoint`."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        events: Events,
+        endpoints: Endpoints,
+        deliveries: Deliveries,
+        deliverer: Deliverer,
+        *,
+        allow_private: bool,
+    ) -> None:
+        self.desk = desk
+        self._events = events
+        self._endpoints = endpoints
+        self._deliveries = deliveries
+        self._deliverer = deliverer
+        self._allow_private = allow_private
+
+    @for_operators("webhooks")
+    async def index(self, request: web.Request, operator: Operator) -> web.Response:
+        """Search an app's events; htmx gets the rows alone."""
+        apps = await self.desk.apps(operator)
+        slug = request.query.get("app", apps[0].slug if apps else "")
+        text, records, more = request.query.get("q", "")[:255], [], None
+        if slug:
+            app = await self.desk.app(operator, slug)
+            records = await self._events.search(
+                app, text, before=_before(request.query), limit=PAGE
+            )
+        if len(records) == PAGE:
+            last = records[-1]
+            at = {"before": last.created_at.isoformat(), "id": str(last.id)}
+            more = urlencode({"app": slug, "q": text, **at})
+        part = "HX-Request" in request.headers
+        return self.desk.show(
+            operator,
+            "events.part.html" if part else "events.html",
+            "events",
+            apps=apps,
+            slug=slug,
+            text=text,
+            records=records,
+            more=more,
+            message_id=message_id,
+        )
+
+    @for_operators("webhooks")
+    async def endpoints(self, request: web.Request, operator: Operator) -> web.Response:
+        """Where an app's events are sent."""
+        apps = await self.desk.apps(operator)
+        slug = request.query.get("app", apps[0].slug if apps else "")
+        found = await self._endpoints.of_app(await self.desk.app(operator, slug)) if slug else []
+        return self.desk.show(
+            operator, "endpoints.html", "events", apps=apps, slug=slug, endpoints=found
+        )
+
+    @for_operators("webhooks")
+    async def register(self, request: web.Request, operator: Operator) -> web.Response:
+        """A new endpoint; its signing secret is shown once."""
+        form = await form_of(request)
+        app = await self.desk.app(operator, one(form, "app"))
+        wanted = one(form, "events").split() or ["*"]
+        body = validate(NewEndpoint, {"url": one(form, "url"), "events": wanted})
+        check_url(body.url, allow_private=self._allow_private)
+        secret, events = new_secret(), list(dict.fromkeys(body.events))
+        endpoint = await self._endpoints.register(
+            app, str(operator.caller.key_id), body.url, events, secret
+        )
+        return self._secret(operator, app, endpoint, secret.reveal())
+
+    @for_operators("webhooks")
+    async def show(self, request: web.Request, operator: Operator) -> web.Response:
+        """An endpoint with its deliveries; htmx gets those alone, again and again."""
+        app = await self.desk.app(operator, request.query.get("app", ""))
+        endpoint = await self._endpoint(app, request.query.get("id", ""))
+        state, before = request.query.get("state", ""), request.query.get("before", "")
+        records, earlier = await self._deliveries.page(
+            endpoint,
+            state=state if state in STATES else None,
+            before=int(before) if before.isdecimal() and len(before) < 18 else None,
+            limit=PAGE,
+        )
+        query = {"app": app.slug, "id": str(endpoint.id), "state": state}
+        part = "HX-Request" in request.headers
+        return self.desk.show(
+            operator,
+            "deliveries.part.html" if part else "endpoint.html",
+            "events",
+            app=app,
+            endpoint=endpoint,
+            records=records,
+            state=state,
+            states=STATES,
+            address=urlencode(query),
+            more=urlencode({**query, "before": earlier}) if earlier else None,
+        )
+
+    @for_operators("webhooks")
+    async def test(self, request: web.Request, operator: Operator) -> web.Response:
+        """Send a test event now."""
+        app, endpoint = await self._named(operator, await form_of(request))
+        record = await self._deliverer.test(app, endpoint)
+        return self.desk.show(operator, "tested.part.html", record=record)
+
+    @for_operators("webhooks")
+    async def rotate(self, request: web.Request, operator: Operator) -> web.Response:
+        """A new signing secret; the old one signs too for a day."""
+        app, endpoint = await self._named(operator, await form_of(request))
+        secret = new_secret()
+        await self._endpoints.rotate(app, endpoint.id, str(operator.caller.key_id), secret)
+        return self._secret(operator, app, endpoint, secret.reveal())
+
+    @for_operators("webhooks")
+    async def enable(self, request: web.Request, operator: Operator) -> web.Response:
+        """Bring an endpoint back, or send nothing there for now."""
+        form = await form_of(request)
+        app, endpoint = await self._named(operator, form)
+        await self._endpoints.change(
+            app,
+            endpoint.id,
+            str(operator.caller.key_id),
+            url=None,
+            events=None,
+            enabled=one(form, "enabled") == "yes",
+        )
+        return self._to(request, app, endpoint)
+
+    @for_operators("webhooks")
+    async def remove(self, request: web.Request, operator: Operator) -> web.Response:
+        """Remove an endpoint with what is owed to it."""
+        app, endpoint = await self._named(operator, await form_of(request))
+        await self._endpoints.remove(app, endpoint.id, str(operator.caller.key_id))
+        return self.desk.go(request, f"/endpoints?app={app.slug}")
+
+    @for_operators("webhooks")
+    async def replay(self, request: web.Request, operator: Operator) -> web.Response:
+        """Deliver one event again."""
+        form = await form_of(request)
+        app, endpoint = await self._named(operator, form)
+        await self._deliveries.replay(app, _id(one(form, "delivery"), DeliveryNotFound))
+        return self._to(request, app, endpoint)
+
+    @for_operators("webhooks")
+    async def replay_span(self, request: web.Request, operator: Operator) -> web.Response:
+        """Deliver the events of a span of time again (UTC)."""
+        form = await form_of(request)
+        app, endpoint = await self._named(operator, form)
+        span = validate(Span, {"from": one(form, "from"), "to": one(form, "to")})
+        if span.end <= span.begin:
+            raise wrong_field("to", "must be later than from")
+        owed = await self._deliveries.replay_span(app, endpoint, span.begin, span.end, None)
+        return self.desk.show(operator, "replayed.part.html", owed=owed)
+
+    async def _endpoint(self, app: App, text: str) -> Endpoint:
+        return await self._endpoints.get(app, _id(text, EndpointNotFound))
+
+    async def _named(self, operator: Operator, form: dict[str, list[str]]) -> tuple[App, Endpoint]:
+        app = await self.desk.app(operator, one(form, "app"))
+        return app, await self._endpoint(app, one(form, "id"))
+
+    def _to(self, request: web.Request, app: App, endpoint: Endpoint) -> web.Response:
+        where = urlencode({"app": app.slug, "id": str(endpoint.id)})
+        return self.desk.go(request, f"/endpoint?{where}")
+
+    def _secret(
+        self, operator: Operator, app: App, endpoint: Endpoint, secret: str
+    ) -> web.Response:
+        return self.desk.show(
+            operator, "signing-secret.html", "events", app=app, endpoint=endpoint, secret=secret
+        )
+
+
+def _id(text: str, missing: type[NotFound]) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise missing from None
+
+
+def _before(query: Mapping[str, str]) -> tuple[datetime, UUID] | None:
+    if "before" not in query:
+        return None
+    try:
+        at = datetime.fromisoformat(query["before"].replace(" ", "+"))
+        return at.astimezone(UTC), UUID(query.get("id", ""))
+    except (ValueError, OverflowError):
+        raise InvalidRequest("This is no page of the events.") from None

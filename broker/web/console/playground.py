@@ -1,0 +1,133 @@
+"""A proxied call as any connected user, with the curl that does the same."""
+
+import json
+import shlex
+import time
+from typing import Any, Literal
+from urllib.parse import quote
+
+import aiohttp
+from aiohttp import web
+from pydantic import Field
+
+from broker.errors import ConnectionNotFound, HubSpotUnavailable
+from broker.hubspot.destination import target_of
+from broker.model import ProxyCall
+from broker.services.proxy import Proxy
+from broker.visits import Operator
+from broker.web.console.desk import Desk, for_operators, form_of, one
+from broker.web.middleware import REQUEST_ID
+from broker.web.parsing import Body, UserRef, validate
+
+SHOWN_BYTES = 262_144
+
+EXAMPLES = (
+    ("GET", "/crm/v3/objects/contacts?limit=5", ""),
+    ("POST", "/crm/v3/objects/contacts", '{"properties": {"email": "jane@acme.example"}}'),
+    ("POST", "/crm/v3/objects/contacts/search", '{"query": "jane", "limit": 5}'),
+    ("GET", "/crm/v3/objects/companies?limit=5", ""),
+    ("GET", "/account-info/v3/details", ""),
+)
+
+
+class Call(Body):
+    """A call as an operator types it."""
+
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+    path: str = Field(min_length=1, max_length=8192)
+    user: UserRef
+    body: str = Field(default="", max_length=200_000)
+
+
+class PlaygroundDesk:
+    """`/console/playground`."""
+
+    def __init__(self, desk: Desk, proxy: Proxy, public_url: str, api_url: str) -> None:
+        self.desk = desk
+        self._proxy = proxy
+        self._public_url = public_url
+        self._api_url = api_url
+
+    @for_operators("proxy", "proxy:read")
+    async def ask(self, request: web.Request, operator: Operator) -> web.Response:
+        """The form."""
+        return self.desk.show(
+            operator,
+            "playground.html",
+            "playground",
+            apps=await self.desk.apps(operator),
+            slug=request.query.get("app", ""),
+            user=request.query.get("user", ""),
+            examples=EXAMPLES,
+        )
+
+    @for_operators("proxy", "proxy:read")
+    async def call(self, request: web.Request, operator: Operator) -> web.Response:
+        """Make the call, with all that the operator's key may and no more."""
+        form = await form_of(request)
+        app = await self.desk.app(operator, one(form, "app"))
+        said = validate(Call, {name: form.get(name, [""])[0] for name in Call.model_fields})
+        body = (
+            said.body.encode() if said.body.strip() and said.method not in {"GET", "HEAD"} else None
+        )
+        headers = [("Accept", "application/json"), ("Accept-Encoding", "identity")]
+        if body is not None:
+            headers.append(("Content-Type", "application/json"))
+        target = target_of(said.path.strip(), self._api_url)
+        call = ProxyCall(
+            app.slug,
+            said.user,
+            said.method,
+            target,
+            headers,
+            body,
+            request_id=request[REQUEST_ID],
+        )
+        began = time.perf_counter()
+        try:
+            async with self._proxy.forward(operator.caller, call) as answer:
+                got, cut = b"", False
+                async for chunk in answer.chunks:
+                    got += chunk
+                    if len(got) > SHOWN_BYTES:
+                        cut = True
+                        break
+        except ConnectionNotFound:
+            raise ConnectionNotFound(f"Nobody called {said.user} is connected.") from None
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise HubSpotUnavailable("HubSpot's answer broke off.") from error
+        return self.desk.show(
+            operator,
+            "answer.part.html",
+            status_code=answer.status,
+            reason=answer.reason,
+            ms=round((time.perf_counter() - began) * 1000),
+            headers=answer.headers,
+            body=_readable(got[:SHOWN_BYTES], cut),
+            cut=cut,
+            curl=self._curl(call, body),
+        )
+
+    def _curl(self, call: ProxyCall, body: bytes | None) -> str:
+        """The same call for a shell, the key left to its environment."""
+        user = quote(call.user_ref, safe="")
+        url = f"{self._public_url}/proxy/{call.app_slug}/{user}{call.target}"
+        parts = ["curl", '-H "Authorization: Bearer $KEY"', shlex.quote(url)]
+        if call.method == "HEAD":
+            parts.insert(1, "--head")
+        elif call.method != "GET":
+            parts.insert(1, f"-X {call.method}")
+        if body is not None:
+            parts += ["-H 'Content-Type: application/json'", f"-d {shlex.quote(body.decode())}"]
+        return " ".join(parts)
+
+
+def _readable(body: bytes, cut: bool) -> str:
+    text = body.decode(errors="replace")
+    if cut:
+        return text
+    try:
+        value: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return json.dumps(value, indent=2, ensure_ascii=False)

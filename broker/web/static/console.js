@@ -1,0 +1,55 @@
+// The console works without this file but for copying, searching scopes and examples.
+"use strict";
+addEventListener("click", async (event) => {
+  const button = event.target.closest?.("[data-copy]");
+  if (!button) return;
+  const field = document.getElementById(button.dataset.copy);
+  field.select();
+  try {
+    await navigator.clipboard.writeText(field.value);
+    button.textContent = "Copied";
+  } catch {
+    button.textContent = "Press Ctrl-C";
+  }
+  setTimeout(() => { button.textContent = "Copy"; }, 2000);
+});
+addEventListener("input", (event) => {
+  const found = event.target.id === "scope-search" && event.target.closest("[data-search]");
+  if (!found) return;
+  const wanted = event.target.value.toLowerCase().split(/\s+/);
+  for (const label of found.querySelectorAll(".choices label")) {
+    const text = label.textContent.toLowerCase();
+    label.hidden = !label.firstElementChild.checked && !wanted.every((word) => text.includes(word));
+  }
+});
+addEventListener("change", (event) => {
+  if (event.target.id !== "example" || !event.target.value) return;
+  const { path, body } = event.target.selectedOptions[0].dataset;
+  document.getElementById("method").value = event.target.value;
+  document.getElementById("path").value = path;
+  document.getElementById("body").value = body;
+});
+
+// Charts: each is drawn from what its element carries, again whenever the page brings a new one.
+function draw(element) {
+  element.removeAttribute("data-new");
+  const { times, series, unit } = JSON.parse(element.dataset.chart);
+  const style = getComputedStyle(element);
+  const [ink, line] = [style.color, style.getPropertyValue("--pico-muted-border-color")];
+  const axis = { stroke: ink, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
+  new uPlot({
+    width: element.clientWidth || 600, height: 220,
+    tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"), // as in the tables
+    series: [{ value: (_, at) => at && new Date(at * 1000).toISOString().slice(0, 16) },
+      ...series.map(({ label, color }) => ({ label, stroke: color, width: 2, spanGaps: true,
+        points: { show: times.length < 100 }, value: (_, it) => (it == null ? "–" : `${it}${unit}`) }))],
+    axes: [axis, { ...axis, size: 60 }],
+    scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
+  }, [times, ...series.map(({ values }) => values)], element);
+}
+const drawAll = () => { for (const element of document.querySelectorAll("[data-chart][data-new]")) draw(element); };
+addEventListener("DOMContentLoaded", () => {
+  if (!document.querySelector("[data-chart]")) return;
+  drawAll();
+  new MutationObserver(drawAll).observe(document.getElementById("main"), { childList: true, subtree: true });
+});

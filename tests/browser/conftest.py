@@ -1,0 +1,110 @@
+"""Pages in a real browser: Debian's Chromium, driven by Playwright."""
+
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page, async_playwright
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
+ARGS = ["--disable-background-networking", "--no-sandbox", "--disable-dev-shm-usage"]
+"""Containers have no user namespaces to make a sandbox of and a small /dev/shm; only our own pages run."""
+
+HARMLESS = ("Failed to load resource: the server responded with a status of 4",)
+"""What Chromium says of a page that answers 4xx, which refusals do."""
+
+
+def pytest_collection_modifyitems(items: list[Any]) -> None:
+    if CHROMIUM:
+        return
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(
+                pytest.mark.skip(reason="chromium is not here: apt-get install chromium")
+            )
+
+
+@pytest.fixture
+async def context() -> AsyncIterator[Any]:
+    """A browser of the test's own; no page may complain, and no policy may be broken."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        context = await browser.new_context(viewport={"width": 1200, "height": 900})
+        context.set_default_timeout(15_000)
+        complaints: list[str] = []
+        context.on("weberror", lambda error: complaints.append(str(error.error)))
+        context.on(
+            "console",
+            lambda said: (
+                complaints.append(said.text)
+                if said.type == "error" and not said.text.startswith(HARMLESS)
+                else None
+            ),
+        )
+        yield context
+        await browser.close()
+    assert complaints == []
+
+
+@pytest.fixture
+async def page(context: Any) -> Page:
+    return await context.new_page()
+
+
+async def check_axe(page: Page) -> None:
+    """No finding of axe-core's is serious or critical, in light and in dark."""
+    for scheme in ("light", "dark"):
+        await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        found = await Axe().run(page)
+        serious = [
+            f"{scheme} {page.url}: {each['id']}: {each['nodes'][0]['html'][:200]} {each['nodes'][0].get('failureSummary', '')[:300]}"
+            for each in found.response["violations"]
+            if each["impact"] in {"serious", "critical"}
+        ]
+        assert serious == []
+
+
+@pytest.fixture
+async def product(broker: Any, unused_tcp_port_factory: Any) -> AsyncIterator[Any]:
+    """Start the example's backend, on another origin than the broker's."""
+    started = []
+
+    async def start(*command: str, listed: bool = True, **changes: Any) -> str:
+        port = unused_tcp_port_factory()
+        origin = f"http://127.0.0.1:{port}"
+        await broker.asks(
+            "PATCH",
+            "/api/apps/hbdev",
+            json={
+                "origins": [origin] if listed else ["https://product.example"],
+                "returnUrls": [f"{origin}/"],
+                **changes,
+            },
+        )
+        told = {"BROKER": broker.url, "KEY": broker.key, "APP": "hbdev", "PORT": str(port)}
+        command = command or (sys.executable, str(ROOT / "docs/examples/backend.py"))
+        process = await asyncio.create_subprocess_exec(
+            *command, env={**os.environ, **told}, stderr=asyncio.subprocess.DEVNULL
+        )
+        started.append(process)
+        for _ in range(200):
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.05)
+            else:
+                writer.close()
+                break
+        return origin
+
+    yield start
+    for process in started:
+        process.terminate()
+        await process.wait()

@@ -1,0 +1,210 @@
+"""The button on a product's page, on another origin than the broker's."""
+
+import shutil
+
+import pytest
+from playwright.async_api import expect
+
+from broker.sandbox.faults import Fault
+
+from .conftest import ROOT, check_axe
+
+
+def button(page, number=0):
+    return page.locator("connect-hubspot").nth(number).get_by_role("button")
+
+
+def heard(page):
+    return page.locator("#heard")
+
+
+async def consents(popup, choice="Allow"):
+    """From our page over HubSpot's and back."""
+    await popup.get_by_role("button", name="Continue to HubSpot").click()
+    await popup.get_by_role("button", name=choice).click()
+
+
+async def presses(page):
+    async with page.expect_popup() as opened:
+        await button(page).click()
+    popup = await opened.value
+    await popup.wait_for_url("**/connect/**")
+    return popup
+
+
+@pytest.mark.parametrize("backend", ["python", "node"])
+async def test_a_user_connects_in_a_popup(broker, hubspot, page, product, backend):
+    """The example that teams copy, in both languages."""
+    if backend == "node" and not shutil.which("node"):
+        pytest.skip("node is not here")
+    hubspot.auto_consent = None
+    node = ("node", str(ROOT / "docs/examples/backend.mjs"))
+    await page.goto(await product(*(node if backend == "node" else ())))
+
+    popup = await presses(page)
+    await expect(popup.get_by_text("Create and change contacts")).to_be_visible()
+    await consents(popup)
+
+    await expect(heard(page)).to_have_text("connected: connected")
+    await expect(page.get_by_text("HubSpot is connected.")).to_be_visible()
+    assert popup.is_closed()
+    assert (await broker.proxies(user="user-42")).status == 200
+
+
+async def test_a_user_connects_with_the_keyboard_in_the_same_tab(broker, hubspot, page, product):
+    hubspot.auto_consent = None
+    origin = await product()
+    await page.goto(origin)
+
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await consents(page)
+
+    await page.wait_for_url(f"{origin}/?status=connected*")
+    await expect(heard(page)).to_have_text("connected: connected")
+    assert (await broker.proxies(user="user-42")).status == 200
+
+
+async def test_a_user_says_no(hubspot, page, product):
+    """C13."""
+    hubspot.auto_consent = None
+    await page.goto(await product())
+
+    await consents(await presses(page), "Deny")
+
+    await expect(heard(page)).to_have_text("cancelled: consent-denied")
+    await expect(page.get_by_text("You can try again at any time.")).to_be_visible()
+
+
+async def test_a_user_closes_the_window(page, product):
+    await page.goto(await product())
+
+    popup = await presses(page)
+    await popup.close()
+
+    await expect(heard(page)).to_have_text("cancelled: cancelled")
+
+
+async def test_a_browser_blocks_the_window(broker, hubspot, page, product):
+    hubspot.auto_consent = None
+    await page.add_init_script("window.open = () => null")
+    origin = await product()
+    await page.goto(origin)
+
+    await button(page).click()
+    await expect(heard(page)).to_have_text("failed: popup-blocked")
+    await expect(page.get_by_text("Press the button again to go on in this tab.")).to_be_visible()
+    await button(page).click()
+    await consents(page)
+
+    await page.wait_for_url(f"{origin}/?status=connected*")
+
+
+async def test_a_backend_that_makes_no_session(broker, page, product):
+    await page.goto(await product())
+    await page.route("**/connect-hubspot", lambda route: route.fulfill(status=404))
+
+    await button(page).click()
+
+    await expect(heard(page)).to_have_text("failed: session-failed")
+
+
+async def test_a_session_of_another_broker_is_not_opened(page, product):
+    """C18: the button opens its own broker and nothing else."""
+    await page.goto(await product())
+    await page.route(
+        "**/connect-hubspot",
+        lambda route: route.fulfill(json={"url": "https://evil.example/connect/x"}),
+    )
+
+    await button(page).click()
+
+    await expect(heard(page)).to_have_text("failed: session-failed")
+
+
+async def test_a_page_that_is_not_listed_is_told_so_and_hears_nothing(broker, page, product):
+    """C18."""
+    await page.goto(await product(listed=False))
+
+    popup = await presses(page)
+    await expect(popup.get_by_text("is not one that this product has registered")).to_be_visible()
+    await popup.close()
+
+    await expect(heard(page)).to_have_text("cancelled: cancelled")
+
+
+async def test_forged_messages_are_not_heard(broker, hubspot, page, product):
+    """C18: another origin, another window, another nonce."""
+    hubspot.auto_consent = None
+    await page.goto(await product())
+    popup = await presses(page)
+
+    forged = (
+        '{type: "broker:connect", outcome: "connected", nonce: "0123456789abcdef0123456789abcdef"}'
+    )
+    await page.evaluate(f"window.postMessage({forged}, '*')")
+    await popup.evaluate(f"window.opener.postMessage({forged}, '*')")
+    await page.wait_for_timeout(300)
+
+    assert await heard(page).text_content() == ""
+    await consents(popup)
+    await expect(heard(page)).to_have_text("connected: connected")
+
+
+async def test_what_goes_wrong_at_hubspot_is_said_in_plain_words(broker, hubspot, page, product):
+    hubspot.auto_consent = None
+    await page.goto(await product())
+
+    hubspot.faults.add(Fault("/oauth/*/token", "status", status=503, times=1))
+    popup = await presses(page)
+    await consents(popup)
+    await expect(heard(page)).to_have_text("failed: hubspot-unavailable")
+    await expect(popup.get_by_text("HubSpot could not be reached just now.")).to_be_visible()
+    await popup.close()
+
+    hubspot.faults.add(
+        Fault("/oauth/*/token", "status", status=400, body='{"status":"BAD_AUTH_CODE"}', times=1)
+    )
+    popup = await presses(page)
+    await consents(popup)
+    await expect(heard(page)).to_have_text("failed: exchange-failed")
+    await check_axe(popup)
+
+
+async def test_another_portal_and_a_confirmation_go_back_with_their_code(
+    broker, hubspot, page, product
+):
+    """C2, C14."""
+    await broker.connects("user-42", portal=102)
+    hubspot.auto_consent = None
+    origin = await product()
+    await page.goto(origin)
+
+    popup = await presses(page)
+    await consents(popup)
+
+    await expect(heard(page)).to_have_text("failed: portal-mismatch")
+    await popup.wait_for_url(f"{origin}/?status=error&code=portal-mismatch*#confirm=*")
+    code = popup.url.partition("#confirm=")[2]
+    broker.secrets.append(code)
+    body = {"confirm": code, "userForeignIdentifier": "user-42"}
+    assert (await broker.asks("POST", "/api/connections/confirm", json=body)).json()["hubId"] == 101
+
+
+async def test_the_pages_on_the_way_are_usable_by_everybody(broker, hubspot, page, product):
+    hubspot.auto_consent = None
+    await page.goto(await product())
+    await check_axe(page)
+
+    popup = await presses(page)
+    await check_axe(popup)
+
+    for path in [
+        "/connect/cs_nothing",
+        "/connect/ended/x/y",
+        f"/hubspot/hbdev-{broker.workspace}/callback",
+    ]:
+        await page.goto(broker.url + path)
+        await expect(page.get_by_role("heading", name="HubSpot is not connected")).to_be_visible()
+        await check_axe(page)

@@ -1,0 +1,246 @@
+"""The console in a browser, as an operator uses it."""
+
+from aiohttp import web
+from playwright.async_api import expect
+
+from .conftest import check_axe
+
+HTML = "<img src=x onerror=alert(1)>"
+
+
+async def signs_in(page, broker, key=None):
+    await page.goto(f"{broker.url}/console")
+    await page.get_by_label("API key").fill(key or broker.key)
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("heading", name="Apps")).to_be_visible()
+    for cookie in await page.context.cookies():
+        broker.secrets.append(cookie["value"])
+
+
+async def test_the_main_job_from_the_first_screen_to_a_call(start_broker, hubspot, page):
+    """Register, paste, link, consent, call: with nothing but a browser."""
+    broker = await start_broker()
+    await broker.makes_workspace()
+    await signs_in(page, broker)
+
+    await page.get_by_role("button", name="Register an app").click()
+    await page.get_by_label("Short name").fill("hbdev")
+    await page.get_by_label("Client Id").fill("client-of-hbdev")
+    await page.get_by_label("Client Secret").fill("canary-client-secret")
+    await page.get_by_label("App Id").fill("1234567")
+    await page.get_by_label("Search scopes").fill("contacts write")
+    await page.get_by_role("checkbox", name="crm.objects.contacts.write").check()
+    await expect(page.get_by_role("checkbox", name="crm.objects.deals.read")).to_be_hidden()
+    await page.get_by_role("button", name="Register").click()
+
+    await expect(page.get_by_role("heading", name="hbdev")).to_be_visible()
+    redirect_url = await page.get_by_label("Redirect URL").input_value()
+    await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await page.locator("[data-copy=redirect]").click()
+    assert await page.evaluate("navigator.clipboard.readText()") == redirect_url
+    await page.get_by_role("button", name="Ask HubSpot").click()
+    await expect(page.get_by_text("HubSpot does not know this Client Id")).to_be_visible()
+    scopes = [
+        "oauth",
+        "crm.objects.contacts.read",
+        "crm.objects.companies.read",
+        "crm.objects.contacts.write",
+    ]
+    hubspot.register_app(
+        "client-of-hbdev", "canary-client-secret", 1234567, scopes, [redirect_url], []
+    )
+    hubspot.auto_consent = None
+    await page.get_by_role("button", name="Ask HubSpot").click()
+    await expect(page.get_by_text("HubSpot knows the Client Id")).to_be_visible()
+
+    await page.get_by_label("Connect a user").fill("user-42")
+    await page.get_by_role("button", name="Make a link").click()
+    url = await page.get_by_label("Install link for user-42").input_value()
+    broker.secrets.append(url.partition("state=")[2].partition("&")[0])
+    await page.get_by_role("link", name="See the connection").click()
+    await expect(page.get_by_text("Nobody called user-42 is connected.")).to_be_visible()
+    user = await page.context.new_page()
+    await user.goto(url)
+    await user.get_by_role("button", name="Allow").click()
+    await expect(user.get_by_role("heading", name="HubSpot is connected")).to_be_visible()
+    await expect(page.get_by_text("ACTIVE")).to_be_visible()  # it was noticed without a reload
+    await page.reload()
+
+    await page.get_by_role("button", name="Try a call").click()
+    await page.get_by_label("Example").select_option(index=2)
+    await page.get_by_role("button", name="Send").click()
+    await expect(page.get_by_text("201 Created")).to_be_visible()
+    await expect(page.get_by_label("HubSpot's answer")).to_contain_text("jane@acme.example")
+    curl = await page.get_by_label("The same with curl").input_value()
+    assert "/proxy/hbdev/user-42/crm/v3/objects/contacts" in curl
+    await page.get_by_label("Path at HubSpot").fill("https://evil.example/")
+    await page.get_by_role("button", name="Send").click()
+    await expect(page.get_by_role("alert")).to_contain_text("leave HubSpot's API hosts")
+
+
+async def test_a_connection_is_found_renewed_and_deleted(broker, hubspot, page):
+    for user in ["jane", "john", HTML]:
+        await broker.connects(user)
+    await signs_in(page, broker)
+
+    await page.get_by_role("link", name="Connections").click()
+    await expect(page.get_by_role("row")).to_have_count(4)
+    await page.get_by_label("User, account or installer").press_sequentially("jane")
+    await expect(page.get_by_role("row")).to_have_count(2)
+    await page.get_by_role("link", name="jane").click()
+    await page.get_by_role("button", name="Reconnect link").click()
+    url = await page.get_by_label("Install link for jane").input_value()
+    broker.secrets.append(url.partition("state=")[2].partition("&")[0])
+    await page.get_by_role("button", name="Renew now").click()
+    await expect(page.get_by_label("Install link for jane")).to_have_count(0)
+    assert hubspot.refreshes == 1
+    await page.get_by_text("Delete this connection").click()
+    await page.get_by_role("button", name="Delete the connection").click()
+
+    await expect(page.get_by_text("the grant is revoked.")).to_be_visible()
+    assert (await broker.proxies(user="jane")).status == 404
+
+
+async def test_a_key_is_made_shown_once_and_revoked(broker, page):
+    await signs_in(page, broker)
+    await page.get_by_role("link", name="Keys").click()
+
+    await page.get_by_label("Name", exact=True).fill(HTML)
+    await page.get_by_role("checkbox", name="proxy:read").check()
+    await page.get_by_role("checkbox", name="hbdev").check()
+    await page.get_by_role("button", name="Make the key").click()
+    secret = await page.get_by_label("Client secret").input_value()
+    broker.secrets.append(secret)
+    assert (
+        await broker.asks("GET", "/proxy/hbdev/u1/crm/v3/objects/contacts", key=secret)
+    ).status == 404
+    await page.get_by_role("link", name="Back to the keys").click()
+    await page.get_by_role("button", name=f"Revoke {HTML}").click()
+
+    await expect(page.get_by_text("revoked", exact=True)).to_be_visible()
+    broker.parts.forget()
+    assert (
+        await broker.asks("GET", "/proxy/hbdev/u1/crm/v3/objects/contacts", key=secret)
+    ).status == 401
+
+
+async def test_events_reach_an_endpoint_and_are_sent_again(start_broker, page, aiohttp_server):
+    got = []
+
+    async def take(request):
+        got.append(request.headers["webhook-id"])
+        return web.Response(status=204)
+
+    app = web.Application()
+    app.router.add_post("/events", take)
+    receiver = await aiohttp_server(app)
+    broker = await start_broker(allow_private_endpoints=True, work_in_serve=True)
+    await broker.makes_workspace()
+    await broker.registers()
+    await signs_in(page, broker)
+    await page.get_by_role("link", name="Events").click()
+    await page.get_by_role("link", name="Endpoints").click()
+
+    await page.get_by_label("Address").fill(f"http://127.0.0.1:{receiver.port}/events")
+    await page.get_by_role("button", name="Add the endpoint").click()
+    broker.secrets.append(await page.get_by_label("Signing secret").input_value())
+    await page.get_by_role("link", name="To the endpoint").click()
+    await page.get_by_role("button", name="Send a test event").click()
+    await expect(page.locator("#said")).to_contain_text("delivered 204")
+    await broker.connects("jane")
+    await expect(page.get_by_role("row", name="connection.created")).to_contain_text("delivered")
+    await page.get_by_role("row", name="connection.created").get_by_role("button").click()
+    await expect(page.get_by_role("row", name="connection.created")).to_contain_text("204")
+    for _ in range(100):
+        if len(got) == 3:
+            break
+        await page.wait_for_timeout(50)
+
+    assert len(got) == 3
+    assert got[1] == got[2]
+    await check_axe(page)
+    await page.get_by_role("link", name="Events").click()
+    await page.get_by_text("connection.created", exact=True).click()
+    await expect(page.get_by_text('"userForeignIdentifier":"jane"')).to_be_visible()
+    await check_axe(page)
+    await page.goto(f"{broker.url}/console/endpoints")
+    await check_axe(page)
+
+
+async def test_calls_are_drawn(broker, page):
+    await broker.connects("jane")
+    await broker.proxies(user="jane")
+    await broker.proxies("/crm/v3/objects/nothing", user="jane")
+    await broker.parts.call_log.write()
+    await signs_in(page, broker)
+
+    await page.get_by_role("link", name="Calls").click()
+
+    await expect(page.locator(".chart canvas")).to_have_count(2)
+    await expect(page.get_by_text("2 calls, 1 went wrong")).to_be_visible()
+    await expect(page.get_by_role("row", name="GET /crm/v3/objects/contacts")).to_contain_text(
+        "200"
+    )
+    await broker.proxies(user="jane")
+    await broker.parts.call_log.write()
+    await expect(page.get_by_text("3 calls, 1 went wrong")).to_be_visible(timeout=15_000)
+    await expect(page.locator(".chart canvas")).to_have_count(2)
+    await page.goto(f"{broker.url}/console/connection?app=hbdev&user=jane")
+    await expect(page.get_by_role("row", name="GET /crm/v3/objects/contacts")).to_have_count(2)
+
+
+async def test_wrong_fields_are_said_beside_them(broker, page):
+    await signs_in(page, broker)
+    await page.get_by_role("button", name="Register an app").click()
+
+    await page.get_by_label("Short name").fill("not a slug")
+    await page.get_by_label("Client Id").fill(HTML)
+    await page.get_by_label("Client Secret").fill("canary-x")
+    await page.get_by_label("App Id").fill("abc")
+    await page.get_by_text("Return URLs, origins and more").click()
+    await page.get_by_label("Return URLs").fill("http://product.example/")
+    await page.get_by_role("button", name="Register").click()
+
+    await expect(page.get_by_text("3 fields to correct.")).to_be_visible()
+    await expect(page.get_by_label("Client Id")).to_have_value(HTML)
+    await expect(page.get_by_label("Client Secret")).to_have_value("")
+    await expect(page.get_by_text("must be an https URL")).to_be_visible()
+    await check_axe(page)
+
+
+async def test_signing_out_ends_it(broker, page):
+    await signs_in(page, broker)
+
+    await page.get_by_role("button", name="Sign out").click()
+    await page.goto(f"{broker.url}/console/keys")
+
+    await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    await page.get_by_label("API key").fill("bs_wrong")
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_text("This is not a key of this broker")).to_be_visible()
+    await page.get_by_label("API key").fill(broker.key)
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("heading", name="Keys")).to_be_visible()
+    for cookie in await page.context.cookies():
+        broker.secrets.append(cookie["value"])
+
+
+async def test_every_page_is_usable_by_everybody_and_runs_nothing_it_was_given(broker, page):
+    """U15: axe-core, in light and dark, with markup as names everywhere."""
+    await broker.connects(HTML)
+    await page.goto(f"{broker.url}/console/sign-in")
+    await check_axe(page)
+    await signs_in(page, broker)
+
+    await broker.proxies(user=HTML)
+    await broker.parts.call_log.write()
+    for path in [
+        "calls", "events", "endpoints", "apps", "register", "apps/hbdev", "apps/nope", "connections", "connection?app=hbdev&user=%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E",
+        "playground", "keys",
+    ]:  # fmt: skip
+        await page.goto(f"{broker.url}/console/{path}")
+        await check_axe(page)
+        assert await page.locator("main img").count() == 0
+    for path in ["docs", "docs/errors", "docs/operating", "docs/connect"]:
+        await page.goto(f"{broker.url}/{path}")
+        await check_axe(page)

@@ -37,6 +37,9 @@ IDLE_S = 30.0
 PATIENCE_S = 1.0
 """How long the database may take before calls go on without it."""
 
+MOMENT_S = 1.0
+"""How long a call may wait for a place, however late it comes to it."""
+
 TRIAL_S = 5.0
 """How long calls wait for HubSpot's first answer about an account before they go without."""
 
@@ -78,7 +81,8 @@ class Quota:
         if not bucket.turns and bucket.take(now):
             return False
         patience = self._patience if patience is None else patience
-        await self._wait(bucket, user, max(0.0, arrived + patience - now))
+        # Who has waited for something else already, a renewal say, still has a moment for this.
+        await self._wait(bucket, user, min(patience, max(MOMENT_S, arrived + patience - now)))
         return True
 
     def told(self, bucket: Bucket, said: Said | None) -> None:

@@ -53,7 +53,7 @@ async def test_three_processes_pushing_at_three_times_the_limit_use_the_quota_an
     record_property("calls", f"{len(within)} of {ideal}, {served}")
     assert sum(not verdict for _, verdict in counted) == 0
     assert len(within) >= 0.95 * ideal
-    assert min(served.values()) >= 0.45 * sum(served.values())
+    assert min(served.values()) >= 0.4 * sum(served.values())
     assert {code for _, status, code in answers if status != 200} <= {"quota-exhausted"}
 
 

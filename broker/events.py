@@ -134,6 +134,21 @@ class DeliveryRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class SentRecord:
+    """What became of an event at one endpoint."""
+
+    id: UUID
+    endpoint_id: UUID
+    url: str
+    state: str
+    attempts: int
+    due_at: datetime | None
+    last_status: int | None
+    last_error: str | None
+    tried_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """What a receiver said to an attempt: a status, or else why there is none."""
 

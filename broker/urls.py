@@ -130,13 +130,31 @@ def routes(broker: Broker, health: HealthPages) -> list[web.RouteDef]:
         DocumentPages: DocumentPages(described(settings.public_url)),
         DocsPages: DocsPages(ours, described(settings.public_url)),
     }
+    # Mail scanners and chat previews send HEAD; only the health of the process answers it.
+    return [
+        web.get(path, getattr(pages[kind], name), allow_head=kind is HealthPages)
+        if method == "GET"
+        else web.route(method, path, getattr(pages[kind], name))
+        for method, path, kind, name in URL_TABLE
+    ] + console.routes(_desks(broker, ours))
+
+
+def _desks(broker: Broker, ours: Pages) -> list[object]:
+    """Who answers in the console."""
+    settings = broker.settings
     desk = Desk(ours, broker.operators, broker.apps)
     checks = Checks(broker.apps, broker.installs, broker.hubspot)
-    desks = [
+    return [
         SignInPages(desk, broker.keys),
         AppDesk(desk, broker.apps, broker.connections, broker.installs, checks),
         ConnectionDesk(desk, broker.connections, broker.installs, broker.upkeep),
-        PlaygroundDesk(desk, broker.proxy, settings.public_url, settings.hubspot_api_url),
+        PlaygroundDesk(
+            desk,
+            broker.proxy,
+            broker.connections,
+            settings.public_url,
+            settings.hubspot_api_url,
+        ),
         CallDesk(desk, broker.calls),
         EventDesk(
             desk,
@@ -148,10 +166,3 @@ def routes(broker: Broker, health: HealthPages) -> list[web.RouteDef]:
         ),
         KeyDesk(desk, broker.keys),
     ]
-    # Mail scanners and chat previews send HEAD; only the health of the process answers it.
-    return [
-        web.get(path, getattr(pages[kind], name), allow_head=kind is HealthPages)
-        if method == "GET"
-        else web.route(method, path, getattr(pages[kind], name))
-        for method, path, kind, name in URL_TABLE
-    ] + console.routes(desks)

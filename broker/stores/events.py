@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
-from broker.events import EventRecord, Fact
+from broker.errors import NotFound
+from broker.events import EventRecord, Fact, SentRecord
 from broker.model import App
 from broker.stores.database import Database, Session, escaped
 from broker.stores.queries import sql
@@ -41,6 +42,16 @@ class Events:
             sql.events_page, app.workspace_id, app.id, escaped(text), at, event_id, limit
         )
         return [EventRecord(**dict(row)) for row in rows]
+
+    async def get(self, app: App, event_id: UUID) -> tuple[EventRecord, list[SentRecord]]:
+        """An event and what became of it at each endpoint. Raises NotFound."""
+        row = await self._database.fetchrow(sql.event_of_app, app.workspace_id, app.id, event_id)
+        if row is None:
+            raise NotFound("There is no such event, or it is older than a month.")
+        sent = await self._database.fetch(
+            sql.deliveries_of_event, app.workspace_id, app.id, event_id
+        )
+        return EventRecord(**dict(row)), [SentRecord(**dict(each)) for each in sent]
 
     async def forget_old(self) -> int:
         """Forget some of what was told a month ago; how much was."""

@@ -73,7 +73,7 @@ class InstallPages:
                 "pages/waiting.html",
                 status=409 if outcome.refusal else 200,
                 title="One more step",
-                explanation=REFUSALS["portal-mismatch"][0]
+                explanation=" ".join(REFUSALS["portal-mismatch"])
                 if outcome.refusal
                 else "The connection waits for the product to confirm that it is yours. Enter this "
                 "code there within ten minutes.",

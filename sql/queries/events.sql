@@ -47,6 +47,36 @@ DELETE FROM event
 INSERT INTO event (workspace_id, app_id, id, type, payload)
 VALUES ($1, $2, $3, $4, $5);
 
+-- name: deliveries_of_event
+-- What became of an event at each endpoint that wants it.
+--   $1 workspace, $2 app, $3 event
+SELECT delivery.id, delivery.endpoint_id, endpoint.url, delivery.state, delivery.attempts,
+       delivery.due_at, delivery.last_status, delivery.last_error, delivery.tried_at
+  FROM delivery
+  JOIN endpoint
+    ON endpoint.workspace_id = delivery.workspace_id
+   AND endpoint.id = delivery.endpoint_id
+ WHERE delivery.workspace_id = $1
+   AND endpoint.app_id = $2
+   AND delivery.event_id = $3
+ ORDER BY delivery.number;
+
+-- name: event_of_app
+-- An event with what became of it.
+--   $1 workspace, $2 app, $3 event
+SELECT event.id, event.type, event.user_ref, event.payload, event.created_at,
+       count(delivery.id) FILTER (WHERE delivery.state = 'delivered') AS delivered,
+       count(delivery.id) FILTER (WHERE delivery.state = 'waiting') AS waiting,
+       count(delivery.id) FILTER (WHERE delivery.state = 'dead') AS dead
+  FROM event
+  LEFT JOIN delivery
+    ON delivery.workspace_id = event.workspace_id
+   AND delivery.event_id = event.id
+ WHERE event.workspace_id = $1
+   AND event.app_id = $2
+   AND event.id = $3
+ GROUP BY event.id, event.type, event.user_ref, event.payload, event.created_at;
+
 -- name: events_page
 -- An app's events in whose type, user or message id a text occurs, newest first, with what became
 -- of them.

@@ -21,6 +21,10 @@ HARMLESS = ("Failed to load resource: the server responded with a status of 4",)
 """What Chromium says of a page that answers 4xx, which refusals do."""
 
 
+REPORTS = """addEventListener("securitypolicyviolation", (event) =>
+  console.error(`broken policy: ${event.violatedDirective} by ${event.blockedURI}`));"""
+
+
 def pytest_collection_modifyitems(items: list[Any]) -> None:
     if CHROMIUM:
         return
@@ -39,6 +43,7 @@ async def context() -> AsyncIterator[Any]:
         context = await browser.new_context(viewport={"width": 1200, "height": 900})
         context.set_default_timeout(15_000)
         complaints: list[str] = []
+        await context.add_init_script(REPORTS)
         context.on("weberror", lambda error: complaints.append(str(error.error)))
         context.on(
             "console",

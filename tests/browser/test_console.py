@@ -67,6 +67,7 @@ async def test_the_main_job_from_the_first_screen_to_a_call(start_broker, hubspo
     await page.reload()
 
     await page.get_by_role("button", name="Try a call").click()
+    await expect(page.locator("datalist option[value=user-42]")).to_have_count(1)
     await page.get_by_label("Example").select_option(index=2)
     await page.get_by_role("button", name="Send").click()
     await expect(page.get_by_text("201 Created")).to_be_visible()
@@ -160,8 +161,15 @@ async def test_events_reach_an_endpoint_and_are_sent_again(start_broker, page, a
     assert got[1] == got[2]
     await check_axe(page)
     await page.get_by_role("link", name="Events").click()
-    await page.get_by_text("connection.created", exact=True).click()
-    await expect(page.get_by_text('"userForeignIdentifier":"jane"')).to_be_visible()
+    await check_axe(page)
+    await page.get_by_role("link", name="connection.created").click()
+    await expect(page.get_by_text('"userForeignIdentifier": "jane"')).to_be_visible()
+    await page.get_by_role("button", name="Replay").click()
+    await expect(page.get_by_role("heading", name="connection.created")).to_be_visible()
+    await expect(page.get_by_role("cell", name="delivered")).to_be_visible()
+    while len(got) < 4:
+        await page.wait_for_timeout(50)
+    assert got[1] == got[3]
     await check_axe(page)
     await page.goto(f"{broker.url}/console/endpoints")
     await check_axe(page)

@@ -216,6 +216,8 @@ async def test_an_operator_of_one_app_does_not_see_another(broker):
         ("GET", "/calls?app={}", None),
         ("GET", "/calls/log?app={}", None),
         ("GET", "/events?app={}", None),
+        ("GET", f"/event?app={{}}&id={endpoint}", None),
+        ("GET", "/playground/users?app={}", None),
         ("GET", "/endpoints?app={}", None),
         ("POST", "/endpoints", {"app": "{}", "url": "https://product.example/"}),
         ("GET", f"/endpoint?app={{}}&id={endpoint}", None),
@@ -453,7 +455,7 @@ async def test_events_are_found_with_what_became_of_them_and_sent_again(broker, 
 
     async def found(path):
         page = (await sees(broker, path, cookie)).body.decode()
-        return page, re.findall(r"<summary>([^<]+)</summary>", page)
+        return page, re.findall(r'console/event\?[^"]+">([^<]+)</a>', page)
 
     page, types = await found("/events?app=hbdev")
     assert len(types) == 50

@@ -68,6 +68,10 @@ class ConsentPages:
                 "state": asked["state"],
             }
             return _redirect(asked["redirect_uri"], denied)
+        if user in self._sandbox.may_not_install:
+            # HubSpot ends here: the browser never comes back.
+            rights = "You need to be a super admin, or have Marketplace access, to connect an app."
+            return render("impossible.html", status=403, problem=rights)
         return self._allow(asked, app, portal, user)
 
     def _allow(

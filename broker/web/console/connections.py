@@ -67,6 +67,7 @@ class ConnectionDesk:
             statuses=list(Status),
             records=page.records if page else [],
             more=more,
+            live=not before,
         )
 
     @for_operators("connect")

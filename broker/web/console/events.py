@@ -1,5 +1,6 @@
 """Events and deliveries in the console: search, what became of each, sending again."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from urllib.parse import urlencode
@@ -71,7 +72,24 @@ class EventDesk:
             text=text,
             records=records,
             more=more,
-            message_id=message_id,
+            live="before" not in request.query,
+        )
+
+    @for_operators("webhooks")
+    async def event(self, request: web.Request, operator: Operator) -> web.Response:
+        """An event, and what became of it at each endpoint; htmx gets that alone."""
+        app = await self.desk.app(operator, request.query.get("app", ""))
+        record, sent = await self._events.get(app, _id(request.query.get("id", ""), NotFound))
+        part = "HX-Request" in request.headers
+        return self.desk.show(
+            operator,
+            "sent.part.html" if part else "event.html",
+            "events",
+            app=app,
+            record=record,
+            sent=sent,
+            name=message_id(record.id),
+            payload=json.dumps(json.loads(record.payload), indent=2, ensure_ascii=False),
         )
 
     @for_operators("webhooks")
@@ -168,6 +186,10 @@ class EventDesk:
         form = await form_of(request)
         app, endpoint = await self._named(operator, form)
         await self._deliveries.replay(app, _id(one(form, "delivery"), DeliveryNotFound))
+        event = one(form, "event")
+        if event:
+            where = urlencode({"app": app.slug, "id": str(_id(event, NotFound))})
+            return self.desk.go(request, f"/event?{where}")
         return self._to(request, app, endpoint)
 
     @for_operators("webhooks")

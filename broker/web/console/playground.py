@@ -12,14 +12,16 @@ from pydantic import Field
 
 from broker.errors import ConnectionNotFound, HubSpotUnavailable
 from broker.hubspot.destination import target_of
-from broker.model import ProxyCall
+from broker.model import ProxyCall, Status
 from broker.services.proxy import Proxy
+from broker.stores.connections import Connections
 from broker.visits import Operator
 from broker.web.console.desk import Desk, for_operators, form_of, one
 from broker.web.middleware import REQUEST_ID
 from broker.web.parsing import Body, UserRef, validate
 
 SHOWN_BYTES = 262_144
+SUGGESTED = 20
 
 EXAMPLES = (
     ("GET", "/crm/v3/objects/contacts?limit=5", ""),
@@ -42,9 +44,12 @@ class Call(Body):
 class PlaygroundDesk:
     """`/console/playground`."""
 
-    def __init__(self, desk: Desk, proxy: Proxy, public_url: str, api_url: str) -> None:
+    def __init__(
+        self, desk: Desk, proxy: Proxy, connections: Connections, public_url: str, api_url: str
+    ) -> None:
         self.desk = desk
         self._proxy = proxy
+        self._connections = connections
         self._public_url = public_url
         self._api_url = api_url
 
@@ -60,6 +65,16 @@ class PlaygroundDesk:
             user=request.query.get("user", ""),
             examples=EXAMPLES,
         )
+
+    @for_operators("connect")
+    async def users(self, request: web.Request, operator: Operator) -> web.Response:
+        """Users of an app to choose from."""
+        app = await self.desk.app(operator, request.query.get("app", ""))
+        text = request.query.get("user", "")[:255]
+        page = await self._connections.search(
+            app, text, status=Status.ACTIVE, before=None, limit=SUGGESTED
+        )
+        return self.desk.show(operator, "users.part.html", users=page.records)
 
     @for_operators("proxy", "proxy:read")
     async def call(self, request: web.Request, operator: Operator) -> web.Response:

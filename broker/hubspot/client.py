@@ -20,6 +20,9 @@ from broker.model import Account, App, ProxyCall, Secret, Tokens
 OAUTH_S = 8.0
 """How long the token endpoint may take; a renewal holds a row lock meanwhile."""
 
+LONGEST_WAIT_S = 60
+"""For how long a 429 to a question of ours is believed."""
+
 OAUTH_BYTES = 262_144
 REFUSAL_BYTES = 65_536
 
@@ -221,6 +224,11 @@ class HubSpot:
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=None),
             ) as response:
+                if response.status == 429:
+                    wait = min(int(limits.retry_after(response.headers) or 0), LONGEST_WAIT_S)
+                    raise HubSpotUnavailable(
+                        "HubSpot asks to be left alone.", retry_after=wait or None
+                    )
                 return response.status, await _read(response.content, at_most)
 
         try:

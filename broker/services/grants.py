@@ -224,10 +224,12 @@ class Grants:
             await held.postpone_renewal(refused.code, random.uniform(20, 40))  # noqa: S311
             failure = refused
         except (HubSpotUnavailable, HubSpotTimeout, ExchangeFailed) as unwell:
+            asked = unwell.retry_after or 0
             if not isinstance(unwell, ExchangeFailed):
-                self._breaker.failed(unwell.retry_after or 0)
+                self._breaker.failed(asked)
             pause = min(2.0 ** min(held.failures + 1, 9), LONGEST_PAUSE_S)
-            await held.postpone_renewal(unwell.code, pause * random.uniform(0.5, 1))  # noqa: S311
+            pause *= random.uniform(0.5, 1)  # noqa: S311
+            await held.postpone_renewal(unwell.code, max(pause, asked))
             if unwell.__cause__ is None:  # HubSpot did answer; nothing was lost on the way
                 await held.forget_asking()
             failure = unwell

@@ -99,6 +99,22 @@ async def test_an_unwell_token_endpoint_fails_no_call_while_the_token_lives(
     assert (await database.fetchval("SELECT generation FROM connection")) == 2
 
 
+async def test_a_token_endpoint_that_asks_to_be_left_alone_is(broker, hubspot, database):
+    """R8: its Retry-After is kept, as far as it can be believed."""
+    await broker.connects("u1")
+    for said, least, most in (("50", 49, 51), ("86400", 55, 61), ("soon", 0, 3)):
+        await database.execute("UPDATE connection SET renew_at = now(), failures = 0")
+        headers = {"Retry-After": said}
+        fault = hubspot.faults.add(Fault("/oauth/*/token", "status", status=429, headers=headers))
+
+        await broker.parts.grants.renew_due(10)
+
+        assert fault.hits == 1
+        left = await database.fetchval("SELECT renew_at - now() FROM connection")
+        assert least <= left.total_seconds() <= most
+        hubspot.faults.clear()
+
+
 async def test_a_renewal_whose_connection_breaks_once_is_made_again_and_nobody_notices(
     broker, hubspot, database
 ):

@@ -27,6 +27,9 @@ from aiohttp import web
 from broker.assembly import Broker, assembled
 from broker.embedded import server as embedded
 from broker.model import PolicyRule
+from broker.sandbox.fml.server import RunningFml
+from broker.sandbox.fml.server import serve as serve_fml
+from broker.sandbox.fml.world import FirstMileLabs
 from broker.sandbox.server import Running
 from broker.sandbox.server import serve as serve_sandbox
 from broker.sandbox.world import Sandbox
@@ -115,6 +118,22 @@ async def hubspot() -> AsyncIterator[Sandbox]:
     running = await serve_sandbox("127.0.0.1", 0, sandbox=sandbox)
     sandbox.url = running.url  # type: ignore[attr-defined]
     yield sandbox
+    await running.close()
+
+
+FML_CLIENT = "pk_live_tests"
+FML_SECRET = "sk_live_canary_of_fml"
+FML_WEBHOOK_SECRET = "canary-fml-webhook-secret"
+
+
+@pytest.fixture
+async def fml() -> AsyncIterator[RunningFml]:
+    """A First Mile Labs with one client."""
+    world = FirstMileLabs()
+    world.marker = "canary"
+    world.add_client(FML_CLIENT, FML_SECRET)
+    running = await serve_fml("127.0.0.1", 0, world)
+    yield running
     await running.close()
 
 

@@ -1,16 +1,17 @@
-"""The whole broker on one page: what exists and who is handed what. `urls` has the addresses."""
+"""The whole broker on one page: what exists and who is handed what. `application` serves it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import asyncpg
-from aiohttp import web
 
 from broker.errors import BrokerError
+from broker.fml.client import FirstMileLabs
 from broker.hubspot.client import Deadlines, HubSpot
 from broker.receivers.client import Receivers
+from broker.recipes.parts import Recipes, put_together
 from broker.sealing import Keyring, Sealer
 from broker.services.callers import Callers
 from broker.services.calls import CallLog
@@ -34,7 +35,6 @@ from broker.stores.calls import Calls
 from broker.stores.connections import Connections
 from broker.stores.database import Database
 from broker.stores.deliveries import Deliveries
-from broker.stores.doorbell import Doorbell
 from broker.stores.endpoints import Endpoints
 from broker.stores.events import Events
 from broker.stores.idempotency import IdempotentCalls
@@ -45,21 +45,7 @@ from broker.stores.quotas import Quotas
 from broker.stores.revocations import Revocations
 from broker.stores.seals import Seals
 from broker.telemetry import Metrics
-from broker.urls import URL_TABLE, described
-from broker.web import middleware, openapi
-from broker.web.apps import AppPages
-from broker.web.calls import CallPages
-from broker.web.connections import ConnectionPages
-from broker.web.deliveries import DeliveryPages
-from broker.web.endpoints import EndpointPages
-from broker.web.health import DocumentPages, HealthPages
-from broker.web.install import InstallPages
-from broker.web.passing import add_nothing
-from broker.web.proxy import ProxyPages
-from broker.web.stackgo import StackGoPages
-from broker.web.tokens import TokenPages
-from broker.web.webhooks import WebhookPages
-from broker.worker import Chore, Worker, alongside
+from broker.worker import Chore, Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +83,14 @@ class Broker:
     deliveries: Deliveries
     deliverer: Deliverer
     journal: JournalReader
+    recipes: Recipes
 
     def forget(self) -> None:
         """Ask the database anew for whatever was remembered."""
         self.callers.forget_all()
         self.proxy.forget_all()
         self.intake.forget_all()
+        self.recipes.events.forget_all()
 
 
 @asynccontextmanager
@@ -125,12 +113,14 @@ async def assembled(settings: Settings, dsn: str, keyring: Keyring) -> AsyncIter
         Deadlines(settings.upstream_connect_s, settings.upstream_idle_s, settings.upstream_total_s),
     )
     receivers = Receivers(allow_private=settings.allow_private_endpoints)
+    fml = FirstMileLabs(settings.fml_url)
     try:
-        broker = _assemble(settings, dsn, pool, hubspot, receivers, Sealer(keyring))
+        broker = _assemble(settings, dsn, pool, hubspot, receivers, fml, Sealer(keyring))
         await broker.seals.check()
         yield broker
-        await broker.deliverer.stop()
+        await asyncio.gather(broker.deliverer.stop(), broker.recipes.runs.stop())
     finally:
+        await fml.close()
         await receivers.close()
         await hubspot.close()
         await pool.close()
@@ -142,6 +132,7 @@ def _assemble(
     pool: Database,
     hubspot: HubSpot,
     receivers: Receivers,
+    fml: FirstMileLabs,
     sealer: Sealer,
 ) -> Broker:
     metrics = Metrics()
@@ -159,6 +150,10 @@ def _assemble(
     call_log = CallLog(calls, metrics)
     idempotent = IdempotentCalls(pool, sealer)
     once = Idempotency(idempotent, settings.quota_wait_s, settings.upstream_total_s)
+    proxy = Proxy(connections, grants, installs, quota, hubspot, once, call_log, metrics)
+    recipes = put_together(
+        pool, sealer, fml, settings.fml_url, proxy, connections, installs, metrics
+    )
     return Broker(
         settings=settings,
         dsn=dsn,
@@ -182,15 +177,16 @@ def _assemble(
         calls=calls,
         call_log=call_log,
         idempotent_calls=idempotent,
-        proxy=Proxy(connections, grants, installs, quota, hubspot, once, call_log, metrics),
+        proxy=proxy,
         batches=batches,
         intake=Intake(batches),
-        splitter=Splitter(batches, metrics),
+        splitter=Splitter(batches, metrics, recipes.triggers.watch),
         events=Events(pool),
         endpoints=Endpoints(pool, sealer),
         deliveries=deliveries,
         deliverer=Deliverer(deliveries, receivers, metrics),
         journal=JournalReader(Journals(pool, sealer), hubspot),
+        recipes=recipes,
     )
 
 
@@ -214,76 +210,6 @@ def worker(broker: Broker) -> Worker:
             Chore("former secrets", 600, broker.endpoints.forget_former_secrets),
             Chore("old events", 300, broker.events.forget_old),
             Chore("old marks", 300, broker.batches.forget_old),
+            *(Chore(*each) for each in broker.recipes.chores()),
         ]
     )
-
-
-def application(broker: Broker, health: HealthPages) -> web.Application:
-    """The HTTP service."""
-    app = web.Application(
-        middlewares=[
-            middleware.watch(broker.metrics),
-            middleware.problems,
-            middleware.finish_what_was_begun,
-            middleware.forget_after_writes(broker.forget),
-        ],
-        client_max_size=0,  # bodies are read by parts that know their own bounds
-    )
-    app[openapi.CALLERS] = broker.callers
-    app.on_response_prepare.append(add_nothing)
-    app.add_routes(_routes(broker, health))
-    app.cleanup_ctx.append(_alongside(broker))
-    return app
-
-
-def _routes(broker: Broker, health: HealthPages) -> list[web.RouteDef]:
-    settings = broker.settings
-    pages: dict[type, object] = {
-        TokenPages: TokenPages(broker.keys),
-        AppPages: AppPages(broker.apps, broker.installs),
-        StackGoPages: StackGoPages(broker.apps, broker.connections, broker.installs, broker.upkeep),
-        ConnectionPages: ConnectionPages(
-            broker.apps, broker.connections, broker.confirmations, broker.upkeep
-        ),
-        InstallPages: InstallPages(broker.installs),
-        CallPages: CallPages(broker.apps, broker.calls),
-        EndpointPages: EndpointPages(
-            broker.apps, broker.endpoints, allow_private=settings.allow_private_endpoints
-        ),
-        DeliveryPages: DeliveryPages(
-            broker.apps, broker.endpoints, broker.deliveries, broker.deliverer
-        ),
-        WebhookPages: WebhookPages(broker.intake, settings.public_url),
-        ProxyPages: ProxyPages(
-            broker.callers,
-            broker.proxy,
-            settings.hubspot_api_url,
-            settings.max_body_mb * 1_048_576,
-        ),
-        HealthPages: health,
-        DocumentPages: DocumentPages(described(settings.public_url)),
-    }
-    # Mail scanners and chat previews send HEAD; only the health of the process answers it.
-    return [
-        web.get(path, getattr(pages[kind], name), allow_head=kind is HealthPages)
-        if method == "GET"
-        else web.route(method, path, getattr(pages[kind], name))
-        for method, path, kind, name in URL_TABLE
-    ]
-
-
-def _alongside(broker: Broker) -> Any:
-    """What runs beside the HTTP service in the same process."""
-    chores = Worker(
-        [
-            Chore("uses", 5, broker.proxy.write_uses),
-            Chore("quota shares", 5, broker.quota.keep),
-            Chore("call log", 1, broker.call_log.write),
-        ]
-    )
-    doorbell = Doorbell(broker.dsn, broker.forget, broker.quota.rung)
-    running = [doorbell.listen, chores.run]
-    if broker.settings.work_in_serve:
-        running.append(worker(broker).run)
-    last_words = [broker.proxy.write_uses, broker.quota.leave, broker.call_log.write]
-    return alongside(running, last_words)

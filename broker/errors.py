@@ -136,6 +136,28 @@ class DeliveryNotFound(NotFound):
     code = "delivery-not-found"
 
 
+class RecipeNotFound(NotFound):
+    """The app has no such recipe, or no settings for it."""
+
+    code = "recipe-not-found"
+
+
+class RunNotFound(NotFound):
+    """There is no such run."""
+
+    code = "run-not-found"
+
+
+# Correct what a recipe is given.
+
+
+class InputRefused(BrokerError):
+    """The recipe cannot start with this input; every field that is missing or wrong is named."""
+
+    code = "input-refused"
+    status = 422
+
+
 # Look at the state.
 
 
@@ -250,6 +272,30 @@ class HubSpotTimeout(BrokerError):
     code = "hubspot-timeout"
     status = 504
     unsent = False
+
+
+class VendorUnavailable(BrokerError):
+    """The vendor of a recipe cannot be reached, or does not answer as it should."""
+
+    code = "vendor-unavailable"
+    status = 502
+
+
+# Change something at the vendor.
+
+
+class VendorCredentialsRefused(BrokerError):
+    """The vendor refuses the recipe's client id and secret."""
+
+    code = "vendor-credentials-refused"
+    status = 502
+
+
+class VendorScopeMissing(BrokerError):
+    """The vendor's client lacks a scope that the recipe needs."""
+
+    code = "vendor-scope-missing"
+    status = 502
 
 
 # Faults of ours that operators must see; callers learn no more than "internal".

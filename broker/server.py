@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager, suppress
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from broker.assembly import Broker, application
+from broker.application import application
+from broker.assembly import Broker
 from broker.settings import Address
 from broker.stores.readiness import readiness
 from broker.telemetry import Metrics

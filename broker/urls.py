@@ -3,6 +3,7 @@
 from typing import Any
 
 from broker.web import openapi
+from broker.web.actions import ActionPages
 from broker.web.apps import AppPages
 from broker.web.calls import CallPages
 from broker.web.connections import ConnectionPages
@@ -11,13 +12,17 @@ from broker.web.endpoints import EndpointPages
 from broker.web.health import DocumentPages, HealthPages
 from broker.web.install import InstallPages
 from broker.web.proxy import METHODS, ProxyPages
+from broker.web.recipes import KybPages
+from broker.web.runs import RunPages
 from broker.web.stackgo import StackGoPages
 from broker.web.tokens import TokenPages
+from broker.web.vendors import VendorPages
 from broker.web.webhooks import WebhookPages
 
 WORKSPACE = "{workspace:[0-9A-Fa-f-]{36}}"
 
 CONNECTION = "/api/apps/{slug}/connections/{user}"
+RECIPE = "/api/apps/{slug}/recipes/kyb"
 ENDPOINT = "/api/apps/{slug}/endpoints/{id}"
 
 URL_TABLE: tuple[tuple[str, str, type, str], ...] = (
@@ -51,6 +56,17 @@ URL_TABLE: tuple[tuple[str, str, type, str], ...] = (
     ("POST", f"{ENDPOINT}/rotate", EndpointPages, "rotate"),
     ("POST", "/api/apps/{slug}/deliveries/{id}/replay", DeliveryPages, "replay"),
     ("GET", "/api/apps/{slug}/calls", CallPages, "index"),
+    ("PUT", RECIPE, KybPages, "put"),
+    ("GET", RECIPE, KybPages, "show"),
+    ("DELETE", RECIPE, KybPages, "remove"),
+    ("GET", "/api/recipes/runs/{id}", RunPages, "show"),
+    ("POST", "/api/recipes/runs/{id}/retry", RunPages, "retry"),
+    ("POST", "/api/recipes/kyb/{slug}", KybPages, "kick_off"),
+    ("POST", "/api/recipes/kyb/{slug}/setup", KybPages, "prepare"),
+    ("GET", "/api/recipes/kyb/{slug}/runs", RunPages, "index"),
+    ("GET", "/api/recipes/kyb/{slug}/parked", RunPages, "parked"),
+    ("POST", f"/hubspot/{{slug:[^/]+}}-{WORKSPACE}/actions/kyb", ActionPages, "kyb"),
+    ("POST", f"/fml/{{slug:[^/]+}}-{WORKSPACE}/webhooks", VendorPages, "fml"),
     ("POST", "/api/raw/{slug}", ProxyPages, "wrapped"),
     ("POST", "/api/hubspot/proxy/{slug}", ProxyPages, "wrapped"),
     ("*", "/proxy/{slug}/{user}/{target:[\\s\\S]*}", ProxyPages, "transparent"),

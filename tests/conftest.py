@@ -510,6 +510,7 @@ class KybUnderTest:
         recipes = self.broker.parts.recipes
         while await self.broker.parts.splitter.split_due(50):
             pass
+        await recipes.runs.finished()
         while await recipes.runs.work_due():
             await recipes.runs.finished()
         while await recipes.events.apply_due(50):
@@ -547,6 +548,13 @@ async def kyb(start_broker: Any, fml: RunningFml) -> KybUnderTest:
     assert made.status == 200, made.body
     broker.hubspot.seen.clear()
     return KybUnderTest(broker, fml, answer.json())
+
+
+@pytest.fixture
+async def telling_receiver(kyb: KybUnderTest, receiver: Receiver) -> Receiver:
+    """A product that is told everything about the app."""
+    assert (await kyb.broker.sends_to(f"{receiver.url}/all")).status == 201
+    return receiver
 
 
 @pytest.fixture

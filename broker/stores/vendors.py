@@ -56,8 +56,9 @@ class Vendors:
         return KeptToken(token, row["access_token"], row["expires_in"])
 
     async def begin_minting(self, account: VendorAccount, patience: timedelta) -> bool:
-        """Whether to ask for a token; False while somebody else does."""
-        won = await self._database.fetchval(sql.begin_minting, *_key(account), patience)
+        """Whether to ask for a token; False while somebody else does, or when one came."""
+        mine = _fingerprint(account.client_secret)
+        won = await self._database.fetchval(sql.begin_minting, *_key(account), patience, mine)
         return won is not None
 
     async def keep_token(self, account: VendorAccount, token: Secret, lifetime_s: float) -> None:

@@ -10,14 +10,16 @@ SELECT access_token, extract(epoch FROM expires_at - now())::float8 AS expires_i
    AND access_token IS NOT NULL;
 
 -- name: begin_minting
--- Be the one who asks for a token; nobody, when somebody does already.
---   $1 workspace, $2 vendor, $3 client, $4 how long the others wait
+-- Be the one who asks for a token; nobody, when somebody does already or has just done.
+--   $1 workspace, $2 vendor, $3 client, $4 how long the others wait, $5 hash of the client's secret
 INSERT INTO vendor_client (workspace_id, vendor, client_id, minting_until)
 VALUES ($1, $2, $3, now() + $4::interval)
 ON CONFLICT (workspace_id, vendor, client_id) DO UPDATE
    SET minting_until = now() + $4::interval
- WHERE vendor_client.minting_until IS NULL
-    OR vendor_client.minting_until <= now()
+ WHERE (vendor_client.minting_until IS NULL OR vendor_client.minting_until <= now())
+   AND (vendor_client.access_token IS NULL
+        OR vendor_client.secret_hash <> $5
+        OR vendor_client.expires_at <= now())
 RETURNING client_id;
 
 -- name: keep_vendor_token

@@ -1,5 +1,32 @@
 """KYB kickoff as backends meet it: one case for one record, whatever happens on the way."""
 
+import asyncio
+import json
+
+from broker.sandbox.faults import Fault
+
+RECORD = {
+    "crmRecordId": "lead-77",
+    "crmSource": "Pipedrive",
+    "customerEmail": "joe@globex.example",
+    "customerName": "Joe",
+    "companyName": "Globex",
+    "country": "France",
+}
+
+
+async def until_ended(kyb, run_id):
+    """Let retries happen now, until the run ends."""
+    for _ in range(40):
+        await kyb.broker.parts.database.execute(
+            "UPDATE recipe_run SET due_at = now() WHERE due_at IS NOT NULL"
+        )
+        await kyb.goes_on()
+        run = await kyb.run(run_id)
+        if run["state"] != "running":
+            return run
+    return run
+
 
 async def test_a_company_becomes_one_case_and_shows_it(kyb):
     company = kyb.company()
@@ -38,3 +65,342 @@ async def test_a_company_becomes_one_case_and_shows_it(kyb):
     assert again.status == 200
     assert again.json() == {**said, "created": False}
     assert (len(kyb.asked()), len(kyb.writes())) == (1, 1)
+
+
+async def test_any_crm_starts_a_case_without_a_connection(kyb):
+    asks = kyb.broker.asks
+    answer = await asks("POST", "/api/recipes/kyb/hbdev", json=RECORD)
+    again = await asks("POST", "/api/recipes/kyb/hbdev", json=RECORD)
+    form = await asks("POST", "/api/recipes/kyb/hbdev", data={**RECORD, "crmRecordId": "8"})
+
+    assert [each.status for each in (answer, again, form)] == [201, 200, 201]
+    assert answer.json()["crmSource"] == "pipedrive"
+    assert answer.json()["writtenBack"] is False
+    assert [each.key for each in kyb.asked()] == ["pipedrive-lead-77", "pipedrive-8"]
+    assert kyb.writes() == []
+
+
+async def test_fifty_clicks_on_two_replicas_make_one_case_and_one_answer(kyb, second_kyb):
+    """J1, J2."""
+    company = kyb.company()
+
+    answers = await asyncio.gather(
+        *(kyb.kicks_off(company, one) for one in [kyb.broker, second_kyb] for _ in range(25))
+    )
+
+    assert {answer.status for answer in answers} == {201}
+    assert len({answer.body for answer in answers}) == 1
+    assert len(kyb.fml.fml.cases) == 1
+    assert (len(kyb.asked()), len(kyb.writes())) == (1, 1)
+    assert len(kyb.asked("/v1/oauth/token")) == 1
+
+
+async def test_replicas_share_one_token_sealed(kyb, second_kyb, database):
+    companies = [kyb.company() for _ in range(12)]
+
+    answers = await asyncio.gather(
+        *(
+            kyb.kicks_off(company, one)
+            for company, one in zip(companies, [kyb.broker, second_kyb] * 6, strict=True)
+        )
+    )
+
+    assert {answer.status for answer in answers} == {201}
+    assert len(kyb.asked("/v1/oauth/token")) == 1
+    stored = await database.fetchval("SELECT vendor_client::text FROM vendor_client")
+    secrets = await database.fetchval("SELECT recipe_setting::text FROM recipe_setting")
+    token = next(iter(kyb.fml.fml.tokens))
+    for secret in (token, "canary"):
+        for text in (stored, secrets):
+            assert secret not in text
+            assert secret.encode().hex() not in text
+
+
+async def test_a_lost_answer_is_given_again_and_makes_no_second_case(kyb):
+    """J2: the work is done, the answer never comes; then it works again."""
+    company = kyb.company()
+    kyb.fml.fml.faults.add(Fault("/v1/cases", "lose-answer", times=1))
+    kyb.broker.hubspot.faults.add(
+        Fault(f"/crm/v3/objects/companies/{company}", "lose-answer", method="PATCH", times=1)
+    )
+
+    answer = kyb.kicks_off(company)
+    task = asyncio.create_task(answer)
+    while not task.done():
+        await kyb.goes_on()
+        await asyncio.sleep(0.1)
+    answer = task.result()
+
+    assert answer.status == 201
+    assert answer.json()["created"] is True
+    assert len(kyb.fml.fml.cases) == 1
+    assert [each.key for each in kyb.asked()] == [f"hubspot-{company}"] * 2
+    assert kyb.shows(company)["fml_case_id"] == answer.json()["caseId"]
+    steps = (await kyb.run(answer.json()["runId"]))["steps"]
+    assert [step["attempts"] for step in steps] == [1, 1, 2, 2]
+
+
+async def test_what_is_missing_is_named_and_a_correction_starts_anew(kyb):
+    for given, word in (("", "is empty"), ("not-an-address", "is not an e-mail address")):
+        company = kyb.company(kyb_contact_email=given)
+        refused = await kyb.kicks_off(company)
+        kyb.change(company, kyb_contact_email="right@acme.example")
+        corrected = await kyb.kicks_off(company)
+
+        assert (refused.status, refused.code) == (422, "input-refused")
+        assert refused.json()["errors"] == [
+            {"field": "kyb_contact_email", "message": f"{word} on the Company"}
+        ]
+        assert corrected.status == 201
+        assert corrected.json()["runId"] == refused.json()["runId"]
+    record = await kyb.broker.asks(
+        "POST", "/api/recipes/kyb/hbdev", json={**RECORD, "customerEmail": "nobody"}
+    )
+    assert record.json()["errors"][0]["field"] == "customerEmail"
+    assert len(kyb.asked()) == 2
+
+
+async def test_a_corrected_mail_does_not_get_the_old_refusal_again(kyb):
+    """FML keeps the 400 under the key; the broker's own check lets this address pass."""
+    company = kyb.company(kyb_contact_email="jane@acme.example")
+    body = '{"error":"validation_error","fieldErrors":[{"path":["customerEmail"],"message":"bounces"}]}'
+    fault = kyb.fml.fml.faults.add(Fault("/v1/cases", "status", status=400, body=body, times=1))
+    refused = await kyb.kicks_off(company)
+    kyb.change(company, kyb_contact_email="jane.doe@acme.example")
+
+    retried = await kyb.broker.asks("POST", f"/api/recipes/runs/{refused.json()['runId']}/retry")
+    await kyb.goes_on()
+    run = await kyb.run(refused.json()["runId"])
+
+    assert fault.hits == 1
+    assert (refused.status, refused.code) == (422, "input-refused")
+    assert refused.json()["vendorError"] == {
+        "status": 400,
+        "error": "validation_error",
+        "fields": [{"field": "customerEmail", "message": "bounces"}],
+    }
+    assert retried.status == 202
+    assert (run["state"], run["result"]["created"]) == ("done", True)
+    first, second = (each.key for each in kyb.asked())
+    assert first == f"hubspot-{company}"
+    assert second.startswith(f"hubspot-{company}-")
+    case = next(iter(kyb.fml.fml.cases.values()))
+    assert case.fields["customerEmail"] == "jane.doe@acme.example"
+
+
+async def test_each_refusal_of_fml_says_what_to_do(kyb):
+    fml, asks = kyb.fml.fml, kyb.broker.asks
+    told = []
+
+    async def tries(company=None):
+        answer = await kyb.kicks_off(company or kyb.company())
+        told.append((answer.status, answer.code, answer.json()["vendorError"]["error"]))
+        return answer
+
+    fml.clients["pk_live_tests"].client_secret = "another"
+    stale = await tries()
+    fml.clients["pk_live_tests"].client_secret = "sk_live_canary_of_fml"
+    fml.clients["pk_live_tests"].scopes.remove("cases:write")
+    await tries()
+    fml.clients["pk_live_tests"].scopes.append("cases:write")
+    company = kyb.company()
+    fml.keys["org", f"hubspot-{company}"] = type(
+        "Kept", (), {"endpoint": "POST /v1/other", "at": 0, "body": b""}
+    )()
+    conflict = await tries(company)
+    fml.levers.error_list = ""
+    company = kyb.company(kyb_contact_email="jane@acme.example")
+    fml.faults.add(
+        Fault("/v1/cases", "status", status=400, body='{"error":"validation_error"}', times=1)
+    )
+    await tries(company)
+    retried = await asks("POST", f"/api/recipes/runs/{conflict.json()['runId']}/retry")
+    await kyb.goes_on()
+
+    assert told == [
+        (502, "vendor-credentials-refused", "invalid_client"),
+        (502, "vendor-scope-missing", "insufficient_scope"),
+        (409, "idempotency-key-conflict", "idempotency_key_conflict"),
+        (422, "input-refused", "validation_error"),
+    ]
+    assert "console" in stale.json()["detail"]
+    assert retried.status == 202
+    assert (await kyb.run(conflict.json()["runId"]))["state"] == "done"
+
+
+async def test_a_revoked_token_is_replaced_once(kyb):
+    await kyb.kicks_off(kyb.company())
+    kyb.fml.fml.revoke_tokens()
+
+    answer = await kyb.kicks_off(kyb.company())
+
+    assert answer.status == 201
+    assert len(kyb.asked("/v1/oauth/token")) == 2
+
+
+async def test_limits_are_kept_without_a_single_refusal(kyb, second_kyb, database):
+    body = {"clientId": "pk_live_tests", "callsPerMinute": 3}
+    await kyb.broker.asks("PUT", "/api/apps/hbdev/recipes/kyb", json=body)
+    kyb.fml.fml.levers.call_limit = 3
+    runs = []
+    for number, one in enumerate([kyb.broker, second_kyb] * 3):
+        kickoff = {**RECORD, "crmRecordId": str(number)}
+        runs.append(asyncio.create_task(one.asks("POST", "/api/recipes/kyb/hbdev", json=kickoff)))
+    done, waiting = await asyncio.wait(runs, timeout=3)
+    for task in waiting:
+        task.cancel()
+
+    places = await database.fetchval("SELECT slots FROM vendor_pace WHERE kind = 'call'")
+    notes = await database.fetch("SELECT note FROM recipe_step WHERE state = 'waiting'")
+    assert (len(done), len(waiting), len(notes)) == (3, 3, 3)
+    assert kyb.fml.fml.refused_calls == 0
+    assert len(places) == 3
+    assert len(kyb.fml.fml.cases) == 3
+
+
+async def test_throttling_holds_every_replica_back(kyb, second_kyb):
+    body = '{"error":"rate_limited"}'
+    fault = Fault("/v1/cases", "status", status=429, headers={"Retry-After": "30"}, body=body)
+    kyb.fml.fml.faults.add(fault)
+
+    answers = [
+        asyncio.create_task(kyb.kicks_off(kyb.company(), one))
+        for one in (kyb.broker, second_kyb)
+        for _ in range(3)
+    ]
+    done, waiting = await asyncio.wait(answers, timeout=2)
+    for task in waiting:
+        task.cancel()
+
+    assert not done
+    assert fault.hits <= 6
+    listed = (await kyb.broker.asks("GET", "/api/recipes/kyb/hbdev/runs?state=running")).json()
+    assert len(listed["runs"]) == 6
+    kyb.fml.fml.faults.clear()
+    before = len(kyb.asked())
+    await kyb.broker.parts.database.execute(
+        "UPDATE recipe_run SET due_at = now() WHERE due_at IS NOT NULL"
+    )
+    await kyb.goes_on()
+    assert len(kyb.asked()) == before
+
+
+async def test_a_vendor_that_stays_away_ends_in_words_and_a_retry_goes_on(kyb, telling_receiver):
+    company = kyb.company()
+    kyb.fml.fml.faults.add(Fault("/v1/cases", "status", status=503, body="away"))
+    task = asyncio.create_task(kyb.kicks_off(company))
+    await asyncio.sleep(0.5)
+    listed = (await kyb.broker.asks("GET", "/api/recipes/kyb/hbdev/runs")).json()["runs"]
+
+    dead = await until_ended(kyb, listed[0]["runId"])
+    refused = await task
+    kyb.fml.fml.faults.clear()
+    again = await kyb.kicks_off(company)
+    await kyb.broker.passes_on()
+
+    assert (dead["state"], dead["problem"]["code"]) == ("failed", "vendor-unavailable")
+    assert dead["problem"]["detail"] == "First Mile Labs answered 503."
+    assert dead["steps"][2]["attempts"] == 11
+    assert (refused.status, refused.code) == (502, "vendor-unavailable")
+    assert again.status == 201
+    assert again.json()["runId"] == dead["runId"]
+    told = [each.json() for each in telling_receiver.got]
+    assert [each["data"]["state"] for each in told] == ["failed", "done"]
+    assert {each["type"] for each in told} == {"recipe.run.finished"}
+
+
+async def test_a_dry_run_changes_nothing_and_says_what_a_real_one_does(kyb, database):
+    """J7."""
+    company = kyb.company()
+
+    dry = await kyb.kicks_off(company, dryRun=True, country="Japan")
+    kept = await database.fetchval("SELECT count(*) FROM recipe_run")
+    touched = kyb.writes(), list(kyb.fml.fml.seen)
+    real = await kyb.kicks_off(company, country="Japan")
+    refused = await kyb.kicks_off(kyb.company(kyb_contact_email=""), dryRun=True)
+
+    said = dry.json()
+    assert dry.status == 200
+    assert (kept, touched) == (0, ([], []))
+    assert {each.method for each in kyb.broker.hubspot.seen if each not in kyb.writes()} == {"GET"}
+    sent = kyb.asked()[0]
+    assert said["wouldSend"]["headers"]["Idempotency-Key"] == sent.key
+    assert said["wouldSend"]["body"] == json.loads(sent.body)
+    assert said["wouldSend"]["body"]["country"] == "Japan"
+    assert said["missingProperties"] == []
+    written = json.loads(kyb.writes()[0].body)["properties"]
+    would = said["wouldWrite"]["properties"]
+    assert {**would, "fml_case_id": real.json()["caseId"]} == written
+    assert (refused.status, refused.code) == (422, "input-refused")
+
+
+async def test_one_users_account_cannot_take_anothers_case(kyb):
+    await kyb.broker.connects("u2", portal=102)
+    company = kyb.company()
+    kyb.broker.hubspot.portals[102].next_id = int(company)
+    await kyb.broker.asks(
+        "POST", "/api/recipes/kyb/hbdev/setup", json={"userForeignIdentifier": "u2"}
+    )
+    other = kyb.company(portal=102)
+    first = await kyb.kicks_off(company)
+
+    second = await kyb.kicks_off(other, userForeignIdentifier="u2")
+
+    assert (first.status, other) == (201, company)
+    assert (second.status, second.code) == (422, "input-refused")
+    assert len(kyb.fml.fml.cases) == 1
+
+
+async def test_what_cannot_be_a_kickoff_is_refused(kyb):
+    asks = kyb.broker.asks
+    for body, code in (
+        ({}, "invalid-request"),
+        ({"companyId": "1"}, "invalid-request"),
+        ({"userForeignIdentifier": "u1"}, "invalid-request"),
+        ({"userForeignIdentifier": "u1", "companyId": "../1"}, "invalid-request"),
+        ({"userForeignIdentifier": "u1", "companyId": "1", "crmSource": "x"}, "invalid-request"),
+        ({**RECORD, "crmSource": "hubspot"}, "invalid-request"),
+        ({**RECORD, "crmRecordId": "a\nb"}, "invalid-request"),
+        ({"userForeignIdentifier": "nobody", "companyId": "1"}, "connection-not-found"),
+        ({"userForeignIdentifier": "u1", "companyId": "99999"}, "input-refused"),
+    ):
+        answer = await asks("POST", "/api/recipes/kyb/hbdev", json=body)
+        assert answer.code == code, body
+    key = await kyb.broker.makes_key("proxy")
+    assert (
+        await asks("POST", "/api/recipes/kyb/hbdev", key=key, json=RECORD)
+    ).code == "not-allowed"
+    assert (await asks("POST", "/api/recipes/kyb/other", json=RECORD)).code == "app-not-found"
+    assert (await asks("GET", "/api/recipes/runs/not-an-id")).code == "run-not-found"
+    await asks("DELETE", "/api/apps/hbdev/recipes/kyb")
+    assert (await asks("POST", "/api/recipes/kyb/hbdev", json=RECORD)).code == "recipe-not-found"
+    assert kyb.asked() == []
+
+
+async def test_settings_are_shown_without_secrets_and_checked(kyb):
+    path = "/api/apps/hbdev/recipes/kyb"
+    shown = await kyb.broker.asks("GET", path)
+    loop = {"clientId": "x", "trigger": {"property": "fml_case_status", "value": "x"}}
+    round_and_round = await kyb.broker.asks("PUT", path, json=loop)
+    wrong = await kyb.broker.asks("PUT", path, json={"clientId": "x", "properties": {"e": "x"}})
+    await kyb.broker.registers("other", clientId="c2", scopes=["oauth"])
+    first = await kyb.broker.asks("PUT", "/api/apps/other/recipes/kyb", json={"clientId": "x"})
+
+    assert b"canary" not in shown.body
+    assert shown.json()["hasWebhookSecret"] is True
+    assert shown.json()["webhookUrl"].endswith(f"/fml/hbdev-{kyb.broker.workspace}/webhooks")
+    assert round_and_round.json()["errors"][0]["field"] == "trigger.property"
+    assert wrong.json()["errors"][0]["field"] == "properties.e"
+    assert first.json()["errors"][0]["field"] == "clientSecret"
+
+
+async def test_an_ended_grant_says_where_to_connect_again(kyb):
+    await kyb.broker.parts.database.execute(
+        "UPDATE connection SET status = 'REAUTH_REQUIRED', access_token = NULL, refresh_token = NULL"
+    )
+
+    answer = await kyb.kicks_off(kyb.company())
+
+    assert (answer.status, answer.code) == (409, "reauth-required")
+    assert "/oauth/authorize" in answer.json()["reconnectUrl"]
+    assert kyb.asked() == []

@@ -87,7 +87,7 @@ def _recipe_pages(broker: Broker) -> dict[type, object]:
     setup, kickoffs, companies = recipes.setup, recipes.kickoffs, recipes.companies
     return {
         KybPages: KybPages(broker.apps, setup, kickoffs, companies, public_url),
-        RunPages: RunPages(broker.apps, recipes.store, recipes.runs, recipes.cases),
+        RunPages: RunPages(broker.apps, recipes.records, recipes.runs, recipes.cases),
         VendorPages: VendorPages(recipes.events),
         ActionPages: ActionPages(
             broker.intake, broker.apps, setup, kickoffs, recipes.actions, public_url

@@ -13,7 +13,7 @@ from broker.recipes.kickoffs import KickedOff
 from broker.runs import Later, RunRecord
 from broker.services.companies import CompanyAccess
 from broker.stores.actions import Actions, WaitingAction
-from broker.stores.runs import RunStore
+from broker.stores.run_records import RunRecords
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ WORDS = 500
 class WaitingActions:
     """Completes what HubSpot waits for."""
 
-    def __init__(self, actions: Actions, runs: RunStore, companies: CompanyAccess) -> None:
+    def __init__(self, actions: Actions, runs: RunRecords, companies: CompanyAccess) -> None:
         self._actions = actions
         self._runs = runs
         self._companies = companies

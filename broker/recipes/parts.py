@@ -22,6 +22,7 @@ from broker.stores.cases import Cases
 from broker.stores.connections import Connections
 from broker.stores.database import Database
 from broker.stores.recipes import RecipeSettings
+from broker.stores.run_records import RunRecords
 from broker.stores.runs import RunStore
 from broker.stores.vendors import Vendors
 from broker.telemetry import Metrics
@@ -31,7 +32,7 @@ from broker.telemetry import Metrics
 class Recipes:
     """The recipes of one process."""
 
-    store: RunStore
+    records: RunRecords
     runs: Runs
     cases: Cases
     companies: CompanyAccess
@@ -48,7 +49,7 @@ class Recipes:
             ("actions", 1, lambda: self.actions.complete_due(20)),
             ("case events", 0.25, lambda: self.events.apply_due(50)),
             ("company updates", 0.5, lambda: self.events.write_due(20)),
-            ("old runs", 600, self.store.forget_old),
+            ("old runs", 600, self.records.forget_old),
             ("old event bodies", 600, self.cases.forget_bodies),
         ]
 
@@ -64,12 +65,16 @@ def put_together(
     metrics: Metrics,
 ) -> Recipes:
     """The recipes on what the rest of the broker gives them."""
-    settings, store, cases = RecipeSettings(database, sealer), RunStore(database), Cases(database)
+    settings, records, cases = (
+        RecipeSettings(database, sealer),
+        RunRecords(database),
+        Cases(database),
+    )
     companies, setup = CompanyAccess(proxy), KybSetup(settings)
     kyb = Kyb(setup, Labs(fml, Vendors(database, sealer)), cases, companies).recipe()
-    runs = Runs(store, [kyb], metrics)
+    runs = Runs(RunStore(database), records, [kyb], metrics)
     return Recipes(
-        store=store,
+        records=records,
         runs=runs,
         cases=cases,
         companies=companies,
@@ -77,5 +82,5 @@ def put_together(
         kickoffs=Kickoffs(setup, runs, cases, connections, companies, installs, fml_url),
         events=CaseEvents(settings, setup, cases, companies, metrics),
         triggers=Triggers(kyb),
-        actions=WaitingActions(Actions(database), store, companies),
+        actions=WaitingActions(Actions(database), records, companies),
     )

@@ -33,6 +33,7 @@ from broker.errors import (
     VendorUnavailable,
 )
 from broker.runs import FinalRefusal, Later, Order, Recipe, Run, RunRecord, Step, Turn
+from broker.stores.run_records import RunRecords
 from broker.stores.runs import RunStore
 from broker.telemetry import Metrics
 
@@ -57,8 +58,11 @@ PASSING = (HubSpotUnavailable, HubSpotTimeout, VendorUnavailable, Busy)
 class Runs:
     """The runs of one process."""
 
-    def __init__(self, store: RunStore, recipes: Sequence[Recipe], metrics: Metrics) -> None:
+    def __init__(
+        self, store: RunStore, records: RunRecords, recipes: Sequence[Recipe], metrics: Metrics
+    ) -> None:
         self._store = store
+        self._records = records
         self._recipes = {recipe.name: recipe for recipe in recipes}
         self._metrics = metrics
         self._under_way: dict[asyncio.Task[None], Run] = {}
@@ -75,7 +79,7 @@ class Runs:
 
     async def retry(self, workspace_id: UUID, run_id: UUID) -> None:
         """Let a failed run go on where it stopped. Raises RunNotFound."""
-        record = await self._store.get(workspace_id, run_id)
+        record = await self._records.get(workspace_id, run_id)
         run = await self._store.retry(
             self._recipes[record.recipe], workspace_id, run_id, self._room(None)
         )
@@ -86,7 +90,7 @@ class Runs:
         """The run when it has ended, or as it stands after so many seconds."""
         until, pause = time.monotonic() + within_s, 0.05
         while True:
-            record = await self._store.get(workspace_id, run_id)
+            record = await self._records.get(workspace_id, run_id)
             left = until - time.monotonic()
             if record.state != "running" or left <= 0:
                 return record

@@ -14,7 +14,7 @@ from broker.runs import RunRecord, StepRecord
 from broker.services.runs import Runs
 from broker.stores.apps import Apps
 from broker.stores.cases import Cases
-from broker.stores.runs import RunStore
+from broker.stores.run_records import RunRecords
 from broker.web.openapi import operation
 from broker.web.parsing import Body, id_in, slug_of
 
@@ -90,9 +90,9 @@ class ParkedList(BaseModel):
 class RunPages:
     """`/api/recipes/runs` and the lists of an app."""
 
-    def __init__(self, apps: Apps, store: RunStore, runs: Runs, cases: Cases) -> None:
+    def __init__(self, apps: Apps, records: RunRecords, runs: Runs, cases: Cases) -> None:
         self._apps = apps
-        self._store = store
+        self._records = records
         self._runs = runs
         self._cases = cases
 
@@ -100,7 +100,7 @@ class RunPages:
     async def show(self, request: web.Request, caller: Caller) -> RunWithSteps:
         """Show a run with its steps, attempts and errors."""
         record = await self._run(request, caller)
-        steps = await self._store.steps(caller.workspace_id, record.id)
+        steps = await self._records.steps(caller.workspace_id, record.id)
         return RunWithSteps(**_facts(record), steps=[_step(step) for step in steps])
 
     @operation("recipes", answers={202: RunShown}, tags=TAGS)
@@ -111,13 +111,13 @@ class RunPages:
         """
         record = await self._run(request, caller)
         await self._runs.retry(caller.workspace_id, record.id)
-        return 202, RunShown(**_facts(await self._store.get(caller.workspace_id, record.id)))
+        return 202, RunShown(**_facts(await self._records.get(caller.workspace_id, record.id)))
 
     @operation("recipes", query=RunQuery, answers={200: RunList}, tags=TAGS)
     async def index(self, request: web.Request, caller: Caller, query: RunQuery) -> RunList:
         """List an app's runs of the KYB recipe, newest first."""
         app = await self._apps.get(caller.workspace_id, slug_of(request, caller))
-        records, before = await self._store.page(
+        records, before = await self._records.page(
             app.workspace_id,
             app.id,
             KYB,
@@ -146,7 +146,7 @@ class RunPages:
         )
 
     async def _run(self, request: web.Request, caller: Caller) -> RunRecord:
-        record = await self._store.get(caller.workspace_id, id_in(request, RunNotFound))
+        record = await self._records.get(caller.workspace_id, id_in(request, RunNotFound))
         if not caller.reaches(record.app_slug):
             raise RunNotFound
         return record

@@ -185,6 +185,11 @@ class Kickoffs:
         return replace(record, result={**record.result, "status": state.status})
 
 
-def company_kickoff(user_ref: str, company_id: str) -> Kickoff:
-    """A kickoff for a Company as it is."""
-    return Kickoff(HUBSPOT, company_id, user_ref, {})
+def company_kickoff(
+    user_ref: str,
+    company_id: str,
+    given: Mapping[str, str | None] | None = None,
+    send_invite: bool | None = None,
+) -> Kickoff:
+    """A kickoff for a Company, as it is but for what is given."""
+    return Kickoff(HUBSPOT, company_id, user_ref, given or {}, send_invite)

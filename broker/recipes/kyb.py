@@ -27,6 +27,9 @@ HUBSPOT = "hubspot"
 EMAIL = re.compile(r"[^@\s<>,;\"]+@[^@\s<>,;\"]+\.[^@\s<>,;\".]+")
 SHOWN = ("caseId", "status", "customerPortalUrl", "analystUrl", "inviteSentAt")
 NEW_CASE = "in-progress"
+CONFLICTS = 5
+"""How often a key's conflict is waited out that an earlier attempt of ours may have caused."""
+
 
 Input = Mapping[str, Any]
 """What a kickoff says: `source`, `recordId`, `given` (what overrides the Company), `sendInvite`."""
@@ -82,6 +85,10 @@ class Kyb:
             kept = {**turn.note, **(later.note or {})}
             raise Later(later.after_s, later.why, kept) from later
         except (InputRefused, IdempotencyKeyConflict) as refusal:
+            met = int(turn.note.get("conflicts", 0))
+            if turn.unsure and met < CONFLICTS and isinstance(refusal, IdempotencyKeyConflict):
+                # The attempt whose end is not known may still be under way there.
+                raise Later(2, refusal.code, {**turn.note, "conflicts": met + 1}) from refusal
             raise FinalRefusal(refusal, {"refused": True}) from refusal
         case = {name: made.case.get(name) for name in SHOWN}
         status = case["status"] if isinstance(case["status"], str) else None
@@ -99,7 +106,11 @@ class Kyb:
         if not changes:
             return {"writtenBack": False, "why": "nothing is to be written"}
         writer = self.companies.writer(run.workspace_id, run.app_slug, run.user_ref)
-        found = await writer.update(str(run.input["recordId"]), changes)
+        try:
+            found = await writer.update(str(run.input["recordId"]), changes)
+        except InputRefused as refusal:  # there is a case all the same
+            context = {**refusal.context, "caseId": state.case_id}
+            raise InputRefused(refusal.detail, **context) from refusal
         return {"writtenBack": found, "why": None if found else "the Company is gone"}
 
     async def _settings(self, run: Run) -> KybSettings:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from broker.errors import InputRefused
 from broker.hubspot.webhooks import Happening
 from broker.recipes.kickoffs import company_kickoff
+from broker.recipes.kyb_settings import KYB
 from broker.runs import Recipe
 from broker.stores.batches import HeldBatch
 from broker.stores.recipes import triggers_of_app
@@ -39,10 +40,11 @@ class Triggers:
         if not changes:
             return
         batch = held.batch
-        watched = await triggers_of_app(held.session, batch.workspace_id, batch.app_id)
+        triggers = await triggers_of_app(held.session, batch.workspace_id, batch.app_id)
+        watched = {(each.property, each.value) for each in triggers if each.recipe == KYB}
         for each in changes:
             said = (each.fields.get("propertyName"), str(each.fields.get("propertyValue")))
-            if not any(said == (trigger.property, trigger.value) for trigger in watched):
+            if said not in watched:
                 continue
             kickoff = company_kickoff(users[each.hub_id][0], str(each.fields["objectId"]))
             order = kickoff.order(batch.workspace_id, batch.app_id, each.hub_id)

@@ -69,9 +69,14 @@ class CompanyReader:
         headers = [("Accept", "application/json"), ("Content-Type", "application/json")]
         raw = None if body is None else json.dumps(body).encode()
         call = ProxyCall(self._slug, self._user_ref, method, target, headers, raw)
-        async with self._proxy.forward(self._caller, call) as answer:
-            status, given = answer.status, dict(answer.headers)
-            text = await read_whole(answer, ANSWER_BYTES)
+        try:
+            async with self._proxy.forward(self._caller, call) as answer:
+                status, given = answer.status, dict(answer.headers)
+                text = await read_whole(answer, ANSWER_BYTES)
+        except BrokerError as refusal:
+            if refusal.status == 429:  # the account's quota is used up for the moment
+                raise Later(refusal.retry_after or 2, refusal.code) from refusal
+            raise
         if status == 429:
             asked = {name.lower(): value for name, value in given.items()}.get("retry-after", "")
             wait = float(asked[:5]) if asked.isascii() and asked.isdecimal() else 2.0

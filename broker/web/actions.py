@@ -4,6 +4,7 @@ https://developers.hubspot.com/docs/apps/developer-platform/add-features/ui-exte
 """
 
 import time
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from broker.hubspot.signature import SignedRequest, Version, check
 from broker.model import App
 from broker.recipes.actions import WaitingActions, failed, fields, output_fields
 from broker.recipes.kickoffs import Kickoffs, company_kickoff
-from broker.recipes.kyb_settings import KybSetup
+from broker.recipes.kyb_settings import READ, KybSetup
 from broker.recipes.triggers import COMPANY_ID
 from broker.services.intake import Intake
 from broker.stores.apps import Apps
@@ -25,6 +26,7 @@ WAIT_S = 8.0
 """How long HubSpot is kept waiting: its extensions give up after 15 seconds, if not told more."""
 
 NUMBER = COMPANY_ID
+MOST = 1024
 COMPANY_WORDS = {"COMPANY", "0-2"}
 
 
@@ -56,8 +58,9 @@ class ActionPages:
         """
         app, body = await self._signed(request)
         hub_id, company_id, callback_id = _asked(request, body)
+        given = _given(body if callback_id is None else _object(body, "inputFields"))
         try:
-            output = await self._run(app, hub_id, company_id, callback_id)
+            output = await self._run(app, hub_id, company_id, callback_id, given)
         except Busy:
             raise  # HubSpot tries again
         except BrokerError as refusal:
@@ -65,11 +68,16 @@ class ActionPages:
         return web.json_response({"outputFields": output})
 
     async def _run(
-        self, app: App, hub_id: int, company_id: str, callback_id: str | None
+        self,
+        app: App,
+        hub_id: int,
+        company_id: str,
+        callback_id: str | None,
+        given: Mapping[str, str | None],
     ) -> dict[str, Any]:
         await self._setup.get(app)
         user_ref = await self._kickoffs.user_of_account(app, hub_id)
-        kickoff = company_kickoff(user_ref, company_id)
+        kickoff = company_kickoff(user_ref, company_id, given)
         came = await self._kickoffs.go(app.workspace_id, app.id, hub_id, kickoff, WAIT_S)
         if came.run.state == "running" and callback_id is not None:
             await self._waiting.wait(app.workspace_id, came.run.id, callback_id, user_ref)
@@ -122,6 +130,13 @@ def _asked(request: web.Request, body: dict[str, Any]) -> tuple[int, str, str | 
         )
     hub_id = _number(request.query.get("portalId"), "portalId")
     return int(hub_id), _number(body.get("companyId", body.get("objectId")), "companyId"), None
+
+
+def _given(said: dict[str, Any]) -> dict[str, str | None]:
+    """What an action's inputs or a card say instead of the Company, by FML's fields."""
+    return {
+        name: said[name][:MOST] for name in READ if isinstance(said.get(name), str) and said[name]
+    }
 
 
 def _object(body: dict[str, Any], name: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from aiohttp import web
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from broker.errors import InvalidRequest, wrong_field
 from broker.model import App, Caller, Secret
@@ -23,11 +23,6 @@ WAIT_S = 15.0
 TAGS = ("Recipes",)
 
 PropertyName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,99}$")]
-
-
-def _text_of(value: Any) -> Any:
-    """Record ids come as numbers too."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 class Properties(Body):
@@ -98,7 +93,6 @@ class Prepared(BaseModel):
     existing: list[str]
 
 
-RecordId = Annotated[str, AfterValidator(lambda text: text.strip())]
 Given = Annotated[str, Field(max_length=1024)]
 
 
@@ -140,7 +134,7 @@ class KickoffAsked(Body):
             raise wrong_field(
                 "crmSource", "is hubspot; say userForeignIdentifier and companyId for that"
             )
-        return Kickoff(source, str(_text_of(self.crmRecordId)), None, given, self.sendInvite)
+        return Kickoff(source, str(self.crmRecordId), None, given, self.sendInvite)
 
     def _of_company(self, given: dict[str, str | None]) -> Kickoff:
         for name in ("userForeignIdentifier", "companyId"):
@@ -149,8 +143,8 @@ class KickoffAsked(Body):
         for name in ("crmRecordId", "crmSource"):
             if getattr(self, name) is not None:
                 raise wrong_field(name, "is not said together with companyId")
-        plain = company_kickoff(str(self.userForeignIdentifier), str(self.companyId))
-        return Kickoff(plain.source, plain.record_id, plain.user_ref, given, self.sendInvite)
+        user_ref, company_id = str(self.userForeignIdentifier), str(self.companyId)
+        return company_kickoff(user_ref, company_id, given, self.sendInvite)
 
 
 class KickoffDone(BaseModel):

@@ -404,3 +404,68 @@ async def test_an_ended_grant_says_where_to_connect_again(kyb):
     assert (answer.status, answer.code) == (409, "reauth-required")
     assert "/oauth/authorize" in answer.json()["reconnectUrl"]
     assert kyb.asked() == []
+
+
+async def test_a_key_that_is_still_in_use_by_a_lost_attempt_is_waited_for(kyb):
+    """FML might answer 409 while an earlier request under the key is under way."""
+    company = kyb.company()
+    fml = kyb.fml.fml
+    fml.levers.parallel_keys = "conflict"
+    body = '{"error":"idempotency_key_conflict"}'
+    fml.faults.add(Fault("/v1/cases", "lose-answer", times=1))
+    fml.faults.add(Fault("/v1/cases", "status", status=409, body=body, times=2))
+
+    task = asyncio.create_task(kyb.kicks_off(company))
+    await asyncio.sleep(0.3)
+    listed = (await kyb.broker.asks("GET", "/api/recipes/kyb/hbdev/runs")).json()["runs"]
+    run = await until_ended(kyb, listed[0]["runId"])
+    answer = await task
+
+    assert (run["state"], run["steps"][2]["attempts"]) == ("done", 4)
+    assert (answer.status, answer.json()["created"]) == (201, True)
+    assert {each.key for each in kyb.asked()} == {f"hubspot-{company}"}
+    assert len(fml.cases) == 1
+
+
+async def test_properties_that_are_missing_are_named_and_the_setup_mends_it(kyb):
+    company = kyb.company()
+    kind = kyb.portal.type("companies")
+    gone = kyb.portal.definitions(kind).pop("fml_case_status")
+
+    refused = await kyb.kicks_off(company)
+    made = await kyb.broker.asks(
+        "POST", "/api/recipes/kyb/hbdev/setup", json={"userForeignIdentifier": "u1"}
+    )
+    again = await kyb.kicks_off(company)
+
+    assert gone["name"] == "fml_case_status"
+    assert (refused.status, refused.code) == (422, "input-refused")
+    assert refused.json()["errors"] == [
+        {"field": "fml_case_status", "message": "is not taken by HubSpot"}
+    ]
+    assert refused.json()["caseId"] in kyb.fml.fml.cases
+    assert made.json()["created"] == ["fml_case_status"]
+    assert (again.status, again.json()["created"]) == (201, True)
+    assert (len(kyb.fml.fml.cases), len(kyb.asked())) == (1, 1)
+
+
+async def test_one_apps_stuck_runs_hold_up_nobody_elses(kyb):
+    """J8: seventy runs hang at HubSpot; another app's run goes through."""
+    await kyb.broker.registers("other", clientId="c2", scopes=["oauth"])
+    await kyb.broker.asks(
+        "PUT",
+        "/api/apps/other/recipes/kyb",
+        json={"clientId": "pk_live_tests", "clientSecret": "sk_live_canary_of_fml"},
+    )
+    kyb.broker.hubspot.faults.add(Fault("/crm/v3/objects/companies/*", "hang", method="GET"))
+    stuck = [asyncio.create_task(kyb.kicks_off(kyb.company())) for _ in range(70)]
+    await asyncio.sleep(1)
+    await kyb.broker.parts.recipes.runs.work_due()
+
+    async with asyncio.timeout(8):
+        answer = await kyb.broker.asks("POST", "/api/recipes/kyb/other", json=RECORD)
+
+    for task in stuck:
+        task.cancel()
+    kyb.broker.hubspot.faults.clear()
+    assert answer.status == 201

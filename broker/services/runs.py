@@ -16,7 +16,6 @@ Runs are claimed by app, a few at a time for each, so a long queue of one costs 
 import asyncio
 import logging
 import random
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -32,7 +31,8 @@ from broker.errors import (
     HubSpotUnavailable,
     VendorUnavailable,
 )
-from broker.runs import FinalRefusal, Later, Order, Recipe, Run, RunRecord, Step, Turn
+from broker.runs import FinalRefusal, Later, Order, Recipe, Run, Step, Turn
+from broker.services.awaiting import Awaiting
 from broker.stores.run_records import RunRecords
 from broker.stores.runs import RunStore
 from broker.telemetry import Metrics
@@ -63,6 +63,8 @@ class Runs:
     ) -> None:
         self._store = store
         self._records = records
+        self._awaiting = Awaiting(records)
+        self.settled = self._awaiting.settled
         self._recipes = {recipe.name: recipe for recipe in recipes}
         self._metrics = metrics
         self._under_way: dict[asyncio.Task[None], Run] = {}
@@ -86,21 +88,6 @@ class Runs:
         if run is not None:
             self._begin(run)
 
-    async def settled(self, workspace_id: UUID, run_id: UUID, within_s: float) -> RunRecord:
-        """The run when it has ended, or as it stands after so many seconds."""
-        until, pause = time.monotonic() + within_s, 0.05
-        while True:
-            record = await self._records.get(workspace_id, run_id)
-            left = until - time.monotonic()
-            if record.state != "running" or left <= 0:
-                return record
-            here = [task for task, run in self._under_way.items() if run.id == run_id]
-            if here:
-                await asyncio.wait(here, timeout=left)
-            else:
-                await asyncio.sleep(min(pause, left))
-                pause = min(pause * 1.5, 0.5)
-
     async def work_due(self) -> int:
         """Begin what is due, as far as there is room; how many."""
         begun = 0
@@ -122,11 +109,17 @@ class Runs:
             await asyncio.wait(list(self._under_way))
 
     async def stop(self) -> None:
-        """Let runs under way go on for a moment; what is cut off goes on by lease."""
-        if self._under_way:
-            _, left = await asyncio.wait(list(self._under_way), timeout=STOP_S)
-            for task in left:
-                task.cancel()
+        """Let runs under way go on for a moment; what is cut off goes on elsewhere, at once or, if
+        that cannot be written, by lease.
+        """
+        if not self._under_way:
+            return
+        _, left = await asyncio.wait(list(self._under_way), timeout=STOP_S)
+        cut = [self._under_way[task] for task in left]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.gather(*(self._store.release(run) for run in cut), return_exceptions=True)
 
     def _busy(self) -> Counter[UUID]:
         return Counter(run.app_id for run in self._under_way.values())
@@ -144,6 +137,7 @@ class Runs:
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         run = self._under_way.pop(task)
+        self._awaiting.wake(run.workspace_id, run.id)
         failure = None if task.cancelled() else task.exception()
         if isinstance(failure, BrokerError):
             log.warning("run left", extra={"run": str(run.id), "reason": failure.code})

@@ -1,6 +1,7 @@
 """Runs and their steps as people look at them."""
 
 import json
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,12 @@ class RunRecords:
         if row is None:
             raise RunNotFound
         return _record(row)
+
+    async def ended(self, runs: Collection[tuple[UUID, UUID]]) -> list[UUID]:
+        """Which of some runs (workspace and id) have ended."""
+        workspaces, ids = [key[0] for key in runs], [key[1] for key in runs]
+        rows = await self._database.fetch(sql.ended_runs, workspaces, ids)
+        return [row["id"] for row in rows]
 
     async def steps(self, workspace_id: UUID, run_id: UUID) -> list[StepRecord]:
         """A run's steps, in order."""

@@ -124,6 +124,10 @@ class RunStore:
             None if note is None else json.dumps(note),
         )
 
+    async def release(self, run: Run) -> None:
+        """Let another process go on at once."""
+        await self._database.execute(sql.release_run, run.workspace_id, run.id, run.claim)
+
     async def finish(self, run: Run, result: Mapping[str, Any]) -> None:
         """Every step is done; the app's endpoints are told."""
         async with self._database.transaction() as session:

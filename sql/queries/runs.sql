@@ -183,6 +183,16 @@ UPDATE recipe_step
    AND run_id = $2
    AND name = $3;
 
+-- name: release_run
+-- Whoever has a run stops: another may go on at once.
+--   $1 workspace, $2 id, $3 claim
+UPDATE recipe_run
+   SET due_at = now()
+ WHERE workspace_id = $1
+   AND id = $2
+   AND claim = $3
+   AND state = 'running';
+
 -- name: end_run
 -- A run has ended, by the word of whoever still has it.
 --   $1 workspace, $2 id, $3 claim, $4 state, $5 result, $6 problem
@@ -205,6 +215,16 @@ SELECT run.id, run.number, app.slug, run.recipe, run.subject, run.user_ref, run.
  WHERE run.workspace_id = $1
    AND run.id = $2
    AND app.deleted_at IS NULL;
+
+-- name: ended_runs
+-- Which of some runs have ended.
+--   $1 workspaces, $2 ids
+SELECT run.id
+  FROM unnest($1::uuid[], $2::uuid[]) AS given (workspace_id, id)
+  JOIN recipe_run AS run
+    ON run.workspace_id = given.workspace_id
+   AND run.id = given.id
+ WHERE run.state <> 'running';
 
 -- name: runs_page
 -- Runs of an app, newest first.

@@ -467,5 +467,6 @@ async def test_one_apps_stuck_runs_hold_up_nobody_elses(kyb):
 
     for task in stuck:
         task.cancel()
+    await asyncio.gather(*stuck, return_exceptions=True)
     kyb.broker.hubspot.faults.clear()
     assert answer.status == 201

@@ -146,14 +146,11 @@ def _assemble(
         apps, links, held_grants, connections, revoker, hubspot, settings.public_url
     )
     quota = Quota(Quotas(pool), settings.quota_wait_s, metrics)
-    calls = Calls(pool)
+    calls, idempotent = Calls(pool), IdempotentCalls(pool, sealer)
     call_log = CallLog(calls, metrics)
-    idempotent = IdempotentCalls(pool, sealer)
     once = Idempotency(idempotent, settings.quota_wait_s, settings.upstream_total_s)
     proxy = Proxy(connections, grants, installs, quota, hubspot, once, call_log, metrics)
-    recipes = put_together(
-        pool, sealer, fml, settings.fml_url, proxy, connections, installs, metrics
-    )
+    recipes = put_together(pool, sealer, fml, proxy, connections, installs, metrics)
     return Broker(
         settings=settings,
         dsn=dsn,

@@ -68,6 +68,13 @@ class MethodNotAllowed(BrokerError):
     status = 405
 
 
+class InputRefused(BrokerError):
+    """The recipe cannot start with this input; every field that is missing or wrong is named."""
+
+    code = "input-refused"
+    status = 422
+
+
 # Use another key.
 
 
@@ -148,16 +155,6 @@ class RunNotFound(NotFound):
     code = "run-not-found"
 
 
-# Correct what a recipe is given.
-
-
-class InputRefused(BrokerError):
-    """The recipe cannot start with this input; every field that is missing or wrong is named."""
-
-    code = "input-refused"
-    status = 422
-
-
 # Look at the state.
 
 
@@ -190,9 +187,7 @@ class LinkExpired(BrokerError):
 
 
 class PortalMismatch(BrokerError):
-    """The user is connected to another HubSpot account, which keeps serving until the new one is
-    confirmed.
-    """
+    """The user's connection to another HubSpot account serves until the new one is confirmed."""
 
     code = "portal-mismatch"
     status = 409
@@ -279,9 +274,6 @@ class VendorUnavailable(BrokerError):
 
     code = "vendor-unavailable"
     status = 502
-
-
-# Change something at the vendor.
 
 
 class VendorCredentialsRefused(BrokerError):

@@ -26,7 +26,7 @@ class FirstMileLabs:
     """First Mile Labs over HTTP."""
 
     def __init__(self, url: str) -> None:
-        self._url = url.rstrip("/")
+        self.url = url.rstrip("/")
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -54,7 +54,7 @@ class FirstMileLabs:
     ) -> tuple[int, Mapping[str, str], bytes]:
         try:
             async with self._session.post(
-                self._url + path, json=body, headers=headers, allow_redirects=False
+                self.url + path, json=body, headers=headers, allow_redirects=False
             ) as response:
                 return response.status, response.headers, await _read(response.content)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:

@@ -43,10 +43,7 @@ class InvalidRequest(BrokerError):
         self, detail: str | None = None, *, errors: list[dict[str, str]] | None = None
     ) -> None:
         """`errors` lists each wrong field: `{"field": ..., "message": ...}`."""
-        if errors:
-            super().__init__(detail, errors=errors)
-        else:
-            super().__init__(detail)
+        super().__init__(detail, **({"errors": errors} if errors else {}))
 
 
 def wrong_field(field: str, message: str) -> InvalidRequest:

@@ -43,7 +43,8 @@ class InvalidRequest(BrokerError):
         self, detail: str | None = None, *, errors: list[dict[str, str]] | None = None
     ) -> None:
         """`errors` lists each wrong field: `{"field": ..., "message": ...}`."""
-        super().__init__(detail, **({"errors": errors} if errors else {}))
+        context: dict[str, Any] = {"errors": errors} if errors else {}
+        super().__init__(detail, **context)
 
 
 def wrong_field(field: str, message: str) -> InvalidRequest:

@@ -28,6 +28,9 @@ from broker.model import Secret
 TOKEN_PATH = "/v1/oauth/token"  # noqa: S105  # a path
 CASES_PATH = "/v1/cases"
 MOST_TOLD = 50
+SHORTEST_S = 10.0
+"""For how long a token is tried at least; one that dies sooner is refused and replaced."""
+
 SKEW = timedelta(minutes=5)
 """How far ahead of this clock a moment of theirs may be."""
 
@@ -114,7 +117,7 @@ def read_token(status: int, headers: Mapping[str, str], body: bytes) -> MintedTo
     if status == 200 and isinstance(said.get("access_token"), str):
         lifetime = said.get("expires_in")
         seconds = float(lifetime) if isinstance(lifetime, int | float) else 3600.0
-        return MintedToken(Secret(said["access_token"]), seconds)
+        return MintedToken(Secret(said["access_token"]), max(seconds, SHORTEST_S))
     _check_passing(status, headers)
     raise VendorCredentialsRefused(
         "First Mile Labs refuses the client id and secret. Make a new client in its console and "
@@ -212,7 +215,8 @@ def read_told(body: bytes) -> Told:
 def _check_passing(status: int, headers: Mapping[str, str]) -> None:
     if status == 429:
         asked = _lower(headers).get("retry-after", "")
-        raise Throttled(float(asked[:5]) if asked.isascii() and asked.isdecimal() else 5.0)
+        said = float(asked[:5]) if asked.isascii() and asked.isdecimal() else 5.0
+        raise Throttled(max(said, 1.0))
     if status >= 500 or status < 400:
         raise VendorUnavailable(f"First Mile Labs answered {status}.")
 

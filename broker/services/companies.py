@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from broker.errors import (
     BrokerError,
@@ -68,7 +68,9 @@ class CompanyReader:
         """HubSpot's answer. Raises what `Proxy.forward` does, and Later when HubSpot throttles."""
         headers = [("Accept", "application/json"), ("Content-Type", "application/json")]
         raw = None if body is None else json.dumps(body).encode()
-        call = ProxyCall(self._slug, self._user_ref, method, target, headers, raw)
+        call = ProxyCall(
+            self._slug, self._user_ref, method, target, headers, raw, request_id=uuid4().hex
+        )
         try:
             async with self._proxy.forward(self._caller, call) as answer:
                 status, given = answer.status, dict(answer.headers)

@@ -115,21 +115,23 @@ class ActionPages:
 def _asked(request: web.Request, body: dict[str, Any]) -> tuple[int, str, str | None]:
     """Account, Company and, for a workflow, the callback. Raises InvalidRequest.
 
-    An extension's account stands in the query, which HubSpot writes and signs; its body is the
-    card's own.
+    A card's call has its account in the query, which HubSpot writes and signs. Its body is whatever
+    a browser sent: it may look like a workflow's, and is never asked for an account.
     """
     callback_id = body.get("callbackId")
-    if isinstance(callback_id, str) and 1 <= len(callback_id) <= 255:
-        origin, record = _object(body, "origin"), _object(body, "object")
-        if str(record.get("objectType", "COMPANY")).upper() not in COMPANY_WORDS:
-            raise wrong_field("object.objectType", "is not COMPANY")
-        return (
-            int(_number(origin.get("portalId"), "origin.portalId")),
-            _number(record.get("objectId"), "object.objectId"),
-            callback_id,
-        )
-    hub_id = _number(request.query.get("portalId"), "portalId")
-    return int(hub_id), _number(body.get("companyId", body.get("objectId")), "companyId"), None
+    if "portalId" in request.query or not isinstance(callback_id, str):
+        hub_id = _number(request.query.get("portalId"), "portalId")
+        return int(hub_id), _number(body.get("companyId", body.get("objectId")), "companyId"), None
+    if not 1 <= len(callback_id) <= 255:
+        raise wrong_field("callbackId", "is not a callback")
+    origin, record = _object(body, "origin"), _object(body, "object")
+    if str(record.get("objectType", "COMPANY")).upper() not in COMPANY_WORDS:
+        raise wrong_field("object.objectType", "is not COMPANY")
+    return (
+        int(_number(origin.get("portalId"), "origin.portalId")),
+        _number(record.get("objectId"), "object.objectId"),
+        callback_id,
+    )
 
 
 def _given(said: dict[str, Any]) -> dict[str, str | None]:

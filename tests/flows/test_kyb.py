@@ -67,6 +67,15 @@ async def test_a_company_becomes_one_case_and_shows_it(kyb):
     assert (len(kyb.asked()), len(kyb.writes())) == (1, 1)
 
 
+async def test_what_a_run_asks_of_hubspot_is_in_the_call_log(kyb):
+    await kyb.kicks_off(kyb.company())
+    await kyb.broker.parts.call_log.write()
+
+    calls = (await kyb.broker.asks("GET", "/api/apps/hbdev/calls")).json()["calls"]
+    company = [each for each in calls if "/objects/companies" in each["path"]]
+    assert [(each["method"], each["status"]) for each in company] == [("PATCH", 200), ("GET", 200)]
+
+
 async def test_any_crm_starts_a_case_without_a_connection(kyb):
     asks = kyb.broker.asks
     answer = await asks("POST", "/api/recipes/kyb/hbdev", json=RECORD)

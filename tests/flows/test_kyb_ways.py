@@ -140,9 +140,17 @@ async def test_a_button_on_a_card_makes_the_case(kyb, hubspot_calls):
         "ui-extension-calls", company, hubId=102, body={"companyId": company, "portalId": 101}
     )
 
+    as_a_workflow = {
+        "callbackId": "c",
+        "origin": {"portalId": 101},
+        "object": {"objectId": int(company), "objectType": "COMPANY"},
+    }
+    disguised = await hubspot_calls("ui-extension-calls", company, hubId=102, body=as_a_workflow)
+
     assert pressed["status"] == 200
     assert pressed["body"]["outputFields"]["ok"] is True
     assert stranger["body"]["outputFields"]["error"].startswith("connection-not-found")
+    assert disguised["body"]["errors"][0]["field"] == "companyId"
     assert len(kyb.fml.fml.cases) == 1
 
 

@@ -528,7 +528,8 @@ CREATE INDEX kyb_case_by_case ON kyb_case (workspace_id, app_id, case_id);
 CREATE INDEX kyb_case_by_record ON kyb_case (workspace_id, app_id, crm_record_id);
 CREATE INDEX kyb_case_due ON kyb_case (due_at) WHERE due_at IS NOT NULL;
 
--- What First Mile Labs told, once by its id. The body is forgotten long before the id.
+-- What First Mile Labs told, once by its id. It is relayed once, even if it is applied later, when
+-- its run comes. The body is forgotten long before the id.
 CREATE TABLE vendor_event (
     workspace_id uuid        NOT NULL,
     app_id       uuid        NOT NULL,
@@ -541,6 +542,7 @@ CREATE TABLE vendor_event (
     failures     integer     NOT NULL DEFAULT 0,
     due_at       timestamptz,
     received_at  timestamptz NOT NULL DEFAULT now(),
+    relayed_at   timestamptz,
     PRIMARY KEY (workspace_id, app_id, event_id),
     FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id) ON DELETE CASCADE,
     CONSTRAINT vendor_event_state_is_known CHECK (state IN ('waiting', 'applied', 'parked')),

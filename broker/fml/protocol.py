@@ -39,7 +39,11 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+){0,5}")
 
 
 class TokenRefused(Exception):
-    """The access token died before its time, as when its client is revoked."""
+    """The access token died before its time, as when its client is revoked; what was said."""
+
+    def __init__(self, vendor_error: Mapping[str, Any]) -> None:
+        super().__init__(vendor_error.get("error"))
+        self.vendor_error = vendor_error
 
 
 class Throttled(Exception):
@@ -132,7 +136,7 @@ def read_case(status: int, headers: Mapping[str, str], body: bytes) -> Made:
     if status in {200, 201} and isinstance(said.get("caseId"), str):
         return Made(said, status == 200 or "idempotent-replay" in _lower(headers))
     if status == 401:
-        raise TokenRefused
+        raise TokenRefused(_said(status, said, []))
     _check_passing(status, headers)
     raise _refusal(status, said)
 

@@ -119,8 +119,9 @@ class CaseEvents:
             await held.apply(
                 case.run_id, told.says("status"), told.says("stage"), told.decision, at
             )
-        data = {**told.fields, "runId": run_id}
-        await held.tell(Fact(f"kyb.{told.name}", held.app_slug, user_ref, hub_id, data, at))
+        if not held.relayed:
+            data = {**told.fields, "runId": run_id}
+            await held.tell(Fact(f"kyb.{told.name}", held.app_slug, user_ref, hub_id, data, at))
         await held.settle("applied" if case else "parked")
         self._note(held, told, "applied" if case else "parked")
 

@@ -62,10 +62,11 @@ class Labs:
             return await self._client.create_case(token.token, key, request)
         except Throttled as throttled:
             raise await self._held(account, "call", throttled) from throttled
-        except TokenRefused:
+        except TokenRefused as refused:
             raise VendorCredentialsRefused(
                 "First Mile Labs refuses a token that it has just given: its client was revoked. "
-                "Put a live client into the recipe's settings, then retry the run."
+                "Put a live client into the recipe's settings, then retry the run.",
+                vendorError=refused.vendor_error,
             ) from None
 
     async def _token(self, account: VendorAccount) -> KeptToken:

@@ -183,6 +183,10 @@ class HeldEvent:
         at: datetime = self._row["received_at"]
         return at
 
+    @property
+    def relayed(self) -> bool:
+        return self._row["relayed_at"] is not None
+
     async def case(
         self, case_id: str | None, record_id: str | None, source: str | None
     ) -> CaseRun | None:

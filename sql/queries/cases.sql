@@ -117,7 +117,7 @@ ON CONFLICT DO NOTHING;
 -- name: take_vendor_event
 -- Lock the event that waits longest.
 SELECT event.workspace_id, event.app_id, event.event_id, event.name, event.case_id, event.record_id,
-       event.body, event.received_at, app.slug
+       event.body, event.received_at, event.relayed_at, app.slug
   FROM vendor_event AS event
   JOIN app
     ON app.workspace_id = event.workspace_id
@@ -129,10 +129,10 @@ SELECT event.workspace_id, event.app_id, event.event_id, event.name, event.case_
    FOR UPDATE OF event SKIP LOCKED;
 
 -- name: settle_vendor_event
--- An event is applied, or parked for people to look at.
+-- An event is applied, or parked for people to look at; either way it was relayed.
 --   $1 workspace, $2 app, $3 event, $4 state
 UPDATE vendor_event
-   SET state = $4, due_at = NULL
+   SET state = $4, due_at = NULL, relayed_at = coalesce(relayed_at, now())
  WHERE workspace_id = $1
    AND app_id = $2
    AND event_id = $3;

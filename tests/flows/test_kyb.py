@@ -247,6 +247,17 @@ async def test_a_revoked_token_is_replaced_once(kyb):
     assert len(kyb.asked("/v1/oauth/token")) == 2
 
 
+async def test_a_client_that_was_revoked_is_told_of_with_what_fml_said(kyb):
+    body = '{"error":"invalid_token"}'
+    kyb.fml.fml.faults.add(Fault("/v1/cases", "status", status=401, body=body))
+
+    answer = await kyb.kicks_off(kyb.company())
+
+    assert (answer.status, answer.code) == (502, "vendor-credentials-refused")
+    assert answer.json()["vendorError"] == {"status": 401, "error": "invalid_token", "fields": []}
+    assert len(kyb.asked("/v1/oauth/token")) == 2
+
+
 async def test_limits_are_kept_without_a_single_refusal(kyb, second_kyb, database):
     body = {"clientId": "pk_live_tests", "callsPerMinute": 3}
     await kyb.broker.asks("PUT", "/api/apps/hbdev/recipes/kyb", json=body)

@@ -166,7 +166,9 @@ async def test_every_event_is_relayed_once_known_or_not(kyb, case, telling_recei
     assert told["kyb.quite.new.kind"]["hubId"] == 101
 
 
-async def test_what_fits_no_run_is_parked_and_applied_when_a_run_comes(kyb, no_secret_in_the_logs):
+async def test_what_fits_no_run_is_parked_and_applied_when_a_run_comes(
+    kyb, no_secret_in_the_logs, telling_receiver
+):
     company = kyb.company()
     fml = kyb.fml.fml
     made = fml.open_case("org", {"crmRecordId": company, "customerEmail": "someone@acme.example"})
@@ -178,12 +180,15 @@ async def test_what_fits_no_run_is_parked_and_applied_when_a_run_comes(kyb, no_s
 
     answer = await kyb.kicks_off(company)
     await kyb.goes_on()
+    await kyb.broker.passes_on()
     after = (await kyb.broker.asks("GET", path)).json()["events"]
 
     assert {each["crmRecordId"] for each in before} == {company, "404"}
     assert (answer.status, answer.json()["created"]) == (200, False)
     assert kyb.shows(company)["fml_case_status"] == "approved"
     assert [each["crmRecordId"] for each in after] == ["404"]
+    told = [each.json()["type"] for each in telling_receiver.got]
+    assert sorted(told) == ["kyb.case.status.changed"] * 2 + ["recipe.run.finished"]
     assert "ann@fml.example" not in no_secret_in_the_logs.getvalue()
     assert "@acme.example" not in no_secret_in_the_logs.getvalue()
 

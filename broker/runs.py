@@ -118,6 +118,7 @@ class StepRecord:
     failures: int
     error: str | None
     outcome: Mapping[str, Any] | None
+    note: Mapping[str, Any]
     began_at: datetime
     ended_at: datetime | None
 

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from broker.errors import ConnectionNotFound, ReauthRequired
-from broker.model import App, Caller, Connection, ProxyCall
+from broker.model import App, Caller, Connection, ProxyCall, Status
 from broker.recipes.kyb import (
     HUBSPOT,
     NEW_CASE,
@@ -23,6 +23,8 @@ from broker.services.installs import Installs
 from broker.services.runs import Runs, refusal_of
 from broker.stores.cases import Cases, CaseState
 from broker.stores.connections import Connections
+from broker.stores.run_records import RunRecords
+from broker.stores.runs import check_account
 
 TO_COME = "(the case's id)"
 
@@ -70,6 +72,29 @@ class KickedOff:
         return {**result, "created": bool(result.get("created")) and not self.existed}
 
 
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What was there before a kickoff: the record's run and its case, if any, and whether something
+    was refused under the record's own key.
+    """
+
+    run: RunRecord | None
+    case: CaseState | None
+    refused: bool
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether a kickoff would join the run and begin nothing itself."""
+        return self.run is not None and self.run.state != "failed"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        if self.run is None:
+            return {}
+        case_id = None if self.case is None else self.case.case_id
+        return {"runId": self.run.id, "state": self.run.state, "caseId": case_id}
+
+
 class Kickoffs:
     """Starts runs of the recipe and waits for them."""
 
@@ -77,6 +102,7 @@ class Kickoffs:
         self,
         setup: KybSetup,
         runs: Runs,
+        records: RunRecords,
         cases: Cases,
         connections: Connections,
         companies: CompanyAccess,
@@ -85,6 +111,7 @@ class Kickoffs:
     ) -> None:
         self._setup = setup
         self._runs = runs
+        self._records = records
         self._cases = cases
         self._connections = connections
         self._companies = companies
@@ -122,34 +149,52 @@ class Kickoffs:
         Raises as a real one would for what it can see.
         """
         settings = await self._setup.get(app)
-        await self._connection(app, caller, kickoff)
+        connection = await self._connection(app, caller, kickoff)
+        hub_id = None if connection is None else connection.hub_id
+        before = await self._before(kickoff.order(app.workspace_id, app.id, hub_id))
+        said = {"crmRecordId": kickoff.record_id, "crmSource": kickoff.source, **before.facts}
+        said = {"ok": True, "dryRun": True, **said}
+        if before.goes_on:
+            return {**said, "wouldSend": None, "wouldWrite": None, "missingProperties": []}
         reader, missing = None, []
         if kickoff.user_ref is not None:
             reader = self._companies.reader(app.workspace_id, app.slug, kickoff.user_ref)
             there = await reader.property_names()
             missing = [name for name in wanted_properties(settings) if name not in there]
-        given = kickoff.input()
-        request = case_request(settings, given, await read_values(reader, settings, given))
-        key = key_of(given, request, refused=False)
+        would_send = None
+        if before.case is None:
+            given = kickoff.input()
+            request = case_request(settings, given, await read_values(reader, settings, given))
+            would_send = {
+                "method": "POST",
+                "url": f"{self._fml_url}/v1/cases",
+                "headers": {"Idempotency-Key": key_of(given, request, refused=before.refused)},
+                "body": request,
+            }
         would_write = None
         if reader is not None:
-            state = CaseState(TO_COME, NEW_CASE, None, None, None)
+            state = before.case or CaseState(TO_COME, NEW_CASE, None, None, None)
             changes = company_changes(settings, state)
             would_write = {"companyId": kickoff.record_id, "properties": changes}
         return {
-            "ok": True,
-            "dryRun": True,
-            "crmRecordId": kickoff.record_id,
-            "crmSource": kickoff.source,
-            "wouldSend": {
-                "method": "POST",
-                "url": f"{self._fml_url}/v1/cases",
-                "headers": {"Idempotency-Key": key},
-                "body": request,
-            },
+            **said,
+            "wouldSend": would_send,
             "wouldWrite": would_write,
             "missingProperties": missing,
         }
+
+    async def _before(self, order: Order) -> Before:
+        """What an earlier kickoff of the record left. Raises InputRefused."""
+        run = await self._records.find(
+            order.workspace_id, order.app_id, order.recipe, order.subject
+        )
+        if run is None:
+            return Before(None, None, refused=False)
+        check_account(run.hub_id, order)
+        case = await self._cases.of_run(order.workspace_id, run.id)
+        steps = await self._records.steps(order.workspace_id, run.id)
+        refused = any(step.note.get("refused") for step in steps)
+        return Before(run, case if case and case.case_id else None, refused=refused)
 
     async def _connection(self, app: App, caller: Caller, kickoff: Kickoff) -> Connection | None:
         if kickoff.user_ref is None:
@@ -168,12 +213,13 @@ class Kickoffs:
 
         Raises ConnectionNotFound.
         """
-        page = await self._connections.page(app, status=None, hub_id=hub_id, after=0, limit=100)
-        users = [each.user_ref for each in page.records if each.status == "ACTIVE"]
-        for user_ref in users:
-            if user_ref is not None:
-                return user_ref
-        raise ConnectionNotFound
+        page = await self._connections.page(
+            app, status=Status.ACTIVE, hub_id=hub_id, after=0, limit=1
+        )
+        users = [each.user_ref for each in page.records if each.user_ref is not None]
+        if not users:
+            raise ConnectionNotFound
+        return users[0]
 
     async def _as_it_is_now(self, workspace_id: UUID, record: RunRecord) -> RunRecord:
         """A finished run's result with the status that First Mile Labs told last."""

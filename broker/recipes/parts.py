@@ -78,7 +78,7 @@ def put_together(
         cases=cases,
         companies=companies,
         setup=setup,
-        kickoffs=Kickoffs(setup, runs, cases, connections, companies, installs, fml.url),
+        kickoffs=Kickoffs(setup, runs, records, cases, connections, companies, installs, fml.url),
         events=CaseEvents(settings, setup, cases, companies, metrics),
         triggers=Triggers(kyb),
         actions=WaitingActions(Actions(database), records, companies),

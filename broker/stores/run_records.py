@@ -24,6 +24,15 @@ class RunRecords:
             raise RunNotFound
         return _record(row)
 
+    async def find(
+        self, workspace_id: UUID, app_id: UUID, recipe: str, subject: str
+    ) -> RunRecord | None:
+        """The run of a subject, if there is one."""
+        row = await self._database.fetchrow(
+            sql.run_of_subject, workspace_id, app_id, recipe, subject
+        )
+        return None if row is None else _record(row)
+
     async def ended(self, runs: Collection[tuple[UUID, UUID]]) -> list[UUID]:
         """Which of some runs (workspace and id) have ended."""
         workspaces, ids = [key[0] for key in runs], [key[1] for key in runs]
@@ -41,6 +50,7 @@ class RunRecords:
                 row["failures"],
                 row["error"],
                 None if row["outcome"] is None else json.loads(row["outcome"]),
+                json.loads(row["note"] or "{}"),
                 row["began_at"],
                 row["ended_at"],
             )

@@ -182,17 +182,22 @@ async def start(
     )
     if found is None:  # the app is being removed
         raise RunNotFound
-    if found["hub_id"] != order.hub_id:
-        raise InputRefused(
-            "This record id belongs to a case of another HubSpot account of this app.",
-            errors=[{"field": "companyId", "message": "is in use by another HubSpot account"}],
-        )
+    check_account(found["hub_id"], order)
     mine = None
     if found["state"] == "failed":
         mine = await _restart(
             session, recipe, order.workspace_id, found["id"], json.dumps(order.input), lease
         )
     return found["id"], found["state"], mine
+
+
+def check_account(hub_id: int | None, order: Order) -> None:
+    """Raise InputRefused when a subject's run belongs to another HubSpot account."""
+    if hub_id != order.hub_id:
+        raise InputRefused(
+            "This record id belongs to a case of another HubSpot account of this app.",
+            errors=[{"field": "companyId", "message": "is in use by another HubSpot account"}],
+        )
 
 
 async def _restart(

@@ -216,6 +216,21 @@ SELECT run.id, run.number, app.slug, run.recipe, run.subject, run.user_ref, run.
    AND run.id = $2
    AND app.deleted_at IS NULL;
 
+-- name: run_of_subject
+-- The run of a subject as people look at it, if there is one.
+--   $1 workspace, $2 app, $3 recipe, $4 subject
+SELECT run.id, run.number, app.slug, run.recipe, run.subject, run.user_ref, run.hub_id, run.state,
+       run.result, run.problem, run.due_at, run.created_at, run.ended_at
+  FROM recipe_run AS run
+  JOIN app
+    ON app.workspace_id = run.workspace_id
+   AND app.id = run.app_id
+ WHERE run.workspace_id = $1
+   AND run.app_id = $2
+   AND run.recipe = $3
+   AND run.subject = $4
+   AND app.deleted_at IS NULL;
+
 -- name: ended_runs
 -- Which of some runs have ended.
 --   $1 workspaces, $2 ids
@@ -246,7 +261,7 @@ SELECT run.id, run.number, app.slug, run.recipe, run.subject, run.user_ref, run.
 -- name: steps_of_run
 -- The steps of a run as people look at them.
 --   $1 workspace, $2 run
-SELECT name, state, attempts, failures, error, outcome, began_at, ended_at
+SELECT name, state, attempts, failures, error, outcome, note, began_at, ended_at
   FROM recipe_step
  WHERE workspace_id = $1
    AND run_id = $2

@@ -354,6 +354,26 @@ async def test_a_dry_run_changes_nothing_and_says_what_a_real_one_does(kyb, data
     assert (refused.status, refused.code) == (422, "input-refused")
 
 
+async def test_a_dry_run_knows_what_was_done_and_what_was_refused(kyb):
+    """J7."""
+    company, body = kyb.company(), '{"error":"validation_error"}'
+    kyb.fml.fml.faults.add(Fault("/v1/cases", "status", status=400, body=body, times=1))
+    refused = await kyb.kicks_off(company)
+    kyb.change(company, kyb_contact_email="jane.doe@acme.example")
+    corrected = (await kyb.kicks_off(company, dryRun=True)).json()
+    real = (await kyb.kicks_off(company)).json()
+    before = len(kyb.asked()), len(kyb.writes())
+    again = (await kyb.kicks_off(company, dryRun=True)).json()
+
+    assert (refused.status, corrected["state"], corrected["caseId"]) == (422, "failed", None)
+    sent = kyb.asked()[-1]
+    assert corrected["wouldSend"]["headers"]["Idempotency-Key"] == sent.key
+    assert sent.key != f"hubspot-{company}"
+    assert (again["wouldSend"], again["wouldWrite"]) == (None, None)
+    assert (again["runId"], again["caseId"]) == (real["runId"], real["caseId"])
+    assert (len(kyb.asked()), len(kyb.writes())) == before
+
+
 async def test_one_users_account_cannot_take_anothers_case(kyb):
     await kyb.broker.connects("u2", portal=102)
     company = kyb.company()

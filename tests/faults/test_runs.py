@@ -1,11 +1,18 @@
 """Runs through kill -9: one case, one write-back's worth of truth, whoever goes on (J1, J2, J10)."""
 
 import asyncio
+import os
+import random
 
 import aiohttp
 import pytest
 
 from broker.sandbox.faults import Fault
+from tests.faults.crowd import size
+
+KILLS = int(os.environ.get("FAULT_KILLS", "4"))
+SEED = int(os.environ.get("FAULT_SEED", "1"))
+"""How often a process is killed, and how chance begins."""
 
 GET_COMPANY = ("hubspot", "/crm/v3/objects/companies/*", "GET")
 TOKEN = ("fml", "/v1/oauth/token", "POST")
@@ -69,14 +76,16 @@ async def goes_on_elsewhere(kyb, database):
     await until(ended)
 
 
-async def test_a_run_survives_kill_9_at_every_step_boundary(kyb, start, database):
+async def test_a_run_survives_kill_9_at_every_step_boundary(kyb, start, database, figures):
     _, survivor = await start()
-    table = []
+    rounds, table = size(1, 10), {}
     async with aiohttp.ClientSession() as session:
-        for point, (where, path, method, kind) in POINTS.items():
+        for point, (where, path, method, kind) in [*POINTS.items()] * rounds:
             for token in kyb.fml.fml.tokens.values():
                 token.alive = False
             await database.execute("UPDATE vendor_client SET access_token = NULL")
+            await database.execute("DELETE FROM vendor_pace")
+            kyb.fml.fml.windows.clear()
             world = kyb.fml.fml if where == "fml" else kyb.broker.hubspot
             company, doomed = kyb.company(), await start()
             kyb.fml.fml.seen.clear()
@@ -95,22 +104,62 @@ async def test_a_run_survives_kill_9_at_every_step_boundary(kyb, start, database
             status, said = await kicked(session, kyb, survivor, company)
 
             made = set(kyb.fml.fml.cases) - before
-            table.append((point, len(made), len(kyb.asked()), len(kyb.writes())))
+            came = 1, len(made), len(kyb.asked()), len(kyb.writes())
+            table[point] = [sum(each) for each in zip(came, table.get(point, [0] * 4), strict=True)]
             assert len(made) == 1, point
             assert (status, said["caseId"]) == (200, made.pop()), point
             assert kyb.shows(company)["fml_case_id"] == said["caseId"], point
             assert kyb.fml.fml.cases[said["caseId"]].invites == 1
             assert {each.key for each in kyb.asked()} == {f"hubspot-{company}"}
-    # Killed while ..., cases made, requests for one, write-backs.
-    assert table == [
-        ("reading the Company", 1, 1, 1),
-        ("read, before it is stored", 1, 1, 1),
-        ("checked, asking for a token", 1, 1, 1),
-        ("asking for the case", 1, 2, 1),
-        ("case made, answer on its way", 1, 2, 1),
-        ("case stored, writing back", 1, 1, 2),
-        ("written back, answer on its way", 1, 1, 2),
-    ]
+    figures({"runs, cases made, requests for one, write-backs": table})
+    assert table == {
+        point: [rounds * each for each in (1, 1, requests, writes)]
+        for point, (requests, writes) in {
+            "reading the Company": (1, 1),
+            "read, before it is stored": (1, 1),
+            "checked, asking for a token": (1, 1),
+            "asking for the case": (2, 1),
+            "case made, answer on its way": (2, 1),
+            "case stored, writing back": (1, 2),
+            "written back, answer on its way": (1, 2),
+        }.items()
+    }
+
+
+async def test_kill_9_at_any_moment_loses_and_doubles_nothing(kyb, start, database, figures):
+    """J1: two processes under load, one of them killed again and again."""
+    chance = random.Random(SEED)
+    body = {"clientId": "pk_live_tests", "callsPerMinute": 100_000}
+    await kyb.broker.asks("PUT", "/api/apps/hbdev/recipes/kyb", json=body)
+    kyb.fml.fml.levers.call_limit, kyb.fml.fml.levers.slowness = 100_000, 0.02
+    kyb.broker.hubspot.limits.ten_secondly = 100_000
+    processes, companies, kickoffs, cut = [await start(), await start()], [], [], 0
+    async with aiohttp.ClientSession() as session:
+        for _ in range(KILLS):
+            for number in range(10):
+                companies.append(kyb.company())
+                url = processes[number % 2][1]
+                kickoffs.append(asyncio.create_task(kicked(session, kyb, url, companies[-1])))
+            await asyncio.sleep(chance.uniform(0.02, 0.3))
+            process, _ = processes.pop(chance.randrange(2))
+            process.kill()
+            processes.append(await start())
+        cut = sum(status is None for status, _ in await asyncio.gather(*kickoffs))
+        await goes_on_elsewhere(kyb, database)
+        url = processes[0][1]
+        again = [await kicked(session, kyb, url, company) for company in companies]
+
+    cases = kyb.fml.fml.cases.values()
+    invites = sum(case.invites for case in cases)
+    seen = len(kyb.asked()), len(kyb.writes())
+    figures({"kills": KILLS, "kickoffs": len(companies), "cut off": cut, "cases": len(cases),
+             "invites": invites, "requests for one": seen[0], "write-backs": seen[1]})  # fmt: skip
+    assert cut > 0
+    # A kickoff that never reached a process is new.
+    assert {status for status, _ in again} <= {200, 201}
+    assert len(cases) == invites == len(companies)
+    for company in companies:
+        assert kyb.shows(company)["fml_case_id"] in kyb.fml.fml.cases
 
 
 async def test_the_end_of_a_run_is_told_by_whoever_ends_it(kyb, start, database, telling_receiver):

@@ -13,6 +13,7 @@ import asyncio
 import base64
 import os
 import shutil
+import socket
 import statistics
 import tempfile
 import time
@@ -29,7 +30,6 @@ from broker.sealing import Keyring
 from broker.server import serving
 from broker.settings import Address, Settings
 
-PORT = 18_400
 SCOPES = [
     "oauth",
     *(
@@ -42,7 +42,10 @@ SCOPES = [
 
 async def measure(dsn, kickoffs, limit, single):
     hubspot, fml = await serve_hubspot("127.0.0.1", 0), await serve_fml("127.0.0.1", 0)
-    url = f"http://localhost:{PORT}"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://localhost:{port}"
     settings = Settings.model_validate(
         {
             "public_url": url,
@@ -55,7 +58,7 @@ async def measure(dsn, kickoffs, limit, single):
     keyring = Keyring.parse("k1:" + base64.b64encode(os.urandom(32)).decode())
     async with (
         assembled(settings, dsn, keyring) as broker,
-        serving(broker, Address("127.0.0.1", PORT)),
+        serving(broker, Address("127.0.0.1", port)),
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
     ):
         _, issued = await broker.keys.create_workspace("bench")

@@ -183,20 +183,22 @@ async def test_the_end_of_a_run_is_told_by_whoever_ends_it(kyb, start, database,
 
 
 async def test_a_stopped_process_that_wakes_late_writes_nothing(kyb, start, database):
-    """The fence: its run was taken over while it slept."""
+    """The fence: its run was taken over while it slept, and still goes on when it wakes."""
     (sleeper, url), _survivor = await start(), await start()
     company = kyb.company()
     fault = kyb.fml.fml.faults.add(Fault("/v1/cases", "delay", seconds=1.0, times=1))
+    writing = Fault(PATCH_COMPANY[1], "delay", method="PATCH", seconds=2.0, times=1)
+    kyb.broker.hubspot.faults.add(writing)
     async with aiohttp.ClientSession() as session:
         asked = asyncio.create_task(kicked(session, kyb, url, company))
         await until(lambda: fault.hits)
         sleeper.send_signal(19)
-        await goes_on_elsewhere(kyb, database)
-        claim = await database.fetchval("SELECT claim FROM recipe_run")
+        await database.execute("UPDATE recipe_run SET due_at = now()")
+        await until(lambda: writing.hits)
         sleeper.send_signal(18)
         status, said = await asked
 
-    assert claim == 2
+    assert await database.fetchval("SELECT claim FROM recipe_run") == 2
     assert len(kyb.fml.fml.cases) == 1
     assert (status, said["caseId"]) == (201, next(iter(kyb.fml.fml.cases)))
     assert len(kyb.writes()) == 1

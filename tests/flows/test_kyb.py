@@ -2,7 +2,11 @@
 
 import asyncio
 import json
+from uuid import UUID
 
+import pytest
+
+from broker.errors import NotAllowed
 from broker.sandbox.faults import Fault
 
 RECORD = {
@@ -102,6 +106,22 @@ async def test_fifty_clicks_on_two_replicas_make_one_case_and_one_answer(kyb, se
     assert len(kyb.fml.fml.cases) == 1
     assert (len(kyb.asked()), len(kyb.writes())) == (1, 1)
     assert len(kyb.asked("/v1/oauth/token")) == 1
+
+
+async def test_who_waits_for_a_run_of_another_process_hears_its_end(kyb, second_kyb):
+    company = kyb.company()
+    slow = kyb.fml.fml.faults.add(Fault("/v1/cases", "delay", seconds=0.5, times=1))
+    asked = asyncio.create_task(kyb.kicks_off(company))
+    while not slow.hits:
+        await asyncio.sleep(0.01)
+    listed = (await second_kyb.asks("GET", "/api/recipes/kyb/hbdev/runs")).json()["runs"]
+    runs, workspace = second_kyb.parts.recipes.runs, UUID(kyb.broker.workspace)
+
+    async with asyncio.timeout(20):
+        ended = await runs.settled(workspace, UUID(listed[0]["runId"]), within_s=3600)
+
+    assert (listed[0]["state"], ended.state) == ("running", "done")
+    assert (await asked).json()["caseId"] == ended.result["caseId"]
 
 
 async def test_replicas_share_one_token_sealed(kyb, second_kyb, database):
@@ -352,6 +372,19 @@ async def test_a_dry_run_changes_nothing_and_says_what_a_real_one_does(kyb, data
     would = said["wouldWrite"]["properties"]
     assert {**would, "fml_case_id": real.json()["caseId"]} == written
     assert (refused.status, refused.code) == (422, "input-refused")
+
+
+async def test_what_a_dry_run_reads_with_can_write_nothing(kyb):
+    """J7: there is nothing to call; and were there, the proxy would refuse it."""
+    companies = kyb.broker.parts.recipes.companies
+    reader = companies.reader(UUID(kyb.broker.workspace), "hbdev", "u1")
+    company, writing = kyb.company(), {"update", "create_property", "complete_action"}
+
+    with pytest.raises(NotAllowed):
+        await reader._ask("PATCH", f"/crm/v3/objects/companies/{company}", {"properties": {}})
+
+    assert not writing & set(dir(reader))
+    assert kyb.writes() == []
 
 
 async def test_a_dry_run_knows_what_was_done_and_what_was_refused(kyb):

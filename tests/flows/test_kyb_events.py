@@ -119,6 +119,7 @@ async def test_a_new_secret_leaves_the_one_before_valid_for_a_day(kyb, case, dat
 async def test_an_older_event_never_overwrites_a_newer_one(kyb, case):
     company, case_id = case
     told = [
+        event(company, case_id, 0, "case.decision.made", decision="Refer"),
         event(company, case_id, 1, status="pending_senior"),
         event(company, case_id, 2, "case.onboarding_progress.changed", stage="in_screening"),
         event(company, case_id, 3, status="returned"),
@@ -156,10 +157,15 @@ async def test_every_event_is_relayed_once_known_or_not(kyb, case, telling_recei
     for each in (known, unknown, stray, known):
         await kyb.tells(each)
     await kyb.goes_on()
+    writes = len(kyb.writes())
+    for each in (known, unknown, stray):
+        await kyb.tells(each)
+    await kyb.goes_on()
     await kyb.broker.passes_on()
 
     told = {each.json()["type"]: each.json()["data"] for each in telling_receiver.got}
     assert len(telling_receiver.got) == 3
+    assert len(kyb.writes()) == writes
     assert set(told) == {"kyb.case.status.changed", "kyb.quite.new.kind"}
     assert told["kyb.quite.new.kind"]["novelty"] == [1]
     assert told["kyb.quite.new.kind"]["userForeignIdentifier"] == "u1"
@@ -206,6 +212,27 @@ async def test_events_reach_the_company_when_hubspot_is_well_again(kyb, case):
 
     assert meanwhile == "in-progress"
     assert kyb.shows(company)["fml_case_status"] == "approved"
+
+
+async def test_an_update_that_lands_late_is_put_right(kyb, case):
+    """Two updates of one Company under way at once, and the older arrives last."""
+    company, case_id = case
+    path = f"/crm/v3/objects/companies/{company}"
+    late = Fault(path, "delay", method="PATCH", seconds=0.6, times=1)
+    kyb.broker.hubspot.faults.add(late)
+    await kyb.tells(event(company, case_id, 1, status="pending_senior"))
+    slow = asyncio.create_task(kyb.goes_on())
+    while not late.hits:
+        await asyncio.sleep(0.01)
+    await kyb.tells(event(company, case_id, 2, status="approved"))
+
+    await kyb.goes_on()
+    meanwhile = kyb.shows(company)["fml_case_status"]
+    await slow
+
+    assert meanwhile == "approved"
+    assert kyb.shows(company)["fml_case_status"] == "approved"
+    assert len(kyb.writes()) == 4
 
 
 async def test_an_event_is_not_acknowledged_before_it_is_kept(kyb, case, database):

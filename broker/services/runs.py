@@ -17,7 +17,8 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -42,7 +43,7 @@ log = logging.getLogger(__name__)
 SCHEDULE_S = (1, 3, 10, 30, 120, 600, 1800, 3600, 7200, 14_400)
 """Pauses after each failure of a step in a row, in seconds: eleven tries in about eight hours."""
 
-AT_ONCE = 60
+AT_ONCE = 240
 AT_ONCE_OF_ONE = 15
 """Runs under way in one process, in all and of one app."""
 
@@ -68,31 +69,33 @@ class Runs:
         self._recipes = {recipe.name: recipe for recipe in recipes}
         self._metrics = metrics
         self._under_way: dict[asyncio.Task[None], Run] = {}
+        self._kept: list[UUID | None] = []
 
     async def start(self, order: Order) -> tuple[UUID, str]:
         """Begin the run of an order's subject, or find it; its id, and the state it was in before
         ("new" when there was none). Raises as `RunStore.start`.
         """
         recipe = self._recipes[order.recipe]
-        run_id, before, run = await self._store.start(recipe, order, self._room(order.app_id))
-        if run is not None:
-            self._begin(run)
+        with self._kept_room(order.app_id) as lease:
+            run_id, before, run = await self._store.start(recipe, order, lease)
+            if run is not None:
+                self._begin(run)
         return run_id, before
 
     async def retry(self, workspace_id: UUID, run_id: UUID) -> None:
         """Let a failed run go on where it stopped. Raises RunNotFound."""
         record = await self._records.get(workspace_id, run_id)
-        run = await self._store.retry(
-            self._recipes[record.recipe], workspace_id, run_id, self._room(None)
-        )
-        if run is not None:
-            self._begin(run)
+        with self._kept_room(None) as lease:
+            recipe = self._recipes[record.recipe]
+            run = await self._store.retry(recipe, workspace_id, run_id, lease)
+            if run is not None:
+                self._begin(run)
 
     async def work_due(self) -> int:
         """Begin what is due, as far as there is room; how many."""
         begun = 0
         for recipe in self._recipes.values():
-            room = AT_ONCE - len(self._under_way)
+            room = AT_ONCE - len(self._under_way) - len(self._kept)
             if room <= 0:
                 break
             claimed = await self._store.claim(
@@ -122,13 +125,24 @@ class Runs:
         await asyncio.gather(*(self._store.release(run) for run in cut), return_exceptions=True)
 
     def _busy(self) -> Counter[UUID]:
-        return Counter(run.app_id for run in self._under_way.values())
+        busy = Counter(run.app_id for run in self._under_way.values())
+        busy.update(app_id for app_id in self._kept if app_id is not None)
+        return busy
 
-    def _room(self, app_id: UUID | None) -> timedelta | None:
-        """A lease when a run can begin here at once; else it waits for its turn."""
-        full = len(self._under_way) >= AT_ONCE
-        full = full or (app_id is not None and self._busy()[app_id] >= AT_ONCE_OF_ONE)
-        return None if full else LEASE
+    @contextmanager
+    def _kept_room(self, app_id: UUID | None) -> Iterator[timedelta | None]:
+        """A lease when a run can begin here at once, with the room kept meanwhile: many may ask
+        before the first begins. None when the run must wait for its turn.
+        """
+        full = len(self._under_way) + len(self._kept) >= AT_ONCE
+        if full or (app_id is not None and self._busy()[app_id] >= AT_ONCE_OF_ONE):
+            yield None
+            return
+        self._kept.append(app_id)
+        try:
+            yield LEASE
+        finally:
+            self._kept.remove(app_id)
 
     def _begin(self, run: Run) -> None:
         task = asyncio.create_task(self._go_on(run))

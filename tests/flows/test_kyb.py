@@ -534,6 +534,7 @@ async def test_one_apps_stuck_runs_hold_up_nobody_elses(kyb):
     stuck = [asyncio.create_task(kyb.kicks_off(kyb.company())) for _ in range(70)]
     await asyncio.sleep(1)
     await kyb.broker.parts.recipes.runs.work_due()
+    begun = await kyb.broker.parts.database.fetchval("SELECT count(*) FROM recipe_step")
 
     async with asyncio.timeout(8):
         answer = await kyb.broker.asks("POST", "/api/recipes/kyb/other", json=RECORD)
@@ -543,3 +544,4 @@ async def test_one_apps_stuck_runs_hold_up_nobody_elses(kyb):
     await asyncio.gather(*stuck, return_exceptions=True)
     kyb.broker.hubspot.faults.clear()
     assert answer.status == 201
+    assert begun == 15

@@ -206,6 +206,22 @@ async def test_a_stopped_process_that_wakes_late_writes_nothing(kyb, start, data
     assert [step["attempts"] for step in steps] == [1, 1, 2, 1]
 
 
+async def test_a_process_that_is_told_to_stop_hands_its_run_on_at_once(kyb, start, database):
+    """J10: long before the lease would run out."""
+    (leaving, url), _staying = await start(), await start()
+    company = kyb.company()
+    stuck = kyb.fml.fml.faults.add(Fault("/v1/cases", "hang", times=1, seconds=60))
+    async with aiohttp.ClientSession() as session:
+        asked = asyncio.create_task(kicked(session, kyb, url, company))
+        await until(lambda: stuck.hits)
+        leaving.terminate()
+        await until(lambda: kyb.shows(company))
+        await asked
+
+    assert kyb.shows(company)["fml_case_id"] == next(iter(kyb.fml.fml.cases))
+    assert len(kyb.asked()) == 2
+
+
 async def test_rolling_restarts_lose_and_double_nothing(kyb, start, database):
     """J10."""
     companies = [kyb.company() for _ in range(30)]

@@ -94,9 +94,7 @@ class Told:
     def says(self, field: str) -> str | None:
         """What a field says of the case, if this kind of event speaks of the case itself."""
         value = self.fields.get(field)
-        if not self.name.startswith("case.") or not isinstance(value, str):
-            return None
-        return value[:255] or None
+        return text_of(value) if self.name.startswith("case.") else None
 
     @property
     def decision(self) -> str | None:
@@ -180,6 +178,13 @@ def failed_fields(said: Mapping[str, Any]) -> list[dict[str, str]]:
     return found[:MOST_TOLD]
 
 
+def text_of(value: Any) -> str | None:
+    """A value of theirs as a short text that can be stored and shown; None for anything else."""
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        return None
+    return str(value).replace("\x00", "").encode(errors="replace").decode()[:255] or None
+
+
 def check_signature(body: bytes, signature: str | None, secrets: Iterable[Secret]) -> None:
     """Raise NotAuthenticated unless one of the secrets signed the body's bytes."""
     given = signature or ""
@@ -201,16 +206,16 @@ def read_told(body: bytes) -> Told:
     if not isinstance(said, dict):
         raise InvalidRequest("The body is not an event.")
     event_id, name = said.get("eventId"), said.get("event")
-    if not isinstance(event_id, str) or not 1 <= len(event_id) <= 255 or "\x00" in event_id:
+    if not isinstance(event_id, str) or text_of(event_id) != event_id:
         raise InvalidRequest("The event has no eventId.")
     if not isinstance(name, str) or len(name) > 100 or not _NAME.fullmatch(name):
         raise InvalidRequest("The event has no name.")
-    source = _text(said.get("crmSource"))
+    source = text_of(said.get("crmSource"))
     return Told(
         event_id,
         name,
-        _text(said.get("caseId")),
-        _text(said.get("crmRecordId")),
+        text_of(said.get("caseId")),
+        text_of(said.get("crmRecordId")),
         source and source.lower(),
         said,
     )
@@ -250,12 +255,6 @@ def _field(each: Any) -> dict[str, str] | None:
 
 def _words(message: Any) -> str:
     return str(message[0] if isinstance(message, list) and message else message)[:300]
-
-
-def _text(value: Any) -> str | None:
-    if not isinstance(value, str | int) or isinstance(value, bool):
-        return None
-    return str(value).replace("\x00", "")[:255] or None
 
 
 def _object(body: bytes) -> dict[str, Any]:

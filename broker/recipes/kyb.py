@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker.errors import IdempotencyKeyConflict, InputRefused
+from broker.fml.protocol import text_of
 from broker.recipes.kyb_settings import KYB, READ, KybSettings, KybSetup
 from broker.runs import FinalRefusal, Later, Recipe, Run, Step, Turn
 from broker.services.companies import CompanyAccess, CompanyReader
@@ -90,9 +91,8 @@ class Kyb:
                 # The attempt whose end is not known may still be under way there.
                 raise Later(2, refusal.code, {**turn.note, "conflicts": met + 1}) from refusal
             raise FinalRefusal(refusal, {"refused": True}) from refusal
-        case = {name: made.case.get(name) for name in SHOWN}
-        status = case["status"] if isinstance(case["status"], str) else None
-        await self.cases.made(run, str(case["caseId"]), status, record_id)
+        case = {name: text_of(made.case.get(name)) for name in SHOWN}
+        await self.cases.made(run, str(case["caseId"]), case["status"], record_id)
         # A replay of what this very run asked for, whose answer was lost, is still its own.
         return {"case": case, "created": not made.replayed or turn.unsure}
 

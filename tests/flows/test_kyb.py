@@ -267,6 +267,20 @@ async def test_a_revoked_token_is_replaced_once(kyb):
     assert len(kyb.asked("/v1/oauth/token")) == 2
 
 
+async def test_a_case_of_another_shape_is_a_case(kyb):
+    """FML's pages show two shapes of case ids, and promise more fields, not the same types."""
+    body = '{"caseId":"CS-2026-00471","status":null,"inviteSentAt":5,"analystUrl":{},"more":[1]}'
+    kyb.fml.fml.faults.add(Fault("/v1/cases", "status", status=201, body=body, times=1))
+    company = kyb.company()
+
+    answer = await kyb.kicks_off(company)
+
+    said = answer.json()
+    assert (answer.status, said["caseId"], said["inviteSentAt"]) == (201, "CS-2026-00471", "5")
+    assert (said["status"], said["analystUrl"], said["customerPortalUrl"]) == (None, None, None)
+    assert kyb.shows(company) == {"fml_case_id": "CS-2026-00471"}
+
+
 async def test_a_client_that_was_revoked_is_told_of_with_what_fml_said(kyb):
     body = '{"error":"invalid_token"}'
     kyb.fml.fml.faults.add(Fault("/v1/cases", "status", status=401, body=body))

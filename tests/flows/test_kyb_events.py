@@ -214,6 +214,18 @@ async def test_events_reach_the_company_when_hubspot_is_well_again(kyb, case):
     assert kyb.shows(company)["fml_case_status"] == "approved"
 
 
+async def test_texts_that_no_database_takes_are_mended(kyb, case):
+    company, case_id = case
+    odd = event(company, case_id, 1, status="app\x00roved\ud800", stage=7)
+    kept = await kyb.tells(odd)
+    refused = await kyb.tells({**odd, "eventId": "\ud800"})
+    await kyb.goes_on()
+
+    assert (kept.status, refused.status) == (204, 400)
+    assert kyb.shows(company)["fml_case_status"] == "approved?"
+    assert kyb.shows(company)["fml_stage"] == "7"
+
+
 async def test_an_update_that_lands_late_is_put_right(kyb, case):
     """Two updates of one Company under way at once, and the older arrives last."""
     company, case_id = case

@@ -1,16 +1,18 @@
-"""The whole broker on one page: what exists and who is handed what. `urls` has the addresses."""
+"""The whole broker on one page: what exists and who is handed what. `application` serves it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from dataclasses import dataclass
 
 import asyncpg
-from aiohttp import web
 
 from broker.errors import BrokerError
+from broker.fml.client import FirstMileLabs
 from broker.hubspot.client import Deadlines, HubSpot
 from broker.parts import Broker
 from broker.receivers.client import Receivers
+from broker.recipes.parts import put_together
 from broker.sealing import Keyring, Sealer
 from broker.services.callers import Callers
 from broker.services.calls import CallLog
@@ -36,7 +38,6 @@ from broker.stores.connect import Sessions
 from broker.stores.connections import Connections
 from broker.stores.database import Database
 from broker.stores.deliveries import Deliveries
-from broker.stores.doorbell import Doorbell
 from broker.stores.endpoints import Endpoints
 from broker.stores.events import Events
 from broker.stores.idempotency import IdempotentCalls
@@ -48,11 +49,7 @@ from broker.stores.quotas import Quotas
 from broker.stores.revocations import Revocations
 from broker.stores.seals import Seals
 from broker.telemetry import Metrics
-from broker.urls import routes
-from broker.web import middleware, openapi
-from broker.web.health import HealthPages
-from broker.web.passing import add_nothing
-from broker.worker import Chore, Worker, alongside
+from broker.worker import Chore, Worker
 
 
 @asynccontextmanager
@@ -75,26 +72,32 @@ async def assembled(settings: Settings, dsn: str, keyring: Keyring) -> AsyncIter
         Deadlines(settings.upstream_connect_s, settings.upstream_idle_s, settings.upstream_total_s),
     )
     receivers = Receivers(allow_private=settings.allow_private_endpoints)
+    fml = FirstMileLabs(settings.fml_url)
     try:
-        broker = _assemble(settings, dsn, pool, hubspot, receivers, Sealer(keyring))
+        broker = _assemble(settings, dsn, pool, _Outside(hubspot, receivers, fml), Sealer(keyring))
         await broker.seals.check()
         yield broker
-        await broker.deliverer.stop()
+        await asyncio.gather(broker.deliverer.stop(), broker.recipes.runs.stop())
     finally:
+        await fml.close()
         await receivers.close()
         await hubspot.close()
         await pool.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Outside:
+    """The clients of what is not ours."""
+
+    hubspot: HubSpot
+    receivers: Receivers
+    fml: FirstMileLabs
+
+
 def _assemble(
-    settings: Settings,
-    dsn: str,
-    pool: Database,
-    hubspot: HubSpot,
-    receivers: Receivers,
-    sealer: Sealer,
+    settings: Settings, dsn: str, pool: Database, outside: _Outside, sealer: Sealer
 ) -> Broker:
-    metrics = Metrics()
+    metrics, hubspot = Metrics(), outside.hubspot
     keys, apps = Keys(pool), Apps(pool, sealer)
     connections, links = Connections(pool, sealer), Links(pool, sealer)
     held_grants, revocations = HeldGrants(pool, sealer), Revocations(pool, sealer)
@@ -106,10 +109,11 @@ def _assemble(
         apps, links, held_grants, connections, revoker, hubspot, settings.public_url
     )
     quota = Quota(Quotas(pool), settings.quota_wait_s, metrics)
-    calls = Calls(pool)
+    calls, idempotent = Calls(pool), IdempotentCalls(pool, sealer)
     call_log = CallLog(calls, metrics)
-    idempotent = IdempotentCalls(pool, sealer)
     once = Idempotency(idempotent, settings.quota_wait_s, settings.upstream_total_s)
+    proxy = Proxy(connections, grants, installs, quota, hubspot, once, call_log, metrics)
+    recipes = put_together(pool, sealer, outside.fml, proxy, connections, installs, metrics)
     return Broker(
         settings=settings,
         dsn=dsn,
@@ -136,15 +140,16 @@ def _assemble(
         calls=calls,
         call_log=call_log,
         idempotent_calls=idempotent,
-        proxy=Proxy(connections, grants, installs, quota, hubspot, once, call_log, metrics),
+        proxy=proxy,
         batches=batches,
         intake=Intake(batches),
-        splitter=Splitter(batches, metrics),
+        splitter=Splitter(batches, metrics, recipes.triggers.watch),
         events=Events(pool),
         endpoints=Endpoints(pool, sealer),
         deliveries=deliveries,
-        deliverer=Deliverer(deliveries, receivers, metrics),
+        deliverer=Deliverer(deliveries, outside.receivers, metrics),
         journal=JournalReader(Journals(pool, sealer), hubspot),
+        recipes=recipes,
     )
 
 
@@ -170,40 +175,6 @@ def worker(broker: Broker) -> Worker:
             Chore("former secrets", 600, broker.endpoints.forget_former_secrets),
             Chore("old events", 300, broker.events.forget_old),
             Chore("old marks", 300, broker.batches.forget_old),
+            *(Chore(*each) for each in broker.recipes.chores()),
         ]
     )
-
-
-def application(broker: Broker, health: HealthPages) -> web.Application:
-    """The HTTP service."""
-    app = web.Application(
-        middlewares=[
-            middleware.watch(broker.metrics),
-            middleware.problems,
-            middleware.finish_what_was_begun,
-            middleware.forget_after_writes(broker.forget),
-        ],
-        client_max_size=0,  # bodies are read by parts that know their own bounds
-    )
-    app[openapi.CALLERS] = broker.callers
-    app.on_response_prepare.append(add_nothing)
-    app.add_routes(routes(broker, health))
-    app.cleanup_ctx.append(_alongside(broker))
-    return app
-
-
-def _alongside(broker: Broker) -> Any:
-    """What runs beside the HTTP service in the same process."""
-    chores = Worker(
-        [
-            Chore("uses", 5, broker.proxy.write_uses),
-            Chore("quota shares", 5, broker.quota.keep),
-            Chore("call log", 1, broker.call_log.write),
-        ]
-    )
-    doorbell = Doorbell(broker.dsn, broker.forget, broker.quota.rung)
-    running = [doorbell.listen, chores.run]
-    if broker.settings.work_in_serve:
-        running.append(worker(broker).run)
-    last_words = [broker.proxy.write_uses, broker.quota.leave, broker.call_log.write]
-    return alongside(running, last_words)

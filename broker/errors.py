@@ -43,10 +43,8 @@ class InvalidRequest(BrokerError):
         self, detail: str | None = None, *, errors: list[dict[str, str]] | None = None
     ) -> None:
         """`errors` lists each wrong field: `{"field": ..., "message": ...}`."""
-        if errors:
-            super().__init__(detail, errors=errors)
-        else:
-            super().__init__(detail)
+        context: dict[str, Any] = {"errors": errors} if errors else {}
+        super().__init__(detail, **context)
 
 
 def wrong_field(field: str, message: str) -> InvalidRequest:
@@ -66,6 +64,13 @@ class MethodNotAllowed(BrokerError):
 
     code = "method-not-allowed"
     status = 405
+
+
+class InputRefused(BrokerError):
+    """The recipe cannot start with this input; every field that is missing or wrong is named."""
+
+    code = "input-refused"
+    status = 422
 
 
 # Use another key.
@@ -136,6 +141,18 @@ class DeliveryNotFound(NotFound):
     code = "delivery-not-found"
 
 
+class RecipeNotFound(NotFound):
+    """The app has no such recipe, or no settings for it."""
+
+    code = "recipe-not-found"
+
+
+class RunNotFound(NotFound):
+    """There is no such run."""
+
+    code = "run-not-found"
+
+
 # Look at the state.
 
 
@@ -168,9 +185,7 @@ class LinkExpired(BrokerError):
 
 
 class PortalMismatch(BrokerError):
-    """The user is connected to another HubSpot account, which keeps serving until the new one is
-    confirmed.
-    """
+    """The user's connection to another HubSpot account serves until the new one is confirmed."""
 
     code = "portal-mismatch"
     status = 409

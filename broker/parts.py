@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from broker.hubspot.client import HubSpot
+from broker.recipes.parts import Recipes
 from broker.services.callers import Callers
 from broker.services.calls import CallLog
 from broker.services.confirmations import Confirmations
@@ -74,9 +75,11 @@ class Broker:
     deliveries: Deliveries
     deliverer: Deliverer
     journal: JournalReader
+    recipes: Recipes
 
     def forget(self) -> None:
         """Ask the database anew for whatever was remembered."""
         self.callers.forget_all()
         self.proxy.forget_all()
         self.intake.forget_all()
+        self.recipes.events.forget_all()

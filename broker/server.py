@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from broker.assembly import application
+from broker.application import application
 from broker.parts import Broker
 from broker.settings import Address
 from broker.stores.readiness import readiness

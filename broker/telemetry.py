@@ -211,3 +211,9 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
+        self.runs = Counter(
+            "broker_runs",
+            "Runs of recipes, by what became of a turn: done, waiting, failed.",
+            ["recipe", "outcome"],
+            registry=self.registry,
+        )

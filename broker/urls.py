@@ -7,6 +7,7 @@ from aiohttp import web
 from broker.parts import Broker
 from broker.services.checks import Checks
 from broker.web import openapi
+from broker.web.actions import ActionPages
 from broker.web.apps import AppPages
 from broker.web.calls import CallPages
 from broker.web.connect import ConnectPages
@@ -27,13 +28,17 @@ from broker.web.health import DocumentPages, HealthPages
 from broker.web.install import InstallPages
 from broker.web.pages import Pages, StaticPages
 from broker.web.proxy import METHODS, ProxyPages
+from broker.web.recipes import KybPages
+from broker.web.runs import RunPages
 from broker.web.stackgo import StackGoPages
 from broker.web.tokens import TokenPages
+from broker.web.vendors import VendorPages
 from broker.web.webhooks import WebhookPages
 
 WORKSPACE = "{workspace:[0-9A-Fa-f-]{36}}"
 
 CONNECTION = "/api/apps/{slug}/connections/{user}"
+RECIPE = "/api/apps/{slug}/recipes/kyb"
 ENDPOINT = "/api/apps/{slug}/endpoints/{id}"
 
 URL_TABLE: tuple[tuple[str, str, type, str], ...] = (
@@ -67,6 +72,17 @@ URL_TABLE: tuple[tuple[str, str, type, str], ...] = (
     ("POST", f"{ENDPOINT}/rotate", EndpointPages, "rotate"),
     ("POST", "/api/apps/{slug}/deliveries/{id}/replay", DeliveryPages, "replay"),
     ("GET", "/api/apps/{slug}/calls", CallPages, "index"),
+    ("PUT", RECIPE, KybPages, "put"),
+    ("GET", RECIPE, KybPages, "show"),
+    ("DELETE", RECIPE, KybPages, "remove"),
+    ("GET", "/api/recipes/runs/{id}", RunPages, "show"),
+    ("POST", "/api/recipes/runs/{id}/retry", RunPages, "retry"),
+    ("POST", "/api/recipes/kyb/{slug}", KybPages, "kick_off"),
+    ("POST", "/api/recipes/kyb/{slug}/setup", KybPages, "prepare"),
+    ("GET", "/api/recipes/kyb/{slug}/runs", RunPages, "index"),
+    ("GET", "/api/recipes/kyb/{slug}/parked", RunPages, "parked"),
+    ("POST", f"/hubspot/{{slug:[^/]+}}-{WORKSPACE}/actions/kyb", ActionPages, "kyb"),
+    ("POST", f"/fml/{{slug:[^/]+}}-{WORKSPACE}/webhooks", VendorPages, "fml"),
     ("POST", "/api/raw/{slug}", ProxyPages, "wrapped"),
     ("POST", "/api/hubspot/proxy/{slug}", ProxyPages, "wrapped"),
     ("*", "/proxy/{slug}/{user}/{target:[\\s\\S]*}", ProxyPages, "transparent"),
@@ -117,6 +133,7 @@ def routes(broker: Broker, health: HealthPages) -> list[web.RouteDef]:
             broker.apps, broker.endpoints, broker.deliveries, broker.deliverer
         ),
         WebhookPages: WebhookPages(broker.intake, settings.public_url),
+        **_recipe_pages(broker),
         ConnectPages: connect,
         InstallPages: InstallPages(broker.connecting, ours, connect.cookie),
         StaticPages: StaticPages(),
@@ -137,6 +154,19 @@ def routes(broker: Broker, health: HealthPages) -> list[web.RouteDef]:
         else web.route(method, path, getattr(pages[kind], name))
         for method, path, kind, name in URL_TABLE
     ] + console.routes(_desks(broker, ours))
+
+
+def _recipe_pages(broker: Broker) -> dict[type, object]:
+    recipes, public_url = broker.recipes, broker.settings.public_url
+    setup, kickoffs, companies = recipes.setup, recipes.kickoffs, recipes.companies
+    return {
+        KybPages: KybPages(broker.apps, setup, kickoffs, companies, public_url),
+        RunPages: RunPages(broker.apps, recipes.records, recipes.runs, recipes.cases),
+        VendorPages: VendorPages(recipes.events),
+        ActionPages: ActionPages(
+            broker.intake, broker.apps, setup, kickoffs, recipes.actions, public_url
+        ),
+    }
 
 
 def _desks(broker: Broker, ours: Pages) -> list[object]:

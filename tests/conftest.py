@@ -28,6 +28,9 @@ from broker.assembly import assembled
 from broker.embedded import server as embedded
 from broker.model import PolicyRule
 from broker.parts import Broker
+from broker.sandbox.fml.server import RunningFml
+from broker.sandbox.fml.server import serve as serve_fml
+from broker.sandbox.fml.world import FirstMileLabs
 from broker.sandbox.server import Running
 from broker.sandbox.server import serve as serve_sandbox
 from broker.sandbox.world import Sandbox
@@ -116,6 +119,22 @@ async def hubspot() -> AsyncIterator[Sandbox]:
     running = await serve_sandbox("127.0.0.1", 0, sandbox=sandbox)
     sandbox.url = running.url  # type: ignore[attr-defined]
     yield sandbox
+    await running.close()
+
+
+FML_CLIENT = "pk_live_tests"
+FML_SECRET = "sk_live_canary_of_fml"
+FML_WEBHOOK_SECRET = "canary-fml-webhook-secret"
+
+
+@pytest.fixture
+async def fml() -> AsyncIterator[RunningFml]:
+    """A First Mile Labs with one client."""
+    world = FirstMileLabs()
+    world.marker = "canary"
+    world.add_client(FML_CLIENT, FML_SECRET)
+    running = await serve_fml("127.0.0.1", 0, world)
+    yield running
     await running.close()
 
 
@@ -413,6 +432,138 @@ async def second_broker(start_broker: Any, broker: BrokerUnderTest) -> BrokerUnd
     """Another process of the same installation, as far as Postgres can tell."""
     other: BrokerUnderTest = await start_broker()
     other.workspace, other.key, other.client_id = broker.workspace, broker.key, broker.client_id
+    return other
+
+
+KYB_SCOPES = [
+    "oauth",
+    "automation",
+    "crm.objects.companies.read",
+    "crm.objects.companies.write",
+    "crm.schemas.companies.read",
+    "crm.schemas.companies.write",
+]
+KYB = {
+    "clientId": FML_CLIENT,
+    "clientSecret": FML_SECRET,
+    "webhookSecret": FML_WEBHOOK_SECRET,
+}
+
+
+@dataclass
+class KybUnderTest:
+    """A broker whose app `hbdev` is set up for KYB, for user u1 of portal 101."""
+
+    broker: BrokerUnderTest
+    fml: RunningFml
+    settings: dict[str, Any]
+
+    @property
+    def portal(self) -> Any:
+        return self.broker.hubspot.portals[101]
+
+    @property
+    def companies(self) -> Any:
+        return self.portal.of(self.portal.type("companies"))
+
+    def company(self, portal: int = 101, **properties: str) -> str:
+        """A Company as a person makes it; its id."""
+        found = self.broker.hubspot.portals[portal]
+        named = {
+            "name": "Acme Holdings Ltd",
+            "country": "United Kingdom",
+            "kyb_contact_email": "jane@acme.example",
+            "kyb_contact_name": "Jane Doe",
+            **properties,
+        }
+        crm = self.broker.hubspot.crm(found)
+        return str(crm.create(found.type("companies"), {"properties": named}).id)
+
+    def change(self, company: str, **properties: str) -> None:
+        """Change a Company as a person does."""
+        crm, kind = self.broker.hubspot.crm(self.portal), self.portal.type("companies")
+        crm.update(kind, crm.find(kind, company), properties)
+
+    def shows(self, company: str) -> dict[str, Any]:
+        """The properties of a Company that the recipe writes."""
+        found = self.companies.by_id[company].properties
+        return {name: value for name, value in found.items() if name.startswith("fml_")}
+
+    async def kicks_off(
+        self, company: str, broker: BrokerUnderTest | None = None, **more: Any
+    ) -> Answered:
+        """A backend's kickoff of a Company."""
+        body = {"userForeignIdentifier": "u1", "companyId": company, **more}
+        return await (broker or self.broker).asks("POST", "/api/recipes/kyb/hbdev", json=body)
+
+    async def tells(
+        self, event: dict[str, Any] | bytes, secret: str = FML_WEBHOOK_SECRET, **headers: str
+    ) -> Answered:
+        """An event as First Mile Labs signs and sends it."""
+        body = event if isinstance(event, bytes) else json.dumps(event).encode()
+        digest = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+        url = self.settings["webhookUrl"]
+        signed = {"X-FML-Signature": f"sha256={digest}", **headers}
+        return await self.broker.asks("POST", url, key="", data=body, headers=signed)
+
+    async def goes_on(self) -> None:
+        """Let the background work do what is due now."""
+        recipes = self.broker.parts.recipes
+        while await self.broker.parts.splitter.split_due(50):
+            pass
+        await recipes.runs.finished()
+        while await recipes.runs.work_due():
+            await recipes.runs.finished()
+        while await recipes.events.apply_due(50):
+            pass
+        while await recipes.events.write_due(50):
+            pass
+        while await recipes.actions.complete_due(50):
+            pass
+
+    async def run(self, run_id: str) -> Any:
+        return (await self.broker.asks("GET", f"/api/recipes/runs/{run_id}")).json()
+
+    def asked(self, path: str = "/v1/cases") -> list[Any]:
+        """The requests that First Mile Labs got."""
+        return [each for each in self.fml.fml.seen if each.path == path]
+
+    def writes(self) -> list[Any]:
+        """The requests that changed anything at HubSpot."""
+        seen = self.broker.hubspot.seen
+        return [each for each in seen if each.method != "GET" and "/crm/" in each.raw_path]
+
+
+@pytest.fixture
+async def kyb(start_broker: Any, fml: RunningFml) -> KybUnderTest:
+    """A broker with the app `hbdev`, set up for KYB, and u1 connected."""
+    broker: BrokerUnderTest = await start_broker(fml_url=fml.url, allow_private_endpoints=True)
+    await broker.makes_workspace()
+    assert (await broker.registers(scopes=KYB_SCOPES)).status == 201
+    assert (await broker.connects("u1")).status in {200, 303}
+    answer = await broker.asks("PUT", "/api/apps/hbdev/recipes/kyb", json=KYB)
+    assert answer.status == 200, answer.body
+    made = await broker.asks(
+        "POST", "/api/recipes/kyb/hbdev/setup", json={"userForeignIdentifier": "u1"}
+    )
+    assert made.status == 200, made.body
+    broker.hubspot.seen.clear()
+    return KybUnderTest(broker, fml, answer.json())
+
+
+@pytest.fixture
+async def telling_receiver(kyb: KybUnderTest, receiver: Receiver) -> Receiver:
+    """A product that is told everything about the app."""
+    assert (await kyb.broker.sends_to(f"{receiver.url}/all")).status == 201
+    return receiver
+
+
+@pytest.fixture
+async def second_kyb(start_broker: Any, kyb: KybUnderTest) -> BrokerUnderTest:
+    """Another process of the same installation."""
+    first = kyb.broker
+    other: BrokerUnderTest = await start_broker(fml_url=kyb.fml.url)
+    other.workspace, other.key, other.client_id = first.workspace, first.key, first.client_id
     return other
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from html import unescape
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urljoin
 
 import aiohttp
@@ -14,15 +14,25 @@ import asyncpg
 import typer
 
 from broker.cli.environment import Ground, fail, ground, opened, read_settings, run, say
+from broker.cli.kyb_walk import COMPANY_SCOPES, KybWalk
 from broker.parts import Broker
+from broker.sandbox.fml.server import RunningFml
+from broker.sandbox.fml.server import serve as serve_fml
 from broker.sandbox.server import Running
 from broker.sandbox.server import serve as serve_sandbox
 from broker.server import serving, told_to_stop
 from broker.settings import Address, Settings
 from broker.telemetry import configure_logging
 
+R = TypeVar("R")
+
 USER = "user-42"
-SCOPES = ["oauth", "crm.objects.contacts.read", "crm.objects.contacts.write"]
+SCOPES = [
+    "oauth",
+    "crm.objects.contacts.read",
+    "crm.objects.contacts.write",
+    *COMPANY_SCOPES,
+]
 
 
 def demo(*, once: bool, port: int) -> None:
@@ -34,29 +44,35 @@ def demo(*, once: bool, port: int) -> None:
     found = ground(settings)
 
     async def command() -> None:
-        sandbox = await _sandbox(port + 1 if port else 0)
+        sandbox = await _at(serve_sandbox, port + 1 if port else 0)
+        fml = await _at(serve_fml, port + 2 if port else 0)
         try:
-            await _walk_and_serve(found, sandbox, port, once=once)
+            await _walk_and_serve(found, sandbox, fml, port, once=once)
         finally:
+            await fml.close()
             await sandbox.close()
 
     run(command)
 
 
-async def _sandbox(port: int) -> Running:
+async def _at(serve: Callable[[str, int], Awaitable[R]], port: int) -> R:
+    """A simulator on a port, or on any free one."""
     try:
-        return await serve_sandbox("127.0.0.1", port)
+        return await serve("127.0.0.1", port)
     except OSError:
-        return await serve_sandbox("127.0.0.1", 0)
+        return await serve("127.0.0.1", 0)
 
 
-async def _walk_and_serve(found: Ground, sandbox: Running, port: int, *, once: bool) -> None:
+async def _walk_and_serve(
+    found: Ground, sandbox: Running, fml: RunningFml, port: int, *, once: bool
+) -> None:
     public_url = f"http://localhost:{port}"
     settings = found.settings.model_copy(
         update={
             "public_url": public_url,
             "hubspot_api_url": sandbox.url,
             "hubspot_app_url": sandbox.url,
+            "fml_url": fml.url,
             "work_in_serve": True,
             "allow_private_endpoints": True,
         }
@@ -66,7 +82,7 @@ async def _walk_and_serve(found: Ground, sandbox: Running, port: int, *, once: b
     async with opened(ours) as broker:
         try:
             async with serving(broker, Address("127.0.0.1", port)):
-                walk = Walk(broker, sandbox, public_url)
+                walk = Walk(broker, sandbox, fml, public_url)
                 ended_well = await walk.all()
                 if once or not ended_well:
                     raise typer.Exit(0 if ended_well else 1)
@@ -95,10 +111,20 @@ class Walk:
 
     broker: Broker
     sandbox: Running
+    fml: RunningFml
     public_url: str
     secret: str = ""
     client_id: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
+    kyb: KybWalk = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.kyb = KybWalk(self.json, self.sandbox.sandbox, self.fml, USER)
+
+    @property
+    def company(self) -> str:
+        """The Company of the walk's second half."""
+        return str(self.kyb.facts["company"])
 
     async def all(self) -> bool:
         """Walk; whether every step ended well."""
@@ -111,6 +137,7 @@ class Walk:
             ("Create a contact through the proxy", self.create),
             ("Read it the StackGo way", self.read),
             ("Let the token run out, and call again", self.renew),
+            *self.kyb.steps(),
         ]
         async with aiohttp.ClientSession() as session:
             for number, (title, step) in enumerate(steps, start=1):
@@ -145,7 +172,7 @@ class Walk:
             "returnUrls": ["http://127.0.0.1:3000/"],
             "origins": ["http://127.0.0.1:3000"],
         }
-        app = await self._json(session, "POST", "/api/apps", json=registration)
+        app = await self.json(session, "POST", "/api/apps", json=registration)
         # What a person does at HubSpot: paste the redirect URL into the app's settings there.
         self.sandbox.sandbox.register_app(
             "demo-client", "demo-client-secret", 4242, SCOPES, [app["redirectUrl"]]
@@ -154,7 +181,7 @@ class Walk:
 
     async def link(self, session: aiohttp.ClientSession) -> str:
         path = f"/api/hubspot/auth/demo?userForeignIdentifier={USER}"
-        self.facts["link"] = (await self._json(session, "GET", path))["url"]
+        self.facts["link"] = (await self.json(session, "GET", path))["url"]
         return f"for {USER}"
 
     async def consent(self, session: aiohttp.ClientSession) -> str:
@@ -169,7 +196,7 @@ class Walk:
             if landed.status != 200 or "HubSpot is connected" not in text:
                 raise RuntimeError(f"the callback answered {landed.status}")
         path = f"/api/saas-org-user/get-user/demo?userForeignIdentifier={USER}"
-        known = await self._json(session, "GET", path)
+        known = await self.json(session, "GET", path)
         return f"connected: {known['connected']}, {known['userForeignIdentifiers'][0]['status']}"
 
     async def sealed(self, _session: aiohttp.ClientSession) -> str:
@@ -188,7 +215,7 @@ class Walk:
     async def create(self, session: aiohttp.ClientSession) -> str:
         path = f"/proxy/demo/{USER}/crm/v3/objects/contacts"
         contact = {"properties": {"email": "jane@acme.example", "firstname": "Jane"}}
-        made = await self._json(session, "POST", path, json=contact)
+        made = await self.json(session, "POST", path, json=contact)
         self.facts["contact"] = made["id"]
         return f"contact {made['id']}"
 
@@ -198,17 +225,17 @@ class Walk:
             "url": f"https://api.hubapi.com/crm/v3/objects/contacts/{self.facts['contact']}",
             "userForeignIdentifier": USER,
         }
-        answer = await self._json(session, "POST", "/api/raw/demo", json=call)
+        answer = await self.json(session, "POST", "/api/raw/demo", json=call)
         return f"{answer['data']['properties']['email']}"
 
     async def renew(self, session: aiohttp.ClientSession) -> str:
         before = self.sandbox.sandbox.refreshes
         self.sandbox.sandbox.expire_access_tokens()
         path = f"/proxy/demo/{USER}/crm/v3/objects/contacts/{self.facts['contact']}"
-        await self._json(session, "GET", path)
+        await self.json(session, "GET", path)
         return f"200 after {self.sandbox.sandbox.refreshes - before} renewal"
 
-    async def _json(
+    async def json(
         self, session: aiohttp.ClientSession, method: str, path: str, **rest: Any
     ) -> Any:
         async with session.request(
@@ -226,6 +253,7 @@ def _invite(walk: Walk, settings: Settings) -> None:
     say(f"The console at         {settings.public_url}/console")
     say(f"  sign in with         {walk.secret}")
     say(f"The docs at            {settings.public_url}/docs")
+    say(f"First Mile Labs at     {walk.fml.url} (move the case on with its buttons)")
     say()
     say("Try it yourself (the key lives as long as this demo):")
     say(f"  export KEY={walk.secret}")
@@ -241,4 +269,9 @@ def _invite(walk: Walk, settings: Settings) -> None:
     say("The button, on a product's page (then open http://127.0.0.1:3000):")
     say(f"  BROKER={settings.public_url} python docs/examples/backend.py")
     say()
+    say(
+        f'  curl -H "Authorization: Bearer $KEY" {settings.public_url}/api/recipes/kyb/demo '
+        f"-H 'Content-Type: application/json' "
+        f'-d \'{{"userForeignIdentifier":"{USER}","companyId":"{walk.company}"}}\''
+    )
     say("Ctrl-C ends it.")

@@ -116,7 +116,8 @@ def sandbox(
     data: Annotated[Path | None, typer.Option(help="Folder that keeps data over restarts")] = None,
     seed: Annotated[bool, typer.Option("--seed", help="Fill empty accounts")] = False,
 ) -> None:
-    """Run only the sandbox: a HubSpot to develop against."""
+    """Run only the sandbox: a HubSpot and, on the next port, a First Mile Labs."""
+    from broker.sandbox.fml.server import serve as serve_fml  # noqa: PLC0415  # not in production
     from broker.sandbox.server import serve as serve_sandbox  # noqa: PLC0415  # not in production
 
     settings = read_settings()
@@ -127,12 +128,15 @@ def sandbox(
         wanted = settings.listen.port if port is None else port
         try:
             running = await serve_sandbox(host, wanted, data=data, seed=seed)
+            fml = await serve_fml(host, wanted + 1 if wanted else 0)
         except OSError as error:
             fail(f"the sandbox cannot start: {error.strerror}")
         except ValueError:
             fail(f"{data} holds data of another version; remove it or name another folder")
         say(f"broker: sandbox HubSpot at {running.url}")
+        say(f"broker: sandbox First Mile Labs at {fml.url}")
         await told_to_stop()
+        await fml.close()
         await running.close()
 
     run(command)

@@ -237,6 +237,20 @@ class HubSpot:
             raise unavailable(error) from error
 
 
+async def read_whole(answer: Answer, at_most: int) -> bytes:
+    """An answer's body up to a size. Raises HubSpotUnavailable or HubSpotTimeout when it is cut."""
+    parts, size = [], 0
+    try:
+        async for chunk in answer.chunks:
+            parts.append(chunk)
+            size += len(chunk)
+            if size >= at_most:
+                break
+    except OSError as error:
+        raise unavailable(error) from error
+    return b"".join(parts)[:at_most]
+
+
 async def _beginning(answer: Incoming) -> bytes:
     """The first bytes of a refusal, which stay in it."""
     parts, size = [], 0

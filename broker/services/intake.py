@@ -2,12 +2,14 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from uuid import UUID
 
 from broker.errors import Busy, NotAuthenticated
 from broker.events import Signers
 from broker.hubspot.signature import SignedRequest, Version, check
 from broker.hubspot.webhooks import read_batch
+from broker.model import Secret
 from broker.services.recent import Recent
 from broker.stores.batches import Batches
 
@@ -46,6 +48,11 @@ class Intake:
                 await self._batches.keep(workspace_id, signers.app_id, "webhook", request.body)
         except TimeoutError as error:
             raise Busy from error
+
+    async def secrets(self, workspace_id: UUID, slug: str) -> Sequence[Secret]:
+        """Who may sign calls to an app; nobody, for an app that is not there."""
+        signers = await self._recent.get((workspace_id, slug))
+        return signers.secrets if signers else ()
 
     async def _find(self, key: tuple[UUID, str]) -> Signers | None:
         return await self._batches.signers(*key)

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from broker.errors import Busy
@@ -15,14 +15,19 @@ from broker.telemetry import Metrics
 log = logging.getLogger(__name__)
 
 
+Watch = Callable[[HeldBatch, Sequence[Happening], Mapping[int, Sequence[str]]], Awaitable[None]]
+
+
 class Splitter:
     """Empties the inbox. A batch's events, its marks and its end commit together: a process that
     stops half-way leaves the batch as it was.
     """
 
-    def __init__(self, batches: Batches, metrics: Metrics) -> None:
+    def __init__(self, batches: Batches, metrics: Metrics, watch: Watch | None = None) -> None:
+        """`watch` sees what is fresh, in the transaction that tells it."""
         self._batches = batches
         self._metrics = metrics
+        self._watch = watch
 
     async def split_due(self, limit: int) -> int:
         """Split batches until none waits; how many were taken. One that cannot be split holds up
@@ -71,6 +76,8 @@ class Splitter:
             for user_ref in users.get(each.hub_id, ())
         ]
         await held.tell(facts)
+        if self._watch is not None:
+            await self._watch(held, fresh, users)
         for each in fresh:
             if each.type == UNINSTALLED and each.occurred_ms is not None:
                 await held.end_grants(each.hub_id, moment_of(each.occurred_ms))

@@ -43,6 +43,8 @@ COLUMNS = (
         sql.former_endpoint_secrets,
         sql.reseal_former_endpoint_secret,
     ),
+    Sealed("recipe_setting", "secrets", sql.recipe_secrets, sql.reseal_recipe_secrets),
+    Sealed("vendor_client", "access_token", sql.vendor_tokens, sql.reseal_vendor_token),
 )
 
 

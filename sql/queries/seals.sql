@@ -213,3 +213,40 @@ UPDATE endpoint
  WHERE workspace_id = $1
    AND id = $2
    AND previous_secret = $3;
+
+-- name: recipe_secrets
+-- Some recipe_setting.secrets values under another key than the newest.
+--   $1 newest key's id, $2 how many
+SELECT workspace_id, app_id || '/' || recipe AS id,
+       'recipe_setting/' || app_id || '/' || recipe AS sealed_as, secrets AS sealed
+  FROM recipe_setting
+ WHERE substr(secrets, 3, get_byte(secrets, 1)) <> convert_to($1, 'UTF8')
+ LIMIT $2;
+
+-- name: reseal_recipe_secrets
+-- Write a recipe_setting.secrets value anew, unless it changed meanwhile.
+--   $1 workspace, $2 row, $3 the old value, $4 the new value
+UPDATE recipe_setting
+   SET secrets = $4
+ WHERE workspace_id = $1
+   AND app_id || '/' || recipe = $2
+   AND secrets = $3;
+
+-- name: vendor_tokens
+-- Some vendor_client.access_token values under another key than the newest.
+--   $1 newest key's id, $2 how many
+SELECT workspace_id, vendor || '/' || client_id AS id,
+       'vendor_client/' || vendor || '/' || client_id AS sealed_as, access_token AS sealed
+  FROM vendor_client
+ WHERE access_token IS NOT NULL
+   AND substr(access_token, 3, get_byte(access_token, 1)) <> convert_to($1, 'UTF8')
+ LIMIT $2;
+
+-- name: reseal_vendor_token
+-- Write a vendor_client.access_token value anew, unless it changed meanwhile.
+--   $1 workspace, $2 row, $3 the old value, $4 the new value
+UPDATE vendor_client
+   SET access_token = $4
+ WHERE workspace_id = $1
+   AND vendor || '/' || client_id = $2
+   AND access_token = $3;

@@ -8,8 +8,8 @@ import signal
 import aiohttp
 import asyncpg
 
-KILLS = int(os.environ.get("BROKER_TEST_KILLS", "6"))
-SEED = int(os.environ.get("BROKER_TEST_SEED", "1"))
+KILLS = int(os.environ.get("FAULT_KILLS", "6"))
+SEED = int(os.environ.get("FAULT_SEED", "1"))
 """How often a process is killed, and how chance begins; `make test` is content with few."""
 
 PORTALS = {101: "u1", 102: "u2"}

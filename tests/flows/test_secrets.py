@@ -154,6 +154,22 @@ async def test_resealing_under_load_fails_no_call_and_leaves_nothing_behind(brok
     assert held.grant is not None
 
 
+async def test_a_vendors_secrets_and_tokens_move_under_a_new_key_too(kyb, dsn, database):
+    await kyb.kicks_off(kyb.company())
+
+    await Seals(kyb.broker.parts.database, Sealer(Keyring.parse(f"{NEW},{OLD}"))).reseal()
+
+    rows = await database.fetch(
+        "SELECT secrets AS sealed FROM recipe_setting UNION ALL SELECT access_token FROM vendor_client"
+    )
+    assert [key_of(row["sealed"]) for row in rows] == ["k2", "k2"]
+    async with assembled(kyb.broker.parts.settings, dsn, Keyring.parse(NEW)) as later:
+        setting = await later.recipes.setup.of_app(
+            UUID(kyb.broker.workspace), await database.fetchval("SELECT id FROM app")
+        )
+    assert setting.client_secret.reveal() == "sk_live_canary_of_fml"
+
+
 @pytest.mark.parametrize("keys", [NEW, "k1" + NEW[2:]])
 async def test_a_key_that_does_not_open_what_is_here_refuses_to_start(broker, dsn, keys):
     """T5."""

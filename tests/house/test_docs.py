@@ -7,7 +7,7 @@ import subprocess
 from datetime import datetime
 from pathlib import Path
 
-from broker import errors, events, model
+from broker import errors, events, model, runs
 from broker.settings import Settings
 from broker.urls import described
 
@@ -21,7 +21,8 @@ def text(name):
 def test_every_code_has_one_heading():
     codes = {
         each.code: each
-        for each in vars(errors).values()
+        for module in (errors, runs)
+        for each in vars(module).values()
         if inspect.isclass(each) and issubclass(each, errors.BrokerError)
     }
 

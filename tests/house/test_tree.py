@@ -55,6 +55,8 @@ def test_where_a_secret_is_revealed_is_known():
     assert revealing == {
         "broker/cli/admin.py",  # a new key, shown once
         "broker/cli/demo.py",
+        "broker/fml/client.py",  # to First Mile Labs, as the bearer
+        "broker/fml/protocol.py",  # in the body of a token request, and to what it signs
         "broker/hubspot/client.py",  # to HubSpot, in the body or as the bearer
         "broker/hubspot/oauth.py",
         "broker/hubspot/signature.py",  # to what it signs
@@ -65,6 +67,8 @@ def test_where_a_secret_is_revealed_is_known():
         "broker/stores/held.py",  # to its fingerprint
         "broker/stores/installs.py",  # to its hash
         "broker/stores/keys.py",  # to its hash
+        "broker/stores/recipes.py",  # to be sealed with its like
+        "broker/stores/vendors.py",  # to its hash
         "broker/web/endpoints.py",  # a new signing secret, shown once
         "broker/web/browsers.py",  # a cookie, to the browser that it binds
         "broker/stores/operators.py",  # a sign-in's cookie, to its hash

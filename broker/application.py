@@ -1,0 +1,49 @@
+"""The HTTP service: what answers, and what runs beside it."""
+
+from typing import Any
+
+from aiohttp import web
+
+from broker.assembly import worker
+from broker.parts import Broker
+from broker.stores.doorbell import Doorbell
+from broker.urls import routes
+from broker.web import middleware, openapi
+from broker.web.health import HealthPages
+from broker.web.passing import add_nothing
+from broker.worker import Chore, Worker, alongside
+
+
+def application(broker: Broker, health: HealthPages) -> web.Application:
+    """The HTTP service."""
+    app = web.Application(
+        middlewares=[
+            middleware.watch(broker.metrics),
+            middleware.problems,
+            middleware.finish_what_was_begun,
+            middleware.forget_after_writes(broker.forget),
+        ],
+        client_max_size=0,  # bodies are read by parts that know their own bounds
+    )
+    app[openapi.CALLERS] = broker.callers
+    app.on_response_prepare.append(add_nothing)
+    app.add_routes(routes(broker, health))
+    app.cleanup_ctx.append(_alongside(broker))
+    return app
+
+
+def _alongside(broker: Broker) -> Any:
+    """What runs beside the HTTP service in the same process."""
+    chores = Worker(
+        [
+            Chore("uses", 5, broker.proxy.write_uses),
+            Chore("quota shares", 5, broker.quota.keep),
+            Chore("call log", 1, broker.call_log.write),
+        ]
+    )
+    doorbell = Doorbell(broker.dsn, broker.forget, broker.quota.rung)
+    running = [doorbell.listen, chores.run]
+    if broker.settings.work_in_serve:
+        running.append(worker(broker).run)
+    last_words = [broker.proxy.write_uses, broker.quota.leave, broker.call_log.write]
+    return alongside(running, last_words)

@@ -1,0 +1,170 @@
+-- name: open_case
+-- A run is about to ask for a case.
+--   $1 workspace, $2 run, $3 app, $4 CRM, $5 record
+INSERT INTO kyb_case (workspace_id, run_id, app_id, crm_source, crm_record_id)
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT DO NOTHING;
+
+-- name: case_made
+-- The case that a run has; an event may have told more of it already.
+--   $1 workspace, $2 run, $3 case, $4 status
+UPDATE kyb_case
+   SET case_id = $3, status = coalesce(status, $4)
+ WHERE workspace_id = $1
+   AND run_id = $2;
+
+-- name: unpark_events
+-- What was told about a case before anybody knew it is looked at again.
+--   $1 workspace, $2 app, $3 case, $4 record
+UPDATE vendor_event
+   SET state = 'waiting', due_at = now(), failures = 0
+ WHERE workspace_id = $1
+   AND app_id = $2
+   AND state = 'parked'
+   AND body IS NOT NULL
+   AND (case_id = $3 OR record_id = $4);
+
+-- name: case_of_run
+-- What is known of a run's case.
+--   $1 workspace, $2 run
+SELECT case_id, status, stage, decision, last_event_at, revision, attempts, due_at, last_error
+  FROM kyb_case
+ WHERE workspace_id = $1
+   AND run_id = $2;
+
+-- name: hold_case
+-- Lock the case that an event is about: by its id, else by the record of the CRM that is named.
+--   $1 workspace, $2 app, $3 case, $4 record, $5 CRM or null
+SELECT kyb_case.run_id, run.user_ref, run.hub_id
+  FROM kyb_case
+  JOIN recipe_run AS run
+    ON run.workspace_id = kyb_case.workspace_id
+   AND run.id = kyb_case.run_id
+ WHERE kyb_case.workspace_id = $1
+   AND kyb_case.app_id = $2
+   AND (kyb_case.case_id = $3
+        OR (kyb_case.crm_record_id = $4 AND ($5::text IS NULL OR kyb_case.crm_source = $5)))
+ ORDER BY kyb_case.case_id = $3 DESC NULLS LAST
+ LIMIT 1
+   FOR UPDATE OF kyb_case;
+
+-- name: apply_to_case
+-- What an event says of a case, each field unless something later said it.
+--   $1 workspace, $2 run, $3 status, $4 stage, $5 decision, $6 when
+UPDATE kyb_case
+   SET status = CASE WHEN $3::text IS NULL OR status_at > $6 THEN status ELSE $3 END,
+       status_at = CASE WHEN $3::text IS NULL THEN status_at ELSE greatest(status_at, $6) END,
+       stage = CASE WHEN $4::text IS NULL OR stage_at > $6 THEN stage ELSE $4 END,
+       stage_at = CASE WHEN $4::text IS NULL THEN stage_at ELSE greatest(stage_at, $6) END,
+       decision = CASE WHEN $5::text IS NULL OR decision_at > $6 THEN decision ELSE $5 END,
+       decision_at = CASE WHEN $5::text IS NULL THEN decision_at ELSE greatest(decision_at, $6) END,
+       last_event_at = greatest(last_event_at, $6),
+       revision = revision + 1, attempts = 0, due_at = now()
+ WHERE workspace_id = $1
+   AND run_id = $2;
+
+-- name: claim_cases
+-- Take cases of which a Company should show something newer; they are due again after the lease.
+--   $1 how many, $2 lease
+WITH taken AS (
+    SELECT kyb_case.workspace_id, kyb_case.run_id, app.slug, run.user_ref
+      FROM kyb_case
+      JOIN recipe_run AS run
+        ON run.workspace_id = kyb_case.workspace_id
+       AND run.id = kyb_case.run_id
+       AND run.state <> 'running'
+      JOIN app
+        ON app.workspace_id = run.workspace_id
+       AND app.id = run.app_id
+       AND app.deleted_at IS NULL
+     WHERE kyb_case.due_at <= now()
+     ORDER BY kyb_case.due_at
+     LIMIT $1
+       FOR UPDATE OF kyb_case SKIP LOCKED
+)
+UPDATE kyb_case
+   SET due_at = now() + $2::interval, attempts = attempts + 1
+  FROM taken
+ WHERE kyb_case.workspace_id = taken.workspace_id
+   AND kyb_case.run_id = taken.run_id
+RETURNING kyb_case.workspace_id, kyb_case.run_id, kyb_case.app_id, kyb_case.crm_record_id,
+          kyb_case.case_id, kyb_case.status, kyb_case.stage, kyb_case.decision,
+          kyb_case.last_event_at, kyb_case.revision, kyb_case.attempts, taken.slug, taken.user_ref;
+
+-- name: settle_case
+-- The Company shows a revision; a later one is owed at once.
+--   $1 workspace, $2 run, $3 revision, $4 error
+UPDATE kyb_case
+   SET due_at = CASE WHEN revision = $3 THEN NULL ELSE now() END, last_error = $4
+ WHERE workspace_id = $1
+   AND run_id = $2;
+
+-- name: put_case_off
+-- The Company could not be changed: again later.
+--   $1 workspace, $2 run, $3 pause, $4 error
+UPDATE kyb_case
+   SET due_at = now() + $3::interval, last_error = $4
+ WHERE workspace_id = $1
+   AND run_id = $2;
+
+-- name: keep_vendor_event
+-- Keep what First Mile Labs told before they hear that we have it; once by its id.
+--   $1 workspace, $2 app, $3 event, $4 name, $5 case, $6 record, $7 body
+INSERT INTO vendor_event (workspace_id, app_id, event_id, name, case_id, record_id, body, due_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, now())
+ON CONFLICT DO NOTHING;
+
+-- name: take_vendor_event
+-- Lock the event that waits longest.
+SELECT event.workspace_id, event.app_id, event.event_id, event.name, event.case_id, event.record_id,
+       event.body, event.received_at, event.relayed_at, app.slug
+  FROM vendor_event AS event
+  JOIN app
+    ON app.workspace_id = event.workspace_id
+   AND app.id = event.app_id
+   AND app.deleted_at IS NULL
+ WHERE event.due_at <= now()
+ ORDER BY event.due_at
+ LIMIT 1
+   FOR UPDATE OF event SKIP LOCKED;
+
+-- name: settle_vendor_event
+-- An event is applied, or parked for people to look at; either way it was relayed.
+--   $1 workspace, $2 app, $3 event, $4 state
+UPDATE vendor_event
+   SET state = $4, due_at = NULL, relayed_at = coalesce(relayed_at, now())
+ WHERE workspace_id = $1
+   AND app_id = $2
+   AND event_id = $3;
+
+-- name: put_vendor_event_off
+-- An event could not be applied: again later, and not for ever.
+--   $1 workspace, $2 app, $3 event, $4 failures at most
+UPDATE vendor_event
+   SET failures = failures + 1,
+       state = CASE WHEN failures + 1 >= $4 THEN 'parked' ELSE 'waiting' END,
+       due_at = CASE WHEN failures + 1 < $4 THEN now() + interval '1 second' * 2 ^ failures END
+ WHERE workspace_id = $1
+   AND app_id = $2
+   AND event_id = $3;
+
+-- name: parked_events
+-- Events that fit no run, newest first.
+--   $1 workspace, $2 app, $3 limit
+SELECT event_id, name, case_id, record_id, received_at
+  FROM vendor_event
+ WHERE workspace_id = $1
+   AND app_id = $2
+   AND state = 'parked'
+ ORDER BY received_at DESC
+ LIMIT $3;
+
+-- name: forget_event_bodies
+-- A month later an event is only known by its id.
+UPDATE vendor_event
+   SET body = NULL, state = CASE WHEN state = 'waiting' THEN 'parked' ELSE state END, due_at = NULL
+ WHERE ctid = ANY (ARRAY(SELECT ctid
+                           FROM vendor_event
+                          WHERE body IS NOT NULL
+                            AND received_at < now() - interval '30 days'
+                          LIMIT 1000));

@@ -1,0 +1,342 @@
+-- name: create_run
+-- A new run, unless its subject has one.
+--   $1 workspace, $2 id, $3 app, $4 recipe, $5 version, $6 subject, $7 user reference, $8 hub,
+--   $9 input, $10 claim, $11 lease
+INSERT INTO recipe_run (workspace_id, id, app_id, recipe, version, subject, user_ref, hub_id,
+                        input, claim, due_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now() + $11::interval)
+ON CONFLICT ON CONSTRAINT run_once_per_subject DO NOTHING
+RETURNING id;
+
+-- name: hold_run_of_subject
+-- Lock the run of a subject.
+--   $1 workspace, $2 app, $3 recipe, $4 subject
+SELECT id, state, hub_id, claim
+  FROM recipe_run
+ WHERE workspace_id = $1
+   AND app_id = $2
+   AND recipe = $3
+   AND subject = $4
+   FOR UPDATE;
+
+-- name: hold_run
+-- Lock a run.
+--   $1 workspace, $2 id
+SELECT id, state, hub_id, claim
+  FROM recipe_run
+ WHERE workspace_id = $1
+   AND id = $2
+   FOR UPDATE;
+
+-- name: restart_run
+-- Let a failed run go on, with another input where one is given.
+--   $1 workspace, $2 id, $3 input or null, $4 version or null, $5 by how much the claim moves, $6 lease
+UPDATE recipe_run
+   SET state = 'running', problem = NULL, ended_at = NULL, claim = claim + $5,
+       input = coalesce($3, input), version = coalesce($4, version), due_at = now() + $6::interval
+ WHERE workspace_id = $1
+   AND id = $2
+   AND state = 'failed'
+RETURNING claim;
+
+-- name: restart_steps
+-- The failed step is tried again; and while nothing was changed outside, what was read is read anew.
+--   $1 workspace, $2 run, $3 steps with effects
+UPDATE recipe_step
+   SET state = 'waiting', failures = 0, outcome = NULL, error = NULL
+ WHERE workspace_id = $1
+   AND run_id = $2
+   AND (state <> 'done'
+        OR (name <> ALL ($3::text[])
+            AND NOT EXISTS (SELECT
+                              FROM recipe_step AS done
+                             WHERE done.workspace_id = $1
+                               AND done.run_id = $2
+                               AND done.name = ANY ($3::text[])
+                               AND done.state = 'done')));
+
+-- name: claimed_run
+-- A run that is claimed, with what its steps need.
+--   $1 workspace, $2 id
+SELECT run.workspace_id, run.id, run.app_id, app.slug, run.recipe, run.version, run.subject,
+       run.user_ref, run.hub_id, run.input, run.claim
+  FROM recipe_run AS run
+  JOIN app
+    ON app.workspace_id = run.workspace_id
+   AND app.id = run.app_id
+ WHERE run.workspace_id = $1
+   AND run.id = $2;
+
+-- name: claim_runs
+-- Take runs that are due, from each app no more than it has room for: one app's long queue holds up
+-- nobody else's. A newer program's runs are left to it.
+--   $1 recipe, $2 version, $3 how many in all, $4 how many of an app, $5 apps under way here,
+--   $6 runs under way of each, $7 lease
+WITH busy AS (
+    SELECT given.app_id, given.under_way
+      FROM unnest($5::uuid[], $6::integer[]) AS given (app_id, under_way)
+), open AS (
+    SELECT setting.workspace_id, setting.app_id, app.slug,
+           $4 - coalesce(busy.under_way, 0) AS room
+      FROM recipe_setting AS setting
+      JOIN app
+        ON app.workspace_id = setting.workspace_id
+       AND app.id = setting.app_id
+       AND app.deleted_at IS NULL
+      LEFT JOIN busy
+        ON busy.app_id = setting.app_id
+     WHERE setting.recipe = $1
+), taken AS (
+    SELECT due.workspace_id, due.id, open.slug
+      FROM open
+     CROSS JOIN LATERAL (SELECT run.workspace_id, run.id, run.due_at
+                           FROM recipe_run AS run
+                          WHERE run.workspace_id = open.workspace_id
+                            AND run.app_id = open.app_id
+                            AND run.recipe = $1
+                            AND run.due_at <= now()
+                            AND run.version <= $2
+                          ORDER BY run.due_at
+                          LIMIT greatest(open.room, 0)
+                            FOR UPDATE SKIP LOCKED) AS due
+     ORDER BY due.due_at
+     LIMIT $3
+)
+UPDATE recipe_run AS run
+   SET due_at = now() + $7::interval, claim = run.claim + 1
+  FROM taken
+ WHERE run.workspace_id = taken.workspace_id
+   AND run.id = taken.id
+RETURNING run.workspace_id, run.id, run.app_id, taken.slug, run.recipe, run.version, run.subject,
+          run.user_ref, run.hub_id, run.input, run.claim;
+
+-- name: outcomes_of_run
+-- What the steps of a run have given so far.
+--   $1 workspace, $2 run
+SELECT name, outcome
+  FROM recipe_step
+ WHERE workspace_id = $1
+   AND run_id = $2
+   AND state = 'done';
+
+-- name: begin_step
+-- A step is about to be tried, by whoever still has the run; the lease begins anew.
+--   $1 workspace, $2 run, $3 claim, $4 step, $5 position, $6 lease
+WITH held AS (
+    UPDATE recipe_run
+       SET due_at = now() + $6::interval
+     WHERE workspace_id = $1
+       AND id = $2
+       AND claim = $3
+       AND state = 'running'
+    RETURNING workspace_id, id
+)
+INSERT INTO recipe_step AS step (workspace_id, run_id, name, position, state)
+SELECT workspace_id, id, $4, $5, 'running'
+  FROM held
+ON CONFLICT (workspace_id, run_id, name) DO UPDATE
+   SET attempts = step.attempts + 1, unsure = step.unsure OR step.state = 'running',
+       state = 'running', began_at = now()
+RETURNING step.unsure, step.failures, step.note;
+
+-- name: end_step
+-- What a step gave, written by whoever still has the run.
+--   $1 workspace, $2 run, $3 claim, $4 step, $5 outcome
+UPDATE recipe_step AS step
+   SET state = 'done', outcome = $5, error = NULL, ended_at = now()
+  FROM recipe_run AS run
+ WHERE run.workspace_id = $1
+   AND run.id = $2
+   AND run.claim = $3
+   AND run.state = 'running'
+   AND step.workspace_id = run.workspace_id
+   AND step.run_id = run.id
+   AND step.name = $4;
+
+-- name: put_step_off
+-- A step is to be tried again later.
+--   $1 workspace, $2 run, $3 claim, $4 step, $5 pause, $6 failures more, $7 unsure, $8 error, $9 note
+WITH held AS (
+    UPDATE recipe_run
+       SET due_at = now() + $5::interval
+     WHERE workspace_id = $1
+       AND id = $2
+       AND claim = $3
+       AND state = 'running'
+    RETURNING workspace_id, id
+)
+UPDATE recipe_step AS step
+   SET state = 'waiting', failures = step.failures + $6, unsure = step.unsure OR $7, error = $8,
+       note = coalesce($9, step.note)
+  FROM held
+ WHERE step.workspace_id = held.workspace_id
+   AND step.run_id = held.id
+   AND step.name = $4;
+
+-- name: fail_step
+-- A step has failed for good, until somebody acts.
+--   $1 workspace, $2 run, $3 step, $4 error, $5 note, $6 unsure
+UPDATE recipe_step
+   SET state = 'failed', failures = failures + 1, error = $4, ended_at = now(),
+       note = coalesce($5, note), unsure = unsure OR $6
+ WHERE workspace_id = $1
+   AND run_id = $2
+   AND name = $3;
+
+-- name: release_run
+-- Whoever has a run stops: another may go on at once.
+--   $1 workspace, $2 id, $3 claim
+UPDATE recipe_run
+   SET due_at = now()
+ WHERE workspace_id = $1
+   AND id = $2
+   AND claim = $3
+   AND state = 'running';
+
+-- name: end_run
+-- A run has ended, by the word of whoever still has it.
+--   $1 workspace, $2 id, $3 claim, $4 state, $5 result, $6 problem
+UPDATE recipe_run
+   SET state = $4, result = $5, problem = $6, due_at = NULL, ended_at = now()
+ WHERE workspace_id = $1
+   AND id = $2
+   AND claim = $3
+   AND state = 'running';
+
+-- name: run_of_workspace
+-- A run as people look at it.
+--   $1 workspace, $2 id
+SELECT run.id, run.number, app.slug, run.recipe, run.subject, run.user_ref, run.hub_id, run.state,
+       run.result, run.problem, run.due_at, run.created_at, run.ended_at
+  FROM recipe_run AS run
+  JOIN app
+    ON app.workspace_id = run.workspace_id
+   AND app.id = run.app_id
+ WHERE run.workspace_id = $1
+   AND run.id = $2
+   AND app.deleted_at IS NULL;
+
+-- name: run_of_subject
+-- The run of a subject as people look at it, if there is one.
+--   $1 workspace, $2 app, $3 recipe, $4 subject
+SELECT run.id, run.number, app.slug, run.recipe, run.subject, run.user_ref, run.hub_id, run.state,
+       run.result, run.problem, run.due_at, run.created_at, run.ended_at
+  FROM recipe_run AS run
+  JOIN app
+    ON app.workspace_id = run.workspace_id
+   AND app.id = run.app_id
+ WHERE run.workspace_id = $1
+   AND run.app_id = $2
+   AND run.recipe = $3
+   AND run.subject = $4
+   AND app.deleted_at IS NULL;
+
+-- name: ended_runs
+-- Which of some runs have ended.
+--   $1 workspaces, $2 ids
+SELECT run.id
+  FROM unnest($1::uuid[], $2::uuid[]) AS given (workspace_id, id)
+  JOIN recipe_run AS run
+    ON run.workspace_id = given.workspace_id
+   AND run.id = given.id
+ WHERE run.state <> 'running';
+
+-- name: runs_page
+-- Runs of an app, newest first.
+--   $1 workspace, $2 app, $3 recipe, $4 state or null, $5 before number or null, $6 limit
+SELECT run.id, run.number, app.slug, run.recipe, run.subject, run.user_ref, run.hub_id, run.state,
+       run.result, run.problem, run.due_at, run.created_at, run.ended_at
+  FROM recipe_run AS run
+  JOIN app
+    ON app.workspace_id = run.workspace_id
+   AND app.id = run.app_id
+ WHERE run.workspace_id = $1
+   AND run.app_id = $2
+   AND run.recipe = $3
+   AND ($4::text IS NULL OR run.state = $4)
+   AND ($5::bigint IS NULL OR run.number < $5)
+ ORDER BY run.number DESC
+ LIMIT $6;
+
+-- name: steps_of_run
+-- The steps of a run as people look at them.
+--   $1 workspace, $2 run
+SELECT name, state, attempts, failures, error, outcome, note, began_at, ended_at
+  FROM recipe_step
+ WHERE workspace_id = $1
+   AND run_id = $2
+ ORDER BY position;
+
+-- name: forget_old_runs
+-- Three months after its end a run keeps its result and forgets what was read for it.
+WITH old AS (
+    SELECT workspace_id, id
+      FROM recipe_run
+     WHERE state = 'done'
+       AND ended_at < now() - interval '90 days'
+       AND input <> '{}'
+     ORDER BY ended_at
+     LIMIT 1000
+), steps AS (
+    DELETE FROM recipe_step
+     USING old
+     WHERE recipe_step.workspace_id = old.workspace_id
+       AND recipe_step.run_id = old.id
+)
+UPDATE recipe_run
+   SET input = '{}'
+  FROM old
+ WHERE recipe_run.workspace_id = old.workspace_id
+   AND recipe_run.id = old.id;
+
+-- name: await_run
+-- A workflow action of HubSpot's waits for a run's end.
+--   $1 workspace, $2 run, $3 callback, $4 user reference
+INSERT INTO recipe_action (workspace_id, run_id, callback_id, user_ref)
+VALUES ($1, $2, $3, $4)
+ON CONFLICT DO NOTHING;
+
+-- name: claim_actions
+-- Take actions whose runs have ended; they are due again after the lease.
+--   $1 how many, $2 lease
+WITH taken AS (
+    SELECT action.workspace_id, action.run_id, action.callback_id, app.slug
+      FROM recipe_action AS action
+      JOIN recipe_run AS run
+        ON run.workspace_id = action.workspace_id
+       AND run.id = action.run_id
+       AND run.state <> 'running'
+      JOIN app
+        ON app.workspace_id = run.workspace_id
+       AND app.id = run.app_id
+       AND app.deleted_at IS NULL
+     WHERE action.due_at <= now()
+     ORDER BY action.due_at
+     LIMIT $1
+       FOR UPDATE OF action SKIP LOCKED
+)
+UPDATE recipe_action AS action
+   SET due_at = now() + $2::interval, attempts = action.attempts + 1
+  FROM taken
+ WHERE action.workspace_id = taken.workspace_id
+   AND action.run_id = taken.run_id
+   AND action.callback_id = taken.callback_id
+RETURNING action.workspace_id, action.run_id, action.callback_id, action.user_ref, action.attempts,
+          taken.slug;
+
+-- name: put_action_off
+-- An action could not be completed: again later.
+--   $1 workspace, $2 run, $3 callback, $4 pause
+UPDATE recipe_action
+   SET due_at = now() + $4::interval
+ WHERE workspace_id = $1
+   AND run_id = $2
+   AND callback_id = $3;
+
+-- name: drop_action
+-- An action is completed, or nobody waits for it any more.
+--   $1 workspace, $2 run, $3 callback
+DELETE FROM recipe_action
+ WHERE workspace_id = $1
+   AND run_id = $2
+   AND callback_id = $3;

@@ -19,6 +19,8 @@ from broker.web.console.connections import ConnectionDesk
 from broker.web.console.desk import Desk
 from broker.web.console.events import EventDesk
 from broker.web.console.keys import KeyDesk
+from broker.web.console.kyb import KybDesk
+from broker.web.console.kyb_settings import KybSettingsDesk
 from broker.web.console.playground import PlaygroundDesk
 from broker.web.console.signin import SignInPages
 from broker.web.deliveries import DeliveryPages
@@ -171,7 +173,7 @@ def _recipe_pages(broker: Broker) -> dict[type, object]:
 
 def _desks(broker: Broker, ours: Pages) -> list[object]:
     """Who answers in the console."""
-    settings = broker.settings
+    settings, recipes = broker.settings, broker.recipes
     desk = Desk(ours, broker.operators, broker.apps)
     checks = Checks(broker.apps, broker.installs, broker.hubspot)
     return [
@@ -194,5 +196,7 @@ def _desks(broker: Broker, ours: Pages) -> list[object]:
             broker.deliverer,
             allow_private=settings.allow_private_endpoints,
         ),
+        KybDesk(desk, recipes.kickoffs, recipes.runs, recipes.records, recipes.cases),
+        KybSettingsDesk(desk, recipes.setup, recipes.companies, settings.public_url),
         KeyDesk(desk, broker.keys),
     ]

@@ -24,6 +24,7 @@ SECTIONS = (
     ("connections", "Connections", ("connect",)),
     ("playground", "Playground", ("proxy", "proxy:read")),
     ("calls", "Calls", ("audit",)),
+    ("kyb", "KYB", ("recipes",)),
     ("events", "Events", ("webhooks",)),
     ("keys", "Keys", ("apps",)),
 )

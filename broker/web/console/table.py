@@ -9,6 +9,8 @@ from broker.web.console.calls import CallDesk
 from broker.web.console.connections import ConnectionDesk
 from broker.web.console.events import EventDesk
 from broker.web.console.keys import KeyDesk
+from broker.web.console.kyb import KybDesk
+from broker.web.console.kyb_settings import KybSettingsDesk
 from broker.web.console.playground import PlaygroundDesk
 from broker.web.console.signin import SignInPages
 
@@ -46,6 +48,15 @@ TABLE: tuple[tuple[str, str, type, str], ...] = (
     ("POST", "/endpoint/remove", EventDesk, "remove"),
     ("POST", "/endpoint/replay", EventDesk, "replay"),
     ("POST", "/endpoint/span", EventDesk, "replay_span"),
+    ("GET", "/kyb", KybDesk, "index"),
+    ("POST", "/kyb", KybDesk, "start"),
+    ("GET", "/kyb/run", KybDesk, "show"),
+    ("POST", "/kyb/retry", KybDesk, "retry"),
+    ("GET", "/kyb/parked", KybDesk, "parked"),
+    ("GET", "/kyb/settings", KybSettingsDesk, "show"),
+    ("POST", "/kyb/settings", KybSettingsDesk, "put"),
+    ("POST", "/kyb/remove", KybSettingsDesk, "remove"),
+    ("POST", "/kyb/prepare", KybSettingsDesk, "prepare"),
     ("GET", "/keys", KeyDesk, "index"),
     ("POST", "/keys", KeyDesk, "create"),
     ("POST", "/keys/revoke", KeyDesk, "revoke"),

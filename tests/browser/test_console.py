@@ -3,8 +3,15 @@
 from aiohttp import web
 from playwright.async_api import expect
 
+from broker.sandbox.fml.world import WebhookEndpoint
+
 from .conftest import check_axe
 
+COMPANY_SCOPES = [
+    "crm.objects.companies.write",
+    "crm.schemas.companies.read",
+    "crm.schemas.companies.write",
+]
 HTML = "<img src=x onerror=alert(1)>"
 
 
@@ -17,9 +24,11 @@ async def signs_in(page, broker, key=None):
         broker.secrets.append(cookie["value"])
 
 
-async def test_the_main_job_from_the_first_screen_to_a_call(start_broker, hubspot, page):
-    """Register, paste, link, consent, call: with nothing but a browser."""
-    broker = await start_broker()
+async def test_the_main_job_from_the_first_screen_to_a_call_and_kyb(
+    start_broker, hubspot, fml, page
+):
+    """Register, paste, link, consent, call, start KYB, see its end: with nothing but a browser."""
+    broker = await start_broker(fml_url=fml.url, allow_private_endpoints=True, work_in_serve=True)
     await broker.makes_workspace()
     await signs_in(page, broker)
 
@@ -31,6 +40,9 @@ async def test_the_main_job_from_the_first_screen_to_a_call(start_broker, hubspo
     await page.get_by_label("Search scopes").fill("contacts write")
     await page.get_by_role("checkbox", name="crm.objects.contacts.write").check()
     await expect(page.get_by_role("checkbox", name="crm.objects.deals.read")).to_be_hidden()
+    await page.get_by_label("Search scopes").fill("companies")
+    for scope in COMPANY_SCOPES:
+        await page.get_by_role("checkbox", name=scope).check()
     await page.get_by_role("button", name="Register").click()
 
     await expect(page.get_by_role("heading", name="hbdev")).to_be_visible()
@@ -45,6 +57,7 @@ async def test_the_main_job_from_the_first_screen_to_a_call(start_broker, hubspo
         "crm.objects.contacts.read",
         "crm.objects.companies.read",
         "crm.objects.contacts.write",
+        *COMPANY_SCOPES,
     ]
     hubspot.register_app(
         "client-of-hbdev", "canary-client-secret", 1234567, scopes, [redirect_url], []
@@ -77,6 +90,61 @@ async def test_the_main_job_from_the_first_screen_to_a_call(start_broker, hubspo
     await page.get_by_label("Path at HubSpot").fill("https://evil.example/")
     await page.get_by_role("button", name="Send").click()
     await expect(page.get_by_role("alert")).to_contain_text("leave HubSpot's API hosts")
+    await kicks_off(hubspot, fml, page)
+
+
+async def kicks_off(hubspot, fml, page):
+    """KYB from its settings to the decision on the Company."""
+    portal = hubspot.portals[101]
+    kind = portal.type("companies")
+    properties = {"name": "Acme Ltd", "country": "Spain"}
+    company = hubspot.crm(portal).create(kind, {"properties": properties})
+
+    await page.get_by_role("link", name="KYB").click()
+    await page.get_by_role("link", name="Settings").click()
+    await page.get_by_label("Client id at First Mile Labs").fill("pk_live_tests")
+    await page.get_by_label("Client secret").fill("sk_live_canary_of_fml")
+    await page.get_by_label("Webhook secret").fill("canary-fml-webhook-secret")
+    await check_axe(page)
+    await page.get_by_role("button", name="Save").click()
+    await page.get_by_label("Make the missing Company properties").fill("user-42")
+    await page.get_by_role("button", name="Make them").click()
+    await expect(page.get_by_text("fml_case_id")).to_be_visible()
+    webhook_url = await page.get_by_label("Webhook URL for First Mile Labs").input_value()
+    fml.sender.endpoints.append(WebhookEndpoint(webhook_url, "canary-fml-webhook-secret"))
+    await page.get_by_role("link", name="Parked events").click()
+    await expect(page.get_by_text("Nothing is parked.")).to_be_visible()
+    await check_axe(page)
+
+    await page.get_by_role("link", name="Runs").click()
+    await page.get_by_label("User").fill("user-42")
+    await page.get_by_label("Company id").fill(str(company.id))
+    await page.get_by_role("button", name="Start").click()
+    await expect(page.get_by_text("kyb_contact_email is empty on the Company")).to_have_count(2)
+    await expect(page.locator("li.ahead")).to_have_count(2)
+    await check_axe(page)
+    email = {"kyb_contact_email": "jane@acme.example", "kyb_contact_name": "Jane"}
+    hubspot.crm(portal).update(kind, company, email)
+    await page.get_by_role("button", name="Retry").click()
+    await expect(page.locator("li.done")).to_have_count(4)
+    case = next(iter(fml.fml.cases.values()))
+    await expect(page.get_by_text(case.case_id).first).to_be_visible()
+    await check_axe(page)
+    fml.sender.move(case, status="approved", decision="approved")
+    await expect(page.locator("dt:text-is('Decision') + dd")).to_have_text(
+        "approved", timeout=20_000
+    )
+    while portal.of(kind).by_id[str(company.id)].properties.get("fml_decision") != "approved":
+        await page.wait_for_timeout(50)
+
+    await page.get_by_role("link", name="KYB", exact=True).first.click()
+    await expect(page.get_by_role("row", name=f"hubspot-{company.id}")).to_contain_text("done")
+    await page.get_by_text("Start onboarding").click()
+    await page.get_by_label("User").fill("user-42")
+    await page.get_by_label("Company id").fill(str(company.id))
+    await page.get_by_role("button", name="Show what it would do").click()
+    await expect(page.get_by_text("This record has a run already")).to_be_visible()
+    await check_axe(page)
 
 
 async def test_a_connection_is_found_renewed_and_deleted(broker, hubspot, page):
@@ -244,7 +312,7 @@ async def test_every_page_is_usable_by_everybody_and_runs_nothing_it_was_given(b
     await broker.parts.call_log.write()
     for path in [
         "calls", "events", "endpoints", "apps", "register", "apps/hbdev", "apps/nope", "connections", "connection?app=hbdev&user=%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E",
-        "playground", "keys",
+        "playground", "keys", "kyb", "kyb/settings", "kyb/parked", "kyb/run?id=x",
     ]:  # fmt: skip
         await page.goto(f"{broker.url}/console/{path}")
         await check_axe(page)

@@ -47,6 +47,9 @@ function draw(element) {
     scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
   }, [times, ...series.map(({ values }) => values)], element);
 }
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  for (const element of document.querySelectorAll("[data-chart]")) { element.replaceChildren(); draw(element); }
+});
 const drawAll = () => { for (const element of document.querySelectorAll("[data-chart][data-new]")) draw(element); };
 addEventListener("DOMContentLoaded", () => {
   if (!document.querySelector("[data-chart]")) return;

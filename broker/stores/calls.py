@@ -76,13 +76,16 @@ class CallStep:
 
 @dataclass(frozen=True, slots=True)
 class AccountUse:
-    """How an app called one HubSpot account; `lately` is within the last minute."""
+    """How an app called one HubSpot account; `lately` is within the last minute, in which
+    HubSpot takes `a_minute`.
+    """
 
     hub_id: int | None
     calls: int
     limited: int
     lately: int
     quota: str | None
+    a_minute: int | None
 
 
 class Calls:

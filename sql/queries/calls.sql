@@ -78,7 +78,13 @@ SELECT connection.hub_id, count(*) AS calls,
          WHERE quota.workspace_id = $1
            AND quota.app_id = $2
            AND quota.hub_id = connection.hub_id
-           AND quota.kind = 'calls') AS quota
+           AND quota.kind = 'calls') AS quota,
+       (SELECT quota.size::bigint * 60000 / quota.interval_ms
+          FROM quota
+         WHERE quota.workspace_id = $1
+           AND quota.app_id = $2
+           AND quota.hub_id = connection.hub_id
+           AND quota.kind = 'calls') AS a_minute
   FROM proxied_call
   JOIN connection
     ON connection.workspace_id = proxied_call.workspace_id

@@ -1,6 +1,7 @@
 """The button on a product's page, on another origin than the broker's."""
 
 import shutil
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.async_api import expect
@@ -135,7 +136,7 @@ async def test_a_page_that_is_not_listed_is_told_so_and_hears_nothing(broker, pa
 
 
 async def test_forged_messages_are_not_heard(broker, hubspot, page, product):
-    """C18: another origin, another window, another nonce."""
+    """C18: another origin though the nonce is right, another window, another nonce."""
     hubspot.auto_consent = None
     await page.goto(await product())
     popup = await presses(page)
@@ -143,6 +144,10 @@ async def test_forged_messages_are_not_heard(broker, hubspot, page, product):
     forged = (
         '{type: "broker:connect", outcome: "connected", nonce: "0123456789abcdef0123456789abcdef"}'
     )
+    right = forged.replace(
+        "0123456789abcdef0123456789abcdef", parse_qs(urlsplit(popup.url).query)["nonce"][0]
+    )
+    await page.evaluate(f"window.postMessage({right}, '*')")
     await page.evaluate(f"window.postMessage({forged}, '*')")
     await popup.evaluate(f"window.opener.postMessage({forged}, '*')")
     await page.wait_for_timeout(300)
@@ -150,6 +155,21 @@ async def test_forged_messages_are_not_heard(broker, hubspot, page, product):
     assert await heard(page).text_content() == ""
     await consents(popup)
     await expect(heard(page)).to_have_text("connected: connected")
+
+
+async def test_the_outcome_is_told_to_the_origin_that_asked_and_no_other(hubspot, page, product):
+    """C18: the page that opened ours went elsewhere meanwhile."""
+    hubspot.auto_consent = None
+    await page.goto(await product())
+    popup = await presses(page)
+
+    await page.goto(hubspot.url)
+    await page.evaluate("window.told = []; addEventListener('message', (it) => told.push(it.data))")
+    async with popup.expect_event("close"):
+        await consents(popup)
+
+    await page.wait_for_timeout(300)
+    assert await page.evaluate("told") == []
 
 
 async def test_what_goes_wrong_at_hubspot_is_said_in_plain_words(broker, hubspot, page, product):

@@ -536,6 +536,7 @@ async def test_calls_are_counted_and_told_one_by_one(broker, database):
     assert "busy" in week
     assert "busy" not in hour
     assert '<th scope="row">101</th><td>4</td>' in hour
+    assert re.search(r'<meter min="0" max="660" high="594.0" value="4"', hour)
     log = await text("/calls/log?app=hbdev")
     assert log.count("<tr>") == 51
     more = re.search(r'hx-get="/console(/calls/log[^"]+)"', log)[1].replace("&amp;", "&")

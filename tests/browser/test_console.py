@@ -170,6 +170,30 @@ async def test_a_connection_is_found_renewed_and_deleted(broker, hubspot, page):
     assert (await broker.proxies(user="jane")).status == 404
 
 
+async def test_what_refreshes_itself_takes_nobodys_focus(broker, page):
+    await broker.connects("jane")
+    await signs_in(page, broker)
+    await page.get_by_role("link", name="Connections").click()
+    link = page.locator("#found").get_by_role("link", name="jane")
+    asked = []
+    page.on(
+        "request", lambda request: asked.append(request.url) if "/console/" in request.url else None
+    )
+
+    await link.focus()
+    await page.evaluate("htmx.trigger('#found', 'every')")
+    await page.wait_for_timeout(200)
+    await expect(link).to_be_focused()
+    assert asked == []
+    await broker.connects("john")
+    await link.evaluate("(it) => it.blur()")
+    await page.evaluate("htmx.trigger('#found', 'every')")
+
+    await expect(page.locator("#found").get_by_role("link", name="john")).to_be_visible(
+        timeout=2000
+    )
+
+
 async def test_a_key_is_made_shown_once_and_revoked(broker, page):
     await signs_in(page, broker)
     await page.get_by_role("link", name="Keys").click()

@@ -15,7 +15,7 @@
     cancelled: "HubSpot was not connected. You can try again at any time.",
     "popup-blocked": "Your browser blocked the window. Press the button again to go on in this tab.",
     "session-failed": "The connection could not be started. Try again in a minute; if that does not help, tell support.",
-    failed: "HubSpot was not connected.",
+    failed: "HubSpot was not connected. Try again; if that does not help, tell support.",
     "scopes-missing": "HubSpot granted too little. Ask a super admin of your HubSpot account to connect it.",
     "portal-mismatch": "That is another HubSpot account than the one connected now, which goes on serving.",
     "link-used": "That link was used already. Try again.",

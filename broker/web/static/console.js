@@ -30,6 +30,13 @@ addEventListener("change", (event) => {
   document.getElementById("body").value = body;
 });
 
+// What refreshes itself leaves alone what somebody is on, by keyboard or by selecting.
+addEventListener("htmx:before:request", (event) => {
+  if (event.detail.ctx?.sourceEvent?.type !== "every") return;
+  const selected = getSelection().type === "Range" && event.target.contains(getSelection().anchorNode);
+  if (selected || event.target.contains(document.activeElement)) event.preventDefault();
+});
+
 // Charts: each is drawn from what its element carries, again whenever the page brings a new one.
 function draw(element) {
   element.removeAttribute("data-new");

@@ -23,7 +23,6 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from broker import errors
 from broker.errors import (
     BrokerError,
     Busy,
@@ -253,16 +252,14 @@ def problem_of(refusal: BrokerError) -> dict[str, Any]:
 
 def refusal_of(problem: Mapping[str, Any]) -> BrokerError:
     """The refusal that was kept with a run."""
-    kinds: dict[str, type[BrokerError]] = {
-        each.code: each for each in vars(errors).values() if _is_plain(each)
-    }
+    kinds = {each.code: each for each in _kinds(BrokerError)}
     context = {name: value for name, value in problem.items() if name not in {"code", "detail"}}
     return kinds.get(problem["code"], BrokerError)(problem["detail"], **context)
 
 
-def _is_plain(each: Any) -> bool:
-    return (
-        isinstance(each, type)
-        and issubclass(each, BrokerError)
-        and each.__init__ is BrokerError.__init__
-    )
+def _kinds(kind: type[BrokerError]) -> Iterator[type[BrokerError]]:
+    """Every refusal that is made of a detail and context, wherever it is defined."""
+    for each in kind.__subclasses__():
+        yield from _kinds(each)
+        if "code" in vars(each) and each.__init__ is BrokerError.__init__:
+            yield each

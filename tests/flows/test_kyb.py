@@ -563,7 +563,11 @@ async def test_one_apps_stuck_runs_hold_up_nobody_elses(kyb):
     )
     kyb.broker.hubspot.faults.add(Fault("/crm/v3/objects/companies/*", "hang", method="GET"))
     stuck = [asyncio.create_task(kyb.kicks_off(kyb.company())) for _ in range(70)]
-    await asyncio.sleep(1)
+    database = kyb.broker.parts.database
+    while await database.fetchval("SELECT count(*) FROM recipe_run") < 70:
+        await asyncio.sleep(0.05)
+    while await database.fetchval("SELECT count(*) FROM recipe_step") < 15:
+        await asyncio.sleep(0.05)
     await kyb.broker.parts.recipes.runs.work_due()
     begun = await kyb.broker.parts.database.fetchval("SELECT count(*) FROM recipe_step")
 

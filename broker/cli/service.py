@@ -86,7 +86,7 @@ def _share_port(workers: int) -> None:
 def work() -> None:
     """Do the background work only: renewals, revocations, events, deliveries, retention."""
     found = ground()
-    configure_logging(found.settings.log_format)
+    configure_logging(found.settings.log_format, gather=True)
 
     async def command() -> None:
         async with opened(found) as broker:

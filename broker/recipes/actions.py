@@ -17,7 +17,7 @@ from broker.stores.run_records import RunRecords
 
 log = logging.getLogger(__name__)
 
-LEASE = timedelta(seconds=60)
+LEASE = timedelta(seconds=30)
 TRIES = 20
 LONGEST_PAUSE_S = 3600.0
 """An action is given up after about half a day; HubSpot ends it by itself after a week."""

@@ -28,7 +28,7 @@ from broker.telemetry import Metrics
 log = logging.getLogger(__name__)
 
 PATIENCE_S = 3.0
-LEASE = timedelta(seconds=60)
+LEASE = timedelta(seconds=30)
 SCHEDULE_S = (1, 5, 30, 120, 600, 1800, 3600, 10_800, 21_600, 43_200, 86_400)
 """Pauses after each failed update of a Company, in seconds: about two days."""
 

@@ -2,11 +2,11 @@
 
 Why nothing is lost and nothing done twice
 ------------------------------------------
-What a step gave is stored before the next one begins. A claim is a lease: whoever stops leaves the
-run due again, and any other process goes on at the step that was not stored. The claim's number is
-the fence: who was thought dead and writes late writes nothing. Between a step's effect and the row
-that tells of it lies a gap that no database closes; a step with an effect is told of it (`unsure`)
-and bears being asked twice.
+What a step gave is stored before the next one begins. A claim is a lease that beats: whoever stops
+leaves the run due again, and any other process goes on at the step that was not stored. The claim's
+number is the fence: who was thought dead and writes late writes nothing. Between a step's effect
+and the row that tells of it lies a gap that no database closes; a step with an effect is told of it
+(`unsure`) and bears being asked twice.
 
 Why nobody waits for somebody else's vendor
 -------------------------------------------
@@ -18,12 +18,11 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from broker import errors
 from broker.errors import (
     BrokerError,
     Busy,
@@ -47,8 +46,10 @@ AT_ONCE_OF_ONE = 15
 """Runs under way in one process, in all and of one app."""
 
 STEP_S = 40.0
-LEASE = timedelta(seconds=60)
-"""How long a step may take, and how long nobody else touches its run: longer."""
+LEASE = timedelta(seconds=20)
+BEAT_S = 5.0
+"""How long a step may take; how long nobody else touches a run after its process was last heard of;
+and how often that is heard."""
 
 STOP_S = 5.0
 PASSING = (HubSpotUnavailable, HubSpotTimeout, VendorUnavailable, Busy)
@@ -69,6 +70,7 @@ class Runs:
         self._metrics = metrics
         self._under_way: dict[asyncio.Task[None], Run] = {}
         self._kept: list[UUID | None] = []
+        self._beating: asyncio.Task[None] | None = None
 
     async def start(self, order: Order) -> tuple[UUID, str]:
         """Begin the run of an order's subject, or find it; its id, and the state it was in before
@@ -114,9 +116,11 @@ class Runs:
         """Let runs under way go on for a moment; what is cut off goes on elsewhere, at once or, if
         that cannot be written, by lease.
         """
-        if not self._under_way:
-            return
-        _, left = await asyncio.wait(list(self._under_way), timeout=STOP_S)
+        left: set[asyncio.Task[None]] = set()
+        if self._under_way:
+            _, left = await asyncio.wait(list(self._under_way), timeout=STOP_S)
+        if self._beating is not None:
+            self._beating.cancel()
         cut = [self._under_way[task] for task in left]
         for task in left:
             task.cancel()
@@ -147,6 +151,14 @@ class Runs:
         task = asyncio.create_task(self._go_on(run))
         self._under_way[task] = run
         task.add_done_callback(self._ended)
+        if self._beating is None or self._beating.done():
+            self._beating = asyncio.create_task(self._beat())
+
+    async def _beat(self) -> None:
+        while self._under_way:
+            await asyncio.sleep(BEAT_S)
+            with suppress(Busy):
+                await self._store.keep(list(self._under_way.values()), LEASE)
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         run = self._under_way.pop(task)
@@ -240,16 +252,14 @@ def problem_of(refusal: BrokerError) -> dict[str, Any]:
 
 def refusal_of(problem: Mapping[str, Any]) -> BrokerError:
     """The refusal that was kept with a run."""
-    kinds: dict[str, type[BrokerError]] = {
-        each.code: each for each in vars(errors).values() if _is_plain(each)
-    }
+    kinds = {each.code: each for each in _kinds(BrokerError)}
     context = {name: value for name, value in problem.items() if name not in {"code", "detail"}}
     return kinds.get(problem["code"], BrokerError)(problem["detail"], **context)
 
 
-def _is_plain(each: Any) -> bool:
-    return (
-        isinstance(each, type)
-        and issubclass(each, BrokerError)
-        and each.__init__ is BrokerError.__init__
-    )
+def _kinds(kind: type[BrokerError]) -> Iterator[type[BrokerError]]:
+    """Every refusal that is made of a detail and context, wherever it is defined."""
+    for each in kind.__subclasses__():
+        yield from _kinds(each)
+        if "code" in vars(each) and each.__init__ is BrokerError.__init__:
+            yield each

@@ -1,7 +1,7 @@
 """Runs and their steps: claimed under a lease, written behind a fence."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -122,6 +122,16 @@ class RunStore:
             unsure,
             error,
             None if note is None else json.dumps(note),
+        )
+
+    async def keep(self, runs: Sequence[Run], lease: timedelta) -> None:
+        """Renew the leases of runs that are still under way."""
+        await self._database.execute(
+            sql.keep_runs,
+            [run.workspace_id for run in runs],
+            [run.id for run in runs],
+            [run.claim for run in runs],
+            lease,
         )
 
     async def release(self, run: Run) -> None:

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from broker.errors import BodyTooLarge, BrokerError, InvalidRequest, MethodNotAllowed, NotFound
-from broker.telemetry import REQUESTS, Metrics, tell_request
+from broker.lines import REQUESTS, tell_request
+from broker.telemetry import Metrics
 
 log = logging.getLogger(REQUESTS)
 

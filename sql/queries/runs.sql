@@ -139,6 +139,17 @@ ON CONFLICT (workspace_id, run_id, name) DO UPDATE
        state = 'running', began_at = now()
 RETURNING step.unsure, step.failures, step.note;
 
+-- name: keep_runs
+-- Runs are still under way: their leases begin anew. Who has put one off has given up its claim.
+--   $1 workspaces, $2 ids, $3 claims, $4 lease
+UPDATE recipe_run AS run
+   SET due_at = now() + $4::interval
+  FROM unnest($1::uuid[], $2::uuid[], $3::integer[]) AS mine (workspace_id, id, claim)
+ WHERE run.workspace_id = mine.workspace_id
+   AND run.id = mine.id
+   AND run.claim = mine.claim
+   AND run.state = 'running';
+
 -- name: end_step
 -- What a step gave, written by whoever still has the run.
 --   $1 workspace, $2 run, $3 claim, $4 step, $5 outcome
@@ -154,11 +165,11 @@ UPDATE recipe_step AS step
    AND step.name = $4;
 
 -- name: put_step_off
--- A step is to be tried again later.
+-- A step is to be tried again later, by whoever claims the run then.
 --   $1 workspace, $2 run, $3 claim, $4 step, $5 pause, $6 failures more, $7 unsure, $8 error, $9 note
 WITH held AS (
     UPDATE recipe_run
-       SET due_at = now() + $5::interval
+       SET due_at = now() + $5::interval, claim = claim + 1
      WHERE workspace_id = $1
        AND id = $2
        AND claim = $3
@@ -187,7 +198,7 @@ UPDATE recipe_step
 -- Whoever has a run stops: another may go on at once.
 --   $1 workspace, $2 id, $3 claim
 UPDATE recipe_run
-   SET due_at = now()
+   SET due_at = now(), claim = claim + 1
  WHERE workspace_id = $1
    AND id = $2
    AND claim = $3

@@ -18,7 +18,7 @@ async def start_process(dsn, hubspot, unused_tcp_port_factory, tmp_path):
     # A file and no pipe: nobody reads along, and a full pipe would hold up whoever writes or waits.
     log = (tmp_path / "processes.log").open("wb")
 
-    async def start(**changes):
+    async def start(stderr=log, **changes):
         port = unused_tcp_port_factory()
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("BROKER_")},
@@ -38,7 +38,7 @@ async def start_process(dsn, hubspot, unused_tcp_port_factory, tmp_path):
             "serve",
             env=environment,
             stdout=asyncio.subprocess.PIPE,
-            stderr=log,
+            stderr=stderr,
         )
         processes.append(process)
         assert await asyncio.wait_for(process.stdout.readline(), 20), "it does not start"

@@ -170,8 +170,11 @@ async def test_the_end_of_a_run_is_told_by_whoever_ends_it(kyb, start, database,
         async with database.transaction():
             await database.execute("LOCK TABLE event IN ACCESS EXCLUSIVE MODE")
             asked = asyncio.create_task(kicked(session, kyb, doomed[1], company))
-            await until(lambda: "fml_case_id" in kyb.shows(company))
-            await asyncio.sleep(0.3)
+            await until(
+                lambda: database.fetchval(
+                    "SELECT state = 'done' FROM recipe_step WHERE name = 'write-back'"
+                )
+            )
             doomed[0].kill()
             await asked
         await goes_on_elsewhere(kyb, database)
@@ -204,6 +207,22 @@ async def test_a_stopped_process_that_wakes_late_writes_nothing(kyb, start, data
     assert len(kyb.writes()) == 1
     steps = (await kyb.run(said["runId"]))["steps"]
     assert [step["attempts"] for step in steps] == [1, 1, 2, 1]
+
+
+async def test_a_killed_process_run_goes_on_by_itself(kyb, start, database):
+    """J1: nobody helps; the lease runs out."""
+    (doomed, url), _survivor = await start(), await start()
+    company = kyb.company()
+    lost = kyb.fml.fml.faults.add(Fault("/v1/cases", "drip", times=1, seconds=60))
+    async with aiohttp.ClientSession() as session:
+        asked = asyncio.create_task(kicked(session, kyb, url, company))
+        await until(lambda: lost.hits)
+        doomed.kill()
+        await asked
+        await until(lambda: kyb.shows(company))
+
+    assert kyb.shows(company)["fml_case_id"] == next(iter(kyb.fml.fml.cases))
+    assert (len(kyb.fml.fml.cases), len(kyb.asked())) == (1, 2)
 
 
 async def test_a_process_that_is_told_to_stop_hands_its_run_on_at_once(kyb, start, database):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -122,6 +123,21 @@ async def test_who_waits_for_a_run_of_another_process_hears_its_end(kyb, second_
 
     assert (listed[0]["state"], ended.state) == ("running", "done")
     assert (await asked).json()["caseId"] == ended.result["caseId"]
+
+
+async def test_a_step_that_takes_longer_than_its_lease_keeps_its_run(kyb, second_kyb, monkeypatch):
+    """J1: the lease beats."""
+    monkeypatch.setattr("broker.services.runs.LEASE", timedelta(seconds=0.6))
+    monkeypatch.setattr("broker.services.runs.BEAT_S", 0.1)
+    slow = kyb.fml.fml.faults.add(Fault("/v1/cases", "delay", seconds=2.0, times=1))
+    asked = asyncio.create_task(kyb.kicks_off(kyb.company()))
+    while not asked.done():
+        await second_kyb.parts.recipes.runs.work_due()
+        await asyncio.sleep(0.05)
+
+    answer = await asked
+    assert (slow.hits, answer.status, len(kyb.asked())) == (1, 201, 1)
+    assert await kyb.broker.parts.database.fetchval("SELECT claim FROM recipe_run") == 1
 
 
 async def test_replicas_share_one_token_sealed(kyb, second_kyb, database):
@@ -547,7 +563,11 @@ async def test_one_apps_stuck_runs_hold_up_nobody_elses(kyb):
     )
     kyb.broker.hubspot.faults.add(Fault("/crm/v3/objects/companies/*", "hang", method="GET"))
     stuck = [asyncio.create_task(kyb.kicks_off(kyb.company())) for _ in range(70)]
-    await asyncio.sleep(1)
+    database = kyb.broker.parts.database
+    while await database.fetchval("SELECT count(*) FROM recipe_run") < 70:
+        await asyncio.sleep(0.05)
+    while await database.fetchval("SELECT count(*) FROM recipe_step") < 15:
+        await asyncio.sleep(0.05)
     await kyb.broker.parts.recipes.runs.work_due()
     begun = await kyb.broker.parts.database.fetchval("SELECT count(*) FROM recipe_step")
 

@@ -37,6 +37,23 @@ async def as_other_workspace(broker):
     return workspace, issued.client_secret.reveal()
 
 
+def a_body(method, path):
+    """What an operation takes, or nothing."""
+    if method == "get":
+        return None
+    user = {"userForeignIdentifier": "u1"}
+    if "raw" in path or "hubspot/proxy" in path:
+        return {**user, "method": "GET", "url": "/crm/v3/x"}
+    if path.endswith(("import", "renew")) or method == "patch":
+        return {}
+    ends = {
+        "/recipes/kyb": {"clientId": "pk"},
+        "/kyb/{slug}": {**user, "companyId": "1"},
+        "/endpoints": {"url": "https://product.example/events"},
+    }
+    return next((body for end, body in ends.items() if path.endswith(end)), user)
+
+
 async def test_what_another_workspace_owns_looks_like_nothing_at_all(broker):
     """U1."""
     await broker.connects("u1")
@@ -53,15 +70,7 @@ async def test_what_another_workspace_owns_looks_like_nothing_at_all(broker):
                 filled = path.replace("{slug}", slug).replace("{user}", "u1")
                 filled = filled.replace("{target}", "crm/v3/objects/contacts")
                 filled = filled.replace("{id}", "6f1c2a52-2a3f-4b8e-9d51-0c6a4f9b7d10")
-                body = None
-                if method != "get":
-                    body = {"userForeignIdentifier": "u1"}
-                    if "raw" in path or "hubspot/proxy" in path:
-                        body |= {"method": "GET", "url": "/crm/v3/x"}
-                    if path.endswith(("import", "renew")) or method == "patch":
-                        body = {}
-                    if path.endswith("/endpoints"):
-                        body = {"url": "https://product.example/events"}
+                body = a_body(method, path)
                 given = await broker.asks(
                     method.upper(),
                     filled,

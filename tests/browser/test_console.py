@@ -341,6 +341,8 @@ async def test_every_page_is_usable_by_everybody_and_runs_nothing_it_was_given(b
         await page.goto(f"{broker.url}/console/{path}")
         await check_axe(page)
         assert await page.locator("main img").count() == 0
+        wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert await page.evaluate(wide) == 0, f"{path} is wider than the window"
     for path in ["docs", "docs/errors", "docs/operating", "docs/connect"]:
         await page.goto(f"{broker.url}/{path}")
         await check_axe(page)

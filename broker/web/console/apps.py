@@ -178,6 +178,9 @@ def _choices(typed: dict[str, Any], errors: list[dict[str, str]]) -> dict[str, A
     return {
         "typed": typed,
         "wrong": {name: wrong.get(name) for name in NewApp.model_fields} if wrong else {},
-        "scopes": [(scope, said(scope), scope in chosen) for scope in ALL_SCOPES],
+        "scopes": sorted(
+            ((scope, said(scope), scope in chosen) for scope in ALL_SCOPES),
+            key=lambda each: not each[2],
+        ),
         "others": [scope for scope in chosen if scope not in ALL_SCOPES],
     }

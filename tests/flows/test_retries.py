@@ -47,6 +47,22 @@ async def test_what_may_be_sent_twice_is_and_nothing_else(broker, hubspot, monke
     assert await outcome(broker, hubspot, status(503), "POST", b"{}", archive) == (503, 1)
 
 
+async def test_a_kept_connection_that_proves_dead_costs_a_read_nothing(broker, hubspot):
+    """RFC 9110 section 9.2.2; a search reads, though it is a POST."""
+    await broker.connects("u1")
+    search = "/crm/v3/objects/contacts/search"
+
+    for method, path, expected in (
+        ("GET", PATH, (200, 2)),
+        ("POST", search, (200, 2)),
+        ("POST", PATH, (502, 1)),
+        ("PATCH", PATH, (502, 1)),
+    ):
+        assert (await broker.proxies(PATH)).status == 200  # which leaves a connection
+        fault = Fault("/*", "lose-answer", times=1)
+        assert await outcome(broker, hubspot, fault, method, b"{}", path) == expected
+
+
 async def test_a_lock_is_waited_for(broker, hubspot):
     await broker.connects("u1")
     fault = Fault("/*", "status", status=423, times=1)

@@ -91,6 +91,14 @@ async def test_the_last_answer_is_the_callers(broker, hubspot):
     assert "Broker-Error" not in answer.headers
 
 
+async def test_a_failed_try_is_not_left_half_read(broker, hubspot):
+    await broker.connects("u1")
+    fault = Fault("/*", "status", status=503, times=1, body="x" * 5_000_000)
+
+    assert await outcome(broker, hubspot, fault, "GET") == (200, 2)
+    assert broker.parts.hubspot.under_way == 0
+
+
 async def test_an_account_that_is_unwell_is_not_asked_much_more_often(broker, hubspot):
     """F11: at most 1.1 times; another account goes on as if nothing were."""
     await broker.connects("u1")

@@ -160,9 +160,10 @@ class Wire(asyncio.Protocol):
             raise AnswerCut
         raw = [(_name(name), _text(value)) for name, value in self._raw]
         headers = {_lower(name): value for name, value in reversed(raw)}
-        incoming.framed = "content-length" in headers or (
-            "transfer-encoding" in headers and _is_chunked(raw)
-        )
+        chunked = "transfer-encoding" in headers
+        if chunked and not _is_chunked(raw):
+            raise AnswerCut  # a coding that nobody would be told of, or undo
+        incoming.framed = chunked or "content-length" in headers
         incoming.raw, incoming.headers = raw, headers
         incoming.reason = self._status.decode("utf-8", "surrogateescape")
         incoming.status = status
@@ -216,9 +217,9 @@ class Wire(asyncio.Protocol):
 
 
 def _is_chunked(raw: list[tuple[str, str]]) -> bool:
-    """Whether chunks tell where the body ends, however many headers say so."""
-    codings = ",".join(value for name, value in raw if _lower(name) == "transfer-encoding")
-    return codings.rpartition(",")[2].strip().lower() == "chunked"
+    """Whether the body is in chunks, and nothing else was done to it on its way."""
+    codings = [value for name, value in raw if _lower(name) == "transfer-encoding"]
+    return len(codings) == 1 and codings[0].strip().lower() == "chunked"
 
 
 @lru_cache(maxsize=1024)

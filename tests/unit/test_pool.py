@@ -108,7 +108,6 @@ async def test_what_framing_says_is_the_body():
     cases = {
         chunked + b"X-Trailer: no\r\n\r\n": (200, b"abcde"),
         b"HTTP/1.1 200 OK\r\nX: 1\r\n\r\nuntil the end": (200, b"until the end"),
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nuntil the end": (200, b"until the end"),
         b"HTTP/1.1 204 No Content\r\n\r\n": (204, b""),
         b"HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n": (304, b""),
         b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n" + GOOD: (200, b"hi"),
@@ -159,6 +158,9 @@ BROKEN = [
     b"HTTP/1.1 200 O\0K\r\nContent-Length: 0\r\n\r\n",
     b"HTTP/1.1 200 O\x1bK\r\nContent-Length: 0\r\n\r\n",
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nuntil the end",
+    CHUNKED.replace(b" chunked", b" gzip, chunked") + b"0\r\n\r\n",
+    CHUNKED.replace(b" chunked", b" chunked\r\nTransfer-Encoding: chunked") + b"0\r\n\r\n",
     CHUNKED + b"0\r\n" + b"X: 1\r\n" * 100_000 + b"\r\n",
     CHUNKED + b"0\r\nX: " + b"A" * 400_000 + b"\r\n\r\n",
     CHUNKED + b"3;" + b"A" * 400_000 + b"\r\nabc\r\n0\r\n\r\n",

@@ -14,7 +14,9 @@ from broker.hubspot.failures import unavailable, within
 from broker.hubspot.headers import answer_headers, request_headers
 from broker.hubspot.incoming import Incoming
 from broker.hubspot.outgoing import outgoing
+from broker.hubspot.policy import effect_of
 from broker.hubspot.pool import Pool
+from broker.hubspot.retrying import repeats_safely
 from broker.model import Account, App, ProxyCall, Secret, Tokens
 
 OAUTH_S = 8.0
@@ -25,9 +27,6 @@ LONGEST_WAIT_S = 60
 
 OAUTH_BYTES = 262_144
 REFUSAL_BYTES = 65_536
-
-IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
-"""What may go out again where a kept connection proved dead before an answer (RFC 9110, 9.2.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class HubSpot:
         self.api_url = api_url
         self.consent_url = consent_url
         base = URL(api_url)
-        self._authority = base.authority
+        self._authority = base.raw_authority
         self._prefix = base.raw_path.rstrip("/")
         self._tokens_url = f"{api_url}/oauth/{oauth_version}/token"
         # Account information is versioned by the same dates as OAuth, from v3 on.
@@ -98,7 +97,7 @@ class HubSpot:
                 rest,
                 min(within, self.deadlines.total),
                 bodiless=call.method == "HEAD",
-                repeats=call.method in IDEMPOTENT,
+                repeats=repeats_safely(call.method, effect_of(call.method, call.target)),
             )
             refusal = b""
             if answer.status in {401, 429}:

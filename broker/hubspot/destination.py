@@ -41,6 +41,8 @@ def target_of(url: str, api_url: str) -> str:
     if not (at_hubspot or at_ours) or url[len(scheme) : len(scheme) + 3] != "://":
         raise DestinationRefused("Only HubSpot's API hosts can be called.")
     rest = url[absolute.end() :]
+    if at_ours and rest.startswith(f"{ours.path}/"):
+        rest = rest.removeprefix(ours.path)  # it is put in front of every target again
     return check_target(rest if rest.startswith("/") else f"/{rest}")
 
 

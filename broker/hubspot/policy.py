@@ -34,7 +34,9 @@ TYPES = {
 
 READING = re.compile(r"/(search|batch/read|batch/query)$")
 DELETING = re.compile(
-    r"/(batch/archive|batch/delete|labels/archive|gdpr-delete|batch/purge)$", re.IGNORECASE
+    r"/(batch/archive|batch/delete|labels/archive|gdpr-delete|batch/purge"
+    r"|batch-delete|associations(/v1)?/(associations/)?delete(-batch)?)$",  # of older versions
+    re.IGNORECASE,
 )
 VERSION = re.compile(r"v\d{1,2}|\d{4}-\d{2}(-beta)?")
 MOVED = {("app-webhooks",): ("webhooks",), ("crm-object-schemas", "schemas"): ("crm", "schemas")}

@@ -38,7 +38,7 @@ class Pool:
 
     def __init__(self, origin: URL, connect: float, idle: float) -> None:
         """`connect` and `idle` are in seconds: for a connection, and between two bytes."""
-        self._host, self._port = origin.host or "", origin.port or 443
+        self._host, self._port = origin.raw_host or "", origin.port or 443
         self._tls = _tls() if origin.scheme == "https" else None
         self._connect_s = connect
         self._idle_s = idle
@@ -47,6 +47,7 @@ class Pool:
         self._addresses: asyncio.Task[Any] | None = None
         self._known_until = 0.0
         self._looking: asyncio.TimerHandle | None = None
+        self._closed = False
 
     async def send(
         self,
@@ -86,16 +87,18 @@ class Pool:
         return sum(wire.incoming is not None for wire in self._wires)
 
     def close(self) -> None:
-        """End all connections."""
+        """End all connections; there will be no others."""
+        self._closed = True
         if self._looking is not None:
             self._looking.cancel()
         for wire in list(self._wires):
             wire.abort()
 
     def _take(self) -> Wire | None:
+        fresh_from = asyncio.get_running_loop().time() - KEPT_S
         while self._kept:
             wire = self._kept.pop()
-            if wire.alive:
+            if wire.alive and wire.rests_since > fresh_from:  # also after the process was frozen
                 return wire
         return None
 
@@ -123,6 +126,10 @@ class Pool:
             raise ConnectTimeout("HubSpot took no connection in time.") from None
         except (OSError, ssl.SSLError) as error:
             raise NotConnected(f"No connection: {type(error).__name__}.") from error
+        if self._closed:
+            wire.abort()
+        if not wire.alive:
+            raise NotConnected("The connection ended before anything was sent.")
         self._wires.add(wire)
         if self._looking is None:
             self._looking = loop.call_later(TICK_S, self._look)

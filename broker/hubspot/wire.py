@@ -5,6 +5,7 @@ much may wait in memory is said here. There is no timer in it: `Pool` looks at t
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from functools import lru_cache
 from typing import cast
@@ -14,9 +15,13 @@ import httptools
 from broker.hubspot.incoming import AnswerCut, Incoming, NoAnswer
 
 HEAD_BYTES = 65_536
-"""The longest head of an answer, which is four times what HubSpot's own servers send."""
+"""How much may come in a row that is no body: a head, which at HubSpot's own servers is a quarter
+of it at most, or what stands between chunks and after them.
+"""
 
 MOST_HEADERS = 500
+
+CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class Wire(asyncio.Protocol):
@@ -31,7 +36,7 @@ class Wire(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
-        self._head_size = 0
+        self._since_body = 0
         self._status = b""
         self._raw: list[tuple[bytes, bytes]] = []
         self._paused = False
@@ -104,14 +109,13 @@ class Wire(asyncio.Protocol):
             self.abort()  # nobody asked for anything
             return
         incoming.moved = self._loop.time()
+        self._since_body += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade, AnswerCut):
             self.abort(AnswerCut("HubSpot's answer is not HTTP."))
-        if not incoming.status:
-            self._head_size += len(data)
-            if self._head_size > HEAD_BYTES:
-                self.abort(AnswerCut("HubSpot's answer has no end of its head."))
+        if self._since_body > HEAD_BYTES:
+            self.abort(AnswerCut("HubSpot's answer has no end of its head or trailer."))
 
     def eof_received(self) -> bool:
         incoming = self.incoming
@@ -152,14 +156,14 @@ class Wire(asyncio.Protocol):
         incoming = self.incoming
         if status < 200 or incoming is None:
             return
-        if len(self._raw) > MOST_HEADERS:
+        if len(self._raw) > MOST_HEADERS or CONTROL.search(self._status):
             raise AnswerCut
         raw = [(_name(name), _text(value)) for name, value in self._raw]
         headers = {_lower(name): value for name, value in reversed(raw)}
-        coding = headers.get("transfer-encoding")
-        incoming.framed = "content-length" in headers or (
-            coding is not None and coding.rpartition(",")[2].strip().lower() == "chunked"
-        )
+        chunked = "transfer-encoding" in headers
+        if chunked and not _is_chunked(raw):
+            raise AnswerCut  # a coding that nobody would be told of, or undo
+        incoming.framed = chunked or "content-length" in headers
         incoming.raw, incoming.headers = raw, headers
         incoming.reason = self._status.decode("utf-8", "surrogateescape")
         incoming.status = status
@@ -170,6 +174,7 @@ class Wire(asyncio.Protocol):
 
     def on_body(self, part: bytes) -> None:
         incoming = self.incoming
+        self._since_body = 0
         if incoming is not None and not incoming.take(part) and not self._paused:
             self._paused = True
             incoming.asked = False
@@ -188,10 +193,11 @@ class Wire(asyncio.Protocol):
         if sending is not None:
             sending.cancel()  # it answered before it had heard all
         self.answers += 1
-        self._head_size = 0
+        self._since_body = 0
         incoming.end()
         self.resume()
-        if keep and sending is None and not transport.is_closing():
+        heard = sending is None and not transport.get_write_buffer_size()
+        if keep and heard and not transport.is_closing():
             self._free(self)
         else:
             transport.close()
@@ -208,6 +214,12 @@ class Wire(asyncio.Protocol):
         if transport is not None:
             transport.abort()
             self._gone(self)
+
+
+def _is_chunked(raw: list[tuple[str, str]]) -> bool:
+    """Whether the body is in chunks, and nothing else was done to it on its way."""
+    codings = [value for name, value in raw if _lower(name) == "transfer-encoding"]
+    return len(codings) == 1 and codings[0].strip().lower() == "chunked"
 
 
 @lru_cache(maxsize=1024)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from uuid import UUID
 
-from broker.errors import BrokerError, CallRefused, ReauthRequired
+from broker.errors import BrokerError, CallRefused, NotFound, ReauthRequired
 from broker.hubspot import policy
 from broker.hubspot.answers import Answer
 from broker.hubspot.client import HubSpot
@@ -59,12 +59,17 @@ class Proxy:
         """
         began = time.perf_counter()
         effect = policy.effect_of(call.method, call.target)
-        require(caller, "proxy", *(["proxy:read"] if effect == "read" else []))
+        scopes = ("proxy", "proxy:read") if effect == "read" else ("proxy",)
         whose = (caller.workspace_id, call.app_slug, call.user_ref)
-        connection = await self._recent.get(whose)
+        try:
+            connection = await self._recent.get(whose)
+        except NotFound:
+            require(caller, *scopes)  # who may not call is not told whom there is
+            raise
         record = _record(caller, call, connection)
         answer: Answer | None = None
         try:
+            require(caller, *scopes)
             for rules in (connection.policy, caller.policy):
                 if rules is not None and not policy.allows(rules, call.method, call.target):
                     raise CallRefused  # noqa: TRY301  # it belongs into the log

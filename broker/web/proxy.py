@@ -125,6 +125,10 @@ class ProxyPages:
             raise BodyTooLarge(f"At most {self._max_body} bytes are accepted.")
         if length is not None and length <= REPEATABLE_BYTES:
             return await _whole_body(request) if length else b""
+        codings = request.headers.getall("Transfer-Encoding", ())
+        if length is None and [coding.strip().lower() for coding in codings] != ["chunked"]:
+            # It would be taken off with the header that names it, and the body mean something else.
+            raise InvalidRequest("No transfer encoding but chunked is understood.")
         return self._stream(request)
 
     async def _stream(self, request: web.Request) -> AsyncIterator[bytes]:

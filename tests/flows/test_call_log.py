@@ -91,6 +91,22 @@ async def test_refusals_renewals_and_broken_answers_are_told(broker, hubspot):
     ]
 
 
+async def test_what_a_key_may_not_call_is_logged_and_tells_nothing(broker, hubspot):
+    """P25: who tries what its key lacks is seen; and learns of no user by it."""
+    await broker.connects("u1")
+    key = await broker.makes_key("proxy:read")
+
+    there = await broker.proxies("/_echo/x", method="POST", data=b"{}", key=key)
+    nobody = await broker.proxies("/_echo/x", method="POST", data=b"{}", key=key, user="u2")
+    nothing = await broker.proxies("/_echo/x", method="POST", data=b"{}", key=key, slug="none")
+
+    for answer in (there, nobody, nothing):
+        assert (answer.status, answer.code) == (403, "not-allowed")
+    calls = (await logged(broker))["calls"]
+    assert [(call["status"], call["error"]) for call in calls] == [(403, "not-allowed")]
+    assert not [seen for seen in hubspot.seen if "_echo" in seen.raw_path]
+
+
 async def test_calls_are_found_by_user_status_and_time_page_by_page(broker, hubspot):
     """L8."""
     await broker.connects("u1")

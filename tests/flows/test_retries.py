@@ -47,6 +47,22 @@ async def test_what_may_be_sent_twice_is_and_nothing_else(broker, hubspot, monke
     assert await outcome(broker, hubspot, status(503), "POST", b"{}", archive) == (503, 1)
 
 
+async def test_a_kept_connection_that_proves_dead_costs_a_read_nothing(broker, hubspot):
+    """RFC 9110 section 9.2.2; a search reads, though it is a POST."""
+    await broker.connects("u1")
+    search = "/crm/v3/objects/contacts/search"
+
+    for method, path, expected in (
+        ("GET", PATH, (200, 2)),
+        ("POST", search, (200, 2)),
+        ("POST", PATH, (502, 1)),
+        ("PATCH", PATH, (502, 1)),
+    ):
+        assert (await broker.proxies(PATH)).status == 200  # which leaves a connection
+        fault = Fault("/*", "lose-answer", times=1)
+        assert await outcome(broker, hubspot, fault, method, b"{}", path) == expected
+
+
 async def test_a_lock_is_waited_for(broker, hubspot):
     await broker.connects("u1")
     fault = Fault("/*", "status", status=423, times=1)
@@ -73,6 +89,14 @@ async def test_the_last_answer_is_the_callers(broker, hubspot):
     assert answer.status == 503
     assert b"cloudflare" in answer.body
     assert "Broker-Error" not in answer.headers
+
+
+async def test_a_failed_try_is_not_left_half_read(broker, hubspot):
+    await broker.connects("u1")
+    fault = Fault("/*", "status", status=503, times=1, body="x" * 5_000_000)
+
+    assert await outcome(broker, hubspot, fault, "GET") == (200, 2)
+    assert broker.parts.hubspot.under_way == 0
 
 
 async def test_an_account_that_is_unwell_is_not_asked_much_more_often(broker, hubspot):

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from broker.errors import DestinationRefused
+from broker.hubspot.destination import target_of
 from broker.sandbox.faults import Fault
 
 
@@ -199,3 +201,16 @@ async def test_every_wrong_field_is_named(broker):
         "userForeignIdentifier",
         "extra",
     }
+
+
+def test_an_api_url_with_a_path_is_named_once():
+    api_url = "http://front.example:8000/hubspot"
+    for url, target in (
+        (f"{api_url}/crm/v3/objects?a", "/crm/v3/objects?a"),
+        (f"{api_url}spotless/x", "/hubspotspotless/x"),
+        ("http://front.example:8000/x", "/x"),
+        ("https://api.hubapi.com/hubspot/x", "/hubspot/x"),
+    ):
+        assert target_of(url, api_url) == target
+    with pytest.raises(DestinationRefused):
+        target_of(f"{api_url}//evil.test/x", api_url)

@@ -63,6 +63,10 @@ def test_twins_are_one_thing(spellings):
         ("POST", "/crm/v3/objects/contacts/batch/archive;a=b", "delete"),
         ("PUT", "/crm/v3/objects/contacts/gdpr-delete", "delete"),
         ("POST", "/crm/v4/associations/contacts/deals/batch/labels/archive", "delete"),
+        ("POST", "/crm-objects/v1/objects/products/batch-delete", "delete"),
+        ("PUT", "/crm-associations/v1/associations/delete", "delete"),
+        ("PUT", "/crm-associations/v1/associations/delete-batch", "delete"),
+        ("PUT", "/crm-associations/v1/associations/create-batch", "write"),
     ],
 )
 def test_what_a_call_does(method, target, effect):

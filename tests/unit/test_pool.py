@@ -6,6 +6,7 @@ import asyncio
 import random
 import socket
 import ssl
+import threading
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +22,7 @@ from broker.hubspot.outgoing import outgoing
 from broker.hubspot.pool import ConnectTimeout, NotConnected, Pool
 
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
 
 
 @asynccontextmanager
@@ -106,7 +108,6 @@ async def test_what_framing_says_is_the_body():
     cases = {
         chunked + b"X-Trailer: no\r\n\r\n": (200, b"abcde"),
         b"HTTP/1.1 200 OK\r\nX: 1\r\n\r\nuntil the end": (200, b"until the end"),
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nuntil the end": (200, b"until the end"),
         b"HTTP/1.1 204 No Content\r\n\r\n": (204, b""),
         b"HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n": (304, b""),
         b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n" + GOOD: (200, b"hi"),
@@ -154,6 +155,15 @@ BROKEN = [
     b"HTTP/1.1 200 OK\r\nX: " + b"A" * 400_000 + b"\r\nContent-Length: 0\r\n\r\n",
     b"HTTP/1.1 200 OK\r\n" + b"X: 1\r\n" * 10_000 + b"Content-Length: 0\r\n\r\n",
     b"HTTP/1.1 103 Hint\r\n\r\n" * 30_000 + GOOD,
+    b"HTTP/1.1 200 O\0K\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 200 O\x1bK\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nuntil the end",
+    CHUNKED.replace(b" chunked", b" gzip, chunked") + b"0\r\n\r\n",
+    CHUNKED.replace(b" chunked", b" chunked\r\nTransfer-Encoding: chunked") + b"0\r\n\r\n",
+    CHUNKED + b"0\r\n" + b"X: 1\r\n" * 100_000 + b"\r\n",
+    CHUNKED + b"0\r\nX: " + b"A" * 400_000 + b"\r\n\r\n",
+    CHUNKED + b"3;" + b"A" * 400_000 + b"\r\nabc\r\n0\r\n\r\n",
 ]
 
 
@@ -218,6 +228,23 @@ async def test_a_dead_connection_is_noticed_and_only_safe_calls_go_out_again():
         with pytest.raises(NoAnswer):
             await ask(pool, "POST", b"{}")
         assert len(made) == 1
+
+
+async def test_a_connection_that_rested_too_long_is_not_used(monkeypatch):
+    """A process that was frozen wakes with connections that nobody looked after."""
+    async with server(says(GOOD, GOOD)) as (pool, made):
+        await ask(pool, "POST", b"{}")
+        monkeypatch.setattr("broker.hubspot.pool.KEPT_S", 0.0)
+        await ask(pool, "POST", b"{}")
+        assert len(made) == 2
+
+
+async def test_a_closed_pool_connects_no_more():
+    async with server(says(GOOD, GOOD)) as (pool, _):
+        await ask(pool)
+        pool.close()
+        with pytest.raises(NotConnected):
+            await ask(pool)
 
 
 async def test_whoever_is_finished_cannot_end_the_next_callers_answer():
@@ -441,3 +468,37 @@ async def test_only_hubspots_own_certificate_will_do(tmp_path, monkeypatch):
     pool = Pool(URL("https://no-such-host.invalid:443"), 5, 5)
     with pytest.raises(NotConnected):
         await ask(pool)
+
+
+def hangs_up(context, words):
+    """A server that says something of its own in the very segment that ends the TLS handshake."""
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        connection, _ = listening.accept()
+        heard, said = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(heard, said, server_side=True)
+        with connection:
+            while True:
+                try:
+                    tls.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    connection.sendall(said.read())
+                    heard.write(connection.recv(65_536))
+            tls.write(words)
+            connection.sendall(said.read())
+
+    threading.Thread(target=serve, daemon=True).start()
+    return listening
+
+
+async def test_a_connection_that_ends_as_it_begins_is_none(tmp_path, monkeypatch):
+    context, file = certificate(tmp_path, "localhost", 1)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    with hangs_up(context, GOOD) as listening:
+        pool = Pool(URL("https://localhost").with_port(listening.getsockname()[1]), 5, 5)
+        with pytest.raises(NotConnected):
+            await ask(pool)
+        assert not pool._wires

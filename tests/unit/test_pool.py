@@ -494,6 +494,7 @@ def hangs_up(context, words):
     return listening
 
 
+@pytest.mark.asyncio(loop_factories=["asyncio"])  # uvloop tells of the end a moment later
 async def test_a_connection_that_ends_as_it_begins_is_none(tmp_path, monkeypatch):
     context, file = certificate(tmp_path, "localhost", 1)
     monkeypatch.setenv("SSL_CERT_FILE", str(file))

@@ -7,7 +7,7 @@ import random
 
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from broker.errors import InvalidRequest
 from broker.web.middleware import REQUEST_ID, problem
@@ -19,6 +19,18 @@ class Refusing(RequestHandler):
     """One connection of a caller's."""
 
     __slots__ = ()
+
+    def data_received(self, data: bytes) -> None:
+        """Let whoever waits for a body know at once that it cannot be read to its end."""
+        super().data_received(data)
+        request = self._current_request
+        if request is None or not self._messages or request.content.is_eof():
+            return
+        if isinstance(self._messages[-1][0], _ErrInfo):
+            self._messages.pop()
+            request.content.set_exception(web.RequestPayloadError("broken framing"))
+            request.content.feed_eof()
+            self.close()
 
     def handle_error(
         self,

@@ -235,3 +235,22 @@ async def test_what_is_no_request_is_refused_in_our_words_and_repeats_no_secret(
         assert json.loads(body)["requestId"] in no_secret_in_the_logs.getvalue()
         assert key.encode() not in body
     assert "Traceback" not in no_secret_in_the_logs.getvalue()
+
+
+async def test_a_body_that_breaks_off_half_way_is_refused_at_once(broker, no_secret_in_the_logs):
+    """L4: nobody waits for the rest of what cannot be read."""
+    await broker.connects("u1")
+    fine = "3\r\nabc\r\n"
+    for path in ("/proxy/hbdev/u1/_echo/x", "/api/raw/hbdev", "/api/apps"):
+        reader, writer = await asyncio.open_connection("localhost", int(broker.url.split(":")[2]))
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {broker.key}\r\n"
+        writer.write(f"{head}Transfer-Encoding: chunked\r\n\r\n{fine}".encode())
+        await asyncio.sleep(0.1)
+        writer.write(b"zz\r\n")
+        told = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+
+        assert told.startswith(b"HTTP/1.1 400 "), path
+        assert told.count(b"Broker-Error: invalid-request") == told.count(b"HTTP/1.") == 1
+    assert broker.parts.hubspot.under_way == 0
+    assert "Traceback" not in no_secret_in_the_logs.getvalue()

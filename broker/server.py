@@ -15,6 +15,7 @@ from broker.settings import Address
 from broker.stores.readiness import readiness
 from broker.telemetry import Metrics
 from broker.web.health import HealthPages
+from broker.web.refusing import Runner
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ async def serving(
 ) -> AsyncIterator[HealthPages]:
     """The broker answering on an address. Raises OSError when the port is taken."""
     health = HealthPages(lambda: readiness(broker.seals, broker.dsn))
-    runner = web.AppRunner(
+    runner = Runner(
         application(broker, health),
         access_log=None,
         handler_cancellation=True,  # a caller who leaves frees the call to HubSpot

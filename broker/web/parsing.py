@@ -39,15 +39,18 @@ M = TypeVar("M", bound=BaseModel)
 
 
 async def read_body(request: web.Request, at_most: int = BODY_BYTES) -> bytes:
-    """The body, if it is not longer than allowed. Raises BodyTooLarge."""
+    """The body, if it is not longer than allowed. Raises BodyTooLarge, InvalidRequest."""
     if (request.content_length or 0) > at_most:
         raise BodyTooLarge(f"At most {at_most} bytes are accepted here.")
     parts, size = [], 0
-    async for part in request.content.iter_any():
-        size += len(part)
-        if size > at_most:
-            raise BodyTooLarge(f"At most {at_most} bytes are accepted here.")
-        parts.append(part)
+    try:
+        async for part in request.content.iter_any():
+            size += len(part)
+            if size > at_most:
+                raise BodyTooLarge(f"At most {at_most} bytes are accepted here.")
+            parts.append(part)
+    except web.RequestPayloadError:
+        raise InvalidRequest("The body is not framed as its headers say.") from None
     return b"".join(parts)
 
 

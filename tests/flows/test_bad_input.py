@@ -205,3 +205,52 @@ async def test_bytes_that_are_no_headers_reach_nobody(broker, hubspot):
         assert len(hubspot.seen) <= 1, attempt
         assert not any("smuggled" in seen.raw_path for seen in hubspot.seen), attempt
     assert (await broker.proxies("/_echo/x")).status == 200
+
+
+async def test_what_is_no_request_is_refused_in_our_words_and_repeats_no_secret(
+    broker, no_secret_in_the_logs
+):
+    """The proxy's callers must see who speaks, and a key with a stray byte must stay a secret."""
+    key = broker.key
+    for wrong, detail in (
+        (f"GET /proxy/hbdev/u1/x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\r\n", "HTTP"),
+        (
+            f"GET /proxy/hbdev/u1/x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\x01\r\n",
+            "HTTP",
+        ),
+        (f"GET /x?code={key}\x01 HTTP/1.1\r\nHost: x\r\n", "HTTP"),
+        (f"GET /x?{'a' * 20_000} HTTP/1.1\r\nHost: x\r\n", "too long"),
+        (f"GET /x HTTP/1.1\r\nHost: x\r\nX: {'a' * 20_000}\r\n", "too long"),
+        (f"{key}\r\n", "HTTP"),
+    ):
+        reader, writer = await asyncio.open_connection("localhost", int(broker.url.split(":")[2]))
+        writer.write(f"{wrong}\r\n".encode())
+        head, _, body = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
+        writer.close()
+
+        assert b" 400 " in head.split(b"\r\n")[0]
+        assert b"\r\nBroker-Error: invalid-request\r\n" in head
+        assert b"\r\nX-Request-Id: " in head
+        assert detail in json.loads(body)["detail"]
+        assert json.loads(body)["requestId"] in no_secret_in_the_logs.getvalue()
+        assert key.encode() not in body
+    assert "Traceback" not in no_secret_in_the_logs.getvalue()
+
+
+async def test_a_body_that_breaks_off_half_way_is_refused_at_once(broker, no_secret_in_the_logs):
+    """L4: nobody waits for the rest of what cannot be read."""
+    await broker.connects("u1")
+    fine = "3\r\nabc\r\n"
+    for path in ("/proxy/hbdev/u1/_echo/x", "/api/raw/hbdev", "/api/apps"):
+        reader, writer = await asyncio.open_connection("localhost", int(broker.url.split(":")[2]))
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {broker.key}\r\n"
+        writer.write(f"{head}Transfer-Encoding: chunked\r\n\r\n{fine}".encode())
+        await asyncio.sleep(0.1)
+        writer.write(b"zz\r\n")
+        told = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+
+        assert told.startswith(b"HTTP/1.1 400 "), path
+        assert told.count(b"Broker-Error: invalid-request") == told.count(b"HTTP/1.") == 1
+    assert broker.parts.hubspot.under_way == 0
+    assert "Traceback" not in no_secret_in_the_logs.getvalue()

@@ -219,6 +219,17 @@ async def test_hubspots_status_is_the_callers(broker):
         assert answer.headers["X-Request-Id"]
 
 
+async def test_a_caller_who_closes_is_told_so(broker):
+    """RFC 9112 section 9.6, also of an answer that leaves in one write."""
+    await broker.connects("u1")
+
+    last = await broker.proxies("/_echo/x", headers={"Connection": "close"})
+    usual = await broker.proxies("/_echo/x")
+
+    assert last.headers["Connection"] == "close"
+    assert "Connection" not in usual.headers
+
+
 async def test_head_is_head(broker, hubspot):
     """P21."""
     await broker.connects("u1")

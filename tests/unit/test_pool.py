@@ -273,7 +273,9 @@ async def test_each_wait_has_its_end():
 
     for script, options, within in ((never, {"idle": 0.2}, 60), (dripping, {"idle": 5}, 0.4)):
         async with server(script, **options) as (pool, _):
-            with pytest.raises(TimeoutError):
+            with pytest.raises(
+                TimeoutError, match="HubSpot took too long"
+            ):  # and no test's own end
                 await ask(pool, within=within)
             assert pool.under_way == 0
     with socket.socket() as full:
@@ -494,6 +496,7 @@ def hangs_up(context, words):
     return listening
 
 
+@pytest.mark.asyncio(loop_factories=["asyncio"])  # uvloop tells of the end a moment later
 async def test_a_connection_that_ends_as_it_begins_is_none(tmp_path, monkeypatch):
     context, file = certificate(tmp_path, "localhost", 1)
     monkeypatch.setenv("SSL_CERT_FILE", str(file))

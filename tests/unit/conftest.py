@@ -1,0 +1,13 @@
+"""What HubSpot is called over is tried on the loop that serves, too: its transports differ."""
+
+import asyncio
+
+import uvloop
+
+
+def pytest_asyncio_loop_factories(item):
+    """The loops that a test runs on."""
+    loops = {"asyncio": asyncio.new_event_loop}
+    if item.path.name == "test_pool.py":
+        loops["uvloop"] = uvloop.new_event_loop
+    return loops

@@ -1,5 +1,6 @@
 """From the outside to values: every wrong field is listed, and nothing wrong goes further."""
 
+import asyncio
 import json
 import re
 from typing import Annotated, Any, TypeVar
@@ -13,6 +14,10 @@ from broker.errors import AppNotFound, BodyTooLarge, InvalidRequest, NotFound
 from broker.model import Caller
 
 BODY_BYTES = 1_048_576
+
+BODY_S = 60.0
+"""How long a caller may take to send a body that is kept."""
+
 SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -39,18 +44,23 @@ M = TypeVar("M", bound=BaseModel)
 
 
 async def read_body(request: web.Request, at_most: int = BODY_BYTES) -> bytes:
-    """The body, if it is not longer than allowed. Raises BodyTooLarge, InvalidRequest."""
+    """The body, if it is not longer than allowed and comes in time. Raises BodyTooLarge,
+    InvalidRequest.
+    """
     if (request.content_length or 0) > at_most:
         raise BodyTooLarge(f"At most {at_most} bytes are accepted here.")
     parts, size = [], 0
     try:
-        async for part in request.content.iter_any():
-            size += len(part)
-            if size > at_most:
-                raise BodyTooLarge(f"At most {at_most} bytes are accepted here.")
-            parts.append(part)
+        async with asyncio.timeout(BODY_S):
+            async for part in request.content.iter_any():
+                size += len(part)
+                if size > at_most:
+                    raise BodyTooLarge(f"At most {at_most} bytes are accepted here.")
+                parts.append(part)
     except web.RequestPayloadError:
         raise InvalidRequest("The body is not framed as its headers say.") from None
+    except TimeoutError:
+        raise InvalidRequest(f"The body did not come within {BODY_S:.0f} seconds.") from None
     return b"".join(parts)
 
 

@@ -124,7 +124,7 @@ class ProxyPages:
         if length is not None and length > self._max_body:
             raise BodyTooLarge(f"At most {self._max_body} bytes are accepted.")
         if length is not None and length <= REPEATABLE_BYTES:
-            return await _whole_body(request) if length else b""
+            return await read_body(request, REPEATABLE_BYTES) if length else b""
         codings = request.headers.getall("Transfer-Encoding", ())
         if length is None and [coding.strip().lower() for coding in codings] != ["chunked"]:
             # It would be taken off with the header that names it, and the body mean something else.
@@ -169,13 +169,6 @@ class ProxyPages:
             if request.transport is not None:
                 request.transport.close()
         return response
-
-
-async def _whole_body(request: web.Request) -> bytes:
-    try:
-        return await request.content.read()
-    except web.RequestPayloadError:
-        raise InvalidRequest("The body is not framed as its headers say.") from None
 
 
 def patience_of(request: web.Request) -> float | None:

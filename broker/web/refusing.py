@@ -2,6 +2,7 @@
 that is wrong, with the key or the code that may stand in it.
 """
 
+import asyncio
 import logging
 import random
 
@@ -14,11 +15,33 @@ from broker.web.middleware import REQUEST_ID, problem
 
 log = logging.getLogger(__name__)
 
+FIRST_REQUEST_S = 30.0
+"""How long a connection may be open before the head of its first request is there; later ones have
+the keep-alive time."""
+
 
 class Refusing(RequestHandler):
     """One connection of a caller's."""
 
-    __slots__ = ()
+    __slots__ = ("_patience",)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for a first request, but not for ever."""
+        super().connection_made(transport)
+        self._patience: asyncio.TimerHandle | None = self._loop.call_later(
+            FIRST_REQUEST_S, self._give_up
+        )
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Nobody is waited for any more."""
+        if self._patience is not None:
+            self._patience.cancel()
+        super().connection_lost(exc)
+
+    def _give_up(self) -> None:
+        self._patience = None
+        if not self._request_count:
+            self.force_close()
 
     def data_received(self, data: bytes) -> None:
         """Let whoever waits for a body know at once that it cannot be read to its end."""

@@ -20,8 +20,7 @@ def application(broker: Broker, health: HealthPages) -> web.Application:
         middlewares=[
             middleware.watch(broker.metrics),
             middleware.problems,
-            middleware.finish_what_was_begun,
-            middleware.forget_after_writes(broker.forget),
+            middleware.finish_what_was_begun(broker.forget),
         ],
         client_max_size=0,  # bodies are read by parts that know their own bounds
     )

@@ -32,11 +32,15 @@ class Incoming:
     """
 
     __slots__ = (
-        "_ended", "_error", "_parts", "_waiter", "_waiting", "_wire", "asked", "bodiless", "framed",
+        "_ended", "_error", "_loop", "_parts",
+        "_waiter", "_waiting", "_wire", "asked", "bodiless", "framed",
         "headers", "late", "moved", "passed", "raw", "reason", "status", "until",
     )  # fmt: skip
 
-    def __init__(self, wire: Line, now: float, until: float, *, bodiless: bool) -> None:
+    def __init__(
+        self, wire: Line, loop: asyncio.AbstractEventLoop, until: float, *, bodiless: bool
+    ) -> None:
+        self._loop = loop
         self.status = 0
         self.reason = ""
         self.headers: dict[str, str] = {}
@@ -47,7 +51,7 @@ class Incoming:
         self.bodiless = bodiless
         self.framed = False
         self.until = until
-        self.moved = now
+        self.moved = loop.time()
         """When a byte last went either way, on the loop's clock."""
         self.asked = True
         """Whether it is HubSpot that everybody waits for."""
@@ -131,7 +135,7 @@ class Incoming:
             self._waiter.set_result(None)
 
     async def _wait(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
+        self._waiter = self._loop.create_future()
         try:
             await self._waiter
         finally:

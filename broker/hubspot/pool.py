@@ -42,6 +42,7 @@ class Pool:
         self._tls = _tls() if origin.scheme == "https" else None
         self._connect_s = connect
         self._idle_s = idle
+        self._loop = asyncio.get_running_loop()
         self._kept: list[Wire] = []
         self._wires: set[Wire] = set()
         self._addresses: asyncio.Task[Any] | None = None
@@ -63,8 +64,7 @@ class Pool:
 
         Raises NotConnected or ConnectTimeout when nothing was sent, else as `Incoming.head`.
         """
-        loop = asyncio.get_running_loop()
-        until = loop.time() + within
+        until = self._loop.time() + within
         wire = self._take() or await self._connect(until)
         while True:
             fresh = not wire.answers
@@ -95,7 +95,7 @@ class Pool:
             wire.abort()
 
     def _take(self) -> Wire | None:
-        fresh_from = asyncio.get_running_loop().time() - KEPT_S
+        fresh_from = self._loop.time() - KEPT_S
         while self._kept:
             wire = self._kept.pop()
             if wire.alive and wire.rests_since > fresh_from:  # also after the process was frozen
@@ -103,7 +103,7 @@ class Pool:
         return None
 
     async def _connect(self, until: float) -> Wire:
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         patience = min(self._connect_s, until - loop.time())
         try:
             async with asyncio.timeout(patience):
@@ -137,7 +137,7 @@ class Pool:
 
     async def _found(self) -> Any:
         """The origin's addresses, looked up once for all who ask at the same time."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         known = self._addresses
         if known is None or (known.done() and (known.cancelled() or known.exception())):
             known = None
@@ -150,7 +150,7 @@ class Pool:
         return await asyncio.shield(known)
 
     def _free(self, wire: Wire) -> None:
-        wire.rests_since = asyncio.get_running_loop().time()
+        wire.rests_since = self._loop.time()
         self._kept.append(wire)
 
     def _gone(self, wire: Wire) -> None:
@@ -160,7 +160,7 @@ class Pool:
 
     def _look(self) -> None:
         """End what takes too long, and what nobody needs."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         now = loop.time()
         for wire in list(self._wires):
             incoming = wire.incoming

@@ -60,7 +60,7 @@ class Wire(asyncio.Protocol):
         loop's clock.
         """
         transport = cast(asyncio.Transport, self._transport)
-        incoming = Incoming(self, self._loop.time(), until, bodiless=bodiless)
+        incoming = Incoming(self, self._loop, until, bodiless=bodiless)
         self.incoming = incoming
         transport.write(request)
         if body is not None:

@@ -34,8 +34,11 @@ class CallLog:
 
     async def write(self) -> None:
         """Write what was noted, or keep it for the next time when the database is away."""
-        while self._noted:
-            batch = [self._noted.popleft() for _ in range(min(BATCH, len(self._noted)))]
+        # Those noted meanwhile wait for the next time, or each would cost a statement.
+        left = len(self._noted)
+        while left:
+            batch = [self._noted.popleft() for _ in range(min(BATCH, left))]
+            left -= len(batch)
             for record in batch:
                 record.path = template_of(record.target.partition("?")[0])
             began = time.monotonic()

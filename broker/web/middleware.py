@@ -98,33 +98,29 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     return response
 
 
-@web.middleware
-async def finish_what_was_begun(request: web.Request, handler: Handler) -> web.StreamResponse:
+def finish_what_was_begun(forget: Callable[[], None]) -> Any:
     """A caller who leaves ends a proxied call at once, and nothing else: an exchanged code or a
-    deleted connection must not stop half-way.
+    deleted connection must not stop half-way. What was written this process sees at once, by
+    `forget`; the others hear the doorbell.
     """
-    if getattr(request.match_info.handler, "ends_with_caller", False):
-        return await handler(request)
-    work = asyncio.ensure_future(handler(request))
-    work.add_done_callback(lambda done: done.cancelled() or done.exception())
-    return await asyncio.shield(work)
 
-
-def forget_after_writes(forget: Callable[[], None]) -> Any:
-    """Let this process see its own writes at once; the others hear the doorbell."""
-
-    @web.middleware
-    async def forgetting(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def to_the_end(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = await handler(request)
-        if getattr(request.match_info.handler, "ends_with_caller", False):
-            return response
         wrote = request.method != "GET" or request.path.endswith("/callback")
         aside = request.path == "/oauth/token" or request.path.endswith("/webhooks")
         if wrote and not aside and response.status < 400:
             forget()
         return response
 
-    return forgetting
+    @web.middleware
+    async def finishing(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if getattr(request.match_info.handler, "ends_with_caller", False):
+            return await handler(request)
+        work = asyncio.ensure_future(to_the_end(request, handler))
+        work.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(work)
+
+    return finishing
 
 
 def problem(request: web.Request, error: BrokerError) -> web.Response:

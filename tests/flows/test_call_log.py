@@ -1,13 +1,16 @@
 """What was called for whom, and what came of it."""
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 
 from broker.hubspot.templates import template_of
 from broker.sandbox.faults import Fault
 from broker.services import calls as call_log
+from broker.stores.calls import CallRecord
 
 CALLS = "/api/apps/hbdev/calls"
 
@@ -222,3 +225,24 @@ async def test_old_calls_are_forgotten(start_broker, broker, database):
 )
 def test_a_template_keeps_hubspots_words_and_nothing_else(path, template):
     assert template_of(path) == template
+
+
+async def test_the_log_is_written_in_batches_however_many_calls_come_meanwhile(broker):
+    """A statement for each call that comes while one is written would be the hot path's."""
+    log, ids = broker.parts.call_log, [uuid4() for _ in range(4)]
+
+    def note():
+        call = (*ids[:2], time.time(), ids[2], "u1", ids[3], uuid4().hex, "GET", "/crm/v3/owners")
+        log.note(CallRecord(*call))
+
+    async def calling():
+        while True:
+            note()
+            await asyncio.sleep(0)
+
+    going_on = asyncio.create_task(calling())
+    try:
+        await asyncio.sleep(0.05)
+        await asyncio.wait_for(log.write(), 10)
+    finally:
+        going_on.cancel()

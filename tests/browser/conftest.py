@@ -77,7 +77,7 @@ async def check_axe(page: Page) -> None:
 
 
 @pytest.fixture
-async def product(broker: Any, unused_tcp_port_factory: Any) -> AsyncIterator[Any]:
+async def product(broker: Any, context: Any, unused_tcp_port_factory: Any) -> AsyncIterator[Any]:
     """Start the example's backend, on another origin than the broker's."""
     started = []
 
@@ -110,6 +110,8 @@ async def product(broker: Any, unused_tcp_port_factory: Any) -> AsyncIterator[An
         return origin
 
     yield start
+    for page in context.pages:  # which may still load something of it
+        await page.close()
     for process in started:
         process.terminate()
         await process.wait()

@@ -97,6 +97,8 @@ async def test_any_crm_starts_a_case_without_a_connection(kyb):
 async def test_fifty_clicks_on_two_replicas_make_one_case_and_one_answer(kyb, second_kyb):
     """J1, J2."""
     company = kyb.company()
+    # So that the last of them comes before the case is made, on a busy machine too.
+    kyb.fml.fml.faults.add(Fault("/v1/cases", "delay", seconds=2.0, times=1))
 
     answers = await asyncio.gather(
         *(kyb.kicks_off(company, one) for one in [kyb.broker, second_kyb] for _ in range(25))

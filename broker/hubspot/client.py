@@ -14,9 +14,7 @@ from broker.hubspot.failures import unavailable, within
 from broker.hubspot.headers import answer_headers, request_headers
 from broker.hubspot.incoming import Incoming
 from broker.hubspot.outgoing import outgoing
-from broker.hubspot.policy import effect_of
 from broker.hubspot.pool import Pool
-from broker.hubspot.retrying import repeats_safely
 from broker.model import Account, App, ProxyCall, Secret, Tokens
 
 OAUTH_S = 8.0
@@ -74,10 +72,13 @@ class HubSpot:
         """How many proxied calls HubSpot has not answered to the end."""
         return self._pool.under_way
 
-    async def send(self, call: ProxyCall, access_token: Secret, within: float) -> Answer:
+    async def send(
+        self, call: ProxyCall, access_token: Secret, within: float, *, repeats: bool
+    ) -> Answer:
         """Send a call as one user; HubSpot's answer, still arriving, which the caller closes.
 
-        `within` is in seconds, for the answer to its end; the deadlines apply besides. Raises
+        `within` is in seconds, for the answer to its end; the deadlines apply besides. `repeats`:
+        whether it may go out again where a kept connection proves dead. Raises
         HubSpotUnavailable or HubSpotTimeout when there is no answer, `unsent` when HubSpot surely
         got nothing; a failure after the head is an OSError out of `chunks`, for then it is too late
         to refuse.
@@ -97,7 +98,7 @@ class HubSpot:
                 rest,
                 min(within, self.deadlines.total),
                 bodiless=call.method == "HEAD",
-                repeats=repeats_safely(call.method, effect_of(call.method, call.target)),
+                repeats=repeats,
             )
             refusal = b""
             if answer.status in {401, 429}:

@@ -133,7 +133,9 @@ class Sending:
         tries.until = tries.until or now + self._total
         said = None
         try:
-            answer = await self._hubspot.send(tries.call, grant.access_token, tries.until - now)
+            answer = await self._hubspot.send(
+                tries.call, grant.access_token, tries.until - now, repeats=tries.safe
+            )
             said = answer.limits
         finally:
             self._quota.told(tries.bucket, said)

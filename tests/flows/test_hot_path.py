@@ -8,8 +8,12 @@ import asyncpg
 CALL = "/_echo/x"
 
 
+ASIDE = {"write_calls", "note_use", "prolong_shares"}
+"""What a process does every few seconds for all calls together, whoever calls just then."""
+
+
 class Queries:
-    """The statements that the broker's pool runs, by their names."""
+    """The statements that the broker's pool runs for its callers, by their names."""
 
     def __init__(self, broker):
         self._pool = broker.parts.database._pool
@@ -27,7 +31,9 @@ class Queries:
         pass
 
     def _note(self, record):
-        self.names.append(record.query.removeprefix("-- ").partition("\n")[0])
+        name = record.query.removeprefix("-- ").partition("\n")[0]
+        if name not in ASIDE:
+            self.names.append(name)
 
 
 async def test_a_call_on_a_connection_used_within_seconds_asks_the_database_nothing(broker):

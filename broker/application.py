@@ -8,25 +8,22 @@ from broker.assembly import worker
 from broker.parts import Broker
 from broker.stores.doorbell import Doorbell
 from broker.urls import routes
-from broker.web import middleware, openapi
+from broker.web import openapi
 from broker.web.health import HealthPages
+from broker.web.middleware import finishing
 from broker.web.passing import add_nothing
 from broker.worker import Chore, Worker, alongside
 
 
 def application(broker: Broker, health: HealthPages) -> web.Application:
     """The HTTP service."""
-    app = web.Application(
-        middlewares=[
-            middleware.watch(broker.metrics),
-            middleware.problems,
-            middleware.finish_what_was_begun(broker.forget),
-        ],
-        client_max_size=0,  # bodies are read by parts that know their own bounds
-    )
+    app = web.Application(client_max_size=0)  # bodies are read by parts that know their own bounds
     app[openapi.CALLERS] = broker.callers
     app.on_response_prepare.append(add_nothing)
-    app.add_routes(routes(broker, health))
+    app.add_routes(
+        web.RouteDef(each.method, each.path, finishing(each.handler, broker.forget), each.kwargs)
+        for each in routes(broker, health)
+    )
     app.cleanup_ctx.append(_alongside(broker))
     return app
 

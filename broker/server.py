@@ -5,6 +5,7 @@ import logging
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -15,6 +16,7 @@ from broker.settings import Address
 from broker.stores.readiness import readiness
 from broker.telemetry import Metrics
 from broker.web.health import HealthPages
+from broker.web.middleware import around
 from broker.web.refusing import Runner
 
 log = logging.getLogger(__name__)
@@ -37,6 +39,7 @@ async def serving(
     health = HealthPages(lambda: readiness(broker.seals, broker.dsn))
     runner = Runner(
         application(broker, health),
+        partial(around, metrics=broker.metrics),
         access_log=None,
         handler_cancellation=True,  # a caller who leaves frees the call to HubSpot
         auto_decompress=False,

@@ -17,6 +17,9 @@ class Chunks(Protocol):
     @property
     def whole(self) -> bool: ...
 
+    def rest(self) -> bytes:
+        """What is there and was not read."""
+
     def __aiter__(self) -> AsyncIterator[bytes]: ...
 
     async def __anext__(self) -> bytes: ...

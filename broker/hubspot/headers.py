@@ -73,7 +73,7 @@ BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
 
 def request_headers(received: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
     """The headers of a call that go on to HubSpot; ours are added after."""
-    kept = [(name, value) for name, value in received if _goes(name)]
+    kept = [pair for pair in received if _goes(pair[0])]
     return _less_named_in_connection(received, kept)
 
 
@@ -88,7 +88,7 @@ def check_header(name: str, value: str) -> str | None:
 
 def answer_headers(received: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
     """The headers of HubSpot's answer that go back to the caller."""
-    kept = [(name, value) for name, value in received if _comes_back(name)]
+    kept = [pair for pair in received if _comes_back(pair[0])]
     return _less_named_in_connection(received, kept)
 
 
@@ -116,13 +116,12 @@ def _comes_back(name: str) -> bool:
 def _less_named_in_connection(
     received: Collection[tuple[str, str]], kept: list[tuple[str, str]]
 ) -> list[tuple[str, str]]:
-    named = {
-        each.strip().lower()
-        for name, value in received
-        if len(name) == 10 and name.lower() == "connection"
-        for each in value.split(",")
-    }
+    said = ""
+    for name, value in received:
+        if len(name) == 10 and name.lower() == "connection":
+            said = f"{said},{value}" if said else value
     # What most connections say names no header.
-    if not named - {"close", "keep-alive", ""}:
+    if said in {"", "close", "keep-alive", "Keep-Alive"}:
         return kept
+    named = {each.strip().lower() for each in said.split(",")}
     return [pair for pair in kept if pair[0].lower() not in named]

@@ -70,7 +70,7 @@ class Incoming:
         while not self.status:
             if self._error is not None:
                 raise self._error
-            await self._wait()
+            await self._news()
 
     async def read(self) -> bytes:
         """What has come since the last time, waiting for some; nothing at the end."""
@@ -79,7 +79,7 @@ class Incoming:
                 raise self._error
             if self._ended:
                 return b""
-            await self._wait()
+            await self._news()
         parts = self._parts
         taken = parts.popleft() if len(parts) == 1 else b"".join(parts)
         parts.clear()
@@ -100,6 +100,14 @@ class Incoming:
     def whole(self) -> bool:
         """Whether all of it is here, as of a small answer mostly is."""
         return self._ended
+
+    def rest(self) -> bytes:
+        """What is here and was not read."""
+        rest = b"".join(self._parts)
+        self._parts.clear()
+        self._waiting = 0
+        self.passed += len(rest)
+        return rest
 
     def close(self) -> None:
         """Let go: of an answer that is not at its end, by ending its connection."""
@@ -131,12 +139,10 @@ class Incoming:
 
     def wake(self) -> None:
         """Have the reader look."""
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
-    async def _wait(self) -> None:
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+    def _news(self) -> "asyncio.Future[None]":
+        waiter = self._waiter = self._loop.create_future()
+        return waiter

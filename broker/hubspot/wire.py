@@ -8,7 +8,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from functools import lru_cache
-from typing import cast
+from typing import Any
 
 import httptools
 
@@ -35,7 +35,7 @@ class Wire(asyncio.Protocol):
         self._gone = gone
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpResponseParser(self)
-        self._transport: asyncio.Transport | None = None
+        self._transport: Any = None  # an asyncio.Transport, or None without a connection
         self._since_body = 0
         self._status = b""
         self._raw: list[tuple[bytes, bytes]] = []
@@ -59,10 +59,8 @@ class Wire(asyncio.Protocol):
         `bodiless`: the answer has no body whatever its headers say, as to HEAD. `until` is on the
         loop's clock.
         """
-        transport = cast(asyncio.Transport, self._transport)
-        incoming = Incoming(self, self._loop, until, bodiless=bodiless)
-        self.incoming = incoming
-        transport.write(request)
+        incoming = self.incoming = Incoming(self, self._loop, until, bodiless=bodiless)
+        self._transport.write(request)
         if body is not None:
             self._sending = self._loop.create_task(self._send(incoming, body))
         return incoming
@@ -82,7 +80,7 @@ class Wire(asyncio.Protocol):
 
     async def _send(self, incoming: Incoming, body: AsyncIterator[bytes]) -> None:
         """Send a body. While its next piece is not there, it is not HubSpot that is slow."""
-        transport = cast(asyncio.Transport, self._transport)
+        transport = self._transport
         try:
             incoming.asked = False
             async for piece in body:
@@ -101,7 +99,7 @@ class Wire(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = transport
 
     def data_received(self, data: bytes) -> None:
         incoming = self.incoming
@@ -120,7 +118,9 @@ class Wire(asyncio.Protocol):
     def eof_received(self) -> bool:
         incoming = self.incoming
         if incoming is not None and incoming.status and not incoming.framed:
-            self._finish(keep=False)  # the end of the connection is the end of such an answer
+            self._finish(
+                incoming, keep=False
+            )  # the end of the connection is the end of such an answer
         return False
 
     def connection_lost(self, _error: Exception | None) -> None:
@@ -158,7 +158,7 @@ class Wire(asyncio.Protocol):
             return
         if len(self._raw) > MOST_HEADERS or CONTROL.search(self._status):
             raise AnswerCut
-        raw = [(_name(name), _text(value)) for name, value in self._raw]
+        raw = [(_name(name), value.decode("utf-8", "surrogateescape")) for name, value in self._raw]
         headers = {_lower(name): value for name, value in reversed(raw)}
         chunked = "transfer-encoding" in headers
         if chunked and not _is_chunked(raw):
@@ -169,7 +169,7 @@ class Wire(asyncio.Protocol):
         incoming.status = status
         if incoming.bodiless and headers.get("content-length") != "0":
             # The parser cannot be told that no body follows, so this connection has had its last.
-            self._finish(keep=False)
+            self._finish(incoming, keep=False)
         incoming.wake()
 
     def on_body(self, part: bytes) -> None:
@@ -178,17 +178,17 @@ class Wire(asyncio.Protocol):
         if incoming is not None and not incoming.take(part) and not self._paused:
             self._paused = True
             incoming.asked = False
-            cast(asyncio.Transport, self._transport).pause_reading()
+            self._transport.pause_reading()
 
     def on_message_complete(self) -> None:
         incoming = self.incoming
         self._status, self._raw = b"", []
         if incoming is not None and incoming.status:
-            self._finish(keep=self._parser.should_keep_alive())
+            self._finish(incoming, keep=self._parser.should_keep_alive())
 
-    def _finish(self, *, keep: bool) -> None:
-        incoming, self.incoming = cast(Incoming, self.incoming), None
-        transport = cast(asyncio.Transport, self._transport)
+    def _finish(self, incoming: Incoming, *, keep: bool) -> None:
+        self.incoming = None
+        transport = self._transport
         sending, self._sending = self._sending, None
         if sending is not None:
             sending.cancel()  # it answered before it had heard all
@@ -230,7 +230,3 @@ def _name(name: bytes) -> str:
 @lru_cache(maxsize=1024)
 def _lower(name: str) -> str:
     return name.lower()
-
-
-def _text(value: bytes) -> str:
-    return value.decode("utf-8", "surrogateescape")

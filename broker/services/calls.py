@@ -40,7 +40,7 @@ class CallLog:
             batch = [self._noted.popleft() for _ in range(min(BATCH, left))]
             left -= len(batch)
             for record in batch:
-                record.path = template_of(record.target.partition("?")[0])
+                record.path = template_of(record.path.partition("?")[0])
             began = time.monotonic()
             try:
                 await self._calls.write(batch)

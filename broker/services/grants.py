@@ -71,6 +71,11 @@ class Grants:
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._breaker = Breaker()
 
+    def at_hand(self, connection: Connection) -> Grant | None:
+        """The grant of a connection, where nothing has to be done for it."""
+        grant = connection.grant
+        return grant if grant is not None and time.monotonic() < grant.stale_at else None
+
     async def usable(self, connection: Connection) -> Grant:
         """A grant that HubSpot should accept now.
 

@@ -144,15 +144,19 @@ class Whole:
         self.whole = True
         self._body = body
 
+    def rest(self) -> bytes:
+        """All of it, unless it was read."""
+        rest, self._body = self._body, b""
+        self.passed += len(rest)
+        return rest
+
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
-        body, self._body = self._body, b""
-        if not body:
-            raise StopAsyncIteration
-        self.passed = len(body)
-        return body
+        if rest := self.rest():
+            return rest
+        raise StopAsyncIteration
 
 
 def _answer(kept: KeptAnswer, *, replayed: bool) -> Answer:

@@ -2,9 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from functools import partial
+from types import TracebackType
 from uuid import UUID
 
 from broker.errors import BrokerError, CallRefused, NotFound, ReauthRequired
@@ -48,58 +47,47 @@ class Proxy:
         self._used: dict[tuple[UUID, UUID], float] = {}
         self.forget_all = self._recent.forget_all
 
-    @asynccontextmanager
-    async def forward(self, caller: Caller, call: ProxyCall) -> AsyncIterator[Answer]:
-        """Send the call and yield HubSpot's answer, whatever it is.
+    def forward(self, caller: Caller, call: ProxyCall) -> "Forwarding":
+        """Send the call, as `async with`, which gives HubSpot's answer, whatever it is.
 
-        Raises NotAllowed or CallRefused before anything else happens, what `Grants.usable` raises
-        (ReauthRequired with a `reconnectUrl` when the key may mint one), QuotaExhausted when its
-        turn does not come in time, IdempotencyKeyConflict, and HubSpotUnavailable or HubSpotTimeout
-        without an answer.
+        Entering raises NotAllowed or CallRefused before anything else happens, what
+        `Grants.usable` raises (ReauthRequired with a `reconnectUrl` when the key may mint one),
+        QuotaExhausted when its turn does not come in time, IdempotencyKeyConflict, and
+        HubSpotUnavailable or HubSpotTimeout without an answer.
         """
-        began = time.perf_counter()
+        return Forwarding(self, caller, call)
+
+    async def answer(self, caller: Caller, call: ProxyCall, forwarding: "Forwarding") -> Answer:
+        """HubSpot's answer to a call; what becomes of it is told to its forwarding's record."""
         effect = policy.effect_of(call.method, call.target)
         scopes = ("proxy", "proxy:read") if effect == "read" else ("proxy",)
         whose = (caller.workspace_id, call.app_slug, call.user_ref)
         try:
-            connection = await self._recent.get(whose)
+            connection = self._recent.known(whose) or await self._recent.get(whose)
         except NotFound:
             require(caller, *scopes)  # who may not call is not told whom there is
             raise
-        record = _record(caller, call, connection)
-        answer: Answer | None = None
+        record = forwarding.record = _record(caller, call, connection)
+        require(caller, *scopes)
+        for rules in (connection.policy, caller.policy):
+            if rules is not None and not policy.allows(rules, call.method, call.target):
+                raise CallRefused
         try:
-            require(caller, *scopes)
-            for rules in (connection.policy, caller.policy):
-                if rules is not None and not policy.allows(rules, call.method, call.target):
-                    raise CallRefused  # noqa: TRY301  # it belongs into the log
             if call.idempotency_key is None or effect == "read":
                 answer = await self._sending.answer(call, effect, connection, record)
             else:
                 make = partial(self._sending.answer, call, effect, connection, record)
                 answer = await self._idempotency.once(call, connection, make)
-            self._note_use(connection)
-            record.status = answer.status
-            yield answer
         except ReauthRequired as refusal:
             self._recent.forget(whose)
-            record.status, record.error = refusal.status, refusal.code
             raise await self._installs.with_reconnect_url(refusal, caller, call) from None
-        except BrokerError as refusal:
-            record.status, record.error = refusal.status, refusal.code
-            raise
-        except (asyncio.CancelledError, GeneratorExit, ConnectionResetError):
-            record.status, record.error = record.status or 499, "caller-left"
-            raise
-        except Exception:
-            record.status, record.error = record.status or 500, "answer-cut"
-            raise
-        finally:
-            if answer is not None:
-                record.bytes = answer.chunks.passed
-                answer.close()
-            record.ms = round((time.perf_counter() - began) * 1000)
-            self._calls.note(record)
+        self._used[connection.workspace_id, connection.id] = time.monotonic()
+        record.status = answer.status
+        return answer
+
+    def log(self, record: CallRecord) -> None:
+        """Remember a call that has ended."""
+        self._calls.note(record)
 
     async def write_uses(self) -> None:
         """Write down when connections were last used since the last time."""
@@ -108,8 +96,55 @@ class Proxy:
         if used:
             await self._connections.note_use({key: now - at for key, at in used.items()})
 
-    def _note_use(self, connection: Connection) -> None:
-        self._used[connection.workspace_id, connection.id] = time.monotonic()
+
+class Forwarding:
+    """One call from its judgement to its row in the log. `record` is None until it is known whose
+    call it is.
+    """
+
+    __slots__ = ("_answer", "_began", "_call", "_caller", "_proxy", "record")
+
+    def __init__(self, proxy: Proxy, caller: Caller, call: ProxyCall) -> None:
+        self._proxy = proxy
+        self._caller = caller
+        self._call = call
+        self._began = time.perf_counter()
+        self._answer: Answer | None = None
+        self.record: CallRecord | None = None
+
+    async def __aenter__(self) -> Answer:
+        try:
+            answer = await self._proxy.answer(self._caller, self._call, self)
+        except BaseException as error:
+            self._end(error)
+            raise
+        self._answer = answer
+        return answer
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self._end(error)
+
+    def _end(self, error: BaseException | None) -> None:
+        answer, record = self._answer, self.record
+        if answer is not None:
+            answer.close()
+        if record is None:
+            return
+        if answer is not None:
+            record.bytes = answer.chunks.passed
+        if isinstance(error, BrokerError):
+            record.status, record.error = error.status, error.code
+        elif isinstance(error, asyncio.CancelledError | GeneratorExit | ConnectionResetError):
+            record.status, record.error = record.status or 499, "caller-left"
+        elif error is not None:
+            record.status, record.error = record.status or 500, "answer-cut"
+        record.ms = round((time.perf_counter() - self._began) * 1000)
+        self._proxy.log(record)
 
 
 def _record(caller: Caller, call: ProxyCall, connection: Connection) -> CallRecord:

@@ -66,24 +66,28 @@ class Quota:
             self._by_text[name.text] = found
         return found
 
-    async def take(
-        self, bucket: Bucket, user: UUID, patience: float | None, arrived: float
-    ) -> bool:
-        """Take a place for a call that is sent at once; whether it had to be waited for. The
-        patience (seconds; None: as configured) counts from when the call arrived.
+    def take(self, bucket: Bucket, user: UUID) -> bool:
+        """Take a place for a call that is sent at once; whether there was one and nobody waits.
 
-        Raises QuotaExhausted, with the seconds after which asking again is worth it.
+        Raises QuotaExhausted where the day's calls are used up, with the seconds after which asking
+        again is worth it.
         """
         now = time.monotonic()
         bucket.used_at = bucket.users[user] = now
         if now < bucket.spent_until:
             raise self._refusal(bucket.spent_until - now, "daily")
-        if not bucket.turns and bucket.take(now):
-            return False
+        return not bucket.turns and bucket.take(now)
+
+    async def wait(
+        self, bucket: Bucket, user: UUID, patience: float | None, arrived: float
+    ) -> None:
+        """Wait for a place and take it. The patience (seconds; None: as configured) counts from
+        when the call arrived. Raises QuotaExhausted as `take` does.
+        """
         patience = self._patience if patience is None else patience
+        left = arrived + patience - time.monotonic()
         # Who has waited for something else already, a renewal say, still has a moment for this.
-        await self._wait(bucket, user, min(patience, max(MOMENT_S, arrived + patience - now)))
-        return True
+        await self._wait(bucket, user, min(patience, max(MOMENT_S, left)))
 
     def told(self, bucket: Bucket, said: Said | None) -> None:
         """Learn from HubSpot's answer, or from there being none."""

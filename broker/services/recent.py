@@ -30,6 +30,13 @@ class Recent(Generic[K, V]):
         self._loading: dict[K, asyncio.Task[V]] = {}
         self._age = 0
 
+    def known(self, key: K) -> V | None:
+        """The value if it is here and at most a few seconds old: for those in a hurry."""
+        found = self._values.get(key)
+        if found is not None and time.monotonic() - found[0] < FRESH_S:
+            return found[1]
+        return None
+
     async def get(self, key: K) -> V:
         """The value, at most a few seconds old. Raises what `load` raises."""
         found = self._values.get(key)

@@ -74,7 +74,7 @@ class Sending:
         try:
             while True:
                 try:
-                    grant = await self._turn(tries)
+                    grant = self._at_once(tries) or await self._turn(tries)
                 except BrokerError:
                     if last is None:
                         raise
@@ -92,11 +92,19 @@ class Sending:
             if last is not None:
                 last.close()
 
+    def _at_once(self, tries: Tries) -> Grant | None:
+        """The grant, where it is at hand and there is a place: as nearly always."""
+        grant = self._grants.at_hand(tries.connection)
+        if grant is None or not self._quota.take(tries.bucket, tries.connection.id):
+            return None
+        return grant
+
     async def _turn(self, tries: Tries) -> Grant:
         """Wait for a place; the grant that is usable when it comes."""
         grant = await self._grants.usable(tries.connection)
         user, patience = tries.connection.id, tries.call.patience
-        if await self._quota.take(tries.bucket, user, patience, tries.arrived):
+        if not self._quota.take(tries.bucket, user):
+            await self._quota.wait(tries.bucket, user, patience, tries.arrived)
             # What was deleted or renewed meanwhile must not be used.
             tries.connection = await self._recent.get(tries.whose)
             grant = await self._grants.usable(tries.connection)
@@ -105,13 +113,21 @@ class Sending:
     async def _try(self, tries: Tries, grant: Grant) -> tuple[Answer | None, float | None]:
         """One try: the answer if there is one, and the pause before the next if there shall be."""
         call, record = tries.call, tries.record
+        now = time.monotonic()
+        tries.until = tries.until or now + self._total
+        said = None
         try:
-            answer = await self._send(tries, grant)
+            answer = await self._hubspot.send(
+                call, grant.access_token, tries.until - now, repeats=tries.safe
+            )
+            said = answer.limits
         except (HubSpotUnavailable, HubSpotTimeout) as failure:
             pause = retrying.pause_unsent(record.retries + 1) if failure.unsent else None
             if not self._again(tries, pause):
                 raise
             return None, pause
+        finally:
+            self._quota.told(tries.bucket, said)
         if answer.rejects_grant and call.repeatable and not record.renewed:
             # HubSpot may end a token before the expiry it announced. Renew once; should it refuse
             # again, that refusal is the answer.
@@ -127,19 +143,6 @@ class Sending:
             answer.status, record.retries + 1, answer.limits, answer.retry_after, safe=tries.safe
         )
         return answer, pause if self._again(tries, pause) else None
-
-    async def _send(self, tries: Tries, grant: Grant) -> Answer:
-        now = time.monotonic()
-        tries.until = tries.until or now + self._total
-        said = None
-        try:
-            answer = await self._hubspot.send(
-                tries.call, grant.access_token, tries.until - now, repeats=tries.safe
-            )
-            said = answer.limits
-        finally:
-            self._quota.told(tries.bucket, said)
-        return answer
 
     def _again(self, tries: Tries, pause: float | None) -> bool:
         """Whether the call may be tried again after a pause."""

@@ -1,6 +1,7 @@
-"""What happens to every request, outermost first: id and log line, problems, no half-done work."""
+"""What happens to every request: id and log line, problems, no half-done work."""
 
 import asyncio
+import functools
 import logging
 import random
 import time
@@ -29,82 +30,85 @@ def abortable(handler: H) -> H:
     return handler
 
 
-def watch(metrics: Metrics) -> Any:
-    """Give every request an id, and one log line and one measurement at its end."""
+def around(handler: Handler, metrics: Metrics) -> Handler:
+    """A handler of all requests that gives each an id, and one log line and one measurement at its
+    end, and answers refusals with problem documents (RFC 9457), surprises with a bare 500.
+
+    One function around the whole application, for each of aiohttp's middlewares is a step more in
+    every call's way.
+    """
     children: dict[tuple[str, int], Any] = {}
 
-    @web.middleware
-    async def watched(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def watched(request: web.Request) -> web.StreamResponse:
         # Unlike every other's, which needs no secret: the kernel need not be asked.
-        request[REQUEST_ID] = f"{random.getrandbits(128):032x}"
-        facts: dict[str, Any] = {}
+        request_id = request[REQUEST_ID] = f"{random.getrandbits(128):032x}"
+        facts: dict[str, Any] = {"request_id": request_id, "method": request.method}
         request[FACTS] = facts
         started, status = time.perf_counter(), 499
-        route = request.match_info.route.resource
-        template = route.canonical if route else "unknown"
         try:
-            response = await handler(request)
+            try:
+                response = await handler(request)
+            except Exception as error:  # noqa: BLE001  # or raised again
+                response = _refused(request, error)
+            else:
+                if not response.prepared:
+                    response.headers.setdefault("X-Request-Id", request_id)
+                    response.headers.setdefault("Cache-Control", "no-store")
+                    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+                    response.headers.setdefault("Referrer-Policy", "no-referrer")
             status = response.status
         finally:
             seconds = time.perf_counter() - started
-            family = status // 100
+            family, template = status // 100, _template(request)
             measured = children.get((template, family))
             if measured is None:
                 measured = metrics.requests.labels(template, f"{family}xx")
                 children[template, family] = measured
             measured.observe(seconds)
-            tell_request(
-                {
-                    "request_id": request[REQUEST_ID],
-                    "method": request.method,
-                    "route": template,
-                    "status": status,
-                    "ms": round(seconds * 1000, 2),
-                    **facts,
-                }
-            )
+            facts["route"], facts["status"] = template, status
+            facts["ms"] = round(seconds * 1000, 2)
+            tell_request(facts)
         return response
 
     return watched
 
 
-@web.middleware
-async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn refusals into problem documents (RFC 9457), and surprises into a bare 500."""
+def _template(request: web.Request) -> str:
+    """The path as the URL table has it."""
     try:
-        response = await handler(request)
-    except web.HTTPException as error:
-        if error.status < 400:
-            raise
-        return problem(request, _as_refusal(error))
-    except BrokerError as error:
-        if request.writer is not None and request.writer.output_size:
-            raise  # too late for a second response: aiohttp cuts the connection instead
-        if error.status == 500:
-            log.exception("internal", extra={"request_id": request[REQUEST_ID]})
-        return problem(request, error)
-    except (ConnectionError, asyncio.CancelledError):
-        raise
-    except Exception:
-        if request.writer is not None and request.writer.output_size:
-            raise
-        log.exception("unexpected", extra={"request_id": request[REQUEST_ID]})
-        return problem(request, BrokerError())
-    if not response.prepared:
-        response.headers.setdefault("X-Request-Id", request[REQUEST_ID])
-        response.headers.setdefault("Cache-Control", "no-store")
-        response.headers.setdefault("X-Content-Type-Options", "nosniff")
-        response.headers.setdefault("Referrer-Policy", "no-referrer")
-    return response
+        resource = request.match_info.route.resource
+    except AssertionError:
+        return "unknown"  # it did not come so far
+    return resource.canonical if resource else "unknown"
 
 
-def finish_what_was_begun(forget: Callable[[], None]) -> Any:
-    """A caller who leaves ends a proxied call at once, and nothing else: an exchanged code or a
-    deleted connection must not stop half-way. What was written this process sees at once, by
-    `forget`; the others hear the doorbell.
+def _refused(request: web.Request, error: Exception) -> web.StreamResponse:
+    """What a refusal or a surprise is answered with. Raises it where it is none, or too late."""
+    if isinstance(error, ConnectionError) or (
+        isinstance(error, web.HTTPException) and error.status < 400
+    ):
+        raise error
+    if request.writer is not None and request.writer.output_size:
+        raise error  # too late for a second response: aiohttp cuts the connection instead
+    if isinstance(error, web.HTTPException):
+        error = _as_refusal(error)
+    if not isinstance(error, BrokerError):
+        log.error("unexpected", exc_info=error, extra={"request_id": request[REQUEST_ID]})
+        error = BrokerError()
+    elif error.status == 500:
+        log.error("internal", exc_info=error, extra={"request_id": request[REQUEST_ID]})
+    return problem(request, error)
+
+
+def finishing(handler: Handler, forget: Callable[[], None]) -> Handler:
+    """A handler that a caller who leaves does not stop half-way: an exchanged code or a deleted
+    connection must not. Only a proxied call ends at once. What was written this process sees at
+    once, by `forget`; the others hear the doorbell.
     """
+    if getattr(handler, "ends_with_caller", False):
+        return handler
 
-    async def to_the_end(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def to_the_end(request: web.Request) -> web.StreamResponse:
         response = await handler(request)
         wrote = request.method != "GET" or request.path.endswith("/callback")
         aside = request.path == "/oauth/token" or request.path.endswith("/webhooks")
@@ -112,15 +116,13 @@ def finish_what_was_begun(forget: Callable[[], None]) -> Any:
             forget()
         return response
 
-    @web.middleware
-    async def finishing(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if getattr(request.match_info.handler, "ends_with_caller", False):
-            return await handler(request)
-        work = asyncio.ensure_future(to_the_end(request, handler))
+    @functools.wraps(handler)
+    async def finished(request: web.Request) -> web.StreamResponse:
+        work = asyncio.ensure_future(to_the_end(request))
         work.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(work)
 
-    return finishing
+    return finished
 
 
 def problem(request: web.Request, error: BrokerError) -> web.Response:

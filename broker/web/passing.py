@@ -32,11 +32,11 @@ def fits_one_write(request: web.Request, answer: Answer) -> bool:
 class AtOnce(web.StreamResponse):
     """An answer that is all there: one write, past everything that makes a response by steps."""
 
-    def __init__(self, request: web.Request, answer: Answer, body: bytes) -> None:
+    def __init__(self, request: web.Request, answer: Answer) -> None:
         super().__init__(status=answer.status, reason=answer.reason)
         self._answer = answer
         self._kept = bool(request.keep_alive)
-        self._whole = body
+        self._whole = answer.chunks.rest()
 
     @property
     def prepared(self) -> bool:

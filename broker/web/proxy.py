@@ -150,8 +150,7 @@ class ProxyPages:
         try:
             async with self._proxy.forward(caller, call) as answer:
                 if wrapping is None and fits_one_write(request, answer):
-                    body = b"".join([chunk async for chunk in answer.chunks])
-                    return AtOnce(request, answer, body)
+                    return AtOnce(request, answer)
                 headers = answer.headers if wrapping is None else wrapping.headers(answer)
                 response = streamed(request, answer, headers)
                 await response.prepare(request)

@@ -5,13 +5,15 @@ that is wrong, with the key or the code that may stand in it.
 import asyncio
 import logging
 import random
+from collections.abc import Callable
+from typing import Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from broker.errors import InvalidRequest
-from broker.web.middleware import REQUEST_ID, problem
+from broker.web.middleware import REQUEST_ID, Handler, problem
 
 log = logging.getLogger(__name__)
 
@@ -85,9 +87,16 @@ class RefusingServer(web.Server):
 
 
 class Runner(web.AppRunner):
-    """Runs an application behind it."""
+    """Runs an application behind it, with something around its handling of every request."""
+
+    def __init__(
+        self, app: web.Application, around: Callable[[Handler], Handler], **settings: Any
+    ) -> None:
+        super().__init__(app, **settings)
+        self._around = around
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
         server.__class__ = RefusingServer  # aiohttp has no other way to name the protocol
+        server.request_handler = self._around(server.request_handler)  # type: ignore[assignment]
         return server

@@ -1,0 +1,20 @@
+-- A call's key is its place in the order that the log is read in: one index the less to write
+-- depends: 0005-recipes
+
+-- migrate: apply
+SET LOCAL lock_timeout = '5s';
+SET LOCAL statement_timeout = '300s';
+
+ALTER TABLE proxied_call DROP CONSTRAINT proxied_call_pkey;
+ALTER TABLE proxied_call ADD PRIMARY KEY (workspace_id, app_id, at, id);
+DROP INDEX proxied_call_by_time;
+-- The request's id is the call's own.
+ALTER TABLE proxied_call DROP COLUMN request_id;
+
+-- migrate: rollback
+ALTER TABLE proxied_call ADD COLUMN request_id text NOT NULL DEFAULT '';
+UPDATE proxied_call SET request_id = replace(id::text, '-', '');
+ALTER TABLE proxied_call ALTER COLUMN request_id DROP DEFAULT;
+CREATE INDEX proxied_call_by_time ON proxied_call (workspace_id, app_id, at, id);
+ALTER TABLE proxied_call DROP CONSTRAINT proxied_call_pkey;
+ALTER TABLE proxied_call ADD PRIMARY KEY (workspace_id, id);

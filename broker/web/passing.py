@@ -37,6 +37,7 @@ class AtOnce(web.StreamResponse):
         self._answer = answer
         self._kept = bool(request.keep_alive)
         self._whole = answer.chunks.rest()
+        self._written = False
 
     @property
     def prepared(self) -> bool:
@@ -49,9 +50,12 @@ class AtOnce(web.StreamResponse):
         return self._kept
 
     async def prepare(self, request: web.BaseRequest) -> None:
-        """Write it. Raises ConnectionResetError when the caller has left."""
+        """Write it, once. Raises ConnectionResetError when the caller has left."""
+        if self._written:
+            return
         if request.transport is None:
             raise ConnectionResetError
+        self._written = True
         named = {name.lower() for name, _ in self._answer.headers}
         headers = _with_ours(request, self._answer.headers, named)
         if "date" not in named:

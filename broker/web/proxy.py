@@ -150,7 +150,10 @@ class ProxyPages:
         try:
             async with self._proxy.forward(caller, call) as answer:
                 if wrapping is None and fits_one_write(request, answer):
-                    return AtOnce(request, answer)
+                    at_once = AtOnce(request, answer)
+                    # What is left to do is done while the caller reads.
+                    await at_once.prepare(request)
+                    return at_once
                 headers = answer.headers if wrapping is None else wrapping.headers(answer)
                 response = streamed(request, answer, headers)
                 await response.prepare(request)

@@ -5,6 +5,7 @@ The docstring is the problem's title, `code` is a contract and never renamed, an
 """
 
 from typing import Any, ClassVar
+from uuid import UUID
 
 
 class BrokerError(Exception):
@@ -127,6 +128,8 @@ class ConnectionNotFound(NotFound):
     """This user of the app has no connection."""
 
     code = "connection-not-found"
+    app_id: UUID | None = None
+    """The app's, where it is known; nobody is told."""
 
 
 class EndpointNotFound(NotFound):

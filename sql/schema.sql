@@ -258,7 +258,7 @@ CREATE TABLE proxied_call (
     id            uuid        NOT NULL,
     app_id        uuid        NOT NULL,
     at            timestamptz NOT NULL,
-    connection_id uuid        NOT NULL,
+    connection_id uuid,
     user_ref      text        NOT NULL,
     key_id        uuid        NOT NULL,
     method        text        NOT NULL,

@@ -6,7 +6,13 @@ from functools import partial
 from types import TracebackType
 from uuid import UUID
 
-from broker.errors import BrokerError, CallRefused, NotFound, ReauthRequired
+from broker.errors import (
+    BrokerError,
+    CallRefused,
+    ConnectionNotFound,
+    NotFound,
+    ReauthRequired,
+)
 from broker.hubspot import policy
 from broker.hubspot.answers import Answer
 from broker.hubspot.client import HubSpot
@@ -64,10 +70,13 @@ class Proxy:
         whose = (caller.workspace_id, call.app_slug, call.user_ref)
         try:
             connection = self._recent.known(whose) or await self._recent.get(whose)
-        except NotFound:
+        except NotFound as missing:
+            if isinstance(missing, ConnectionNotFound) and missing.app_id is not None:
+                forwarding.record = _record(caller, call, missing.app_id, None)
             require(caller, *scopes)  # who may not call is not told whom there is
             raise
-        record = forwarding.record = _record(caller, call, connection)
+        record = _record(caller, call, connection.app_id, connection.id)
+        forwarding.record = record
         require(caller, *scopes)
         for rules in (connection.policy, caller.policy):
             if rules is not None and not policy.allows(rules, call.method, call.target):
@@ -98,9 +107,7 @@ class Proxy:
 
 
 class Forwarding:
-    """One call from its judgement to its row in the log. `record` is None until it is known whose
-    call it is.
-    """
+    """One call until it is in the log; `record` is None until it is known whose app it is for."""
 
     __slots__ = ("_answer", "_began", "_call", "_caller", "_proxy", "record")
 
@@ -147,12 +154,14 @@ class Forwarding:
         self._proxy.log(record)
 
 
-def _record(caller: Caller, call: ProxyCall, connection: Connection) -> CallRecord:
+def _record(
+    caller: Caller, call: ProxyCall, app_id: UUID, connection_id: UUID | None
+) -> CallRecord:
     return CallRecord(
-        connection.workspace_id,
-        connection.app_id,
+        caller.workspace_id,
+        app_id,
         time.time(),
-        connection.id,
+        connection_id,
         call.user_ref,
         caller.key_id,
         call.request_id,

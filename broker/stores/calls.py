@@ -20,13 +20,14 @@ FORGOTTEN_AT_ONCE = 5_000
 class CallRecord:
     """One call while it goes on, and after. `path` is its target until it is written down, and then
     the target's template; `error` is the code of a refusal of ours, or says that the caller left or
-    that the answer broke off. The request id is 32 hexadecimal digits, and the call's own id.
+    that the answer broke off. The request id is 32 hexadecimal digits, and the call's own id. There
+    is no connection where the user has none.
     """
 
     workspace_id: UUID
     app_id: UUID
     at: float
-    connection_id: UUID
+    connection_id: UUID | None
     user_ref: str
     key_id: UUID
     request_id: str

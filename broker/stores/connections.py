@@ -26,7 +26,9 @@ class Connections:
         if row is None:
             raise AppNotFound
         if row["id"] is None:
-            raise ConnectionNotFound
+            missing = ConnectionNotFound()
+            missing.app_id = row["app_id"]
+            raise missing
         return read_connection(self._sealer, row)
 
     async def note_asking(self, held: Held, generation: int) -> bool:

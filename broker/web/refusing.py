@@ -40,6 +40,18 @@ class Refusing(RequestHandler):
             self._patience.cancel()
         super().connection_lost(exc)
 
+    async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109  # as aiohttp
+        """Give what goes on so long to end, and cut it then: aiohttp would wait once more."""
+        handling = self._task_handler
+        cut = None
+        if handling is not None and timeout:
+            cut = self._loop.call_later(timeout, handling.cancel)
+        try:
+            await super().shutdown(timeout)
+        finally:
+            if cut is not None:
+                cut.cancel()
+
     def _give_up(self) -> None:
         self._patience = None
         if not self._request_count:

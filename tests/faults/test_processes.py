@@ -7,6 +7,7 @@ import statistics
 import sys
 import time
 
+import aiohttp
 import asyncpg
 import pytest
 
@@ -92,6 +93,25 @@ async def test_a_process_told_to_stop_finishes_its_calls(broker, hubspot, start_
     assert (await calling).status == 200
     assert ready.status == 503
     assert await asyncio.wait_for(process.wait(), 15) == 0
+
+
+async def test_a_process_told_to_stop_waits_once_for_what_does_not_end(
+    broker, hubspot, start_process
+):
+    """J10."""
+    await broker.connects("u1")
+    process, url = await start_process()
+    fault = hubspot.faults.add(Fault("/_echo/*", "hang"))
+
+    calling = asyncio.create_task(through(broker, url))
+    while not fault.hits:
+        await asyncio.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+
+    # Two seconds to look away and ten to end; twice ten would outlive what most give a process.
+    assert await asyncio.wait_for(process.wait(), 18) == 0
+    with pytest.raises(aiohttp.ClientError):
+        await calling
 
 
 async def test_two_hundred_calls_on_three_processes_ask_for_one_renewal(

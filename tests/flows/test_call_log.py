@@ -106,8 +106,21 @@ async def test_what_a_key_may_not_call_is_logged_and_tells_nothing(broker, hubsp
     for answer in (there, nobody, nothing):
         assert (answer.status, answer.code) == (403, "not-allowed")
     calls = (await logged(broker))["calls"]
-    assert [(call["status"], call["error"]) for call in calls] == [(403, "not-allowed")]
+    assert [(call["userForeignIdentifier"], call["status"], call["error"]) for call in calls] == [
+        ("u2", 403, "not-allowed"),
+        ("u1", 403, "not-allowed"),
+    ]
     assert not [seen for seen in hubspot.seen if "_echo" in seen.raw_path]
+
+
+async def test_a_call_for_a_user_who_is_not_connected_is_logged(broker):
+    await broker.registers()
+
+    assert (await broker.proxies("/_echo/x", user="joe")).code == "connection-not-found"
+
+    (call,) = (await logged(broker))["calls"]
+    assert (call["userForeignIdentifier"], call["status"]) == ("joe", 404)
+    assert call["error"] == "connection-not-found"
 
 
 async def test_calls_are_found_by_user_status_and_time_page_by_page(broker, hubspot):

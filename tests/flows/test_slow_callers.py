@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from yarl import URL
 
-from broker.web import parsing, refusing
+from broker.web import parsing, passing, refusing
 
 HEAD = "{} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n"
 
@@ -55,3 +55,27 @@ async def test_a_body_that_does_not_come_ends_its_request(broker, hubspot, monke
             assert " 400 " in answer.partition("\r\n")[0], line
             assert "invalid-request" in answer or "oauth" in line
     assert not hubspot.seen
+
+
+async def test_an_answer_that_nobody_reads_is_let_go_of(broker, monkeypatch):
+    """L4: its connection to HubSpot too, and many that are small but pile up in one connection."""
+    monkeypatch.setattr(passing, "READING_S", 0.5)
+    await broker.connects("u1")
+    large = HEAD.format("GET /proxy/hbdev/u1/_bytes/50000000", broker.key) + "\r\n"
+    small = HEAD.format("GET /proxy/hbdev/u1/_bytes/60000", broker.key) + "\r\n"
+    async with connection(broker) as (_, once), connection(broker) as (_, often):
+        once.transport.pause_reading()
+        often.transport.pause_reading()
+        once.write(large.encode())
+        often.write(small.encode() * 300)
+
+        for _ in range(100):
+            await broker.parts.call_log.write()
+            page = await broker.asks("GET", "/api/apps/hbdev/calls", params={"limit": "500"})
+            ended = {call["error"] for call in page.json()["calls"]}
+            if {"answer-cut", "caller-left"} <= ended:
+                break
+            await asyncio.sleep(0.1)
+
+        assert {"answer-cut", "caller-left"} <= ended
+        assert broker.parts.hubspot.under_way == 0

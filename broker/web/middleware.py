@@ -83,15 +83,15 @@ def _template(request: web.Request) -> str:
 
 
 def _refused(request: web.Request, error: Exception) -> web.StreamResponse:
-    """What a refusal or a surprise is answered with. Raises it where it is none, or too late."""
+    """What a refusal or a surprise is answered with. Raises what is neither, or comes too late."""
     if isinstance(error, ConnectionError) or (
         isinstance(error, web.HTTPException) and error.status < 400
     ):
         raise error
-    if request.writer is not None and request.writer.output_size:
-        raise error  # too late for a second response: aiohttp cuts the connection instead
     if isinstance(error, web.HTTPException):
         error = _as_refusal(error)
+    if request.writer is not None and request.writer.output_size:
+        raise error  # too late for a second response: aiohttp cuts the connection instead
     if not isinstance(error, BrokerError):
         log.error("unexpected", exc_info=error, extra={"request_id": request[REQUEST_ID]})
         error = BrokerError()

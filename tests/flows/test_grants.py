@@ -218,6 +218,17 @@ async def test_a_body_too_large_to_keep_is_not_sent_twice(broker, hubspot):
     assert hubspot.refreshes == 0
 
 
+async def test_a_token_that_ran_out_is_not_sent(broker, hubspot, database):
+    """R13: a body that cannot be kept needs a token that works at once."""
+    await broker.connects("u1")
+    await broker.proxies(CALL)  # from now on there are places of the quota at hand
+    await broker.makes_stale(database)
+
+    answer = await broker.proxies(CALL, method="POST", data=b"x" * 1_000_000)
+
+    assert (answer.status, hubspot.refreshes) == (200, 1)
+
+
 @pytest.mark.parametrize("rotates", [True, False])
 async def test_the_refresh_token_that_hubspot_wants_next_is_the_one_kept(
     broker, hubspot, database, rotates

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import Counter
+from uuid import uuid4
 
 import pytest
 
@@ -39,6 +40,23 @@ async def many(broker, count, user="u1", wait=None, **rest):
     return await asyncio.gather(
         *(broker.proxies(CONTACTS, user=user, headers=headers, **rest) for _ in range(count))
     )
+
+
+async def test_nobody_overtakes_those_who_wait(broker):
+    """L1: a place that became free is the next one's in the line, not a newcomer's."""
+    await broker.connects("u1")
+    parts = broker.parts
+    workspace = (await parts.callers.of(f"Bearer {broker.key}")).workspace_id
+    connection = await parts.connections.of_user(workspace, "hbdev", "u1")
+    bucket = parts.quota.bucket(connection, "calls")
+    bucket.known.set()
+    bucket.places.free = 1
+
+    ticket = bucket.turns.join(uuid4())
+
+    assert not parts.quota.take(bucket, connection.id)
+    bucket.serve(time.monotonic())
+    assert ticket.done()
 
 
 async def test_a_burst_takes_the_whole_quota_at_once_and_the_rest_is_told_when(broker, hubspot):

@@ -61,7 +61,7 @@ class Sandbox:
         self.token_lifetime: int = 1800
         self.auto_consent: int | None = None
         self.auto_consent_user: str | None = None
-        self.may_not_install: set[str] = set()
+        self.may_not_install: list[str] = []
         self.search_lag = 0.0
         self.developer_key = "sandbox-developer-key"
         self.windows: dict[tuple[str, int], deque[float]] = {}

@@ -21,6 +21,9 @@ HARMLESS = ("Failed to load resource: the server responded with a status of 4",)
 """What Chromium says of a page that answers 4xx, which refusals do."""
 
 
+WINDOW, PHONE = {"width": 1200, "height": 900}, {"width": 375, "height": 700}
+TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
 REPORTS = """addEventListener("securitypolicyviolation", (event) =>
   console.error(`broken policy: ${event.violatedDirective} by ${event.blockedURI}`));"""
 
@@ -40,7 +43,7 @@ async def context() -> AsyncIterator[Any]:
     """A browser of the test's own; no page may complain, and no policy may be broken."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
-        context = await browser.new_context(viewport={"width": 1200, "height": 900})
+        context = await browser.new_context(viewport=WINDOW)
         context.set_default_timeout(15_000)
         complaints: list[str] = []
         await context.add_init_script(REPORTS)
@@ -63,8 +66,10 @@ async def page(context: Any) -> Page:
     return await context.new_page()
 
 
-async def check_axe(page: Page) -> None:
-    """No finding of axe-core's is serious or critical, in light and in dark."""
+async def check_usable(page: Page) -> None:
+    """No finding of axe-core's is serious or critical, in light and in dark; and nothing is wider
+    than the window, or than a phone.
+    """
     for scheme in ("light", "dark"):
         await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         found = await Axe().run(page)
@@ -74,6 +79,9 @@ async def check_axe(page: Page) -> None:
             if each["impact"] in {"serious", "critical"}
         ]
         assert serious == []
+    for size in (PHONE, WINDOW):
+        await page.set_viewport_size(size)
+        assert await page.evaluate(TOO_WIDE) <= 0, f"{page.url} is wider than {size['width']}"
 
 
 @pytest.fixture

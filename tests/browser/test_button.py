@@ -8,7 +8,7 @@ from playwright.async_api import expect
 
 from broker.sandbox.faults import Fault
 
-from .conftest import ROOT, check_axe
+from .conftest import ROOT, check_usable
 
 
 def button(page, number=0):
@@ -196,7 +196,7 @@ async def test_what_goes_wrong_at_hubspot_is_said_in_plain_words(broker, hubspot
     popup = await presses(page)
     await consents(popup)
     await expect(heard(page)).to_have_text("failed: exchange-failed")
-    await check_axe(popup)
+    await check_usable(popup)
 
 
 async def test_another_portal_and_a_confirmation_go_back_with_their_code(
@@ -222,10 +222,10 @@ async def test_another_portal_and_a_confirmation_go_back_with_their_code(
 async def test_the_pages_on_the_way_are_usable_by_everybody(broker, hubspot, page, product):
     hubspot.auto_consent = None
     await page.goto(await product())
-    await check_axe(page)
+    await check_usable(page)
 
     popup = await presses(page)
-    await check_axe(popup)
+    await check_usable(popup)
 
     for path in [
         "/connect/cs_nothing",
@@ -234,4 +234,4 @@ async def test_the_pages_on_the_way_are_usable_by_everybody(broker, hubspot, pag
     ]:
         await page.goto(broker.url + path)
         await expect(page.get_by_role("heading", name="HubSpot is not connected")).to_be_visible()
-        await check_axe(page)
+        await check_usable(page)

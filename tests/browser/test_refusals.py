@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.async_api import expect
 
-from .conftest import check_axe
+from .conftest import check_usable
 from .test_button import consents, heard, presses
 
 
@@ -25,7 +25,7 @@ async def reads(page, title, said, next_step):
     await expect(page.get_by_text(said)).to_be_visible()
     await expect(page.get_by_text(next_step)).to_be_visible()
     assert await page.locator("main img").count() == 0
-    await check_axe(page)
+    await check_usable(page)
 
 
 NOT_CONNECTED = "HubSpot is not connected"
@@ -74,7 +74,7 @@ async def test_an_answer_that_came_twice_is_one(hubspot, session, page):
     async with page.expect_request("**/callback?*") as asked:
         await page.get_by_role("button", name="Allow").click()
     await expect(page.get_by_role("heading", name="HubSpot is connected")).to_be_visible()
-    await check_axe(page)
+    await check_usable(page)
 
     await page.goto((await asked.value).url)
 
@@ -115,7 +115,7 @@ async def test_fewer_scopes_than_needed(hubspot, page, product):
 async def test_an_installer_without_rights(hubspot, page, product):
     """HubSpot never sends that browser back, so the page before says what to do then."""
     hubspot.auto_consent = None
-    hubspot.may_not_install.update(*(portal.users for portal in hubspot.portals.values()))
+    hubspot.may_not_install += [each for it in hubspot.portals.values() for each in it.users]
     await page.goto(await product())
 
     popup = await presses(page)

@@ -18,6 +18,7 @@ async def test_levers_are_seen_and_set_and_an_unknown_one_is_refused(app):
     asked = {
         "autoConsent": 102,
         "searchLag": 2,
+        "mayNotInstall": ["ada@acme.example"],
         "limits": {"tenSecondly": 7, "daily": 9},
         "webhooks": {"duplicates": 2},
     }
@@ -26,6 +27,7 @@ async def test_levers_are_seen_and_set_and_an_unknown_one_is_refused(app):
     assert (stand["autoConsent"], stand["searchLag"]) == (102, 2)
     assert (stand["limits"]["tenSecondly"], stand["limits"]["daily"]) == (7, 9)
     assert stand["webhooks"]["duplicates"] == 2
+    assert stand["mayNotInstall"] == ["ada@acme.example"]
     for wrong in ({"nosuch": 1}, {"limits": {"nosuch": 1}}, {"webhooks": {"nosuch": 1}}, []):
         assert (await app.asks("POST", "/_sandbox/levers", wrong)).status == 400
 

@@ -17,6 +17,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 LEVERS = {
     "autoConsent": "auto_consent",
     "autoConsentUser": "auto_consent_user",
+    "mayNotInstall": "may_not_install",
     "tokenLifetime": "token_lifetime",
     "rotatesRefreshTokens": "rotates_refresh_tokens",
     "sharesRefreshTokens": "shares_refresh_tokens",

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import asyncpg
@@ -38,6 +38,7 @@ from broker.stores.connect import Sessions
 from broker.stores.connections import Connections
 from broker.stores.database import Database
 from broker.stores.deliveries import Deliveries
+from broker.stores.doorbell import Doorbell
 from broker.stores.endpoints import Endpoints
 from broker.stores.events import Events
 from broker.stores.idempotency import IdempotentCalls
@@ -49,7 +50,7 @@ from broker.stores.quotas import Quotas
 from broker.stores.revocations import Revocations
 from broker.stores.seals import Seals
 from broker.telemetry import Metrics
-from broker.worker import Chore, Worker
+from broker.worker import Chore, Job, Worker
 
 
 @asynccontextmanager
@@ -78,6 +79,9 @@ async def assembled(settings: Settings, dsn: str, keyring: Keyring) -> AsyncIter
         await broker.seals.check()
         yield broker
         await asyncio.gather(broker.deliverer.stop(), broker.recipes.runs.stop())
+        for last_word in (broker.proxy.write_uses, broker.quota.leave, broker.call_log.write):
+            with suppress(BrokerError):
+                await last_word()
     finally:
         await fml.close()
         await receivers.close()
@@ -153,8 +157,21 @@ def _assemble(
     )
 
 
+def beside(broker: Broker) -> list[Job]:
+    """What every process does for itself, whatever else it does: for all of them call HubSpot."""
+    chores = Worker(
+        [
+            Chore("uses", 5, broker.proxy.write_uses),
+            Chore("quota shares", 5, broker.quota.keep),
+            Chore("call log", 1, broker.call_log.write),
+        ]
+    )
+    doorbell = Doorbell(broker.dsn, broker.forget, broker.quota.rung)
+    return [doorbell.listen, chores.run]
+
+
 def worker(broker: Broker) -> Worker:
-    """What must happen by itself, sooner or later."""
+    """What must happen by itself, sooner or later, in any of the processes."""
     return Worker(
         [
             Chore("renewals", 1, lambda: broker.grants.renew_due(50)),

@@ -11,6 +11,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from broker.application import application
+from broker.assembly import beside, worker
 from broker.parts import Broker
 from broker.settings import Address
 from broker.stores.readiness import readiness
@@ -18,6 +19,7 @@ from broker.telemetry import Metrics
 from broker.web.health import HealthPages
 from broker.web.middleware import around
 from broker.web.refusing import Runner
+from broker.worker import alongside
 
 log = logging.getLogger(__name__)
 
@@ -48,14 +50,18 @@ async def serving(
         keepalive_timeout=75,
         shutdown_timeout=DRAIN_S,
     )
-    await runner.setup()
-    try:
-        await web.TCPSite(
-            runner, address.host, address.port, reuse_port=reuse_port or None, backlog=1024
-        ).start()
-        yield health
-    finally:
-        await runner.cleanup()
+    jobs = beside(broker)
+    if broker.settings.work_in_serve:
+        jobs.append(worker(broker).run)
+    async with alongside(jobs):
+        await runner.setup()
+        try:
+            await web.TCPSite(
+                runner, address.host, address.port, reuse_port=reuse_port or None, backlog=1024
+            ).start()
+            yield health
+        finally:
+            await runner.cleanup()
 
 
 @asynccontextmanager

@@ -51,17 +51,13 @@ class Worker:
 Job = Callable[[], Coroutine[Any, Any, None]]
 
 
-def alongside(running: Sequence[Job], last_words: Sequence[Job]) -> Any:
-    """An application's context in which jobs run; when it ends, each last word is said once."""
-
-    async def context(_app: Any) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(job()) for job in running]
+@contextlib.asynccontextmanager
+async def alongside(jobs: Sequence[Job]) -> AsyncIterator[None]:
+    """Jobs that run while something else does."""
+    tasks = [asyncio.create_task(job()) for job in jobs]
+    try:
         yield
+    finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for job in last_words:
-            with contextlib.suppress(BrokerError):
-                await job()
-
-    return context

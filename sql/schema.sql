@@ -251,8 +251,7 @@ CREATE TABLE quota_share (
 CREATE INDEX quota_share_by_expiry ON quota_share (expires_at);
 
 -- A call that was made, or refused, for a user: who, what kind, what came of it. Never a body, a query
--- or a path's names. Its id is its request's, its key its place in the order that people read in.
--- No foreign key: it outlives its connection, its key and its app.
+-- or a path's names. No foreign key: it outlives its connection, its key and its app.
 CREATE TABLE proxied_call (
     workspace_id  uuid        NOT NULL,
     id            uuid        NOT NULL,
@@ -261,6 +260,7 @@ CREATE TABLE proxied_call (
     connection_id uuid,
     user_ref      text        NOT NULL,
     key_id        uuid        NOT NULL,
+    request_id    text        NOT NULL,
     method        text        NOT NULL,
     path          text        NOT NULL,
     status        integer     NOT NULL,
@@ -269,8 +269,9 @@ CREATE TABLE proxied_call (
     ms            integer     NOT NULL,
     retries       integer     NOT NULL,
     renewed       boolean     NOT NULL,
-    PRIMARY KEY (workspace_id, app_id, at, id)
+    PRIMARY KEY (workspace_id, id)
 );
+CREATE INDEX proxied_call_by_time ON proxied_call (workspace_id, app_id, at, id);
 CREATE INDEX proxied_call_by_user ON proxied_call (workspace_id, app_id, user_ref, at, id);
 CREATE INDEX proxied_call_by_age ON proxied_call USING brin (at);
 

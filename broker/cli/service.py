@@ -13,12 +13,13 @@ from typing import Annotated
 import typer
 import uvloop
 
-from broker.assembly import worker
+from broker.assembly import beside, worker
 from broker.cli.environment import Ground, fail, ground, opened, read_settings, run, say
 from broker.server import LEAVE_S, serving, showing_metrics, told_to_stop
 from broker.settings import Address
 from broker.stores import migrations
 from broker.telemetry import configure_logging
+from broker.worker import alongside
 
 
 def serve(
@@ -89,12 +90,9 @@ def work() -> None:
     configure_logging(found.settings.log_format, gather=True)
 
     async def command() -> None:
-        async with opened(found) as broker:
-            chores = asyncio.create_task(worker(broker).run())
+        async with opened(found) as broker, alongside([*beside(broker), worker(broker).run]):
             say("broker: working")
             await told_to_stop()
-            chores.cancel()
-            await asyncio.gather(chores, return_exceptions=True)
 
     run(command)
 

@@ -1,5 +1,6 @@
 """The call log, off the hot path: calls are noted in memory and written in batches."""
 
+import asyncio
 import logging
 import time
 from collections import deque
@@ -11,7 +12,11 @@ from broker.telemetry import Metrics
 
 log = logging.getLogger(__name__)
 
-BATCH = 1_000
+BATCH = 200
+"""How many calls a statement writes: more at once would hold up every call meanwhile for
+milliseconds, here and where Postgres shares the machine.
+"""
+
 MOST = 20_000
 """How many calls wait to be written at most; while the database is slow, later ones are counted in
 a metric and lost."""
@@ -44,7 +49,7 @@ class CallLog:
             began = time.monotonic()
             try:
                 await self._calls.write(batch)
-            except Busy:
+            except (Busy, asyncio.CancelledError):
                 room = max(0, MOST - len(self._noted))
                 self._metrics.calls_lost.inc(max(0, len(batch) - room))
                 self._noted.extendleft(reversed(batch[:room]))

@@ -43,12 +43,13 @@ class CallRecord:
 
 @dataclass(frozen=True, slots=True)
 class LoggedCall:
-    """A call as people look at it; `path` is a template without names. Its id is its request's."""
+    """A call as people look at it; `path` is a template without names."""
 
     id: UUID
     at: datetime
     user_ref: str
     key_id: UUID
+    request_id: str
     method: str
     path: str
     status: int

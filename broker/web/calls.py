@@ -114,7 +114,7 @@ def _shown(call: LoggedCall) -> CallShown:
         at=call.at,
         userForeignIdentifier=call.user_ref,
         keyId=call.key_id,
-        requestId=call.id.hex,
+        requestId=call.request_id,
         method=call.method,
         path=call.path,
         status=call.status,

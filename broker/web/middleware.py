@@ -18,6 +18,9 @@ log = logging.getLogger(REQUESTS)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+ENDING_S = 10.0
+"""How long what was begun may go on after all connections were closed."""
+
 H = TypeVar("H", bound=Callable[..., Any])
 
 REQUEST_ID = web.RequestKey("request id", str)
@@ -65,9 +68,8 @@ def around(handler: Handler, metrics: Metrics) -> Handler:
                 measured = metrics.requests.labels(template, f"{family}xx")
                 children[template, family] = measured
             measured.observe(seconds)
-            facts["route"], facts["status"] = template, status
-            facts["ms"] = round(seconds * 1000, 2)
-            tell_request(facts)
+            told = {**facts, "route": template, "status": status, "ms": round(seconds * 1000, 2)}
+            tell_request(told)
         return response
 
     return watched
@@ -100,29 +102,43 @@ def _refused(request: web.Request, error: Exception) -> web.StreamResponse:
     return problem(request, error)
 
 
-def finishing(handler: Handler, forget: Callable[[], None]) -> Handler:
-    """A handler that a caller who leaves does not stop half-way: an exchanged code or a deleted
-    connection must not. Only a proxied call ends at once. What was written this process sees at
-    once, by `forget`; the others hear the doorbell.
+class Begun:
+    """Requests that their caller does not stop by leaving: an exchanged code or a deleted
+    connection must not be left half-way. Only a proxied call ends at once.
     """
-    if getattr(handler, "ends_with_caller", False):
-        return handler
 
-    async def to_the_end(request: web.Request) -> web.StreamResponse:
-        response = await handler(request)
-        wrote = request.method != "GET" or request.path.endswith("/callback")
-        aside = request.path == "/oauth/token" or request.path.endswith("/webhooks")
-        if wrote and not aside and response.status < 400:
-            forget()
-        return response
+    def __init__(self, forget: Callable[[], None]) -> None:
+        """`forget`: what was written this process sees at once; the others hear the doorbell."""
+        self._forget = forget
+        self._tasks: set[asyncio.Task[web.StreamResponse]] = set()
 
-    @functools.wraps(handler)
-    async def finished(request: web.Request) -> web.StreamResponse:
-        work = asyncio.ensure_future(to_the_end(request))
-        work.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return await asyncio.shield(work)
+    def to_its_end(self, handler: Handler) -> Handler:
+        """The handler, as it is to be called."""
+        if getattr(handler, "ends_with_caller", False):
+            return handler
 
-    return finished
+        async def handled(request: web.Request) -> web.StreamResponse:
+            response = await handler(request)
+            wrote = request.method != "GET" or request.path.endswith("/callback")
+            aside = request.path == "/oauth/token" or request.path.endswith("/webhooks")
+            if wrote and not aside and response.status < 400:
+                self._forget()
+            return response
+
+        @functools.wraps(handler)
+        async def begun(request: web.Request) -> web.StreamResponse:
+            task = asyncio.ensure_future(handled(request))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+            return await asyncio.shield(task)
+
+        return begun
+
+    async def ended(self, _app: web.Application) -> None:
+        """Wait a while for those that go on though their connections are closed."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=ENDING_S)
 
 
 def problem(request: web.Request, error: BrokerError) -> web.Response:

@@ -1,6 +1,5 @@
 """HubSpot's answer as the caller gets it: as it is, in one write where it is all there."""
 
-import asyncio
 from collections.abc import Collection, Sequence
 from email.utils import formatdate
 
@@ -14,9 +13,6 @@ PROTECTING = (
     ("X-Content-Type-Options", "nosniff"),
 )
 """What HubSpot says must not run as a page of ours."""
-
-READING_S = 130.0
-"""How long a caller may take to read an answer: as long as HubSpot may take, and a little."""
 
 ADDED_BY_AIOHTTP = "Content-Type", "Server"
 
@@ -73,13 +69,7 @@ class AtOnce(web.StreamResponse):
         head = "".join([f"{name}: {value}\r\n" for name, value in headers])
         head = f"HTTP/1.1 {self.status} {self.reason}\r\n{head}\r\n"
         request.transport.write(head.encode("utf-8", "surrogateescape") + body)
-        if request.transport.get_write_buffer_size():
-            try:
-                async with asyncio.timeout(READING_S):
-                    await request.writer.drain()
-            except TimeoutError:
-                request.transport.abort()
-                raise ConnectionResetError from None
+        await request.writer.drain()
 
     async def write_eof(self, _data: bytes = b"") -> None:
         """It was written to its end."""

@@ -4,7 +4,6 @@ The hot path starts here. Nothing on it parses HubSpot's answer, waits for the d
 connection was used within seconds, or holds a body that it does not have to repeat.
 """
 
-import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Iterable
@@ -25,7 +24,6 @@ from broker.hubspot.destination import check_target
 from broker.model import Caller, ProxyCall
 from broker.services.callers import Callers
 from broker.services.proxy import Proxy
-from broker.web import passing
 from broker.web.middleware import FACTS, REQUEST_ID, abortable
 from broker.web.openapi import described
 from broker.web.parsing import CONTROL, read_body, slug_of
@@ -159,10 +157,9 @@ class ProxyPages:
                 headers = answer.headers if wrapping is None else wrapping.headers(answer)
                 response = streamed(request, answer, headers)
                 chunks = answer.chunks if wrapping is None else wrapping.chunks(answer)
-                async with asyncio.timeout(passing.READING_S):
-                    await response.prepare(request)
-                    async for chunk in chunks:
-                        await response.write(chunk)
+                await response.prepare(request)
+                async for chunk in chunks:
+                    await response.write(chunk)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             if response is None:
                 raise
@@ -172,9 +169,7 @@ class ProxyPages:
                 extra={"request_id": request[REQUEST_ID], "reason": type(error).__name__},
             )
             if request.transport is not None:
-                # What nobody reads cannot be sent before the end.
-                late = isinstance(error, TimeoutError)
-                (request.transport.abort if late else request.transport.close)()
+                request.transport.close()
         return response
 
 

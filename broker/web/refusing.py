@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
@@ -21,31 +21,50 @@ FIRST_REQUEST_S = 30.0
 """How long a connection may be open before the head of its first request is there; later ones have
 the keep-alive time."""
 
+UNREAD_S = 130.0
+"""How long a caller may leave unread what was written."""
+
 
 class Refusing(RequestHandler):
     """One connection of a caller's."""
 
-    __slots__ = ("_patience",)
+    __slots__ = ("_patience", "_unread")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for a first request, but not for ever."""
         super().connection_made(transport)
+        # Whatever the kernel does not take at once is waited for, and counts as unread.
+        cast(asyncio.Transport, transport).set_write_buffer_limits(0)
+        self._unread: asyncio.TimerHandle | None = None
         self._patience: asyncio.TimerHandle | None = self._loop.call_later(
             FIRST_REQUEST_S, self._give_up
         )
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Nobody is waited for any more."""
-        if self._patience is not None:
-            self._patience.cancel()
+        for timer in (self._patience, self._unread):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """What was written waits for the caller to read, but not for ever."""
+        super().pause_writing()
+        if self.transport is not None:
+            self._unread = self._loop.call_later(UNREAD_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """All of it is on its way."""
+        if self._unread is not None:
+            self._unread.cancel()
+        super().resume_writing()
 
     async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109  # as aiohttp
         """Give what goes on so long to end, and cut it then: aiohttp would wait once more."""
         handling = self._task_handler
         cut = None
         if handling is not None and timeout:
-            cut = self._loop.call_later(timeout, handling.cancel)
+            cut = self._loop.call_later(timeout + 0.1, handling.cancel)
         try:
             await super().shutdown(timeout)
         finally:

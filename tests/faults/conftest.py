@@ -13,12 +13,12 @@ SEALING_KEY = "k1:q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA="
 
 @pytest.fixture
 async def start_process(dsn, hubspot, unused_tcp_port_factory, tmp_path):
-    """Start `broker serve` processes; what is left of them ends with the test."""
+    """Start processes of the broker, `serve` or another command; what is left ends with the test."""
     processes = []
     # A file and no pipe: nobody reads along, and a full pipe would hold up whoever writes or waits.
     log = (tmp_path / "processes.log").open("wb")
 
-    async def start(stderr=log, **changes):
+    async def start(command="serve", stderr=log, **changes):
         port = unused_tcp_port_factory()
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("BROKER_")},
@@ -35,7 +35,7 @@ async def start_process(dsn, hubspot, unused_tcp_port_factory, tmp_path):
             sys.executable,
             "-m",
             "broker",
-            "serve",
+            command,
             env=environment,
             stdout=asyncio.subprocess.PIPE,
             stderr=stderr,

@@ -126,6 +126,24 @@ async def test_a_run_survives_kill_9_at_every_step_boundary(kyb, start, database
     }
 
 
+async def test_a_worker_apart_leaves_its_calls_in_the_log(kyb, start, start_process, database):
+    """It calls HubSpot as the others do, so it keeps log, uses and quota as they do."""
+    company, (doomed, url) = kyb.company(), await start()
+    fault = Fault(GET_COMPANY[1], "hang", method="GET", times=1, seconds=30)
+    kyb.broker.hubspot.faults.add(fault)
+    async with aiohttp.ClientSession() as session:
+        asked = asyncio.create_task(kicked(session, kyb, url, company))
+        await until(lambda: fault.hits)
+        doomed.kill()
+        await asked
+
+    await start_process("work", BROKER_FML_URL=kyb.fml.url)
+    await goes_on_elsewhere(kyb, database)
+
+    await until(lambda: database.fetchval("SELECT id FROM proxied_call WHERE method = 'PATCH'"))
+    assert kyb.shows(company)["fml_case_id"]
+
+
 async def test_kill_9_at_any_moment_loses_and_doubles_nothing(kyb, start, database, figures):
     """J1: two processes under load, one of them killed again and again."""
     chance = random.Random(SEED)

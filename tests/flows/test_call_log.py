@@ -203,6 +203,20 @@ async def test_a_slow_database_loses_log_lines_and_never_a_call(broker, database
     assert broker.parts.metrics.calls_lost._value.get() == 5
 
 
+async def test_a_stop_in_the_middle_of_writing_loses_nothing(broker, database):
+    """J10."""
+    await broker.connects("u1")
+    await broker.proxies("/_echo/x")
+    async with database.transaction():
+        await database.execute("LOCK TABLE proxied_call")
+        writing = asyncio.create_task(broker.parts.call_log.write())
+        await asyncio.sleep(0.1)
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+
+    assert len((await logged(broker))["calls"]) == 1
+
+
 async def test_old_calls_are_forgotten(start_broker, broker, database):
     await broker.connects("u1")
     await broker.proxies("/_echo/x")

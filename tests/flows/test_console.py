@@ -514,7 +514,7 @@ async def test_calls_are_counted_and_told_one_by_one(broker, database):
     await broker.parts.call_log.write()
     await database.execute(
         "INSERT INTO proxied_call SELECT workspace_id, gen_random_uuid(), app_id, at - interval '3 days',"
-        " connection_id, 'joe', key_id, method, path, 503, 'busy', 0, 5, 0, false"
+        " connection_id, 'joe', key_id, request_id, method, path, 503, 'busy', 0, 5, 0, false"
         " FROM proxied_call, generate_series(1, 15)"
     )
     cookie = await signs_in(broker)

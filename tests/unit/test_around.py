@@ -1,6 +1,7 @@
 """What stands around every request, with applications that go wrong."""
 
 import asyncio
+import socket
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -10,16 +11,20 @@ from aiohttp import web
 
 from broker.errors import BodyTooLarge
 from broker.telemetry import Metrics
-from broker.web.middleware import around
+from broker.web import middleware, refusing
+from broker.web.middleware import FACTS, Begun, abortable, around
 from broker.web.refusing import Runner
 
 
 @asynccontextmanager
-async def answering(handler):
+async def answering(handler, **settings):
     """The address of an application whose every request has this handler."""
+    begun = Begun(lambda: None)
     app = web.Application()
-    app.router.add_route("*", "/{rest:.*}", handler)
-    runner = Runner(app, partial(around, metrics=Metrics()), access_log=None)
+    app.router.add_route("*", "/{rest:.*}", begun.to_its_end(handler))
+    app.on_cleanup.append(begun.ended)
+    metrics = partial(around, metrics=Metrics())
+    runner = Runner(app, metrics, access_log=None, handler_cancellation=True, **settings)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -82,3 +87,78 @@ async def test_a_redirect_is_none_of_it():
     ):
         assert (answer.status, answer.headers["Location"]) == (302, "/there")
         assert "Broker-Error" not in answer.headers
+
+
+async def test_what_was_begun_is_ended_though_its_caller_is_cut_off_and_the_rest_is_not():
+    """C22, J10: a service that stops waits for it before it lets go of what it needs."""
+    ended = []
+
+    async def slowly(_request):
+        await asyncio.sleep(1)
+        ended.append("begun")
+        return web.Response()
+
+    @abortable
+    async def idly(_request):
+        await asyncio.sleep(1)
+        ended.append("abortable")
+        return web.Response()
+
+    for handler in (slowly, idly):
+        async with aiohttp.ClientSession() as session:
+            async with answering(handler, shutdown_timeout=0.2) as url:
+                calling = asyncio.create_task(session.get(url))
+                await asyncio.sleep(0.1)
+            with pytest.raises(aiohttp.ClientError):
+                await calling
+
+    assert ended == ["begun"]
+
+
+async def test_what_is_logged_of_a_request_is_what_was_known_at_its_end(monkeypatch):
+    told = []
+    monkeypatch.setattr(middleware, "tell_request", told.append)
+    gone = asyncio.Event()
+
+    async def finds_late(request):
+        await gone.wait()
+        request[FACTS]["outcome"] = "connected"
+        return web.Response()
+
+    async with answering(finds_late) as url:
+        _, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await asyncio.sleep(0.1)
+        writer.transport.abort()
+        while not told:
+            await asyncio.sleep(0.01)
+        gone.set()
+
+    assert (told[0]["status"], told[0].get("outcome")) == (499, None)
+
+
+async def test_the_last_of_an_answer_counts_as_unread_too(monkeypatch):
+    """L4: what is less than a buffer full, when all else is done."""
+    monkeypatch.setattr(refusing, "UNREAD_S", 0.3)
+    lost = asyncio.Event()
+
+    async def nearly_sent(request):
+        line = request.transport.get_extra_info("socket")
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        return web.Response(body=b"x" * 40_000)
+
+    class Watched(refusing.Refusing):
+        def connection_lost(self, exc):
+            super().connection_lost(exc)
+            lost.set()
+
+    monkeypatch.setattr(refusing, "Refusing", Watched)
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.setblocking(False)
+        async with answering(nearly_sent) as url:
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(client, ("127.0.0.1", int(url.rpartition(":")[2])))
+            await loop.sock_sendall(client, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+
+            await asyncio.wait_for(lost.wait(), 5)

@@ -54,9 +54,11 @@ function draw(element) {
     scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
   }, [times, ...series.map(({ values }) => values)], element);
 }
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+const redraw = () => {
   for (const element of document.querySelectorAll("[data-chart]")) { element.replaceChildren(); draw(element); }
-});
+};
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+addEventListener("resize", redraw);
 const drawAll = () => { for (const element of document.querySelectorAll("[data-chart][data-new]")) draw(element); };
 addEventListener("DOMContentLoaded", () => {
   if (!document.querySelector("[data-chart]")) return;

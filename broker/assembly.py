@@ -64,7 +64,9 @@ async def assembled(settings: Settings, dsn: str, keyring: Keyring) -> AsyncIter
             await migrations.bring_up_to_date(dsn)
         await migrations.check(dsn)
     except (OSError, asyncpg.PostgresError, TimeoutError) as error:
-        raise BrokerError(f"Postgres cannot be reached: {type(error).__name__}") from error
+        raise BrokerError(
+            f"Postgres cannot be reached at BROKER_DATABASE_URL: {type(error).__name__}"
+        ) from error
     pool = await database.connect(dsn)
     hubspot = HubSpot(
         settings.hubspot_api_url,

@@ -40,7 +40,7 @@ def scrub(value: Any, name: str = "") -> Any:
 REQUESTS = "broker.request"
 """The logger of the one line that every request leaves."""
 
-OURS = frozenset({"request_id", "method", "route", "key", "app"})
+OURS = frozenset({"request_id", "method", "route", "key", "error"})
 """Fields of a request's line that are made or checked here and cannot hold a secret."""
 
 GATHER_S = 0.05

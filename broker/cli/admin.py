@@ -159,7 +159,7 @@ def show_app(slug: str, workspace: WorkspaceOption, as_json: Json = False) -> No
 
     async def work(broker: Broker) -> None:
         shown = _app(broker, await broker.apps.get(workspace, slug))
-        text = "\n".join(f"{name:18}{value}" for name, value in shown.items())
+        text = "\n".join(f"{name:22}{value}" for name, value in shown.items())
         tell(shown, as_json=as_json, text=text)
 
     with_broker(work)

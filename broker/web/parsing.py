@@ -12,12 +12,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from broker.errors import AppNotFound, BodyTooLarge, InvalidRequest, NotFound
 from broker.model import Caller
+from broker.web.middleware import FACTS
 
 BODY_BYTES = 1_048_576
 
 BODY_S = 60.0
 """How long a caller may take to send a body that is kept."""
 
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,29}")
 SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -88,7 +90,7 @@ def validate(model: type[M], value: Any) -> M:
     except ValidationError as error:
         problems = [
             {
-                "field": ".".join(str(part) for part in problem["loc"]) or "body",
+                "field": ".".join(_named(part) for part in problem["loc"]) or "body",
                 "message": _message(problem),
             }
             for problem in error.errors(
@@ -115,6 +117,11 @@ def read_form(raw: bytes) -> dict[str, str]:
         )
     except ValueError:
         raise InvalidRequest("The body is not a form.") from None
+    if raw.lstrip()[:1] in {b"{", b"["}:
+        raise InvalidRequest(
+            "The body looks like JSON, and its Content-Type says a form: "
+            "send it as Content-Type: application/json."
+        )
     return _once(pairs)
 
 
@@ -123,7 +130,8 @@ def slug_of(request: web.Request, caller: Caller | None = None) -> str:
     slug = request.match_info["slug"]
     if not SLUG.fullmatch(slug) or (caller is not None and not caller.reaches(slug.lower())):
         raise AppNotFound
-    return slug.lower()
+    slug = request[FACTS]["app"] = slug.lower()
+    return slug
 
 
 def id_in(request: web.Request, missing: type[NotFound]) -> UUID:
@@ -152,13 +160,18 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = sorted({name for name in names if names.count(name) > 1})
         raise InvalidRequest(
             "A field stands more than once.",
-            errors=[{"field": name[:100], "message": "stands more than once"} for name in twice],
+            errors=[{"field": _named(name), "message": "stands more than once"} for name in twice],
         )
     return found
 
 
 def _refuse(constant: str) -> Any:
     raise ValueError(constant)
+
+
+def _named(part: int | str) -> str:
+    """A field's name, which a caller may have made of anything, a secret too."""
+    return str(part) if isinstance(part, int) or NAME.fullmatch(part) else "(unreadable name)"
 
 
 def _message(problem: Any) -> str:

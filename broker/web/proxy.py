@@ -145,7 +145,6 @@ class ProxyPages:
     async def _pass_on(
         self, request: web.Request, caller: Caller, call: ProxyCall, wrapping: Wrapping | None
     ) -> web.StreamResponse:
-        request[FACTS]["app"] = call.app_slug
         response: web.StreamResponse | None = None
         try:
             async with self._proxy.forward(caller, call) as answer:

@@ -254,3 +254,32 @@ async def test_a_body_that_breaks_off_half_way_is_refused_at_once(broker, no_sec
         assert told.count(b"Broker-Error: invalid-request") == told.count(b"HTTP/1.") == 1
     assert broker.parts.hubspot.under_way == 0
     assert "Traceback" not in no_secret_in_the_logs.getvalue()
+
+
+SECRET_BODY = '{"slug":"x","clientId":"c","clientSecret":"MYSECRETVALUE","scopes":["oauth"]}'
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/api/apps"), ("PATCH", "/api/apps/hbdev"), ("PUT", "/api/apps/hbdev/recipes/kyb"), ("POST", "/api/raw/hbdev")],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "application/json"])
+async def test_what_a_refusal_tells_is_no_name_that_may_be_a_secret(broker, method, path, kind):
+    """U4: JSON that goes as a form, as curl sends it, is one long name; and names can be anything."""
+    await broker.registers()
+    body = SECRET_BODY if "form" in kind else f'{{"MYSECRETVALUE of mine": 1, "bs_{7:032x}": 1}}'
+    answer = await broker.asks(method, path, data=body, headers={"Content-Type": kind})
+
+    assert (answer.status, answer.code) == (400, "invalid-request")
+    assert b"MYSECRETVALUE" not in answer.body
+    assert b"bs_0000" not in answer.body
+    assert ("Content-Type: application/json" in answer.json()["detail"]) == ("form" in kind)
+
+
+async def test_a_refusal_stands_in_the_log_by_its_code(broker, caplog):
+    """O4: what a request id leads to says what went wrong, and for which app."""
+    await broker.registers()
+    await broker.asks("GET", "/api/apps/hbdev/connections/nobody")
+
+    line = next(each for each in reversed(caplog.records) if each.msg == "answered")
+    assert (line.status, line.error, line.app) == (404, "connection-not-found", "hbdev")

@@ -16,6 +16,8 @@ async def test_the_docs_are_served_by_the_broker_they_describe(broker):
         links = re.findall(r'href="(/docs/[^"#]+)', page.body.decode())
         for link in set(links):
             assert (await broker.asks("GET", link, key="")).status == 200, link
+        assert b'href="#"' not in page.body, name
+        assert b"<img" not in page.body, name
 
 
 async def test_a_problem_leads_to_its_explanation(broker):

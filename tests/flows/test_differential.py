@@ -267,8 +267,7 @@ async def test_a_thousand_who_leave_leave_nothing_behind(broker, hubspot):
             answer = await asyncio.wait_for(broker.proxies(path), 0.3)
         except TimeoutError:
             return
-        # On a busy machine one may be refused before it waits; HubSpot's answer it cannot be.
-        assert answer.code in {"hubspot-unavailable", "busy"}, (path, answer.status, answer.body)
+        pytest.fail(f"{path} should hang and got {answer.status}: {answer.body[:500]!r}")
 
     for start in range(0, 1000, 100):
         await asyncio.gather(*(leave(n) for n in range(start, start + 100)))

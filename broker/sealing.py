@@ -16,8 +16,8 @@ from uuid import UUID
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from broker.domain.model import Secret
 from broker.errors import SealBroken
-from broker.model import Secret
 
 VERSION = 1
 NONCE_BYTES = 12

@@ -25,21 +25,21 @@ import asyncpg
 import pytest
 from aiohttp import web
 
-from broker.assembly import assembled
+from broker.bootstrap.assembly import assembled
+from broker.bootstrap.components import Broker
+from broker.bootstrap.server import serving
+from broker.domain.model import PolicyRule
 from broker.embedded import server as embedded
-from broker.model import PolicyRule
-from broker.parts import Broker
 from broker.sandbox.fml.server import RunningFml
 from broker.sandbox.fml.server import serve as serve_fml
 from broker.sandbox.fml.world import FirstMileLabs
-from broker.sandbox.server import Running
-from broker.sandbox.server import serve as serve_sandbox
-from broker.sandbox.world import Sandbox
+from broker.sandbox.hubspot.server import Running
+from broker.sandbox.hubspot.server import serve as serve_sandbox
+from broker.sandbox.hubspot.world import Sandbox
 from broker.sealing import Keyring
-from broker.server import serving
 from broker.settings import Address, Settings
-from broker.stores import migrations
-from broker.telemetry import configure_logging
+from broker.stores.core import migrations
+from broker.telemetry.log_setup import configure_logging
 
 CLIENT_ID = "client-of-hbdev"
 CLIENT_SECRET = "canary-client-secret"

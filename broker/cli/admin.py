@@ -5,12 +5,12 @@ from uuid import UUID
 
 import typer
 
-from broker.cli.environment import fail, say, tell, with_broker
-from broker.model import KEY_SCOPES, App, Confirm, Key, PolicyRule, Secret
-from broker.parts import Broker
-from broker.stores.apps import Registration
-from broker.web.parsing import SLUG
-from broker.web.proxy import METHODS
+from broker.bootstrap.components import Broker
+from broker.cli.runtime import fail, say, tell, with_broker
+from broker.domain.model import KEY_SCOPES, App, Confirm, Key, PolicyRule, Secret
+from broker.stores.connections.apps import Registration
+from broker.web.core.requests import SLUG
+from broker.web.proxy.handlers import METHODS
 
 workspaces = typer.Typer(no_args_is_help=True, help="Workspaces: the tenants.")
 keys = typer.Typer(no_args_is_help=True, help="API keys of a workspace.")

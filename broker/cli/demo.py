@@ -13,16 +13,16 @@ import aiohttp
 import asyncpg
 import typer
 
-from broker.cli.environment import Ground, fail, ground, opened, read_settings, run, say
-from broker.cli.kyb_walk import COMPANY_SCOPES, KybWalk
-from broker.parts import Broker
+from broker.bootstrap.components import Broker
+from broker.bootstrap.server import serving, told_to_stop
+from broker.cli.demo_kyb import COMPANY_SCOPES, KybWalk
+from broker.cli.runtime import Ground, fail, ground, opened, read_settings, run, say
 from broker.sandbox.fml.server import RunningFml
 from broker.sandbox.fml.server import serve as serve_fml
-from broker.sandbox.server import Running
-from broker.sandbox.server import serve as serve_sandbox
-from broker.server import serving, told_to_stop
+from broker.sandbox.hubspot.server import Running
+from broker.sandbox.hubspot.server import serve as serve_sandbox
 from broker.settings import Address, Settings
-from broker.telemetry import configure_logging
+from broker.telemetry.log_setup import configure_logging
 
 R = TypeVar("R")
 

@@ -8,15 +8,15 @@ import aiohttp
 import asyncpg
 import typer
 
+from broker.bootstrap.components import Broker
 from broker.cli.admin import Json, WorkspaceOption
-from broker.cli.environment import Ground, fail, ground, opened, run, say, tell, with_broker
+from broker.cli.runtime import Ground, fail, ground, opened, run, say, tell, with_broker
 from broker.errors import BrokerError, ConnectionNotFound
-from broker.parts import Broker
 from broker.settings import Settings
-from broker.stores import migrations
-from broker.stores.seals import WrongSealingKey
-from broker.telemetry import configure_logging
-from broker.web.connections import shown
+from broker.stores.core import migrations
+from broker.stores.core.seals import WrongSealingKey
+from broker.telemetry.log_setup import configure_logging
+from broker.web.api.connections import shown
 
 connections = typer.Typer(no_args_is_help=True, help="Connections of an app.")
 

@@ -13,13 +13,13 @@ from typing import Annotated
 import typer
 import uvloop
 
-from broker.assembly import beside, worker
-from broker.cli.environment import Ground, fail, ground, opened, read_settings, run, say
-from broker.server import LEAVE_S, serving, showing_metrics, told_to_stop
+from broker.bootstrap.assembly import beside, worker
+from broker.bootstrap.server import LEAVE_S, serving, showing_metrics, told_to_stop
+from broker.bootstrap.worker import alongside
+from broker.cli.runtime import Ground, fail, ground, opened, read_settings, run, say
 from broker.settings import Address
-from broker.stores import migrations
-from broker.telemetry import configure_logging
-from broker.worker import alongside
+from broker.stores.core import migrations
+from broker.telemetry.log_setup import configure_logging
 
 
 def serve(
@@ -116,7 +116,7 @@ def sandbox(
 ) -> None:
     """Run only the sandbox: a HubSpot and, on the next port, a First Mile Labs."""
     from broker.sandbox.fml.server import serve as serve_fml  # noqa: PLC0415  # not in production
-    from broker.sandbox.server import serve as serve_sandbox  # noqa: PLC0415  # not in production
+    from broker.sandbox.hubspot.server import serve as serve_sandbox  # noqa: PLC0415  # not in production
 
     settings = read_settings()
     configure_logging(settings.log_format)

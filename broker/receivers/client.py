@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from broker.events import Reply
+from broker.domain.events import Reply
 from broker.receivers.addresses import is_private
 
 TOTAL_S = 15.0

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from standardwebhooks import Webhook
 
-from broker.model import Secret
+from broker.domain.model import Secret
 
 SECRET_BYTES = 32
 

@@ -4,14 +4,14 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 
+from broker.domain.runs import Recipe
 from broker.errors import InputRefused
-from broker.hubspot.webhooks import Happening
-from broker.recipes.kickoffs import company_kickoff
-from broker.recipes.kyb_settings import KYB
-from broker.runs import Recipe
-from broker.stores.batches import HeldBatch
-from broker.stores.recipes import triggers_of_app
-from broker.stores.runs import start
+from broker.providers.hubspot.events.webhooks import Happening
+from broker.recipes.kyb.kickoffs import company_kickoff
+from broker.recipes.kyb.settings import KYB
+from broker.stores.events.webhook_inbox import HeldBatch
+from broker.stores.recipes.recipe_settings import triggers_of_app
+from broker.stores.recipes.runs import start
 
 log = logging.getLogger(__name__)
 

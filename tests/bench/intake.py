@@ -27,7 +27,7 @@ import aiohttp
 import asyncpg
 
 from broker.embedded import server as embedded
-from broker.stores import migrations
+from broker.stores.core import migrations
 
 KEY = "k1:q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA="
 SECRET = "bench-secret"
@@ -121,7 +121,7 @@ async def furnish(
     dsn: str, session: "asyncpg.Connection[asyncpg.Record]", silent: int, endpoints: int
 ) -> UUID:
     """An app through the API, with a user in each account (whose tokens nothing here needs)."""
-    from broker.assembly import assembled  # after the arguments are read
+    from broker.bootstrap.assembly import assembled  # after the arguments are read
     from broker.sealing import Keyring
     from broker.settings import Settings
 

@@ -21,13 +21,13 @@ from pathlib import Path
 
 import aiohttp
 
-from broker.assembly import assembled
+from broker.bootstrap.assembly import assembled
+from broker.bootstrap.server import serving
 from broker.embedded import server as embedded
-from broker.recipes.kickoffs import Kickoff
+from broker.recipes.kyb.kickoffs import Kickoff
 from broker.sandbox.fml.server import serve as serve_fml
-from broker.sandbox.server import serve as serve_hubspot
+from broker.sandbox.hubspot.server import serve as serve_hubspot
 from broker.sealing import Keyring
-from broker.server import serving
 from broker.settings import Address, Settings
 
 SCOPES = [

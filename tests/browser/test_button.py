@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.async_api import expect
 
-from broker.sandbox.faults import Fault
+from broker.sandbox.core.faults import Fault
 
 from .conftest import ROOT, check_usable
 

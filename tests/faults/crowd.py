@@ -4,8 +4,8 @@ import os
 import uuid
 from datetime import timedelta
 
-from broker.model import Secret, Tokens
-from broker.stores.held import seal_tokens
+from broker.domain.model import Secret, Tokens
+from broker.stores.connections.locked_connection import seal_tokens
 from tests.conftest import CLIENT_ID
 
 
@@ -25,7 +25,10 @@ async def crowd(broker, hubspot, database, count, *, due, expires, revoked=0):
         row = uuid.uuid4()
         tokens = Tokens(Secret(access.token), Secret(refresh.token), expires)
         sealed = seal_tokens(
-            broker.parts.connections._sealer, tokens, app["workspace_id"], f"connection/{row}"
+            broker.parts.connections._sealer,
+            tokens,
+            app["workspace_id"],
+            f"connection/{row}",
         )
         rows.append(
             (

@@ -3,7 +3,7 @@
 import json
 import time
 
-from broker.stores.queries import sql
+from broker.stores.core.queries import sql
 from tests.faults.crowd import size
 
 MANY = """

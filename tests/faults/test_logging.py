@@ -7,8 +7,8 @@ import os
 import threading
 from contextlib import suppress
 
-from broker import lines
-from broker.lines import Writer
+from broker.telemetry import log_writer
+from broker.telemetry.log_writer import Writer
 
 CONTACTS = "/crm/v3/objects/contacts"
 
@@ -55,7 +55,7 @@ class Held(io.StringIO):
 
 def test_what_waits_is_bounded_and_what_is_lost_is_counted(monkeypatch):
     """O8."""
-    monkeypatch.setattr(lines, "MOST_WAITING", 1000)
+    monkeypatch.setattr(log_writer, "MOST_WAITING", 1000)
     stream = Held()
     writer = Writer(stream)
 

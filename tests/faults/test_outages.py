@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from broker.sandbox.faults import Fault
-from broker.services.grants import A_SECOND, AT_ONCE
+from broker.sandbox.core.faults import Fault
+from broker.services.grants.renewals import A_SECOND, AT_ONCE
 from tests.faults.crowd import crowd, size
 
 CALL = "/_echo/x"

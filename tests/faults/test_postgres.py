@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from broker.embedded import server as embedded
-from broker.stores import migrations
+from broker.stores.core import migrations
 from tests.faults.conftest import SEALING_KEY
 
 CALL = "/_echo/x"

@@ -11,7 +11,7 @@ import aiohttp
 import asyncpg
 import pytest
 
-from broker.sandbox.faults import Fault
+from broker.sandbox.core.faults import Fault
 
 KEY = "k1:q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA="
 CALL = "/_echo/x"

@@ -7,7 +7,7 @@ from itertools import cycle
 
 import pytest
 
-from broker.sandbox import access
+from broker.sandbox.hubspot import access
 
 CONTACTS = "/crm/v3/objects/contacts"
 SECONDS = 24

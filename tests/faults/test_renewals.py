@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from broker.sandbox.faults import Fault
+from broker.sandbox.core.faults import Fault
 from tests.faults.wire import Wire
 
 RUNS = int(os.environ.get("FAULT_RUNS", "24"))

@@ -7,7 +7,7 @@ import random
 import aiohttp
 import pytest
 
-from broker.sandbox.faults import Fault
+from broker.sandbox.core.faults import Fault
 from tests.faults.crowd import size
 
 KILLS = int(os.environ.get("FAULT_KILLS", "4"))

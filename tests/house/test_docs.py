@@ -7,9 +7,10 @@ import subprocess
 from datetime import datetime
 from pathlib import Path
 
-from broker import errors, events, model, runs
+from broker import errors
+from broker.bootstrap.routes import described
+from broker.domain import events, model, runs
 from broker.settings import Settings
-from broker.urls import described
 
 ROOT = Path(__file__).parents[2]
 

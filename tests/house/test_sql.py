@@ -6,8 +6,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from broker.stores import migrations
-from broker.stores.queries import sql
+from broker.stores.core import migrations
+from broker.stores.core.queries import sql
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,8 +30,8 @@ SELECT 'index', indexname, indexdef
 
 @pytest.mark.parametrize("name", sorted(sql.by_name))
 def test_every_query_says_what_it_is_for_and_is_used(name):
-    text = "\n".join(file.read_text() for file in (ROOT / "sql" / "queries").glob("*.sql"))
-    code = "\n".join(file.read_text() for file in (ROOT / "broker" / "stores").glob("*.py"))
+    text = "\n".join(file.read_text() for file in (ROOT / "sql" / "queries").rglob("*.sql"))
+    code = "\n".join(file.read_text() for file in (ROOT / "broker" / "stores").rglob("*.py"))
 
     comment = re.search(rf"-- name: {name}\n-- (.+)", text)
 

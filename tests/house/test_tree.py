@@ -55,25 +55,25 @@ def test_where_a_secret_is_revealed_is_known():
     assert revealing == {
         "broker/cli/admin.py",  # a new key, shown once
         "broker/cli/demo.py",
-        "broker/fml/client.py",  # to First Mile Labs, as the bearer
-        "broker/fml/protocol.py",  # in the body of a token request, and to what it signs
-        "broker/hubspot/client.py",  # to HubSpot, in the body or as the bearer
-        "broker/hubspot/oauth.py",
-        "broker/hubspot/signature.py",  # to what it signs
+        "broker/providers/fml/client.py",  # to First Mile Labs, as the bearer
+        "broker/providers/fml/protocol.py",  # in the body of a token request, and to what it signs
+        "broker/providers/hubspot/client.py",  # to HubSpot, in the body or as the bearer
+        "broker/providers/hubspot/oauth.py",
+        "broker/providers/hubspot/events/signature.py",  # to what it signs
         "broker/receivers/signing.py",  # to what it signs
         "broker/sealing.py",
-        "broker/stores/idempotency.py",  # a kept answer, to who has its key
-        "broker/stores/connect.py",  # a session's token, to its hash
-        "broker/stores/held.py",  # to its fingerprint
-        "broker/stores/installs.py",  # to its hash
-        "broker/stores/keys.py",  # to its hash
-        "broker/stores/recipes.py",  # to be sealed with its like
-        "broker/stores/vendors.py",  # to its hash
-        "broker/web/endpoints.py",  # a new signing secret, shown once
-        "broker/web/browsers.py",  # a cookie, to the browser that it binds
-        "broker/stores/operators.py",  # a sign-in's cookie, to its hash
+        "broker/stores/proxy/idempotency.py",  # a kept answer, to who has its key
+        "broker/stores/connections/connect_sessions.py",  # a session's token, to its hash
+        "broker/stores/connections/locked_connection.py",  # to its fingerprint
+        "broker/stores/connections/installs.py",  # to its hash
+        "broker/stores/access/keys.py",  # to its hash
+        "broker/stores/recipes/recipe_settings.py",  # to be sealed with its like
+        "broker/stores/recipes/vendors.py",  # to its hash
+        "broker/web/api/endpoints.py",  # a new signing secret, shown once
+        "broker/web/core/cookies.py",  # a cookie, to the browser that it binds
+        "broker/stores/access/operators.py",  # a sign-in's cookie, to its hash
         "broker/web/console/events.py",  # a new signing secret, shown once
         "broker/web/console/keys.py",  # a new key, shown once
-        "broker/web/connect.py",  # a session's token, to the product
-        "broker/web/install.py",  # a code, to the browser that consented
+        "broker/web/api/connect.py",  # a session's token, to the product
+        "broker/web/inbound/oauth_callback.py",  # a code, to the browser that consented
     }

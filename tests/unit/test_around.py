@@ -10,10 +10,10 @@ import pytest
 from aiohttp import web
 
 from broker.errors import BodyTooLarge
-from broker.telemetry import Metrics
-from broker.web import middleware, refusing
-from broker.web.middleware import FACTS, Begun, abortable, around
-from broker.web.refusing import Runner
+from broker.telemetry.metrics import Metrics
+from broker.web.core import http_server, middleware
+from broker.web.core.http_server import Runner
+from broker.web.core.middleware import FACTS, Begun, abortable, around
 
 
 @asynccontextmanager
@@ -139,7 +139,7 @@ async def test_what_is_logged_of_a_request_is_what_was_known_at_its_end(monkeypa
 
 async def test_the_last_of_an_answer_counts_as_unread_too(monkeypatch):
     """L4: what is less than a buffer full, when all else is done."""
-    monkeypatch.setattr(refusing, "UNREAD_S", 0.3)
+    monkeypatch.setattr(http_server, "UNREAD_S", 0.3)
     lost = asyncio.Event()
 
     async def nearly_sent(request):
@@ -147,12 +147,12 @@ async def test_the_last_of_an_answer_counts_as_unread_too(monkeypatch):
         line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         return web.Response(body=b"x" * 40_000)
 
-    class Watched(refusing.Refusing):
+    class Watched(http_server.Refusing):
         def connection_lost(self, exc):
             super().connection_lost(exc)
             lost.set()
 
-    monkeypatch.setattr(refusing, "Refusing", Watched)
+    monkeypatch.setattr(http_server, "Refusing", Watched)
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.setblocking(False)

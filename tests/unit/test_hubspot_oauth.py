@@ -5,7 +5,7 @@ import json
 import pytest
 
 from broker.errors import CredentialsRefused, ExchangeFailed, HubSpotUnavailable
-from broker.hubspot.oauth import GrantEnded, read_account, read_tokens, says_expired
+from broker.providers.hubspot.oauth import GrantEnded, read_account, read_tokens, says_expired
 
 
 def body(**fields):

@@ -7,8 +7,9 @@ import hmac
 import pytest
 from hubspot.utils.signature import Signature
 
+from broker.domain.model import Secret
 from broker.errors import NotAuthenticated
-from broker.hubspot.signature import (
+from broker.providers.hubspot.events.signature import (
     SignedRequest,
     Version,
     check,
@@ -17,7 +18,6 @@ from broker.hubspot.signature import (
     signature_v2,
     signature_v3,
 )
-from broker.model import Secret
 
 BACKEND = Secret("f6e94c08-85d0-4608-bcc6-e1850176e7b8")
 DOCS = Secret("yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from broker.hubspot.policy import allows, canonical, effect_of
-from broker.model import PolicyRule
+from broker.domain.model import PolicyRule
+from broker.providers.hubspot.policy import allows, canonical, effect_of
 
 TWINS = [
     [

@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from yarl import URL
 
 from broker.errors import InvalidRequest
-from broker.hubspot.incoming import AnswerCut, NoAnswer
-from broker.hubspot.outgoing import outgoing
-from broker.hubspot.pool import ConnectTimeout, NotConnected, Pool
+from broker.providers.transport.pool import ConnectTimeout, NotConnected, Pool
+from broker.providers.transport.request import outgoing
+from broker.providers.transport.response import AnswerCut, NoAnswer
 
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
@@ -234,7 +234,7 @@ async def test_a_connection_that_rested_too_long_is_not_used(monkeypatch):
     """A process that was frozen wakes with connections that nobody looked after."""
     async with server(says(GOOD, GOOD)) as (pool, made):
         await ask(pool, "POST", b"{}")
-        monkeypatch.setattr("broker.hubspot.pool.KEPT_S", 0.0)
+        monkeypatch.setattr("broker.providers.transport.pool.KEPT_S", 0.0)
         await ask(pool, "POST", b"{}")
         assert len(made) == 2
 

@@ -5,10 +5,10 @@ import random
 
 import pytest
 
-from broker.services.places import Places
-from broker.services.shares import change_of
-from broker.services.turns import Turns
-from broker.stores.quotas import Others
+from broker.services.quota.fair_queue import Turns
+from broker.services.quota.shares import change_of
+from broker.services.quota.sliding_window import Places
+from broker.stores.proxy.quotas import Others
 
 ALONE = Others(0, 0, 0)
 

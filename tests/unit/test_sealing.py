@@ -6,8 +6,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from broker.domain.model import Secret
 from broker.errors import SealBroken
-from broker.model import Secret
 from broker.sealing import Keyring, Place, Sealer, key_of
 
 WORKSPACE = UUID(int=1)

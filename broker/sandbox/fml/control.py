@@ -6,11 +6,11 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from broker.sandbox.endpoints.control import Handler, guarded, said
-from broker.sandbox.faults import KINDS, Fault
+from broker.sandbox.core.faults import KINDS, Fault
+from broker.sandbox.core.pages import render
 from broker.sandbox.fml.sender import Sender
 from broker.sandbox.fml.world import FirstMileLabs, WebhookEndpoint
-from broker.sandbox.pages import render
+from broker.sandbox.hubspot.endpoints.control import Handler, guarded, said
 
 STAGES = (
     "collecting_documents",

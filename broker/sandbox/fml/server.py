@@ -9,8 +9,8 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from broker.sandbox.answers import Refused
-from broker.sandbox.faults import strike
+from broker.sandbox.core.answers import Refused
+from broker.sandbox.core.faults import strike
 from broker.sandbox.fml.api import ApiEndpoints
 from broker.sandbox.fml.control import ControlEndpoints
 from broker.sandbox.fml.sender import Sender

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from broker.sandbox.faults import Faults
+from broker.sandbox.core.faults import Faults
 
 SCOPES = (
     "read:cases",

@@ -4,17 +4,17 @@ from typing import Any
 
 from aiohttp import web
 
+from broker.domain.browser_sessions import Operator
+from broker.domain.model import App
 from broker.errors import InvalidRequest, SlugTaken, wrong_field
-from broker.model import App
-from broker.services.checks import Checks
-from broker.services.installs import Installs
-from broker.stores.apps import Apps
-from broker.stores.connections import Connections
-from broker.visits import Operator
-from broker.web.apps import AppChange, NewApp, changed, registration
-from broker.web.console.desk import Desk, for_operators, form_of, one
-from broker.web.parsing import validate
-from broker.web.words import ALL_SCOPES, said
+from broker.services.installs.app_checks import Checks
+from broker.services.installs.oauth_flow import Installs
+from broker.stores.connections.apps import Apps
+from broker.stores.connections.connections import Connections
+from broker.web.api.apps import AppChange, NewApp, changed, registration
+from broker.web.console.base import Desk, for_operators, form_of, one
+from broker.web.core.requests import validate
+from broker.web.core.wording import ALL_SCOPES, said
 
 LISTS = ("optionalScopes", "returnUrls", "origins")
 USUAL = ("oauth", "crm.objects.contacts.read", "crm.objects.companies.read")

@@ -6,10 +6,10 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from broker.stores.calls import Calls, CallStep, LoggedCall
-from broker.visits import Operator
-from broker.web.calls import cursor_of, place_of, statuses_of
-from broker.web.console.desk import Desk, for_operators
+from broker.domain.browser_sessions import Operator
+from broker.stores.proxy.calls import Calls, CallStep, LoggedCall
+from broker.web.api.calls import cursor_of, place_of, statuses_of
+from broker.web.console.base import Desk, for_operators
 
 PAGE = 50
 

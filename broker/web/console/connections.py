@@ -4,15 +4,15 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
+from broker.domain.browser_sessions import Operator
+from broker.domain.model import App, ConnectionRecord, Status
 from broker.errors import ConnectionNotFound
-from broker.model import App, ConnectionRecord, Status
-from broker.services.installs import Installs
-from broker.services.upkeep import Upkeep
-from broker.stores.connections import Connections
-from broker.visits import Operator
-from broker.web.console.desk import Desk, for_operators, form_of, one
-from broker.web.parsing import Body, UserRef, validate
-from broker.web.words import said
+from broker.services.grants.connection_admin import Upkeep
+from broker.services.installs.oauth_flow import Installs
+from broker.stores.connections.connections import Connections
+from broker.web.console.base import Desk, for_operators, form_of, one
+from broker.web.core.requests import Body, UserRef, validate
+from broker.web.core.wording import said
 
 PAGE = 50
 

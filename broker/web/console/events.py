@@ -8,20 +8,20 @@ from uuid import UUID
 
 from aiohttp import web
 
+from broker.domain.browser_sessions import Operator
+from broker.domain.events import Endpoint, message_id
+from broker.domain.model import App
 from broker.errors import DeliveryNotFound, EndpointNotFound, InvalidRequest, NotFound, wrong_field
-from broker.events import Endpoint, message_id
-from broker.model import App
 from broker.receivers.addresses import check_url
 from broker.receivers.signing import new_secret
-from broker.services.deliveries import Deliverer
-from broker.stores.deliveries import Deliveries
-from broker.stores.endpoints import Endpoints
-from broker.stores.events import Events
-from broker.visits import Operator
-from broker.web.console.desk import Desk, for_operators, form_of, one
-from broker.web.deliveries import Span
-from broker.web.endpoints import NewEndpoint
-from broker.web.parsing import validate
+from broker.services.events.deliverer import Deliverer
+from broker.stores.events.deliveries import Deliveries
+from broker.stores.events.endpoints import Endpoints
+from broker.stores.events.events import Events
+from broker.web.api.deliveries import Span
+from broker.web.api.endpoints import NewEndpoint
+from broker.web.console.base import Desk, for_operators, form_of, one
+from broker.web.core.requests import validate
 
 PAGE = 50
 STATES = ("waiting", "delivered", "dead")

@@ -4,11 +4,11 @@ from uuid import UUID
 
 from aiohttp import web
 
+from broker.domain.browser_sessions import Operator
+from broker.domain.model import KEY_SCOPES, Key
 from broker.errors import NotAllowed, NotFound
-from broker.model import KEY_SCOPES, Key
-from broker.stores.keys import Keys
-from broker.visits import Operator
-from broker.web.console.desk import Desk, for_operators, form_of, one
+from broker.stores.access.keys import Keys
+from broker.web.console.base import Desk, for_operators, form_of, one
 
 
 class KeyDesk:

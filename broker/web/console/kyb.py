@@ -6,18 +6,18 @@ from uuid import UUID
 
 from aiohttp import web
 
+from broker.domain.browser_sessions import Operator
+from broker.domain.model import App
+from broker.domain.runs import RunRecord
 from broker.errors import NotFound, RunNotFound
-from broker.model import App
-from broker.recipes.kickoffs import Kickoffs
-from broker.recipes.kyb_settings import KYB, READ
-from broker.runs import RunRecord
-from broker.services.runs import Runs
-from broker.stores.cases import Cases
-from broker.stores.run_records import RunRecords
-from broker.visits import Operator
-from broker.web.console.desk import Desk, for_operators, form_of, one
-from broker.web.parsing import validate
-from broker.web.recipes import KickoffAsked
+from broker.recipes.kyb.kickoffs import Kickoffs
+from broker.recipes.kyb.settings import KYB, READ
+from broker.services.runs.engine import Runs
+from broker.stores.recipes.kyb_cases import Cases
+from broker.stores.recipes.run_records import RunRecords
+from broker.web.api.kyb import KickoffAsked
+from broker.web.console.base import Desk, for_operators, form_of, one
+from broker.web.core.requests import validate
 
 PAGE = 50
 PARKED = 200

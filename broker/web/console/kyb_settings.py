@@ -5,14 +5,14 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
+from broker.crm.companies import CompanyAccess
+from broker.domain.browser_sessions import Operator
+from broker.domain.model import App, Secret
 from broker.errors import InvalidRequest, RecipeNotFound
-from broker.model import App, Secret
-from broker.recipes.kyb_settings import LABELS, READ, WRITTEN, KybSettings, KybSetup
-from broker.services.companies import CompanyAccess
-from broker.visits import Operator
-from broker.web.console.desk import Desk, for_operators, form_of, one
-from broker.web.parsing import validate
-from broker.web.recipes import ForUser, KybChange
+from broker.recipes.kyb.settings import LABELS, READ, WRITTEN, KybSettings, KybSetup
+from broker.web.api.kyb import ForUser, KybChange
+from broker.web.console.base import Desk, for_operators, form_of, one
+from broker.web.core.requests import validate
 
 SECRETS = ("clientSecret", "webhookSecret")
 

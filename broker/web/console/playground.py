@@ -10,15 +10,15 @@ import aiohttp
 from aiohttp import web
 from pydantic import Field
 
+from broker.domain.browser_sessions import Operator
+from broker.domain.model import ProxyCall, Status
 from broker.errors import ConnectionNotFound, HubSpotUnavailable
-from broker.hubspot.destination import target_of
-from broker.model import ProxyCall, Status
-from broker.services.proxy import Proxy
-from broker.stores.connections import Connections
-from broker.visits import Operator
-from broker.web.console.desk import Desk, for_operators, form_of, one
-from broker.web.middleware import REQUEST_ID
-from broker.web.parsing import Body, UserRef, validate
+from broker.providers.hubspot.destination import target_of
+from broker.services.proxy.forwarding import Proxy
+from broker.stores.connections.connections import Connections
+from broker.web.console.base import Desk, for_operators, form_of, one
+from broker.web.core.middleware import REQUEST_ID
+from broker.web.core.requests import Body, UserRef, validate
 
 SHOWN_BYTES = 262_144
 SUGGESTED = 20

@@ -1,0 +1,85 @@
+"""What one process is made of: every part by its name."""
+
+from dataclasses import dataclass
+
+from broker.providers.hubspot.client import HubSpot
+from broker.recipes.building import Recipes
+from broker.services.access.callers import Callers
+from broker.services.events.deliverer import Deliverer
+from broker.services.events.intake import Intake
+from broker.services.events.journal_reader import JournalReader
+from broker.services.events.splitter import Splitter
+from broker.services.grants.connection_admin import Upkeep
+from broker.services.grants.renewals import Grants
+from broker.services.grants.revocations import Revoker
+from broker.services.installs.connect_sessions import Connecting
+from broker.services.installs.oauth_flow import Installs
+from broker.services.installs.pending_grants import Confirmations
+from broker.services.proxy.call_log import CallLog
+from broker.services.proxy.forwarding import Proxy
+from broker.services.quota.service import Quota
+from broker.settings import Settings
+from broker.stores.access.keys import Keys
+from broker.stores.access.operators import Operators
+from broker.stores.connections.apps import Apps
+from broker.stores.connections.connect_sessions import Sessions
+from broker.stores.connections.connections import Connections
+from broker.stores.connections.installs import HeldGrants, Links
+from broker.stores.connections.revocations import Revocations
+from broker.stores.core.database import Database
+from broker.stores.core.seals import Seals
+from broker.stores.events.deliveries import Deliveries
+from broker.stores.events.endpoints import Endpoints
+from broker.stores.events.events import Events
+from broker.stores.events.webhook_inbox import Batches
+from broker.stores.proxy.calls import Calls
+from broker.stores.proxy.idempotency import IdempotentCalls
+from broker.telemetry.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Everything that one process is made of."""
+
+    settings: Settings
+    dsn: str
+    database: Database
+    metrics: Metrics
+    hubspot: HubSpot
+    seals: Seals
+    keys: Keys
+    apps: Apps
+    connections: Connections
+    links: Links
+    held_grants: HeldGrants
+    revocations: Revocations
+    revoker: Revoker
+    grants: Grants
+    installs: Installs
+    sessions: Sessions
+    operators: Operators
+    connecting: Connecting
+    confirmations: Confirmations
+    upkeep: Upkeep
+    callers: Callers
+    quota: Quota
+    calls: Calls
+    call_log: CallLog
+    idempotent_calls: IdempotentCalls
+    proxy: Proxy
+    batches: Batches
+    intake: Intake
+    splitter: Splitter
+    events: Events
+    endpoints: Endpoints
+    deliveries: Deliveries
+    deliverer: Deliverer
+    journal: JournalReader
+    recipes: Recipes
+
+    def forget(self) -> None:
+        """Ask the database anew for whatever was remembered."""
+        self.callers.forget_all()
+        self.proxy.forget_all()
+        self.intake.forget_all()
+        self.recipes.events.forget_all()

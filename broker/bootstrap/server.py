@@ -1,0 +1,98 @@
+"""The HTTP service on its sockets, with aiohttp's limits set on purpose."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from broker.bootstrap.application import application
+from broker.bootstrap.assembly import beside, worker
+from broker.bootstrap.components import Broker
+from broker.bootstrap.worker import alongside
+from broker.settings import Address
+from broker.stores.core.readiness import readiness
+from broker.telemetry.metrics import Metrics
+from broker.web.api.health import HealthPages
+from broker.web.core.http_server import Runner
+from broker.web.core.middleware import around
+
+log = logging.getLogger(__name__)
+
+DRAIN_S = 10.0
+"""How long requests under way may go on after the process was told to stop."""
+
+LEAVE_S = 2.0
+"""How long readiness says no before connections are closed, so that a balancer looks away."""
+
+LINE_BYTES = 16_384
+"""The longest request line and header: HubSpot's own answers 414 from about there."""
+
+
+@asynccontextmanager
+async def serving(
+    broker: Broker, address: Address, *, reuse_port: bool = False
+) -> AsyncIterator[HealthPages]:
+    """The broker answering on an address. Raises OSError when the port is taken."""
+    health = HealthPages(lambda: readiness(broker.seals, broker.dsn))
+    runner = Runner(
+        application(broker, health),
+        partial(around, metrics=broker.metrics),
+        access_log=None,
+        handler_cancellation=True,  # a caller who leaves frees the call to HubSpot
+        auto_decompress=False,
+        max_line_size=LINE_BYTES,
+        max_field_size=LINE_BYTES,
+        keepalive_timeout=75,
+        shutdown_timeout=DRAIN_S,
+    )
+    jobs = beside(broker)
+    if broker.settings.work_in_serve:
+        jobs.append(worker(broker).run)
+    async with alongside(jobs):
+        await runner.setup()
+        try:
+            await web.TCPSite(
+                runner, address.host, address.port, reuse_port=reuse_port or None, backlog=1024
+            ).start()
+            yield health
+        finally:
+            await runner.cleanup()
+
+
+@asynccontextmanager
+async def showing_metrics(metrics: Metrics, address: Address) -> AsyncIterator[None]:
+    """`/metrics` on an address of its own, never on the public port."""
+
+    async def show(_request: web.Request) -> web.Response:
+        return web.Response(
+            body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )
+
+    app = web.Application()
+    app.router.add_get("/metrics", show)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, address.host, address.port).start()
+    except OSError as error:
+        # A second process on the same machine serves callers all the same.
+        log.warning("metrics not served", extra={"port": address.port, "reason": error.strerror})
+    try:
+        yield
+    finally:
+        await runner.cleanup()
+
+
+async def told_to_stop() -> None:
+    """Wait for SIGTERM or SIGINT."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with suppress(NotImplementedError):  # Windows
+            loop.add_signal_handler(number, told.set)
+    await told.wait()

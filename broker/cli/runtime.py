@@ -1,0 +1,133 @@
+"""What every command starts from: settings, a database, the keys. One clear line when not."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import asyncpg
+import typer
+
+from broker.bootstrap.assembly import assembled
+from broker.bootstrap.components import Broker
+from broker.embedded.folder import EmbeddedUnavailable, default_data_dir
+from broker.embedded.key import sealing_key
+from broker.embedded.server import start
+from broker.errors import BrokerError
+from broker.sealing import Keyring
+from broker.settings import Settings, SettingsProblems
+from broker.stores.core import migrations
+from broker.stores.core.seals import WrongSealingKey
+from broker.telemetry.log_setup import configure_logging
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a command stands on. `own` says that the database is the embedded one."""
+
+    settings: Settings
+    dsn: str
+    keyring: Keyring
+    own: bool
+
+
+def fail(line: str) -> NoReturn:
+    """End the command with one line on stderr."""
+    print(f"broker: {line}", file=sys.stderr)  # noqa: T201
+    raise typer.Exit(1)
+
+
+def say(line: str = "") -> None:
+    """A line for the person at the terminal."""
+    print(line, flush=True)  # noqa: T201
+
+
+def tell(value: Any, *, as_json: bool, text: str) -> None:
+    """The result of a command: one JSON object, or words."""
+    say(json.dumps(value, default=str) if as_json else text)
+
+
+def read_settings() -> Settings:
+    """The settings, or the end of the command with every problem."""
+    problems: list[str] = []
+    keys = os.environ.get("BROKER_SEALING_KEYS")
+    try:
+        settings = Settings.from_env(os.environ, Path(".env"))
+        keys = settings.sealing_keys.get_secret_value() if settings.sealing_keys else None
+    except SettingsProblems as found:
+        problems = found.problems
+    if keys:
+        try:
+            Keyring.parse(keys)
+        except ValueError as error:
+            problems.append(f"BROKER_SEALING_KEYS: {error}")
+    if problems:
+        for problem in problems[:-1]:
+            print(f"broker: {problem}", file=sys.stderr)  # noqa: T201
+        fail(problems[-1])
+    return settings
+
+
+def ground(settings: Settings | None = None) -> Ground:
+    """Settings with their database, which is started when it is the embedded one."""
+    settings = settings or read_settings()
+    keys = settings.sealing_keys
+    if settings.database_url is not None and keys is not None:
+        return Ground(
+            settings,
+            settings.database_url.get_secret_value(),
+            Keyring.parse(keys.get_secret_value()),
+            own=False,
+        )
+    data = settings.data_dir or default_data_dir()
+    try:
+        dsn = start(data)
+        text = keys.get_secret_value() if keys else sealing_key(data)
+    except EmbeddedUnavailable as error:
+        fail(str(error))
+    return Ground(settings, dsn, Keyring.parse(text), own=True)
+
+
+@asynccontextmanager
+async def opened(found: Ground) -> AsyncIterator[Broker]:
+    """A broker on the ground; the embedded database is brought up to date first."""
+    settings = found.settings
+    if found.own:
+        settings = settings.model_copy(update={"migrate_on_start": True})
+    async with assembled(settings, found.dsn, found.keyring) as broker:
+        yield broker
+
+
+def run(
+    work: Callable[[], Coroutine[Any, Any, None]],
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> None:
+    """Run a command's coroutine; every foreseeable failure is one line."""
+    try:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(work())
+    except BrokerError as error:
+        fail(error.detail or error.title())
+    except (migrations.SchemaMissing, WrongSealingKey) as error:
+        fail(str(error))
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        fail(f"{type(error).__name__}: {error}")
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def with_broker(work: Callable[[Broker], Awaitable[None]]) -> None:
+    """Run something on an assembled broker, quietly."""
+    found = ground()
+    configure_logging(found.settings.log_format)
+
+    async def command() -> None:
+        async with opened(found) as broker:
+            await work(broker)
+
+    run(command)

@@ -1,0 +1,51 @@
+"""The nouns of people in browsers, as values: users who connect, operators who look."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from broker.domain.model import App, Caller, Secret
+
+
+@dataclass(frozen=True, slots=True)
+class InstallLink:
+    """What a state handle stands for: one user of one app on the way to a connection."""
+
+    app: App
+    user_ref: str
+    scopes: tuple[str, ...]
+    verifier: Secret | None
+    return_url: str | None
+    session_id: UUID | None = None
+    browser_hash: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectSession:
+    """A single-use way for one user to connect on a page of ours. `origin` and `nonce` are the
+    page that opened it in a popup; `outcome` is how the last visit to HubSpot ended.
+    """
+
+    id: UUID
+    app: App
+    workspace_name: str
+    user_ref: str
+    return_url: str | None
+    browser_hash: bytes | None
+    origin: str | None
+    nonce: str | None
+    outcome: str | None
+    ended: bool
+    expired: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Somebody signed in to the console with a key, who may there what the key may."""
+
+    caller: Caller
+    key_name: str
+    workspace_name: str
+
+    def may(self, *scopes: str) -> bool:
+        """Whether the key has one of the scopes."""
+        return any(self.caller.may(scope) for scope in scopes)

@@ -1,0 +1,175 @@
+"""The nouns of telling: facts and events, the endpoints that want them, and their deliveries."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from broker.domain.model import Secret
+
+OURS = ("app", "userForeignIdentifier", "hubId", "sequence")
+"""The fields of `data` that are the broker's own, whatever else an event brings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something that happened, as an app's endpoints should hear it. `position` orders facts of
+    one moment. Never holds a secret.
+    """
+
+    type: str
+    app_slug: str
+    user_ref: str | None
+    hub_id: int | None
+    data: Mapping[str, Any] = field(default_factory=dict)
+    happened_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    position: int = 0
+    id: UUID = field(default_factory=uuid4)
+
+    def payload(self) -> str:
+        """What is sent, character for character, however often."""
+        milliseconds = int(self.happened_at.timestamp() * 1000)
+        ours = (
+            self.app_slug,
+            self.user_ref,
+            self.hub_id,
+            milliseconds * 1000 + min(self.position, 999),
+        )
+        others = {name: value for name, value in self.data.items() if name not in OURS}
+        return json.dumps(
+            {
+                "type": self.type,
+                "timestamp": f"{self.happened_at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}"
+                f".{milliseconds % 1000:03}Z",
+                "data": {**dict(zip(OURS, ours, strict=True)), **others},
+            },
+            allow_nan=False,
+            separators=(",", ":"),
+        )
+
+
+def message_id(event_id: UUID) -> str:
+    """An event's name on the wire (`webhook-id`): the same at every attempt and every endpoint."""
+    return f"evt_{event_id.hex}"
+
+
+@dataclass(frozen=True, slots=True)
+class Signers:
+    """Who may sign an app's webhooks: its present secret, and for a day the one before."""
+
+    app_id: UUID
+    secrets: Sequence[Secret]
+    legacy: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What HubSpot told at once, as it came."""
+
+    workspace_id: UUID
+    id: UUID
+    app_id: UUID
+    app_slug: str | None
+    source: str
+    body: bytes
+    received_at: datetime
+    reads_journal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where an app's events are sent, without its secret."""
+
+    workspace_id: UUID
+    id: UUID
+    app_id: UUID
+    url: str
+    events: tuple[str, ...]
+    failures: int
+    resumes_at: datetime | None
+    disabled_at: datetime | None
+    disabled_because: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event owed to one endpoint, claimed: whoever has it makes the next attempt. `claim` is
+    the fence, `borne` how often the endpoint failed in a row before.
+    """
+
+    workspace_id: UUID
+    id: UUID
+    endpoint_id: UUID
+    event_id: UUID
+    url: str
+    secrets: Sequence[Secret]
+    payload: str
+    attempts: int
+    claim: int
+    replayed: bool
+    borne: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRecord:
+    """A delivery as people look at it."""
+
+    id: UUID
+    number: int
+    event_id: UUID
+    type: str
+    user_ref: str | None
+    state: str
+    attempts: int
+    replayed: bool
+    due_at: datetime | None
+    last_status: int | None
+    last_error: str | None
+    tried_at: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SentRecord:
+    """What became of an event at one endpoint."""
+
+    id: UUID
+    endpoint_id: UUID
+    url: str
+    state: str
+    attempts: int
+    due_at: datetime | None
+    last_status: int | None
+    last_error: str | None
+    tried_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a receiver said to an attempt: a status, or else why there is none."""
+
+    status: int | None
+    error: str | None
+    retry_after: float | None = None
+
+    @property
+    def took(self) -> bool:
+        return self.status is not None and 200 <= self.status < 300
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """An event as people look at it, with how many of its deliveries are in which state."""
+
+    id: UUID
+    type: str
+    user_ref: str | None
+    payload: str
+    created_at: datetime
+    delivered: int
+    waiting: int
+    dead: int

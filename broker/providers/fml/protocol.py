@@ -1,0 +1,271 @@
+"""First Mile Labs on the wire: tokens, cases, refusals, webhooks. No I/O.
+
+What their public pages state is relied on (https://www.firstmilelabs.com/docs/hubspot, /docs/api,
+/docs/webhooks, /v1/openapi.json); what they leave open is read in every likely way.
+"""
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from broker.domain.model import Secret
+from broker.domain.runs import VendorCredentialsRefused, VendorScopeMissing, VendorUnavailable
+from broker.errors import (
+    BrokerError,
+    IdempotencyKeyConflict,
+    InputRefused,
+    InvalidRequest,
+    NotAuthenticated,
+)
+
+TOKEN_PATH = "/v1/oauth/token"  # noqa: S105  # a path
+CASES_PATH = "/v1/cases"
+MOST_TOLD = 50
+SHORTEST_S = 10.0
+"""For how long a token is tried at least; one that dies sooner is refused and replaced."""
+
+SKEW = timedelta(minutes=5)
+"""How far ahead of this clock a moment of theirs may be."""
+
+_SIGNATURE = re.compile(r"sha256=[0-9a-f]{64}")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+){0,5}")
+
+
+class TokenRefused(Exception):
+    """The access token died before its time, as when its client is revoked; what was said."""
+
+    def __init__(self, vendor_error: Mapping[str, Any]) -> None:
+        super().__init__(vendor_error.get("error"))
+        self.vendor_error = vendor_error
+
+
+class Throttled(Exception):
+    """A limit is reached; how many seconds First Mile Labs says to wait."""
+
+    def __init__(self, after_s: float) -> None:
+        super().__init__(after_s)
+        self.after_s = after_s
+
+
+@dataclass(frozen=True, slots=True)
+class MintedToken:
+    """What the token endpoint gave; lifetime in seconds."""
+
+    access_token: Secret
+    lifetime: float
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A case as it was answered. `replayed` says that it was there before this request."""
+
+    case: Mapping[str, Any]
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A webhook event: the envelope as far as it is there, and everything as it came."""
+
+    event_id: str
+    name: str
+    case_id: str | None
+    record_id: str | None
+    source: str | None
+    fields: Mapping[str, Any]
+
+    def happened_at(self, received_at: datetime) -> datetime:
+        """When; the moment of receipt where the event does not say, or cannot be right."""
+        said = self.fields.get("timestamp")
+        try:
+            moment = datetime.fromisoformat(said) if isinstance(said, str) else received_at
+        except ValueError:
+            return received_at
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return min(moment, received_at + SKEW)
+
+    def says(self, field: str) -> str | None:
+        """What a field says of the case, if this kind of event speaks of the case itself."""
+        value = self.fields.get(field)
+        return text_of(value) if self.name.startswith("case.") else None
+
+    @property
+    def decision(self) -> str | None:
+        """The decision. The payload of case.decision.made is not public: likely names are tried."""
+        if self.name not in {"case.decision.made", "case.data_package.delivered"}:
+            return None
+        return self.says("decision") or self.says("outcome") or self.says("status")
+
+
+def token_request(client_id: str, client_secret: Secret) -> dict[str, str]:
+    """Always JSON: one of their pages says that forms are refused, another lists them."""
+    return {
+        "grant_type": "client_credentials",
+        "client_id": client_id,
+        "client_secret": client_secret.reveal(),
+    }
+
+
+def read_token(status: int, headers: Mapping[str, str], body: bytes) -> MintedToken:
+    """The token. Raises Throttled, VendorCredentialsRefused or VendorUnavailable."""
+    said = _object(body)
+    if status == 200 and isinstance(said.get("access_token"), str):
+        lifetime = said.get("expires_in")
+        seconds = float(lifetime) if isinstance(lifetime, int | float) else 3600.0
+        return MintedToken(Secret(said["access_token"]), max(seconds, SHORTEST_S))
+    _check_passing(status, headers)
+    raise VendorCredentialsRefused(
+        "First Mile Labs refuses the client id and secret. Make a new client in its console and "
+        "put its secret into the recipe's settings, then retry the run.",
+        vendorError=_said(status, said, []),
+    )
+
+
+def read_case(status: int, headers: Mapping[str, str], body: bytes) -> Made:
+    """The case. Raises TokenRefused, Throttled, and what `_refusal` makes."""
+    said = _object(body)
+    if status in {200, 201} and isinstance(said.get("caseId"), str):
+        return Made(said, status == 200 or "idempotent-replay" in _lower(headers))
+    if status == 401:
+        raise TokenRefused(_said(status, said, []))
+    _check_passing(status, headers)
+    raise _refusal(status, said)
+
+
+def _refusal(status: int, said: Mapping[str, Any]) -> BrokerError:
+    """What a final answer means for whoever must act."""
+    fields = failed_fields(said)
+    vendor_error = _said(status, said, fields)
+    if status == 403:
+        return VendorScopeMissing(
+            "The client at First Mile Labs lacks the scope cases:write. Make one that has it and "
+            "put it into the recipe's settings, then retry the run.",
+            vendorError=vendor_error,
+        )
+    if status == 409:
+        return IdempotencyKeyConflict(
+            "First Mile Labs has seen this record's Idempotency-Key on another request. Retry the "
+            "run: it uses a key of its own then, and still makes no second case.",
+            vendorError=vendor_error,
+        )
+    if 400 <= status < 500:
+        named = "; ".join(f"{each['field']}: {each['message']}" for each in fields)
+        return InputRefused(
+            f"First Mile Labs refuses the input: {named or 'it names no field'}.",
+            errors=fields or [{"field": "customerEmail", "message": "may be what is refused"}],
+            vendorError=vendor_error,
+        )
+    return VendorUnavailable(f"First Mile Labs answered {status} and no case.")
+
+
+def failed_fields(said: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Each failed field of a refusal, wherever its list stands: its name is not documented."""
+    found: list[dict[str, str]] = []
+    for value in said.values():
+        if isinstance(value, list):
+            found += [each for each in map(_field, value) if each is not None]
+        elif isinstance(value, dict):
+            found += [
+                {"field": str(name), "message": _words(message)} for name, message in value.items()
+            ]
+    return found[:MOST_TOLD]
+
+
+def text_of(value: Any) -> str | None:
+    """A value of theirs as a short text that can be stored and shown; None for anything else."""
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        return None
+    return str(value).replace("\x00", "").encode(errors="replace").decode()[:255] or None
+
+
+def check_signature(body: bytes, signature: str | None, secrets: Iterable[Secret]) -> None:
+    """Raise NotAuthenticated unless one of the secrets signed the body's bytes."""
+    given = signature or ""
+    matches = [hmac.compare_digest(given.encode(), sign(body, each).encode()) for each in secrets]
+    if not _SIGNATURE.fullmatch(given) or not any(matches):
+        raise NotAuthenticated("The event's signature is missing or wrong.")
+
+
+def sign(body: bytes, secret: Secret) -> str:
+    return "sha256=" + hmac.digest(secret.reveal().encode(), body, hashlib.sha256).hex()
+
+
+def read_told(body: bytes) -> Told:
+    """An event of any kind and version. Raises InvalidRequest for what has no id or no name."""
+    try:
+        said = json.loads(body.decode(), parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        raise InvalidRequest("The body is not JSON.") from None
+    if not isinstance(said, dict):
+        raise InvalidRequest("The body is not an event.")
+    event_id, name = said.get("eventId"), said.get("event")
+    if not isinstance(event_id, str) or text_of(event_id) != event_id:
+        raise InvalidRequest("The event has no eventId.")
+    if not isinstance(name, str) or len(name) > 100 or not _NAME.fullmatch(name):
+        raise InvalidRequest("The event has no name.")
+    source = text_of(said.get("crmSource"))
+    return Told(
+        event_id,
+        name,
+        text_of(said.get("caseId")),
+        text_of(said.get("crmRecordId")),
+        source and source.lower(),
+        said,
+    )
+
+
+def _check_passing(status: int, headers: Mapping[str, str]) -> None:
+    if status == 429:
+        asked = _lower(headers).get("retry-after", "")
+        said = float(asked[:5]) if asked.isascii() and asked.isdecimal() else 5.0
+        raise Throttled(max(said, 1.0))
+    if status >= 500 or status < 400:
+        raise VendorUnavailable(f"First Mile Labs answered {status}.")
+
+
+def _said(status: int, said: Mapping[str, Any], fields: list[dict[str, str]]) -> dict[str, Any]:
+    code = said.get("error")
+    return {
+        "status": status,
+        "error": code[:100] if isinstance(code, str) else None,
+        "fields": fields,
+    }
+
+
+def _field(each: Any) -> dict[str, str] | None:
+    if isinstance(each, str):
+        return {"field": each[:100], "message": "is refused"}
+    if not isinstance(each, dict):
+        return None
+    name = each.get("field") or each.get("path") or each.get("param") or each.get("name")
+    if isinstance(name, list):
+        name = ".".join(str(part) for part in name)
+    if not isinstance(name, str):
+        return None
+    words = each.get("message") or each.get("reason") or each.get("error") or "is refused"
+    return {"field": name[:100], "message": _words(words)}
+
+
+def _words(message: Any) -> str:
+    return str(message[0] if isinstance(message, list) and message else message)[:300]
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        read = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(constant)

@@ -1,0 +1,182 @@
+"""The kept connections to HubSpot: which call goes out on which, and how long it may take.
+
+One look at the clock for all of them, ten times a second, stands for a timer a call. What is late
+is looked at twice, for a process that was frozen may have the answer in its socket.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohappyeyeballs
+from yarl import URL
+
+from broker.providers.transport.connection import Wire
+from broker.providers.transport.response import Incoming, NoAnswer
+
+TICK_S = 0.1
+
+KEPT_S = 30.0
+"""How long an idle connection is kept; HubSpot's edge keeps them longer, so it is we who end it."""
+
+KNOWN_S = 10.0
+"""How long an address is used before its name is looked up again."""
+
+
+class NotConnected(OSError):
+    """There is no connection, so nothing was sent."""
+
+
+class ConnectTimeout(TimeoutError):
+    """A connection did not come about in time, so nothing was sent."""
+
+
+class Pool:
+    """Connections to one origin."""
+
+    def __init__(self, origin: URL, connect: float, idle: float) -> None:
+        """`connect` and `idle` are in seconds: for a connection, and between two bytes."""
+        self._host, self._port = origin.raw_host or "", origin.port or 443
+        self._tls = _tls() if origin.scheme == "https" else None
+        self._connect_s = connect
+        self._idle_s = idle
+        self._loop = asyncio.get_running_loop()
+        self._kept: list[Wire] = []
+        self._wires: set[Wire] = set()
+        self._addresses: asyncio.Task[Any] | None = None
+        self._known_until = 0.0
+        self._looking: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    async def send(
+        self,
+        request: bytes,
+        body: AsyncIterator[bytes] | None,
+        within: float,
+        *,
+        bodiless: bool,
+        repeats: bool,
+    ) -> Incoming:
+        """Send a request; its answer, whose head is here. `within` is in seconds, to the answer's
+        end. `repeats`: whether it may be sent again where a kept connection turns out to be dead.
+
+        Raises NotConnected or ConnectTimeout when nothing was sent, else as `Incoming.head`.
+        """
+        until = self._loop.time() + within
+        wire = self._take() or await self._connect(until)
+        while True:
+            fresh = not wire.answers
+            incoming = wire.ask(request, body, until, bodiless=bodiless)
+            try:
+                await incoming.head()
+            except NoAnswer:
+                if fresh or not repeats or body is not None:
+                    raise
+                wire = await self._connect(until)
+            except BaseException:
+                incoming.close()
+                raise
+            else:
+                return incoming
+
+    @property
+    def under_way(self) -> int:
+        """How many answers are coming in, or waited for."""
+        return sum(wire.incoming is not None for wire in self._wires)
+
+    def close(self) -> None:
+        """End all connections; there will be no others."""
+        self._closed = True
+        if self._looking is not None:
+            self._looking.cancel()
+        for wire in list(self._wires):
+            wire.abort()
+
+    def _take(self) -> Wire | None:
+        fresh_from = self._loop.time() - KEPT_S
+        while self._kept:
+            wire = self._kept.pop()
+            if wire.alive and wire.rests_since > fresh_from:  # also after the process was frozen
+                return wire
+        return None
+
+    async def _connect(self, until: float) -> Wire:
+        loop = self._loop
+        patience = min(self._connect_s, until - loop.time())
+        try:
+            async with asyncio.timeout(patience):
+                addresses = await self._found()
+                sock = await aiohappyeyeballs.start_connection(
+                    addresses, happy_eyeballs_delay=0.25, interleave=1
+                )
+                try:
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    _, wire = await loop.create_connection(
+                        lambda: Wire(self._free, self._gone),
+                        sock=sock,
+                        ssl=self._tls,
+                        server_hostname=self._host if self._tls else None,
+                    )
+                except BaseException:
+                    sock.close()
+                    raise
+        except TimeoutError:
+            raise ConnectTimeout("HubSpot took no connection in time.") from None
+        except (OSError, ssl.SSLError) as error:
+            raise NotConnected(f"No connection: {type(error).__name__}.") from error
+        if self._closed:
+            wire.abort()
+        if not wire.alive:
+            raise NotConnected("The connection ended before anything was sent.")
+        self._wires.add(wire)
+        if self._looking is None:
+            self._looking = loop.call_later(TICK_S, self._look)
+        return wire
+
+    async def _found(self) -> Any:
+        """The origin's addresses, looked up once for all who ask at the same time."""
+        loop = self._loop
+        known = self._addresses
+        if known is None or (known.done() and (known.cancelled() or known.exception())):
+            known = None
+        if known is None or loop.time() > self._known_until:
+            self._known_until = loop.time() + KNOWN_S
+            known = self._addresses = loop.create_task(
+                loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+            )
+            known.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(known)
+
+    def _free(self, wire: Wire) -> None:
+        wire.rests_since = self._loop.time()
+        self._kept.append(wire)
+
+    def _gone(self, wire: Wire) -> None:
+        self._wires.discard(wire)
+        if wire in self._kept:
+            self._kept.remove(wire)
+
+    def _look(self) -> None:
+        """End what takes too long, and what nobody needs."""
+        loop = self._loop
+        now = loop.time()
+        for wire in list(self._wires):
+            incoming = wire.incoming
+            if incoming is None:
+                if now - wire.rests_since > KEPT_S:
+                    wire.abort()
+            elif now > incoming.until or (incoming.asked and now - incoming.moved > self._idle_s):
+                if incoming.late:
+                    wire.abort(TimeoutError("HubSpot took too long."))
+                incoming.late = True
+            else:
+                incoming.late = False
+        self._looking = loop.call_later(TICK_S, self._look) if self._wires else None
+
+
+def _tls() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context

@@ -1,0 +1,144 @@
+"""CRM search: groups are OR, filters in a group are AND
+(https://developers.hubspot.com/docs/api-reference/latest/crm/search-the-crm).
+"""
+
+import contextlib
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from broker.sandbox.core.answers import Refused
+from broker.sandbox.hubspot.crm.records import Record
+
+Definitions = dict[str, dict[str, Any]]
+Indexed = tuple[Record, dict[str, str]]
+MOST_GROUPS, MOST_FILTERS, MOST_IN_ALL, MOST_SORTS = 5, 6, 18, 1
+MOST_BYTES, MOST_RESULTS, MOST_PAGE = 3000, 10_000, 200
+OPPOSITES = {"NEQ": "EQ", "NOT_IN": "IN", "NOT_CONTAINS_TOKEN": "CONTAINS_TOKEN"}
+OPERATORS = {
+    "EQ", "LT", "LTE", "GT", "GTE", "BETWEEN", "IN", "HAS_PROPERTY", "NOT_HAS_PROPERTY",
+    "CONTAINS_TOKEN", *OPPOSITES,
+}  # fmt: skip
+
+
+def find(
+    records: Iterable[Record],
+    definitions: Definitions,
+    asked: dict[str, Any],
+    now: float,
+    lag: float,
+) -> tuple[int, list[Record], str | None]:
+    """How many records match, one page of them, and where the next begins."""
+    groups, limit, after = _checked(definitions, asked)
+    query = str(asked.get("query") or "").lower()
+    found: list[Indexed] = []
+    for record in records:
+        record.catch_up(now, lag)
+        known = record.indexed
+        if (
+            known is not None
+            and (not groups or any(_fits(known, group, definitions) for group in groups))
+            and (not query or any(query in value.lower() for value in known.values()))
+        ):
+            found.append((record, known))
+    for sort in asked.get("sorts") or []:
+        name, down = _sort(sort)
+        kind = definitions.get(name, {}).get("type", "string")
+        found.sort(key=lambda each: _key(each[1].get(name), kind), reverse=down)
+    page = [record for record, _ in found[after : after + limit]]
+    more = str(after + limit) if after + limit < len(found) else None
+    return len(found), page, more
+
+
+def _checked(definitions: Definitions, asked: dict[str, Any]) -> tuple[list[Any], int, int]:
+    groups = asked.get("filterGroups") or []
+    filters = [each for group in groups for each in group.get("filters") or []]
+    if len(json.dumps(asked)) > MOST_BYTES:
+        raise _invalid("The request body is longer than 3000 characters.")
+    if len(groups) > MOST_GROUPS or len(filters) > MOST_IN_ALL:
+        raise _invalid("Too many filter groups or filters.")
+    if any(len(group.get("filters") or []) > MOST_FILTERS for group in groups):
+        raise _invalid("Too many filters in a group.")
+    if len(asked.get("sorts") or []) > MOST_SORTS:
+        raise _invalid("Only one sort is allowed.")
+    for each in filters:
+        if each.get("propertyName") not in definitions:
+            raise _invalid(f"There is no property named {str(each.get('propertyName'))[:60]}")
+        if each.get("operator") not in OPERATORS:
+            raise _invalid(f"Invalid operator: {str(each.get('operator'))[:30]}")
+    try:
+        limit, after = int(asked.get("limit") or 10), int(asked.get("after") or 0)
+    except (TypeError, ValueError):
+        raise _invalid("limit and after are numbers.") from None
+    if not 0 < limit <= MOST_PAGE or after < 0 or after + limit > MOST_RESULTS:
+        raise _invalid("The limit or after is out of range.")
+    return groups, limit, after
+
+
+def _invalid(message: str) -> Refused:
+    return Refused(400, message, "VALIDATION_ERROR")
+
+
+def _sort(sort: Any) -> tuple[str, bool]:
+    if isinstance(sort, dict):
+        return str(sort.get("propertyName", "")), sort.get("direction") == "DESCENDING"
+    name = str(sort)
+    return name.removeprefix("-"), name.startswith("-")
+
+
+def _fits(known: dict[str, str], group: dict[str, Any], definitions: Definitions) -> bool:
+    return all(_holds(known, each, definitions) for each in group.get("filters") or [])
+
+
+def _holds(known: dict[str, str], wanted: dict[str, Any], definitions: Definitions) -> bool:
+    name, operator = wanted["propertyName"], wanted["operator"]
+    has, value = known.get(name), wanted.get("value")
+    if operator == "HAS_PROPERTY":
+        return has is not None
+    if operator == "NOT_HAS_PROPERTY":
+        return has is None
+    if operator in OPPOSITES:
+        return not _holds(known, {**wanted, "operator": OPPOSITES[operator]}, definitions)
+    if has is None:
+        return False
+    kind = definitions[name]["type"]
+    exact = kind == "enumeration"
+    if operator == "EQ":
+        return has == str(value) if exact else _key(has.lower(), kind) == _lowered(value, kind)
+    if operator == "IN":
+        # HubSpot compares in lower case and does not lower the caller's values.
+        values = {str(each) for each in wanted.get("values") or []}
+        return (has if exact else has.lower()) in values
+    if operator == "CONTAINS_TOKEN":
+        return str(value).lower().strip("*") in has.lower()
+    if operator == "BETWEEN":
+        return _key(value, kind) <= _key(has, kind) <= _key(wanted.get("highValue"), kind)
+    return _compared(operator, _key(has, kind), _key(value, kind))
+
+
+def _lowered(value: Any, kind: str) -> tuple[int, float, str]:
+    return _key(str(value).lower(), kind)
+
+
+def _compared(operator: str, has: tuple[Any, ...], value: tuple[Any, ...]) -> bool:
+    if operator == "LT":
+        return has < value
+    if operator == "LTE":
+        return has <= value
+    return has > value if operator == "GT" else has >= value
+
+
+def _key(value: Any, kind: str) -> tuple[int, float, str]:
+    """What is not there first, numbers before words; a moment may be ISO or epoch milliseconds."""
+    if value is None:
+        return 0, 0.0, ""
+    try:
+        return 1, float(value), ""
+    except (TypeError, ValueError):
+        pass
+    if kind in {"date", "datetime"}:
+        with contextlib.suppress(ValueError):
+            at = datetime.fromisoformat(str(value).upper())
+            return 1, (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000, ""
+    return 2, 0.0, str(value)

@@ -1,0 +1,246 @@
+"""The control API under `/_sandbox`, and the page at `/`: levers for other processes and people."""
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import Any
+
+from aiohttp import web
+
+from broker.sandbox.core.answers import Refused
+from broker.sandbox.core.faults import KINDS, Fault
+from broker.sandbox.core.pages import render
+from broker.sandbox.hubspot.world import Sandbox
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+# How a lever is called outside, and which attribute it moves.
+LEVERS = {
+    "autoConsent": "auto_consent",
+    "autoConsentUser": "auto_consent_user",
+    "mayNotInstall": "may_not_install",
+    "tokenLifetime": "token_lifetime",
+    "rotatesRefreshTokens": "rotates_refresh_tokens",
+    "sharesRefreshTokens": "shares_refresh_tokens",
+    "searchLag": "search_lag",
+}
+LIMITS = {"tenSecondly": "ten_secondly", "search": "search", "daily": "daily"}
+WEBHOOKS = {
+    "batchSize": "batch_size",
+    "window": "window",
+    "timeout": "timeout",
+    "duplicates": "duplicates",
+    "shuffled": "shuffled",
+    "mixesPortals": "mixes_portals",
+    "paused": "paused",
+    "retryAfter": "retry_after",
+}
+ACTIONS = ("jump", "expire", "revoke", "removePortal", "lock", "move")
+SHOWN = 100
+
+
+async def said(request: web.Request) -> dict[str, Any]:
+    """The JSON object that a control request carries."""
+    try:
+        read = json.loads(await request.read())
+    except ValueError as error:
+        raise Refused(400, "The body is not JSON") from error
+    if not isinstance(read, dict):
+        raise Refused(400, "The body is not an object")
+    return read
+
+
+def guarded(handler: Handler) -> Handler:
+    """Answer 400 when a field is missing or wrong, instead of failing."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except (KeyError, TypeError, ValueError, AttributeError) as wrong:
+            raise Refused(400, f"A field is missing or wrong: {wrong}") from wrong
+
+    return handle
+
+
+class ControlEndpoints:
+    """What a test or a person may do to the sandbox from outside."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    def routes(self) -> list[web.RouteDef]:
+        """Every endpoint of this module."""
+        table: list[tuple[str, str, Handler]] = [
+            ("GET", "/", self.home),
+            ("POST", "/_sandbox/apps", self.put_app),
+            ("POST", "/_sandbox/portals", self.put_portal),
+            ("GET", "/_sandbox/faults", self.faults),
+            ("POST", "/_sandbox/faults", self.add_fault),
+            ("DELETE", "/_sandbox/faults", self.clear_faults),
+            ("GET", "/_sandbox/levers", self.show_levers),
+            ("POST", "/_sandbox/levers", self.levers),
+            ("GET", "/_sandbox/counters", self.counters),
+            ("GET", "/_sandbox/requests", self.requests),
+        ]
+        return [web.route(method, path, guarded(handler)) for method, path, handler in table]
+
+    async def home(self, _request: web.Request) -> web.Response:
+        """Show portals, records, requests and levers to a person."""
+        sandbox = self._sandbox
+        portals = [
+            {
+                "hub_id": portal.hub_id,
+                "domain": portal.domain,
+                "users": portal.users,
+                "records": [
+                    (kind.plural, len(portal.of(kind).by_id), list(portal.of(kind).live())[-8:])
+                    for kind in portal.all_types()
+                    if portal.of(kind).by_id
+                ],
+            }
+            for portal in sandbox.portals.values()
+        ]
+        return render(
+            "home.html",
+            portals=portals,
+            apps=sandbox.apps.values(),
+            seen=list(sandbox.seen)[: -SHOWN // 2 : -1],
+            levers=self._levers(),
+            faults=sandbox.faults.active,
+            kinds=KINDS,
+            deliveries=list(sandbox.webhooks.deliveries)[:-20:-1],
+        )
+
+    async def put_app(self, request: web.Request) -> web.Response:
+        """Make or replace an app: clientId, clientSecret, appId, scopes, redirectUrls."""
+        asked = await said(request)
+        app = self._sandbox.register_app(
+            asked["clientId"],
+            asked["clientSecret"],
+            int(asked["appId"]),
+            asked["scopes"],
+            asked["redirectUrls"],
+            asked.get("optionalScopes", []),
+        )
+        app.target_url = str(asked.get("webhookUrl", ""))
+        return web.json_response({"clientId": app.client_id}, status=201)
+
+    async def put_portal(self, request: web.Request) -> web.Response:
+        """Make a portal: hubId, domain, users."""
+        asked = await said(request)
+        self._sandbox.add_portal(int(asked["hubId"]), asked["domain"], asked["users"])
+        return web.json_response({"hubId": asked["hubId"]}, status=201)
+
+    async def add_fault(self, request: web.Request) -> web.Response:
+        """Set a fault, by the fields of `Fault`."""
+        fault = Fault(**await said(request))
+        if fault.kind not in KINDS:
+            raise ValueError(f"kind is one of {', '.join(KINDS)}")
+        self._sandbox.faults.add(fault)
+        return web.json_response({"faults": len(self._sandbox.faults.active)}, status=201)
+
+    async def faults(self, _request: web.Request) -> web.Response:
+        """List the faults with how often each struck."""
+        return web.json_response([asdict(fault) for fault in self._sandbox.faults.active])
+
+    async def clear_faults(self, _request: web.Request) -> web.Response:
+        """Make everything go right again."""
+        self._sandbox.faults.clear()
+        return web.Response(status=204)
+
+    async def show_levers(self, _request: web.Request) -> web.Response:
+        """Tell how every lever stands."""
+        return web.json_response(self._levers())
+
+    def _levers(self) -> dict[str, Any]:
+        sandbox = self._sandbox
+        return {
+            **{name: getattr(sandbox, attribute) for name, attribute in LEVERS.items()},
+            "limits": {name: getattr(sandbox.limits, each) for name, each in LIMITS.items()},
+            "webhooks": {name: getattr(sandbox.webhooks, each) for name, each in WEBHOOKS.items()},
+        }
+
+    async def levers(self, request: web.Request) -> web.Response:
+        """Set levers, jump the clock, end tokens, lock a record, move an account."""
+        asked, sandbox = await said(request), self._sandbox
+        unknown = set(asked) - {*LEVERS, *ACTIONS, "limits", "webhooks"}
+        unknown |= set(asked.get("limits", {})) - set(LIMITS)
+        unknown |= set(asked.get("webhooks", {})) - set(WEBHOOKS)
+        if unknown:
+            raise ValueError(f"no such lever: {', '.join(sorted(unknown))}")
+        for target, names, values in (
+            (sandbox, LEVERS, asked),
+            (sandbox.limits, LIMITS, asked.get("limits", {})),
+            (sandbox.webhooks, WEBHOOKS, asked.get("webhooks", {})),
+        ):
+            for name in set(names) & set(values):
+                setattr(target, names[name], values[name])
+        self._act(asked)
+        return web.Response(status=204)
+
+    def _act(self, asked: dict[str, Any]) -> None:
+        sandbox = self._sandbox
+        if "jump" in asked:
+            sandbox.jump(float(asked["jump"]))
+        if "expire" in asked:
+            sandbox.expire_access_tokens(asked["expire"])
+        if "revoke" in asked:
+            sandbox.revoke_grants(int(asked["revoke"]))
+        if "removePortal" in asked:
+            del sandbox.portals[int(asked["removePortal"])]
+        if "lock" in asked:
+            lock = asked["lock"]
+            portal = sandbox.portals[int(lock["hubId"])]
+            kind = portal.type(str(lock["objectType"]))
+            if kind is None:
+                raise ValueError("no such objectType")
+            record = sandbox.crm(portal).find(kind, str(lock["objectId"]))
+            record.locked_until = sandbox.now() + float(lock.get("seconds", 2.0))
+        if "move" in asked:
+            portal = sandbox.portals[int(asked["move"]["hubId"])]
+            portal.moving_until = sandbox.now() + float(asked["move"]["seconds"])
+
+    async def counters(self, _request: web.Request) -> web.Response:
+        """Tell what was asked so far: in all, by endpoint, and by generation of token."""
+        sandbox = self._sandbox
+        tokens = [
+            {
+                "hubId": access.refresh.hub_id,
+                "clientId": access.refresh.client_id,
+                "generation": access.generation,
+                "calls": access.calls,
+            }
+            for access in sandbox.grants.access_tokens.values()
+        ]
+        return web.json_response(
+            {
+                "exchanges": sandbox.exchanges,
+                "refreshes": sandbox.refreshes,
+                "introspections": sandbox.introspections,
+                "revocations": len(sandbox.revocations),
+                "requests": sandbox.answered,
+                "endpoints": sandbox.counters,
+                "tokens": tokens,
+            }
+        )
+
+    async def requests(self, request: web.Request) -> web.Response:
+        """List the last requests, newest first, without what authorizes them."""
+        part = request.query.get("path", "")
+        found = [each for each in reversed(self._sandbox.seen) if part in each.raw_path][:SHOWN]
+        return web.json_response(
+            [
+                {
+                    "method": each.method,
+                    "target": each.raw_path,
+                    "headers": {
+                        name: value
+                        for name, value in each.headers.items()
+                        if name.lower() != "authorization"
+                    },
+                    "body": each.body.decode(errors="replace")
+                    if "/oauth/" not in each.raw_path
+                    else "",
+                }
+                for each in found
+            ]
+        )

@@ -1,0 +1,66 @@
+"""Keeping a sandbox's data over a restart: one JSON file, put in place at once."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from broker.sandbox.hubspot.grants import AccessToken, App, RefreshToken
+from broker.sandbox.hubspot.portal import Portal
+from broker.sandbox.hubspot.world import Sandbox
+
+
+@dataclass(slots=True)
+class Kept:
+    """What survives: apps with their secrets, accounts with their records, tokens, the clock."""
+
+    apps: dict[str, App]
+    portals: dict[int, Portal]
+    refresh_tokens: dict[str, RefreshToken]
+    access_tokens: dict[str, AccessToken]
+    ahead: float
+
+
+_kept = TypeAdapter(Kept)
+
+
+def write(sandbox: Sandbox, folder: Path) -> None:
+    """Write everything down. Raises OSError when the folder takes no file."""
+    grants = sandbox.grants
+    kept = Kept(
+        sandbox.apps,
+        sandbox.portals,
+        grants.refresh_tokens,
+        grants.access_tokens,
+        sandbox.ahead,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    fresh = folder / "sandbox.json.new"
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(_kept.dump_json(kept))
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(folder / "sandbox.json")
+
+
+def read(sandbox: Sandbox, folder: Path) -> bool:
+    """Take up what was written; whether there was anything. Raises ValueError on another format."""
+    path = folder / "sandbox.json"
+    if not path.exists():
+        return False
+    kept = _kept.validate_json(path.read_bytes())
+    # The same dictionaries go on: webhooks and workflows hold them.
+    for mine, theirs in (
+        (sandbox.apps, kept.apps),
+        (sandbox.portals, kept.portals),
+        (sandbox.grants.refresh_tokens, kept.refresh_tokens),
+        (sandbox.grants.access_tokens, kept.access_tokens),
+    ):
+        mine.clear()
+        mine.update(theirs)  # type: ignore[arg-type]
+    for access in sandbox.grants.access_tokens.values():
+        access.refresh = kept.refresh_tokens.get(access.refresh.token, access.refresh)
+    sandbox.ahead = kept.ahead
+    return True

@@ -1,0 +1,48 @@
+"""Who is calling: a key's secret, a client id with it, or an access token made from them."""
+
+import base64
+import binascii
+
+from broker.domain.model import Caller, Secret
+from broker.errors import NotAllowed, NotAuthenticated
+from broker.services.access.ttl_cache import Recent
+from broker.stores.access.keys import Keys
+
+
+class Callers:
+    """Recognises callers by their `Authorization`, from memory for a few seconds."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+        self._recent: Recent[str, Caller] = Recent(self._find)
+        self.forget_all = self._recent.forget_all
+
+    async def of(self, authorization: str | None) -> Caller:
+        """The caller behind an `Authorization` header. Raises NotAuthenticated."""
+        if authorization is None or len(authorization) > 1024:
+            raise NotAuthenticated
+        return self._recent.known(authorization) or await self._recent.get(authorization)
+
+    async def _find(self, authorization: str) -> Caller:
+        scheme, _, value = authorization.partition(" ")
+        client_id, secret = None, value.strip()
+        if scheme.lower() == "basic":
+            try:
+                pair = base64.b64decode(secret, validate=True).decode()
+            except (binascii.Error, UnicodeDecodeError) as error:
+                raise NotAuthenticated from error
+            client_id, _, secret = pair.partition(":")
+        elif scheme.lower() != "bearer":
+            raise NotAuthenticated
+        caller = await self._keys.find_caller(Secret(secret), client_id)
+        if caller is None:
+            raise NotAuthenticated
+        return caller
+
+
+def require(caller: Caller, *scopes: str) -> None:
+    """Raise NotAllowed unless the caller has one of the scopes, which the refusal names."""
+    for scope in scopes:
+        if caller.may(scope):
+            return
+    raise NotAllowed(f"The API key lacks the scope {scopes[0]}.", scope=scopes[0])

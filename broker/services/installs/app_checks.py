@@ -1,0 +1,78 @@
+"""What is still wrong with an app, as far as can be known before a user meets it."""
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from broker.domain.model import App, Secret
+from broker.errors import BrokerError, CredentialsRefused
+from broker.providers.hubspot.client import HubSpot
+from broker.providers.hubspot.oauth import GrantEnded
+from broker.services.installs.oauth_flow import Installs
+from broker.stores.connections.apps import Apps
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: `state` is good, todo or bad."""
+
+    state: str
+    said: str
+
+
+class Checks:
+    """An operator's question whether an app is ready."""
+
+    def __init__(self, apps: Apps, installs: Installs, hubspot: HubSpot) -> None:
+        self._apps = apps
+        self._installs = installs
+        self._hubspot = hubspot
+
+    def at_hand(self, app: App, connected: int) -> list[Finding]:
+        """What can be said without asking HubSpot; `connected` is how many connections work."""
+        found = []
+        if app.credentials_refused_at is not None:
+            found.append(
+                Finding(
+                    "bad", "HubSpot refused the Client Id or Client Secret. Correct them below."
+                )
+            )
+        redirect = urlsplit(self._installs.redirect_url(app))
+        if redirect.scheme != "https" and redirect.hostname not in {"localhost", "127.0.0.1"}:
+            found.append(
+                Finding(
+                    "bad", "HubSpot takes no http redirect URL: set BROKER_PUBLIC_URL to https."
+                )
+            )
+        if "oauth" not in app.scopes:
+            found.append(Finding("todo", "Add the scope oauth: HubSpot requires it of every app."))
+        if connected:
+            found.append(Finding("good", "Users connect: the redirect URL is known at HubSpot."))
+        else:
+            found.append(
+                Finding("todo", "Nobody is connected yet. Paste the redirect URL into HubSpot.")
+            )
+        if not app.return_urls:
+            found.append(
+                Finding("todo", "There is no return URL: users end on a page of the broker's.")
+            )
+        if not app.origins:
+            found.append(Finding("todo", "There is no origin: the button opens no popup anywhere."))
+        return found
+
+    async def at_hubspot(self, app: App) -> Finding:
+        """Whether HubSpot knows the client id and secret, by an exchange that cannot succeed:
+        HubSpot judges the client before the code.
+        """
+        code = Secret("00000000-0000-0000-0000-000000000000")
+        try:
+            await self._hubspot.exchange(app, code, self._installs.redirect_url(app), None)
+        except CredentialsRefused:
+            await self._apps.flag_credentials(app.workspace_id, app.id)
+            return Finding("bad", "HubSpot does not know this Client Id with this Client Secret.")
+        except GrantEnded:
+            return Finding("good", "HubSpot knows the Client Id and Client Secret.")
+        except BrokerError as refusal:
+            if refusal.code == "exchange-failed":
+                return Finding("good", "HubSpot knows the Client Id and Client Secret.")
+            return Finding("todo", "HubSpot could not be asked just now. Try again in a minute.")
+        return Finding("good", "HubSpot knows the Client Id and Client Secret.")

@@ -1,0 +1,107 @@
+"""Connecting on a page of ours: a session, the browser that begins it, and how it ends."""
+
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from broker.domain.browser_sessions import ConnectSession
+from broker.domain.model import App, Secret
+from broker.errors import LinkExpired, LinkUsed, NotFound, OriginRefused
+from broker.services.installs.oauth_flow import Consent, Installs, Outcome, check_return_url
+from broker.stores.access.keys import hash_of
+from broker.stores.connections.connect_sessions import Sessions
+
+
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """The page that opened ours in a popup, and what it wants to be answered with."""
+
+    origin: str
+    nonce: str
+
+
+class Connecting:
+    """Connect sessions from the product's word to the user's outcome."""
+
+    def __init__(self, sessions: Sessions, installs: Installs) -> None:
+        self._sessions = sessions
+        self._installs = installs
+
+    async def open(
+        self, app: App, user_ref: str, return_url: str | None, lifetime: timedelta
+    ) -> tuple[Secret, datetime]:
+        """A token for one user's browser. Raises InvalidRequest for a return URL not the app's."""
+        check_return_url(app, return_url)
+        return await self._sessions.create(app, user_ref, return_url, lifetime)
+
+    async def look(self, token: Secret, browser: Secret | None) -> ConnectSession:
+        """What a token stands for; looking uses nothing up.
+
+        Raises NotFound, LinkUsed (connected, or begun by another browser) or LinkExpired.
+        """
+        session = await self._sessions.find(token)
+        if session is None:
+            raise NotFound
+        if session.ended or not _free_for(session, browser):
+            raise LinkUsed
+        if session.expired:
+            raise LinkExpired
+        return session
+
+    async def begin(
+        self, token: Secret, browser: Secret | None, opener: Opener | None
+    ) -> tuple[str, Secret]:
+        """Take a session for a browser: where it consents, and what it must carry back.
+
+        Raises as `look` does, and OriginRefused for an opener that is not one of the app's.
+        """
+        session = await self.look(token, browser)
+        check_opener(session.app, opener)
+        browser = browser or Secret(secrets.token_urlsafe(32))
+        origin, nonce = (opener.origin, opener.nonce) if opener else (None, None)
+        if not await self._sessions.begin(session, browser, origin, nonce):
+            raise LinkUsed
+        url = await self._installs.begin(
+            session.app, session.user_ref, session.return_url, session=session, browser=browser
+        )
+        return url, browser
+
+    async def finish(
+        self, workspace_id: UUID, slug: str, consent: Consent
+    ) -> tuple[Outcome, ConnectSession | None]:
+        """Finish an install, and the session that it began in."""
+        outcome = await self._installs.finish(workspace_id, slug, consent)
+        if outcome.session_id is None:
+            return outcome, None
+        word = outcome.refusal.code if outcome.refusal else outcome.state
+        granted = outcome.state != "refused"
+        await self._sessions.note_outcome(workspace_id, outcome.session_id, word, granted=granted)
+        return outcome, await self._sessions.find_id(workspace_id, outcome.session_id)
+
+    async def ended(
+        self, workspace_id: UUID, session_id: UUID, browser: Secret | None
+    ) -> ConnectSession:
+        """A session that was at HubSpot, for the browser that began it. Raises NotFound."""
+        session = await self._sessions.find_id(workspace_id, session_id)
+        if (
+            session is None
+            or session.outcome is None
+            or session.browser_hash is None
+            or not _free_for(session, browser)
+        ):
+            raise NotFound
+        return session
+
+
+def check_opener(app: App, opener: Opener | None) -> None:
+    """Raise OriginRefused unless the opener is one of the app's origins, exactly."""
+    if opener is not None and opener.origin not in app.origins:
+        raise OriginRefused("The page's origin is not in the app's list.")
+
+
+def _free_for(session: ConnectSession, browser: Secret | None) -> bool:
+    if session.browser_hash is None:
+        return True
+    return browser is not None and hmac.compare_digest(session.browser_hash, hash_of(browser))

@@ -1,0 +1,184 @@
+"""Writes that a caller may repeat with the same `Idempotency-Key`: made once, answered as at first.
+
+The key is taken in Postgres before anything is sent, by the connection, so that users and apps
+cannot meet. The call goes on when its caller leaves, and its answer is kept, sealed, for a day.
+Where HubSpot surely ran nothing the key is free again; where nobody can know, repeats are told so,
+and never sent. (As draft-ietf-httpapi-idempotency-key-header describes.)
+"""
+
+import asyncio
+import hashlib
+import hmac
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from broker.domain.model import Connection, ProxyCall
+from broker.errors import (
+    BrokerError,
+    Busy,
+    HubSpotTimeout,
+    HubSpotUnavailable,
+    IdempotencyKeyConflict,
+)
+from broker.providers.hubspot.answers import Answer
+from broker.providers.hubspot.retrying import NOT_RUN
+from broker.stores.proxy.idempotency import Claim, IdempotentCalls, KeptAnswer
+
+log = logging.getLogger(__name__)
+
+MOST_BYTES = 8_388_608
+"""The longest answer that is kept; a longer one counts as lost."""
+
+PATIENCE_S = 30.0
+"""How long a repeat waits for the first to end."""
+
+SLACK_S = 15.0
+"""What a call may take besides waiting for quota and its deadline: a renewal, for one."""
+
+OUTCOMES = {
+    "different-request": "This key was used for another request.",
+    "running": "The first call with this key is still running.",
+    "unknown": "Whether HubSpot ran the first call with this key is not known: look, then repeat.",
+}
+
+
+class Idempotency:
+    """Makes a write once for its key."""
+
+    def __init__(self, calls: IdempotentCalls, quota_wait: float, total: float) -> None:
+        self._calls = calls
+        self._quota_wait = quota_wait
+        self._total = total
+        self._running: set[asyncio.Task[Answer]] = set()
+
+    async def once(
+        self, call: ProxyCall, connection: Connection, make: Callable[[], Awaitable[Answer]]
+    ) -> Answer:
+        """The answer of the first call with this key; `make` makes it when this is the first.
+
+        Raises IdempotencyKeyConflict when the key stands for another request, when the first is
+        still running after a while, and when its outcome is not known; else what `make` raises.
+        """
+        key = (call.idempotency_key or "").encode()
+        key_hash, fingerprint = hashlib.sha256(key).digest(), _fingerprint(key, call)
+        waited = self._quota_wait if call.patience is None else call.patience
+        runs_for = waited + self._total + SLACK_S
+        pause, until = 0.05, asyncio.get_running_loop().time() + PATIENCE_S
+        while True:
+            claim = await self._calls.claim(
+                connection.workspace_id, connection.id, key_hash, fingerprint, runs_for
+            )
+            if claim.ours:
+                return await self._alone(claim, make)
+            if not hmac.compare_digest(claim.fingerprint, fingerprint):
+                raise _conflict("different-request")
+            if claim.answer is not None:
+                return _answer(claim.answer, replayed=True)
+            if claim.outcome == "unknown":
+                raise _conflict("unknown")
+            if asyncio.get_running_loop().time() > until:
+                raise _conflict("running")
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, 0.5)
+
+    async def _alone(self, claim: Claim, make: Callable[[], Awaitable[Answer]]) -> Answer:
+        # A caller who leaves must not leave the outcome unknown.
+        task = asyncio.create_task(self._make(claim, make))
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    def _ended(self, task: "asyncio.Task[Answer]") -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen here, for the caller may have left
+
+    async def _make(self, claim: Claim, make: Callable[[], Awaitable[Answer]]) -> Answer:
+        try:
+            answer = await make()
+        except (HubSpotUnavailable, HubSpotTimeout) as failure:
+            await self._settle(self._calls.give_up if failure.unsent else self._calls.lose, claim)
+            raise
+        except BrokerError:
+            await self._settle(self._calls.give_up, claim)
+            raise
+        kept = await self._read(claim, answer)
+        if kept.status in NOT_RUN or kept.status == 401:
+            await self._settle(self._calls.give_up, claim)
+        else:
+            await self._settle(lambda claim: self._calls.keep(claim, kept), claim)
+        return _answer(kept, replayed=False)
+
+    async def _read(self, claim: Claim, answer: Answer) -> KeptAnswer:
+        body = bytearray()
+        try:
+            async for chunk in answer.chunks:
+                body += chunk
+                if len(body) > MOST_BYTES:
+                    raise HubSpotUnavailable("The answer is too long for an Idempotency-Key.")  # noqa: TRY301
+        except Exception as error:
+            await self._settle(self._calls.lose, claim)
+            if isinstance(error, BrokerError):
+                raise
+            raise HubSpotUnavailable("HubSpot's answer broke off.") from error
+        finally:
+            answer.close()
+        return KeptAnswer(answer.status, answer.reason, list(answer.headers), bytes(body))
+
+    async def _settle(self, how: Callable[[Claim], Awaitable[None]], claim: Claim) -> None:
+        """Write down what came of it; what cannot be written counts as unknown, later."""
+        for pause in (0.2, 1.0, 0.0):
+            try:
+                return await how(claim)
+            except Busy:
+                await asyncio.sleep(pause)
+        log.warning("outcome of a keyed call not written", extra={"call": str(claim.id)})
+        return None
+
+
+class Whole:
+    """A body that is all there, as chunks."""
+
+    def __init__(self, body: bytes) -> None:
+        self.passed = 0
+        self.whole = True
+        self._body = body
+
+    def rest(self) -> bytes:
+        """All of it, unless it was read."""
+        rest, self._body = self._body, b""
+        self.passed += len(rest)
+        return rest
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if rest := self.rest():
+            return rest
+        raise StopAsyncIteration
+
+
+def _answer(kept: KeptAnswer, *, replayed: bool) -> Answer:
+    told = [("Idempotent-Replayed", "true")] if replayed else []
+    return Answer(
+        kept.status,
+        kept.reason,
+        [*kept.headers, *told],
+        Whole(kept.body),
+        rejects_grant=False,
+        limits=None,
+        retry_after=None,
+        close=lambda: None,
+    )
+
+
+def _fingerprint(key: bytes, call: ProxyCall) -> bytes:
+    kinds = [value for name, value in call.headers if name.lower() == "content-type"]
+    body = call.body if isinstance(call.body, bytes) else b""
+    # Keyed, so that what is stored tells nothing of a body that can be guessed.
+    return hmac.digest(key, repr((call.method, call.target, kinds)).encode() + body, "sha256")
+
+
+def _conflict(outcome: str) -> IdempotencyKeyConflict:
+    return IdempotencyKeyConflict(OUTCOMES[outcome], outcome=outcome)

@@ -1,0 +1,290 @@
+"""Quota: every call to HubSpot takes a place first, and waits for one in a fair turn.
+
+How a quota is shared
+---------------------
+HubSpot counts the calls of one app for one account over a rolling interval. The quota is as many
+places as calls fit into it. Each process holds some of the places, by a row in Postgres; a place
+that was used is free again after the interval, at the same process. So a busy process asks the
+database only when it needs more places than it holds, when another process rings because it waits,
+and every few seconds, for all its quotas in one statement, so that its shares do not lapse.
+
+The sum of what processes hold never exceeds the size: places are added after they were written
+down, and given back before.
+"""
+
+import asyncio
+import logging
+import math
+import time
+from uuid import UUID
+
+from broker.domain.model import Connection
+from broker.errors import AppNotFound, Busy, QuotaExhausted
+from broker.providers.hubspot.limits import ASSUMED, SMALLEST, Kind, Said
+from broker.services.quota.bucket import Bucket
+from broker.services.quota.shares import change_of, fair_share
+from broker.stores.proxy.quotas import QuotaFacts, QuotaName, Quotas
+from broker.telemetry.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+BEAT_S, SLOWEST_BEAT_S = 0.2, 1.0
+"""How often a process asks for more places while somebody waits."""
+
+IDLE_S = 30.0
+"""After how long without a call a process gives its places of a quota back."""
+
+PATIENCE_S = 1.0
+"""How long the database may take before calls go on without it."""
+
+MOMENT_S = 1.0
+"""How long a call may wait for a place, however late it comes to it."""
+
+TRIAL_S = 5.0
+"""How long calls wait for HubSpot's first answer about an account before they go without."""
+
+
+class Quota:
+    """The quotas of all accounts, as far as this process calls them."""
+
+    def __init__(self, quotas: Quotas, patience: float, metrics: Metrics) -> None:
+        """`patience`: how many seconds a call waits unless it says otherwise."""
+        self._quotas = quotas
+        self.forget = quotas.forget
+        self._patience = patience
+        self._metrics = metrics
+        self._buckets: dict[tuple[UUID, int, str], Bucket] = {}
+        self._by_text: dict[str, Bucket] = {}
+
+    def bucket(self, connection: Connection, kind: Kind) -> Bucket:
+        """What counts a connection's calls of a kind."""
+        key = (connection.app_id, connection.hub_id or 0, kind)
+        found = self._buckets.get(key)
+        if found is None:
+            name = QuotaName(connection.workspace_id, *key)
+            found = self._buckets[key] = Bucket(name, QuotaFacts(*ASSUMED[kind]))
+            self._by_text[name.text] = found
+        return found
+
+    def take(self, bucket: Bucket, user: UUID) -> bool:
+        """Take a place for a call that is sent at once; whether there was one and nobody waits.
+
+        Raises QuotaExhausted where the day's calls are used up, with the seconds after which asking
+        again is worth it.
+        """
+        now = time.monotonic()
+        bucket.used_at = bucket.users[user] = now
+        if now < bucket.spent_until:
+            raise self._refusal(bucket.spent_until - now, "daily")
+        return not bucket.turns and bucket.take(now)
+
+    async def wait(
+        self, bucket: Bucket, user: UUID, patience: float | None, arrived: float
+    ) -> None:
+        """Wait for a place and take it. The patience (seconds; None: as configured) counts from
+        when the call arrived. Raises QuotaExhausted as `take` does.
+        """
+        patience = self._patience if patience is None else patience
+        left = arrived + patience - time.monotonic()
+        # Who has waited for something else already, a renewal say, still has a moment for this.
+        await self._wait(bucket, user, min(patience, max(MOMENT_S, left)))
+
+    def told(self, bucket: Bucket, said: Said | None) -> None:
+        """Learn from HubSpot's answer, or from there being none."""
+        now = time.monotonic()
+        if said is None:
+            bucket.strikes = 0
+        else:
+            if said.size and bucket.name.kind == "calls" and bucket.learn(said.size, said.interval):
+                self._settle_now(bucket)
+            if said.daily_spent:
+                bucket.spend(now)
+                self._settle_now(bucket)
+            elif said.refused_by is not None:
+                bucket.refused(said, now)
+                if bucket.name.kind == "calls" and not bucket.facts.learnt:
+                    bucket.learn(*SMALLEST)
+                    self._settle_now(bucket)
+            else:
+                bucket.strikes = 0
+        if not bucket.known.is_set() and not bucket.news:
+            bucket.known.set()
+            bucket.serve(now)
+
+    def rung(self, text: str) -> None:
+        """Another process waits for places of a quota."""
+        bucket = self._by_text.get(text)
+        if bucket is not None and time.monotonic() - bucket.settled_at > BEAT_S / 2:
+            self._settle_now(bucket)
+
+    async def keep(self) -> None:
+        """Keep the shares of busy quotas, give those of idle ones back."""
+        now = time.monotonic()
+        busy: list[Bucket] = []
+        idle: list[Bucket] = []
+        for bucket in self._buckets.values():
+            bucket.places.sweep(now)
+            bucket.active_users(now)
+            unused = now - bucket.used_at > IDLE_S and not bucket.turns
+            (idle if unused and not bucket.places.in_use else busy).append(bucket)
+        if busy:
+            held = await self._quotas.prolong([bucket.name for bucket in busy])
+            for bucket in busy:
+                if held.get(bucket.name, True):  # others wait, or the share had lapsed
+                    self._settle_now(bucket)
+        if idle:
+            await self._quotas.leave({bucket.name: 0.0 for bucket in idle})
+            for bucket in idle:
+                if time.monotonic() - bucket.used_at > IDLE_S:
+                    name = bucket.name
+                    del self._buckets[name.app_id, name.hub_id, name.kind]
+                    del self._by_text[bucket.name.text]
+
+    async def leave(self) -> None:
+        """Give everything back: free places at once, others when HubSpot counts them no more."""
+        now = time.monotonic()
+        after = {}
+        for bucket in self._buckets.values():
+            bucket.places.sweep(now)
+            after[bucket.name] = bucket.facts.interval * 1.1 if bucket.places.in_use else 0.0
+        if after:
+            await self._quotas.leave(after)
+
+    async def _wait(self, bucket: Bucket, user: UUID, patience: float) -> None:
+        until = time.monotonic() + patience
+        ticket = bucket.turns.join(user)
+        try:
+            if bucket.turns.before(user) > self._most(bucket, patience):
+                raise TimeoutError  # noqa: TRY301  # the line is longer than the wait
+            await self._settled(bucket)
+            if not ticket.done() and not bucket.known.is_set():
+                await self._first_answer(bucket)
+            if not ticket.done():
+                async with asyncio.timeout(until - time.monotonic()):
+                    await ticket
+        except TimeoutError:
+            if ticket.done() and not ticket.cancelled():
+                return
+            bucket.turns.leave(user, ticket)
+            self._metrics.quota.labels("refused").inc()
+            now = time.monotonic()
+            raise self._refusal(bucket.wait_for(user, now), "burst") from None
+        except BaseException:
+            bucket.turns.leave(user, ticket)
+            raise
+        self._metrics.quota.labels("waited").inc()
+
+    def _most(self, bucket: Bucket, patience: float) -> float:
+        """How many could be served within the patience, had this process all the places."""
+        return bucket.facts.size * (1 + patience / bucket.facts.interval) + 1
+
+    async def _settled(self, bucket: Bucket) -> None:
+        """Ask for places, unless the database was asked a moment ago; not for long."""
+        if bucket.settling is None and time.monotonic() - bucket.settled_at < BEAT_S:
+            self._look_after(bucket)
+            return
+        settling = self._settle_now(bucket)
+        await asyncio.wait({settling}, timeout=PATIENCE_S)
+        if not settling.done():
+            self._lend(bucket)
+
+    async def _first_answer(self, bucket: Bucket) -> None:
+        try:
+            async with asyncio.timeout(TRIAL_S):
+                await bucket.known.wait()
+        except TimeoutError:
+            bucket.news = False
+            bucket.known.set()
+            bucket.serve(time.monotonic())
+
+    def _settle_now(self, bucket: Bucket) -> "asyncio.Task[None]":
+        if bucket.settling is None:
+            bucket.settling = asyncio.get_running_loop().create_task(self._settle(bucket))
+        return bucket.settling
+
+    async def _settle(self, bucket: Bucket) -> None:
+        """Take or give places so that this process has what it should have."""
+        try:
+            async with asyncio.timeout(PATIENCE_S * 5):
+                gained = await self._exchange(bucket)
+            moving = gained or bucket.places.owed or bucket.places.put_by
+            bucket.pace = BEAT_S if moving else min(max(bucket.pace, BEAT_S) * 2, SLOWEST_BEAT_S)
+            bucket.lent = False
+        except (Busy, TimeoutError):
+            self._lend(bucket)
+        except AppNotFound:
+            log.info("quota of a removed app", extra={"app": str(bucket.name.app_id)})
+        except Exception:
+            log.exception("quota not settled")
+            self._lend(bucket)
+        finally:
+            bucket.settling = None
+            bucket.settled_at = time.monotonic()
+            self._look_after(bucket)
+
+    async def _exchange(self, bucket: Bucket) -> bool:
+        """Settle with the database in one transaction; whether places were gained."""
+        places = bucket.places
+        async with self._quotas.hold(bucket.name, bucket.facts) as held:
+            news, told = bucket.facts if bucket.news else None, bucket.spent_news
+            now = time.monotonic()
+            if news is not None:
+                await held.learn(news)
+            elif held.facts != bucket.facts:
+                bucket.adopt(held.facts)
+            if told:
+                await held.spend(max(0.0, bucket.spent_until - now))
+            elif held.spent_for > 0:
+                bucket.spent_until = now + held.spent_for
+            places.sweep(now)
+            size, need = bucket.facts.size, len(bucket.turns)
+            users = bucket.active_users(now)
+            change = change_of(size, places.held, places.in_use, need, users, held.others)
+            places.owe(max(0, -change))
+            gain, given = max(0, change), places.put_by
+            await held.write(places.held + gain, users, waiting=need > 0)
+            if need > gain and places.held + gain < fair_share(size, users, held.others):
+                await held.ring()
+        places.free += gain
+        places.put_by -= given
+        if news is bucket.facts:
+            bucket.news = False
+            bucket.known.set()
+        bucket.spent_news = bucket.spent_news and not told
+        return gain > 0
+
+    def _lend(self, bucket: Bucket) -> None:
+        """Go on without the database: half of the quota, until it can be asked again."""
+        if not bucket.lent:
+            bucket.lent, bucket.news = True, False
+            bucket.known.set()
+            bucket.places.free += max(0, bucket.facts.size // 2 - bucket.places.held)
+
+    def _look_after(self, bucket: Bucket) -> None:
+        """Serve those who wait, now and whenever a place may be free."""
+        now = time.monotonic()
+        bucket.serve(now)
+        if not bucket.turns and not bucket.news:
+            return
+        loop = asyncio.get_running_loop()
+        at = bucket.next_at(now)
+        if at is not None and bucket.timer is None:
+            bucket.timer = loop.call_later(max(0.001, at - now), self._timed, bucket)
+        if bucket.beat is None:
+            bucket.beat = loop.call_later(max(bucket.pace, BEAT_S), self._beat, bucket)
+
+    def _timed(self, bucket: Bucket) -> None:
+        bucket.timer = None
+        self._look_after(bucket)
+
+    def _beat(self, bucket: Bucket) -> None:
+        bucket.beat = None
+        if bucket.turns or bucket.news:
+            self._settle_now(bucket)
+
+    def _refusal(self, seconds: float, limit: str) -> QuotaExhausted:
+        detail = {
+            "daily": "The HubSpot account's daily limit is used up.",
+            "burst": "The HubSpot account's quota cannot be had within the wait.",
+        }[limit]
+        return QuotaExhausted(detail, retry_after=max(1, math.ceil(seconds)), limit=limit)

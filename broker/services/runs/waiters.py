@@ -1,0 +1,64 @@
+"""Wait for runs to end, wherever they run: one question for all that are waited for."""
+
+import asyncio
+import time
+from uuid import UUID
+
+from broker.domain.runs import RunRecord
+from broker.errors import Busy
+from broker.stores.recipes.run_records import RunRecords
+
+LOOK_EVERY_S = 0.1
+
+
+class Awaiting:
+    """Everybody of one process who waits for a run."""
+
+    def __init__(self, records: RunRecords) -> None:
+        self._records = records
+        self._waiting: dict[tuple[UUID, UUID], list[asyncio.Event]] = {}
+        self._looking: asyncio.Task[None] | None = None
+
+    async def settled(self, workspace_id: UUID, run_id: UUID, within_s: float) -> RunRecord:
+        """The run when it has ended, or as it stands after so many seconds. Raises RunNotFound."""
+        until, key = time.monotonic() + within_s, (workspace_id, run_id)
+        while True:
+            woken = asyncio.Event()
+            self._waiting.setdefault(key, []).append(woken)
+            try:
+                # Asked after the place was taken, so that an end in between is not missed.
+                record = await self._records.get(workspace_id, run_id)
+                left = until - time.monotonic()
+                if record.state != "running" or left <= 0:
+                    return record
+                if self._looking is None or self._looking.done():
+                    self._looking = asyncio.create_task(self._look())
+                async with asyncio.timeout(left):
+                    await woken.wait()
+            except TimeoutError:
+                return await self._records.get(workspace_id, run_id)
+            finally:
+                self._leave(key, woken)
+
+    def wake(self, workspace_id: UUID, run_id: UUID) -> None:
+        """Somebody here has done with the run for now."""
+        for woken in self._waiting.get((workspace_id, run_id), ()):
+            woken.set()
+
+    def _leave(self, key: tuple[UUID, UUID], woken: asyncio.Event) -> None:
+        others = [each for each in self._waiting.get(key, ()) if each is not woken]
+        if others:
+            self._waiting[key] = others
+        else:
+            self._waiting.pop(key, None)
+
+    async def _look(self) -> None:
+        while self._waiting:
+            await asyncio.sleep(LOOK_EVERY_S)
+            try:
+                ended = set(await self._records.ended(list(self._waiting)))
+            except Busy:
+                continue
+            for workspace_id, run_id in list(self._waiting):
+                if run_id in ended:
+                    self.wake(workspace_id, run_id)

@@ -1,0 +1,44 @@
+"""Operators signed in to the console, by the hash of their cookie."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from broker.domain.browser_sessions import Operator
+from broker.domain.model import Secret
+from broker.stores.access.keys import OPERATOR, hash_of, mint, read_caller, workspace_of
+from broker.stores.core.database import Database
+from broker.stores.core.queries import sql
+
+
+class Operators:
+    """Sign-ins; what is stored signs nobody in."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create(self, workspace_id: UUID, key_id: UUID, lifetime: timedelta) -> Secret:
+        """A new sign-in: what its cookie holds."""
+        token = mint(OPERATOR, workspace_id)
+        await self._database.execute(
+            sql.create_operator_session, workspace_id, hash_of(token), key_id, lifetime
+        )
+        return token
+
+    async def find(self, token: Secret) -> Operator | None:
+        """Who is signed in, read anew so that a revoked key ends here at once."""
+        workspace_id = workspace_of(token.reveal(), (OPERATOR,))
+        if workspace_id is None:
+            return None
+        row = await self._database.fetchrow(sql.operator_of_token, workspace_id, hash_of(token))
+        if row is None:
+            return None
+        caller = read_caller(workspace_id, row)
+        return Operator(caller, row["name"], row["workspace_name"])
+
+    async def end(self, token: Secret) -> None:
+        workspace_id = workspace_of(token.reveal(), (OPERATOR,))
+        if workspace_id is not None:
+            await self._database.execute(sql.end_operator_session, workspace_id, hash_of(token))
+
+    async def forget_expired(self) -> None:
+        await self._database.execute(sql.forget_expired_operator_sessions)

@@ -1,0 +1,203 @@
+"""Apps by slug, with their sealed client secrets."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+
+from broker.domain.events import Fact
+from broker.domain.model import App, Confirm, PolicyRule, Secret
+from broker.errors import AppNotFound, SlugTaken
+from broker.sealing import Place, Sealer
+from broker.stores.access.policies import read_policy, write_policy
+from broker.stores.core.database import Database, Session
+from broker.stores.core.queries import sql
+from broker.stores.events.events import tell
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What a person says about an app; everything but the slug can change later."""
+
+    client_id: str
+    client_secret: Secret
+    hubspot_app_id: str
+    scopes: tuple[str, ...]
+    optional_scopes: tuple[str, ...]
+    return_urls: tuple[str, ...]
+    origins: tuple[str, ...]
+    confirm: Confirm
+    pkce: bool
+    policy: tuple[PolicyRule, ...] | None
+    legacy_signatures: bool = False
+    journal: bool = False
+
+
+class Apps:
+    """Live apps; a removed one is kept out of sight until HubSpot has been told of its end."""
+
+    def __init__(self, database: Database, sealer: Sealer) -> None:
+        self._database = database
+        self._sealer = sealer
+
+    async def register(
+        self, workspace_id: UUID, actor: str, slug: str, registration: Registration
+    ) -> App:
+        """A new app. Raises SlugTaken when the workspace has one with this slug."""
+        app_id = uuid4()
+        sealed = self._sealer.seal(registration.client_secret, secret_place(workspace_id, app_id))
+        try:
+            async with self._database.transaction() as session:
+                row = await session.fetchrow(
+                    sql.create_app,
+                    workspace_id,
+                    app_id,
+                    slug,
+                    registration.client_id,
+                    sealed,
+                    *_columns(registration),
+                )
+                await session.execute(
+                    sql.record, workspace_id, actor, "app.registered", slug, None, None
+                )
+        except asyncpg.UniqueViolationError as error:
+            raise SlugTaken(f"This workspace already has an app called {slug}.") from error
+        return self._app(row)
+
+    async def get(self, workspace_id: UUID, slug: str) -> App:
+        """A live app by its slug (compared without case). Raises AppNotFound."""
+        row = await self._database.fetchrow(sql.app_of_slug, workspace_id, slug.lower())
+        if row is None:
+            raise AppNotFound
+        return self._app(row)
+
+    async def of_workspace(self, workspace_id: UUID) -> list[App]:
+        rows = await self._database.fetch(sql.apps_of_workspace, workspace_id)
+        return [self._app(row) for row in rows]
+
+    @asynccontextmanager
+    async def hold(self, workspace_id: UUID, slug: str) -> AsyncIterator["HeldApp"]:
+        """Lock an app for a change. Raises AppNotFound."""
+        async with self._database.transaction() as session:
+            row = await session.fetchrow(sql.hold_app, workspace_id, slug.lower())
+            if row is None:
+                raise AppNotFound
+            yield HeldApp(self, session, self._app(row))
+
+    async def flag_credentials(self, workspace_id: UUID, app_id: UUID) -> None:
+        """Remember that HubSpot refuses the app's client id and secret."""
+        async with self._database.transaction() as session:
+            await flag_credentials(session, workspace_id, app_id)
+
+    async def erase_removed(self) -> None:
+        """Erase removed apps to whose grants nothing is owed any more."""
+        for row in await self._database.fetch(sql.removed_apps):
+            async with self._database.transaction() as session:
+                await session.execute(sql.forget_revocations_of_app, row["workspace_id"], row["id"])
+                await session.execute(sql.erase_events_of_app, row["workspace_id"], row["id"])
+                await session.execute(sql.erase_app, row["workspace_id"], row["id"])
+
+    def _app(self, row: Any) -> App:
+        return read_app(self._sealer, row)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldApp:
+    """A locked app: the one way to change or remove it."""
+
+    _apps: Apps
+    _session: Session
+    app: App
+
+    async def change(self, actor: str, registration: Registration) -> App:
+        """Write the new settings; a new secret keeps the old one valid for webhooks for a day."""
+        place = secret_place(self.app.workspace_id, self.app.id)
+        sealer = self._apps._sealer  # noqa: SLF001  # the two are one part
+        renewed = registration.client_secret != self.app.client_secret
+        former = replace(place, column="previous_client_secret")
+        row = await self._session.fetchrow(
+            sql.change_app,
+            self.app.workspace_id,
+            self.app.id,
+            registration.client_id,
+            sealer.seal(registration.client_secret, place),
+            sealer.seal(self.app.client_secret, former) if renewed else None,
+            *_columns(registration),
+        )
+        await self._session.execute(
+            sql.record, self.app.workspace_id, actor, "app.changed", self.app.slug, None, None
+        )
+        await self._session.execute(sql.ring)
+        return read_app(sealer, row)
+
+    async def remove(self, actor: str) -> None:
+        """Make the app look as if it never existed, its connections wiped at once."""
+        workspace_id, app_id = self.app.workspace_id, self.app.id
+        await self._session.execute(sql.remove_app, workspace_id, app_id)
+        await self._session.execute(
+            sql.record, workspace_id, actor, "app.removed", self.app.slug, None, None
+        )
+        await self._session.execute(sql.end_connections_of_app, workspace_id, app_id)
+        await self._session.execute(sql.drop_held_grants_of_app, workspace_id, app_id)
+        await self._session.execute(sql.remove_endpoints_of_app, workspace_id, app_id)
+        await self._session.execute(sql.ring)
+
+
+async def flag_credentials(session: Session, workspace_id: UUID, app_id: UUID) -> None:
+    """Mark that HubSpot refuses the app's client id and secret; told once, however many find out.
+
+    The row that the mark returns is the guard: it comes back the first time only.
+    """
+    slug = await session.fetchval(sql.flag_credentials, workspace_id, app_id)
+    if slug is not None:
+        fact = Fact("app.credentials_refused", slug, None, None)
+        await tell(session, workspace_id, app_id, [fact])
+
+
+def secret_place(workspace_id: UUID, app_id: UUID) -> Place:
+    return Place(workspace_id, f"app/{app_id}", "client_secret")
+
+
+def read_app(sealer: Sealer, row: Any) -> App:
+    """A row with all of an app's columns as an App."""
+    return App(
+        id=row["id"],
+        workspace_id=row["workspace_id"],
+        slug=row["slug"],
+        client_id=row["client_id"],
+        client_secret=sealer.open(
+            row["client_secret"], secret_place(row["workspace_id"], row["id"])
+        ),
+        hubspot_app_id=row["hubspot_app_id"],
+        scopes=tuple(row["scopes"]),
+        optional_scopes=tuple(row["optional_scopes"]),
+        return_urls=tuple(row["return_urls"]),
+        origins=tuple(row["origins"]),
+        confirm=Confirm(row["confirm"]),
+        pkce=row["pkce"],
+        policy=read_policy(row["policy"]),
+        legacy_signatures=row["legacy_signatures"],
+        journal=row["journal"],
+        credentials_refused_at=row["credentials_refused_at"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )
+
+
+def _columns(registration: Registration) -> tuple[Any, ...]:
+    """What `create_app` and `change_app` take from the HubSpot app id on."""
+    return (
+        registration.hubspot_app_id,
+        list(registration.scopes),
+        list(registration.optional_scopes),
+        list(registration.return_urls),
+        list(registration.origins),
+        registration.confirm.value,
+        registration.pkce,
+        write_policy(registration.policy),
+        registration.legacy_signatures,
+        registration.journal,
+    )

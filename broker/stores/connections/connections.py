@@ -1,0 +1,149 @@
+"""Connections and their sealed grants. Only a held row can be written."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID, uuid4
+
+from broker.domain.model import App, Connection, ConnectionRecord, Page, Status
+from broker.errors import AppNotFound, ConnectionNotFound
+from broker.sealing import Sealer
+from broker.stores.connections.locked_connection import Held, read_connection
+from broker.stores.core.database import Database, escaped
+from broker.stores.core.queries import sql
+
+
+class Connections:
+    """What an app's users have connected."""
+
+    def __init__(self, database: Database, sealer: Sealer) -> None:
+        self._database = database
+        self._sealer = sealer
+
+    async def of_user(self, workspace_id: UUID, slug: str, user_ref: str) -> Connection:
+        """The hot path's one read. Raises AppNotFound or ConnectionNotFound."""
+        row = await self._database.fetchrow(sql.connection_of_user, workspace_id, slug, user_ref)
+        if row is None:
+            raise AppNotFound
+        if row["id"] is None:
+            missing = ConnectionNotFound()
+            missing.app_id = row["app_id"]
+            raise missing
+        return read_connection(self._sealer, row)
+
+    async def note_asking(self, held: Held, generation: int) -> bool:
+        """Commit, before HubSpot is asked, that a held connection's generation is being renewed;
+        whether it was asked for before and nobody learnt the answer.
+        """
+        key = held.connection.workspace_id, held.connection.id
+        before = await held.session.fetchval(sql.asked_generation, *key)
+        # In a session of its own: it must outlive the transaction that holds the row.
+        await self._database.execute(sql.note_asking, *key, generation)
+        return bool(before == generation)
+
+    @asynccontextmanager
+    async def hold(self, workspace_id: UUID, connection_id: UUID) -> AsyncIterator["Held"]:
+        """Lock a connection for a change. Raises ConnectionNotFound when it is gone."""
+        async with self._database.transaction() as session:
+            await session.execute(sql.give_up_when_idle)
+            row = await session.fetchrow(sql.hold_connection, workspace_id, connection_id)
+            if row is None:
+                raise ConnectionNotFound
+            yield Held(session, self._sealer, row)
+
+    @asynccontextmanager
+    async def hold_user(self, app: App, user_ref: str) -> AsyncIterator["Held"]:
+        """Lock the connection of a user, made empty (PENDING, no grant) when there is none."""
+        async with self._database.transaction() as session:
+            await session.execute(sql.give_up_when_idle)
+            await session.execute(
+                sql.begin_connection,
+                app.workspace_id,
+                uuid4(),
+                app.id,
+                user_ref,
+                Status.PENDING.value,
+            )
+            found = await session.fetchval(sql.id_of_user, app.workspace_id, app.id, user_ref)
+            row = await session.fetchrow(sql.hold_connection, app.workspace_id, found)
+            if row is None:
+                raise AppNotFound
+            yield Held(session, self._sealer, row)
+
+    async def find_id(self, app: App, user_ref: str) -> UUID | None:
+        found: UUID | None = await self._database.fetchval(
+            sql.id_of_user, app.workspace_id, app.id, user_ref
+        )
+        return found
+
+    async def claim_due(self, limit: int) -> list[tuple[UUID, UUID, int]]:
+        """Take connections to renew: workspace, id and the generation that is due."""
+        rows = await self._database.fetch(sql.claim_due, limit)
+        return [(row["workspace_id"], row["id"], row["generation"]) for row in rows]
+
+    async def note_use(self, ago: Mapping[tuple[UUID, UUID], float]) -> None:
+        """Write when connections (workspace, id) were last used, in seconds ago."""
+        workspaces, ids = [key[0] for key in ago], [key[1] for key in ago]
+        await self._database.execute(sql.note_use, workspaces, ids, list(ago.values()))
+
+    async def page(
+        self, app: App, *, status: Status | None, hub_id: int | None, after: int, limit: int
+    ) -> Page:
+        """A page of an app's connections after a number; `after` of the page is None at the end."""
+        rows = await self._database.fetch(
+            sql.connections_page,
+            app.workspace_id,
+            app.id,
+            status and status.value,
+            hub_id,
+            after,
+            limit + 1,
+            0,
+        )
+        records = [_record(row, app) for row in rows[:limit]]
+        return Page(records, after=records[-1].number if len(rows) > limit else None)
+
+    async def search(
+        self, app: App, text: str, *, status: Status | None, before: int | None, limit: int
+    ) -> Page:
+        """Connections in which a text occurs, newest first; `after` asks for those before it."""
+        rows = await self._database.fetch(
+            sql.search_connections,
+            app.workspace_id,
+            app.id,
+            escaped(text),
+            status and status.value,
+            2**62 if before is None else before,
+            limit + 1,
+        )
+        records = [_record(row, app) for row in rows[:limit]]
+        return Page(records, after=records[-1].number if len(rows) > limit else None)
+
+    async def counts(self, workspace_id: UUID) -> dict[UUID, dict[str, int]]:
+        """How many connections each app has, by status."""
+        found: dict[UUID, dict[str, int]] = {}
+        for row in await self._database.fetch(sql.count_by_status, workspace_id):
+            found.setdefault(row["app_id"], {})[row["status"]] = row["number"]
+        return found
+
+    async def users_page(self, app: App, page: int, size: int) -> Page:
+        """A numbered page (from 1) of the connections that have a user, with their total."""
+        total = await self._database.fetchval(sql.count_users, app.workspace_id, app.id)
+        rows = await self._database.fetch(
+            sql.users_page, app.workspace_id, app.id, size, (page - 1) * size
+        )
+        return Page([_record(row, app) for row in rows], total=total)
+
+    async def find_record(self, app: App, user_ref: str) -> ConnectionRecord | None:
+        row = await self._database.fetchrow(sql.record_of_user, app.workspace_id, app.id, user_ref)
+        return None if row is None else _record(row, app)
+
+
+def _record(row: Any, app: App) -> ConnectionRecord:
+    fields = {name: row[name] for name in row.keys()}  # noqa: SIM118  # a Record iterates values
+    fields["status"] = Status(fields["status"])
+    fields["scopes"] = tuple(fields["scopes"])
+    granted = set(fields["scopes"]) if fields["hub_id"] is not None else set(app.scopes)
+    return ConnectionRecord(
+        missing_scopes=tuple(scope for scope in app.scopes if scope not in granted), **fields
+    )

@@ -1,0 +1,76 @@
+"""Refresh tokens that HubSpot still has to be told to revoke."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from broker.domain.model import Revocation, Secret
+from broker.sealing import Place, Sealer
+from broker.stores.connections.apps import secret_place
+from broker.stores.connections.locked_connection import fingerprint_of
+from broker.stores.core.database import Database
+from broker.stores.core.queries import sql
+
+
+class Revocations:
+    """An outbox: written in the transaction that wipes the tokens, emptied until HubSpot knows."""
+
+    def __init__(self, database: Database, sealer: Sealer) -> None:
+        self._database = database
+        self._sealer = sealer
+
+    async def owe(
+        self, workspace_id: UUID, app_id: UUID, revocation_id: UUID, token: Secret
+    ) -> None:
+        """Remember a token that no row keeps, for instance of a consent that was refused."""
+        row = f"revocation/{revocation_id}"
+        await self._database.execute(
+            sql.owe_revocation,
+            workspace_id,
+            revocation_id,
+            app_id,
+            row,
+            self._sealer.seal(token, Place(workspace_id, row, "refresh_token")),
+            fingerprint_of(token),
+        )
+
+    async def claim(self, limit: int, revocation_id: UUID | None = None) -> list[Revocation]:
+        """Take what is due, or one; others leave it alone for a minute."""
+        rows = await self._database.fetch(sql.claim_revocations, limit, revocation_id)
+        return [
+            Revocation(
+                row["workspace_id"],
+                row["id"],
+                row["client_id"],
+                self._sealer.open(
+                    row["client_secret"], secret_place(row["workspace_id"], row["app_id"])
+                ),
+                self._sealer.open(
+                    row["refresh_token"],
+                    Place(row["workspace_id"], row["sealed_as"], "refresh_token"),
+                ),
+                row["shared"],
+                row["attempts"],
+            )
+            for row in rows
+        ]
+
+    async def end(self, revocation: Revocation, outcome: str) -> None:
+        """The outcome is known: wipe the token."""
+        await self._database.execute(
+            sql.end_revocation, revocation.workspace_id, revocation.id, outcome
+        )
+
+    async def postpone(self, revocation: Revocation, seconds: float) -> None:
+        await self._database.execute(
+            sql.postpone_revocation,
+            revocation.workspace_id,
+            revocation.id,
+            timedelta(seconds=seconds),
+        )
+
+    async def outcomes_since(
+        self, workspace_id: UUID, slug: str, since: datetime
+    ) -> dict[str, int]:
+        """How many revocations of an app ended how."""
+        rows = await self._database.fetch(sql.outcomes_since, workspace_id, slug, since)
+        return {row["outcome"]: row["how_many"] for row in rows}

@@ -1,0 +1,106 @@
+"""Whether the ring opens what is here, and bringing everything under its newest key."""
+
+from dataclasses import dataclass
+
+from broker.domain.model import Secret
+from broker.errors import SealBroken
+from broker.sealing import Place, Sealer, key_of
+from broker.stores.core.database import Database
+from broker.stores.core.queries import sql
+
+PROOF = "the broker's sealing key"
+BATCH = 200
+
+
+class WrongSealingKey(Exception):
+    """The sealing keys do not open what is in the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """One sealed column: how to read its rows in batches, and how to write one."""
+
+    row: str
+    column: str
+    read: str
+    write: str
+
+
+COLUMNS = (
+    Sealed("app", "client_secret", sql.app_secrets, sql.reseal_app_secret),
+    Sealed("app", "previous_client_secret", sql.former_secrets, sql.reseal_former_secret),
+    Sealed("install_link", "verifier", sql.verifiers, sql.reseal_verifier),
+    Sealed("connection", "access_token", sql.access_tokens, sql.reseal_access_token),
+    Sealed("connection", "refresh_token", sql.refresh_tokens, sql.reseal_refresh_token),
+    Sealed("held_grant", "access_token", sql.held_access_tokens, sql.reseal_held_access_token),
+    Sealed("held_grant", "refresh_token", sql.held_refresh_tokens, sql.reseal_held_refresh_token),
+    Sealed("idempotent_call", "answer", sql.kept_answers, sql.reseal_kept_answer),
+    Sealed("revocation", "refresh_token", sql.owed_tokens, sql.reseal_owed_token),
+    Sealed("endpoint", "secret", sql.endpoint_secrets, sql.reseal_endpoint_secret),
+    Sealed(
+        "endpoint",
+        "previous_secret",
+        sql.former_endpoint_secrets,
+        sql.reseal_former_endpoint_secret,
+    ),
+    Sealed("recipe_setting", "secrets", sql.recipe_secrets, sql.reseal_recipe_secrets),
+    Sealed("vendor_client", "access_token", sql.vendor_tokens, sql.reseal_vendor_token),
+)
+
+
+class Seals:
+    """The installation's sealed values as a whole."""
+
+    def __init__(self, database: Database, sealer: Sealer) -> None:
+        self._database = database
+        self._sealer = sealer
+
+    async def check(self) -> None:
+        """Raise WrongSealingKey unless the ring opens everything here; never says a key."""
+        proof = self._sealer.seal(Secret(PROOF), _proof_place(self._sealer.newest))
+        known = {
+            row["key_id"]: row["proof"] for row in await self._database.fetch(sql.sealing_keys)
+        }
+        for key_id, kept in known.items():
+            if not self._sealer.knows(key_id):
+                raise WrongSealingKey(
+                    f"values here are sealed with key {key_id}, which BROKER_SEALING_KEYS lacks"
+                )
+            try:
+                self._sealer.open(kept, _proof_place(key_id))
+            except SealBroken:
+                raise WrongSealingKey(
+                    f"BROKER_SEALING_KEYS has another key {key_id} than the one used here"
+                ) from None
+        if self._sealer.newest not in known:
+            await self._database.execute(sql.keep_sealing_key, self._sealer.newest, proof)
+            await self.check()
+
+    async def reseal(self) -> int:
+        """Bring every sealed value under the newest key; how many were.
+
+        Can be stopped anywhere and started again; a value that changes meanwhile is left to its
+        writer, who used the newest key.
+        """
+        done = 0
+        for sealed in COLUMNS:
+            done += await self._reseal_column(sealed)
+        await self._database.execute(sql.forget_sealing_keys, self._sealer.newest)
+        return done
+
+    async def _reseal_column(self, sealed: Sealed) -> int:
+        done, prefix = 0, self._sealer.newest
+        while rows := await self._database.fetch(sealed.read, prefix, BATCH):
+            for row in rows:
+                place = Place(row["workspace_id"], row["sealed_as"], sealed.column)
+                opened = self._sealer.open(row["sealed"], place)
+                if key_of(row["sealed"]) != prefix:
+                    resealed = self._sealer.seal(opened, place)
+                    done += await self._database.execute(
+                        sealed.write, row["workspace_id"], row["id"], row["sealed"], resealed
+                    )
+        return done
+
+
+def _proof_place(key_id: str) -> Place:
+    return Place(None, f"sealing_key/{key_id}", "proof")

@@ -1,0 +1,186 @@
+"""Deliveries: claimed under a lease, settled behind a fence."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from broker.domain.events import Delivery, DeliveryRecord, Endpoint, Fact, Reply
+from broker.domain.model import App
+from broker.errors import DeliveryNotFound
+from broker.sealing import Sealer
+from broker.stores.core.database import Database
+from broker.stores.core.queries import sql
+from broker.stores.events.endpoints import endpoint_place
+
+REPLAYED_A_SECOND = 50
+"""How fast a replayed span becomes due, so that a receiver is not flooded."""
+
+LONGEST_REPLAY = 100_000
+
+
+class Deliveries:
+    """What is owed to endpoints, and what became of it."""
+
+    def __init__(self, database: Database, sealer: Sealer) -> None:
+        self._database = database
+        self._sealer = sealer
+
+    async def claim(
+        self,
+        limit: int,
+        *,
+        at_once: int,
+        closing: int,
+        busy: Mapping[UUID, int],
+        lease: timedelta,
+    ) -> list[Delivery]:
+        """Take what is due, at most `at_once` for an endpoint (one when it failed `closing` times
+        in a row), less what is under way there; others leave it alone while the lease lasts.
+        """
+        rows = await self._database.fetch(
+            sql.claim_deliveries,
+            limit,
+            at_once,
+            closing,
+            list(busy.keys()),
+            list(busy.values()),
+            lease,
+        )
+        return [self._delivery(row) for row in rows]
+
+    async def claim_one(self, workspace_id: UUID, delivery_id: UUID, lease: timedelta) -> Delivery:
+        """Take one delivery now. Raises DeliveryNotFound when it is settled or gone."""
+        row = await self._database.fetchrow(sql.claim_delivery, workspace_id, delivery_id, lease)
+        if row is None:
+            raise DeliveryNotFound
+        return self._delivery(row)
+
+    async def settle(
+        self, delivery: Delivery, state: str, reply: Reply, again_in: timedelta | None
+    ) -> bool:
+        """Write what became of an attempt; False when somebody has claimed the delivery since."""
+        settled = await self._database.execute(
+            sql.settle_delivery,
+            delivery.workspace_id,
+            delivery.id,
+            delivery.claim,
+            state,
+            reply.status,
+            reply.error,
+            again_in,
+        )
+        return settled > 0
+
+    async def note_took(self, delivery: Delivery) -> None:
+        """The endpoint takes deliveries again."""
+        await self._database.execute(sql.endpoint_took, delivery.workspace_id, delivery.endpoint_id)
+
+    async def note_failed(
+        self, delivery: Delivery, closing: int, first_pause: timedelta, longest_pause: timedelta
+    ) -> int:
+        """The endpoint did not take one; how many in a row, now."""
+        failures = await self._database.fetchval(
+            sql.endpoint_failed,
+            delivery.workspace_id,
+            delivery.endpoint_id,
+            closing,
+            first_pause,
+            longest_pause,
+        )
+        return int(failures or 0)
+
+    async def disable(self, delivery: Delivery, why: str) -> None:
+        """The receiver wants nothing any more."""
+        await self._database.execute(
+            sql.disable_endpoint, delivery.workspace_id, delivery.endpoint_id, why
+        )
+
+    async def give_up_late(self) -> int:
+        """Let what is three days old be dead; how many were."""
+        return await self._database.execute(sql.give_up_deliveries)
+
+    async def page(
+        self, endpoint: Endpoint, *, state: str | None, before: int | None, limit: int
+    ) -> tuple[list[DeliveryRecord], int | None]:
+        """Deliveries, newest first, and the number to ask for the next page before."""
+        rows = await self._database.fetch(
+            sql.deliveries_page,
+            endpoint.workspace_id,
+            endpoint.id,
+            state,
+            before,
+            limit + 1,
+        )
+        records = [_record(row) for row in rows[:limit]]
+        return records, records[-1].number if len(rows) > limit else None
+
+    async def get(self, app: App, delivery_id: UUID) -> DeliveryRecord:
+        """One of the app's deliveries. Raises DeliveryNotFound."""
+        row = await self._database.fetchrow(
+            sql.delivery_of_app, app.workspace_id, app.id, delivery_id
+        )
+        if row is None:
+            raise DeliveryNotFound
+        return _record(row)
+
+    async def replay(self, app: App, delivery_id: UUID) -> None:
+        """Owe a delivery anew. Raises DeliveryNotFound."""
+        done = await self._database.execute(
+            sql.replay_delivery, app.workspace_id, app.id, delivery_id
+        )
+        if not done:
+            raise DeliveryNotFound
+
+    async def replay_span(
+        self, app: App, endpoint: Endpoint, begin: datetime, end: datetime, user_ref: str | None
+    ) -> int:
+        """Owe an endpoint what it wants of a span of time, at a steady pace; how much."""
+        return await self._database.execute(
+            sql.replay_span,
+            app.workspace_id,
+            app.id,
+            endpoint.id,
+            begin,
+            end,
+            user_ref,
+            REPLAYED_A_SECOND,
+            LONGEST_REPLAY,
+        )
+
+    async def owe_alone(self, app: App, endpoint: Endpoint, fact: Fact) -> UUID:
+        """Owe one endpoint, and no other, a fact; the delivery's id."""
+        delivery_id = uuid4()
+        async with self._database.transaction() as session:
+            await session.execute(
+                sql.tell_nobody, app.workspace_id, app.id, fact.id, fact.type, fact.payload()
+            )
+            await session.execute(
+                sql.owe_delivery, app.workspace_id, delivery_id, endpoint.id, fact.id
+            )
+        return delivery_id
+
+    def _delivery(self, row: Any) -> Delivery:
+        workspace_id, endpoint_id = row["workspace_id"], row["endpoint_id"]
+        secrets = [
+            self._sealer.open(row[column], endpoint_place(workspace_id, endpoint_id, column))
+            for column in ("secret", "previous_secret")
+            if row[column] is not None
+        ]
+        return Delivery(
+            workspace_id,
+            row["id"],
+            endpoint_id,
+            row["event_id"],
+            row["url"],
+            secrets,
+            row["payload"],
+            row["attempts"],
+            row["claim"],
+            row["replayed"],
+            row["failures"],
+        )
+
+
+def _record(row: Any) -> DeliveryRecord:
+    return DeliveryRecord(**{name: row[name] for name in row.keys()})  # noqa: SIM118  # as above

@@ -1,0 +1,58 @@
+"""Events, written in the transaction of the fact that they tell."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+from broker.domain.events import EventRecord, Fact, SentRecord
+from broker.domain.model import App
+from broker.errors import NotFound
+from broker.stores.core.database import Database, Session, escaped
+from broker.stores.core.queries import sql
+
+
+async def tell(session: Session, workspace_id: UUID, app_id: UUID, facts: Sequence[Fact]) -> None:
+    """Owe facts to every endpoint of the app that wants them, when the session's transaction
+    commits and not otherwise.
+    """
+    if facts:
+        await session.execute(
+            sql.tell,
+            workspace_id,
+            app_id,
+            [fact.id for fact in facts],
+            [fact.type for fact in facts],
+            [fact.user_ref for fact in facts],
+            [fact.payload() for fact in facts],
+        )
+
+
+class Events:
+    """What was told."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def search(
+        self, app: App, text: str, *, before: tuple[datetime, UUID] | None, limit: int
+    ) -> list[EventRecord]:
+        """Events in whose type, user or message id a text occurs, newest first."""
+        at, event_id = before or (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
+        rows = await self._database.fetch(
+            sql.events_page, app.workspace_id, app.id, escaped(text), at, event_id, limit
+        )
+        return [EventRecord(**dict(row)) for row in rows]
+
+    async def get(self, app: App, event_id: UUID) -> tuple[EventRecord, list[SentRecord]]:
+        """An event and what became of it at each endpoint. Raises NotFound."""
+        row = await self._database.fetchrow(sql.event_of_app, app.workspace_id, app.id, event_id)
+        if row is None:
+            raise NotFound("There is no such event, or it is older than a month.")
+        sent = await self._database.fetch(
+            sql.deliveries_of_event, app.workspace_id, app.id, event_id
+        )
+        return EventRecord(**dict(row)), [SentRecord(**dict(each)) for each in sent]
+
+    async def forget_old(self) -> int:
+        """Forget some of what was told a month ago; how much was."""
+        return await self._database.execute(sql.forget_old_events)

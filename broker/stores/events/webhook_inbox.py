@@ -1,0 +1,137 @@
+"""What HubSpot told, kept as it came until it is split, and what was told before."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from broker.domain.events import Batch, Fact, Signers
+from broker.sealing import Place, Sealer
+from broker.stores.connections.apps import secret_place
+from broker.stores.connections.locked_connection import Held
+from broker.stores.core.database import Database, Session
+from broker.stores.core.queries import sql
+from broker.stores.events.events import tell
+
+PARK_AFTER = 8
+"""Failures after which a batch is parked for people to look at: about four minutes."""
+
+
+class Batches:
+    """An inbox: written before HubSpot is answered, emptied in the transaction that splits."""
+
+    def __init__(self, database: Database, sealer: Sealer) -> None:
+        self._database = database
+        self._sealer = sealer
+
+    async def signers(self, workspace_id: UUID, slug: str) -> Signers | None:
+        """Who may sign the webhooks of an app; None for an app that is not there."""
+        row = await self._database.fetchrow(sql.signers_of_app, workspace_id, slug)
+        if row is None:
+            return None
+        place = secret_place(workspace_id, row["id"])
+        secrets = [self._sealer.open(row["client_secret"], place)]
+        if row["previous"] is not None:
+            former = Place(workspace_id, place.row, "previous_client_secret")
+            secrets.append(self._sealer.open(row["previous"], former))
+        return Signers(row["id"], secrets, row["legacy_signatures"])
+
+    async def keep(self, workspace_id: UUID, app_id: UUID, source: str, body: bytes) -> None:
+        """Keep a batch; it is safe when this returns. Raises Busy when it may not be."""
+        await self._database.execute(sql.keep_batch, workspace_id, uuid4(), app_id, source, body)
+
+    @asynccontextmanager
+    async def take(self) -> AsyncIterator["HeldBatch | None"]:
+        """Lock the batch that waits longest; None when none does."""
+        async with self._database.transaction() as session:
+            row = await session.fetchrow(sql.take_batch)
+            if row is None:
+                yield None
+                return
+            batch = Batch(
+                row["workspace_id"],
+                row["id"],
+                row["app_id"],
+                row["slug"],
+                row["source"],
+                row["body"],
+                row["received_at"],
+                bool(row["journal"]),
+            )
+            yield HeldBatch(session, self._sealer, batch)
+
+    async def put_off(self, batch: Batch) -> None:
+        """A batch could not be split: again later, and parked in the end."""
+        await self._database.execute(sql.put_batch_off, batch.workspace_id, batch.id, PARK_AFTER)
+
+    async def forget_old(self) -> int:
+        """Forget what HubSpot no longer repeats; how much was."""
+        await self._database.execute(sql.forget_parked_batches)
+        return await self._database.execute(sql.forget_told)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBatch:
+    """A locked batch: what is written here commits together with its end."""
+
+    session: Session
+    sealer: Sealer
+    batch: Batch
+
+    async def mark_told(self, fingerprints: Sequence[bytes]) -> set[bytes]:
+        """Remember fingerprints; those that were not there before."""
+        if not fingerprints:
+            return set()
+        rows = await self.session.fetch(
+            sql.mark_told, self.batch.workspace_id, self.batch.app_id, list(fingerprints)
+        )
+        return {row["fingerprint"] for row in rows}
+
+    async def told_before(self, fingerprints: Sequence[bytes]) -> set[bytes]:
+        """Which of the fingerprints are there."""
+        rows = await self.session.fetch(
+            sql.told_before, self.batch.workspace_id, self.batch.app_id, list(fingerprints)
+        )
+        return {row["fingerprint"] for row in rows}
+
+    async def users_of(self, hubs: Sequence[int]) -> dict[int, list[str]]:
+        """Whose connections some accounts belong to."""
+        users: dict[int, list[str]] = {}
+        rows = await self.session.fetch(
+            sql.users_of_hubs, self.batch.workspace_id, self.batch.app_id, list(hubs)
+        )
+        for row in rows:
+            users.setdefault(row["hub_id"], []).append(row["user_ref"])
+        return users
+
+    async def tell(self, facts: Sequence[Fact]) -> None:
+        """Owe the facts to the app's endpoints."""
+        await tell(self.session, self.batch.workspace_id, self.batch.app_id, facts)
+
+    async def lock_marks(self) -> None:
+        """Until the end of the transaction nobody else marks what this app was told: the marks of
+        one source are looked up before the other's are made.
+        """
+        await self.session.execute(sql.lock_marks, str(self.batch.app_id))
+
+    async def end_grants(self, hub_id: int, before: datetime) -> None:
+        """The app was uninstalled from an account: a grant that was not renewed since is over."""
+        key = self.batch.workspace_id, self.batch.app_id
+        for row in await self.session.fetch(sql.grants_before, *key, hub_id, before):
+            found = await self.session.fetchrow(sql.hold_connection, key[0], row["id"])
+            await Held(self.session, self.sealer, found).end_grant("uninstalled")
+
+    async def park(self, body: bytes) -> None:
+        """Keep what cannot be told to anybody for people to look at."""
+        await self.session.execute(
+            sql.park_batch,
+            self.batch.workspace_id,
+            uuid4(),
+            self.batch.app_id,
+            self.batch.source,
+            body,
+        )
+
+    async def done(self) -> None:
+        await self.session.execute(sql.drop_batch, self.batch.workspace_id, self.batch.id)

@@ -1,0 +1,221 @@
+"""Cases at First Mile Labs as the broker knows them, and what First Mile Labs told."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from broker.domain.events import Fact
+from broker.domain.runs import Run
+from broker.stores.core.database import Database, Session
+from broker.stores.core.queries import sql
+from broker.stores.events.events import tell
+
+PARK_AFTER = 8
+"""Failures after which an event is parked for people to look at: about four minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaseState:
+    """What a Company should show of its case."""
+
+    case_id: str | None
+    status: str | None
+    stage: str | None
+    decision: str | None
+    last_event_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class OwedUpdate:
+    """A Company that should show something newer, claimed. `revision` is what it will show."""
+
+    workspace_id: UUID
+    run_id: UUID
+    app_id: UUID
+    app_slug: str
+    user_ref: str | None
+    record_id: str
+    revision: int
+    attempts: int
+    state: CaseState
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRun:
+    """The run that an event's case belongs to."""
+
+    run_id: UUID
+    user_ref: str | None
+    hub_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedEvent:
+    """An event that fits no run."""
+
+    event_id: str
+    name: str
+    case_id: str | None
+    record_id: str | None
+    received_at: datetime
+
+
+class Cases:
+    """What runs asked for, what events told, and what Companies are owed."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def open(self, run: Run, source: str, record_id: str) -> None:
+        """A run is about to ask for a case: from now on events about the record have a place."""
+        await self._database.execute(
+            sql.open_case, run.workspace_id, run.id, run.app_id, source, record_id
+        )
+
+    async def made(self, run: Run, case_id: str, status: str | None, record_id: str) -> None:
+        """The run has a case; what was parked about it is looked at again."""
+        async with self._database.transaction() as session:
+            await session.execute(sql.case_made, run.workspace_id, run.id, case_id, status)
+            await session.execute(
+                sql.unpark_events, run.workspace_id, run.app_id, case_id, record_id
+            )
+
+    async def of_run(self, workspace_id: UUID, run_id: UUID) -> CaseState | None:
+        row = await self._database.fetchrow(sql.case_of_run, workspace_id, run_id)
+        return None if row is None else _state(row)
+
+    async def claim_updates(self, limit: int, lease: timedelta) -> list[OwedUpdate]:
+        """Take Companies that are owed an update; others leave them while the lease lasts."""
+        rows = await self._database.fetch(sql.claim_cases, limit, lease)
+        return [
+            OwedUpdate(
+                row["workspace_id"],
+                row["run_id"],
+                row["app_id"],
+                row["slug"],
+                row["user_ref"],
+                row["crm_record_id"],
+                row["revision"],
+                row["attempts"],
+                _state(row),
+            )
+            for row in rows
+        ]
+
+    async def settle(self, owed: OwedUpdate, error: str | None) -> None:
+        """The Company shows this revision, or never will; a later one is owed at once."""
+        await self._database.execute(
+            sql.settle_case, owed.workspace_id, owed.run_id, owed.revision, error
+        )
+
+    async def put_off(self, owed: OwedUpdate, pause: timedelta, error: str) -> None:
+        """The Company could not be changed now."""
+        await self._database.execute(sql.put_case_off, owed.workspace_id, owed.run_id, pause, error)
+
+    async def keep_event(
+        self,
+        workspace_id: UUID,
+        app_id: UUID,
+        event_id: str,
+        name: str,
+        case_id: str | None,
+        record_id: str | None,
+        body: bytes,
+    ) -> bool:
+        """Keep an event; it is safe when this returns. False when it was there already."""
+        kept = await self._database.execute(
+            sql.keep_vendor_event,
+            workspace_id,
+            app_id,
+            event_id,
+            name,
+            case_id,
+            record_id,
+            body.decode().replace("\x00", ""),
+        )
+        return kept > 0
+
+    @asynccontextmanager
+    async def take_event(self) -> AsyncIterator["HeldEvent | None"]:
+        """Lock the event that waits longest; None when none does."""
+        async with self._database.transaction() as session:
+            row = await session.fetchrow(sql.take_vendor_event)
+            yield None if row is None else HeldEvent(session, row)
+
+    async def put_event_off(self, event: "HeldEvent") -> None:
+        """An event could not be applied: again later, and parked in the end."""
+        await self._database.execute(sql.put_vendor_event_off, *event.key, PARK_AFTER)
+
+    async def parked(self, workspace_id: UUID, app_id: UUID, limit: int) -> list[ParkedEvent]:
+        """Events that fit no run, newest first."""
+        rows = await self._database.fetch(sql.parked_events, workspace_id, app_id, limit)
+        return [ParkedEvent(**dict(row)) for row in rows]
+
+    async def forget_bodies(self) -> int:
+        """Forget what events said a month ago, but not that they were told; how many."""
+        return await self._database.execute(sql.forget_event_bodies)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldEvent:
+    """A locked event: what is written here commits together with its end."""
+
+    session: Session
+    _row: Any
+
+    @property
+    def key(self) -> tuple[UUID, UUID, str]:
+        return self._row["workspace_id"], self._row["app_id"], self._row["event_id"]
+
+    @property
+    def body(self) -> bytes:
+        return str(self._row["body"]).encode()
+
+    @property
+    def app_slug(self) -> str:
+        return str(self._row["slug"])
+
+    @property
+    def received_at(self) -> datetime:
+        at: datetime = self._row["received_at"]
+        return at
+
+    @property
+    def relayed(self) -> bool:
+        return self._row["relayed_at"] is not None
+
+    async def case(
+        self, case_id: str | None, record_id: str | None, source: str | None
+    ) -> CaseRun | None:
+        """Lock the case that the event is about."""
+        row = await self.session.fetchrow(sql.hold_case, *self.key[:2], case_id, record_id, source)
+        return None if row is None else CaseRun(row["run_id"], row["user_ref"], row["hub_id"])
+
+    async def apply(
+        self,
+        run_id: UUID,
+        status: str | None,
+        stage: str | None,
+        decision: str | None,
+        at: datetime,
+    ) -> None:
+        """Let the case show what the event says, unless something later said it."""
+        await self.session.execute(
+            sql.apply_to_case, self.key[0], run_id, status, stage, decision, at
+        )
+
+    async def tell(self, fact: Fact) -> None:
+        """Owe the fact to the app's endpoints."""
+        await tell(self.session, *self.key[:2], [fact])
+
+    async def settle(self, state: str) -> None:
+        await self.session.execute(sql.settle_vendor_event, *self.key, state)
+
+
+def _state(row: Any) -> CaseState:
+    return CaseState(
+        row["case_id"], row["status"], row["stage"], row["decision"], row["last_event_at"]
+    )

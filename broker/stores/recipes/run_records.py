@@ -1,0 +1,97 @@
+"""Runs and their steps as people look at them."""
+
+import json
+from collections.abc import Collection
+from typing import Any
+from uuid import UUID
+
+from broker.domain.runs import RunRecord, StepRecord
+from broker.errors import RunNotFound
+from broker.stores.core.database import Database
+from broker.stores.core.queries import sql
+
+
+class RunRecords:
+    """Every run, for looking at."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, workspace_id: UUID, run_id: UUID) -> RunRecord:
+        """A run as people look at it. Raises RunNotFound."""
+        row = await self._database.fetchrow(sql.run_of_workspace, workspace_id, run_id)
+        if row is None:
+            raise RunNotFound
+        return _record(row)
+
+    async def find(
+        self, workspace_id: UUID, app_id: UUID, recipe: str, subject: str
+    ) -> RunRecord | None:
+        """The run of a subject, if there is one."""
+        row = await self._database.fetchrow(
+            sql.run_of_subject, workspace_id, app_id, recipe, subject
+        )
+        return None if row is None else _record(row)
+
+    async def ended(self, runs: Collection[tuple[UUID, UUID]]) -> list[UUID]:
+        """Which of some runs (workspace and id) have ended."""
+        workspaces, ids = [key[0] for key in runs], [key[1] for key in runs]
+        rows = await self._database.fetch(sql.ended_runs, workspaces, ids)
+        return [row["id"] for row in rows]
+
+    async def steps(self, workspace_id: UUID, run_id: UUID) -> list[StepRecord]:
+        """A run's steps, in order."""
+        rows = await self._database.fetch(sql.steps_of_run, workspace_id, run_id)
+        return [
+            StepRecord(
+                row["name"],
+                row["state"],
+                row["attempts"],
+                row["failures"],
+                row["error"],
+                None if row["outcome"] is None else json.loads(row["outcome"]),
+                json.loads(row["note"] or "{}"),
+                row["began_at"],
+                row["ended_at"],
+            )
+            for row in rows
+        ]
+
+    async def page(
+        self,
+        workspace_id: UUID,
+        app_id: UUID,
+        recipe: str,
+        *,
+        state: str | None,
+        before: int | None,
+        limit: int,
+    ) -> tuple[list[RunRecord], int | None]:
+        """Runs, newest first, and the number to ask for the next page before."""
+        rows = await self._database.fetch(
+            sql.runs_page, workspace_id, app_id, recipe, state, before, limit + 1
+        )
+        records = [_record(row) for row in rows[:limit]]
+        return records, records[-1].number if len(rows) > limit else None
+
+    async def forget_old(self) -> int:
+        """Forget what was read for runs that ended long ago; how many."""
+        return await self._database.execute(sql.forget_old_runs)
+
+
+def _record(row: Any) -> RunRecord:
+    return RunRecord(
+        row["id"],
+        row["number"],
+        row["slug"],
+        row["recipe"],
+        row["subject"],
+        row["user_ref"],
+        row["hub_id"],
+        row["state"],
+        None if row["result"] is None else json.loads(row["result"]),
+        None if row["problem"] is None else json.loads(row["problem"]),
+        row["due_at"],
+        row["created_at"],
+        row["ended_at"],
+    )

@@ -1,0 +1,55 @@
+"""Workflow actions of HubSpot's that wait for runs."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from broker.stores.core.database import Database
+from broker.stores.core.queries import sql
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingAction:
+    """An action whose run has ended, claimed."""
+
+    workspace_id: UUID
+    run_id: UUID
+    callback_id: str
+    user_ref: str
+    attempts: int
+    app_slug: str
+
+
+class Actions:
+    """What HubSpot waits for, until it was told."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def wait(self, workspace_id: UUID, run_id: UUID, callback_id: str, user_ref: str) -> None:
+        await self._database.execute(sql.await_run, workspace_id, run_id, callback_id, user_ref)
+
+    async def claim(self, limit: int, lease: timedelta) -> list[WaitingAction]:
+        """Take actions whose runs have ended; others leave them while the lease lasts."""
+        rows = await self._database.fetch(sql.claim_actions, limit, lease)
+        return [
+            WaitingAction(
+                row["workspace_id"],
+                row["run_id"],
+                row["callback_id"],
+                row["user_ref"],
+                row["attempts"],
+                row["slug"],
+            )
+            for row in rows
+        ]
+
+    async def put_off(self, action: WaitingAction, pause: timedelta) -> None:
+        """It could not be completed now."""
+        key = action.workspace_id, action.run_id, action.callback_id
+        await self._database.execute(sql.put_action_off, *key, pause)
+
+    async def drop(self, action: WaitingAction) -> None:
+        """It is completed, or nobody waits for it any more."""
+        key = action.workspace_id, action.run_id, action.callback_id
+        await self._database.execute(sql.drop_action, *key)

@@ -1,0 +1,246 @@
+"""Registering HubSpot apps: `/api/apps`."""
+
+from datetime import datetime
+from typing import Annotated, Literal, TypeVar
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from aiohttp import web
+from pydantic import AfterValidator, BaseModel, Field, SecretStr
+
+from broker.domain.model import App, Caller, Confirm, PolicyRule, Secret
+from broker.errors import NotAllowed
+from broker.services.installs.oauth_flow import Installs
+from broker.stores.connections.apps import Apps, Registration
+from broker.web.core.openapi import operation
+from broker.web.core.requests import Body, Text, slug_of
+
+T = TypeVar("T")
+
+
+def _page_address(url: str) -> str:
+    parts = urlsplit(url)
+    local = parts.hostname in {"localhost", "127.0.0.1", "::1"}
+    if parts.scheme not in ({"http", "https"} if local else {"https"}) or not parts.hostname:
+        raise ValueError("must be an https URL (http only for localhost)")
+    if parts.fragment or parts.username or "\\" in url or " " in url:
+        raise ValueError("must hold no fragment, user information, space or backslash")
+    return url
+
+
+def _origin(url: str) -> str:
+    _page_address(url)
+    parts = urlsplit(url)
+    if f"{parts.scheme}://{parts.netloc}" != url:
+        raise ValueError("must be an origin such as https://product.example")
+    return url
+
+
+Scope = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$")]
+Scopes = Annotated[list[Scope], Field(max_length=200)]
+Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
+Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+PageUrl = Annotated[Text, AfterValidator(_page_address)]
+Origin = Annotated[Text, AfterValidator(_origin)]
+
+
+class Rule(Body):
+    """Methods and a path pattern that calls may use; `*` stands for anything."""
+
+    methods: list[Method] = Field(min_length=1)
+    path: Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=1024)]
+
+
+class AppSettings(Body):
+    """What can be said about an app besides its credentials."""
+
+    scopes: Scopes = Field(min_length=1)
+    optionalScopes: Scopes = Field(default=[])
+    returnUrls: list[PageUrl] = Field(default=[], max_length=50)
+    origins: list[Origin] = Field(default=[], max_length=50)
+    confirm: Confirm = Confirm.AUTO
+    pkce: bool = True
+    policy: list[Rule] | None = Field(default=None, max_length=200)
+    legacySignatures: bool = False
+    journal: bool = False
+
+
+class NewApp(AppSettings):
+    """A HubSpot app as its settings page at HubSpot shows it."""
+
+    slug: Slug
+    clientId: Text
+    clientSecret: SecretStr = Field(min_length=1, max_length=1024)
+    appId: Annotated[str, Field(pattern=r"^\d{1,20}$")]
+
+
+class AppChange(Body):
+    """What should be different; what is left out stays."""
+
+    clientId: Text | None = None
+    clientSecret: SecretStr | None = Field(default=None, min_length=1, max_length=1024)
+    appId: Annotated[str, Field(pattern=r"^\d{1,20}$")] | None = None
+    scopes: Scopes | None = Field(default=None, min_length=1)
+    optionalScopes: Scopes | None = None
+    returnUrls: list[PageUrl] | None = Field(default=None, max_length=50)
+    origins: list[Origin] | None = Field(default=None, max_length=50)
+    confirm: Confirm | None = None
+    pkce: bool | None = None
+    policy: list[Rule] | None = Field(default=None, max_length=200)
+    legacySignatures: bool | None = None
+    journal: bool | None = None
+
+
+class RegisteredApp(BaseModel):
+    """An app, without its secret."""
+
+    slug: str
+    UUID: UUID
+    clientId: str
+    appId: str
+    scopes: list[str]
+    optionalScopes: list[str]
+    returnUrls: list[str]
+    origins: list[str]
+    confirm: Confirm
+    pkce: bool
+    policy: list[Rule] | None
+    legacySignatures: bool
+    journal: bool
+    redirectUrl: str
+    webhookUrl: str
+    credentialsRefusedAt: datetime | None
+    createdAt: datetime
+    updatedAt: datetime
+
+
+class RegisteredApps(BaseModel):
+    """All apps of the workspace that the key reaches."""
+
+    apps: list[RegisteredApp]
+
+
+class AppPages:
+    """`/api/apps`."""
+
+    def __init__(self, apps: Apps, installs: Installs) -> None:
+        self._apps = apps
+        self._installs = installs
+
+    @operation("apps", body=NewApp, answers={201: RegisteredApp}, tags=("Apps",))
+    async def register(
+        self, _request: web.Request, caller: Caller, body: NewApp
+    ) -> tuple[int, RegisteredApp]:
+        """Register a HubSpot app.
+
+        Paste `redirectUrl` into the app's settings at HubSpot. 409 slug-taken when the workspace
+        has an app with this slug.
+        """
+        slug = body.slug.lower()
+        if not caller.reaches(slug):
+            raise NotAllowed("The API key is limited to other apps.")
+        app = await self._apps.register(
+            caller.workspace_id, str(caller.key_id), slug, registration(body)
+        )
+        return 201, self._shown(app)
+
+    @operation("apps", answers={200: RegisteredApps}, tags=("Apps",))
+    async def index(self, _request: web.Request, caller: Caller) -> RegisteredApps:
+        """List the registered apps, by slug."""
+        apps = await self._apps.of_workspace(caller.workspace_id)
+        return RegisteredApps(apps=[self._shown(app) for app in apps if caller.reaches(app.slug)])
+
+    @operation("apps", answers={200: RegisteredApp}, tags=("Apps",))
+    async def show(self, request: web.Request, caller: Caller) -> RegisteredApp:
+        """Show an app; its slug is compared without case."""
+        return self._shown(await self._apps.get(caller.workspace_id, slug_of(request, caller)))
+
+    @operation("apps", body=AppChange, answers={200: RegisteredApp}, tags=("Apps",))
+    async def change(self, request: web.Request, caller: Caller, body: AppChange) -> RegisteredApp:
+        """Change an app; what is left out stays.
+
+        With a new `clientSecret` the old one stays valid for webhook signatures for 24 hours.
+        """
+        async with self._apps.hold(caller.workspace_id, slug_of(request, caller)) as held:
+            app = await held.change(str(caller.key_id), changed(held.app, body))
+        return self._shown(app)
+
+    @operation("apps", answers={204: None}, tags=("Apps",))
+    async def remove(self, request: web.Request, caller: Caller) -> web.Response:
+        """Remove an app and wipe its connections; HubSpot is told to revoke each grant."""
+        async with self._apps.hold(caller.workspace_id, slug_of(request, caller)) as held:
+            await held.remove(str(caller.key_id))
+        return web.Response(status=204)
+
+    def _shown(self, app: App) -> RegisteredApp:
+        rules = app.policy
+        return RegisteredApp(
+            slug=app.slug,
+            UUID=app.workspace_id,
+            clientId=app.client_id,
+            appId=app.hubspot_app_id,
+            scopes=list(app.scopes),
+            optionalScopes=list(app.optional_scopes),
+            returnUrls=list(app.return_urls),
+            origins=list(app.origins),
+            confirm=app.confirm,
+            pkce=app.pkce,
+            policy=None
+            if rules is None
+            else [Rule.model_validate({"methods": r.methods, "path": r.path}) for r in rules],
+            legacySignatures=app.legacy_signatures,
+            journal=app.journal,
+            redirectUrl=self._installs.redirect_url(app),
+            webhookUrl=self._installs.webhook_url(app),
+            credentialsRefusedAt=app.credentials_refused_at,
+            createdAt=app.created_at,
+            updatedAt=app.updated_at,
+        )
+
+
+def registration(body: NewApp) -> Registration:
+    """What a body registers."""
+    return Registration(
+        client_id=body.clientId,
+        client_secret=Secret(body.clientSecret.get_secret_value()),
+        hubspot_app_id=body.appId,
+        scopes=tuple(dict.fromkeys(body.scopes)),
+        optional_scopes=tuple(dict.fromkeys(body.optionalScopes)),
+        return_urls=tuple(body.returnUrls),
+        origins=tuple(body.origins),
+        confirm=body.confirm,
+        pkce=body.pkce,
+        policy=_rules(body.policy),
+        legacy_signatures=body.legacySignatures,
+        journal=body.journal,
+    )
+
+
+def changed(app: App, body: AppChange) -> Registration:
+    """The app as it was, with what a body changes."""
+    secret = body.clientSecret
+    return Registration(
+        client_id=chosen(body.clientId, app.client_id),
+        client_secret=app.client_secret if secret is None else Secret(secret.get_secret_value()),
+        hubspot_app_id=chosen(body.appId, app.hubspot_app_id),
+        scopes=tuple(chosen(body.scopes, list(app.scopes))),
+        optional_scopes=tuple(chosen(body.optionalScopes, list(app.optional_scopes))),
+        return_urls=tuple(chosen(body.returnUrls, list(app.return_urls))),
+        origins=tuple(chosen(body.origins, list(app.origins))),
+        confirm=chosen(body.confirm, app.confirm),
+        pkce=chosen(body.pkce, app.pkce),
+        policy=_rules(body.policy) if "policy" in body.model_fields_set else app.policy,
+        legacy_signatures=chosen(body.legacySignatures, app.legacy_signatures),
+        journal=chosen(body.journal, app.journal),
+    )
+
+
+def chosen(new: T | None, old: T) -> T:
+    """What a change says, or what was there."""
+    return old if new is None else new
+
+
+def _rules(rules: "list[Rule] | None") -> tuple[PolicyRule, ...] | None:
+    if rules is None:
+        return None
+    return tuple(PolicyRule(tuple(rule.methods), rule.path) for rule in rules)

@@ -1,0 +1,126 @@
+"""The call log as an app's owners see it."""
+
+import base64
+import binascii
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+from aiohttp import web
+from pydantic import AwareDatetime, BaseModel, Field
+
+from broker.domain.model import Caller
+from broker.errors import wrong_field
+from broker.stores.connections.apps import Apps
+from broker.stores.proxy.calls import Calls, LoggedCall
+from broker.web.core.openapi import operation
+from broker.web.core.requests import Body, UserRef, slug_of
+
+
+class CallQuery(Body):
+    """Which calls to list. `status` is one (`404`) or a class (`5xx`); `after` is the `after` of
+    the page before.
+    """
+
+    userForeignIdentifier: UserRef | None = None
+    status: Annotated[str, Field(pattern=r"^[1-5](\d\d|xx)$")] | None = None
+    since: AwareDatetime | None = None
+    after: Annotated[str, Field(max_length=100)] | None = None
+    limit: Annotated[int, Field(ge=1, le=500)] = 100
+
+
+class CallShown(BaseModel):
+    """A call: `path` is a template without names, `error` a code of the broker's own, or
+    `caller-left` or `answer-cut`.
+    """
+
+    id: UUID
+    at: datetime
+    userForeignIdentifier: str
+    keyId: UUID
+    requestId: str
+    method: str
+    path: str
+    status: int
+    error: str | None
+    bytes: int
+    ms: int
+    retries: int
+    renewed: bool
+
+
+class CallPage(BaseModel):
+    """A page of calls, newest first; `after` asks for the next, null at the end."""
+
+    calls: list[CallShown]
+    after: str | None
+
+
+class CallPages:
+    """`/api/apps/{slug}/calls`."""
+
+    def __init__(self, apps: Apps, calls: Calls) -> None:
+        self._apps = apps
+        self._calls = calls
+
+    @operation("audit", query=CallQuery, answers={200: CallPage}, tags=("Proxy",))
+    async def index(self, request: web.Request, caller: Caller, query: CallQuery) -> CallPage:
+        """List an app's proxied calls, newest first, a second or so after they ended."""
+        app = await self._apps.get(caller.workspace_id, slug_of(request, caller))
+        found = await self._calls.page(
+            app,
+            user_ref=query.userForeignIdentifier,
+            statuses=statuses_of(query.status),
+            since=query.since,
+            before=None if query.after is None else place_of(query.after),
+            limit=query.limit + 1,
+        )
+        shown = found[: query.limit]
+        return CallPage(
+            calls=[_shown(call) for call in shown],
+            after=cursor_of(shown[-1]) if len(found) > query.limit else None,
+        )
+
+
+def statuses_of(wanted: str | None) -> tuple[int, int]:
+    """The least and the greatest status that is wanted."""
+    if wanted is None:
+        return 0, 999
+    if wanted.endswith("xx"):
+        return int(wanted[0]) * 100, int(wanted[0]) * 100 + 99
+    return int(wanted), int(wanted)
+
+
+def cursor_of(call: LoggedCall) -> str:
+    """A call's place in the order of the log."""
+    micros = round(call.at.timestamp() * 1_000_000)
+    return base64.urlsafe_b64encode(micros.to_bytes(8, "big") + call.id.bytes).decode()
+
+
+def place_of(cursor: str) -> tuple[datetime, UUID]:
+    """The place that a cursor names. Raises InvalidRequest."""
+    try:
+        raw = base64.b64decode(cursor, altchars=b"-_", validate=True)
+        micros = int.from_bytes(raw[:8], "big")
+        at = datetime.fromtimestamp(micros // 1_000_000, UTC)
+        return at.replace(microsecond=micros % 1_000_000), UUID(bytes=raw[8:])
+    except (binascii.Error, ValueError, OverflowError, OSError):
+        raise wrong_field("after", "is not the after of a page") from None
+
+
+def _shown(call: LoggedCall) -> CallShown:
+    return CallShown(
+        id=call.id,
+        at=call.at,
+        userForeignIdentifier=call.user_ref,
+        keyId=call.key_id,
+        requestId=call.request_id,
+        method=call.method,
+        path=call.path,
+        status=call.status,
+        error=call.error,
+        bytes=call.bytes,
+        ms=call.ms,
+        retries=call.retries,
+        renewed=call.renewed,
+    )

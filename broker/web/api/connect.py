@@ -1,0 +1,160 @@
+"""The page behind the button: whose app asks for what, consent begun by POST, and the end of it."""
+
+import re
+from datetime import datetime, timedelta
+from typing import Annotated
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from aiohttp import web
+from pydantic import BaseModel, Field
+
+from broker.domain.browser_sessions import ConnectSession
+from broker.domain.model import Caller, Secret
+from broker.errors import BrokerError, InvalidRequest, NotFound
+from broker.services.installs.connect_sessions import Connecting, Opener, check_opener
+from broker.stores.connections.apps import Apps
+from broker.web.core.cookies import Cookie, check_same_origin
+from broker.web.core.middleware import FACTS
+from broker.web.core.openapi import described, operation
+from broker.web.core.pages import Pages
+from broker.web.core.requests import SLUG, Body, Text, UserRef, read_body, read_form
+from broker.web.core.wording import OURS, REFUSALS, said
+from broker.web.inbound.oauth_callback import refused
+
+NONCE = re.compile(r"[A-Za-z0-9_-]{16,128}")
+
+BINDING_S = 3600
+"""How long a browser stays bound: as long as HubSpot's answer may take."""
+
+
+class NewSession(Body):
+    """Who is to connect; `expiresIn` is in seconds."""
+
+    app: Annotated[str, Field(min_length=1, max_length=63)]
+    userForeignIdentifier: UserRef
+    returnUrl: Text | None = None
+    expiresIn: Annotated[int, Field(ge=1, le=86_400)] = 1800
+
+
+class Session(BaseModel):
+    """Hand `url` to the user's browser; it works once."""
+
+    token: str
+    url: str
+    expiresAt: datetime
+
+
+class ConnectPages:
+    """`/api/connect/sessions` and `/connect/...`."""
+
+    def __init__(
+        self, apps: Apps, connecting: Connecting, pages: Pages, public_url: str, hubspot_url: str
+    ) -> None:
+        self._apps = apps
+        self._connecting = connecting
+        self._pages = pages
+        self._public_url = public_url
+        hubspot = urlsplit(hubspot_url)
+        self._hubspot = f"{hubspot.scheme}://{hubspot.netloc}"
+        self.cookie = Cookie("broker-connect", https=pages.https)
+
+    @operation("connect", body=NewSession, answers={201: Session}, tags=("Connect",))
+    async def create(
+        self, _request: web.Request, caller: Caller, body: NewSession
+    ) -> tuple[int, Session]:
+        """Let one user connect on a page of ours, once.
+
+        `returnUrl` must be one of the app's. 404 app-not-found when the key knows no such app.
+        """
+        slug = body.app.lower()
+        if not SLUG.fullmatch(slug) or not caller.reaches(slug):
+            slug = ""
+        app = await self._apps.get(caller.workspace_id, slug)
+        token, expires_at = await self._connecting.open(
+            app, body.userForeignIdentifier, body.returnUrl, timedelta(seconds=body.expiresIn)
+        )
+        url = f"{self._public_url}/connect/{token.reveal()}"
+        return 201, Session(token=token.reveal(), url=url, expiresAt=expires_at)
+
+    @described(public=True, tags=("Connect",))
+    async def show(self, request: web.Request) -> web.Response:
+        """Show a user whose app asks for what; looking uses nothing up."""
+        try:
+            session = await self._connecting.look(_token(request), self.cookie.read(request))
+            opener = _opener(dict(request.query))
+            check_opener(session.app, opener)
+        except BrokerError as refusal:
+            return refused(request, self._pages, refusal)
+        request[FACTS]["app"] = session.app.slug
+        return self._pages.page(
+            "pages/connect.html",
+            posts_to=self._leads_to(session),
+            whose=session.workspace_name,
+            app=session.app.slug,
+            user=session.user_ref,
+            scopes=[said(scope) for scope in session.app.scopes],
+            optional=[said(scope) for scope in session.app.optional_scopes],
+            opener=opener,
+            back=session.return_url,
+        )
+
+    @described(public=True, answers={303: None}, tags=("Connect",))
+    async def begin(self, request: web.Request) -> web.Response:
+        """Send a user on to HubSpot, bound to this browser; of many browsers, one begins."""
+        try:
+            check_same_origin(request, self._pages.origin, needs_proof=False)
+            form = read_form(await read_body(request, 4096))
+            url, browser = await self._connecting.begin(
+                _token(request), self.cookie.read(request), _opener(form)
+            )
+        except BrokerError as refusal:
+            return refused(request, self._pages, refusal)
+        response = web.Response(status=303, headers={"Location": url})
+        self.cookie.give(response, browser, BINDING_S)
+        return response
+
+    @described(public=True, tags=("Connect",))
+    async def ended(self, request: web.Request) -> web.Response:
+        """Show how it ended, to the browser that began it, and tell the page that opened ours."""
+        try:
+            session = await self._connecting.ended(
+                UUID(request.match_info["workspace"]),
+                UUID(request.match_info["session"]),
+                self.cookie.read(request),
+            )
+        except (NotFound, ValueError):
+            return refused(request, self._pages, NotFound())
+        outcome = session.outcome or "internal"
+        explanation, next_step = REFUSALS.get(outcome, OURS)
+        return self._pages.page(
+            "pages/ended.html",
+            outcome=outcome,
+            explanation=explanation,
+            next_step=next_step,
+            origin=session.origin,
+            nonce=session.nonce,
+            user=session.user_ref,
+            return_url=session.return_url,
+        )
+
+    def _leads_to(self, session: ConnectSession) -> str:
+        """Where consent may lead: browsers check each redirect that follows a form."""
+        found = ["'self'", self._hubspot, "https://*.hubspot.com"]
+        if session.return_url is not None:
+            parts = urlsplit(session.return_url)
+            found.append(f"{parts.scheme}://{parts.netloc}")
+        return " ".join(dict.fromkeys(found))
+
+
+def _token(request: web.Request) -> Secret:
+    return Secret(request.match_info["token"])
+
+
+def _opener(said_of_itself: dict[str, str]) -> Opener | None:
+    origin, nonce = said_of_itself.get("origin"), said_of_itself.get("nonce")
+    if not origin and not nonce:
+        return None
+    if not origin or not nonce or not NONCE.fullmatch(nonce):
+        raise InvalidRequest("An opener says its origin and a nonce.")
+    return Opener(origin, nonce)

@@ -1,0 +1,217 @@
+"""Connections as their owners see them, with claims and confirmations."""
+
+from datetime import datetime
+from typing import Annotated
+
+from aiohttp import web
+from pydantic import BaseModel, Field, SecretStr, TypeAdapter, ValidationError
+
+from broker.domain.model import App, Caller, ConnectionRecord, Secret, Status
+from broker.errors import ConnectionNotFound
+from broker.services.grants.connection_admin import Upkeep
+from broker.services.installs.pending_grants import Confirmations
+from broker.stores.connections.apps import Apps
+from broker.stores.connections.connections import Connections
+from broker.web.core.openapi import operation
+from broker.web.core.requests import Body, Text, UserRef, slug_of
+
+USER_REF: TypeAdapter[str] = TypeAdapter(UserRef)
+
+
+class ConnectionQuery(Body):
+    """Which connections to list; `after` is the `after` of the page before."""
+
+    status: Status | None = None
+    hubId: Annotated[int, Field(ge=0, le=2**53)] | None = None
+    after: Annotated[int, Field(ge=0, le=2**53)] = 0
+    limit: Annotated[int, Field(ge=1, le=500)] = 100
+
+
+class Import(Body):
+    """A grant from elsewhere: a refresh token, or a private app's access token."""
+
+    refreshToken: SecretStr | None = Field(default=None, min_length=1, max_length=2048)
+    accessToken: SecretStr | None = Field(default=None, min_length=1, max_length=2048)
+
+
+class Confirmation(Body):
+    """The code from the fragment of the return URL, and who it is for."""
+
+    confirm: Text
+    userForeignIdentifier: UserRef
+
+
+class Claim(Body):
+    """Who a Marketplace install is for."""
+
+    userForeignIdentifier: UserRef
+
+
+class ConnectionShown(BaseModel):
+    """A connection: facts and times, never a token."""
+
+    id: int
+    status: Status
+    userForeignIdentifier: str | None
+    hubId: int | None
+    hubDomain: str | None
+    scopes: list[str]
+    missingScopes: list[str]
+    installedBy: str | None
+    expiresAt: datetime | None
+    renewedAt: datetime | None
+    lastUsedAt: datetime | None
+    lastError: str | None
+    createdAt: datetime
+    updatedAt: datetime
+
+
+class ConnectionPage(BaseModel):
+    """A page of connections, oldest first; `after` asks for the next, null at the end."""
+
+    connections: list[ConnectionShown]
+    after: int | None
+
+
+class Claimed(ConnectionShown):
+    """The claimed connection, and where the user's browser goes back to at HubSpot."""
+
+    returnUrl: str | None
+
+
+class Deleted(BaseModel):
+    """A deleted connection; `revocation` says what became of its grant at HubSpot: revoked,
+    pending (it is tried until HubSpot answers), shared-grant, refused or nothing-to-revoke.
+    """
+
+    deleted: bool
+    revocation: str
+
+
+class ConnectionPages:
+    """`/api/apps/{slug}/connections` and what leads there."""
+
+    def __init__(
+        self,
+        apps: Apps,
+        connections: Connections,
+        confirmations: Confirmations,
+        upkeep: Upkeep,
+    ) -> None:
+        self._apps = apps
+        self._connections = connections
+        self._confirmations = confirmations
+        self._upkeep = upkeep
+
+    @operation(
+        "connect", query=ConnectionQuery, answers={200: ConnectionPage}, tags=("Connections",)
+    )
+    async def index(
+        self, request: web.Request, caller: Caller, query: ConnectionQuery
+    ) -> ConnectionPage:
+        """List an app's connections, oldest first."""
+        app = await self._app(request, caller)
+        page = await self._connections.page(
+            app, status=query.status, hub_id=query.hubId, after=query.after, limit=query.limit
+        )
+        return ConnectionPage(
+            connections=[shown(record) for record in page.records], after=page.after
+        )
+
+    @operation("connect", answers={200: ConnectionShown}, tags=("Connections",))
+    async def show(self, request: web.Request, caller: Caller) -> ConnectionShown:
+        """Show one user's connection."""
+        return await self._shown(await self._app(request, caller), user_in(request))
+
+    @operation("connect", answers={200: Deleted}, tags=("Connections",))
+    async def delete(self, request: web.Request, caller: Caller) -> Deleted:
+        """Wipe a connection's tokens at once and revoke its grant at HubSpot.
+
+        The app stays installed in the portal.
+        """
+        app = await self._app(request, caller)
+        outcome = await self._upkeep.delete(app, user_in(request), str(caller.key_id))
+        return Deleted(deleted=True, revocation=outcome)
+
+    @operation("connect", answers={200: ConnectionShown}, tags=("Connections",))
+    async def renew(self, request: web.Request, caller: Caller) -> ConnectionShown:
+        """Renew a connection's grant now."""
+        app = await self._app(request, caller)
+        await self._upkeep.renew(app, user_in(request))
+        return await self._shown(app, user_in(request))
+
+    @operation("connect", body=Import, answers={200: ConnectionShown}, tags=("Connections",))
+    async def bring_in(self, request: web.Request, caller: Caller, body: Import) -> ConnectionShown:
+        """Bring in a grant from elsewhere, proved by using it."""
+        app = await self._app(request, caller)
+        await self._upkeep.bring_in(
+            app,
+            user_in(request),
+            str(caller.key_id),
+            _secret(body.refreshToken),
+            _secret(body.accessToken),
+        )
+        return await self._shown(app, user_in(request))
+
+    @operation("connect", body=Confirmation, answers={200: ConnectionShown}, tags=("Connections",))
+    async def confirm(
+        self, _request: web.Request, caller: Caller, body: Confirmation
+    ) -> ConnectionShown:
+        """Let a connection serve that waits for the product's word.
+
+        403 when the code was made for another user: the install is undone then.
+        """
+        user_ref = body.userForeignIdentifier
+        slug = await self._confirmations.confirm(caller, Secret(body.confirm), user_ref)
+        return await self._shown(await self._apps.get(caller.workspace_id, slug), user_ref)
+
+    @operation("connect", body=Claim, answers={200: Claimed}, tags=("Connections",))
+    async def claim(self, request: web.Request, caller: Caller, body: Claim) -> Claimed:
+        """Give a Marketplace install to one of the app's users."""
+        user_ref = body.userForeignIdentifier
+        slug, return_url = await self._confirmations.claim(
+            caller, Secret(request.match_info["claim"]), user_ref
+        )
+        connection = await self._shown(await self._apps.get(caller.workspace_id, slug), user_ref)
+        return Claimed(**connection.model_dump(), returnUrl=return_url)
+
+    async def _app(self, request: web.Request, caller: Caller) -> App:
+        return await self._apps.get(caller.workspace_id, slug_of(request, caller))
+
+    async def _shown(self, app: App, user_ref: str) -> ConnectionShown:
+        record = await self._connections.find_record(app, user_ref)
+        if record is None:
+            raise ConnectionNotFound
+        return shown(record)
+
+
+def _secret(value: SecretStr | None) -> Secret | None:
+    return None if value is None else Secret(value.get_secret_value())
+
+
+def user_in(request: web.Request) -> str:
+    """The user reference in the path. Raises ConnectionNotFound where it can be nobody's."""
+    try:
+        return USER_REF.validate_python(request.match_info["user"])
+    except ValidationError:
+        raise ConnectionNotFound from None
+
+
+def shown(record: ConnectionRecord) -> ConnectionShown:
+    """A record in the contract's words."""
+    return ConnectionShown(
+        id=record.number,
+        status=record.status,
+        userForeignIdentifier=record.user_ref,
+        hubId=record.hub_id,
+        hubDomain=record.hub_domain,
+        scopes=list(record.scopes),
+        missingScopes=list(record.missing_scopes),
+        installedBy=record.installed_by,
+        expiresAt=record.expires_at,
+        renewedAt=record.renewed_at,
+        lastUsedAt=record.last_used_at,
+        lastError=record.last_error,
+        createdAt=record.created_at,
+        updatedAt=record.updated_at,
+    )

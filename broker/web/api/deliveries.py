@@ -1,0 +1,155 @@
+"""What became of each event at each endpoint, and sending it again."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from aiohttp import web
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
+
+from broker.domain.events import DeliveryRecord, Endpoint, message_id
+from broker.domain.model import App, Caller
+from broker.errors import DeliveryNotFound, EndpointNotFound, wrong_field
+from broker.services.events.deliverer import Deliverer
+from broker.stores.connections.apps import Apps
+from broker.stores.events.deliveries import Deliveries
+from broker.stores.events.endpoints import Endpoints
+from broker.web.core.openapi import operation
+from broker.web.core.requests import Body, UserRef, id_in, slug_of
+
+
+def _moment(text: object) -> object:
+    # A plus sign that was not escaped in a query arrives as a space.
+    return text.replace(" ", "+") if isinstance(text, str) and "T" in text else text
+
+
+def _with_zone(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+Moment = Annotated[datetime, BeforeValidator(_moment), AfterValidator(_with_zone)]
+
+
+class DeliveryQuery(Body):
+    """Which deliveries to list; `before` is the `before` of the page before."""
+
+    state: Literal["waiting", "delivered", "dead"] | None = None
+    before: Annotated[int, Field(ge=0, le=2**53)] | None = None
+    limit: Annotated[int, Field(ge=1, le=500)] = 100
+
+
+class Span(Body):
+    """The events that were written from a moment to another, of one user or of all."""
+
+    begin: Moment = Field(alias="from")
+    end: Moment = Field(alias="to")
+    userForeignIdentifier: UserRef | None = None
+
+
+class DeliveryShown(BaseModel):
+    """One event owed to one endpoint. `messageId` is the `webhook-id` that the receiver sees."""
+
+    id: UUID
+    messageId: str
+    type: str
+    userForeignIdentifier: str | None
+    state: Literal["waiting", "delivered", "dead"]
+    attempts: int
+    replayed: bool
+    nextAttemptAt: datetime | None
+    lastStatus: int | None
+    lastError: str | None
+    attemptedAt: datetime | None
+    createdAt: datetime
+
+
+class DeliveryPage(BaseModel):
+    """A page of deliveries, newest first; `before` asks for the next, null at the end."""
+
+    deliveries: list[DeliveryShown]
+    before: int | None
+
+
+class Replayed(BaseModel):
+    """How many deliveries are owed anew; they become due at a steady pace."""
+
+    replayed: int
+
+
+class DeliveryPages:
+    """`/api/apps/{slug}/endpoints/{id}/deliveries` and what can be sent again."""
+
+    def __init__(
+        self, apps: Apps, endpoints: Endpoints, deliveries: Deliveries, deliverer: Deliverer
+    ) -> None:
+        self._apps = apps
+        self._endpoints = endpoints
+        self._deliveries = deliveries
+        self._deliverer = deliverer
+
+    @operation("webhooks", answers={200: DeliveryShown}, tags=("Events",))
+    async def test(self, request: web.Request, caller: Caller) -> DeliveryShown:
+        """Send a test event (`endpoint.test`) now, once, and say what came of it."""
+        app = await self._app(request, caller)
+        endpoint = await self._endpoint(request, app)
+        return _delivery(await self._deliverer.test(app, endpoint))
+
+    @operation("webhooks", query=DeliveryQuery, answers={200: DeliveryPage}, tags=("Events",))
+    async def deliveries(
+        self, request: web.Request, caller: Caller, query: DeliveryQuery
+    ) -> DeliveryPage:
+        """List the deliveries to an endpoint, newest first."""
+        endpoint = await self._endpoint(request, await self._app(request, caller))
+        records, before = await self._deliveries.page(
+            endpoint, state=query.state, before=query.before, limit=query.limit
+        )
+        return DeliveryPage(deliveries=[_delivery(record) for record in records], before=before)
+
+    @operation("webhooks", answers={202: DeliveryShown}, tags=("Events",))
+    async def replay(self, request: web.Request, caller: Caller) -> tuple[int, DeliveryShown]:
+        """Deliver one event again, under the same `webhook-id`, whatever became of it."""
+        app, delivery_id = await self._app(request, caller), id_in(request, DeliveryNotFound)
+        await self._deliveries.replay(app, delivery_id)
+        return 202, _delivery(await self._deliveries.get(app, delivery_id))
+
+    @operation("webhooks", query=Span, answers={202: Replayed}, tags=("Events",))
+    async def replay_span(
+        self, request: web.Request, caller: Caller, query: Span
+    ) -> tuple[int, Replayed]:
+        """Deliver the events of a span of time again, with those that the endpoint never got.
+
+        Fifty a second, at most 100,000 at once, each under the same `webhook-id` as before.
+        """
+        if query.end <= query.begin:
+            raise wrong_field("to", "must be later than from")
+        app = await self._app(request, caller)
+        endpoint = await self._endpoint(request, app)
+        owed = await self._deliveries.replay_span(
+            app, endpoint, query.begin, query.end, query.userForeignIdentifier
+        )
+        return 202, Replayed(replayed=owed)
+
+    async def _app(self, request: web.Request, caller: Caller) -> App:
+        return await self._apps.get(caller.workspace_id, slug_of(request, caller))
+
+    async def _endpoint(self, request: web.Request, app: App) -> Endpoint:
+        return await self._endpoints.get(app, id_in(request, EndpointNotFound))
+
+
+def _delivery(record: DeliveryRecord) -> DeliveryShown:
+    return DeliveryShown.model_validate(
+        {
+            "id": record.id,
+            "messageId": message_id(record.event_id),
+            "type": record.type,
+            "userForeignIdentifier": record.user_ref,
+            "state": record.state,
+            "attempts": record.attempts,
+            "replayed": record.replayed,
+            "nextAttemptAt": record.due_at,
+            "lastStatus": record.last_status,
+            "lastError": record.last_error,
+            "attemptedAt": record.tried_at,
+            "createdAt": record.created_at,
+        }
+    )

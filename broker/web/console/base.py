@@ -1,0 +1,161 @@
+"""What every console page stands on: who is signed in, where forms come from, how pages look."""
+
+import functools
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any, Protocol
+from urllib.parse import parse_qs, quote
+
+from aiohttp import web
+
+from broker.domain.browser_sessions import Operator
+from broker.domain.model import App
+from broker.errors import BrokerError
+from broker.services.access.callers import require
+from broker.stores.access.operators import Operators
+from broker.stores.connections.apps import Apps
+from broker.web.core.cookies import Cookie, check_same_origin
+from broker.web.core.middleware import FACTS, REQUEST_ID
+from broker.web.core.pages import Pages
+from broker.web.core.requests import SLUG, read_body
+
+SECTIONS = (
+    ("apps", "Apps", ("apps", "connect")),
+    ("connections", "Connections", ("connect",)),
+    ("playground", "Playground", ("proxy", "proxy:read")),
+    ("calls", "Calls", ("audit",)),
+    ("kyb", "KYB", ("recipes",)),
+    ("events", "Events", ("webhooks",)),
+    ("keys", "Keys", ("apps",)),
+)
+"""The sections of the console, each with the scopes of which one opens it."""
+
+PAGE_BYTES = 262_144
+
+
+class Desk:
+    """Pages for operators."""
+
+    def __init__(self, pages: Pages, operators: Operators, apps: Apps) -> None:
+        self.pages = pages
+        self.operators = operators
+        self.cookie = Cookie("broker-console", https=pages.https)
+        self._apps = apps
+
+    async def operator(self, request: web.Request) -> Operator | None:
+        token = self.cookie.read(request)
+        found = None if token is None else await self.operators.find(token)
+        return found if found is not None and found.may("console") else None
+
+    def show(
+        self,
+        operator: Operator | None,
+        template: str,
+        section: str = "",
+        status: int = 200,
+        **values: Any,
+    ) -> web.Response:
+        """A page of the console, or a part of one."""
+        return self.pages.page(
+            f"console/{template}",
+            status=status,
+            posts_to="'self'",
+            operator=operator,
+            section=section,
+            sections=[each for each in SECTIONS if operator is not None and operator.may(*each[2])],
+            when=when,
+            **values,
+        )
+
+    def go(self, request: web.Request, path: str) -> web.Response:
+        """See another page: htmx is told, everything else is redirected."""
+        where = f"{self.pages.root}/console{path}"
+        if "HX-Request" in request.headers:
+            return web.Response(headers={"HX-Redirect": where})
+        return web.Response(status=303, headers={"Location": where})
+
+    async def apps(self, operator: Operator) -> list[App]:
+        """The apps that the operator's key reaches."""
+        found = await self._apps.of_workspace(operator.caller.workspace_id)
+        return [app for app in found if operator.caller.reaches(app.slug)]
+
+    async def app(self, operator: Operator, slug: str) -> App:
+        """One of them. Raises AppNotFound, as if others did not exist."""
+        slug = slug.lower()
+        if not SLUG.fullmatch(slug) or not operator.caller.reaches(slug):
+            slug = ""
+        return await self._apps.get(operator.caller.workspace_id, slug)
+
+
+class HasDesk(Protocol):
+    """A group of console pages."""
+
+    desk: Desk
+
+
+H = Callable[[Any, web.Request, Operator], Awaitable[web.StreamResponse]]
+
+
+def for_operators(*scopes: str) -> Callable[[H], Callable[[Any, web.Request], Any]]:
+    """Make a handler of `async def name(self, request, operator)`: signed in, with one of the
+    scopes, and with forms that come from our own pages.
+    """
+
+    def decorate(function: H) -> Callable[[Any, web.Request], Any]:
+        @functools.wraps(function)
+        async def handler(owner: HasDesk, request: web.Request) -> web.StreamResponse:
+            desk, operator = owner.desk, None
+            try:
+                if request.method != "GET":
+                    check_same_origin(request, desk.pages.origin, needs_proof=True)
+                operator = await desk.operator(request)
+                if operator is None:
+                    back = request.path_qs if request.method == "GET" else "/console"
+                    return desk.go(request, f"/sign-in?next={quote(back, safe='')}")
+                request[FACTS]["key"] = str(operator.caller.key_id)
+                if scopes:
+                    require(operator.caller, *scopes)
+                return await function(owner, request, operator)
+            except BrokerError as refusal:
+                if refusal.status >= 500:
+                    raise
+                return refused(desk, request, operator, refusal)
+
+        return handler
+
+    return decorate
+
+
+def refused(
+    desk: Desk, request: web.Request, operator: Operator | None, refusal: BrokerError
+) -> web.Response:
+    """A refusal as a page, or as a line where htmx asked for a part of one."""
+    part = "HX-Request" in request.headers
+    response = desk.show(
+        operator,
+        "problem.part.html" if part else "problem.html",
+        # htmx shows what it is given only when it went well.
+        status=200 if part else refusal.status,
+        title=refusal.title(),
+        detail=refusal.detail,
+        code=refusal.code,
+        request_id=request[REQUEST_ID],
+    )
+    response.headers["Broker-Error"] = refusal.code
+    return response
+
+
+async def form_of(request: web.Request) -> dict[str, list[str]]:
+    """The fields of a form, in the order they came. Raises BodyTooLarge, InvalidRequest."""
+    raw = await read_body(request, PAGE_BYTES)
+    return parse_qs(raw.decode(errors="replace"), keep_blank_values=True, max_num_fields=2000)
+
+
+def one(form: dict[str, list[str]], name: str) -> str:
+    """A field that should stand once; empty when it does not stand."""
+    return form.get(name, [""])[0].strip()
+
+
+def when(at: datetime | None) -> str:
+    """A time as operators read it."""
+    return "" if at is None else at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,78 @@
+"""Signing in to the console with a key, and out again."""
+
+from datetime import timedelta
+
+from aiohttp import web
+
+from broker.domain.browser_sessions import Operator
+from broker.domain.model import Secret
+from broker.errors import BrokerError
+from broker.stores.access.keys import SECRET, Keys
+from broker.web.console.base import SECTIONS, Desk, for_operators, form_of, one, refused
+from broker.web.core.cookies import check_same_origin
+
+LIFETIME = timedelta(hours=12)
+
+
+class SignInPages:
+    """`/console/sign-in` and `/console/sign-out`."""
+
+    def __init__(self, desk: Desk, keys: Keys) -> None:
+        self.desk = desk
+        self._keys = keys
+
+    async def ask(self, request: web.Request) -> web.Response:
+        """Ask for a key."""
+        return self._asked(request.query.get("next", ""))
+
+    async def sign_in(self, request: web.Request) -> web.Response:
+        """Take a key with the scope `console`; every sign-in gets a cookie of its own."""
+        try:
+            check_same_origin(request, self.desk.pages.origin, needs_proof=True)
+            form = await form_of(request)
+        except BrokerError as refusal:
+            return refused(self.desk, request, None, refusal)
+        back, secret = one(form, "next"), one(form, "key")
+        # An access token made from a key may do less than the key; it signs nobody in.
+        caller = None
+        if secret.startswith(SECRET):
+            caller = await self._keys.find_caller(Secret(secret), None)
+        if caller is None:
+            return self._asked(back, "This is not a key of this broker, or it was revoked.", 401)
+        if not caller.may("console"):
+            return self._asked(back, "This key may not sign in: it lacks the scope console.", 403)
+        former = self.desk.cookie.read(request)
+        if former is not None:
+            await self.desk.operators.end(former)
+        token = await self.desk.operators.create(caller.workspace_id, caller.key_id, LIFETIME)
+        response = self.desk.go(request, _within_console(back))
+        self.desk.cookie.give(response, token, int(LIFETIME.total_seconds()))
+        return response
+
+    @for_operators()
+    async def home(self, request: web.Request, operator: Operator) -> web.Response:
+        """The first section that the key opens."""
+        opened = [name for name, _, scopes in SECTIONS if operator.may(*scopes)]
+        if not opened:
+            return self.desk.show(operator, "nothing.html")
+        return self.desk.go(request, f"/{opened[0]}")
+
+    @for_operators()
+    async def sign_out(self, request: web.Request, _operator: Operator) -> web.Response:
+        """End this sign-in."""
+        token = self.desk.cookie.read(request)
+        if token is not None:
+            await self.desk.operators.end(token)
+        response = self.desk.go(request, "/sign-in")
+        self.desk.cookie.take(response)
+        return response
+
+    def _asked(self, back: str, problem: str | None = None, status: int = 200) -> web.Response:
+        return self.desk.show(None, "sign-in.html", status=status, back=back, problem=problem)
+
+
+def _within_console(path: str) -> str:
+    """Where to after signing in: a page of the console, nothing else."""
+    _, found, rest = path.partition("/console")
+    inside = found and rest.startswith("/") and rest.isprintable() and "\\" not in rest
+    return rest if inside and not rest.startswith("//") else ""

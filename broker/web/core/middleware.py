@@ -1,0 +1,183 @@
+"""What happens to every request: id and log line, problems, no half-done work."""
+
+import asyncio
+import functools
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from aiohttp import web
+
+from broker.errors import BodyTooLarge, BrokerError, InvalidRequest, MethodNotAllowed, NotFound
+from broker.telemetry.log_writer import REQUESTS, tell_request
+from broker.telemetry.metrics import Metrics
+
+log = logging.getLogger(REQUESTS)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+ENDING_S = 10.0
+"""How long what was begun may go on after all connections were closed."""
+
+H = TypeVar("H", bound=Callable[..., Any])
+
+REQUEST_ID = web.RequestKey("request id", str)
+FACTS = web.RequestKey("log fields", dict)
+
+
+def abortable(handler: H) -> H:
+    """Mark a handler that ends at once when its caller leaves."""
+    handler.ends_with_caller = True  # type: ignore[attr-defined]
+    return handler
+
+
+def around(handler: Handler, metrics: Metrics) -> Handler:
+    """A handler of all requests that gives each an id, and one log line and one measurement at its
+    end, and answers refusals with problem documents (RFC 9457), surprises with a bare 500.
+
+    One function around the whole application, for each of aiohttp's middlewares is a step more in
+    every call's way.
+    """
+    children: dict[tuple[str, int], Any] = {}
+
+    async def watched(request: web.Request) -> web.StreamResponse:
+        # Unlike every other's, which needs no secret: the kernel need not be asked.
+        request_id = request[REQUEST_ID] = f"{random.getrandbits(128):032x}"
+        facts: dict[str, Any] = {"request_id": request_id, "method": request.method}
+        request[FACTS] = facts
+        started, status = time.perf_counter(), 499
+        try:
+            try:
+                response = await handler(request)
+            except Exception as error:  # noqa: BLE001  # or raised again
+                response = _refused(request, error)
+            else:
+                if not response.prepared:
+                    response.headers.setdefault("X-Request-Id", request_id)
+                    response.headers.setdefault("Cache-Control", "no-store")
+                    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+                    response.headers.setdefault("Referrer-Policy", "no-referrer")
+            status = response.status
+        finally:
+            seconds = time.perf_counter() - started
+            family, template = status // 100, _template(request)
+            measured = children.get((template, family))
+            if measured is None:
+                measured = metrics.requests.labels(template, f"{family}xx")
+                children[template, family] = measured
+            measured.observe(seconds)
+            told = {**facts, "route": template, "status": status, "ms": round(seconds * 1000, 2)}
+            tell_request(told)
+        return response
+
+    return watched
+
+
+def _template(request: web.Request) -> str:
+    """The path as the URL table has it."""
+    try:
+        resource = request.match_info.route.resource
+    except AssertionError:
+        return "unknown"  # it did not come so far
+    return resource.canonical if resource else "unknown"
+
+
+def _refused(request: web.Request, error: Exception) -> web.StreamResponse:
+    """What a refusal or a surprise is answered with. Raises what is neither, or comes too late."""
+    if isinstance(error, ConnectionError) or (
+        isinstance(error, web.HTTPException) and error.status < 400
+    ):
+        raise error
+    if isinstance(error, web.HTTPException):
+        error = _as_refusal(error)
+    request[FACTS]["error"] = error.code if isinstance(error, BrokerError) else BrokerError.code
+    if request.writer is not None and request.writer.output_size:
+        raise error  # too late for a second response: aiohttp cuts the connection instead
+    if not isinstance(error, BrokerError):
+        log.error("unexpected", exc_info=error, extra={"request_id": request[REQUEST_ID]})
+        error = BrokerError()
+    elif error.status == 500:
+        log.error("internal", exc_info=error, extra={"request_id": request[REQUEST_ID]})
+    return problem(request, error)
+
+
+class Begun:
+    """Requests that their caller does not stop by leaving: an exchanged code or a deleted
+    connection must not be left half-way. Only a proxied call ends at once.
+    """
+
+    def __init__(self, forget: Callable[[], None]) -> None:
+        """`forget`: what was written this process sees at once; the others hear the doorbell."""
+        self._forget = forget
+        self._tasks: set[asyncio.Task[web.StreamResponse]] = set()
+
+    def to_its_end(self, handler: Handler) -> Handler:
+        """The handler, as it is to be called."""
+        if getattr(handler, "ends_with_caller", False):
+            return handler
+
+        async def handled(request: web.Request) -> web.StreamResponse:
+            response = await handler(request)
+            wrote = request.method != "GET" or request.path.endswith("/callback")
+            aside = request.path == "/oauth/token" or request.path.endswith("/webhooks")
+            if wrote and not aside and response.status < 400:
+                self._forget()
+            return response
+
+        @functools.wraps(handler)
+        async def begun(request: web.Request) -> web.StreamResponse:
+            task = asyncio.ensure_future(handled(request))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+            return await asyncio.shield(task)
+
+        return begun
+
+    async def ended(self, _app: web.Application) -> None:
+        """Wait a while for those that go on though their connections are closed."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=ENDING_S)
+
+
+def problem(request: web.Request, error: BrokerError) -> web.Response:
+    """The refusal as a problem document, marked as the broker's own."""
+    document = {
+        "type": f"/docs/errors#{error.code}",
+        "title": error.title() if error.status != 500 else BrokerError.title(),
+        "status": error.status,
+        "code": error.code,
+        "detail": error.detail,
+        "requestId": request[REQUEST_ID],
+        **error.context,
+    }
+    headers = {
+        "Broker-Error": error.code,
+        "X-Request-Id": request[REQUEST_ID],
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+    }
+    if 400 <= error.status < 500 and error.status != 429:
+        headers["x-should-retry"] = "false"
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
+    if error.status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="broker", Basic realm="broker"'
+    if isinstance(error, MethodNotAllowed):
+        headers["Allow"] = ", ".join(error.context.get("allowed", []))
+    return web.json_response(
+        {name: value for name, value in document.items() if value is not None},
+        status=error.status,
+        content_type="application/problem+json",
+        headers=headers,
+    )
+
+
+def _as_refusal(error: web.HTTPException) -> BrokerError:
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return MethodNotAllowed(allowed=sorted(error.allowed_methods))
+    if isinstance(error, web.HTTPRequestEntityTooLarge):
+        return BodyTooLarge()
+    return NotFound() if error.status == 404 else InvalidRequest(error.reason)

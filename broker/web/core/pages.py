@@ -1,0 +1,108 @@
+"""Pages for people: templates with everything escaped, and headers that keep them ours."""
+
+import hashlib
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from broker.web.core.openapi import described
+
+HERE = Path(__file__).parents[1]
+
+KINDS = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+
+FILES = {
+    str(file.relative_to(HERE / "static")): file.read_bytes()
+    for file in sorted((HERE / "static").rglob("*"))
+    if file.suffix in KINDS
+}
+"""Every file that browsers may ask for, by its name under `/static/`."""
+
+DIGESTS = {name: hashlib.sha256(body).hexdigest()[:16] for name, body in FILES.items()}
+
+DAY_S = 86_400
+
+
+class Pages:
+    """Pages from templates, at home at a public URL."""
+
+    def __init__(self, public_url: str) -> None:
+        parts = urlsplit(public_url)
+        self.origin = f"{parts.scheme}://{parts.netloc}".lower()
+        self.root = parts.path
+        self.https = parts.scheme == "https"
+        self._templates = Environment(
+            loader=FileSystemLoader(HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.globals["root"] = self.root
+        self._templates.globals["asset"] = self._asset
+
+    def page(
+        self, template: str, status: int = 200, *, posts_to: str = "'none'", **values: object
+    ) -> web.Response:
+        """A page from a template; `posts_to` says where its forms may lead, redirects included."""
+        headers = {"Content-Security-Policy": policy(posts_to), "X-Frame-Options": "DENY"}
+        if posts_to != "'none'":
+            # Under no-referrer a form's `Origin` would be null, by which we know our own forms.
+            headers["Referrer-Policy"] = "same-origin"
+        return web.Response(
+            text=self._templates.get_template(template).render(**values),
+            status=status,
+            content_type="text/html",
+            charset="utf-8",
+            headers=headers,
+        )
+
+    def _asset(self, name: str) -> str:
+        return f"{self.root}/static/{name}?v={DIGESTS[name]}"
+
+
+def policy(posts_to: str) -> str:
+    """What a page of ours may load and do: only from us, never inline, never framed."""
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        f"connect-src 'self'; form-action {posts_to}; frame-ancestors 'none'; base-uri 'none'"
+    )
+
+
+class StaticPages:
+    """`/static/{name}` and `/connect.js`."""
+
+    @described(public=True, tags=("Operations",))
+    async def file(self, request: web.Request) -> web.Response:
+        """Give a script or style sheet of the broker's own pages."""
+        name = request.match_info["name"]
+        if name not in FILES:
+            raise web.HTTPNotFound
+        # The name in a page carries the digest, so that a new version is another address.
+        known = request.query.get("v") == DIGESTS[name]
+        return _given(request, name, 365 * DAY_S if known else 300)
+
+    @described(public=True, tags=("Connect",))
+    async def connect_js(self, request: web.Request) -> web.Response:
+        """Give the script that defines `<connect-hubspot>`."""
+        response = _given(request, "connect.js", 300)
+        response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+        response.headers["Access-Control-Allow-Origin"] = "*"  # for `integrity`
+        return response
+
+
+def _given(request: web.Request, name: str, seconds: int) -> web.Response:
+    tag = f'"{DIGESTS[name]}"'
+    headers = {"Cache-Control": f"public, max-age={seconds}", "ETag": tag}
+    if request.headers.get("If-None-Match") == tag:
+        return web.Response(status=304, headers=headers)
+    response = web.Response(
+        body=FILES[name],
+        content_type=KINDS[Path(name).suffix],
+        charset="utf-8",
+        headers={**headers, "Vary": "Accept-Encoding"},
+    )
+    response.enable_compression()
+    return response

@@ -1,0 +1,180 @@
+"""From the outside to values: every wrong field is listed, and nothing wrong goes further."""
+
+import asyncio
+import json
+import re
+from typing import Annotated, Any, TypeVar
+from urllib.parse import parse_qsl
+from uuid import UUID
+
+from aiohttp import web
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from broker.domain.model import Caller
+from broker.errors import AppNotFound, BodyTooLarge, InvalidRequest, NotFound
+from broker.web.core.middleware import FACTS
+
+BODY_BYTES = 1_048_576
+
+BODY_S = 60.0
+"""How long a caller may take to send a body that is kept."""
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,29}")
+SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def _no_controls(text: str) -> str:
+    if CONTROL.search(text):
+        raise ValueError("holds control characters")
+    return text
+
+
+UserRef = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_no_controls)]
+"""A caller's name for its user: 1 to 255 characters, no control characters, compared exactly."""
+
+Text = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_no_controls)]
+
+
+class Body(BaseModel):
+    """What a request may hold: the named fields and nothing else."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, hide_input_in_errors=True)
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+async def read_body(request: web.Request, at_most: int = BODY_BYTES) -> bytes:
+    """The body, if it is not longer than allowed and comes in time. Raises BodyTooLarge,
+    InvalidRequest.
+    """
+    if (request.content_length or 0) > at_most:
+        raise BodyTooLarge(f"At most {at_most} bytes are accepted here.")
+    parts, size = [], 0
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for part in request.content.iter_any():
+                size += len(part)
+                if size > at_most:
+                    raise BodyTooLarge(f"At most {at_most} bytes are accepted here.")
+                parts.append(part)
+    except web.RequestPayloadError:
+        raise InvalidRequest("The body is not framed as its headers say.") from None
+    except TimeoutError:
+        raise InvalidRequest(f"The body did not come within {BODY_S:.0f} seconds.") from None
+    return b"".join(parts)
+
+
+async def parse_body(request: web.Request, model: type[M], at_most: int = BODY_BYTES) -> M:
+    """The body (JSON or a form) as a model. Raises InvalidRequest, BodyTooLarge."""
+    raw = await read_body(request, at_most)
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise InvalidRequest("Send the body without a content encoding.")
+    if request.content_type == "multipart/form-data":
+        raise InvalidRequest("Send the body as JSON or application/x-www-form-urlencoded.")
+    if request.content_type == "application/x-www-form-urlencoded":
+        return validate(model, read_form(raw))
+    return validate(model, read_json(raw) if raw else {})
+
+
+def parse_query(request: web.Request, model: type[M]) -> M:
+    """The query as a model; a name may stand once. Raises InvalidRequest."""
+    return validate(model, _once(list(request.query.items())))
+
+
+def validate(model: type[M], value: Any) -> M:
+    """A model of the value. Raises InvalidRequest that lists each wrong field."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        problems = [
+            {
+                "field": ".".join(_named(part) for part in problem["loc"]) or "body",
+                "message": _message(problem),
+            }
+            for problem in error.errors(
+                include_url=False, include_context=False, include_input=False
+            )
+        ]
+        detail = "; ".join(f"{each['field']}: {each['message']}" for each in problems[:5])
+        raise InvalidRequest(detail[:1000], errors=problems[:50]) from None
+
+
+def read_json(raw: bytes) -> Any:
+    """The value of a JSON text; a name may stand once in an object. Raises InvalidRequest."""
+    try:
+        return json.loads(raw.decode(), object_pairs_hook=_once, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        raise InvalidRequest("The body is not JSON.") from None
+
+
+def read_form(raw: bytes) -> dict[str, str]:
+    """The fields of a form; a name may stand once. Raises InvalidRequest."""
+    try:
+        pairs = parse_qsl(
+            raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=1000
+        )
+    except ValueError:
+        raise InvalidRequest("The body is not a form.") from None
+    if raw.lstrip()[:1] in {b"{", b"["}:
+        raise InvalidRequest(
+            "The body looks like JSON, and its Content-Type says a form: "
+            "send it as Content-Type: application/json."
+        )
+    return _once(pairs)
+
+
+def slug_of(request: web.Request, caller: Caller | None = None) -> str:
+    """The lower-case slug in the path. Raises AppNotFound where it can be no app of the caller."""
+    slug = request.match_info["slug"]
+    if not SLUG.fullmatch(slug) or (caller is not None and not caller.reaches(slug.lower())):
+        raise AppNotFound
+    slug = request[FACTS]["app"] = slug.lower()
+    return slug
+
+
+def id_in(request: web.Request, missing: type[NotFound]) -> UUID:
+    """The id in the path. Raises `missing` for what can be no id."""
+    try:
+        return UUID(request.match_info["id"])
+    except ValueError:
+        raise missing from None
+
+
+def prefers_json(request: web.Request) -> bool:
+    """Whether the caller asks for JSON rather than a page."""
+    wanted = {"application/json": 0.0, "text/html": 0.0}
+    for part in request.headers.get("Accept", "").split(","):
+        kind, *parameters = (piece.strip() for piece in part.split(";"))
+        weight = next((piece[2:] for piece in parameters if piece.startswith("q=")), "1")
+        if kind.lower() in wanted and re.fullmatch(r"[01](\.\d{0,3})?", weight):
+            wanted[kind.lower()] = float(weight)
+    return wanted["application/json"] > wanted["text/html"]
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise InvalidRequest(
+            "A field stands more than once.",
+            errors=[{"field": _named(name), "message": "stands more than once"} for name in twice],
+        )
+    return found
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(constant)
+
+
+def _named(part: int | str) -> str:
+    """A field's name, which a caller may have made of anything, a secret too."""
+    return str(part) if isinstance(part, int) or NAME.fullmatch(part) else "(unreadable name)"
+
+
+def _message(problem: Any) -> str:
+    if problem["type"] == "extra_forbidden":
+        return "is not a field here"
+    return str(problem["msg"]).removeprefix("Value error, ")

@@ -1,0 +1,162 @@
+"""A user's browser coming back from HubSpot: the callback."""
+
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from uuid import UUID
+
+from aiohttp import web
+
+from broker.domain.browser_sessions import ConnectSession
+from broker.domain.model import Secret
+from broker.errors import BrokerError, NotFound
+from broker.services.installs.connect_sessions import Connecting
+from broker.services.installs.oauth_flow import Consent, Outcome
+from broker.web.core.cookies import Cookie
+from broker.web.core.middleware import FACTS, REQUEST_ID, problem
+from broker.web.core.openapi import described
+from broker.web.core.pages import Pages
+from broker.web.core.requests import prefers_json, slug_of
+from broker.web.core.wording import OURS, REFUSALS
+
+
+class InstallPages:
+    """`/hubspot/{slug}-{UUID}/callback`."""
+
+    def __init__(self, connecting: Connecting, pages: Pages, cookie: Cookie) -> None:
+        """`cookie` is what a browser that begins on our own page carries."""
+        self._connecting = connecting
+        self._pages = pages
+        self._cookie = cookie
+
+    @described(public=True, answers={200: None, 303: None}, tags=("Install links",))
+    async def callback(self, request: web.Request) -> web.Response:
+        """Take what HubSpot's redirect brought; end at the product, at a page, or with JSON."""
+        try:
+            slug, workspace_id = slug_of(request), UUID(request.match_info["workspace"])
+            consent = _consent(request, self._cookie.read(request))
+            outcome, session = await self._connecting.finish(workspace_id, slug, consent)
+        except (NotFound, ValueError) as missing:
+            refusal = missing if isinstance(missing, NotFound) else NotFound()
+            return refused(request, self._pages, refusal)
+        request[FACTS].update(app=outcome.app.slug, outcome=outcome.state)
+        if prefers_json(request):
+            return _as_json(request, outcome)
+        if session is not None and _ends_with_us(session, outcome):
+            return self._to_end(session, outcome)
+        if outcome.return_url is not None and outcome.state != "unclaimed":
+            return _back_to_product(outcome, outcome.return_url)
+        if outcome.state == "unclaimed":
+            return self._to_claim(outcome)
+        return self._as_page(request, outcome)
+
+    def _to_end(self, session: ConnectSession, outcome: Outcome) -> web.Response:
+        """303 to a page that holds neither code nor state, and can be shown again."""
+        ended = f"{self._pages.root}/connect/ended/{session.app.workspace_id}/{session.id}"
+        return _redirect(ended, {}, "confirm", outcome.code)
+
+    def _to_claim(self, outcome: Outcome) -> web.Response:
+        code, hubspot_page = outcome.code, outcome.return_url or ""
+        if outcome.app.return_urls:
+            said = {"status": "unclaimed", "returnUrl": hubspot_page}
+            return _redirect(outcome.app.return_urls[0], said, "claim", code)
+        return self._pages.page(
+            "pages/waiting.html",
+            title="One more step",
+            explanation="HubSpot is installed, but not yet linked to a user of the product. Sign "
+            "in to the product and enter this code there.",
+            code=code.reveal() if code else "",
+            hubspot_page=hubspot_page,
+        )
+
+    def _as_page(self, request: web.Request, outcome: Outcome) -> web.Response:
+        if outcome.code is not None:
+            return self._pages.page(
+                "pages/waiting.html",
+                status=409 if outcome.refusal else 200,
+                title="One more step",
+                explanation=" ".join(REFUSALS["portal-mismatch"])
+                if outcome.refusal
+                else "The connection waits for the product to confirm that it is yours. Enter this "
+                "code there within ten minutes.",
+                code=outcome.code.reveal(),
+                hubspot_page=None,
+            )
+        if outcome.refusal is not None:
+            return refused(request, self._pages, outcome.refusal)
+        return self._pages.page("pages/connected.html")
+
+
+def _ends_with_us(session: ConnectSession, outcome: Outcome) -> bool:
+    """Whether a popup has to tell its opener, or there is nowhere else to go."""
+    if outcome.return_url is None:
+        return outcome.code is None
+    return session.origin is not None
+
+
+def _consent(request: web.Request, browser: Secret | None) -> Consent:
+    def one(name: str) -> str | None:
+        values = request.query.getall(name, [])
+        return values[0] if len(values) == 1 and values[0] else None
+
+    state, code = one("state"), one("code")
+    return Consent(
+        None if state is None else Secret(state),
+        None if code is None else Secret(code),
+        "error" in request.query,
+        one("returnUrl"),
+        browser,
+    )
+
+
+def _as_json(request: web.Request, outcome: Outcome) -> web.Response:
+    if outcome.refusal is not None and outcome.code is None:
+        return problem(request, outcome.refusal)
+    message = {
+        "connected": "User Registered",
+        "pending": "Confirmation Required",
+        "portal-mismatch": "Confirmation Required",
+        "unclaimed": "Install Unclaimed",
+    }[outcome.state]
+    said = {
+        "message": message,
+        "userForeignIdentifier": outcome.user_ref,
+        "confirm" if outcome.state != "unclaimed" else "claim": outcome.code
+        and outcome.code.reveal(),
+        "returnUrl": outcome.return_url if outcome.state == "unclaimed" else None,
+        "code": "portal-mismatch" if outcome.state == "portal-mismatch" else None,
+    }
+    return web.json_response({name: value for name, value in said.items() if value is not None})
+
+
+def _back_to_product(outcome: Outcome, return_url: str) -> web.Response:
+    """303 to the product. A code travels in the fragment, which no server and no log sees."""
+    said = {"status": outcome.state}
+    if outcome.refusal is not None:
+        said = {"status": "error", "code": outcome.refusal.code}
+    if outcome.user_ref is not None:
+        said["userForeignIdentifier"] = outcome.user_ref
+    return _redirect(return_url, said, "confirm", outcome.code)
+
+
+def refused(request: web.Request, pages: Pages, refusal: BrokerError) -> web.Response:
+    """A refusal in plain words with a next step, or as a problem document for a program."""
+    if prefers_json(request):
+        return problem(request, refusal)
+    explanation, next_step = REFUSALS.get(refusal.code, OURS)
+    response = pages.page(
+        "pages/refused.html",
+        status=refusal.status,
+        explanation=explanation,
+        next_step=next_step,
+        code=refusal.code,
+        request_id=request[REQUEST_ID],
+    )
+    response.headers["Broker-Error"] = refusal.code
+    return response
+
+
+def _redirect(url: str, said: dict[str, str], name: str, code: Secret | None) -> web.Response:
+    parts = urlsplit(url)
+    query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), *said.items()])
+    fragment = f"{name}={quote(code.reveal())}" if code else ""
+    location = urlunsplit((parts.scheme, parts.netloc, parts.path, query, fragment))
+    return web.Response(status=303, headers={"Location": location})

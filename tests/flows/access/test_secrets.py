@@ -1,0 +1,180 @@
+"""Following the secret: what is stored, and under which key."""
+
+import asyncio
+import base64
+import json
+from urllib.parse import parse_qs, quote
+from uuid import UUID
+
+import pytest
+
+from broker.bootstrap.assembly import assembled
+from broker.sealing import Keyring, Sealer, key_of
+from broker.stores.core.seals import Seals, WrongSealingKey
+
+OLD = "k1:q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA="
+NEW = "k2:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+RETURN_URL = "https://product.example/settings?tab=integrations"
+
+
+def spellings(secret):
+    raw = secret.encode()
+    return {
+        secret,
+        base64.b64encode(raw).decode().rstrip("="),
+        base64.urlsafe_b64encode(raw).decode().rstrip("="),
+        raw.hex(),
+        quote(secret, safe=""),
+        json.dumps(secret)[1:-1],
+    }
+
+
+async def dump(database):
+    """Every column of every row, as text."""
+    tables = await database.fetch(
+        "SELECT quote_ident(tablename) AS name FROM pg_tables WHERE schemaname = 'public'"
+    )
+    rows = [
+        row["line"]
+        for table in tables
+        for row in await database.fetch(f"SELECT t::text AS line FROM {table['name']} AS t")
+    ]
+    return "\n".join(rows)
+
+
+async def test_no_secret_can_be_read_in_the_database(broker, hubspot, database):
+    """T1, T7, U7, C10."""
+    await broker.connects("u1")
+    await broker.links("u2")
+    await broker.makes_stale(database)
+    await broker.proxies()
+    issued = (
+        await broker.asks(
+            "POST",
+            "/oauth/token",
+            key="",
+            data={
+                "grant_type": "client_credentials",
+                "client_id": broker.client_id,
+                "client_secret": broker.key,
+            },
+        )
+    ).json()["access_token"]
+    broker.secrets.append(issued)
+    await broker.asks("PATCH", "/api/apps/hbdev", json={"confirm": "required"})
+    _, _, fragment = (await broker.connects("u3", returnUrl=RETURN_URL)).location
+    await broker.asks("DELETE", "/api/apps/hbdev/connections/u1")
+
+    bodies = [parse_qs(seen.body.decode(errors="replace")) for seen in hubspot.seen]
+    secrets = {
+        *hubspot.grants.access_tokens,
+        *hubspot.grants.refresh_tokens,
+        *broker.secrets,
+        "canary-client-secret",
+        fragment["confirm"],
+        *(
+            found[0]
+            for body in bodies
+            for name in ("code", "code_verifier")
+            if (found := body.get(name))
+        ),
+    }
+    stored = await dump(database)
+
+    assert len(secrets) >= 12
+    assert len(stored) > 1000
+    found = [
+        secret[:10] for secret in secrets for spelled in spellings(secret) if spelled in stored
+    ]
+    assert found == []
+
+
+async def test_a_sealed_value_on_another_row_opens_for_nobody(broker, database):
+    """T2."""
+    await broker.connects("u1")
+    await broker.connects("u2")
+    await database.execute(
+        """
+        UPDATE connection SET access_token = (
+            SELECT access_token FROM connection WHERE user_ref = 'u1')
+         WHERE user_ref = 'u2'
+        """
+    )
+    broker.parts.proxy.forget_all()
+
+    answer = await broker.proxies(user="u2")
+
+    assert (answer.status, answer.code) == (500, "internal")
+    assert (await broker.proxies(user="u1")).status == 200
+
+
+async def keys_in_use(database):
+    rows = await database.fetch(
+        """
+        SELECT access_token AS sealed FROM connection UNION ALL
+        SELECT refresh_token FROM connection UNION ALL
+        SELECT client_secret FROM app UNION ALL
+        SELECT verifier FROM install_link
+        """
+    )
+    return {key_of(row["sealed"]) for row in rows if row["sealed"]}
+
+
+async def test_resealing_under_load_fails_no_call_and_leaves_nothing_behind(broker, dsn, database):
+    """T4."""
+    for user in range(5):
+        await broker.connects(f"u{user}")
+    rotated = Sealer(Keyring.parse(f"{NEW},{OLD}"))
+    seals = Seals(broker.parts.database, rotated)
+    await seals.check()
+    for part in ("connections", "apps", "links"):
+        getattr(broker.parts, part)._sealer = rotated
+
+    async def calls():
+        answers = []
+        for turn in range(40):
+            broker.parts.proxy.forget_all()
+            answers.append((await broker.proxies(user=f"u{turn % 5}")).status)
+        return answers
+
+    calling = asyncio.create_task(calls())
+    interrupted = asyncio.create_task(seals.reseal())
+    await asyncio.sleep(0.01)
+    interrupted.cancel()
+    await asyncio.gather(interrupted, return_exceptions=True)
+    await seals.reseal()
+
+    assert set(await calling) == {200}
+    assert await keys_in_use(database) == {"k2"}
+    assert [row["key_id"] for row in await database.fetch("SELECT key_id FROM sealing_key")] == [
+        "k2"
+    ]
+    async with assembled(broker.parts.settings, dsn, Keyring.parse(NEW)) as later:
+        held = await later.connections.of_user(UUID(broker.workspace), "hbdev", "u1")
+    assert held.grant is not None
+
+
+async def test_a_vendors_secrets_and_tokens_move_under_a_new_key_too(kyb, dsn, database):
+    await kyb.kicks_off(kyb.company())
+
+    await Seals(kyb.broker.parts.database, Sealer(Keyring.parse(f"{NEW},{OLD}"))).reseal()
+
+    rows = await database.fetch(
+        "SELECT secrets AS sealed FROM recipe_setting UNION ALL SELECT access_token FROM vendor_client"
+    )
+    assert [key_of(row["sealed"]) for row in rows] == ["k2", "k2"]
+    async with assembled(kyb.broker.parts.settings, dsn, Keyring.parse(NEW)) as later:
+        setting = await later.recipes.setup.of_app(
+            UUID(kyb.broker.workspace), await database.fetchval("SELECT id FROM app")
+        )
+    assert setting.client_secret.reveal() == "sk_live_canary_of_fml"
+
+
+@pytest.mark.parametrize("keys", [NEW, "k1" + NEW[2:]])
+async def test_a_key_that_does_not_open_what_is_here_refuses_to_start(broker, dsn, keys):
+    """T5."""
+    with pytest.raises(WrongSealingKey) as refusal:
+        async with assembled(broker.parts.settings, dsn, Keyring.parse(keys)):
+            pass
+
+    assert keys.partition(":")[2] not in str(refusal.value)

@@ -1,0 +1,358 @@
+"""Grants that are always good: renewed once, ahead, and never by guessing."""
+
+import asyncio
+
+import pytest
+
+from broker.sandbox.core.faults import Fault
+
+CALL = "/_echo/call"
+
+
+async def test_a_stale_grant_is_renewed_once_however_many_ask(
+    broker, second_broker, hubspot, database
+):
+    """R1."""
+    await broker.connects("u1")
+    await broker.makes_stale(database)
+    second_broker.parts.proxy.forget_all()
+
+    answers = await asyncio.gather(
+        *(one.proxies(CALL) for one in [broker, second_broker] for _ in range(30))
+    )
+
+    assert {answer.status for answer in answers} == {200}
+    assert hubspot.refreshes == 1
+
+
+async def test_a_grant_that_hubspot_ended_is_not_tried_again(
+    broker, second_broker, hubspot, database
+):
+    """R6."""
+    await broker.connects("u1")
+    hubspot.revoke_grants(101)
+    await broker.makes_stale(database)
+
+    answers = [await one.proxies(CALL) for one in [broker, second_broker] * 5]
+
+    assert {answer.status for answer in answers} == {409}
+    assert {answer.code for answer in answers} == {"reauth-required"}
+    assert answers[0].headers["Broker-Error"] == "reauth-required"
+    assert answers[0].headers["x-should-retry"] == "false"
+    assert hubspot.refreshes == 1
+    shown = (await broker.asks("GET", "/api/apps/hbdev/connections/u1")).json()
+    assert (shown["status"], shown["lastError"]) == ("REAUTH_REQUIRED", "BAD_REFRESH_TOKEN")
+    assert (
+        await database.fetchval("SELECT count(*) FROM connection WHERE access_token IS NOT NULL")
+        == 0
+    )
+
+
+async def test_the_refusal_says_where_to_connect_again(broker, hubspot, database):
+    await broker.connects("u1")
+    hubspot.revoke_grants(101)
+    await broker.makes_stale(database)
+    only_proxy = await broker.makes_key("proxy")
+
+    answer = await broker.proxies(CALL)
+    without = await broker.proxies(CALL, key=only_proxy)
+
+    back = await broker.consents(answer.json()["reconnectUrl"])
+    broker.secrets.append(answer.json()["reconnectUrl"].partition("state=")[2].partition("&")[0])
+    assert (await broker.asks("GET", back, key="")).status == 200
+    assert (await broker.proxies(CALL)).status == 200
+    assert "reconnectUrl" not in without.json()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(Fault("/oauth/*/token", "status", status=500), id="500"),
+        pytest.param(Fault("/oauth/*/token", "status", status=429), id="429"),
+        pytest.param(Fault("/oauth/*/token", "html", status=502), id="html"),
+        pytest.param(Fault("/oauth/*/token", "html", status=200), id="html with 200"),
+        pytest.param(Fault("/oauth/*/token", "garbage"), id="garbage"),
+        pytest.param(Fault("/oauth/*/token", "status", status=200, body='{"error":"x"}'), id="200"),
+        pytest.param(
+            Fault("/oauth/*/token", "status", status=200, body='{"a":"' + "x" * 5_000_000 + '"}'),
+            id="5 MB",
+        ),
+    ],
+)
+async def test_an_unwell_token_endpoint_fails_no_call_while_the_token_lives(
+    broker, hubspot, database, fault
+):
+    """R7, R8."""
+    await broker.connects("u1")
+    await database.execute("UPDATE connection SET renew_at = now()")
+    hubspot.faults.add(fault)
+
+    await broker.parts.grants.renew_due(10)
+    during = await broker.proxies(CALL)
+    hubspot.faults.clear()
+    await database.execute("UPDATE connection SET renew_at = now()")
+    await broker.parts.grants.renew_due(10)
+
+    assert during.status == 200
+    shown = (await broker.asks("GET", "/api/apps/hbdev/connections/u1")).json()
+    assert (shown["status"], shown["lastError"]) == ("ACTIVE", None)
+    assert (await database.fetchval("SELECT generation FROM connection")) == 2
+
+
+async def test_a_token_endpoint_that_asks_to_be_left_alone_is(broker, hubspot, database):
+    """R8: its Retry-After is kept, as far as it can be believed."""
+    await broker.connects("u1")
+    for said, least, most in (("50", 49, 51), ("86400", 55, 61), ("soon", 0, 3)):
+        await database.execute("UPDATE connection SET renew_at = now(), failures = 0")
+        headers = {"Retry-After": said}
+        fault = hubspot.faults.add(Fault("/oauth/*/token", "status", status=429, headers=headers))
+
+        await broker.parts.grants.renew_due(10)
+
+        assert fault.hits == 1
+        left = await database.fetchval("SELECT renew_at - now() FROM connection")
+        assert least <= left.total_seconds() <= most
+        hubspot.faults.clear()
+
+
+async def test_a_renewal_whose_connection_breaks_once_is_made_again_and_nobody_notices(
+    broker, hubspot, database
+):
+    """R8."""
+    await broker.connects("u1")
+    await broker.makes_stale(database)
+    hubspot.faults.add(Fault("/oauth/*/token", "lose-answer", times=1))
+
+    assert (await broker.proxies()).status == 200
+    assert hubspot.refreshes == 2
+
+
+async def test_a_dead_token_with_an_unwell_endpoint_is_hubspots_fault_and_heals(
+    broker, hubspot, database
+):
+    await broker.connects("u1")
+    await broker.makes_stale(database)
+    hubspot.faults.add(Fault("/oauth/*/token", "status", status=503))
+
+    during = [await broker.proxies(CALL) for _ in range(10)]
+    hubspot.faults.clear()
+    await database.execute("UPDATE connection SET failed_at = now() - interval '5 seconds'")
+    after = await broker.proxies(CALL)
+
+    assert {answer.status for answer in during} == {502}
+    assert {answer.code for answer in during} == {"hubspot-unavailable"}
+    assert after.status == 200
+    assert hubspot.refreshes <= 3
+
+
+async def test_a_wrong_client_secret_is_the_apps_fault_and_heals_with_it(broker, hubspot, database):
+    """R15."""
+    await broker.connects("u1")
+    await broker.makes_stale(database)
+    hubspot.apps["client-of-hbdev"].client_secret = "canary-rotated"
+
+    during = await broker.proxies(CALL)
+    flagged = (await broker.asks("GET", "/api/apps/hbdev")).json()["credentialsRefusedAt"]
+    status = (await broker.asks("GET", "/api/apps/hbdev/connections/u1")).json()["status"]
+    await broker.asks("PATCH", "/api/apps/hbdev", json={"clientSecret": "canary-rotated"})
+    await database.execute("UPDATE connection SET failed_at = now() - interval '5 seconds'")
+    after = await broker.proxies(CALL)
+
+    assert during.status == 502
+    assert flagged is not None
+    assert status == "ACTIVE"
+    assert after.status == 200
+    assert (await broker.asks("GET", "/api/apps/hbdev")).json()["credentialsRefusedAt"] is None
+
+
+async def test_a_token_that_hubspot_drops_early_is_renewed_and_the_call_repeated(broker, hubspot):
+    await broker.connects("u1")
+    hubspot.expire_access_tokens()
+
+    answer = await broker.proxies(CALL, method="POST", data=b"once more")
+
+    assert answer.status == 200
+    assert answer.json()["bodyLength"] == 9
+    assert hubspot.refreshes == 1
+
+
+async def test_a_second_refusal_is_the_answer(broker, hubspot):
+    """R11."""
+    await broker.connects("u1")
+    hubspot.token_lifetime = 0
+    body = '{"category":"EXPIRED_AUTHENTICATION"}'
+    hubspot.faults.add(Fault("/_echo/*", "status", status=401, body=body))
+
+    answer = await broker.proxies(CALL)
+
+    assert answer.status == 401
+    assert answer.json()["category"] == "EXPIRED_AUTHENTICATION"
+    assert "Broker-Error" not in answer.headers
+    assert hubspot.refreshes == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "category"),
+    [(401, "INVALID_AUTHENTICATION"), (403, "MISSING_SCOPES"), (403, "EXPIRED_AUTHENTICATION")],
+)
+async def test_other_refusals_renew_nothing(broker, hubspot, status, category):
+    """R12."""
+    await broker.connects("u1")
+    body = f'{{"category":"{category}"}}'
+    hubspot.faults.add(Fault("/_echo/*", "status", status=status, body=body))
+
+    answer = await broker.proxies(CALL)
+
+    assert answer.status == status
+    assert hubspot.refreshes == 0
+
+
+async def test_a_body_too_large_to_keep_is_not_sent_twice(broker, hubspot):
+    """R13."""
+    await broker.connects("u1")
+    hubspot.expire_access_tokens()
+
+    answer = await broker.proxies(CALL, method="POST", data=b"x" * 1_000_000)
+
+    assert answer.status == 401
+    assert hubspot.refreshes == 0
+
+
+async def test_a_token_that_ran_out_is_not_sent(broker, hubspot, database):
+    """R13: a body that cannot be kept needs a token that works at once."""
+    await broker.connects("u1")
+    await broker.proxies(CALL)  # from now on there are places of the quota at hand
+    await broker.makes_stale(database)
+
+    answer = await broker.proxies(CALL, method="POST", data=b"x" * 1_000_000)
+
+    assert (answer.status, hubspot.refreshes) == (200, 1)
+
+
+@pytest.mark.parametrize("rotates", [True, False])
+async def test_the_refresh_token_that_hubspot_wants_next_is_the_one_kept(
+    broker, hubspot, database, rotates
+):
+    hubspot.rotates_refresh_tokens = rotates
+    await broker.connects("u1")
+
+    for _ in range(3):
+        await broker.makes_stale(database)
+        assert (await broker.proxies(CALL)).status == 200
+
+    assert hubspot.refreshes == 3
+
+
+async def test_grants_are_renewed_before_a_caller_has_to_wait(broker, hubspot, database):
+    await broker.connects("u1")
+    await broker.connects("u2")
+    await database.execute("UPDATE connection SET renew_at = now() - interval '1 second'")
+
+    first = await broker.parts.grants.renew_due(10)
+    second = await broker.parts.grants.renew_due(10)
+
+    assert (first, second) == (2, 0)
+    assert hubspot.refreshes == 2
+    assert (await broker.proxies(CALL)).status == 200
+    assert hubspot.refreshes == 2
+
+
+async def test_renewals_made_together_come_due_apart(broker, database):
+    """R16."""
+    for user in range(8):
+        await broker.connects(f"u{user}")
+
+    rows = await database.fetch(
+        "SELECT extract(epoch FROM renew_at - renewed_at) AS after FROM connection"
+    )
+
+    afters = [float(row["after"]) for row in rows]
+    assert all(1800 * 0.75 <= after <= 1800 * 0.85 for after in afters)
+    assert max(afters) - min(afters) > 1
+
+
+async def test_one_caller_giving_up_does_not_fail_the_others(broker, hubspot, database):
+    await broker.connects("u1")
+    await broker.makes_stale(database)
+    hubspot.faults.add(Fault("/oauth/*/token", "delay", seconds=0.3))
+
+    # By POST, which no client repeats behind our back.
+    waiting = [asyncio.create_task(broker.proxies(CALL, method="POST")) for _ in range(5)]
+    await asyncio.sleep(0.1)
+    waiting[0].cancel()
+
+    answers = await asyncio.gather(*waiting[1:])
+    assert {answer.status for answer in answers} == {200}
+    assert hubspot.refreshes == 1
+
+
+async def test_a_delete_during_a_renewal_wins(broker, hubspot, database):
+    """R14."""
+    hubspot.rotates_refresh_tokens = True
+    await broker.connects("u1")
+    await broker.makes_stale(database)
+    hubspot.faults.add(Fault("/oauth/*/token", "delay", seconds=0.3))
+
+    calling = asyncio.create_task(broker.proxies(CALL))
+    await asyncio.sleep(0.1)
+    deleted = await broker.asks("DELETE", "/api/apps/hbdev/connections/u1")
+    await calling
+
+    assert deleted.status == 200
+    assert (await broker.proxies(CALL)).status == 404
+    alive = [token for token in hubspot.grants.refresh_tokens.values() if token.alive]
+    assert alive == []
+
+
+async def test_a_frozen_holder_loses_its_row(broker, database):
+    """R4."""
+    await broker.connects("u1")
+    row = await database.fetchrow("SELECT workspace_id, id FROM connection")
+
+    async with broker.parts.connections.hold(row["workspace_id"], row["id"]) as held:
+        limit = await held.session.fetchval("SHOW idle_in_transaction_session_timeout")
+
+    assert limit == "15s"
+
+
+async def test_tokens_survive_the_loss_of_their_transaction(broker, hubspot, database):
+    """F2: the session is cut after HubSpot answered and before the commit."""
+    hubspot.rotates_refresh_tokens = True
+    await broker.connects("u1")
+    await broker.makes_stale(database)
+    hubspot.faults.add(Fault("/oauth/*/token", "delay", seconds=0.4))
+
+    calling = asyncio.create_task(broker.proxies(CALL))
+    await asyncio.sleep(0.2)
+    cut = await database.fetchval(
+        """
+        SELECT count(pg_terminate_backend(pid))
+          FROM pg_stat_activity
+         WHERE state = 'idle in transaction' AND datname = current_database()
+        """
+    )
+    answer = await calling
+
+    assert cut == 1
+    assert answer.status == 200
+    assert hubspot.refreshes == 1
+    await broker.makes_stale(database)
+    assert (await broker.proxies(CALL)).status == 200
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_rotation_whose_answer_was_lost_is_told_as_such(broker, hubspot, database, times):
+    """R3. Lost once it is known at once, for the renewal is made again; lost twice, later."""
+    hubspot.rotates_refresh_tokens = True
+    await broker.connects("u1")
+    await broker.makes_stale(database)
+    hubspot.faults.add(Fault("/oauth/*/token", "lose-answer", times=times))
+
+    lost = await broker.proxies(CALL)
+    await database.execute("UPDATE connection SET failed_at = now() - interval '5 seconds'")
+    final = await broker.proxies(CALL)
+
+    assert lost.status == {1: 409, 2: 502}[times]
+    assert final.code == "reauth-required"
+    shown = (await broker.asks("GET", "/api/apps/hbdev/connections/u1")).json()
+    assert shown["lastError"] == "rotation-lost"

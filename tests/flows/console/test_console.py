@@ -1,0 +1,540 @@
+"""The console over HTTP: who is let in, what they may, and what other sites cannot make them do."""
+
+import re
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from broker.domain.model import PolicyRule
+from broker.web.console.routes import TABLE
+
+HTML = "<img src=x onerror=alert(1)>"
+
+
+async def signs_in(broker, key=None, **form):
+    """The cookie of a fresh sign-in."""
+    key = key or broker.key
+    answer = await broker.asks(
+        "POST",
+        "/console/sign-in",
+        key="",
+        data={"key": key, **form},
+        headers={"Origin": broker.url},
+    )
+    assert answer.status == 303, answer.body
+    cookie = answer.headers["Set-Cookie"].partition(";")[0]
+    broker.secrets.append(cookie.partition("=")[2])
+    return cookie
+
+
+async def sees(broker, path, cookie, method="GET", **rest):
+    headers = {"Cookie": cookie, "Origin": broker.url, **rest.pop("headers", {})}
+    return await broker.asks(method, f"/console{path}", key="", headers=headers, **rest)
+
+
+async def test_nobody_sees_anything_unsigned(broker):
+    pages = [path.format(slug="hbdev") for method, path, _, _ in TABLE if method == "GET"]
+    for path in set(pages) - {"/sign-in"}:
+        answer = await broker.asks("GET", f"/console{path}", key="")
+        assert answer.status == 303
+        assert urlsplit(answer.headers["Location"]).path == "/console/sign-in"
+    part = await broker.asks("GET", "/console/apps", key="", headers={"HX-Request": "true"})
+    assert part.headers["HX-Redirect"].startswith("/console/sign-in")
+
+
+async def test_a_key_signs_in_when_it_may(broker):
+    without = await broker.makes_key("apps", "connect")
+    token = (
+        await broker.asks(
+            "POST",
+            "/oauth/token",
+            key="",
+            data={
+                "grant_type": "client_credentials",
+                "client_id": broker.client_id,
+                "client_secret": broker.key,
+                "scope": "console",
+            },
+        )
+    ).json()["access_token"]
+    broker.secrets.append(token)
+
+    for key, status in [("", 401), ("bs_nothing", 401), (token, 401), (without, 403)]:
+        answer = await broker.asks(
+            "POST", "/console/sign-in", key="", data={"key": key}, headers={"Origin": broker.url}
+        )
+        assert answer.status == status
+        assert "Set-Cookie" not in answer.headers
+        assert not key or key.encode() not in answer.body
+    assert (await sees(broker, "/apps", await signs_in(broker))).status == 200
+
+
+async def test_every_sign_in_is_new_and_ends(broker, database):
+    """U15: no fixation; only hashes are stored."""
+    first = await signs_in(broker)
+    second = await signs_in(broker)
+
+    assert first != second
+    stored = await database.fetchval(
+        "SELECT string_agg(operator_session::text, ' ') FROM operator_session"
+    )
+    assert first.partition("=")[2] not in stored
+    await sees(broker, "/sign-out", first, "POST")
+    assert (await sees(broker, "/apps", first)).status == 303
+    assert (await sees(broker, "/apps", second)).status == 200
+    await database.execute("UPDATE operator_session SET expires_at = now() - interval '1 second'")
+    assert (await sees(broker, "/apps", second)).status == 303
+    await broker.parts.operators.forget_expired()
+    assert await database.fetchval("SELECT count(*) FROM operator_session") == 0
+
+
+async def test_a_revoked_key_is_out_at_once(broker):
+    key = await broker.makes_key("console", "apps")
+    cookie = await signs_in(broker, key)
+    known = [
+        each
+        for each in await broker.parts.keys.of_workspace(UUID(broker.workspace))
+        if each.name == "another"
+    ]
+
+    await broker.parts.keys.revoke(known[0].id)
+
+    assert (await sees(broker, "/apps", cookie)).status == 303
+
+
+async def test_the_cookie_is_ours_alone(start_broker):
+    """U15."""
+    broker = await start_broker(public_url="https://broker.example")
+    await broker.makes_workspace()
+
+    answer = await broker.asks(
+        "POST",
+        "/console/sign-in",
+        key="",
+        data={"key": broker.key},
+        headers={"Origin": "https://broker.example"},
+    )
+
+    given = answer.headers["Set-Cookie"]
+    broker.secrets.append(given.partition("=")[2].partition(";")[0])
+    assert given.startswith("__Host-broker-console=co_")
+    assert all(flag in given.lower() for flag in ["secure", "httponly", "path=/", "samesite=lax"])
+
+
+async def test_no_other_site_posts_for_an_operator(broker):
+    """U15."""
+    cookie = await signs_in(broker)
+    posts = [path.format(slug="hbdev") for method, path, _, _ in TABLE if method == "POST"]
+    assert "/kyb/settings" in posts
+
+    for path in posts:
+        for headers in [
+            {},
+            {"Origin": "null"},
+            {"Origin": "https://evil.example"},
+            {"Origin": broker.url, "Sec-Fetch-Site": "cross-site"},
+            {"Origin": broker.url, "Sec-Fetch-Site": "same-site"},
+            {"Sec-Fetch-Site": "none"},
+        ]:
+            answer = await broker.asks(
+                "POST",
+                f"/console{path}",
+                key="",
+                data={"key": broker.key, "slug": "hbdev"},
+                headers={"Cookie": cookie, **headers},
+            )
+            assert answer.status == 403, (path, headers)
+            assert answer.headers["Broker-Error"] == "origin-refused"
+    assert (await broker.asks("GET", "/api/apps/hbdev")).status == 200
+    assert (await sees(broker, "/apps", cookie)).status == 200
+
+
+async def test_what_an_operator_may_is_what_the_key_may(broker):
+    cookie = await signs_in(broker, await broker.makes_key("console", "connect"))
+
+    home = await sees(broker, "", cookie)
+    apps = await sees(broker, "/apps", cookie)
+
+    assert home.headers["Location"] == "/console/apps"
+    assert b"Register an app" not in apps.body
+    for method, path, form in [
+        ("GET", "/register", None),
+        ("POST", "/apps", {"slug": "x"}),
+        ("POST", "/apps/hbdev", {"clientId": "x"}),
+        ("POST", "/apps/hbdev/remove", {"slug": "hbdev"}),
+        ("GET", "/keys", None),
+        ("POST", "/keys", {"name": "x", "scopes": "apps"}),
+        ("GET", "/playground", None),
+        (
+            "POST",
+            "/playground",
+            {"app": "hbdev", "user": "u1", "method": "GET", "path": "/crm/v3/objects/contacts"},
+        ),
+    ]:
+        answer = await sees(broker, path, cookie, method, data=form)
+        assert (answer.status, answer.headers["Broker-Error"]) == (403, "not-allowed"), path
+    alone = await signs_in(broker, await broker.makes_key("console"))
+    assert b"Your key may sign in and nothing else" in (await sees(broker, "", alone)).body
+
+
+async def test_an_operator_of_one_app_does_not_see_another(broker):
+    """U16: the same as what never existed."""
+    await broker.connects("u1")
+    await broker.registers("other")
+    made = await broker.asks(
+        "POST", "/api/apps/hbdev/endpoints", json={"url": "https://product.example/events"}
+    )
+    broker.secrets.append(made.json()["secret"])
+    endpoint = made.json()["id"]
+    cookie = await signs_in(
+        broker,
+        await broker.makes_key(
+            "console", "apps", "connect", "proxy", "webhooks", "audit", apps=("other",)
+        ),
+    )
+
+    assert b"hbdev" not in (await sees(broker, "/apps", cookie)).body
+    assert b"hbdev" not in (await sees(broker, "/keys", cookie)).body
+    for method, path, form in [
+        ("GET", "/apps/{}", None),
+        ("POST", "/apps/{}", {"clientId": "x"}),
+        ("POST", "/apps/{}/check", {}),
+        ("POST", "/apps/{}/remove", {"slug": "hbdev"}),
+        ("GET", "/connections?app={}", None),
+        ("GET", "/connection?app={}&user=u1", None),
+        ("POST", "/connection/link", {"app": "{}", "user": "u1"}),
+        ("POST", "/connection/renew", {"app": "{}", "user": "u1"}),
+        ("POST", "/connection/delete", {"app": "{}", "user": "u1"}),
+        ("POST", "/playground", {"app": "{}", "user": "u1", "method": "GET", "path": "/crm/v3/x"}),
+        ("GET", "/calls?app={}", None),
+        ("GET", "/calls/log?app={}", None),
+        ("GET", "/events?app={}", None),
+        ("GET", f"/event?app={{}}&id={endpoint}", None),
+        ("GET", "/playground/users?app={}", None),
+        ("GET", "/endpoints?app={}", None),
+        ("POST", "/endpoints", {"app": "{}", "url": "https://product.example/"}),
+        ("GET", f"/endpoint?app={{}}&id={endpoint}", None),
+        ("POST", "/endpoint/test", {"app": "{}", "id": endpoint}),
+        ("POST", "/endpoint/remove", {"app": "{}", "id": endpoint}),
+        ("POST", "/endpoint/replay", {"app": "{}", "id": endpoint, "delivery": endpoint}),
+    ]:
+
+        async def answer(slug, method=method, path=path, form=form):
+            filled = {name: value.format(slug) for name, value in (form or {}).items()}
+            given = await sees(broker, path.format(slug), cookie, method, data=filled or None)
+            return given.status, re.sub(rb"[0-9a-f]{32}", b"", given.body)
+
+        theirs, nobodys = await answer("hbdev"), await answer("nope")
+        assert theirs == nobodys, path
+        assert theirs[0] == 404, path
+    assert (await broker.proxies()).status == 200
+
+
+async def test_what_callers_wrote_is_never_markup(broker):
+    """U15."""
+    await broker.parts.keys.create(UUID(broker.workspace), HTML, ("console",), None)
+    await broker.connects(HTML)
+    cookie = await signs_in(broker)
+
+    for path in [
+        "/apps", "/apps/hbdev", "/keys", "/connections", f"/connections?app=hbdev&q={HTML}&status={HTML}",
+        f"/connection?app=hbdev&user={HTML}", f"/connection?app=hbdev&user={HTML}{HTML}", f"/playground?app={HTML}&user={HTML}",
+        f"/sign-in?next={HTML}", f"/connection?app={HTML}&user=x", f"/events?q={HTML}", "/events", f"/calls?user={HTML}&status={HTML}", f"/calls/log?app=hbdev&user={HTML}", f"/events?app={HTML}", "/endpoints", f"/endpoint?app=hbdev&id={HTML}",
+    ]:  # fmt: skip
+        answer = await sees(broker, path, cookie)
+        assert b"<img" not in answer.body, path
+        assert b"unsafe" not in answer.headers["Content-Security-Policy"].encode()
+        assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+    for form in [{"slug": HTML, "clientId": HTML, "returnUrls": HTML, "otherScopes": HTML}, {}]:
+        answer = await sees(broker, "/apps", cookie, "POST", data=form)
+        assert answer.status == 400
+        assert b"<img" not in answer.body
+
+
+async def test_after_signing_in_one_ends_in_the_console(broker):
+    for back, where in [
+        ("/console/apps/hbdev?x=1", "/console/apps/hbdev?x=1"),
+        ("", "/console"),
+        ("https://evil.example/", "/console"),
+        ("//evil.example/console/", "/console/"),
+        ("/console//evil.example", "/console"),
+        ("/console/\\evil.example", "/console"),
+        ("/consoleevil", "/console"),
+        ("/console/\nx", "/console"),
+    ]:
+        answer = await broker.asks(
+            "POST",
+            "/console/sign-in",
+            key="",
+            data={"key": broker.key, "next": back},
+            headers={"Origin": broker.url},
+        )
+        broker.secrets.append(answer.headers["Set-Cookie"].partition("=")[2].partition(";")[0])
+        assert answer.headers["Location"] == where, back
+
+
+async def test_an_app_is_registered_changed_checked_and_removed(broker, hubspot):
+    cookie = await signs_in(broker)
+    form = [
+        ("slug", "Second"), ("clientId", "client-of-second"), ("clientSecret", "canary-second"), ("appId", "77"),
+        ("scopes", "oauth"), ("scopes", "crm.objects.contacts.read"), ("otherScopes", "something.new\noauth"),
+        ("returnUrls", "https://product.example/a\r\nhttps://product.example/b"), ("origins", "https://product.example"),
+        ("optionalScopes", ""), ("confirm", "required"), ("pkce", "on"),
+    ]  # fmt: skip
+
+    made = await sees(broker, "/apps", cookie, "POST", data=form)
+    again = await sees(broker, "/apps", cookie, "POST", data=form)
+    unknown = await sees(broker, "/apps/second/check", cookie, "POST")
+    hubspot.register_app("client-of-second", "canary-second", 77, ["oauth"], [], [])
+    known = await sees(broker, "/apps/second/check", cookie, "POST")
+    change = [
+        ("clientId", "client-of-second"),
+        ("clientSecret", ""),
+        ("appId", "78"),
+        ("scopes", "oauth"),
+        ("confirm", "auto"),
+    ]
+    changed = await sees(broker, "/apps/second", cookie, "POST", data=change)
+    wrong = await sees(
+        broker, "/apps/second", cookie, "POST", data=[("appId", "x"), ("scopes", "oauth")]
+    )
+
+    assert made.headers["Location"] == "/console/apps/second"
+    assert again.status == 409
+    assert b"is taken by another app" in again.body
+    assert b"canary-second" not in again.body
+    assert b"does not know this Client Id" in unknown.body
+    assert b"HubSpot knows the Client Id" in known.body
+    assert (changed.status, wrong.status) == (303, 400)
+    app = (await broker.asks("GET", "/api/apps/second")).json()
+    assert app["appId"] == "78"
+    assert app["scopes"] == ["oauth"]
+    assert app["returnUrls"] == []
+    assert app["pkce"] is False
+    assert (
+        await sees(broker, "/apps/second/remove", cookie, "POST", data={"slug": "hbdev"})
+    ).status == 400
+    assert (
+        await sees(broker, "/apps/second/remove", cookie, "POST", data={"slug": "second"})
+    ).status == 303
+    assert (await broker.asks("GET", "/api/apps/second")).status == 404
+
+
+async def test_connections_are_found_renewed_and_ended(broker, hubspot):
+    for user in ["jane", "joe%", "jim_"]:
+        await broker.connects(user)
+    cookie = await signs_in(broker)
+
+    async def found(**query):
+        page = await sees(broker, "/connections", cookie, params={"app": "hbdev", **query})
+        return re.findall(r"<bdi>([^<]*)</bdi>", page.body.decode())
+
+    assert await found() == ["jim_", "joe%", "jane"]
+    assert await found(q="JAN") == ["jane"]
+    assert await found(q="%") == ["joe%"]
+    assert await found(q="_") == ["jim_"]
+    assert await found(q="\\") == []
+    assert await found(q="acme.example") == ["jim_", "joe%", "jane"]
+    assert await found(status="REAUTH_REQUIRED") == []
+    renewed = await sees(
+        broker, "/connection/renew", cookie, "POST", data={"app": "hbdev", "user": "jane"}
+    )
+    assert renewed.status == 303
+    assert hubspot.refreshes == 1
+    link = await sees(
+        broker, "/connection/link", cookie, "POST", data={"app": "hbdev", "user": "new"}
+    )
+    state = re.search(r"state=([\w-]+)", link.body.decode())[1]
+    broker.secrets.append(state)
+    ended = await sees(
+        broker, "/connection/delete", cookie, "POST", data={"app": "hbdev", "user": "jane"}
+    )
+    assert b"the grant is revoked" in ended.body
+    assert (await broker.proxies(user="jane")).status == 404
+    gone = await sees(
+        broker, "/connection/renew", cookie, "POST", data={"app": "hbdev", "user": "jane"}
+    )
+    assert gone.headers["Broker-Error"] == "connection-not-found"
+
+
+async def test_the_playground_calls_as_a_user_within_what_the_key_may(broker):
+    await broker.connects("u 1")
+    cookie = await signs_in(broker, await broker.makes_key("console", "proxy:read"))
+    call = {
+        "app": "hbdev",
+        "user": "u 1",
+        "method": "GET",
+        "path": "/crm/v3/objects/contacts?limit=1",
+        "body": "",
+    }
+
+    read = await sees(broker, "/playground", cookie, "POST", data=call)
+    write = await sees(
+        broker, "/playground", cookie, "POST", data={**call, "method": "POST", "body": "{}"}
+    )
+    away = await sees(
+        broker, "/playground", cookie, "POST", data={**call, "path": "https://evil.example/"}
+    )
+    nobody = await sees(broker, "/playground", cookie, "POST", data={**call, "user": "x"})
+
+    await broker.parts.call_log.write()
+    logged = (await broker.asks("GET", "/api/apps/hbdev/calls")).json()["calls"]
+    assert read.headers["X-Request-Id"] in {call["requestId"] for call in logged}
+    assert b"200 OK" in read.body
+    assert "/proxy/hbdev/u%201/crm/v3/objects/contacts?limit=1" in read.body.decode()
+    assert broker.key.encode() not in read.body
+    assert [each.headers["Broker-Error"] for each in (write, away, nobody)] == [
+        "not-allowed", "destination-refused", "connection-not-found",
+    ]  # fmt: skip
+
+
+async def test_nobody_gives_or_takes_more_than_they_have(broker):
+    cookie = await signs_in(
+        broker, await broker.makes_key("console", "apps", "proxy", apps=("hbdev",))
+    )
+
+    page = await sees(broker, "/keys", cookie)
+    more = await sees(broker, "/keys", cookie, "POST", data=[("name", "x"), ("scopes", "connect")])
+    elsewhere = await sees(
+        broker,
+        "/keys",
+        cookie,
+        "POST",
+        data=[("name", "x"), ("scopes", "proxy"), ("apps", "other")],
+    )
+    mine = await sees(broker, "/keys", cookie, "POST", data=[("name", "x"), ("scopes", "proxy")])
+    first = next(
+        key
+        for key in await broker.parts.keys.of_workspace(UUID(broker.workspace))
+        if key.name == "first"
+    )
+    revoked = await sees(broker, "/keys/revoke", cookie, "POST", data={"id": str(first.id)})
+
+    everywhere = await signs_in(broker, await broker.makes_key("console", "apps"))
+    with_more = await sees(broker, "/keys/revoke", everywhere, "POST", data={"id": str(first.id)})
+    assert with_more.status == 404
+    assert b">first<" not in (await sees(broker, "/keys", everywhere)).body
+    assert b">first<" not in page.body
+    assert [more.status, elsewhere.status] == [403, 403]
+    secret = re.search(r'id="client-secret" value="(bs_[^"]+)"', mine.body.decode())[1]
+    broker.secrets.append(secret)
+    assert (await broker.asks("GET", "/api/apps", key=secret)).status == 403
+    assert revoked.status == 404
+    assert (await broker.asks("GET", "/api/apps")).status == 200
+    made = next(
+        key
+        for key in await broker.parts.keys.of_workspace(UUID(broker.workspace))
+        if key.name == "x"
+    )
+    assert made.app_slugs == ("hbdev",)
+
+
+async def test_events_are_found_with_what_became_of_them_and_sent_again(broker, database):
+    made = await broker.asks(
+        "POST",
+        "/api/apps/hbdev/endpoints",
+        json={"url": "https://product.example/events", "events": ["connection.*"]},
+    )
+    broker.secrets.append(made.json()["secret"])
+    endpoint = {"app": "hbdev", "id": made.json()["id"]}
+    for number in range(60):
+        await database.execute(
+            "INSERT INTO event (workspace_id, id, app_id, type, user_ref, payload)"
+            " SELECT workspace_id, gen_random_uuid(), id, 'made.up', $1, '{}' FROM app",
+            f"user-{number}",
+        )
+    await broker.connects("jane%")
+    cookie = await signs_in(broker)
+
+    async def found(path):
+        page = (await sees(broker, path, cookie)).body.decode()
+        return page, re.findall(r'console/event\?[^"]+">([^<]+)</a>', page)
+
+    page, types = await found("/events?app=hbdev")
+    assert len(types) == 50
+    assert types[0] == "connection.created"
+    assert "1 waiting" in page
+    older = re.search(r'href="/console(/events\?[^"]+)">Older', page)[1].replace("&amp;", "&")
+    assert len((await found(older))[1]) == 11
+    assert (await found("/events?app=hbdev&q=jane%25"))[1] == ["connection.created"]
+    assert (await found("/events?app=hbdev&q=%25"))[1] == ["connection.created"]
+    assert len((await found("/events?app=hbdev&q=USER-5"))[1]) == 11
+    for wrong in ["before=x&id=y", "before=2026-01-01", "before=9999-12-31T23:59:59-23:59&id=0"]:
+        assert (await sees(broker, f"/events?app=hbdev&{wrong}", cookie)).status == 400, wrong
+
+    await database.execute("UPDATE delivery SET state = 'dead', due_at = NULL, attempts = 9")
+    page = (await sees(broker, "/endpoint", cookie, params=endpoint)).body.decode()
+    delivery = re.search(r'name="delivery" value="([^"]+)"', page)[1]
+    await sees(broker, "/endpoint/replay", cookie, "POST", data={**endpoint, "delivery": delivery})
+    assert await database.fetchval("SELECT state FROM delivery") == "waiting"
+    await database.execute("UPDATE delivery SET state = 'dead', due_at = NULL")
+    span = {"from": "2020-01-01T00:00", "to": "2100-01-01T00:00"}
+    again = await sees(broker, "/endpoint/span", cookie, "POST", data={**endpoint, **span})
+    assert b"event is on the way again" in again.body
+    backwards = {"from": span["to"], "to": span["from"]}
+    refused = await sees(broker, "/endpoint/span", cookie, "POST", data={**endpoint, **backwards})
+    assert refused.status == 400
+    await sees(broker, "/endpoint/enable", cookie, "POST", data={**endpoint, "enabled": "no"})
+    known = await broker.asks("GET", f"/api/apps/hbdev/endpoints/{endpoint['id']}")
+    assert known.json()["enabled"] is False
+    rotated = await sees(broker, "/endpoint/rotate", cookie, "POST", data=endpoint)
+    secret = re.search(r'value="(whsec_[^"]+)"', rotated.body.decode())[1]
+    broker.secrets.append(secret)
+    await sees(broker, "/endpoint/remove", cookie, "POST", data=endpoint)
+    listed = await broker.asks("GET", "/api/apps/hbdev/endpoints")
+    assert listed.json()["endpoints"] == []
+
+
+async def test_a_keys_policy_holds_in_the_console_and_is_handed_on(broker):
+    await broker.connects("u1")
+    rule = PolicyRule(("GET",), "/crm/v3/objects/contacts*")
+    scopes = ("console", "apps", "proxy")
+    issued = await broker.parts.keys.create(UUID(broker.workspace), "narrow", scopes, None, (rule,))
+    broker.secrets.append(issued.client_secret.reveal())
+    cookie = await signs_in(broker, issued.client_secret.reveal())
+    call = {"app": "hbdev", "user": "u1", "method": "GET", "path": "/crm/v3/objects/contacts"}
+
+    allowed = await sees(broker, "/playground", cookie, "POST", data=call)
+    other = {**call, "path": "/crm/v3/objects/deals"}
+    refused = await sees(broker, "/playground", cookie, "POST", data=other)
+    made = await sees(broker, "/keys", cookie, "POST", data={"name": "x", "scopes": "proxy"})
+
+    assert b"200 OK" in allowed.body
+    assert refused.headers["Broker-Error"] == "call-refused"
+    broker.secrets.append(re.search(r'value="(bs_[^"]+)"', made.body.decode())[1])
+    keys = await broker.parts.keys.of_workspace(UUID(broker.workspace))
+    assert next(key for key in keys if key.name == "x").policy == (rule,)
+    assert b">first<" not in (await sees(broker, "/keys", cookie)).body
+
+
+async def test_calls_are_counted_and_told_one_by_one(broker, database):
+    await broker.connects("jane")
+    for _ in range(3):
+        await broker.proxies(user="jane")
+    await broker.proxies("/crm/v3/objects/nothing", user="jane")
+    await broker.parts.call_log.write()
+    await database.execute(
+        "INSERT INTO proxied_call SELECT workspace_id, gen_random_uuid(), app_id, at - interval '3 days',"
+        " connection_id, 'joe', key_id, request_id, method, path, 503, 'busy', 0, 5, 0, false"
+        " FROM proxied_call, generate_series(1, 15)"
+    )
+    cookie = await signs_in(broker)
+
+    async def text(path):
+        return (await sees(broker, path, cookie)).body.decode()
+
+    hour, week = await text("/calls?app=hbdev"), await text("/calls?app=hbdev&span=week")
+    assert "<strong>4</strong> calls, <strong>1</strong> went wrong" in hour
+    assert "<strong>64</strong> calls, <strong>61</strong> went wrong" in week
+    assert "busy" in week
+    assert "busy" not in hour
+    assert '<th scope="row">101</th><td>4</td>' in hour
+    assert re.search(r'<meter min="0" max="660" high="594.0" value="4"', hour)
+    log = await text("/calls/log?app=hbdev")
+    assert log.count("<tr>") == 51
+    more = re.search(r'hx-get="/console(/calls/log[^"]+)"', log)[1].replace("&amp;", "&")
+    assert (await text(more)).count("<tr>") == 15
+    assert (await text("/calls/log?app=hbdev&user=jane")).count("<tr>") == 5
+    assert (await text("/calls/log?app=hbdev&status=4xx")).count("<tr>") == 2
+    assert (await sees(broker, "/calls/log?app=hbdev&after=x", cookie)).status == 400
+    without = await signs_in(broker, await broker.makes_key("console", "apps"))
+    assert (await sees(broker, "/calls", without)).status == 403

@@ -1,0 +1,170 @@
+"""KYB in the console over HTTP: what a kickoff does is seen, and nobody sees another's."""
+
+import re
+
+from broker.recipes.kyb.steps import Kyb
+from broker.web.console.kyb import STEPS
+
+from .test_console import HTML, sees, signs_in
+
+
+async def starts(kyb, cookie, company, **more):
+    """A kickoff from the console, run to where it stops; the page of its run."""
+    form = {"app": "hbdev", "user": "u1", "companyId": company, **more}
+    begun = await sees(kyb.broker, "/kyb", cookie, "POST", data=form)
+    assert begun.status == 303, begun.body
+    await kyb.goes_on()
+    return begun.headers["Location"].removeprefix("/console")
+
+
+async def test_the_words_for_steps_are_those_of_the_recipe():
+    assert list(STEPS) == [step.name for step in Kyb(None, None, None, None).recipe().steps]
+
+
+async def test_a_kickoff_is_started_and_its_steps_are_seen(kyb):
+    cookie = await signs_in(kyb.broker, await kyb.broker.makes_key("console", "recipes"))
+
+    page = await starts(kyb, cookie, kyb.company())
+    again = await starts(kyb, cookie, kyb.company(), customerEmail="no address")
+
+    shown = (await sees(kyb.broker, page, cookie)).body.decode()
+    assert [step in shown for step in STEPS.values()] == [True] * 4
+    assert shown.count('<li class="done">') == 4
+    assert next(iter(kyb.fml.fml.cases)) in shown
+    assert "https://cases.firstmilelabs.com/" in shown
+    failed = (await sees(kyb.broker, again, cookie, headers={"HX-Request": "true"})).body.decode()
+    assert "<!doctype" not in failed
+    assert '<li class="failed">' in failed
+    assert failed.count('<li class="ahead">') == 2
+    assert "is not an e-mail address" in failed
+    listed = (await sees(kyb.broker, "/kyb?state=failed", cookie)).body.decode()
+    assert len(re.findall(r"/console/kyb/run\?id=", listed)) == 1
+    retried = await sees(
+        kyb.broker, "/kyb/retry", cookie, "POST", data={"id": again.partition("=")[2]}
+    )
+    assert retried.headers["Location"] == f"/console{again}"
+    assert len(kyb.fml.fml.cases) == 1
+
+
+async def test_a_rehearsal_shows_and_does_nothing(kyb):
+    cookie = await signs_in(kyb.broker)
+    form = {"app": "hbdev", "user": "u1", "companyId": kyb.company(), "rehearse": "yes"}
+
+    answer = await sees(kyb.broker, "/kyb", cookie, "POST", data=form)
+
+    assert b"Nothing was changed" in answer.body
+    assert b"Acme Holdings Ltd" in answer.body
+    assert (kyb.fml.fml.cases, kyb.writes()) == ({}, [])
+
+
+async def test_settings_are_kept_and_secrets_never_shown(kyb):
+    cookie = await signs_in(kyb.broker)
+    form = {
+        "app": "hbdev", "clientId": "pk_live_tests", "clientSecret": "", "webhookSecret": "", "callsPerMinute": "60",
+        "trigger.property": "lifecyclestage", "trigger.value": "opportunity",
+        **{f"properties.{name}": f"read_{name.lower()}" for name in ("customerEmail", "customerName", "companyName", "country")},
+        "writeBack.caseId": "fml_case_id",
+    }  # fmt: skip
+
+    kept = await sees(kyb.broker, "/kyb/settings", cookie, "POST", data=form)
+    bad = {
+        **form,
+        "properties.country": HTML,
+        "trigger.property": "fml_case_id",
+        "callsPerMinute": "x",
+    }
+    wrong = await sees(kyb.broker, "/kyb/settings", cookie, "POST", data=bad)
+    page = await sees(kyb.broker, "/kyb/settings?app=hbdev", cookie)
+
+    assert kept.status == 303
+    said = (await kyb.broker.asks("GET", "/api/apps/hbdev/recipes/kyb")).json()
+    assert said["trigger"] == {"property": "lifecyclestage", "value": "opportunity"}
+    assert said["properties"]["country"] == "read_country"
+    assert said["writeBack"] == {
+        "caseId": "fml_case_id", "status": None, "stage": None, "decision": None, "lastEventAt": None,
+    }  # fmt: skip
+    assert (said["callsPerMinute"], said["sendInvite"], said["hasWebhookSecret"]) == (
+        60,
+        False,
+        True,
+    )
+    assert wrong.status == 400
+    assert b"properties.country" in wrong.body
+    assert b"<img" not in wrong.body
+    assert said["webhookUrl"].encode() in page.body
+    assert b"canary" not in page.body + wrong.body
+    await sees(kyb.broker, "/kyb/remove", cookie, "POST", data={"app": "hbdev"})
+    assert (await kyb.broker.asks("GET", "/api/apps/hbdev/recipes/kyb")).status == 404
+    first = await sees(kyb.broker, "/kyb/settings", cookie, "POST", data=form)
+    assert b"is needed the first time" in first.body
+    nothing = await sees(
+        kyb.broker, "/kyb", cookie, "POST", data={"app": "hbdev", "user": "u1", "companyId": "1"}
+    )
+    assert nothing.headers["Broker-Error"] == "recipe-not-found"
+
+
+async def test_the_settings_make_what_the_account_lacks(kyb):
+    cookie = await signs_in(kyb.broker)
+    form = {"app": "hbdev", "user": "u1"}
+
+    answer = await sees(kyb.broker, "/kyb/prepare", cookie, "POST", data=form)
+    nobody = await sees(kyb.broker, "/kyb/prepare", cookie, "POST", data={**form, "user": "x"})
+
+    assert b"Nothing was missing" in answer.body
+    assert nobody.headers["Broker-Error"] == "connection-not-found"
+
+
+async def test_what_fits_no_run_is_shown(kyb):
+    cookie = await signs_in(kyb.broker)
+    event = {
+        "event": "case.status.changed", "eventId": HTML, "eventVersion": 1, "timestamp": "2026-01-02T03:04:05.000Z",
+        "orgId": "org", "crmRecordId": "lead-1", "caseId": "case-of-nobody", "status": "approved",
+    }  # fmt: skip
+    assert (await kyb.tells(event)).status == 204
+    for _ in range(12):
+        await kyb.broker.parts.database.execute(
+            "UPDATE vendor_event SET due_at = now() WHERE due_at IS NOT NULL"
+        )
+        await kyb.goes_on()
+
+    page = await sees(kyb.broker, "/kyb/parked", cookie)
+
+    assert b"case-of-nobody" in page.body
+    assert b"<img" not in page.body
+
+
+async def test_kyb_is_seen_with_a_key_for_it_and_for_the_app_alone(kyb):
+    """U16."""
+    broker = kyb.broker
+    run = await starts(kyb, await signs_in(broker), kyb.company())
+    number = run.partition("=")[2]
+    await broker.registers("other")
+    without = await signs_in(broker, await broker.makes_key("console", "apps", "connect", "proxy"))
+    elsewhere = await signs_in(
+        broker, await broker.makes_key("console", "recipes", apps=("other",))
+    )
+    asked = [
+        ("GET", "/kyb?app=hbdev", None),
+        ("GET", run, None),
+        ("GET", "/kyb/parked?app=hbdev", None),
+        ("GET", "/kyb/settings?app=hbdev", None),
+        ("POST", "/kyb", {"app": "hbdev", "user": "u1", "companyId": "1"}),
+        ("POST", "/kyb/retry", {"id": number}),
+        ("POST", "/kyb/settings", {"app": "hbdev"}),
+        ("POST", "/kyb/remove", {"app": "hbdev"}),
+        ("POST", "/kyb/prepare", {"app": "hbdev", "user": "u1"}),
+    ]
+
+    for method, path, form in asked:
+        answers = [
+            await sees(broker, path, cookie, method, data=form) for cookie in (without, elsewhere)
+        ]
+        assert [each.status for each in answers] == [403, 404], path
+        if method == "POST":
+            headers = {"Cookie": without, "Sec-Fetch-Site": "cross-site"}
+            foreign = await broker.asks(
+                "POST", f"/console{path}", key="", data=form, headers=headers
+            )
+            assert foreign.headers["Broker-Error"] == "origin-refused", path
+    assert (await broker.asks("GET", "/api/apps/hbdev/recipes/kyb")).status == 200
+    assert b"kyb" not in (await sees(broker, "/apps", without)).body.lower()

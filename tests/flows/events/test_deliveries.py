@@ -1,0 +1,394 @@
+"""Deliveries: until they are taken, and nobody at the expense of anybody else."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from aiohttp import web
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from broker.services.events.deliverer import AT_ONCE_TO_ONE, SCHEDULE_S
+
+ENDPOINTS = "/api/apps/hbdev/endpoints"
+
+
+def event(number, portal=101):
+    return {
+        "eventId": number,
+        "portalId": portal,
+        "occurredAt": 1_764_000_000_000 + number,
+        "subscriptionType": "contact.creation",
+        "objectId": number,
+    }
+
+
+def verified(secret, received):
+    try:
+        Webhook(secret).verify(received.body, received.headers)
+    except WebhookVerificationError:
+        return False
+    return True
+
+
+async def let_time_pass(database):
+    await database.execute("UPDATE delivery SET due_at = now() WHERE due_at IS NOT NULL")
+    await database.execute("UPDATE endpoint SET resumes_at = NULL")
+
+
+async def of(broker, endpoint, **query):
+    answer = await broker.asks("GET", f"{ENDPOINTS}/{endpoint}/deliveries", params=query)
+    assert answer.status == 200, answer.body
+    return answer.json()
+
+
+@pytest.fixture
+async def endpoint(telling, receiver):
+    """The id of an endpoint at `/in` of an app with one connection."""
+    await telling.connects("u1")
+    created = await telling.sends_to(f"{receiver.url}/in", "hubspot.*")
+    return created.json()["id"]
+
+
+async def test_an_endpoint_is_shown_without_its_secret_ever_after(telling, receiver, endpoint):
+    other = await telling.sends_to(f"{receiver.url}/other", "connection.*")
+    secret = other.json()["secret"]
+    listed = await telling.asks("GET", ENDPOINTS)
+    shown = await telling.asks("GET", f"{ENDPOINTS}/{endpoint}")
+    changed = await telling.asks("PATCH", f"{ENDPOINTS}/{endpoint}", json={"events": ["kyb.*"]})
+    removed = await telling.asks("DELETE", f"{ENDPOINTS}/{endpoint}")
+    after = await telling.asks("GET", f"{ENDPOINTS}/{endpoint}")
+
+    assert other.status == 201
+    assert secret.startswith("whsec_")
+    assert [each["url"] for each in listed.json()["endpoints"]] == [
+        f"{receiver.url}/in",
+        f"{receiver.url}/other",
+    ]
+    assert shown.json() == listed.json()["endpoints"][0]
+    assert "secret" not in shown.json()
+    assert changed.json()["events"] == ["kyb.*"]
+    assert (removed.status, after.status, after.code) == (204, 404, "endpoint-not-found")
+
+
+async def test_what_is_no_endpoint_is_refused_with_every_wrong_field(broker):
+    bad = [
+        {"url": "http://127.0.0.1:9/"},
+        {"url": "https://localhost/"},
+        {"url": "https://0x7f.1/"},
+        {"url": "https://169.254.169.254/latest"},
+        {"url": "ftp://product.example/"},
+        {"url": "https://product.example/", "events": []},
+        {"url": "https://product.example/", "events": ["hub*"]},
+        {"url": "https://product.example/", "events": ["*.creation"]},
+        {"url": "https://product.example/", "secret": "mine"},
+        {"events": ["*"]},
+    ]
+
+    answers = [await broker.asks("POST", ENDPOINTS, json=body) for body in bad]
+
+    assert [answer.status for answer in answers] == [400] * len(bad)
+    assert all(answer.json()["errors"] for answer in answers)
+    assert (await broker.asks("GET", ENDPOINTS)).json() == {"endpoints": []}
+
+
+async def test_an_app_has_fifty_endpoints_at_most(broker):
+    url = "https://product.example/events"
+    made = [(await broker.sends_to(url)).status for _ in range(51)]
+
+    assert made == [201] * 50 + [400]
+
+
+async def test_endpoints_belong_to_their_app_and_need_the_scope(telling, receiver, endpoint):
+    """U1."""
+    await telling.is_told([event(1)])
+    await telling.passes_on()
+    delivery = (await of(telling, endpoint))["deliveries"][0]["id"]
+    await telling.registers("second")
+    elsewhere = "/api/apps/second"
+    key = await telling.makes_key("connect", "proxy")
+    span = {"from": "2020-01-01", "to": "2030-01-01"}
+
+    for method, path, rest in [
+        ("GET", f"/endpoints/{endpoint}", {}),
+        ("PATCH", f"/endpoints/{endpoint}", {"json": {"enabled": False}}),
+        ("DELETE", f"/endpoints/{endpoint}", {}),
+        ("GET", f"/endpoints/{endpoint}/deliveries", {}),
+        ("POST", f"/endpoints/{endpoint}/test", {}),
+        ("POST", f"/endpoints/{endpoint}/rotate", {}),
+        ("POST", f"/endpoints/{endpoint}/replay", {"params": span}),
+        ("POST", f"/deliveries/{delivery}/replay", {}),
+        ("POST", "/deliveries/nothing/replay", {}),
+    ]:
+        foreign = await telling.asks(method, elsewhere + path, **rest)
+        weak = await telling.asks(method, "/api/apps/hbdev" + path, key=key, **rest)
+        assert (foreign.status, weak.status) == (404, 403), f"{method} {path}"
+    assert len(receiver.got) == 1
+
+
+async def test_secrets_overlap_for_a_day(telling, receiver, endpoint, database):
+    """D2."""
+    old = telling.secrets[-1]
+    new = (await telling.asks("POST", f"{ENDPOINTS}/{endpoint}/rotate")).json()["secret"]
+    telling.secrets.append(new)
+
+    await telling.is_told([event(1)])
+    await telling.passes_on()
+    await database.execute("UPDATE endpoint SET previous_secret_until = now() - interval '1 s'")
+    await telling.is_told([event(2)])
+    await telling.passes_on()
+    await telling.parts.endpoints.forget_former_secrets()
+
+    both, only_new = receiver.got
+    assert len(both.headers["webhook-signature"].split(" ")) == 2
+    assert [verified(old, both), verified(new, both)] == [True, True]
+    assert [verified(old, only_new), verified(new, only_new)] == [False, True]
+    assert await database.fetchval("SELECT previous_secret FROM endpoint") is None
+
+
+async def test_a_delivery_is_tried_for_three_days_and_then_dead(
+    telling, receiver, endpoint, database
+):
+    """D5."""
+    receiver.answers["/in"] = 500
+    await telling.is_told([event(1)])
+    gaps = []
+
+    for _ in range(20):
+        await telling.passes_on()
+        gap = await database.fetchval(
+            "SELECT extract(epoch FROM due_at - tried_at)::float8 FROM delivery"
+        )
+        if gap is not None:
+            gaps.append(gap)
+        await let_time_pass(database)
+
+    assert len(receiver.got) == 12
+    assert len({each.id for each in receiver.got}) == 1
+    assert len({each.body for each in receiver.got}) == 1
+    for gap, planned in zip(gaps, SCHEDULE_S, strict=True):
+        assert planned * 0.84 <= gap <= planned + 2, gaps
+    assert 2.5 * 86_400 < sum(SCHEDULE_S) < 3 * 86_400
+    (shown,) = (await of(telling, endpoint, state="dead"))["deliveries"]
+    assert (shown["attempts"], shown["lastStatus"], shown["nextAttemptAt"]) == (12, 500, None)
+
+
+async def test_what_a_closed_endpoint_kept_waiting_is_dead_after_three_days(
+    telling, receiver, endpoint, database
+):
+    await database.execute("UPDATE endpoint SET resumes_at = now() + interval '5 minutes'")
+    await telling.is_told([event(1)])
+    await telling.passes_on()
+    await database.execute("UPDATE delivery SET gives_up_at = now()")
+    await telling.parts.deliveries.give_up_late()
+
+    (shown,) = (await of(telling, endpoint))["deliveries"]
+    assert (shown["state"], shown["attempts"]) == ("dead", 0)
+    assert receiver.got == []
+
+
+async def test_a_replay_sends_the_same_event_again(telling, receiver, endpoint, database):
+    """D5, D9."""
+    receiver.answers["/in"] = 500
+    await telling.is_told([event(1)])
+    await telling.passes_on()
+    await database.execute("UPDATE delivery SET state = 'dead', due_at = NULL")
+    receiver.answers["/in"] = 200
+    await let_time_pass(database)
+    (shown,) = (await of(telling, endpoint))["deliveries"]
+
+    again = await telling.asks("POST", f"/api/apps/hbdev/deliveries/{shown['id']}/replay")
+    await telling.passes_on()
+
+    first, second = receiver.got
+    assert again.status == 202
+    assert first.id == second.id == shown["messageId"]
+    assert first.body == second.body
+    assert [each.headers.get("broker-replayed") for each in receiver.got] == [None, "true"]
+    (shown,) = (await of(telling, endpoint))["deliveries"]
+    assert (shown["state"], shown["attempts"], shown["replayed"]) == ("delivered", 1, True)
+
+
+async def test_a_span_is_replayed_for_one_user_at_a_steady_pace(
+    telling, receiver, endpoint, database
+):
+    """D9: with what the endpoint never got, and nothing of anybody else's."""
+    await telling.connects("u2", portal=102)
+    await telling.is_told([event(n, portal=101) for n in range(120)])
+    await telling.is_told([event(n, portal=102) for n in range(5)])
+    await telling.passes_on()
+    late = (await telling.sends_to(f"{receiver.url}/late", "hubspot.*")).json()["id"]
+    now = datetime.now(UTC)
+    span = {
+        "from": (now - timedelta(hours=1)).isoformat(),
+        "to": (now + timedelta(hours=1)).isoformat().replace("+", " "),
+        "userForeignIdentifier": "u1",
+    }
+    receiver.got.clear()
+
+    owed = await telling.asks("POST", f"{ENDPOINTS}/{late}/replay", params=span)
+    spread = await database.fetchval(
+        "SELECT extract(epoch FROM max(due_at) - min(due_at))::float8 FROM delivery "
+        "WHERE due_at IS NOT NULL"
+    )
+    for _ in range(5):
+        await let_time_pass(database)
+        await telling.passes_on()
+    twice = await telling.asks("POST", f"{ENDPOINTS}/{late}/replay", params=span)
+
+    assert (owed.status, owed.json()) == (202, {"replayed": 120})
+    assert 1.9 < spread < 2.1
+    assert {each.path for each in receiver.got} == {"/late"}
+    assert {each.json()["data"]["userForeignIdentifier"] for each in receiver.got} == {"u1"}
+    assert len({each.id for each in receiver.got}) == 120
+    assert twice.json() == {"replayed": 120}
+    empty = {**span, "from": "2020-01-01", "to": "2020-01-02"}
+    assert (await telling.asks("POST", f"{ENDPOINTS}/{late}/replay", params=empty)).json() == {
+        "replayed": 0
+    }
+    for wrong in ({}, {"from": "x", "to": "y"}, {"from": "2020-01-02", "to": "2020-01-01"}):
+        answer = await telling.asks("POST", f"{ENDPOINTS}/{late}/replay", params=wrong)
+        assert answer.status == 400
+
+
+async def test_410_disables_until_somebody_enables(telling, receiver, endpoint, database):
+    """D5."""
+    receiver.answers["/in"] = 410
+    await telling.is_told([event(1)])
+    await telling.passes_on()
+    shown = (await telling.asks("GET", f"{ENDPOINTS}/{endpoint}")).json()
+    receiver.answers["/in"] = 200
+    await telling.is_told([event(2)])
+    await let_time_pass(database)
+    await telling.passes_on()
+    while_disabled = len(receiver.got)
+
+    enabled = await telling.asks("PATCH", f"{ENDPOINTS}/{endpoint}", json={"enabled": True})
+    await telling.passes_on()
+
+    assert (shown["enabled"], shown["disabledBecause"]) == (False, "gone")
+    assert while_disabled == 1
+    assert (enabled.json()["enabled"], enabled.json()["disabledBecause"]) == (True, None)
+    assert [each.json()["data"]["eventId"] for each in receiver.got] == [1, 2]
+
+
+async def test_a_failing_endpoint_is_left_alone_then_tried_with_one(
+    telling, receiver, endpoint, database
+):
+    receiver.answers["/in"] = 503
+    await telling.is_told([event(n) for n in range(50)])
+    await telling.passes_on()
+    closed = (await telling.asks("GET", f"{ENDPOINTS}/{endpoint}")).json()
+    before = len(receiver.got)
+    await telling.passes_on()
+    left_alone = len(receiver.got)
+    await database.execute("UPDATE endpoint SET resumes_at = now()")
+    await telling.passes_on()
+    probed = len(receiver.got)
+    receiver.answers["/in"] = 200
+    await let_time_pass(database)
+    await telling.passes_on()
+
+    assert closed["failures"] == before == AT_ONCE_TO_ONE
+    assert closed["resumesAt"] is not None
+    assert (left_alone, probed) == (before, before + 1)
+    assert (await telling.asks("GET", f"{ENDPOINTS}/{endpoint}")).json()["failures"] == 0
+    assert len({each.id for each in receiver.got}) == 50
+
+
+async def test_a_receiver_may_ask_for_more_time(telling, receiver, endpoint, database):
+    async def later(_request):
+        return web.Response(status=429, headers={"Retry-After": "900"})
+
+    receiver.answers["/in"] = later
+    await telling.is_told([event(1)])
+    await telling.passes_on()
+
+    gap = await database.fetchval("SELECT extract(epoch FROM due_at - now())::float8 FROM delivery")
+    assert 890 < gap <= 900
+
+
+async def test_a_receiver_that_hangs_holds_up_nobody_else(telling, receiver, endpoint):
+    """D4, D8: a long queue behind one endpoint costs the others nothing."""
+    release = asyncio.Event()
+
+    async def hang(_request):
+        await release.wait()
+        return web.Response(status=503)
+
+    receiver.answers["/in"] = hang
+    for n in range(5):
+        await telling.is_told([event(100 * n + each) for each in range(100)])
+    while await telling.parts.splitter.split_due(50):
+        pass
+    for n in range(10):
+        await telling.sends_to(f"{receiver.url}/good{n}", "hubspot.*")
+    await telling.is_told([event(1000 + n) for n in range(20)])
+    while await telling.parts.splitter.split_due(50):
+        pass
+
+    async with asyncio.timeout(20):
+        while len(receiver.got) < 200 + AT_ONCE_TO_ONE:
+            await telling.parts.deliverer.deliver_due()
+            await asyncio.sleep(0.01)
+    release.set()
+    await telling.parts.deliverer.finished()
+
+    assert len(receiver.at("/in")) == AT_ONCE_TO_ONE
+    assert all(len(receiver.at(f"/good{n}")) == 20 for n in range(10))
+
+
+async def test_a_test_event_says_at_once_what_came_of_it(telling, receiver, endpoint):
+    other = (await telling.sends_to(f"{receiver.url}/other", "*")).json()["id"]
+
+    good = await telling.asks("POST", f"{ENDPOINTS}/{endpoint}/test")
+    receiver.answers["/in"] = 500
+    bad = await telling.asks("POST", f"{ENDPOINTS}/{endpoint}/test")
+    await telling.passes_on()
+
+    assert (good.status, good.json()["state"], good.json()["lastStatus"]) == (
+        200,
+        "delivered",
+        200 + 4,
+    )
+    assert (bad.status, bad.json()["state"], bad.json()["lastStatus"]) == (200, "dead", 500)
+    assert [each.path for each in receiver.got] == ["/in", "/in"]
+    assert receiver.got[0].json()["type"] == "endpoint.test"
+    assert (await of(telling, other))["deliveries"] == []
+
+
+async def test_deliveries_are_listed_newest_first_in_pages(telling, receiver, endpoint):
+    await telling.is_told([event(n) for n in range(7)])
+    await telling.passes_on()
+
+    first = await of(telling, endpoint, limit=4)
+    second = await of(telling, endpoint, limit=4, before=first["before"])
+
+    assert [len(first["deliveries"]), len(second["deliveries"])] == [4, 3]
+    assert second["before"] is None
+    ids = [each["id"] for each in first["deliveries"] + second["deliveries"]]
+    assert len(set(ids)) == 7
+    assert (await of(telling, endpoint, state="waiting"))["deliveries"] == []
+
+
+async def test_a_late_outcome_does_not_undo_a_replay(telling, receiver, endpoint, database):
+    """The claim is the fence."""
+    release = asyncio.Event()
+
+    async def slow(_request):
+        await release.wait()
+        return web.Response(status=200)
+
+    receiver.answers["/in"] = slow
+    await telling.is_told([event(1)])
+    await telling.parts.splitter.split_due(5)
+    await telling.parts.deliverer.deliver_due()
+    while not receiver.got:
+        await asyncio.sleep(0.01)
+    (shown,) = (await of(telling, endpoint))["deliveries"]
+    await telling.asks("POST", f"/api/apps/hbdev/deliveries/{shown['id']}/replay")
+    release.set()
+    await telling.parts.deliverer.finished()
+
+    assert await database.fetchval("SELECT state FROM delivery") == "waiting"
+    await telling.passes_on()
+    assert len(receiver.got) == 2

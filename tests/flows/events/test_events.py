@@ -1,0 +1,370 @@
+"""Events, from HubSpot or from the broker itself, as the product's receivers meet them."""
+
+import asyncio
+import contextlib
+import json
+import time
+from uuid import UUID
+
+import pytest
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from broker.bootstrap.assembly import worker
+from broker.domain.events import Fact
+from broker.sandbox.core.faults import Fault
+from broker.services.events.telling import tell
+
+START = 1_764_000_000_000
+
+
+def contact(number, portal=101, **changes):
+    return {
+        "eventId": number,
+        "subscriptionId": 686627,
+        "portalId": portal,
+        "appId": 1234567,
+        "occurredAt": START + number,
+        "subscriptionType": "contact.propertyChange",
+        "attemptNumber": 0,
+        "objectId": 500 + number,
+        "propertyName": "firstname",
+        "propertyValue": "Ada",
+        "changeSource": "CRM_UI",
+        "sourceId": "userId:1",
+        **changes,
+    }
+
+
+def types(received):
+    return [each.json()["type"] for each in received]
+
+
+async def test_an_event_arrives_signed_with_hubspots_own_fields(telling, receiver):
+    """D1."""
+    await telling.connects("u1")
+    secret = (await telling.sends_to(f"{receiver.url}/in", "hubspot.*")).json()["secret"]
+
+    await telling.is_told([contact(1)])
+    await telling.passes_on()
+
+    (got,) = receiver.got
+    assert Webhook(secret).verify(got.body, got.headers) == {
+        "type": "hubspot.contact.propertyChange",
+        "timestamp": "2025-11-24T16:00:00.001Z",
+        "data": {
+            "app": "hbdev",
+            "userForeignIdentifier": "u1",
+            "hubId": 101,
+            "sequence": (START + 1) * 1000,
+            **contact(1),
+        },
+    }
+    assert got.headers["content-type"] == "application/json"
+    with pytest.raises(WebhookVerificationError):
+        Webhook(secret).verify(got.body.replace(b"Ada", b"Eve"), got.headers)
+
+
+async def test_what_hubspot_repeats_is_told_once(telling, receiver, database):
+    """W4, W5."""
+    await telling.connects("u1")
+    await telling.sends_to(f"{receiver.url}/in", "hubspot.*")
+
+    for attempt in range(10):
+        assert (await telling.is_told([contact(1, attemptNumber=attempt)])).status == 200
+        await telling.passes_on()
+        await database.execute("UPDATE told SET told_at = told_at - interval '8 hours'")
+        await telling.parts.batches.forget_old()
+    await telling.is_told([contact(2), contact(2, attemptNumber=3), contact(2, eventId=3)])
+    await telling.passes_on()
+
+    assert len(receiver.got) == 3
+    assert len({each.id for each in receiver.got}) == 3
+
+
+async def test_each_connection_hears_of_its_own_account_only(telling, receiver, database):
+    """W6, W7: one bad event loses no other, an unknown account is no oracle."""
+    await telling.connects("u1", portal=101)
+    await telling.connects("u2", portal=102)
+    await telling.connects("u3", portal=101)
+    await telling.sends_to(f"{receiver.url}/in", "hubspot.*")
+    batch = [contact(n, portal=101 + n % 7) for n in range(98)]
+
+    answer = await telling.is_told([*batch, "no event", {"portalId": 101}])
+    await telling.passes_on()
+
+    heard = [each.json()["data"] for each in receiver.got]
+    assert answer.status == 200
+    assert {(each["userForeignIdentifier"], each["portalId"]) for each in heard} == {
+        ("u1", 101),
+        ("u2", 102),
+        ("u3", 101),
+    }
+    assert len(heard) == 14 * 3
+    assert await database.fetchval("SELECT count(*) FROM batch WHERE parked_at IS NULL") == 0
+    assert json.loads(await database.fetchval("SELECT body FROM batch")) == [
+        "no event",
+        {"portalId": 101},
+    ]
+
+
+async def test_another_workspaces_app_hears_nothing(telling, receiver):
+    await telling.connects("u1")
+    await telling.sends_to(f"{receiver.url}/mine", "*")
+    mine = telling.workspace, telling.key
+    await telling.makes_workspace()
+    await telling.registers()
+    await telling.sends_to(f"{receiver.url}/theirs", "*")
+    await telling.connects("u1")
+    receiver.got.clear()
+    telling.workspace, telling.key = mine
+
+    await telling.is_told([contact(1)])
+    await telling.passes_on()
+
+    assert [each.path for each in receiver.got if each.json()["type"].startswith("hubspot.")] == [
+        "/mine"
+    ]
+
+
+async def test_odd_values_come_through_unchanged(telling, receiver):
+    await telling.connects("u1")
+    await telling.sends_to(f"{receiver.url}/in", "hubspot.*")
+    odd = {
+        "propertyValue": "REDACTED",
+        "isSensitive": True,
+        "big": 2**80,
+        "text": "\u0000é\U0001f600\ud800",
+        "app": "not ours",
+        "userForeignIdentifier": "u2",
+        "hubId": 102,
+        "sequence": 0,
+    }
+
+    await telling.is_told([contact(1, **odd)])
+    await telling.passes_on()
+
+    heard = receiver.got[0].json()["data"]
+    ours = heard["app"], heard["userForeignIdentifier"], heard["hubId"], heard["sequence"]
+    assert ours == ("hbdev", "u1", 101, (START + 1) * 1000)
+    assert {name: heard[name] for name in list(odd)[:4]} == {
+        name: odd[name] for name in list(odd)[:4]
+    }
+
+
+async def test_events_can_be_put_in_order(telling, receiver):
+    """D7."""
+    await telling.connects("u1")
+    await telling.sends_to(f"{receiver.url}/in", "hubspot.*")
+
+    for n in (3, 1, 2):
+        await telling.is_told([contact(n, objectId=7), contact(n, objectId=7, eventId=n + 10)])
+        await telling.passes_on()
+
+    heard = [each.json()["data"] for each in receiver.got]
+    ordered = sorted(heard, key=lambda data: data["sequence"])
+    assert [data["occurredAt"] - START for data in ordered] == [1, 1, 2, 2, 3, 3]
+    assert len({data["sequence"] for data in heard}) == 6
+
+
+async def test_an_endpoint_hears_what_it_asked_for(telling, receiver):
+    wants = {
+        "/all": ["*"],
+        "/family": ["hubspot.contact.*"],
+        "/one": ["hubspot.deal.creation", "connection.deleted"],
+        "/other": ["hubspot.contact"],
+    }
+    await telling.connects("u1")
+    for path, events in wants.items():
+        await telling.sends_to(receiver.url + path, *events)
+
+    await telling.is_told([contact(1), contact(2, subscriptionType="deal.creation")])
+    await telling.passes_on()
+
+    assert {path: sorted(types(receiver.at(path))) for path in wants} == {
+        "/all": ["hubspot.contact.propertyChange", "hubspot.deal.creation"],
+        "/family": ["hubspot.contact.propertyChange"],
+        "/one": ["hubspot.deal.creation"],
+        "/other": [],
+    }
+
+
+async def test_the_life_of_a_connection_is_told(telling, receiver, hubspot, database):
+    await telling.sends_to(f"{receiver.url}/in", "connection.*")
+
+    await telling.connects("u1")
+    await telling.makes_stale(database)
+    fault = hubspot.faults.add(Fault("/oauth/*/token", "status", status=503, times=1))
+    await telling.proxies()
+    hubspot.faults.active.remove(fault)
+    await database.execute("UPDATE connection SET failed_at = now() - interval '1 hour'")
+    await telling.proxies()
+    hubspot.revoke_grants(101)
+    await telling.makes_stale(database)
+    await asyncio.gather(*(telling.proxies() for _ in range(20)))
+    await telling.connects("u1")
+    await telling.asks("DELETE", "/api/apps/hbdev/connections/u1")
+    await telling.passes_on()
+
+    told = sorted((each.json() for each in receiver.got), key=lambda each: each["data"]["sequence"])
+    assert [each["type"] for each in told] == [
+        "connection.created",
+        "connection.renewed_after_failure",
+        "connection.reauth_required",
+        "connection.created",
+        "connection.deleted",
+    ]
+    assert {each["data"]["userForeignIdentifier"] for each in told} == {"u1"}
+    assert {each["data"]["hubId"] for each in told} == {101}
+    assert told[2]["data"]["reason"] == "BAD_REFRESH_TOKEN"
+    assert [told[0]["data"]["reconnected"], told[3]["data"]["reconnected"]] == [False, True]
+
+
+async def test_refused_credentials_are_told_once_however_many_find_out(
+    telling, receiver, hubspot, database
+):
+    for user in ("u1", "u2", "u3"):
+        await telling.connects(user)
+    await telling.sends_to(f"{receiver.url}/in", "app.*")
+    hubspot.apps["client-of-hbdev"].client_secret = "canary-rotated"
+    await telling.makes_stale(database)
+
+    await asyncio.gather(*(telling.proxies(user=f"u{1 + n % 3}") for n in range(12)))
+    await telling.passes_on()
+
+    assert [each.json()["data"] for each in receiver.got] == [
+        {
+            "app": "hbdev",
+            "userForeignIdentifier": None,
+            "hubId": None,
+            "sequence": receiver.got[0].json()["data"]["sequence"],
+        }
+    ]
+    assert types(receiver.got) == ["app.credentials_refused"]
+
+
+async def test_what_does_not_happen_is_not_told(telling, receiver, database):
+    await telling.connects("u1")
+    await telling.sends_to(f"{receiver.url}/in", "*")
+    found = await database.fetchrow("SELECT workspace_id, id FROM connection")
+
+    with contextlib.suppress(ZeroDivisionError):
+        async with telling.parts.connections.hold(found["workspace_id"], found["id"]) as held:
+            await held.delete("test")
+            raise ZeroDivisionError
+    await telling.passes_on()
+
+    assert receiver.got == []
+    assert (await telling.asks("GET", "/api/apps/hbdev/connections/u1")).status == 200
+
+
+async def test_a_service_tells_in_a_transaction_of_its_own(telling, receiver, database):
+    """What recipes do."""
+    await telling.sends_to(f"{receiver.url}/in", "kyb.*")
+    app = await telling.parts.apps.get(UUID(telling.workspace), "hbdev")
+
+    for number, ends_well in enumerate([True, False]):
+        fact = Fact("kyb.case.created", app.slug, "u1", 101, {"caseId": number})
+        with contextlib.suppress(ZeroDivisionError):
+            async with telling.parts.database.transaction() as session:
+                await tell(session, app, fact)
+                1 // ends_well
+    await telling.passes_on()
+
+    assert [each.json()["data"]["caseId"] for each in receiver.got] == [0]
+
+
+async def test_hubspots_sender_at_its_worst_is_told_once(telling, receiver, hubspot):
+    """W5, W6: duplicates, disorder and batches of several accounts."""
+    app = hubspot.apps["client-of-hbdev"]
+    app.target_url = f"{telling.url}/hubspot/hbdev-{telling.workspace}/webhooks"
+    app.subscriptions = {"1": {"eventType": "contact.creation", "active": True}}
+    sender = hubspot.webhooks
+    sender.duplicates, sender.shuffled, sender.mixes_portals, sender.batch_size = 2, True, True, 7
+    await telling.connects("u1", portal=101)
+    await telling.connects("u2", portal=102)
+    await telling.sends_to(f"{receiver.url}/in", "hubspot.*")
+    owed = []
+    for n in range(60):
+        place = hubspot.portals[101 + n % 2]
+        record = hubspot.crm(place).create(
+            place.type("contacts"), {"properties": {"email": f"c{n}@x.example"}}
+        )
+        owed.append((place.hub_id, int(record.id)))
+
+    async with asyncio.timeout(10):
+        while sender.queue or sender.busy:
+            await asyncio.sleep(0.02)
+    await telling.passes_on()
+
+    heard = [each.json()["data"] for each in receiver.got]
+    assert len(sender.deliveries) >= 3 * 60 / 7
+    assert {each.status for each in sender.deliveries} == {200}
+    assert sorted((each["hubId"], each["objectId"]) for each in heard) == sorted(owed)
+    assert {(each["hubId"], each["userForeignIdentifier"]) for each in heard} == {
+        (101, "u1"),
+        (102, "u2"),
+    }
+
+
+async def test_a_batch_that_cannot_be_split_holds_up_no_other(telling, receiver, database):
+    """D8."""
+    await telling.connects("u1")
+    await telling.sends_to(f"{receiver.url}/in", "hubspot.*")
+    await database.execute(
+        "INSERT INTO batch (workspace_id, id, app_id, source, body, due_at) "
+        "SELECT workspace_id, gen_random_uuid(), id, 'webhook', '{', now() - interval '1 day' FROM app"
+    )
+
+    await telling.is_told([contact(1)])
+    await telling.passes_on()
+    for _ in range(8):
+        await database.execute("UPDATE batch SET due_at = now()")
+        await telling.passes_on()
+
+    assert len(receiver.got) == 1
+    row = await database.fetchrow("SELECT failures, parked_at FROM batch")
+    assert row["failures"] == 8
+    assert row["parked_at"] is not None
+
+
+async def test_two_who_split_tell_everything_once(telling, receiver, start_broker):
+    other = await start_broker(allow_private_endpoints=True)
+    await telling.connects("u1")
+    await telling.sends_to(f"{receiver.url}/in", "hubspot.*")
+    for n in range(40):
+        await telling.is_told([contact(n), contact(n + 1), contact(n + 2)])
+
+    await asyncio.gather(telling.passes_on(), other.passes_on(), telling.passes_on())
+    await asyncio.gather(telling.passes_on(), other.passes_on())
+
+    heard = [each.json()["data"]["eventId"] for each in receiver.got]
+    assert sorted(heard) == list(range(42))
+
+
+async def test_a_removed_app_leaves_nothing_to_tell(telling, receiver, database):
+    await telling.connects("u1")
+    await telling.sends_to(f"{receiver.url}/in", "*")
+    await telling.is_told([contact(1)])
+    await telling.asks("DELETE", "/api/apps/hbdev")
+    await telling.passes_on()
+    await telling.parts.revoker.settle_due(10)
+    await telling.parts.apps.erase_removed()
+
+    assert receiver.got == []
+    for table in ("batch", "event", "delivery", "endpoint", "told", "app"):
+        assert await database.fetchval(f"SELECT count(*) FROM {table}") == 0, table
+
+
+async def test_waiting_is_not_needed_for_what_is_new(telling, receiver):
+    """The background work finds what is new by itself."""
+    await telling.connects("u1")
+    await telling.sends_to(f"{receiver.url}/in", "hubspot.*")
+    working = asyncio.create_task(worker(telling.parts).run())
+    await telling.is_told([contact(1)])
+    until = time.monotonic() + 10
+    while not receiver.got and time.monotonic() < until:
+        await asyncio.sleep(0.02)
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+
+    assert len(receiver.got) == 1

@@ -1,0 +1,244 @@
+"""HubSpot's limits, shared by everybody who calls an account through one app."""
+
+import asyncio
+import time
+from collections import Counter
+from uuid import uuid4
+
+import pytest
+
+from broker.sandbox.core.faults import Fault
+from broker.sandbox.hubspot import access
+
+CONTACTS = "/crm/v3/objects/contacts"
+INTERVAL_S = 2.0
+SEARCH = f"{CONTACTS}/search"
+
+
+def refusals(hubspot):
+    """How many calls HubSpot itself refused with 429."""
+    return sum(not admitted for _, admitted in hubspot.counted)
+
+
+@pytest.fixture(autouse=True)
+def counting(hubspot, monkeypatch):
+    """Note each call that the sandbox counts against a limit: when, and whether it was admitted."""
+    hubspot.counted = []
+    admitted = access._admitted
+
+    def noted(window, now, seconds, limit):
+        verdict = admitted(window, now, seconds, limit)
+        hubspot.counted.append((time.monotonic(), verdict))
+        return verdict
+
+    monkeypatch.setattr(access, "_admitted", noted)
+    monkeypatch.setattr(access, "WINDOW_S", INTERVAL_S)
+
+
+async def many(broker, count, user="u1", wait=None, **rest):
+    headers = {} if wait is None else {"Prefer": f"wait={wait}"}
+    return await asyncio.gather(
+        *(broker.proxies(CONTACTS, user=user, headers=headers, **rest) for _ in range(count))
+    )
+
+
+async def test_nobody_overtakes_those_who_wait(broker):
+    """L1: a place that became free is the next one's in the line, not a newcomer's."""
+    await broker.connects("u1")
+    parts = broker.bootstrap.components
+    workspace = (await parts.callers.of(f"Bearer {broker.key}")).workspace_id
+    connection = await parts.connections.of_user(workspace, "hbdev", "u1")
+    bucket = parts.quota.bucket(connection, "calls")
+    bucket.known.set()
+    bucket.places.free = 1
+
+    ticket = bucket.turns.join(uuid4())
+
+    assert not parts.quota.take(bucket, connection.id)
+    bucket.serve(time.monotonic())
+    assert ticket.done()
+
+
+async def test_a_burst_takes_the_whole_quota_at_once_and_the_rest_is_told_when(broker, hubspot):
+    """F12; the size is learnt from HubSpot's headers, before more goes out than it allows."""
+    hubspot.limits.ten_secondly = 20
+    await broker.connects("u1")
+
+    began = time.monotonic()
+    answers = await many(broker, 30, wait=0)
+
+    took = time.monotonic() - began
+    statuses = Counter(answer.status for answer in answers)
+    assert statuses == {200: 20, 429: 10}
+    assert refusals(hubspot) == 0
+    refused = next(answer for answer in answers if answer.status == 429)
+    assert refused.headers["Broker-Error"] == refused.code == "quota-exhausted"
+    assert refused.json()["limit"] == "burst"
+    after = int(refused.headers["Retry-After"])
+    assert INTERVAL_S - took - 1 <= after <= INTERVAL_S + 1
+    assert "x-should-retry" not in refused.headers
+
+
+async def test_retry_after_is_kept(broker, hubspot):
+    hubspot.limits.ten_secondly = 6
+    await broker.connects("u1")
+    await many(broker, 6)
+
+    refused = (await many(broker, 1, wait=0))[0]
+    assert refused.status == 429
+    await asyncio.sleep(int(refused.headers["Retry-After"]))
+
+    assert (await many(broker, 1, wait=0))[0].status == 200
+    assert refusals(hubspot) == 0
+
+
+async def test_a_call_waits_as_long_as_it_is_told(broker, hubspot):
+    hubspot.limits.ten_secondly = 6
+    await broker.connects("u1")
+    await many(broker, 6)
+
+    patient, hasty = await asyncio.gather(many(broker, 1, wait=5), many(broker, 1, wait=1))
+
+    assert (patient[0].status, hasty[0].status) == (200, 429)
+    assert refusals(hubspot) == 0
+
+
+async def test_users_of_one_account_take_turns(start_broker, broker, hubspot):
+    """L1: a user who asks for much does not keep one who asks for little waiting."""
+    hubspot.limits.ten_secondly = 10
+    await broker.connects("u1")
+    await broker.connects("u2")
+    await many(broker, 10, user="u1")
+
+    flood = asyncio.create_task(many(broker, 40, user="u1", wait=5))
+    await asyncio.sleep(0.3)
+    modest = await many(broker, 5, user="u2", wait=5)
+    noisy = await flood
+
+    assert {answer.status for answer in modest} == {200}
+    served = sum(answer.status == 200 for answer in noisy)
+    assert 4 <= served <= 16
+    assert refusals(hubspot) == 0
+
+
+async def test_apps_accounts_and_searches_are_counted_apart(broker, hubspot, monkeypatch):
+    """L2."""
+    hubspot.limits.ten_secondly = 6
+    monkeypatch.setattr(access, "WINDOW_S", 10.0)
+    await broker.connects("u1", portal=101)
+    await broker.connects("u2", portal=102)
+    await many(broker, 6, user="u1")
+
+    other_account = await many(broker, 3, user="u2", wait=0)
+    searches = await asyncio.gather(
+        *(broker.proxies(SEARCH, method="POST", json={}) for _ in range(8))
+    )
+    exhausted = await many(broker, 1, user="u1", wait=0)
+
+    assert {answer.status for answer in other_account} == {200}
+    assert {answer.status for answer in searches} == {200}
+    assert exhausted[0].status == 429
+    assert refusals(hubspot) == 0
+
+
+async def test_two_processes_never_use_more_than_there_is_and_lend_what_is_idle(
+    broker, second_broker, hubspot
+):
+    """L3: who calls first has at most half in hand; who waits gets its part of it."""
+    hubspot.limits.ten_secondly = 20
+    await broker.connects("u1")
+    await broker.connects("u2")
+    await many(broker, 2)
+
+    answers = await asyncio.gather(
+        many(broker, 30, user="u1", wait=5), many(second_broker, 30, user="u2", wait=5)
+    )
+
+    statuses = Counter(answer.status for part in answers for answer in part)
+    assert refusals(hubspot) == 0
+    assert statuses[200] >= 40
+    for part in answers:
+        assert sum(answer.status == 200 for answer in part) >= 0.2 * statuses[200]
+
+
+async def test_a_smaller_limit_is_taken_in_at_once(broker, hubspot):
+    hubspot.limits.ten_secondly = 40
+    await broker.connects("u1")
+    await many(broker, 3)
+    hubspot.limits.ten_secondly = 8
+    await many(broker, 1)
+
+    answers = await many(broker, 20, wait=0)
+
+    assert Counter(answer.status for answer in answers) == {200: 4, 429: 16}
+    assert refusals(hubspot) == 0
+
+
+async def test_calls_pause_when_hubspot_says_that_somebody_else_used_the_quota(broker, hubspot):
+    await broker.connects("u1")
+    await many(broker, 1)
+    body = '{"status":"error","policyName":"TEN_SECONDLY_ROLLING","errorType":"RATE_LIMIT"}'
+    fault = hubspot.faults.add(Fault("/crm/*", "status", status=429, body=body, method="POST"))
+
+    first = await broker.proxies(CONTACTS, method="POST", json={}, headers={"Prefer": "wait=0"})
+    second = await broker.proxies(CONTACTS, headers={"Prefer": "wait=0"})
+
+    assert first.status == 429
+    assert first.json()["policyName"] == "TEN_SECONDLY_ROLLING"
+    assert "Broker-Error" not in first.headers
+    assert second.code == "quota-exhausted"
+    assert fault.hits == 1
+
+
+async def test_a_spent_daily_limit_is_seen_and_said_everywhere(broker, second_broker, hubspot):
+    await broker.connects("u1")
+    await many(broker, 1)
+    body = '{"status":"error","policyName":"DAILY","message":"You have reached your daily limit."}'
+    fault = hubspot.faults.add(Fault("/crm/*", "status", status=429, body=body))
+
+    first = await broker.proxies(CONTACTS)
+    second = await broker.proxies(CONTACTS)
+    for _ in range(50):
+        elsewhere = await second_broker.proxies(CONTACTS)
+        if elsewhere.headers.get("Broker-Error"):
+            break
+        await asyncio.sleep(0.05)
+
+    assert first.json()["policyName"] == "DAILY"
+    assert "Broker-Error" not in first.headers
+    assert (second.status, second.code, second.json()["limit"]) == (429, "quota-exhausted", "daily")
+    assert 1 <= int(second.headers["Retry-After"]) <= 902
+    assert elsewhere.json()["limit"] == "daily"
+    assert fault.hits <= 2
+
+
+async def test_a_deleted_connection_is_not_used_by_who_waited_for_its_quota(broker, hubspot):
+    hubspot.limits.ten_secondly = 6
+    await broker.connects("u1")
+    await many(broker, 6)
+
+    waiting = asyncio.create_task(many(broker, 1, wait=20))
+    await asyncio.sleep(0.2)
+    await broker.asks("DELETE", "/api/apps/hbdev/connections/u1")
+    seen = len(hubspot.seen)
+
+    assert (await waiting)[0].code == "connection-not-found"
+    assert len(hubspot.seen) == seen
+
+
+async def test_who_leaves_the_line_leaves_no_trace(broker, hubspot):
+    """P19."""
+    hubspot.limits.ten_secondly = 6
+    await broker.connects("u1")
+    await many(broker, 6)
+    bucket = next(iter(broker.parts.quota._buckets.values()))
+
+    for _ in range(20):
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(broker.proxies(CONTACTS, headers={"Prefer": "wait=60"}), 0.02)
+
+    for _ in range(50):
+        if not len(bucket.turns):
+            break
+        await asyncio.sleep(0.02)
+    assert len(bucket.turns) == 0

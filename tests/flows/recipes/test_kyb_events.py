@@ -1,0 +1,261 @@
+"""What First Mile Labs tells: proved, kept once, applied in order, relayed, shown on the Company."""
+
+import asyncio
+import json
+import random
+
+import pytest
+
+from broker.domain.model import Secret
+from broker.providers.fml.protocol import check_signature, sign
+from broker.sandbox.core.faults import Fault
+
+VECTOR = (
+    '{"event":"case.status.changed","eventId":"00000000-0000-4000-8000-000000000001",'
+    '"eventVersion":1,"timestamp":"2026-01-02T03:04:05.678Z","orgId":"org_test",'
+    '"crmRecordId":"12345678901","caseId":"00000000-0000-4000-8000-0000000000aa",'
+    '"companyName":"Acme Ä Ltd","status":"approved","previousStatus":"in-progress",'
+    '"changedBy":"analyst@example.test"}'
+)
+SIGNATURE = "sha256=97318b7b53712351dbd024c8b5ac64459f4704492ef81ae964054a55427ab866"
+
+
+def test_the_signature_is_over_the_bytes():
+    secret = Secret("test-secret-0001")
+
+    assert len(VECTOR.encode()) == 345
+    assert sign(VECTOR.encode(), secret) == SIGNATURE
+    check_signature(VECTOR.encode(), SIGNATURE, [secret])
+
+
+def event(company, case_id, number=1, name="case.status.changed", **more):
+    return {
+        "event": name,
+        "eventId": f"00000000-0000-4000-8000-{number:012}",
+        "eventVersion": 1,
+        "timestamp": f"2026-01-02T03:{number:02}:00.000Z",
+        "orgId": "org",
+        "crmRecordId": company,
+        "caseId": case_id,
+        **more,
+    }
+
+
+@pytest.fixture
+async def case(kyb):
+    """A Company with its case."""
+    company = kyb.company()
+    return company, (await kyb.kicks_off(company)).json()["caseId"]
+
+
+async def test_a_decision_at_fml_comes_back_to_the_company(kyb, case):
+    """The whole way, through the sandbox's own sender."""
+    company, case_id = case
+    body = {"url": kyb.settings["webhookUrl"], "secret": "canary-fml-webhook-secret"}
+    await kyb.broker.asks("POST", kyb.fml.url + "/_sandbox/webhooks", json=body)
+    kyb.fml.sender.ways.duplicates = 2
+    kyb.fml.sender.ways.shuffled = True
+
+    kyb.fml.sender.move(
+        kyb.fml.fml.cases[case_id], status="approved", decision="approved", stage="decision_made"
+    )
+    while len(kyb.fml.sender.sent) < 9:
+        await asyncio.sleep(0.02)
+    await kyb.goes_on()
+    again = await kyb.kicks_off(company)
+
+    assert {each.status for each in kyb.fml.sender.sent} == {204}
+    shown = kyb.shows(company)
+    assert shown["fml_case_id"] == case_id
+    assert shown["fml_case_status"] == "approved"
+    assert shown["fml_stage"] == "decision_made"
+    assert shown["fml_decision"] == "approved"
+    assert shown["fml_last_event_at"]
+    assert len(kyb.writes()) == 2
+    assert (again.status, again.json()["status"]) == (200, "approved")
+
+
+async def test_only_what_is_signed_is_taken(kyb, case, database):
+    company, case_id = case
+    said = event(company, case_id, status="approved")
+    spaced = json.dumps(said, indent=3).encode()
+    right = sign(json.dumps(said).encode(), Secret("canary-fml-webhook-secret"))
+    url = kyb.settings["webhookUrl"]
+    refused = [
+        await kyb.tells(said, secret="another"),
+        await kyb.tells(said, **{"X-FML-Signature": right.removeprefix("sha256=")}),
+        await kyb.tells(said, **{"X-FML-Signature": right.upper()}),
+        await kyb.tells(spaced, **{"X-FML-Signature": right}),
+        await kyb.broker.asks("POST", url, key="", json=said),
+        await kyb.broker.asks("POST", url.replace("hbdev", "nosuch"), key="", json=said),
+    ]
+    rows = await database.fetchval("SELECT count(*) FROM vendor_event")
+    taken = [await kyb.tells(spaced), await kyb.tells('{"event":"é"}'.encode())]
+    no_event = [await kyb.tells(body) for body in (b"[]", b"{", b'{"event":"a.b"}', b"\xff")]
+
+    assert {each.status for each in refused} == {401}
+    assert rows == 0
+    assert [each.status for each in taken] == [204, 400]
+    assert {each.status for each in no_event} == {400}
+
+
+async def test_a_new_secret_leaves_the_one_before_valid_for_a_day(kyb, case, database):
+    company, case_id = case
+    body = {"clientId": "pk_live_tests", "webhookSecret": "canary-new-one"}
+    await kyb.broker.asks("PUT", "/api/apps/hbdev/recipes/kyb", json=body)
+
+    old = await kyb.tells(event(company, case_id, 1, status="a"))
+    new = await kyb.tells(event(company, case_id, 2, status="b"), secret="canary-new-one")
+    await database.execute(
+        "UPDATE recipe_setting SET settings = jsonb_set(settings::jsonb, '{webhookSecretChangedAt}',"
+        " to_jsonb((now() - interval '25 hours')::timestamptz))::text"
+    )
+    kyb.broker.parts.recipes.events.forget_all()
+    retired = await kyb.tells(event(company, case_id, 3, status="c"))
+
+    assert [old.status, new.status, retired.status] == [204, 204, 401]
+
+
+async def test_an_older_event_never_overwrites_a_newer_one(kyb, case):
+    company, case_id = case
+    told = [
+        event(company, case_id, 0, "case.decision.made", decision="Refer"),
+        event(company, case_id, 1, status="pending_senior"),
+        event(company, case_id, 2, "case.onboarding_progress.changed", stage="in_screening"),
+        event(company, case_id, 3, status="returned"),
+        event(company, case_id, 4, "case.decision.made", decision="Approve"),
+        event(company, case_id, 5, "case.onboarding_progress.changed", stage="decision_made"),
+        event(company, case_id, 6, status="Approved!", extra={"unknown": [1]}, eventVersion=2),
+        event(company, case_id, 7, "case.something.new", other="x"),
+    ]
+    for order in range(4):
+        shuffled = told * 2
+        random.Random(order).shuffle(shuffled)
+        for each in shuffled:
+            assert (await kyb.tells(each)).status == 204
+            if order % 2:
+                await kyb.goes_on()
+        await kyb.goes_on()
+
+        assert kyb.shows(company) == {
+            "fml_case_id": case_id,
+            "fml_case_status": "Approved!",
+            "fml_stage": "decision_made",
+            "fml_decision": "Approve",
+            "fml_last_event_at": kyb.shows(company)["fml_last_event_at"],
+        }
+        assert "03:07" in kyb.shows(company)["fml_last_event_at"]
+        await kyb.broker.parts.database.execute("DELETE FROM vendor_event")
+
+
+async def test_every_event_is_relayed_once_known_or_not(kyb, case, telling_receiver):
+    company, case_id = case
+    known = event(company, case_id, 1, status="approved", changedBy="ann@fml.example")
+    unknown = event(company, case_id, 2, "quite.new.kind", novelty=[1])
+    stray = event("nobody", "CS-2026-00009", 3, status="approved")
+
+    for each in (known, unknown, stray, known):
+        await kyb.tells(each)
+    await kyb.goes_on()
+    writes = len(kyb.writes())
+    for each in (known, unknown, stray):
+        await kyb.tells(each)
+    await kyb.goes_on()
+    await kyb.broker.passes_on()
+
+    told = {each.json()["type"]: each.json()["data"] for each in telling_receiver.got}
+    assert len(telling_receiver.got) == 3
+    assert len(kyb.writes()) == writes
+    assert set(told) == {"kyb.case.status.changed", "kyb.quite.new.kind"}
+    assert told["kyb.quite.new.kind"]["novelty"] == [1]
+    assert told["kyb.quite.new.kind"]["userForeignIdentifier"] == "u1"
+    assert told["kyb.quite.new.kind"]["hubId"] == 101
+
+
+async def test_what_fits_no_run_is_parked_and_applied_when_a_run_comes(
+    kyb, no_secret_in_the_logs, telling_receiver
+):
+    company = kyb.company()
+    fml = kyb.fml.fml
+    made = fml.open_case("org", {"crmRecordId": company, "customerEmail": "someone@acme.example"})
+    await kyb.tells(event(company, made.case_id, 1, status="approved"))
+    await kyb.tells(event("404", "CS-1", 2, status="approved", changedBy="ann@fml.example"))
+    await kyb.goes_on()
+    path = "/api/recipes/kyb/hbdev/parked"
+    before = (await kyb.broker.asks("GET", path)).json()["events"]
+
+    answer = await kyb.kicks_off(company)
+    await kyb.goes_on()
+    await kyb.broker.passes_on()
+    after = (await kyb.broker.asks("GET", path)).json()["events"]
+
+    assert {each["crmRecordId"] for each in before} == {company, "404"}
+    assert (answer.status, answer.json()["created"]) == (200, False)
+    assert kyb.shows(company)["fml_case_status"] == "approved"
+    assert [each["crmRecordId"] for each in after] == ["404"]
+    told = [each.json()["type"] for each in telling_receiver.got]
+    assert sorted(told) == ["kyb.case.status.changed"] * 2 + ["recipe.run.finished"]
+    assert "ann@fml.example" not in no_secret_in_the_logs.getvalue()
+    assert "@acme.example" not in no_secret_in_the_logs.getvalue()
+
+
+async def test_events_reach_the_company_when_hubspot_is_well_again(kyb, case):
+    company, case_id = case
+    fault = kyb.broker.hubspot.faults
+    fault.add(Fault(f"/crm/v3/objects/companies/{company}", "status", method="PATCH", status=503))
+    await kyb.tells(event(company, case_id, 1, status="approved"))
+    await kyb.goes_on()
+    meanwhile = kyb.shows(company)["fml_case_status"]
+    fault.clear()
+    await kyb.broker.parts.database.execute("UPDATE kyb_case SET due_at = now()")
+    await kyb.goes_on()
+
+    assert meanwhile == "in-progress"
+    assert kyb.shows(company)["fml_case_status"] == "approved"
+
+
+async def test_texts_that_no_database_takes_are_mended(kyb, case):
+    company, case_id = case
+    odd = event(company, case_id, 1, status="app\x00roved\ud800", stage=7)
+    kept = await kyb.tells(odd)
+    refused = await kyb.tells({**odd, "eventId": "\ud800"})
+    await kyb.goes_on()
+
+    assert (kept.status, refused.status) == (204, 400)
+    assert kyb.shows(company)["fml_case_status"] == "approved?"
+    assert kyb.shows(company)["fml_stage"] == "7"
+
+
+async def test_an_update_that_lands_late_is_put_right(kyb, case):
+    """Two updates of one Company under way at once, and the older arrives last."""
+    company, case_id = case
+    path = f"/crm/v3/objects/companies/{company}"
+    late = Fault(path, "delay", method="PATCH", seconds=0.6, times=1)
+    kyb.broker.hubspot.faults.add(late)
+    await kyb.tells(event(company, case_id, 1, status="pending_senior"))
+    slow = asyncio.create_task(kyb.goes_on())
+    while not late.hits:
+        await asyncio.sleep(0.01)
+    await kyb.tells(event(company, case_id, 2, status="approved"))
+
+    await kyb.goes_on()
+    meanwhile = kyb.shows(company)["fml_case_status"]
+    await slow
+
+    assert meanwhile == "approved"
+    assert kyb.shows(company)["fml_case_status"] == "approved"
+    assert len(kyb.writes()) == 4
+
+
+async def test_an_event_is_not_acknowledged_before_it_is_kept(kyb, case, database):
+    """W9: a 2xx says stored; what cannot be stored in time is refused."""
+    company, case_id = case
+    async with database.transaction():
+        await database.execute("LOCK TABLE vendor_event IN ACCESS EXCLUSIVE MODE")
+        refused = await kyb.tells(event(company, case_id, status="approved"))
+    taken = await kyb.tells(event(company, case_id, status="approved"))
+    await kyb.goes_on()
+
+    assert (refused.status, refused.code) == (503, "busy")
+    assert taken.status == 204
+    assert kyb.shows(company)["fml_case_status"] == "approved"

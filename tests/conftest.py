@@ -25,8 +25,8 @@ import asyncpg
 import pytest
 from aiohttp import web
 
-from broker.bootstrap.assembly import assembled
-from broker.bootstrap.components import Broker
+from broker.bootstrap.assembly import open_broker
+from broker.bootstrap.components import Components
 from broker.bootstrap.server import serving
 from broker.domain.model import PolicyRule
 from broker.embedded import server as embedded
@@ -224,7 +224,7 @@ class BrokerUnderTest:
     """A serving broker with a workspace, a key and the app `hbdev`; speaks the caller's language."""
 
     url: str
-    parts: Broker
+    parts: Components
     hubspot: Sandbox
     session: aiohttp.ClientSession
     key: str = ""
@@ -327,7 +327,7 @@ class BrokerUnderTest:
         """A transparent call as a user."""
         return await self.asks(method, f"/proxy/{slug}/{quote(user, safe='')}{path}", **rest)
 
-    async def is_told(
+    async def receives_webhook(
         self,
         events: Any,
         secret: str = CLIENT_SECRET,
@@ -364,18 +364,18 @@ class BrokerUnderTest:
             self.secrets.append(answer.json()["secret"])
         return answer
 
-    async def passes_on(self) -> None:
+    async def run_background_work(self) -> None:
         """Let the background work split and deliver what is due now."""
         while await self.parts.splitter.split_due(50):
             pass
         while await self.parts.deliverer.deliver_due():
-            await self.parts.deliverer.finished()
+            await self.parts.deliverer.join()
 
     async def makes_stale(self, database: Any) -> None:
         """Let every grant look as if it had run out, here and at HubSpot."""
         await database.execute("UPDATE connection SET expires_at = now() - interval '1 minute'")
         self.hubspot.expire_access_tokens()
-        self.parts.proxy.forget_all()
+        self.parts.proxy.clear_cache()
 
 
 def settings_for(hubspot: Sandbox, url: str, **changes: Any) -> Settings:
@@ -401,7 +401,7 @@ async def start_broker(
             port = unused_tcp_port_factory()
             url = f"http://localhost:{port}"
             settings = settings_for(hubspot, url, **changes)
-            parts = await stack.enter_async_context(assembled(settings, dsn, Keyring.parse(keys)))
+            parts = await stack.enter_async_context(open_broker(settings, dsn, Keyring.parse(keys)))
             await stack.enter_async_context(serving(parts, Address("localhost", port)))
             session = await stack.enter_async_context(
                 aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
@@ -423,7 +423,7 @@ async def broker(start_broker: Any) -> BrokerUnderTest:
 
 
 @pytest.fixture
-async def telling(start_broker: Any) -> BrokerUnderTest:
+async def broker_with_local_endpoints(start_broker: Any) -> BrokerUnderTest:
     """The same, allowed to send events to this machine."""
     started: BrokerUnderTest = await start_broker(allow_private_endpoints=True)
     await started.makes_workspace()
@@ -500,7 +500,7 @@ class KybUnderTest:
         body = {"userForeignIdentifier": "u1", "companyId": company, **more}
         return await (broker or self.broker).asks("POST", "/api/recipes/kyb/hbdev", json=body)
 
-    async def tells(
+    async def sends_fml_event(
         self, event: dict[str, Any] | bytes, secret: str = FML_WEBHOOK_SECRET, **headers: str
     ) -> Answered:
         """An event as First Mile Labs signs and sends it."""
@@ -510,19 +510,19 @@ class KybUnderTest:
         signed = {"X-FML-Signature": f"sha256={digest}", **headers}
         return await self.broker.asks("POST", url, key="", data=body, headers=signed)
 
-    async def goes_on(self) -> None:
+    async def run_background_work(self) -> None:
         """Let the background work do what is due now."""
         recipes = self.broker.parts.recipes
         while await self.broker.parts.splitter.split_due(50):
             pass
-        await recipes.runs.finished()
+        await recipes.runs.join()
         while await recipes.runs.work_due():
-            await recipes.runs.finished()
+            await recipes.runs.join()
         while await recipes.events.apply_due(50):
             pass
         while await recipes.events.write_due(50):
             pass
-        while await recipes.actions.complete_due(50):
+        while await recipes.callbacks.complete_due(50):
             pass
 
     async def run(self, run_id: str) -> Any:
@@ -556,7 +556,7 @@ async def kyb(start_broker: Any, fml: RunningFml) -> KybUnderTest:
 
 
 @pytest.fixture
-async def telling_receiver(kyb: KybUnderTest, receiver: Receiver) -> Receiver:
+async def subscribed_receiver(kyb: KybUnderTest, receiver: Receiver) -> Receiver:
     """A product that is told everything about the app."""
     assert (await kyb.broker.sends_to(f"{receiver.url}/all")).status == 201
     return receiver

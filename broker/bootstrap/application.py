@@ -2,23 +2,23 @@
 
 from aiohttp import web
 
-from broker.bootstrap.components import Broker
+from broker.bootstrap.components import Components
 from broker.bootstrap.routes import routes
-from broker.web.api.health import HealthPages
+from broker.web.api.health import HealthHandlers
 from broker.web.core import openapi
-from broker.web.core.middleware import Begun
-from broker.web.proxy.proxy_response import add_nothing
+from broker.web.core.middleware import ShieldedRequests
+from broker.web.proxy.proxy_response import remove_default_headers
 
 
-def application(broker: Broker, health: HealthPages) -> web.Application:
+def application(broker: Components, health: HealthHandlers) -> web.Application:
     """The HTTP service."""
     app = web.Application(client_max_size=0)  # bodies are read by parts that know their own bounds
     app[openapi.CALLERS] = broker.callers
-    app.on_response_prepare.append(add_nothing)
-    begun = Begun(broker.forget)
+    app.on_response_prepare.append(remove_default_headers)
+    begun = ShieldedRequests(broker.invalidate_caches)
     app.add_routes(
-        web.RouteDef(each.method, each.path, begun.to_its_end(each.handler), each.kwargs)
+        web.RouteDef(each.method, each.path, begun.wrap(each.handler), each.kwargs)
         for each in routes(broker, health)
     )
-    app.on_cleanup.append(begun.ended)
+    app.on_cleanup.append(begun.drain)
     return app

@@ -7,23 +7,23 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from broker.bootstrap.components import Broker
-from broker.bootstrap.worker import Chore, Job, Worker
+from broker.bootstrap.components import Components
+from broker.bootstrap.worker import BackgroundTask, PeriodicTask, Worker
 from broker.errors import BrokerError
 from broker.providers.fml.client import FirstMileLabs
 from broker.providers.hubspot.client import Deadlines, HubSpot
 from broker.receivers.client import Receivers
-from broker.recipes.building import put_together
+from broker.recipes.building import build_recipes
 from broker.sealing import Keyring, Sealer
 from broker.services.access.callers import Callers
 from broker.services.events.deliverer import Deliverer
 from broker.services.events.intake import Intake
 from broker.services.events.journal_reader import JournalReader
 from broker.services.events.splitter import Splitter
-from broker.services.grants.connection_admin import Upkeep
+from broker.services.grants.connection_admin import ConnectionAdmin
 from broker.services.grants.renewals import Grants
 from broker.services.grants.revocations import Revoker
-from broker.services.installs.connect_sessions import Connecting
+from broker.services.installs.connect_sessions import ConnectFlow
 from broker.services.installs.oauth_flow import Installs
 from broker.services.installs.pending_grants import Confirmations
 from broker.services.proxy.call_log import CallLog
@@ -34,19 +34,19 @@ from broker.settings import Settings
 from broker.stores.access.keys import Keys
 from broker.stores.access.operators import Operators
 from broker.stores.connections.apps import Apps
-from broker.stores.connections.connect_sessions import Sessions
+from broker.stores.connections.connect_sessions import ConnectSessions
 from broker.stores.connections.connections import Connections
-from broker.stores.connections.installs import HeldGrants, Links
+from broker.stores.connections.installs import Links, PendingGrants
 from broker.stores.connections.revocations import Revocations
 from broker.stores.core import database, migrations
 from broker.stores.core.database import Database
-from broker.stores.core.invalidation import Doorbell
+from broker.stores.core.invalidation import InvalidationListener
 from broker.stores.core.seals import Seals
 from broker.stores.events.deliveries import Deliveries
 from broker.stores.events.endpoints import Endpoints
 from broker.stores.events.events import Events
 from broker.stores.events.journals import Journals
-from broker.stores.events.webhook_inbox import Batches
+from broker.stores.events.webhook_inbox import WebhookInbox
 from broker.stores.proxy.calls import Calls
 from broker.stores.proxy.idempotency import IdempotentCalls
 from broker.stores.proxy.quotas import Quotas
@@ -54,7 +54,7 @@ from broker.telemetry.metrics import Metrics
 
 
 @asynccontextmanager
-async def assembled(settings: Settings, dsn: str, keyring: Keyring) -> AsyncIterator[Broker]:
+async def open_broker(settings: Settings, dsn: str, keyring: Keyring) -> AsyncIterator[Components]:
     """A broker on a database that is up to date and that its keys open.
 
     Raises Busy, migrations.SchemaMissing or seals.WrongSealingKey otherwise.
@@ -77,11 +77,15 @@ async def assembled(settings: Settings, dsn: str, keyring: Keyring) -> AsyncIter
     receivers = Receivers(allow_private=settings.allow_private_endpoints)
     fml = FirstMileLabs(settings.fml_url)
     try:
-        broker = _assemble(settings, dsn, pool, _Outside(hubspot, receivers, fml), Sealer(keyring))
+        broker = _assemble(settings, dsn, pool, _Clients(hubspot, receivers, fml), Sealer(keyring))
         await broker.seals.check()
         yield broker
         await asyncio.gather(broker.deliverer.stop(), broker.recipes.runs.stop())
-        for last_word in (broker.proxy.write_uses, broker.quota.leave, broker.call_log.write):
+        for last_word in (
+            broker.proxy.flush_last_used,
+            broker.quota.release_all,
+            broker.call_log.flush,
+        ):
             with suppress(BrokerError):
                 await last_word()
     finally:
@@ -92,7 +96,7 @@ async def assembled(settings: Settings, dsn: str, keyring: Keyring) -> AsyncIter
 
 
 @dataclass(frozen=True, slots=True)
-class _Outside:
+class _Clients:
     """The clients of what is not ours."""
 
     hubspot: HubSpot
@@ -101,14 +105,14 @@ class _Outside:
 
 
 def _assemble(
-    settings: Settings, dsn: str, pool: Database, outside: _Outside, sealer: Sealer
-) -> Broker:
-    metrics, hubspot = Metrics(), outside.hubspot
+    settings: Settings, dsn: str, pool: Database, clients: _Clients, sealer: Sealer
+) -> Components:
+    metrics, hubspot = Metrics(), clients.hubspot
     keys, apps = Keys(pool), Apps(pool, sealer)
     connections, links = Connections(pool, sealer), Links(pool, sealer)
-    held_grants, revocations = HeldGrants(pool, sealer), Revocations(pool, sealer)
-    batches, deliveries = Batches(pool, sealer), Deliveries(pool, sealer)
-    sessions = Sessions(pool, sealer)
+    held_grants, revocations = PendingGrants(pool, sealer), Revocations(pool, sealer)
+    batches, deliveries = WebhookInbox(pool, sealer), Deliveries(pool, sealer)
+    sessions = ConnectSessions(pool, sealer)
     revoker = Revoker(revocations, hubspot, metrics)
     grants = Grants(connections, hubspot, metrics)
     installs = Installs(
@@ -119,10 +123,10 @@ def _assemble(
     call_log = CallLog(calls, metrics)
     once = Idempotency(idempotent, settings.quota_wait_s, settings.upstream_total_s)
     proxy = Proxy(connections, grants, installs, quota, hubspot, once, call_log, metrics)
-    recipes = put_together(pool, sealer, outside.fml, proxy, connections, installs, metrics)
-    return Broker(
+    recipes = build_recipes(pool, sealer, clients.fml, proxy, connections, installs, metrics)
+    return Components(
         settings=settings,
-        dsn=dsn,
+        database_url=dsn,
         database=pool,
         metrics=metrics,
         hubspot=hubspot,
@@ -131,69 +135,73 @@ def _assemble(
         apps=apps,
         connections=connections,
         links=links,
-        held_grants=held_grants,
+        pending_grants=held_grants,
         revocations=revocations,
         revoker=revoker,
         grants=grants,
         installs=installs,
-        sessions=sessions,
+        connect_sessions=sessions,
         operators=Operators(pool),
-        connecting=Connecting(sessions, installs),
+        connect_flow=ConnectFlow(sessions, installs),
         confirmations=Confirmations(held_grants, connections),
-        upkeep=Upkeep(apps, connections, grants, revoker, hubspot),
+        connection_admin=ConnectionAdmin(apps, connections, grants, revoker, hubspot),
         callers=Callers(keys),
         quota=quota,
         calls=calls,
         call_log=call_log,
         idempotent_calls=idempotent,
         proxy=proxy,
-        batches=batches,
+        webhook_inbox=batches,
         intake=Intake(batches),
         splitter=Splitter(batches, metrics, recipes.triggers.watch),
         events=Events(pool),
         endpoints=Endpoints(pool, sealer),
         deliveries=deliveries,
-        deliverer=Deliverer(deliveries, outside.receivers, metrics),
+        deliverer=Deliverer(deliveries, clients.receivers, metrics),
         journal=JournalReader(Journals(pool, sealer), hubspot),
         recipes=recipes,
     )
 
 
-def beside(broker: Broker) -> list[Job]:
+def process_jobs(broker: Components) -> list[BackgroundTask]:
     """What every process does for itself, whatever else it does: for all of them call HubSpot."""
     chores = Worker(
         [
-            Chore("uses", 5, broker.proxy.write_uses),
-            Chore("quota shares", 5, broker.quota.keep),
-            Chore("call log", 1, broker.call_log.write),
+            PeriodicTask("uses", 5, broker.proxy.flush_last_used),
+            PeriodicTask("quota shares", 5, broker.quota.heartbeat),
+            PeriodicTask("call log", 1, broker.call_log.flush),
         ]
     )
-    doorbell = Doorbell(broker.dsn, broker.forget, broker.quota.rung)
+    doorbell = InvalidationListener(
+        broker.database_url, broker.invalidate_caches, broker.quota.on_wanted
+    )
     return [doorbell.listen, chores.run]
 
 
-def worker(broker: Broker) -> Worker:
+def worker(broker: Components) -> Worker:
     """What must happen by itself, sooner or later, in any of the processes."""
     return Worker(
         [
-            Chore("renewals", 1, lambda: broker.grants.renew_due(50)),
-            Chore("revocations", 5, lambda: broker.revoker.settle_due(10)),
-            Chore("lapsed grants", 30, broker.held_grants.drop_lapsed),
-            Chore("old links", 600, broker.links.forget_old),
-            Chore("old connect sessions", 600, broker.sessions.forget_old),
-            Chore("old sign-ins", 600, broker.operators.forget_expired),
-            Chore("expired tokens", 600, broker.keys.forget_expired_tokens),
-            Chore("removed apps", 60, broker.apps.erase_removed),
-            Chore("lapsed quota shares", 300, broker.quota.forget),
-            Chore("old idempotency keys", 600, broker.idempotent_calls.forget),
-            Chore("old calls", 60, lambda: broker.calls.forget(broker.settings.call_log_days)),
-            Chore("batches", 0.25, lambda: broker.splitter.split_due(50)),
-            Chore("deliveries", 0.25, broker.deliverer.deliver),
-            Chore("journals", 5, lambda: broker.journal.read_due(10)),
-            Chore("late deliveries", 60, broker.deliveries.give_up_late),
-            Chore("former secrets", 600, broker.endpoints.forget_former_secrets),
-            Chore("old events", 300, broker.events.forget_old),
-            Chore("old marks", 300, broker.batches.forget_old),
-            *(Chore(*each) for each in broker.recipes.chores()),
+            PeriodicTask("renewals", 1, lambda: broker.grants.renew_due(50)),
+            PeriodicTask("revocations", 5, lambda: broker.revoker.revoke_due(10)),
+            PeriodicTask("lapsed grants", 30, broker.pending_grants.expire_unclaimed),
+            PeriodicTask("old links", 600, broker.links.purge),
+            PeriodicTask("old connect sessions", 600, broker.connect_sessions.purge),
+            PeriodicTask("old sign-ins", 600, broker.operators.purge),
+            PeriodicTask("expired tokens", 600, broker.keys.purge_tokens),
+            PeriodicTask("removed apps", 60, broker.apps.purge_removed),
+            PeriodicTask("lapsed quota shares", 300, broker.quota.purge),
+            PeriodicTask("old idempotency keys", 600, broker.idempotent_calls.purge),
+            PeriodicTask(
+                "old calls", 60, lambda: broker.calls.purge(broker.settings.call_log_days)
+            ),
+            PeriodicTask("batches", 0.25, lambda: broker.splitter.split_due(50)),
+            PeriodicTask("deliveries", 0.25, broker.deliverer.deliver),
+            PeriodicTask("journals", 5, lambda: broker.journal.read_due(10)),
+            PeriodicTask("late deliveries", 60, broker.deliveries.expire),
+            PeriodicTask("former secrets", 600, broker.endpoints.purge_previous_secrets),
+            PeriodicTask("old events", 300, broker.events.purge),
+            PeriodicTask("old marks", 300, broker.webhook_inbox.purge_seen),
+            *(PeriodicTask(*each) for each in broker.recipes.periodic_tasks()),
         ]
     )

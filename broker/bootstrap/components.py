@@ -9,10 +9,10 @@ from broker.services.events.deliverer import Deliverer
 from broker.services.events.intake import Intake
 from broker.services.events.journal_reader import JournalReader
 from broker.services.events.splitter import Splitter
-from broker.services.grants.connection_admin import Upkeep
+from broker.services.grants.connection_admin import ConnectionAdmin
 from broker.services.grants.renewals import Grants
 from broker.services.grants.revocations import Revoker
-from broker.services.installs.connect_sessions import Connecting
+from broker.services.installs.connect_sessions import ConnectFlow
 from broker.services.installs.oauth_flow import Installs
 from broker.services.installs.pending_grants import Confirmations
 from broker.services.proxy.call_log import CallLog
@@ -22,27 +22,27 @@ from broker.settings import Settings
 from broker.stores.access.keys import Keys
 from broker.stores.access.operators import Operators
 from broker.stores.connections.apps import Apps
-from broker.stores.connections.connect_sessions import Sessions
+from broker.stores.connections.connect_sessions import ConnectSessions
 from broker.stores.connections.connections import Connections
-from broker.stores.connections.installs import HeldGrants, Links
+from broker.stores.connections.installs import Links, PendingGrants
 from broker.stores.connections.revocations import Revocations
 from broker.stores.core.database import Database
 from broker.stores.core.seals import Seals
 from broker.stores.events.deliveries import Deliveries
 from broker.stores.events.endpoints import Endpoints
 from broker.stores.events.events import Events
-from broker.stores.events.webhook_inbox import Batches
+from broker.stores.events.webhook_inbox import WebhookInbox
 from broker.stores.proxy.calls import Calls
 from broker.stores.proxy.idempotency import IdempotentCalls
 from broker.telemetry.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)
-class Broker:
+class Components:
     """Everything that one process is made of."""
 
     settings: Settings
-    dsn: str
+    database_url: str
     database: Database
     metrics: Metrics
     hubspot: HubSpot
@@ -51,23 +51,23 @@ class Broker:
     apps: Apps
     connections: Connections
     links: Links
-    held_grants: HeldGrants
+    pending_grants: PendingGrants
     revocations: Revocations
     revoker: Revoker
     grants: Grants
     installs: Installs
-    sessions: Sessions
+    connect_sessions: ConnectSessions
     operators: Operators
-    connecting: Connecting
+    connect_flow: ConnectFlow
     confirmations: Confirmations
-    upkeep: Upkeep
+    connection_admin: ConnectionAdmin
     callers: Callers
     quota: Quota
     calls: Calls
     call_log: CallLog
     idempotent_calls: IdempotentCalls
     proxy: Proxy
-    batches: Batches
+    webhook_inbox: WebhookInbox
     intake: Intake
     splitter: Splitter
     events: Events
@@ -77,9 +77,9 @@ class Broker:
     journal: JournalReader
     recipes: Recipes
 
-    def forget(self) -> None:
+    def invalidate_caches(self) -> None:
         """Ask the database anew for whatever was remembered."""
-        self.callers.forget_all()
-        self.proxy.forget_all()
-        self.intake.forget_all()
-        self.recipes.events.forget_all()
+        self.callers.clear_cache()
+        self.proxy.clear_cache()
+        self.intake.clear_cache()
+        self.recipes.events.clear_cache()

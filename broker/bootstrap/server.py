@@ -11,49 +11,49 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from broker.bootstrap.application import application
-from broker.bootstrap.assembly import beside, worker
-from broker.bootstrap.components import Broker
-from broker.bootstrap.worker import alongside
+from broker.bootstrap.assembly import process_jobs, worker
+from broker.bootstrap.components import Components
+from broker.bootstrap.worker import background_tasks
 from broker.settings import Address
 from broker.stores.core.readiness import readiness
 from broker.telemetry.metrics import Metrics
-from broker.web.api.health import HealthPages
-from broker.web.core.http_server import Runner
-from broker.web.core.middleware import around
+from broker.web.api.health import HealthHandlers
+from broker.web.core.http_server import AppRunner
+from broker.web.core.middleware import observe_requests
 
 log = logging.getLogger(__name__)
 
-DRAIN_S = 10.0
+DRAIN_TIMEOUT_S = 10.0
 """How long requests under way may go on after the process was told to stop."""
 
-LEAVE_S = 2.0
+READINESS_GRACE_S = 2.0
 """How long readiness says no before connections are closed, so that a balancer looks away."""
 
-LINE_BYTES = 16_384
+MAX_LINE_BYTES = 16_384
 """The longest request line and header: HubSpot's own answers 414 from about there."""
 
 
 @asynccontextmanager
 async def serving(
-    broker: Broker, address: Address, *, reuse_port: bool = False
-) -> AsyncIterator[HealthPages]:
+    broker: Components, address: Address, *, reuse_port: bool = False
+) -> AsyncIterator[HealthHandlers]:
     """The broker answering on an address. Raises OSError when the port is taken."""
-    health = HealthPages(lambda: readiness(broker.seals, broker.dsn))
-    runner = Runner(
+    health = HealthHandlers(lambda: readiness(broker.seals, broker.database_url))
+    runner = AppRunner(
         application(broker, health),
-        partial(around, metrics=broker.metrics),
+        partial(observe_requests, metrics=broker.metrics),
         access_log=None,
         handler_cancellation=True,  # a caller who leaves frees the call to HubSpot
         auto_decompress=False,
-        max_line_size=LINE_BYTES,
-        max_field_size=LINE_BYTES,
+        max_line_size=MAX_LINE_BYTES,
+        max_field_size=MAX_LINE_BYTES,
         keepalive_timeout=75,
-        shutdown_timeout=DRAIN_S,
+        shutdown_timeout=DRAIN_TIMEOUT_S,
     )
-    jobs = beside(broker)
+    jobs = process_jobs(broker)
     if broker.settings.work_in_serve:
         jobs.append(worker(broker).run)
-    async with alongside(jobs):
+    async with background_tasks(jobs):
         await runner.setup()
         try:
             await web.TCPSite(
@@ -65,7 +65,7 @@ async def serving(
 
 
 @asynccontextmanager
-async def showing_metrics(metrics: Metrics, address: Address) -> AsyncIterator[None]:
+async def metrics_server(metrics: Metrics, address: Address) -> AsyncIterator[None]:
     """`/metrics` on an address of its own, never on the public port."""
 
     async def show(_request: web.Request) -> web.Response:
@@ -88,7 +88,7 @@ async def showing_metrics(metrics: Metrics, address: Address) -> AsyncIterator[N
         await runner.cleanup()
 
 
-async def told_to_stop() -> None:
+async def wait_for_shutdown_signal() -> None:
     """Wait for SIGTERM or SIGINT."""
     told = asyncio.Event()
     loop = asyncio.get_running_loop()

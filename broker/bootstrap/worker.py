@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Chore:
+class PeriodicTask:
     """Something to do again and again. `work` may say how much it did: then it is asked again at
     once, until nothing is left.
     """
@@ -26,7 +26,7 @@ class Chore:
 class Worker:
     """Does its chores, each at its own pace, whatever becomes of the others."""
 
-    def __init__(self, chores: list[Chore]) -> None:
+    def __init__(self, chores: list[PeriodicTask]) -> None:
         self._chores = chores
 
     async def run(self) -> None:
@@ -35,7 +35,7 @@ class Worker:
             for chore in self._chores:
                 group.create_task(self._repeat(chore), name=chore.name)
 
-    async def _repeat(self, chore: Chore) -> None:
+    async def _repeat(self, chore: PeriodicTask) -> None:
         while True:
             pause = chore.every_s
             try:
@@ -48,11 +48,11 @@ class Worker:
             await asyncio.sleep(pause)
 
 
-Job = Callable[[], Coroutine[Any, Any, None]]
+BackgroundTask = Callable[[], Coroutine[Any, Any, None]]
 
 
 @contextlib.asynccontextmanager
-async def alongside(jobs: Sequence[Job]) -> AsyncIterator[None]:
+async def background_tasks(jobs: Sequence[BackgroundTask]) -> AsyncIterator[None]:
     """Jobs that run while something else does."""
     tasks = [asyncio.create_task(job()) for job in jobs]
     try:

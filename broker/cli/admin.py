@@ -5,8 +5,8 @@ from uuid import UUID
 
 import typer
 
-from broker.bootstrap.components import Broker
-from broker.cli.runtime import fail, say, tell, with_broker
+from broker.bootstrap.components import Components
+from broker.cli.runtime import echo, emit, fail, with_broker
 from broker.domain.model import KEY_SCOPES, App, Confirm, Key, PolicyRule, Secret
 from broker.stores.connections.apps import Registration
 from broker.web.core.requests import SLUG
@@ -24,7 +24,7 @@ WorkspaceOption = Annotated[UUID, typer.Option("--workspace", help="The workspac
 def create_workspace(name: str, as_json: Json = False) -> None:
     """Make a workspace with its first key, whose secret is shown once."""
 
-    async def work(broker: Broker) -> None:
+    async def work(broker: Components) -> None:
         workspace, issued = await broker.keys.create_workspace(name)
         made = {
             "UUID": str(workspace.id),
@@ -34,7 +34,7 @@ def create_workspace(name: str, as_json: Json = False) -> None:
             "scopes": list(issued.key.scopes),
         }
         text = "\n".join(f"{name:13}{value}" for name, value in made.items() if name != "scopes")
-        tell(made, as_json=as_json, text=f"{text}\nThe secret is not shown again.")
+        emit(made, as_json=as_json, text=f"{text}\nThe secret is not shown again.")
 
     if not name.strip():
         fail("a workspace needs a name")
@@ -60,11 +60,11 @@ def create_key(
         fail(f"there is no scope {', '.join(unknown)}; known: {', '.join(KEY_SCOPES)}")
     slugs = tuple(slug.lower() for slug in app) if app else None
 
-    async def work(broker: Broker) -> None:
+    async def work(broker: Components) -> None:
         issued = await broker.keys.create(workspace, name, scopes, slugs, policy)
         made = {**_key(issued.key), "clientSecret": issued.client_secret.reveal()}
         text = "\n".join(f"{name:13}{value}" for name, value in made.items())
-        tell(made, as_json=as_json, text=f"{text}\nThe secret is not shown again.")
+        emit(made, as_json=as_json, text=f"{text}\nThe secret is not shown again.")
 
     with_broker(work)
 
@@ -73,14 +73,14 @@ def create_key(
 def list_keys(workspace: WorkspaceOption, as_json: Json = False) -> None:
     """List the keys of a workspace, oldest first."""
 
-    async def work(broker: Broker) -> None:
+    async def work(broker: Components) -> None:
         found = await broker.keys.of_workspace(workspace)
         lines = [
             f"{key.id}  {'revoked' if key.revoked_at else 'live   '}  {key.name or '-'}  "
             f"{','.join(key.scopes)}"
             for key in found
         ]
-        tell({"keys": [_key(key) for key in found]}, as_json=as_json, text="\n".join(lines))
+        emit({"keys": [_key(key) for key in found]}, as_json=as_json, text="\n".join(lines))
 
     with_broker(work)
 
@@ -89,9 +89,9 @@ def list_keys(workspace: WorkspaceOption, as_json: Json = False) -> None:
 def revoke_key(key_id: UUID, as_json: Json = False) -> None:
     """End a key; it stops working everywhere within five seconds."""
 
-    async def work(broker: Broker) -> None:
+    async def work(broker: Components) -> None:
         await broker.keys.revoke(key_id)
-        tell({"id": str(key_id), "revoked": True}, as_json=as_json, text=f"revoked {key_id}")
+        emit({"id": str(key_id), "revoked": True}, as_json=as_json, text=f"revoked {key_id}")
 
     with_broker(work)
 
@@ -129,10 +129,10 @@ def add_app(
         policy=None,
     )
 
-    async def work(broker: Broker) -> None:
+    async def work(broker: Components) -> None:
         app = await broker.apps.register(workspace, "operator", slug.lower(), registration)
         shown = _app(broker, app)
-        tell(
+        emit(
             shown,
             as_json=as_json,
             text=f"Paste into HubSpot as redirect URL:\n{shown['redirectUrl']}",
@@ -145,10 +145,10 @@ def add_app(
 def list_apps(workspace: WorkspaceOption, as_json: Json = False) -> None:
     """List the apps of a workspace."""
 
-    async def work(broker: Broker) -> None:
+    async def work(broker: Components) -> None:
         found = [_app(broker, app) for app in await broker.apps.of_workspace(workspace)]
         lines = [f"{app['slug']:20} {app['appId']:12} {app['redirectUrl']}" for app in found]
-        tell({"apps": found}, as_json=as_json, text="\n".join(lines))
+        emit({"apps": found}, as_json=as_json, text="\n".join(lines))
 
     with_broker(work)
 
@@ -157,10 +157,10 @@ def list_apps(workspace: WorkspaceOption, as_json: Json = False) -> None:
 def show_app(slug: str, workspace: WorkspaceOption, as_json: Json = False) -> None:
     """Show an app, without its secret."""
 
-    async def work(broker: Broker) -> None:
+    async def work(broker: Components) -> None:
         shown = _app(broker, await broker.apps.get(workspace, slug))
         text = "\n".join(f"{name:22}{value}" for name, value in shown.items())
-        tell(shown, as_json=as_json, text=text)
+        emit(shown, as_json=as_json, text=text)
 
     with_broker(work)
 
@@ -169,12 +169,12 @@ def show_app(slug: str, workspace: WorkspaceOption, as_json: Json = False) -> No
 def remove_app(slug: str, workspace: WorkspaceOption, as_json: Json = False) -> None:
     """Remove an app, wipe its connections and have HubSpot revoke their grants."""
 
-    async def work(broker: Broker) -> None:
-        async with broker.apps.hold(workspace, slug) as held:
+    async def work(broker: Components) -> None:
+        async with broker.apps.lock(workspace, slug) as held:
             await held.remove("operator")
-        while await broker.revoker.settle_due(10):
-            say("revoking ...") if not as_json else None
-        tell({"slug": slug, "removed": True}, as_json=as_json, text=f"removed {slug}")
+        while await broker.revoker.revoke_due(10):
+            echo("revoking ...") if not as_json else None
+        emit({"slug": slug, "removed": True}, as_json=as_json, text=f"removed {slug}")
 
     with_broker(work)
 
@@ -201,7 +201,7 @@ def _key(key: Key) -> dict[str, object]:
     }
 
 
-def _app(broker: Broker, app: App) -> dict[str, object]:
+def _app(broker: Components, app: App) -> dict[str, object]:
     return {
         "slug": app.slug,
         "UUID": str(app.workspace_id),

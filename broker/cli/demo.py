@@ -13,10 +13,18 @@ import aiohttp
 import asyncpg
 import typer
 
-from broker.bootstrap.components import Broker
-from broker.bootstrap.server import serving, told_to_stop
-from broker.cli.demo_kyb import COMPANY_SCOPES, KybWalk
-from broker.cli.runtime import Ground, fail, ground, opened, read_settings, run, say
+from broker.bootstrap.components import Components
+from broker.bootstrap.server import serving, wait_for_shutdown_signal
+from broker.cli.demo_kyb import COMPANY_SCOPES, KybScenario
+from broker.cli.runtime import (
+    Runtime,
+    echo,
+    fail,
+    open_components,
+    prepare_runtime,
+    read_settings,
+    run,
+)
 from broker.sandbox.fml.server import RunningFml
 from broker.sandbox.fml.server import serve as serve_fml
 from broker.sandbox.hubspot.server import Running
@@ -40,14 +48,14 @@ def demo(*, once: bool, port: int) -> None:
     settings = read_settings()
     configure_logging(settings.log_format)
     logging.getLogger().setLevel(logging.WARNING)
-    say("Starting Postgres ...")
-    found = ground(settings)
+    echo("Starting Postgres ...")
+    found = prepare_runtime(settings)
 
     async def command() -> None:
         sandbox = await _at(serve_sandbox, port + 1 if port else 0)
         fml = await _at(serve_fml, port + 2 if port else 0)
         try:
-            await _walk_and_serve(found, sandbox, fml, port, once=once)
+            await _run_and_serve(found, sandbox, fml, port, once=once)
         finally:
             await fml.close()
             await sandbox.close()
@@ -63,8 +71,8 @@ async def _at(serve: Callable[[str, int], Awaitable[R]], port: int) -> R:
         return await serve("127.0.0.1", 0)
 
 
-async def _walk_and_serve(
-    found: Ground, sandbox: Running, fml: RunningFml, port: int, *, once: bool
+async def _run_and_serve(
+    found: Runtime, sandbox: Running, fml: RunningFml, port: int, *, once: bool
 ) -> None:
     public_url = f"http://localhost:{port}"
     settings = found.settings.model_copy(
@@ -77,22 +85,22 @@ async def _walk_and_serve(
             "allow_private_endpoints": True,
         }
     )
-    dsn = await _own_database(found) if found.own else found.dsn
-    ours = Ground(settings, dsn, found.keyring, own=True)
-    async with opened(ours) as broker:
+    dsn = await _own_database(found) if found.embedded else found.dsn
+    ours = Runtime(settings, dsn, found.keyring, embedded=True)
+    async with open_components(ours) as broker:
         try:
             async with serving(broker, Address("127.0.0.1", port)):
-                walk = Walk(broker, sandbox, fml, public_url)
+                walk = DemoScenario(broker, sandbox, fml, public_url)
                 ended_well = await walk.all()
                 if once or not ended_well:
                     raise typer.Exit(0 if ended_well else 1)
-                _invite(walk, settings)
-                await told_to_stop()
+                _print_next_steps(walk, settings)
+                await wait_for_shutdown_signal()
         except OSError as error:
             fail(f"port {port} is taken ({error.strerror}); choose another with --port")
 
 
-async def _own_database(found: Ground) -> str:
+async def _own_database(found: Runtime) -> str:
     """An empty database beside the broker's own, so that every demo begins anew."""
     session = await asyncpg.connect(found.dsn)
     try:
@@ -106,20 +114,20 @@ async def _own_database(found: Ground) -> str:
 
 
 @dataclass(slots=True)
-class Walk:
+class DemoScenario:
     """The main job, each step printed with what came of it."""
 
-    broker: Broker
+    broker: Components
     sandbox: Running
     fml: RunningFml
     public_url: str
     secret: str = ""
     client_id: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
-    kyb: KybWalk = field(init=False)
+    kyb: KybScenario = field(init=False)
 
     def __post_init__(self) -> None:
-        self.kyb = KybWalk(self.json, self.sandbox.sandbox, self.fml, USER)
+        self.kyb = KybScenario(self.json, self.sandbox.sandbox, self.fml, USER)
 
     @property
     def company(self) -> str:
@@ -145,9 +153,9 @@ class Walk:
                 try:
                     result = await step(session)
                 except Exception as error:  # noqa: BLE001  # any failure is a failed step
-                    say(f"{number}. {title}: FAILED ({type(error).__name__}: {error})")
+                    echo(f"{number}. {title}: FAILED ({type(error).__name__}: {error})")
                     return False
-                say(
+                echo(
                     f"{number}. {title}: {result} ({(time.perf_counter() - started) * 1000:.0f} ms)"
                 )
         return True
@@ -202,7 +210,7 @@ class Walk:
     async def sealed(self, _session: aiohttp.ClientSession) -> str:
         issued = [*self.sandbox.sandbox.grants.access_tokens]
         issued += self.sandbox.sandbox.grants.refresh_tokens
-        database = await asyncpg.connect(self.broker.dsn)
+        database = await asyncpg.connect(self.broker.database_url)
         try:
             rows = await database.fetch("SELECT connection::text AS everything FROM connection")
         finally:
@@ -246,32 +254,32 @@ class Walk:
             return await answer.json(content_type=None)
 
 
-def _invite(walk: Walk, settings: Settings) -> None:
-    say()
-    say(f"The broker serves at   {settings.public_url}")
-    say(f"The sandbox HubSpot at {walk.sandbox.url}")
-    say(f"The console at         {settings.public_url}/console")
-    say(f"  sign in with         {walk.secret}")
-    say(f"The docs at            {settings.public_url}/docs")
-    say(f"First Mile Labs at     {walk.fml.url} (move the case on with its buttons)")
-    say()
-    say("Try it yourself (the key lives as long as this demo):")
-    say(f"  export KEY={walk.secret}")
-    say(
+def _print_next_steps(walk: DemoScenario, settings: Settings) -> None:
+    echo()
+    echo(f"The broker serves at   {settings.public_url}")
+    echo(f"The sandbox HubSpot at {walk.sandbox.url}")
+    echo(f"The console at         {settings.public_url}/console")
+    echo(f"  sign in with         {walk.secret}")
+    echo(f"The docs at            {settings.public_url}/docs")
+    echo(f"First Mile Labs at     {walk.fml.url} (move the case on with its buttons)")
+    echo()
+    echo("Try it yourself (the key lives as long as this demo):")
+    echo(f"  export KEY={walk.secret}")
+    echo(
         f'  curl -H "Authorization: Bearer $KEY" '
         f"{settings.public_url}/proxy/demo/{USER}/crm/v3/objects/contacts"
     )
-    say(
+    echo(
         f'  curl -H "Authorization: Bearer $KEY" '
         f'"{settings.public_url}/api/hubspot/auth/demo?userForeignIdentifier=user-43"'
     )
-    say()
-    say("The button, on a product's page (then open http://127.0.0.1:3000):")
-    say(f"  BROKER={settings.public_url} python docs/examples/backend.py")
-    say()
-    say(
+    echo()
+    echo("The button, on a product's page (then open http://127.0.0.1:3000):")
+    echo(f"  BROKER={settings.public_url} python docs/examples/backend.py")
+    echo()
+    echo(
         f'  curl -H "Authorization: Bearer $KEY" {settings.public_url}/api/recipes/kyb/demo '
         f"-H 'Content-Type: application/json' "
         f'-d \'{{"userForeignIdentifier":"{USER}","companyId":"{walk.company}"}}\''
     )
-    say("Ctrl-C ends it.")
+    echo("Ctrl-C ends it.")

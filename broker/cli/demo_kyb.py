@@ -26,7 +26,7 @@ Title = tuple[str, Callable[[aiohttp.ClientSession], Awaitable[str]]]
 
 
 @dataclass(slots=True)
-class KybWalk:
+class KybScenario:
     """KYB kickoff, each step as its people do it. `ask` is the demo's way to call the broker."""
 
     ask: Ask

@@ -8,9 +8,18 @@ import aiohttp
 import asyncpg
 import typer
 
-from broker.bootstrap.components import Broker
+from broker.bootstrap.components import Components
 from broker.cli.admin import Json, WorkspaceOption
-from broker.cli.runtime import Ground, fail, ground, opened, run, say, tell, with_broker
+from broker.cli.runtime import (
+    Runtime,
+    echo,
+    emit,
+    fail,
+    open_components,
+    prepare_runtime,
+    run,
+    with_broker,
+)
 from broker.errors import BrokerError, ConnectionNotFound
 from broker.settings import Settings
 from broker.stores.core import migrations
@@ -30,7 +39,7 @@ A_SECOND = 10
 def list_connections(workspace: WorkspaceOption, app: AppOption, as_json: Json = False) -> None:
     """List an app's connections, oldest first."""
 
-    async def work(broker: Broker) -> None:
+    async def work(broker: Components) -> None:
         found, after = await broker.apps.get(workspace, app), 0
         records = []
         while True:
@@ -46,7 +55,7 @@ def list_connections(workspace: WorkspaceOption, app: AppOption, as_json: Json =
             for each in records
         ]
         told = [shown(record).model_dump(mode="json") for record in records]
-        tell({"connections": told}, as_json=as_json, text="\n".join(lines))
+        emit({"connections": told}, as_json=as_json, text="\n".join(lines))
 
     with_broker(work)
 
@@ -57,13 +66,13 @@ def show_connection(
 ) -> None:
     """Show one user's connection: facts and times, never a token."""
 
-    async def work(broker: Broker) -> None:
+    async def work(broker: Components) -> None:
         record = await broker.connections.find_record(await broker.apps.get(workspace, app), user)
         if record is None:
             raise ConnectionNotFound
         told = shown(record).model_dump(mode="json")
         text = "\n".join(f"{name:23}{value}" for name, value in told.items())
-        tell(told, as_json=as_json, text=text)
+        emit(told, as_json=as_json, text=text)
 
     with_broker(work)
 
@@ -84,7 +93,7 @@ def revoke_connections(
     if (user is None) != everything:
         fail("name one user, or give --all")
 
-    async def work(broker: Broker) -> None:
+    async def work(broker: Components) -> None:
         found = await broker.apps.get(workspace, app)
         report: dict[str, int] = {}
         users = [user] if user is not None else None
@@ -98,10 +107,10 @@ def revoke_connections(
                 batch, users = users, []
             for each in batch:
                 started = time.monotonic()
-                outcome = await broker.upkeep.delete(found, each, "operator")
+                outcome = await broker.connection_admin.delete(found, each, "operator")
                 report[outcome] = report.get(outcome, 0) + 1
                 if not as_json and sum(report.values()) % 100 == 0:
-                    say(f"{sum(report.values())} done ...")
+                    echo(f"{sum(report.values())} done ...")
                 await asyncio.sleep(max(0.0, 1 / A_SECOND - (time.monotonic() - started)))
         not_told = sum(
             count for outcome, count in report.items() if outcome in {"pending", "refused"}
@@ -111,7 +120,7 @@ def revoke_connections(
             [f"{done['connections']} connections ended"]
             + [f"  {count} {outcome}" for outcome, count in report.items()]
         )
-        tell(done, as_json=as_json, text=text)
+        emit(done, as_json=as_json, text=text)
         if not_told:
             raise typer.Exit(2)
 
@@ -121,9 +130,9 @@ def revoke_connections(
 def reseal(as_json: Json = False) -> None:
     """Re-encrypt every sealed value under the newest key; safe under load, can be resumed."""
 
-    async def work(broker: Broker) -> None:
+    async def work(broker: Components) -> None:
         done = await broker.seals.reseal()
-        tell(
+        emit(
             {"resealed": done}, as_json=as_json, text=f"{done} values are under the newest key now"
         )
 
@@ -132,7 +141,7 @@ def reseal(as_json: Json = False) -> None:
 
 def doctor(as_json: Json = False) -> None:
     """Check settings, database, schema, keys, clock and reachability, and say what to do."""
-    found = ground()
+    found = prepare_runtime()
     configure_logging(found.settings.log_format)
     checks: dict[str, str] = {"settings": "ok"}
 
@@ -144,14 +153,14 @@ def doctor(as_json: Json = False) -> None:
             f"{'ok ' if state == 'ok' else 'BAD'} {name}{'' if state == 'ok' else ': ' + state}"
             for name, state in checks.items()
         )
-        tell(checks, as_json=as_json, text=text)
+        emit(checks, as_json=as_json, text=text)
 
     run(work)
     if any(state != "ok" for state in checks.values()):
         raise typer.Exit(1)
 
 
-async def _check_database(found: Ground, checks: dict[str, str]) -> None:
+async def _check_database(found: Runtime, checks: dict[str, str]) -> None:
     try:
         session = await asyncpg.connect(found.dsn, timeout=5)
         version = session.get_server_version().major
@@ -163,11 +172,11 @@ async def _check_database(found: Ground, checks: dict[str, str]) -> None:
         return
     checks["database"] = "ok" if version >= 15 else f"Postgres {version} is too old; 15 is needed"
     checks["clock"] = "ok" if skew < 5 else f"{skew:.0f} s off the database's; set this clock"
-    checks["schema"] = "ok" if not lacking or found.own else "behind: run `broker migrate`"
+    checks["schema"] = "ok" if not lacking or found.embedded else "behind: run `broker migrate`"
     if checks["schema"] != "ok":
         return
     try:
-        async with opened(found):
+        async with open_components(found):
             checks["keys"] = "ok"
     except (BrokerError, WrongSealingKey) as error:
         checks["keys"] = f"{error}: put the key that was used before into BROKER_SEALING_KEYS"

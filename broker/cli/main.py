@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from broker.cli import admin, incidents, service
-from broker.cli.runtime import say
+from broker.cli.runtime import echo
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,9 +31,9 @@ def openapi_document(
     public_url: Annotated[str, typer.Option(help="Where it is served")] = "http://localhost:8080",
 ) -> None:
     """Print the OpenAPI document."""
-    from broker.bootstrap.routes import described  # noqa: PLC0415  # needs no database
+    from broker.bootstrap.routes import openapi_document  # noqa: PLC0415  # needs no database
 
-    say(json.dumps(described(public_url), indent=2))
+    echo(json.dumps(openapi_document(public_url), indent=2))
 
 
 @app.command()

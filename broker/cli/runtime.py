@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 import asyncpg
 import typer
 
-from broker.bootstrap.assembly import assembled
-from broker.bootstrap.components import Broker
+from broker.bootstrap.assembly import open_broker
+from broker.bootstrap.components import Components
 from broker.embedded.folder import EmbeddedUnavailable, default_data_dir
 from broker.embedded.key import sealing_key
 from broker.embedded.server import start
@@ -27,13 +27,13 @@ from broker.telemetry.log_setup import configure_logging
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class Runtime:
     """What a command stands on. `own` says that the database is the embedded one."""
 
     settings: Settings
     dsn: str
     keyring: Keyring
-    own: bool
+    embedded: bool
 
 
 def fail(line: str) -> NoReturn:
@@ -42,14 +42,14 @@ def fail(line: str) -> NoReturn:
     raise typer.Exit(1)
 
 
-def say(line: str = "") -> None:
+def echo(line: str = "") -> None:
     """A line for the person at the terminal."""
     print(line, flush=True)  # noqa: T201
 
 
-def tell(value: Any, *, as_json: bool, text: str) -> None:
+def emit(value: Any, *, as_json: bool, text: str) -> None:
     """The result of a command: one JSON object, or words."""
-    say(json.dumps(value, default=str) if as_json else text)
+    echo(json.dumps(value, default=str) if as_json else text)
 
 
 def read_settings() -> Settings:
@@ -73,16 +73,16 @@ def read_settings() -> Settings:
     return settings
 
 
-def ground(settings: Settings | None = None) -> Ground:
+def prepare_runtime(settings: Settings | None = None) -> Runtime:
     """Settings with their database, which is started when it is the embedded one."""
     settings = settings or read_settings()
     keys = settings.sealing_keys
     if settings.database_url is not None and keys is not None:
-        return Ground(
+        return Runtime(
             settings,
             settings.database_url.get_secret_value(),
             Keyring.parse(keys.get_secret_value()),
-            own=False,
+            embedded=False,
         )
     data = settings.data_dir or default_data_dir()
     try:
@@ -90,16 +90,16 @@ def ground(settings: Settings | None = None) -> Ground:
         text = keys.get_secret_value() if keys else sealing_key(data)
     except EmbeddedUnavailable as error:
         fail(str(error))
-    return Ground(settings, dsn, Keyring.parse(text), own=True)
+    return Runtime(settings, dsn, Keyring.parse(text), embedded=True)
 
 
 @asynccontextmanager
-async def opened(found: Ground) -> AsyncIterator[Broker]:
+async def open_components(found: Runtime) -> AsyncIterator[Components]:
     """A broker on the ground; the embedded database is brought up to date first."""
     settings = found.settings
-    if found.own:
+    if found.embedded:
         settings = settings.model_copy(update={"migrate_on_start": True})
-    async with assembled(settings, found.dsn, found.keyring) as broker:
+    async with open_broker(settings, found.dsn, found.keyring) as broker:
         yield broker
 
 
@@ -121,13 +121,13 @@ def run(
         raise typer.Exit(130) from None
 
 
-def with_broker(work: Callable[[Broker], Awaitable[None]]) -> None:
+def with_broker(work: Callable[[Components], Awaitable[None]]) -> None:
     """Run something on an assembled broker, quietly."""
-    found = ground()
+    found = prepare_runtime()
     configure_logging(found.settings.log_format)
 
     async def command() -> None:
-        async with opened(found) as broker:
+        async with open_components(found) as broker:
             await work(broker)
 
     run(command)

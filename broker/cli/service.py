@@ -13,10 +13,23 @@ from typing import Annotated
 import typer
 import uvloop
 
-from broker.bootstrap.assembly import beside, worker
-from broker.bootstrap.server import LEAVE_S, serving, showing_metrics, told_to_stop
-from broker.bootstrap.worker import alongside
-from broker.cli.runtime import Ground, fail, ground, opened, read_settings, run, say
+from broker.bootstrap.assembly import process_jobs, worker
+from broker.bootstrap.server import (
+    READINESS_GRACE_S,
+    metrics_server,
+    serving,
+    wait_for_shutdown_signal,
+)
+from broker.bootstrap.worker import background_tasks
+from broker.cli.runtime import (
+    Runtime,
+    echo,
+    fail,
+    open_components,
+    prepare_runtime,
+    read_settings,
+    run,
+)
 from broker.settings import Address
 from broker.stores.core import migrations
 from broker.telemetry.log_setup import configure_logging
@@ -27,7 +40,7 @@ def serve(
     index: Annotated[int, typer.Option(hidden=True)] = -1,
 ) -> None:
     """Serve HTTP, and do the background work too unless BROKER_WORK_IN_SERVE=false."""
-    found = ground()
+    found = prepare_runtime()
     configure_logging(found.settings.log_format, gather=True)
     # No line tells its place in the code, thread or process, and finding them out costs time.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
@@ -38,24 +51,24 @@ def serve(
     run(lambda: _serve(found, index), loop_factory=uvloop.new_event_loop)
 
 
-async def _serve(found: Ground, index: int) -> None:
+async def _serve(found: Runtime, index: int) -> None:
     settings, shared = found.settings, index >= 0
     metrics = Address(settings.metrics_listen.host, settings.metrics_listen.port + max(0, index))
     async with (
-        opened(found) as broker,
-        showing_metrics(broker.metrics, metrics),
+        open_components(found) as broker,
+        metrics_server(broker.metrics, metrics),
         serving(broker, settings.listen, reuse_port=shared) as health,
     ):
         host, port = settings.listen.host, settings.listen.port
-        say(f"broker: serving {settings.public_url} on {host}:{port}")
+        echo(f"broker: serving {settings.public_url} on {host}:{port}")
         # What is there now stays; the collector need not look at it again.
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 20)
-        await told_to_stop()
+        await wait_for_shutdown_signal()
         health.stopping = True
-        if not found.own:
-            await asyncio.sleep(LEAVE_S)
+        if not found.embedded:
+            await asyncio.sleep(READINESS_GRACE_S)
 
 
 def _share_port(workers: int) -> None:
@@ -86,25 +99,28 @@ def _share_port(workers: int) -> None:
 
 def work() -> None:
     """Do the background work only: renewals, revocations, events, deliveries, retention."""
-    found = ground()
+    found = prepare_runtime()
     configure_logging(found.settings.log_format, gather=True)
 
     async def command() -> None:
-        async with opened(found) as broker, alongside([*beside(broker), worker(broker).run]):
-            say("broker: working")
-            await told_to_stop()
+        async with (
+            open_components(found) as broker,
+            background_tasks([*process_jobs(broker), worker(broker).run]),
+        ):
+            echo("broker: working")
+            await wait_for_shutdown_signal()
 
     run(command)
 
 
 def migrate() -> None:
     """Bring the schema up to date; safe when several start it at once."""
-    found = ground()
+    found = prepare_runtime()
     configure_logging(found.settings.log_format)
 
     async def command() -> None:
         applied = await migrations.bring_up_to_date(found.dsn)
-        say(f"broker: applied {', '.join(applied)}" if applied else "broker: nothing to apply")
+        echo(f"broker: applied {', '.join(applied)}" if applied else "broker: nothing to apply")
 
     run(command)
 
@@ -131,9 +147,9 @@ def sandbox(
             fail(f"the sandbox cannot start: {error.strerror}")
         except ValueError:
             fail(f"{data} holds data of another version; remove it or name another folder")
-        say(f"broker: sandbox HubSpot at {running.url}")
-        say(f"broker: sandbox First Mile Labs at {fml.url}")
-        await told_to_stop()
+        echo(f"broker: sandbox HubSpot at {running.url}")
+        echo(f"broker: sandbox First Mile Labs at {fml.url}")
+        await wait_for_shutdown_signal()
         await fml.close()
         await running.close()
 

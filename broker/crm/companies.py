@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 from uuid import UUID, uuid4
 
 from broker.domain.model import Caller, ProxyCall
-from broker.domain.runs import Later
+from broker.domain.runs import RetryLater
 from broker.errors import (
     BrokerError,
     HubSpotUnavailable,
@@ -19,7 +19,7 @@ from broker.errors import (
     InvalidRequest,
     ScopesMissing,
 )
-from broker.providers.hubspot.client import read_whole
+from broker.providers.hubspot.client import read_body
 from broker.services.proxy.forwarding import Proxy
 
 ANSWER_BYTES = 8 * 1_048_576
@@ -74,15 +74,15 @@ class CompanyReader:
         try:
             async with self._proxy.forward(self._caller, call) as answer:
                 status, given = answer.status, dict(answer.headers)
-                text = await read_whole(answer, ANSWER_BYTES)
+                text = await read_body(answer, ANSWER_BYTES)
         except BrokerError as refusal:
             if refusal.status == 429:  # the account's quota is used up for the moment
-                raise Later(refusal.retry_after or 2, refusal.code) from refusal
+                raise RetryLater(refusal.retry_after or 2, refusal.code) from refusal
             raise
         if status == 429:
             asked = {name.lower(): value for name, value in given.items()}.get("retry-after", "")
             wait = float(asked[:5]) if asked.isascii() and asked.isdecimal() else 2.0
-            raise Later(min(max(wait, 1.0), LONGEST_HOLD_S), "HubSpot is throttling")
+            raise RetryLater(min(max(wait, 1.0), LONGEST_HOLD_S), "HubSpot is throttling")
         if status >= 500 or status in {423, 477}:
             raise HubSpotUnavailable(f"HubSpot answered {status}.")
         try:

@@ -46,6 +46,6 @@ class Operator:
     key_name: str
     workspace_name: str
 
-    def may(self, *scopes: str) -> bool:
+    def has_any_scope(self, *scopes: str) -> bool:
         """Whether the key has one of the scopes."""
-        return any(self.caller.may(scope) for scope in scopes)
+        return any(self.caller.has_scope(scope) for scope in scopes)

@@ -9,12 +9,12 @@ from uuid import UUID, uuid4
 
 from broker.domain.model import Secret
 
-OURS = ("app", "userForeignIdentifier", "hubId", "sequence")
+RESERVED_FIELDS = ("app", "userForeignIdentifier", "hubId", "sequence")
 """The fields of `data` that are the broker's own, whatever else an event brings."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class NewEvent:
     """Something that happened, as an app's endpoints should hear it. `position` orders facts of
     one moment. Never holds a secret.
     """
@@ -37,13 +37,13 @@ class Fact:
             self.hub_id,
             milliseconds * 1000 + min(self.position, 999),
         )
-        others = {name: value for name, value in self.data.items() if name not in OURS}
+        others = {name: value for name, value in self.data.items() if name not in RESERVED_FIELDS}
         return json.dumps(
             {
                 "type": self.type,
                 "timestamp": f"{self.happened_at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}"
                 f".{milliseconds % 1000:03}Z",
-                "data": {**dict(zip(OURS, ours, strict=True)), **others},
+                "data": {**dict(zip(RESERVED_FIELDS, ours, strict=True)), **others},
             },
             allow_nan=False,
             separators=(",", ":"),
@@ -56,16 +56,16 @@ def message_id(event_id: UUID) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Signers:
+class WebhookSecrets:
     """Who may sign an app's webhooks: its present secret, and for a day the one before."""
 
     app_id: UUID
     secrets: Sequence[Secret]
-    legacy: bool
+    accepts_legacy: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class InboxBatch:
     """What HubSpot told at once, as it came."""
 
     workspace_id: UUID
@@ -110,8 +110,8 @@ class Delivery:
     payload: str
     attempts: int
     claim: int
-    replayed: bool
-    borne: int
+    is_replay: bool
+    prior_failures: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ class DeliveryRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class SentRecord:
+class EndpointOutcome:
     """What became of an event at one endpoint."""
 
     id: UUID
@@ -157,7 +157,7 @@ class Reply:
     retry_after: float | None = None
 
     @property
-    def took(self) -> bool:
+    def accepted(self) -> bool:
         return self.status is not None and 200 <= self.status < 300
 
 

@@ -86,10 +86,10 @@ class Caller:
     app_slugs: frozenset[str] | None
     policy: tuple[PolicyRule, ...] | None = None
 
-    def may(self, scope: str) -> bool:
+    def has_scope(self, scope: str) -> bool:
         return scope in self.scopes
 
-    def reaches(self, slug: str) -> bool:
+    def can_access_app(self, slug: str) -> bool:
         """Whether the key is limited to other apps than this (lower-case) slug."""
         return self.app_slugs is None or slug in self.app_slugs
 
@@ -205,7 +205,7 @@ class ConnectionRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldGrant:
+class PendingGrant:
     """A grant that waits for its code to come back from somebody with a key."""
 
     id: UUID
@@ -243,13 +243,13 @@ class ProxyCall:
     target: str
     headers: Sequence[tuple[str, str]]
     body: bytes | AsyncIterator[bytes] | None
-    patience: float | None = None
+    quota_wait: float | None = None
     """How many seconds it may wait for quota; None: as long as the operator says."""
     request_id: str = ""
     idempotency_key: str | None = None
 
     @property
-    def repeatable(self) -> bool:
+    def replayable(self) -> bool:
         """Whether the body can be sent a second time."""
         return self.body is None or isinstance(self.body, bytes)
 

@@ -37,7 +37,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class StepContext:
     """What a step is given: the run, what the steps before gave, and its own memory.
 
     `note` is what it left when it was put off. `unsure` says that an earlier attempt began of which
@@ -46,8 +46,8 @@ class Turn:
 
     run: Run
     outcomes: Mapping[str, Mapping[str, Any]]
-    note: Mapping[str, Any] = field(default_factory=dict)
-    unsure: bool = False
+    checkpoint: Mapping[str, Any] = field(default_factory=dict)
+    outcome_unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,8 @@ class Step:
     """One step of a recipe; its name is what is stored, so it is never given to another."""
 
     name: str
-    do: Callable[[Turn], Awaitable[Mapping[str, Any]]]
-    effect: bool = False
+    run: Callable[[StepContext], Awaitable[Mapping[str, Any]]]
+    has_side_effect: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +68,16 @@ class Recipe:
     name: str
     version: int
     steps: Sequence[Step]
-    finish: Callable[[Turn], Mapping[str, Any]]
+    build_result: Callable[[StepContext], Mapping[str, Any]]
 
     @property
-    def effects(self) -> list[str]:
+    def side_effects(self) -> list[str]:
         """The steps that change something outside."""
-        return [step.name for step in self.steps if step.effect]
+        return [step.name for step in self.steps if step.has_side_effect]
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class RunRequest:
     """What a run is asked for. There is one run for each app, recipe and subject."""
 
     workspace_id: UUID
@@ -89,23 +89,23 @@ class Order:
     input: Mapping[str, Any]
 
 
-class Later(Exception):
+class RetryLater(Exception):
     """Not now: ask this step again after some seconds, with this note. Nothing has failed."""
 
     def __init__(self, after_s: float, why: str, note: Mapping[str, Any] | None = None) -> None:
         super().__init__(why)
         self.after_s = after_s
-        self.why = why
-        self.note = note
+        self.reason = why
+        self.checkpoint = note
 
 
-class FinalRefusal(Exception):
+class PermanentFailure(Exception):
     """A refusal that only a person can help, with a note for the attempt after that help."""
 
     def __init__(self, refusal: BrokerError, note: Mapping[str, Any]) -> None:
         super().__init__(refusal.code)
         self.refusal = refusal
-        self.note = note
+        self.checkpoint = note
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class StepRecord:
     failures: int
     error: str | None
     outcome: Mapping[str, Any] | None
-    note: Mapping[str, Any]
+    checkpoint: Mapping[str, Any]
     began_at: datetime
     ended_at: datetime | None
 

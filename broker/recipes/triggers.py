@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from broker.domain.runs import Recipe
 from broker.errors import InputRefused
-from broker.providers.hubspot.events.webhooks import Happening
+from broker.providers.hubspot.events.webhooks import HubSpotEvent
 from broker.recipes.kyb.kickoffs import company_kickoff
 from broker.recipes.kyb.settings import KYB
-from broker.stores.events.webhook_inbox import HeldBatch
+from broker.stores.events.webhook_inbox import LockedBatch
 from broker.stores.recipes.recipe_settings import triggers_of_app
 from broker.stores.recipes.runs import start
 
@@ -29,8 +29,8 @@ class Triggers:
 
     async def watch(
         self,
-        held: HeldBatch,
-        happenings: Sequence[Happening],
+        held: LockedBatch,
+        happenings: Sequence[HubSpotEvent],
         users: Mapping[int, Sequence[str]],
     ) -> None:
         """Start a run for each Company whose change an app waits for."""
@@ -47,14 +47,14 @@ class Triggers:
             if said not in watched:
                 continue
             kickoff = company_kickoff(users[each.hub_id][0], str(each.fields["objectId"]))
-            order = kickoff.order(batch.workspace_id, batch.app_id, each.hub_id)
+            order = kickoff.run_request(batch.workspace_id, batch.app_id, each.hub_id)
             try:
                 await start(held.session, self._recipe, order, None)
             except InputRefused as refusal:
                 log.warning("run not started", extra={"reason": refusal.code, "hub": each.hub_id})
 
 
-def _is_company_change(each: Happening) -> bool:
+def _is_company_change(each: HubSpotEvent) -> bool:
     named = each.type == "company.propertyChange" or (
         each.type == "object.propertyChange" and each.fields.get("objectTypeId") == COMPANY_TYPE
     )

@@ -9,26 +9,26 @@ from typing import Any
 from uuid import UUID
 
 from broker.crm.companies import CompanyAccess
-from broker.domain.runs import Later, RunRecord
+from broker.domain.runs import RetryLater, RunRecord
 from broker.errors import BrokerError
-from broker.recipes.kyb.kickoffs import KickedOff
+from broker.recipes.kyb.kickoffs import KickoffResult
 from broker.stores.recipes.run_records import RunRecords
-from broker.stores.recipes.workflow_callbacks import Actions, WaitingAction
+from broker.stores.recipes.workflow_callbacks import CallbackStore, WorkflowCallback
 
 log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=30)
-TRIES = 20
+MAX_ATTEMPTS = 20
 LONGEST_PAUSE_S = 3600.0
 """An action is given up after about half a day; HubSpot ends it by itself after a week."""
 
 WORDS = 500
 
 
-class WaitingActions:
+class WorkflowCallbacks:
     """Completes what HubSpot waits for."""
 
-    def __init__(self, actions: Actions, runs: RunRecords, companies: CompanyAccess) -> None:
+    def __init__(self, actions: CallbackStore, runs: RunRecords, companies: CompanyAccess) -> None:
         self._actions = actions
         self._runs = runs
         self._companies = companies
@@ -43,21 +43,21 @@ class WaitingActions:
         await asyncio.gather(*(self._complete(each) for each in claimed))
         return len(claimed)
 
-    async def _complete(self, action: WaitingAction) -> None:
+    async def _complete(self, action: WorkflowCallback) -> None:
         run = await self._runs.get(action.workspace_id, action.run_id)
         writer = self._companies.writer(action.workspace_id, action.app_slug, action.user_ref)
         try:
             await writer.complete_action(action.callback_id, output_fields(run))
-        except Later as later:
-            await self._actions.put_off(action, timedelta(seconds=later.after_s))
+        except RetryLater as later:
+            await self._actions.reschedule(action, timedelta(seconds=later.after_s))
             return
         except BrokerError as refusal:
             log.warning("action not completed", extra={"run": str(run.id), "reason": refusal.code})
-            if action.attempts < TRIES:
+            if action.attempts < MAX_ATTEMPTS:
                 pause = min(2.0**action.attempts, LONGEST_PAUSE_S) * random.uniform(0.7, 1.3)  # noqa: S311
-                await self._actions.put_off(action, timedelta(seconds=pause))
+                await self._actions.reschedule(action, timedelta(seconds=pause))
                 return
-        await self._actions.drop(action)
+        await self._actions.delete(action)
 
 
 def output_fields(run: RunRecord) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def output_fields(run: RunRecord) -> dict[str, Any]:
     if run.state == "running":
         return fields(None, {}, None, "ASYNC")
     try:
-        return fields(True, KickedOff(run, existed=False).answer, None, "SUCCESS")
+        return fields(True, KickoffResult(run, existed=False).answer, None, "SUCCESS")
     except BrokerError as refusal:
         return failed(refusal)
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, TextIO
 
 import structlog
 
-from broker.telemetry.log_writer import Lines
+from broker.telemetry.log_writer import LogHandler
 from broker.telemetry.redaction import scrub
 
 
@@ -43,7 +43,7 @@ def configure_logging(
             last,
         ],
     )
-    handler = Lines(stream, gather=gather, plainly=style == "json")
+    handler = LogHandler(stream, gather=gather, plainly=style == "json")
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]

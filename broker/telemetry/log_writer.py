@@ -14,22 +14,22 @@ import orjson
 
 from broker.telemetry.redaction import looks_secret, scrub
 
-REQUESTS = "broker.request"
+REQUEST_LOGGER = "broker.request"
 """The logger of the one line that every request leaves."""
 
-OURS = frozenset({"request_id", "method", "route", "key", "error"})
+SAFE_FIELDS = frozenset({"request_id", "method", "route", "key", "error"})
 """Fields of a request's line that are made or checked here and cannot hold a secret."""
 
-GATHER_S = 0.05
+BATCH_S = 0.05
 
-MOST_WAITING = 8_388_608
+MAX_BUFFERED_CHARS = 8_388_608
 """How many characters wait for a stream that takes none; later lines are counted and lost."""
 
-LAST_WORDS_S = 2.0
+FLUSH_TIMEOUT_S = 2.0
 """How long a process that ends waits for the stream to take what is left."""
 
 
-class Writer:
+class LogWriter:
     """Writes texts to a stream in a thread of its own, so that a stream that takes nothing, such as
     a pipe that nobody reads, holds up nobody else.
     """
@@ -40,15 +40,15 @@ class Writer:
         self._size = 0
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
-        self.lost = 0
+        self.dropped = 0
         """Lines that were not written, for too many waited."""
-        self._told = 0
+        self._reported = 0
 
     def put(self, text: str, lines: int) -> None:
         """Have some lines written, unless too much waits already."""
         with self._wake:
-            if self._size + len(text) > MOST_WAITING:
-                self.lost += lines
+            if self._size + len(text) > MAX_BUFFERED_CHARS:
+                self.dropped += lines
                 return
             self._texts.append((text, lines))
             self._size += len(text)
@@ -67,9 +67,9 @@ class Writer:
             with self._wake:
                 self._wake.wait_for(lambda: self._texts)
                 text, _ = self._texts.popleft()
-                lost, self._told = self.lost - self._told, self.lost
+                lost, self._reported = self.dropped - self._reported, self.dropped
             if lost:
-                text += plain_line(time.time(), {"event": "lines lost", "lines": lost}) + "\n"
+                text += render_line(time.time(), {"event": "lines lost", "lines": lost}) + "\n"
             try:
                 self._stream.write(text)
                 self._stream.flush()
@@ -80,7 +80,7 @@ class Writer:
                 self._wake.notify_all()
 
 
-class Lines(logging.StreamHandler[TextIO]):
+class LogHandler(logging.StreamHandler[TextIO]):
     """Writes lines to a stream. Where they are gathered, the lines of requests, whose fields are
     ours, take a short way past logging and its chain, unless they look as if they held a secret.
     """
@@ -90,9 +90,9 @@ class Lines(logging.StreamHandler[TextIO]):
         self._gather = gather
         self._plainly = gather and plainly
         self._waiting: list[str | tuple[float, dict[str, Any]]] = []
-        self.writer = Writer(stream)
+        self.writer = LogWriter(stream)
         if gather:
-            atexit.register(self._end)
+            atexit.register(self._flush_at_exit)
 
     def emit(self, record: logging.LogRecord) -> None:
         if not self._gather:
@@ -100,60 +100,60 @@ class Lines(logging.StreamHandler[TextIO]):
             return
         self._put(self.format(record))
         if record.levelno >= logging.WARNING:
-            self.write_out()
+            self.flush_batch()
 
-    def tell_request(self, fields: dict[str, Any]) -> bool:
+    def log_request(self, fields: dict[str, Any]) -> bool:
         """Take the fields of a request's line; False where they must go the long way."""
         if self._plainly:
             self._put((time.time(), fields))
         return self._plainly
 
-    def write_out(self) -> None:
+    def flush_batch(self) -> None:
         """Write the lines that wait."""
         waiting, self._waiting = self._waiting, []
         if waiting:
-            lines = [line if isinstance(line, str) else plain_line(*line) for line in waiting]
+            lines = [line if isinstance(line, str) else render_line(*line) for line in waiting]
             self.writer.put("\n".join([*lines, ""]), len(lines))
 
-    def _end(self) -> None:
-        self.write_out()
-        self.writer.drain(LAST_WORDS_S)
+    def _flush_at_exit(self) -> None:
+        self.flush_batch()
+        self.writer.drain(FLUSH_TIMEOUT_S)
 
     def _put(self, line: str | tuple[float, dict[str, Any]]) -> None:
         self._waiting.append(line)
         if len(self._waiting) == 1:
             try:
-                asyncio.get_running_loop().call_later(GATHER_S, self.write_out)
+                asyncio.get_running_loop().call_later(BATCH_S, self.flush_batch)
             except RuntimeError:  # no loop is running
-                self.write_out()
+                self.flush_batch()
 
 
-def tell_request(fields: dict[str, Any]) -> None:
+def log_request(fields: dict[str, Any]) -> None:
     """One line about a request that ended."""
     handler = logging.root.handlers[0] if logging.root.handlers else None
-    if not (isinstance(handler, Lines) and handler.tell_request(fields)):
-        logging.getLogger(REQUESTS).info("answered", extra=fields)
+    if not (isinstance(handler, LogHandler) and handler.log_request(fields)):
+        logging.getLogger(REQUEST_LOGGER).info("answered", extra=fields)
 
 
-def lost() -> int:
+def dropped_lines() -> int:
     """How many lines of this process were not written."""
     handler = logging.root.handlers[0] if logging.root.handlers else None
-    return handler.writer.lost if isinstance(handler, Lines) else 0
+    return handler.writer.dropped if isinstance(handler, LogHandler) else 0
 
 
-def plain_line(at: float, fields: dict[str, Any]) -> str:
+def render_line(at: float, fields: dict[str, Any]) -> str:
     """A line as JSON; `at` is in seconds since 1970."""
     second = int(at)
     told = {
         "event": "answered",
         "level": "info",
-        "logger": REQUESTS,
+        "logger": REQUEST_LOGGER,
         "timestamp": f"{_second(second)}.{int((at - second) * 1e6):06d}Z",
         **fields,
     }
     # Looking through a whole line costs more than writing it, and these are words of ours.
     for name, value in fields.items():
-        if name not in OURS and isinstance(value, str) and looks_secret(value):
+        if name not in SAFE_FIELDS and isinstance(value, str) and looks_secret(value):
             told = scrub(told)
             break
     return orjson.dumps(told, default=str).decode()

@@ -40,7 +40,7 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
-        self.calls_lost = Counter(
+        self.calls_dropped = Counter(
             "broker_calls_not_logged",
             "Proxied calls that the call log lacks, for the database was slow or away.",
             registry=self.registry,
@@ -49,7 +49,7 @@ class Metrics:
             "broker_log_lines_lost",
             "Log lines that were not written, for the stream took none.",
             registry=self.registry,
-        ).set_function(log_writer.lost)
+        ).set_function(log_writer.dropped_lines)
         self.events = Counter(
             "broker_events",
             "HubSpot's events, by what became of them: told, duplicate, unknown-account, parked.",

@@ -121,11 +121,11 @@ async def furnish(
     dsn: str, session: "asyncpg.Connection[asyncpg.Record]", silent: int, endpoints: int
 ) -> UUID:
     """An app through the API, with a user in each account (whose tokens nothing here needs)."""
-    from broker.bootstrap.assembly import assembled  # after the arguments are read
+    from broker.bootstrap.assembly import open_broker  # after the arguments are read
     from broker.sealing import Keyring
     from broker.settings import Settings
 
-    async with assembled(Settings(), dsn, Keyring.parse(KEY)) as parts:
+    async with open_broker(Settings(), dsn, Keyring.parse(KEY)) as parts:
         workspace, issued = await parts.keys.create_workspace("bench")
     headers = {"Authorization": f"Bearer {issued.client_secret.reveal()}"}
     app = {

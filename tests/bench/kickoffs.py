@@ -21,7 +21,7 @@ from pathlib import Path
 
 import aiohttp
 
-from broker.bootstrap.assembly import assembled
+from broker.bootstrap.assembly import open_broker
 from broker.bootstrap.server import serving
 from broker.embedded import server as embedded
 from broker.recipes.kyb.kickoffs import Kickoff
@@ -57,7 +57,7 @@ async def measure(dsn, kickoffs, limit, single):
     )
     keyring = Keyring.parse("k1:" + base64.b64encode(os.urandom(32)).decode())
     async with (
-        assembled(settings, dsn, keyring) as broker,
+        open_broker(settings, dsn, keyring) as broker,
         serving(broker, Address("127.0.0.1", port)),
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
     ):
@@ -110,7 +110,9 @@ async def measure(dsn, kickoffs, limit, single):
         given = {"customerEmail": "a@acme.example"}
         for number in range(kickoffs):
             kickoff = Kickoff("bench", f"lead-{number}", None, given)
-            await broker.recipes.runs.start(kickoff.order(issued.key.workspace_id, app_id, None))
+            await broker.recipes.runs.start(
+                kickoff.run_request(issued.key.workspace_id, app_id, None)
+            )
         while len(fml.fml.cases) - before < kickoffs:
             await asyncio.sleep(0.05)
         at = [each.at for each in fml.fml.seen if each.path == "/v1/cases"]

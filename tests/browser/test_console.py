@@ -211,7 +211,7 @@ async def test_a_key_is_made_shown_once_and_revoked(broker, page):
     await page.get_by_role("button", name=f"Revoke {HTML}").click()
 
     await expect(page.get_by_text("revoked", exact=True)).to_be_visible()
-    broker.parts.forget()
+    broker.parts.invalidate_caches()
     assert (
         await broker.asks("GET", "/proxy/hbdev/u1/crm/v3/objects/contacts", key=secret)
     ).status == 401
@@ -271,7 +271,7 @@ async def test_calls_are_drawn(broker, page):
     await broker.connects("jane")
     await broker.proxies(user="jane")
     await broker.proxies("/crm/v3/objects/nothing", user="jane")
-    await broker.parts.call_log.write()
+    await broker.parts.call_log.flush()
     await signs_in(page, broker)
 
     await page.get_by_role("link", name="Calls").click()
@@ -282,7 +282,7 @@ async def test_calls_are_drawn(broker, page):
         "200"
     )
     await broker.proxies(user="jane")
-    await broker.parts.call_log.write()
+    await broker.parts.call_log.flush()
     await expect(page.get_by_text("3 calls, 1 went wrong")).to_be_visible(timeout=15_000)
     await expect(page.locator(".chart canvas")).to_have_count(2)
     await page.goto(f"{broker.url}/console/connection?app=hbdev&user=jane")
@@ -333,7 +333,7 @@ async def test_every_page_is_usable_by_everybody_and_runs_nothing_it_was_given(b
     await signs_in(page, broker)
 
     await broker.proxies(user=HTML)
-    await broker.parts.call_log.write()
+    await broker.parts.call_log.flush()
     for path in [
         "calls", "events", "endpoints", "apps", "register", "apps/hbdev", "apps/nope", "connections", "connection?app=hbdev&user=%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E",
         "playground", "keys", "kyb", "kyb/settings", "kyb/parked", "kyb/run?id=x",

@@ -18,8 +18,8 @@ PORTALS = {101: "u1", 102: "u2"}
 class Feed:
     """HubSpot as it sends to two workspaces: again and again until it hears 200."""
 
-    def __init__(self, telling, workspaces, seed):
-        self.telling = telling
+    def __init__(self, broker, workspaces, seed):
+        self.broker = broker
         self.workspaces = workspaces
         self.random = random.Random(seed)
         self.owed = set()
@@ -57,24 +57,26 @@ class Feed:
 
     async def acknowledged(self, batch, workspace):
         try:
-            answer = await self.telling.is_told(batch, url=self.url, workspace=workspace)
+            answer = await self.broker.receives_webhook(batch, url=self.url, workspace=workspace)
         except (aiohttp.ClientError, OSError):
             return False
         assert answer.status in {200, 503}, answer.body
         return answer.status == 200
 
 
-async def two_workspaces(telling, receiver):
+async def two_workspaces(broker_with_local_endpoints, receiver):
     """Two workspaces with an app of the same slug, u1 at 101, u2 at 102, an endpoint each."""
     made = []
     for number in (1, 2):
         if number == 2:
-            await telling.makes_workspace()
-            await telling.registers()
-        await telling.connects("u1", portal=101)
-        await telling.connects("u2", portal=102)
-        await telling.sends_to(f"{receiver.url}/{telling.workspace}", "hubspot.*")
-        made.append(telling.workspace)
+            await broker_with_local_endpoints.makes_workspace()
+            await broker_with_local_endpoints.registers()
+        await broker_with_local_endpoints.connects("u1", portal=101)
+        await broker_with_local_endpoints.connects("u2", portal=102)
+        await broker_with_local_endpoints.sends_to(
+            f"{receiver.url}/{broker_with_local_endpoints.workspace}", "hubspot.*"
+        )
+        made.append(broker_with_local_endpoints.workspace)
     return made
 
 
@@ -88,20 +90,24 @@ def heard(receiver):
     return names
 
 
-async def drain(telling, database):
+async def drain(broker_with_local_endpoints, database):
     """Let the leases of the dead run out and everything that is owed arrive."""
     for _ in range(8):
         await database.execute("UPDATE delivery SET due_at = now() WHERE due_at IS NOT NULL")
         await database.execute("UPDATE batch SET due_at = now() WHERE parked_at IS NULL")
         await database.execute("UPDATE endpoint SET resumes_at = NULL")
-        await telling.passes_on()
+        await broker_with_local_endpoints.run_background_work()
 
 
 async def test_killed_anywhere_nothing_acknowledged_is_lost(
-    telling, receiver, start_process, database
+    broker_with_local_endpoints, receiver, start_process, database
 ):
     """D6, W8: at least once, under one name, to nobody else."""
-    feed = Feed(telling, await two_workspaces(telling, receiver), SEED)
+    feed = Feed(
+        broker_with_local_endpoints,
+        await two_workspaces(broker_with_local_endpoints, receiver),
+        SEED,
+    )
     flaky = random.Random(SEED)
 
     async def sometimes(_request):
@@ -118,7 +124,7 @@ async def test_killed_anywhere_nothing_acknowledged_is_lost(
             await asyncio.sleep(0.03)  # about what one process delivers
 
     settings = {
-        "BROKER_PUBLIC_URL": telling.url,
+        "BROKER_PUBLIC_URL": broker_with_local_endpoints.url,
         "BROKER_ALLOW_PRIVATE_ENDPOINTS": "true",
     }
     process, feed.url = await start_process(**settings)
@@ -133,7 +139,7 @@ async def test_killed_anywhere_nothing_acknowledged_is_lost(
     await asyncio.gather(*feeders)
     process.send_signal(signal.SIGKILL)
     await process.wait()
-    await drain(telling, database)
+    await drain(broker_with_local_endpoints, database)
 
     names = heard(receiver)
     print(  # noqa: T201  # the evidence, shown by -s
@@ -148,13 +154,15 @@ async def test_killed_anywhere_nothing_acknowledged_is_lost(
 
 
 async def test_without_postgres_nothing_is_acknowledged_and_later_nothing_is_missing(
-    telling, receiver, start_process, database, postgres, dsn
+    broker_with_local_endpoints, receiver, start_process, database, postgres, dsn
 ):
     """W9: sessions are ended and refused for a while; HubSpot comes again."""
-    feed = Feed(telling, await two_workspaces(telling, receiver), 7)
+    feed = Feed(
+        broker_with_local_endpoints, await two_workspaces(broker_with_local_endpoints, receiver), 7
+    )
     name = dsn.partition("?")[0].rpartition("/")[2]
     _, feed.url = await start_process(
-        BROKER_PUBLIC_URL=telling.url, BROKER_ALLOW_PRIVATE_ENDPOINTS="true"
+        BROKER_PUBLIC_URL=broker_with_local_endpoints.url, BROKER_ALLOW_PRIVATE_ENDPOINTS="true"
     )
     await feed.send_one()
     admin = await asyncpg.connect(postgres)

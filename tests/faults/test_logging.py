@@ -8,7 +8,7 @@ import threading
 from contextlib import suppress
 
 from broker.telemetry import log_writer
-from broker.telemetry.log_writer import Writer
+from broker.telemetry.log_writer import LogWriter
 
 CONTACTS = "/crm/v3/objects/contacts"
 
@@ -55,13 +55,13 @@ class Held(io.StringIO):
 
 def test_what_waits_is_bounded_and_what_is_lost_is_counted(monkeypatch):
     """O8."""
-    monkeypatch.setattr(log_writer, "MOST_WAITING", 1000)
+    monkeypatch.setattr(log_writer, "MAX_BUFFERED_CHARS", 1000)
     stream = Held()
-    writer = Writer(stream)
+    writer = LogWriter(stream)
 
     for n in range(100):
         writer.put(f"{n:099}\n", 1)
-    lost = writer.lost
+    lost = writer.dropped
     stream.free.set()
     writer.put("last\n", 1)
     writer.drain(10)
@@ -72,19 +72,19 @@ def test_what_waits_is_bounded_and_what_is_lost_is_counted(monkeypatch):
     assert 88 <= lost <= 91
     assert text.count("\n") >= 100 - lost + 2
     told = [json.loads(line)["lines"] for line in text.splitlines() if "lines lost" in line]
-    assert sum(told) == writer.lost  # at once or bit by bit, as its thread comes to it
+    assert sum(told) == writer.dropped  # at once or bit by bit, as its thread comes to it
 
 
 def test_a_stream_that_is_gone_ends_nothing():
     reader, writer = os.pipe()
     os.close(reader)
     stream = os.fdopen(writer, "w")
-    out = Writer(stream)
+    out = LogWriter(stream)
     out.put("a\n", 1)
     out.drain(10)
     out.put("b\n", 1)
     out.drain(10)
 
-    assert out.lost == 0
+    assert out.dropped == 0
     with suppress(OSError):
         stream.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from broker.sandbox.core.faults import Fault
-from broker.services.grants.renewals import A_SECOND, AT_ONCE
+from broker.services.grants.renewals import MAX_CONCURRENT, MAX_PER_SECOND
 from tests.faults.crowd import crowd, size
 
 CALL = "/_echo/x"
@@ -106,7 +106,7 @@ async def test_a_crowd_renews_at_a_set_pace_and_the_ended_are_asked_for_once(
 
     assert hubspot.refreshes == count  # one request each, for those that live and those that do not
     assert states == {"ACTIVE": count - ended, "REAUTH_REQUIRED": ended}
-    assert peak <= processes * A_SECOND * 1.5  # a second here is not quite a second there
+    assert peak <= processes * MAX_PER_SECOND * 1.5  # a second here is not quite a second there
     late = "SELECT count(*) FROM connection WHERE status = 'ACTIVE' AND expires_at < now()"
     assert await database.fetchval(late) == 0
     told = "SELECT count(*) FROM event WHERE type = 'connection.reauth_required'"
@@ -133,7 +133,7 @@ async def test_an_outage_is_met_with_a_question_a_second_however_many_are_due(
     figures({"asked": fault.hits, "all_well_after_s": round(time.monotonic() - up_from, 1)})
 
     # Before a process knows, as many as it asks for at once may be under way.
-    assert fault.hits <= processes * (5 + AT_ONCE + outage + 2)
+    assert fault.hits <= processes * (5 + MAX_CONCURRENT + outage + 2)
 
 
 async def test_a_revoked_grant_is_asked_for_twice_at_most_however_many_call(

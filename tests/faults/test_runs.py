@@ -180,7 +180,9 @@ async def test_kill_9_at_any_moment_loses_and_doubles_nothing(kyb, start, databa
         assert kyb.shows(company)["fml_case_id"] in kyb.fml.fml.cases
 
 
-async def test_the_end_of_a_run_is_told_by_whoever_ends_it(kyb, start, database, telling_receiver):
+async def test_the_end_of_a_run_is_told_by_whoever_ends_it(
+    kyb, start, database, subscribed_receiver
+):
     """Killed when everything is done but the last row."""
     doomed, (_, _survivor) = await start(), await start()
     company = kyb.company()
@@ -196,10 +198,10 @@ async def test_the_end_of_a_run_is_told_by_whoever_ends_it(kyb, start, database,
             doomed[0].kill()
             await asked
         await goes_on_elsewhere(kyb, database)
-    await kyb.broker.passes_on()
-    await until(lambda: telling_receiver.got)
+    await kyb.broker.run_background_work()
+    await until(lambda: subscribed_receiver.got)
 
-    assert [each.json()["data"]["state"] for each in telling_receiver.got] == ["done"]
+    assert [each.json()["data"]["state"] for each in subscribed_receiver.got] == ["done"]
     assert (len(kyb.asked()), len(kyb.writes())) == (1, 1)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from broker import errors
-from broker.bootstrap.routes import described
+from broker.bootstrap.routes import openapi_document
 from broker.domain import events, model, runs
 from broker.settings import Settings
 
@@ -49,7 +49,7 @@ def test_every_noun_is_in_the_glossary():
 
 def test_every_operation_is_in_the_api():
     api = text("api.md").replace("`ANY /proxy", "`GET /proxy")
-    document = described("http://localhost:8080")
+    document = openapi_document("http://localhost:8080")
 
     missing = {
         f"{method.upper()} {path}"
@@ -66,7 +66,7 @@ def test_every_event_type_is_told_of_with_a_true_example():
     told = {
         found
         for file in (ROOT / "broker").rglob("*.py")
-        for found in re.findall(r"(?:Fact|self\.tell)\(\s*\"([a-z_.]+)\"", file.read_text())
+        for found in re.findall(r"(?:NewEvent|self\.publish)\(\s*\"([a-z_.]+)\"", file.read_text())
     }
     page = text("events.md")
     examples = [json.loads(each) for each in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
@@ -76,7 +76,7 @@ def test_every_event_type_is_told_of_with_a_true_example():
     for example in examples:
         assert re.search(rf"^### .*{re.escape(example['type'].split('.')[0])}", page, re.MULTILINE)
         assert list(example) == ["type", "timestamp", "data"]
-        assert list(example["data"])[:4] == list(events.OURS)
+        assert list(example["data"])[:4] == list(events.RESERVED_FIELDS)
         moment = datetime.fromisoformat(example["timestamp"]).timestamp()
         assert example["data"]["sequence"] == round(moment * 1000) * 1000, example["type"]
 

@@ -12,19 +12,24 @@ from aiohttp import web
 from broker.errors import BodyTooLarge
 from broker.telemetry.metrics import Metrics
 from broker.web.core import http_server, middleware
-from broker.web.core.http_server import Runner
-from broker.web.core.middleware import FACTS, Begun, abortable, around
+from broker.web.core.http_server import AppRunner
+from broker.web.core.middleware import (
+    LOG_FIELDS,
+    ShieldedRequests,
+    cancel_on_disconnect,
+    observe_requests,
+)
 
 
 @asynccontextmanager
 async def answering(handler, **settings):
     """The address of an application whose every request has this handler."""
-    begun = Begun(lambda: None)
+    begun = ShieldedRequests(lambda: None)
     app = web.Application()
-    app.router.add_route("*", "/{rest:.*}", begun.to_its_end(handler))
-    app.on_cleanup.append(begun.ended)
-    metrics = partial(around, metrics=Metrics())
-    runner = Runner(app, metrics, access_log=None, handler_cancellation=True, **settings)
+    app.router.add_route("*", "/{rest:.*}", begun.wrap(handler))
+    app.on_cleanup.append(begun.drain)
+    metrics = partial(observe_requests, metrics=Metrics())
+    runner = AppRunner(app, metrics, access_log=None, handler_cancellation=True, **settings)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -98,7 +103,7 @@ async def test_what_was_begun_is_ended_though_its_caller_is_cut_off_and_the_rest
         ended.append("begun")
         return web.Response()
 
-    @abortable
+    @cancel_on_disconnect
     async def idly(_request):
         await asyncio.sleep(1)
         ended.append("abortable")
@@ -117,12 +122,12 @@ async def test_what_was_begun_is_ended_though_its_caller_is_cut_off_and_the_rest
 
 async def test_what_is_logged_of_a_request_is_what_was_known_at_its_end(monkeypatch):
     told = []
-    monkeypatch.setattr(middleware, "tell_request", told.append)
+    monkeypatch.setattr(middleware, "log_request", told.append)
     gone = asyncio.Event()
 
     async def finds_late(request):
         await gone.wait()
-        request[FACTS]["outcome"] = "connected"
+        request[LOG_FIELDS]["outcome"] = "connected"
         return web.Response()
 
     async with answering(finds_late) as url:
@@ -139,7 +144,7 @@ async def test_what_is_logged_of_a_request_is_what_was_known_at_its_end(monkeypa
 
 async def test_the_last_of_an_answer_counts_as_unread_too(monkeypatch):
     """L4: what is less than a buffer full, when all else is done."""
-    monkeypatch.setattr(http_server, "UNREAD_S", 0.3)
+    monkeypatch.setattr(http_server, "WRITE_STALL_TIMEOUT_S", 0.3)
     lost = asyncio.Event()
 
     async def nearly_sent(request):
@@ -147,12 +152,12 @@ async def test_the_last_of_an_answer_counts_as_unread_too(monkeypatch):
         line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         return web.Response(body=b"x" * 40_000)
 
-    class Watched(http_server.Refusing):
+    class Watched(http_server.ConnectionHandler):
         def connection_lost(self, exc):
             super().connection_lost(exc)
             lost.set()
 
-    monkeypatch.setattr(http_server, "Refusing", Watched)
+    monkeypatch.setattr(http_server, "ConnectionHandler", Watched)
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.setblocking(False)

@@ -18,8 +18,8 @@ from yarl import URL
 
 from broker.errors import InvalidRequest
 from broker.providers.transport.pool import ConnectTimeout, NotConnected, Pool
-from broker.providers.transport.request import outgoing
-from broker.providers.transport.response import AnswerCut, NoAnswer
+from broker.providers.transport.request import encode_request
+from broker.providers.transport.response import InvalidResponse, ResponseCut
 
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
@@ -75,7 +75,7 @@ def says(*answers):
 
 async def ask(pool, method="GET", body=None, within=5.0, length=None, headers=()):
     """The answer, read to its end."""
-    request, rest = outgoing(method, "/x", [("Host", "h"), *headers], body, length)
+    request, rest = encode_request(method, "/x", [("Host", "h"), *headers], body, length)
     repeats = method in {"GET", "HEAD", "PUT", "DELETE"}
     answer = await asyncio.wait_for(
         pool.send(request, rest, within, bodiless=method == "HEAD", repeats=repeats), 10
@@ -179,10 +179,10 @@ async def test_what_is_not_an_answer_is_an_error_and_never_a_shorter_answer():
                     return
 
         async with server(script) as (pool, _):
-            with pytest.raises((AnswerCut, NoAnswer)):
+            with pytest.raises((ResponseCut, InvalidResponse)):
                 await ask(pool, "POST")
             assert (await ask(pool))[1] == b"hi", raw[:60]
-            assert pool.under_way == 0
+            assert pool.in_flight == 0
 
 
 async def test_nobody_gets_what_was_sent_unasked():
@@ -225,7 +225,7 @@ async def test_a_dead_connection_is_noticed_and_only_safe_calls_go_out_again():
     served.clear()
     async with server(script) as (pool, made):
         assert (await ask(pool, "POST", b"{}"))[1] == b"hi"
-        with pytest.raises(NoAnswer):
+        with pytest.raises(InvalidResponse):
             await ask(pool, "POST", b"{}")
         assert len(made) == 1
 
@@ -234,7 +234,7 @@ async def test_a_connection_that_rested_too_long_is_not_used(monkeypatch):
     """A process that was frozen wakes with connections that nobody looked after."""
     async with server(says(GOOD, GOOD)) as (pool, made):
         await ask(pool, "POST", b"{}")
-        monkeypatch.setattr("broker.providers.transport.pool.KEPT_S", 0.0)
+        monkeypatch.setattr("broker.providers.transport.pool.KEEPALIVE_S", 0.0)
         await ask(pool, "POST", b"{}")
         assert len(made) == 2
 
@@ -277,7 +277,7 @@ async def test_each_wait_has_its_end():
                 TimeoutError, match="HubSpot took too long"
             ):  # and no test's own end
                 await ask(pool, within=within)
-            assert pool.under_way == 0
+            assert pool.in_flight == 0
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -348,19 +348,19 @@ async def test_a_body_that_ends_wrongly_ends_the_call():
         for body, length in ((short(), "9"), (short(), "2"), (failing(), None)):
             with pytest.raises(InvalidRequest):
                 await ask(pool, "POST", body, length=length)
-        assert pool.under_way == 0
+        assert pool.in_flight == 0
 
 
 async def test_a_head_is_one_head():
     """P7: what would begin another line, or request, is refused before anything is sent."""
     for value in ("a\r\nX: b", "a\nb", "a\rb", "a\0b"):
         with pytest.raises(InvalidRequest):
-            outgoing("GET", "/", [("X", value)], None, None)
+            encode_request("GET", "/", [("X", value)], None, None)
         with pytest.raises(InvalidRequest):
-            outgoing("GET", f"/{value}", [], None, None)
+            encode_request("GET", f"/{value}", [], None, None)
         with pytest.raises(InvalidRequest):
-            outgoing("GET", "/", [(value, "x")], None, None)
-    assert outgoing("GET", "/", [("X", "\udcff é")], None, None)[0].count(b"\xff") == 1
+            encode_request("GET", "/", [(value, "x")], None, None)
+    assert encode_request("GET", "/", [("X", "\udcff é")], None, None)[0].count(b"\xff") == 1
 
 
 async def test_a_slow_reader_slows_hubspot_and_not_our_memory():
@@ -418,11 +418,11 @@ async def test_no_noise_makes_a_call_hang_or_spoils_the_next():
             try:
                 answer, _body = await ask(pool, "POST", headers=[("X", "noise")])
                 outcomes.add(answer.status)
-            except (AnswerCut, NoAnswer, TimeoutError) as error:
+            except (ResponseCut, InvalidResponse, TimeoutError) as error:
                 outcomes.add(type(error).__name__)
             assert (await ask(pool))[1] == b"hi"
-        assert pool.under_way == 0
-    assert {200, 429, "AnswerCut", "NoAnswer"} <= outcomes
+        assert pool.in_flight == 0
+    assert {200, 429, "ResponseCut", "InvalidResponse"} <= outcomes
 
 
 def certificate(folder, host, days):
@@ -504,4 +504,4 @@ async def test_a_connection_that_ends_as_it_begins_is_none(tmp_path, monkeypatch
         pool = Pool(URL("https://localhost").with_port(listening.getsockname()[1]), 5, 5)
         with pytest.raises(NotConnected):
             await ask(pool)
-        assert not pool._wires
+        assert not pool._connections

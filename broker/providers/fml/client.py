@@ -10,7 +10,7 @@ from broker.domain.runs import VendorUnavailable
 from broker.providers.fml.protocol import (
     CASES_PATH,
     TOKEN_PATH,
-    Made,
+    CaseResult,
     MintedToken,
     read_case,
     read_token,
@@ -41,7 +41,7 @@ class FirstMileLabs:
         """A fresh token. Raises as `protocol.read_token` does, and VendorUnavailable."""
         return read_token(*await self._post(TOKEN_PATH, token_request(client_id, client_secret)))
 
-    async def create_case(self, token: Secret, key: str, request: Mapping[str, Any]) -> Made:
+    async def create_case(self, token: Secret, key: str, request: Mapping[str, Any]) -> CaseResult:
         """Make a case, or learn of the one that is there; safe to repeat under one key.
 
         Raises as `protocol.read_case` does, and VendorUnavailable when the answer was lost.

@@ -25,7 +25,7 @@ from broker.errors import (
 
 TOKEN_PATH = "/v1/oauth/token"  # noqa: S105  # a path
 CASES_PATH = "/v1/cases"
-MOST_TOLD = 50
+MAX_ERRORS = 50
 SHORTEST_S = 10.0
 """For how long a token is tried at least; one that dies sooner is refused and replaced."""
 
@@ -61,15 +61,15 @@ class MintedToken:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class CaseResult:
     """A case as it was answered. `replayed` says that it was there before this request."""
 
     case: Mapping[str, Any]
-    replayed: bool
+    existed: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class FmlEvent:
     """A webhook event: the envelope as far as it is there, and everything as it came."""
 
     event_id: str
@@ -89,7 +89,7 @@ class Told:
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return min(moment, received_at + SKEW)
 
-    def says(self, field: str) -> str | None:
+    def case_field(self, field: str) -> str | None:
         """What a field says of the case, if this kind of event speaks of the case itself."""
         value = self.fields.get(field)
         return text_of(value) if self.name.startswith("case.") else None
@@ -99,7 +99,9 @@ class Told:
         """The decision. The payload of case.decision.made is not public: likely names are tried."""
         if self.name not in {"case.decision.made", "case.data_package.delivered"}:
             return None
-        return self.says("decision") or self.says("outcome") or self.says("status")
+        return (
+            self.case_field("decision") or self.case_field("outcome") or self.case_field("status")
+        )
 
 
 def token_request(client_id: str, client_secret: Secret) -> dict[str, str]:
@@ -118,29 +120,29 @@ def read_token(status: int, headers: Mapping[str, str], body: bytes) -> MintedTo
         lifetime = said.get("expires_in")
         seconds = float(lifetime) if isinstance(lifetime, int | float) else 3600.0
         return MintedToken(Secret(said["access_token"]), max(seconds, SHORTEST_S))
-    _check_passing(status, headers)
+    _raise_if_transient(status, headers)
     raise VendorCredentialsRefused(
         "First Mile Labs refuses the client id and secret. Make a new client in its console and "
         "put its secret into the recipe's settings, then retry the run.",
-        vendorError=_said(status, said, []),
+        vendorError=_with_vendor_error(status, said, []),
     )
 
 
-def read_case(status: int, headers: Mapping[str, str], body: bytes) -> Made:
+def read_case(status: int, headers: Mapping[str, str], body: bytes) -> CaseResult:
     """The case. Raises TokenRefused, Throttled, and what `_refusal` makes."""
     said = _object(body)
     if status in {200, 201} and isinstance(said.get("caseId"), str):
-        return Made(said, status == 200 or "idempotent-replay" in _lower(headers))
+        return CaseResult(said, status == 200 or "idempotent-replay" in _lower(headers))
     if status == 401:
-        raise TokenRefused(_said(status, said, []))
-    _check_passing(status, headers)
+        raise TokenRefused(_with_vendor_error(status, said, []))
+    _raise_if_transient(status, headers)
     raise _refusal(status, said)
 
 
 def _refusal(status: int, said: Mapping[str, Any]) -> BrokerError:
     """What a final answer means for whoever must act."""
     fields = failed_fields(said)
-    vendor_error = _said(status, said, fields)
+    vendor_error = _with_vendor_error(status, said, fields)
     if status == 403:
         return VendorScopeMissing(
             "The client at First Mile Labs lacks the scope cases:write. Make one that has it and "
@@ -173,7 +175,7 @@ def failed_fields(said: Mapping[str, Any]) -> list[dict[str, str]]:
             found += [
                 {"field": str(name), "message": _words(message)} for name, message in value.items()
             ]
-    return found[:MOST_TOLD]
+    return found[:MAX_ERRORS]
 
 
 def text_of(value: Any) -> str | None:
@@ -195,7 +197,7 @@ def sign(body: bytes, secret: Secret) -> str:
     return "sha256=" + hmac.digest(secret.reveal().encode(), body, hashlib.sha256).hex()
 
 
-def read_told(body: bytes) -> Told:
+def read_event(body: bytes) -> FmlEvent:
     """An event of any kind and version. Raises InvalidRequest for what has no id or no name."""
     try:
         said = json.loads(body.decode(), parse_constant=_refuse)
@@ -209,7 +211,7 @@ def read_told(body: bytes) -> Told:
     if not isinstance(name, str) or len(name) > 100 or not _NAME.fullmatch(name):
         raise InvalidRequest("The event has no name.")
     source = text_of(said.get("crmSource"))
-    return Told(
+    return FmlEvent(
         event_id,
         name,
         text_of(said.get("caseId")),
@@ -219,7 +221,7 @@ def read_told(body: bytes) -> Told:
     )
 
 
-def _check_passing(status: int, headers: Mapping[str, str]) -> None:
+def _raise_if_transient(status: int, headers: Mapping[str, str]) -> None:
     if status == 429:
         asked = _lower(headers).get("retry-after", "")
         said = float(asked[:5]) if asked.isascii() and asked.isdecimal() else 5.0
@@ -228,7 +230,9 @@ def _check_passing(status: int, headers: Mapping[str, str]) -> None:
         raise VendorUnavailable(f"First Mile Labs answered {status}.")
 
 
-def _said(status: int, said: Mapping[str, Any], fields: list[dict[str, str]]) -> dict[str, Any]:
+def _with_vendor_error(
+    status: int, said: Mapping[str, Any], fields: list[dict[str, str]]
+) -> dict[str, Any]:
     code = said.get("error")
     return {
         "status": status,

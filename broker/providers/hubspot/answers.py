@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from broker.providers.hubspot.limits import Said
+from broker.providers.hubspot.limits import RateLimitInfo
 
 
 class Chunks(Protocol):
@@ -12,12 +12,12 @@ class Chunks(Protocol):
     them are there already.
     """
 
-    passed: int
+    bytes_read: int
 
     @property
-    def whole(self) -> bool: ...
+    def is_complete(self) -> bool: ...
 
-    def rest(self) -> bytes:
+    def read_buffered(self) -> bytes:
         """What is there and was not read."""
 
     def __aiter__(self) -> AsyncIterator[bytes]: ...
@@ -37,6 +37,6 @@ class Answer:
     headers: Sequence[tuple[str, str]]
     chunks: Chunks
     rejects_grant: bool
-    limits: Said | None
+    limits: RateLimitInfo | None
     retry_after: float | None
     close: Callable[[], None]

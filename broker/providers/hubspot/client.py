@@ -12,11 +12,11 @@ from broker.errors import HubSpotUnavailable
 from broker.providers.hubspot import limits, oauth
 from broker.providers.hubspot.answers import Answer
 from broker.providers.hubspot.events import journal
-from broker.providers.hubspot.headers import answer_headers, request_headers
-from broker.providers.transport.failures import unavailable, within
+from broker.providers.hubspot.headers import request_headers, response_headers
+from broker.providers.transport.failures import to_refusal, with_deadline
 from broker.providers.transport.pool import Pool
-from broker.providers.transport.request import outgoing
-from broker.providers.transport.response import Incoming
+from broker.providers.transport.request import encode_request
+from broker.providers.transport.response import UpstreamResponse
 
 OAUTH_S = 8.0
 """How long the token endpoint may take; a renewal holds a row lock meanwhile."""
@@ -69,9 +69,9 @@ class HubSpot:
         await self._session.close()
 
     @property
-    def under_way(self) -> int:
+    def in_flight(self) -> int:
         """How many proxied calls HubSpot has not answered to the end."""
-        return self._pool.under_way
+        return self._pool.in_flight
 
     async def send(
         self, call: ProxyCall, access_token: Secret, within: float, *, repeats: bool
@@ -90,7 +90,7 @@ class HubSpot:
         if call.body is not None and not isinstance(call.body, bytes):
             sent = (value for name, value in call.headers if name.lower() == "content-length")
             length = next(sent, None)
-        request, rest = outgoing(
+        request, rest = encode_request(
             call.method, self._prefix + call.target, headers, call.body, length
         )
         try:
@@ -103,17 +103,17 @@ class HubSpot:
             )
             refusal = b""
             if answer.status in {401, 429}:
-                refusal = await _beginning(answer)
+                refusal = await _peek_body(answer)
         except OSError as error:
-            raise unavailable(error) from error
-        headers = answer_headers(answer.raw)
+            raise to_refusal(error) from error
+        headers = response_headers(answer.raw)
         return Answer(
             answer.status,
             answer.reason,
             headers,
             answer,
             answer.status == 401 and oauth.says_expired(answer.raw, refusal),
-            limits.read(call.target, answer.status, answer.headers, refusal),
+            limits.read_rate_limit(call.target, answer.status, answer.headers, refusal),
             None if answer.status < 400 else limits.retry_after(answer.headers),
             answer.close,
         )
@@ -233,12 +233,12 @@ class HubSpot:
                 return response.status, await _read(response.content, at_most)
 
         try:
-            return await within(OAUTH_S, ask())
+            return await with_deadline(OAUTH_S, ask())
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise unavailable(error) from error
+            raise to_refusal(error) from error
 
 
-async def read_whole(answer: Answer, at_most: int) -> bytes:
+async def read_body(answer: Answer, at_most: int) -> bytes:
     """An answer's body up to a size. Raises HubSpotUnavailable or HubSpotTimeout when it is cut."""
     parts, size = [], 0
     try:
@@ -248,11 +248,11 @@ async def read_whole(answer: Answer, at_most: int) -> bytes:
             if size >= at_most:
                 break
     except OSError as error:
-        raise unavailable(error) from error
+        raise to_refusal(error) from error
     return b"".join(parts)[:at_most]
 
 
-async def _beginning(answer: Incoming) -> bytes:
+async def _peek_body(answer: UpstreamResponse) -> bytes:
     """The first bytes of a refusal, which stay in it."""
     parts, size = [], 0
     try:

@@ -23,7 +23,7 @@ HOP_BY_HOP = frozenset(
 )
 """RFC 9110 section 7.6.1, with what older and newer peers send besides."""
 
-OURS_TO_SAY = frozenset(
+STRIPPED_FROM_REQUESTS = frozenset(
     {
         "authorization",
         "cookie",
@@ -48,7 +48,7 @@ OURS_TO_SAY = frozenset(
 )
 """What a caller may not choose: who asks, where, with which method, over which hops."""
 
-BROWSERS_ONLY = frozenset(
+STRIPPED_FROM_RESPONSES = frozenset(
     {
         "set-cookie",
         "set-cookie2",
@@ -73,8 +73,8 @@ BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
 
 def request_headers(received: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
     """The headers of a call that go on to HubSpot; ours are added after."""
-    kept = [pair for pair in received if _goes(pair[0])]
-    return _less_named_in_connection(received, kept)
+    kept = [pair for pair in received if _is_forwarded(pair[0])]
+    return _without_connection_options(received, kept)
 
 
 def check_header(name: str, value: str) -> str | None:
@@ -86,34 +86,34 @@ def check_header(name: str, value: str) -> str | None:
     return None
 
 
-def answer_headers(received: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
+def response_headers(received: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
     """The headers of HubSpot's answer that go back to the caller."""
-    kept = [pair for pair in received if _comes_back(pair[0])]
-    return _less_named_in_connection(received, kept)
+    kept = [pair for pair in received if _is_returned(pair[0])]
+    return _without_connection_options(received, kept)
 
 
 @lru_cache(maxsize=2048)
-def _goes(name: str) -> bool:
+def _is_forwarded(name: str) -> bool:
     lower = name.lower()
     return (
         lower not in HOP_BY_HOP
-        and lower not in OURS_TO_SAY
+        and lower not in STRIPPED_FROM_REQUESTS
         and not lower.startswith("x-broker-")
         and "_" not in name  # which servers confuse with a hyphen
     )
 
 
 @lru_cache(maxsize=2048)
-def _comes_back(name: str) -> bool:
+def _is_returned(name: str) -> bool:
     lower = name.lower()
     return (
         lower not in HOP_BY_HOP
-        and lower not in BROWSERS_ONLY
+        and lower not in STRIPPED_FROM_RESPONSES
         and not lower.startswith(("broker-", "access-control-"))
     )
 
 
-def _less_named_in_connection(
+def _without_connection_options(
     received: Collection[tuple[str, str]], kept: list[tuple[str, str]]
 ) -> list[tuple[str, str]]:
     said = ""

@@ -42,7 +42,7 @@ def kind_of(method: str, target: str) -> Kind:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class RateLimitInfo:
     """What an answer tells of limits. `refused_by` is the policy that a 429 names (`DAILY`,
     `SECONDLY`, `TEN_SECONDLY_ROLLING`; empty for a 429 that names none), None without a 429.
     """
@@ -54,7 +54,9 @@ class Said:
     retry_after: float | None
 
 
-def read(target: str, status: int, headers: Mapping[str, str], body: bytes) -> Said | None:
+def read_rate_limit(
+    target: str, status: int, headers: Mapping[str, str], body: bytes
+) -> RateLimitInfo | None:
     """What an answer tells of limits, None when nothing. Names in `headers` have no case; `body`
     is looked at in a 429 only.
     """
@@ -74,8 +76,8 @@ def read(target: str, status: int, headers: Mapping[str, str], body: bytes) -> S
 
 
 @lru_cache(maxsize=256)
-def _read(most: str | None, interval: str | None, daily_left: str | None) -> Said:
-    return Said(
+def _read(most: str | None, interval: str | None, daily_left: str | None) -> RateLimitInfo:
+    return RateLimitInfo(
         (_number(most or "") or None),
         (_number(interval or "") or 10_000) / 1000,
         daily_left is not None and daily_left.strip() == "0",

@@ -7,36 +7,36 @@ HubSpot's own SDKs. A call that may have been run is repeated only when repeatin
 
 import random
 
-from broker.providers.hubspot.limits import Said
+from broker.providers.hubspot.limits import RateLimitInfo
 from broker.providers.hubspot.policy import Effect
 
-TRIES = 3
+MAX_ATTEMPTS = 3
 """How often a call is sent at most."""
 
 LONGEST_S = 5.0
 """The longest `Retry-After` that is waited for; a longer one is the caller's."""
 
 LOCKED, MIGRATING, TOO_MANY = 423, 477, 429
-NOT_RUN = frozenset({LOCKED, MIGRATING, TOO_MANY})
+NOT_EXECUTED = frozenset({LOCKED, MIGRATING, TOO_MANY})
 """Answers that say that the call was not run."""
 
-UNWELL = frozenset({502, 503, 504, 520, 521, 522, 523, 524})
-WORTH_A_TRY = NOT_RUN | UNWELL
+TRANSIENT = frozenset({502, 503, 504, 520, 521, 522, 523, 524})
+RETRYABLE = NOT_EXECUTED | TRANSIENT
 
 
-def repeats_safely(method: str, effect: Effect) -> bool:
+def is_safe_to_retry(method: str, effect: Effect) -> bool:
     """Whether HubSpot may run a call twice with the same result as once."""
     return effect == "read" or method in {"PUT", "DELETE"}
 
 
 def pause_after(
-    status: int, tries: int, limits: Said | None, retry_after: float | None, *, safe: bool
+    status: int, tries: int, limits: RateLimitInfo | None, retry_after: float | None, *, safe: bool
 ) -> float | None:
     """Seconds to wait before the next try; None when the answer should be the caller's.
 
     `tries` counts those that were made. After a 429 the wait for quota comes on top.
     """
-    if tries >= TRIES or (status in UNWELL and not safe):
+    if tries >= MAX_ATTEMPTS or (status in TRANSIENT and not safe):
         return None
     if status == TOO_MANY:
         daily = limits is not None and limits.daily_spent
@@ -53,7 +53,7 @@ def pause_after(
 
 def pause_unsent(tries: int) -> float | None:
     """Seconds to wait before the next try of a call that never left; None after the last."""
-    return backoff(tries) if tries < TRIES else None
+    return backoff(tries) if tries < MAX_ATTEMPTS else None
 
 
 def backoff(tries: int) -> float:

@@ -12,27 +12,31 @@ from typing import Any
 
 import httptools
 
-from broker.providers.transport.response import AnswerCut, Incoming, NoAnswer
+from broker.providers.transport.response import InvalidResponse, ResponseCut, UpstreamResponse
 
-HEAD_BYTES = 65_536
+MAX_HEAD_BYTES = 65_536
 """How much may come in a row that is no body: a head, which at HubSpot's own servers is a quarter
 of it at most, or what stands between chunks and after them.
 """
 
-MOST_HEADERS = 500
+MAX_HEADERS = 500
 
 CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
-class Wire(asyncio.Protocol):
+class UpstreamConnection(asyncio.Protocol):
     """A connection to HubSpot and the answer that comes in on it, if one does.
 
     `free` is called when the next request may go out, `gone` when none ever will.
     """
 
-    def __init__(self, free: Callable[["Wire"], None], gone: Callable[["Wire"], None]) -> None:
-        self._free = free
-        self._gone = gone
+    def __init__(
+        self,
+        free: Callable[["UpstreamConnection"], None],
+        gone: Callable[["UpstreamConnection"], None],
+    ) -> None:
+        self._on_idle = free
+        self._on_closed = gone
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpResponseParser(self)
         self._transport: Any = None  # an asyncio.Transport, or None without a connection
@@ -40,26 +44,26 @@ class Wire(asyncio.Protocol):
         self._status = b""
         self._raw: list[tuple[bytes, bytes]] = []
         self._paused = False
-        self._room: asyncio.Future[None] | None = None
+        self._writable: asyncio.Future[None] | None = None
         self._sending: asyncio.Task[None] | None = None
-        self.incoming: Incoming | None = None
-        self.answers = 0
-        self.rests_since = self._loop.time()
+        self.response: UpstreamResponse | None = None
+        self.responses = 0
+        self.idle_since = self._loop.time()
 
     @property
     def alive(self) -> bool:
         """Whether a request may still go out on it."""
         return self._transport is not None and not self._transport.is_closing()
 
-    def ask(
+    def send(
         self, request: bytes, body: AsyncIterator[bytes] | None, until: float, *, bodiless: bool
-    ) -> Incoming:
+    ) -> UpstreamResponse:
         """Send a request, with a body that comes framed and piece by piece if there is one.
 
         `bodiless`: the answer has no body whatever its headers say, as to HEAD. `until` is on the
         loop's clock.
         """
-        incoming = self.incoming = Incoming(self, self._loop, until, bodiless=bodiless)
+        incoming = self.response = UpstreamResponse(self, self._loop, until, no_body=bodiless)
         self._transport.write(request)
         if body is not None:
             self._sending = self._loop.create_task(self._send(incoming, body))
@@ -70,31 +74,31 @@ class Wire(asyncio.Protocol):
         if self._paused and self._transport is not None:
             self._paused = False
             self._transport.resume_reading()
-            if self.incoming is not None:
-                self.incoming.moved = self._loop.time()
-                self.incoming.asked = True
+            if self.response is not None:
+                self.response.last_activity = self._loop.time()
+                self.response.waiting_on_upstream = True
 
     def abort(self, error: BaseException | None = None) -> None:
         """End the connection, and with an error whatever waits for it."""
-        self._lose(error or AnswerCut("HubSpot's answer broke off."))
+        self._fail(error or ResponseCut("HubSpot's answer broke off."))
 
-    async def _send(self, incoming: Incoming, body: AsyncIterator[bytes]) -> None:
+    async def _send(self, incoming: UpstreamResponse, body: AsyncIterator[bytes]) -> None:
         """Send a body. While its next piece is not there, it is not HubSpot that is slow."""
         transport = self._transport
         try:
-            incoming.asked = False
+            incoming.waiting_on_upstream = False
             async for piece in body:
-                incoming.asked, incoming.moved = True, self._loop.time()
+                incoming.waiting_on_upstream, incoming.last_activity = True, self._loop.time()
                 transport.write(piece)
-                if self._room is not None:
-                    await self._room
-                incoming.asked = False
-            incoming.asked, incoming.moved = True, self._loop.time()
+                if self._writable is not None:
+                    await self._writable
+                incoming.waiting_on_upstream = False
+            incoming.waiting_on_upstream, incoming.last_activity = True, self._loop.time()
             self._sending = None
         except Exception as error:  # noqa: BLE001  # whoever waits for the answer raises it
-            if self.incoming is incoming:
+            if self.response is incoming:
                 self._sending = None
-                self._lose(error)
+                self._fail(error)
 
     # asyncio.Protocol
 
@@ -102,48 +106,48 @@ class Wire(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        incoming = self.incoming
+        incoming = self.response
         if incoming is None:
             self.abort()  # nobody asked for anything
             return
-        incoming.moved = self._loop.time()
+        incoming.last_activity = self._loop.time()
         self._since_body += len(data)
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade, AnswerCut):
-            self.abort(AnswerCut("HubSpot's answer is not HTTP."))
-        if self._since_body > HEAD_BYTES:
-            self.abort(AnswerCut("HubSpot's answer has no end of its head or trailer."))
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade, ResponseCut):
+            self.abort(ResponseCut("HubSpot's answer is not HTTP."))
+        if self._since_body > MAX_HEAD_BYTES:
+            self.abort(ResponseCut("HubSpot's answer has no end of its head or trailer."))
 
     def eof_received(self) -> bool:
-        incoming = self.incoming
-        if incoming is not None and incoming.status and not incoming.framed:
+        incoming = self.response
+        if incoming is not None and incoming.status and not incoming.has_framing:
             self._finish(
                 incoming, keep=False
             )  # the end of the connection is the end of such an answer
         return False
 
     def connection_lost(self, _error: Exception | None) -> None:
-        incoming = self.incoming
+        incoming = self.response
         begun = incoming is not None and (incoming.status or self._raw or self._status)
-        failure: OSError = AnswerCut("HubSpot's answer broke off.")
+        failure: OSError = ResponseCut("HubSpot's answer broke off.")
         if not begun:
-            failure = NoAnswer("The connection ended.")
-        self._lose(failure)
+            failure = InvalidResponse("The connection ended.")
+        self._fail(failure)
 
     def pause_writing(self) -> None:
-        self._room = self._loop.create_future()
+        self._writable = self._loop.create_future()
 
     def resume_writing(self) -> None:
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
-        self._room = None
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        self._writable = None
 
     # httptools
 
     def on_message_begin(self) -> None:
-        if self.incoming is None or self.incoming.status:
-            raise AnswerCut
+        if self.response is None or self.response.status:
+            raise ResponseCut
 
     def on_status(self, status: bytes) -> None:
         self._status += status
@@ -153,58 +157,58 @@ class Wire(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
-        incoming = self.incoming
+        incoming = self.response
         if status < 200 or incoming is None:
             return
-        if len(self._raw) > MOST_HEADERS or CONTROL.search(self._status):
-            raise AnswerCut
+        if len(self._raw) > MAX_HEADERS or CONTROL.search(self._status):
+            raise ResponseCut
         raw = [(_name(name), value.decode("utf-8", "surrogateescape")) for name, value in self._raw]
         headers = {_lower(name): value for name, value in reversed(raw)}
         chunked = "transfer-encoding" in headers
         if chunked and not _is_chunked(raw):
-            raise AnswerCut  # a coding that nobody would be told of, or undo
-        incoming.framed = chunked or "content-length" in headers
+            raise ResponseCut  # a coding that nobody would be told of, or undo
+        incoming.has_framing = chunked or "content-length" in headers
         incoming.raw, incoming.headers = raw, headers
         incoming.reason = self._status.decode("utf-8", "surrogateescape")
         incoming.status = status
-        if incoming.bodiless and headers.get("content-length") != "0":
+        if incoming.no_body and headers.get("content-length") != "0":
             # The parser cannot be told that no body follows, so this connection has had its last.
             self._finish(incoming, keep=False)
         incoming.wake()
 
     def on_body(self, part: bytes) -> None:
-        incoming = self.incoming
+        incoming = self.response
         self._since_body = 0
-        if incoming is not None and not incoming.take(part) and not self._paused:
+        if incoming is not None and not incoming.feed(part) and not self._paused:
             self._paused = True
-            incoming.asked = False
+            incoming.waiting_on_upstream = False
             self._transport.pause_reading()
 
     def on_message_complete(self) -> None:
-        incoming = self.incoming
+        incoming = self.response
         self._status, self._raw = b"", []
         if incoming is not None and incoming.status:
             self._finish(incoming, keep=self._parser.should_keep_alive())
 
-    def _finish(self, incoming: Incoming, *, keep: bool) -> None:
-        self.incoming = None
+    def _finish(self, incoming: UpstreamResponse, *, keep: bool) -> None:
+        self.response = None
         transport = self._transport
         sending, self._sending = self._sending, None
         if sending is not None:
             sending.cancel()  # it answered before it had heard all
-        self.answers += 1
+        self.responses += 1
         self._since_body = 0
         incoming.end()
         self.resume()
         heard = sending is None and not transport.get_write_buffer_size()
         if keep and heard and not transport.is_closing():
-            self._free(self)
+            self._on_idle(self)
         else:
             transport.close()
 
-    def _lose(self, error: BaseException) -> None:
+    def _fail(self, error: BaseException) -> None:
         transport, self._transport = self._transport, None
-        incoming, self.incoming = self.incoming, None
+        incoming, self.response = self.response, None
         sending, self._sending = self._sending, None
         if sending is not None:
             sending.cancel()
@@ -213,7 +217,7 @@ class Wire(asyncio.Protocol):
             incoming.end(error)
         if transport is not None:
             transport.abort()
-            self._gone(self)
+            self._on_closed(self)
 
 
 def _is_chunked(raw: list[tuple[str, str]]) -> bool:

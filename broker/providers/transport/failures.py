@@ -20,7 +20,7 @@ UNSENT = (
 """What is raised before there is a connection to send anything on."""
 
 
-async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
+async def with_deadline(seconds: float, work: Coroutine[Any, Any, T]) -> T:
     """The result of `work`. Raises TimeoutError when it is not there in time.
 
     A process that was frozen wakes with its time over and the answer in its socket. It looks once
@@ -37,7 +37,7 @@ async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
         task.cancel()
 
 
-def unavailable(error: BaseException) -> BrokerError:
+def to_refusal(error: BaseException) -> BrokerError:
     """What to raise instead of aiohttp's error: HubSpotTimeout or HubSpotUnavailable, `unsent` when
     HubSpot surely got nothing.
     """

@@ -13,15 +13,15 @@ from typing import Any
 import aiohappyeyeballs
 from yarl import URL
 
-from broker.providers.transport.connection import Wire
-from broker.providers.transport.response import Incoming, NoAnswer
+from broker.providers.transport.connection import UpstreamConnection
+from broker.providers.transport.response import InvalidResponse, UpstreamResponse
 
-TICK_S = 0.1
+SWEEP_S = 0.1
 
-KEPT_S = 30.0
+KEEPALIVE_S = 30.0
 """How long an idle connection is kept; HubSpot's edge keeps them longer, so it is we who end it."""
 
-KNOWN_S = 10.0
+DNS_TTL_S = 10.0
 """How long an address is used before its name is looked up again."""
 
 
@@ -43,11 +43,11 @@ class Pool:
         self._connect_s = connect
         self._idle_s = idle
         self._loop = asyncio.get_running_loop()
-        self._kept: list[Wire] = []
-        self._wires: set[Wire] = set()
+        self._idle: list[UpstreamConnection] = []
+        self._connections: set[UpstreamConnection] = set()
         self._addresses: asyncio.Task[Any] | None = None
         self._known_until = 0.0
-        self._looking: asyncio.TimerHandle | None = None
+        self._sweep_timer: asyncio.TimerHandle | None = None
         self._closed = False
 
     async def send(
@@ -58,7 +58,7 @@ class Pool:
         *,
         bodiless: bool,
         repeats: bool,
-    ) -> Incoming:
+    ) -> UpstreamResponse:
         """Send a request; its answer, whose head is here. `within` is in seconds, to the answer's
         end. `repeats`: whether it may be sent again where a kept connection turns out to be dead.
 
@@ -67,11 +67,11 @@ class Pool:
         until = self._loop.time() + within
         wire = self._take() or await self._connect(until)
         while True:
-            fresh = not wire.answers
-            incoming = wire.ask(request, body, until, bodiless=bodiless)
+            fresh = not wire.responses
+            incoming = wire.send(request, body, until, bodiless=bodiless)
             try:
                 await incoming.head()
-            except NoAnswer:
+            except InvalidResponse:
                 if fresh or not repeats or body is not None:
                     raise
                 wire = await self._connect(until)
@@ -82,39 +82,39 @@ class Pool:
                 return incoming
 
     @property
-    def under_way(self) -> int:
+    def in_flight(self) -> int:
         """How many answers are coming in, or waited for."""
-        return sum(wire.incoming is not None for wire in self._wires)
+        return sum(wire.response is not None for wire in self._connections)
 
     def close(self) -> None:
         """End all connections; there will be no others."""
         self._closed = True
-        if self._looking is not None:
-            self._looking.cancel()
-        for wire in list(self._wires):
+        if self._sweep_timer is not None:
+            self._sweep_timer.cancel()
+        for wire in list(self._connections):
             wire.abort()
 
-    def _take(self) -> Wire | None:
-        fresh_from = self._loop.time() - KEPT_S
-        while self._kept:
-            wire = self._kept.pop()
-            if wire.alive and wire.rests_since > fresh_from:  # also after the process was frozen
+    def _take(self) -> UpstreamConnection | None:
+        fresh_from = self._loop.time() - KEEPALIVE_S
+        while self._idle:
+            wire = self._idle.pop()
+            if wire.alive and wire.idle_since > fresh_from:  # also after the process was frozen
                 return wire
         return None
 
-    async def _connect(self, until: float) -> Wire:
+    async def _connect(self, until: float) -> UpstreamConnection:
         loop = self._loop
         patience = min(self._connect_s, until - loop.time())
         try:
             async with asyncio.timeout(patience):
-                addresses = await self._found()
+                addresses = await self._resolve()
                 sock = await aiohappyeyeballs.start_connection(
                     addresses, happy_eyeballs_delay=0.25, interleave=1
                 )
                 try:
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                     _, wire = await loop.create_connection(
-                        lambda: Wire(self._free, self._gone),
+                        lambda: UpstreamConnection(self._on_idle, self._on_closed),
                         sock=sock,
                         ssl=self._tls,
                         server_hostname=self._host if self._tls else None,
@@ -130,50 +130,52 @@ class Pool:
             wire.abort()
         if not wire.alive:
             raise NotConnected("The connection ended before anything was sent.")
-        self._wires.add(wire)
-        if self._looking is None:
-            self._looking = loop.call_later(TICK_S, self._look)
+        self._connections.add(wire)
+        if self._sweep_timer is None:
+            self._sweep_timer = loop.call_later(SWEEP_S, self._sweep)
         return wire
 
-    async def _found(self) -> Any:
+    async def _resolve(self) -> Any:
         """The origin's addresses, looked up once for all who ask at the same time."""
         loop = self._loop
         known = self._addresses
         if known is None or (known.done() and (known.cancelled() or known.exception())):
             known = None
         if known is None or loop.time() > self._known_until:
-            self._known_until = loop.time() + KNOWN_S
+            self._known_until = loop.time() + DNS_TTL_S
             known = self._addresses = loop.create_task(
                 loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
             )
             known.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(known)
 
-    def _free(self, wire: Wire) -> None:
-        wire.rests_since = self._loop.time()
-        self._kept.append(wire)
+    def _on_idle(self, wire: UpstreamConnection) -> None:
+        wire.idle_since = self._loop.time()
+        self._idle.append(wire)
 
-    def _gone(self, wire: Wire) -> None:
-        self._wires.discard(wire)
-        if wire in self._kept:
-            self._kept.remove(wire)
+    def _on_closed(self, wire: UpstreamConnection) -> None:
+        self._connections.discard(wire)
+        if wire in self._idle:
+            self._idle.remove(wire)
 
-    def _look(self) -> None:
+    def _sweep(self) -> None:
         """End what takes too long, and what nobody needs."""
         loop = self._loop
         now = loop.time()
-        for wire in list(self._wires):
-            incoming = wire.incoming
+        for wire in list(self._connections):
+            incoming = wire.response
             if incoming is None:
-                if now - wire.rests_since > KEPT_S:
+                if now - wire.idle_since > KEEPALIVE_S:
                     wire.abort()
-            elif now > incoming.until or (incoming.asked and now - incoming.moved > self._idle_s):
-                if incoming.late:
+            elif now > incoming.deadline or (
+                incoming.waiting_on_upstream and now - incoming.last_activity > self._idle_s
+            ):
+                if incoming.overdue:
                     wire.abort(TimeoutError("HubSpot took too long."))
-                incoming.late = True
+                incoming.overdue = True
             else:
-                incoming.late = False
-        self._looking = loop.call_later(TICK_S, self._look) if self._wires else None
+                incoming.overdue = False
+        self._sweep_timer = loop.call_later(SWEEP_S, self._sweep) if self._connections else None
 
 
 def _tls() -> ssl.SSLContext:

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Sequence
 
 from broker.errors import InvalidRequest
 
-WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+BODILESS_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods for which a request that says nothing of a body has none (RFC 9110 section 8.6)."""
 
 
-def outgoing(
+def encode_request(
     method: str,
     target: str,
     headers: Sequence[tuple[str, str]],
@@ -25,7 +25,7 @@ def outgoing(
     rest: AsyncIterator[bytes] | None = None
     at_once = b""
     if body is None:
-        if method not in WITHOUT_BODY:
+        if method not in BODILESS_METHODS:
             lines.append("Content-Length: 0")
     elif isinstance(body, bytes):
         at_once = body

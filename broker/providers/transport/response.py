@@ -9,15 +9,15 @@ ENOUGH_BYTES = 131_072
 """What may wait for a slow reader before HubSpot is slowed down."""
 
 
-class AnswerCut(OSError):
+class ResponseCut(OSError):
     """An answer broke off, or is not HTTP."""
 
 
-class NoAnswer(OSError):
+class InvalidResponse(OSError):
     """The connection ended before the first byte of an answer."""
 
 
-class Line(Protocol):
+class ConnectionControl(Protocol):
     """The connection that an answer comes in on, as the answer knows it."""
 
     def resume(self) -> None: ...
@@ -25,20 +25,40 @@ class Line(Protocol):
     def abort(self) -> None: ...
 
 
-class Incoming:
+class UpstreamResponse:
     """An answer while it comes in. Iterating gives its raw body, undone from transfer encoding;
     `passed` counts the bytes taken. Raises AnswerCut where it breaks off, TimeoutError when HubSpot
     lets it wait too long. Whoever has one closes it.
     """
 
     __slots__ = (
-        "_ended", "_error", "_loop", "_parts",
-        "_waiter", "_waiting", "_wire", "asked", "bodiless", "framed",
-        "headers", "late", "moved", "passed", "raw", "reason", "status", "until",
+        "_chunks",
+        "_connection",
+        "_ended",
+        "_error",
+        "_loop",
+        "_waiter",
+        "_waiting",
+        "bytes_read",
+        "deadline",
+        "has_framing",
+        "headers",
+        "last_activity",
+        "no_body",
+        "overdue",
+        "raw",
+        "reason",
+        "status",
+        "waiting_on_upstream",
     )  # fmt: skip
 
     def __init__(
-        self, wire: Line, loop: asyncio.AbstractEventLoop, until: float, *, bodiless: bool
+        self,
+        connection: ConnectionControl,
+        loop: asyncio.AbstractEventLoop,
+        deadline: float,
+        *,
+        no_body: bool,
     ) -> None:
         self._loop = loop
         self.status = 0
@@ -47,17 +67,17 @@ class Incoming:
         """By lower-case name; of a name that stands twice, the first."""
         self.raw: list[tuple[str, str]] = []
         """As they came."""
-        self.passed = 0
-        self.bodiless = bodiless
-        self.framed = False
-        self.until = until
-        self.moved = loop.time()
+        self.bytes_read = 0
+        self.no_body = no_body
+        self.has_framing = False
+        self.deadline = deadline
+        self.last_activity = loop.time()
         """When a byte last went either way, on the loop's clock."""
-        self.asked = True
+        self.waiting_on_upstream = True
         """Whether it is HubSpot that everybody waits for."""
-        self.late = False
-        self._wire: Line | None = wire
-        self._parts: deque[bytes] = deque()
+        self.overdue = False
+        self._connection: ConnectionControl | None = connection
+        self._chunks: deque[bytes] = deque()
         self._waiting = 0
         self._ended = False
         self._error: BaseException | None = None
@@ -70,50 +90,50 @@ class Incoming:
         while not self.status:
             if self._error is not None:
                 raise self._error
-            await self._news()
+            await self._wait_for_data()
 
     async def read(self) -> bytes:
         """What has come since the last time, waiting for some; nothing at the end."""
-        while not self._parts:
+        while not self._chunks:
             if self._error is not None:
                 raise self._error
             if self._ended:
                 return b""
-            await self._news()
-        parts = self._parts
+            await self._wait_for_data()
+        parts = self._chunks
         taken = parts.popleft() if len(parts) == 1 else b"".join(parts)
         parts.clear()
         self._waiting = 0
-        self.passed += len(taken)
-        if self._wire is not None:
-            self._wire.resume()
+        self.bytes_read += len(taken)
+        if self._connection is not None:
+            self._connection.resume()
         return taken
 
     def put_back(self, taken: bytes) -> None:
         """Have the next read begin with what was taken already."""
         if taken:
-            self._parts.appendleft(taken)
+            self._chunks.appendleft(taken)
             self._waiting += len(taken)
-            self.passed -= len(taken)
+            self.bytes_read -= len(taken)
 
     @property
-    def whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether all of it is here, as of a small answer mostly is."""
         return self._ended
 
-    def rest(self) -> bytes:
+    def read_buffered(self) -> bytes:
         """What is here and was not read."""
-        rest = b"".join(self._parts)
-        self._parts.clear()
+        rest = b"".join(self._chunks)
+        self._chunks.clear()
         self._waiting = 0
-        self.passed += len(rest)
+        self.bytes_read += len(rest)
         return rest
 
     def close(self) -> None:
         """Let go: of an answer that is not at its end, by ending its connection."""
-        if self._wire is not None:
-            self._wire.abort()
-        self._parts.clear()
+        if self._connection is not None:
+            self._connection.abort()
+        self._chunks.clear()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -123,16 +143,16 @@ class Incoming:
             return taken
         raise StopAsyncIteration
 
-    def take(self, part: bytes) -> bool:
+    def feed(self, part: bytes) -> bool:
         """Keep a part for the reader; False when that is enough for now."""
-        self._parts.append(part)
+        self._chunks.append(part)
         self._waiting += len(part)
         self.wake()
         return self._waiting < ENOUGH_BYTES
 
     def end(self, error: BaseException | None = None) -> None:
         """There will be no more of it."""
-        self._wire = None
+        self._connection = None
         self._ended = error is None
         self._error = error
         self.wake()
@@ -143,6 +163,6 @@ class Incoming:
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    def _news(self) -> "asyncio.Future[None]":
+    def _wait_for_data(self) -> "asyncio.Future[None]":
         waiter = self._waiter = self._loop.create_future()
         return waiter

@@ -14,14 +14,14 @@ from datetime import timedelta
 from uuid import UUID
 
 from broker.crm.companies import CompanyAccess
-from broker.domain.events import Fact
-from broker.domain.runs import Later
+from broker.domain.events import NewEvent
+from broker.domain.runs import RetryLater
 from broker.errors import BrokerError, Busy, NotAuthenticated, RecipeNotFound
-from broker.providers.fml.protocol import Told, check_signature, read_told
+from broker.providers.fml.protocol import FmlEvent, check_signature, read_event
 from broker.recipes.kyb.settings import KYB, KybSettings, KybSetup
 from broker.recipes.kyb.steps import company_changes
-from broker.services.access.ttl_cache import Recent
-from broker.stores.recipes.kyb_cases import Cases, HeldEvent, OwedUpdate
+from broker.services.access.ttl_cache import TtlCache
+from broker.stores.recipes.kyb_cases import Cases, LockedEvent, PendingUpdate
 from broker.stores.recipes.recipe_settings import RecipeSettings
 from broker.telemetry.metrics import Metrics
 
@@ -49,8 +49,11 @@ class CaseEvents:
         self._cases = cases
         self._companies = companies
         self._metrics = metrics
-        self._recent: Recent[tuple[UUID, str], KybSettings | None] = Recent(self._find)
-        self.forget_all = self._recent.forget_all
+        self._cache: TtlCache[tuple[UUID, str], KybSettings | None] = TtlCache(self._find)
+
+    def clear_cache(self) -> None:
+        """Read again whatever was remembered."""
+        self._cache.clear()
 
     async def accept(
         self, workspace_id: UUID, slug: str, body: bytes, signature: str | None
@@ -62,12 +65,12 @@ class CaseEvents:
         """
         try:
             async with asyncio.timeout(PATIENCE_S):
-                settings = await self._recent.get((workspace_id, slug))
+                settings = await self._cache.get((workspace_id, slug))
                 check_signature(body, signature, settings.webhook_secrets if settings else ())
                 if settings is None:
                     raise NotAuthenticated  # never reached: nothing was signed with no secret
-                told = read_told(body)
-                fresh = await self._cases.keep_event(
+                told = read_event(body)
+                fresh = await self._cases.store_event(
                     workspace_id,
                     settings.app_id,
                     told.event_id,
@@ -94,9 +97,9 @@ class CaseEvents:
         return len(owed)
 
     async def _apply_next(self) -> bool:
-        held: HeldEvent | None = None
+        held: LockedEvent | None = None
         try:
-            async with self._cases.take_event() as held:
+            async with self._cases.claim_event() as held:
                 if held is None:
                     return False
                 await self._apply(held)
@@ -106,33 +109,35 @@ class CaseEvents:
             if held is None:
                 raise
             log.exception("event not applied", extra={"event_id": held.key[2]})
-            await self._cases.put_event_off(held)
+            await self._cases.reschedule_event(held)
         return True
 
-    async def _apply(self, held: HeldEvent) -> None:
-        told = read_told(held.body)
+    async def _apply(self, held: LockedEvent) -> None:
+        told = read_event(held.body)
         case = await held.case(told.case_id, told.record_id, told.source)
         at = told.happened_at(held.received_at)
         user_ref, hub_id = (case.user_ref, case.hub_id) if case else (None, None)
         run_id = str(case.run_id) if case else None
         if case is not None:
             await held.apply(
-                case.run_id, told.says("status"), told.says("stage"), told.decision, at
+                case.run_id, told.case_field("status"), told.case_field("stage"), told.decision, at
             )
         if not held.relayed:
             data = {**told.fields, "runId": run_id}
-            await held.tell(Fact(f"kyb.{told.name}", held.app_slug, user_ref, hub_id, data, at))
-        await held.settle("applied" if case else "parked")
+            await held.publish(
+                NewEvent(f"kyb.{told.name}", held.app_slug, user_ref, hub_id, data, at)
+            )
+        await held.delete("applied" if case else "parked")
         self._note(held, told, "applied" if case else "parked")
 
-    def _note(self, held: HeldEvent, told: Told, outcome: str) -> None:
+    def _note(self, held: LockedEvent, told: FmlEvent, outcome: str) -> None:
         # Names, mails and what was decided stay out of the log; ids are enough to find them.
         facts = {"event_id": told.event_id, "case": told.case_id, "outcome": outcome}
         level = logging.WARNING if outcome == "parked" else logging.INFO
         log.log(level, "case event", extra={**facts, "app": held.app_slug, "kind": told.name})
         self._metrics.events.labels(outcome).inc()
 
-    async def _write(self, owed: OwedUpdate) -> None:
+    async def _write(self, owed: PendingUpdate) -> None:
         error: str | None = None
         try:
             settings = await self._setup.of_app(owed.workspace_id, owed.app_id)
@@ -141,20 +146,22 @@ class CaseEvents:
                 writer = self._companies.writer(owed.workspace_id, owed.app_slug, owed.user_ref)
                 if not await writer.update(owed.record_id, changes):
                     error = "company-gone"
-        except Later as later:
-            await self._cases.put_off(owed, timedelta(seconds=later.after_s), "hubspot-throttles")
+        except RetryLater as later:
+            await self._cases.reschedule(
+                owed, timedelta(seconds=later.after_s), "hubspot-throttles"
+            )
             return
         except RecipeNotFound as refusal:
             error = refusal.code
         except BrokerError as refusal:
             if owed.attempts <= len(SCHEDULE_S):
                 seconds = SCHEDULE_S[owed.attempts - 1] * random.uniform(0.7, 1.3)  # noqa: S311
-                await self._cases.put_off(owed, timedelta(seconds=seconds), refusal.code)
+                await self._cases.reschedule(owed, timedelta(seconds=seconds), refusal.code)
                 return
             error = refusal.code
         if error is not None:
             log.warning("company not updated", extra={"run": str(owed.run_id), "reason": error})
-        await self._cases.settle(owed, error)
+        await self._cases.record_written(owed, error)
 
     async def _find(self, key: tuple[UUID, str]) -> KybSettings | None:
         kept = await self._settings.of_slug(*key, KYB)

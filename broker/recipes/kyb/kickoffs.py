@@ -7,7 +7,7 @@ from uuid import UUID
 
 from broker.crm.companies import CompanyAccess
 from broker.domain.model import App, Caller, Connection, ProxyCall, Status
-from broker.domain.runs import Order, RunRecord
+from broker.domain.runs import RunRecord, RunRequest
 from broker.errors import ConnectionNotFound, ReauthRequired
 from broker.recipes.kyb.settings import KYB, KybSetup, wanted_properties
 from broker.recipes.kyb.steps import (
@@ -26,7 +26,7 @@ from broker.stores.recipes.kyb_cases import Cases, CaseState
 from broker.stores.recipes.run_records import RunRecords
 from broker.stores.recipes.runs import check_account
 
-TO_COME = "(the case's id)"
+NOT_YET_KNOWN = "(the case's id)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Kickoff:
     source: str
     record_id: str
     user_ref: str | None
-    given: Mapping[str, str | None]
+    overrides: Mapping[str, str | None]
     send_invite: bool | None = None
 
     def input(self) -> dict[str, Any]:
@@ -46,18 +46,18 @@ class Kickoff:
         return {
             "source": self.source,
             "recordId": self.record_id,
-            "given": dict(self.given),
+            "given": dict(self.overrides),
             "sendInvite": self.send_invite,
         }
 
-    def order(self, workspace_id: UUID, app_id: UUID, hub_id: int | None) -> Order:
+    def run_request(self, workspace_id: UUID, app_id: UUID, hub_id: int | None) -> RunRequest:
         """The run that this kickoff asks for."""
         subject = f"{self.source}-{self.record_id}"
-        return Order(workspace_id, app_id, KYB, subject, self.user_ref, hub_id, self.input())
+        return RunRequest(workspace_id, app_id, KYB, subject, self.user_ref, hub_id, self.input())
 
 
 @dataclass(frozen=True, slots=True)
-class KickedOff:
+class KickoffResult:
     """What came of a kickoff so far. `existed` says that the case was there before it."""
 
     run: RunRecord
@@ -73,17 +73,17 @@ class KickedOff:
 
 
 @dataclass(frozen=True, slots=True)
-class Before:
+class ExistingRun:
     """What was there before a kickoff: the record's run and its case, if any, and whether something
     was refused under the record's own key.
     """
 
     run: RunRecord | None
     case: CaseState | None
-    refused: bool
+    refusal: bool
 
     @property
-    def goes_on(self) -> bool:
+    def is_active(self) -> bool:
         """Whether a kickoff would join the run and begin nothing itself."""
         return self.run is not None and self.run.state != "failed"
 
@@ -118,7 +118,9 @@ class Kickoffs:
         self._installs = installs
         self._fml_url = fml_url
 
-    async def start(self, app: App, caller: Caller, kickoff: Kickoff, within_s: float) -> KickedOff:
+    async def start(
+        self, app: App, caller: Caller, kickoff: Kickoff, within_s: float
+    ) -> KickoffResult:
         """Start a kickoff, or join the one for the same record; how it stands after some seconds.
 
         Raises RecipeNotFound, InputRefused, and what a connection may be refused for.
@@ -126,21 +128,23 @@ class Kickoffs:
         await self._setup.get(app)
         connection = await self._connection(app, caller, kickoff)
         hub_id = None if connection is None else connection.hub_id
-        return await self.go(app.workspace_id, app.id, hub_id, kickoff, within_s)
+        return await self.start_for(app.workspace_id, app.id, hub_id, kickoff, within_s)
 
-    async def go(
+    async def start_for(
         self,
         workspace_id: UUID,
         app_id: UUID,
         hub_id: int | None,
         kickoff: Kickoff,
         within_s: float,
-    ) -> KickedOff:
+    ) -> KickoffResult:
         """The same for a connection that is known to be there. Raises InputRefused."""
-        order = kickoff.order(workspace_id, app_id, hub_id)
+        order = kickoff.run_request(workspace_id, app_id, hub_id)
         run_id, before = await self._runs.start(order)
-        record = await self._runs.settled(workspace_id, run_id, within_s)
-        return KickedOff(await self._as_it_is_now(workspace_id, record), existed=before == "done")
+        record = await self._runs.wait(workspace_id, run_id, within_s)
+        return KickoffResult(
+            await self._with_current_status(workspace_id, record), existed=before == "done"
+        )
 
     async def dry_run(self, app: App, caller: Caller, kickoff: Kickoff) -> dict[str, Any]:
         """What a kickoff would send and write. Nothing here can write: the Company is read through
@@ -151,10 +155,10 @@ class Kickoffs:
         settings = await self._setup.get(app)
         connection = await self._connection(app, caller, kickoff)
         hub_id = None if connection is None else connection.hub_id
-        before = await self._before(kickoff.order(app.workspace_id, app.id, hub_id))
+        before = await self._existing_run(kickoff.run_request(app.workspace_id, app.id, hub_id))
         said = {"crmRecordId": kickoff.record_id, "crmSource": kickoff.source, **before.facts}
         said = {"ok": True, "dryRun": True, **said}
-        if before.goes_on:
+        if before.is_active:
             return {**said, "wouldSend": None, "wouldWrite": None, "missingProperties": []}
         reader, missing = None, []
         if kickoff.user_ref is not None:
@@ -168,12 +172,12 @@ class Kickoffs:
             would_send = {
                 "method": "POST",
                 "url": f"{self._fml_url}/v1/cases",
-                "headers": {"Idempotency-Key": key_of(given, request, refused=before.refused)},
+                "headers": {"Idempotency-Key": key_of(given, request, refused=before.refusal)},
                 "body": request,
             }
         would_write = None
         if reader is not None:
-            state = before.case or CaseState(TO_COME, NEW_CASE, None, None, None)
+            state = before.case or CaseState(NOT_YET_KNOWN, NEW_CASE, None, None, None)
             changes = company_changes(settings, state)
             would_write = {"companyId": kickoff.record_id, "properties": changes}
         return {
@@ -183,18 +187,18 @@ class Kickoffs:
             "missingProperties": missing,
         }
 
-    async def _before(self, order: Order) -> Before:
+    async def _existing_run(self, order: RunRequest) -> ExistingRun:
         """What an earlier kickoff of the record left. Raises InputRefused."""
         run = await self._records.find(
             order.workspace_id, order.app_id, order.recipe, order.subject
         )
         if run is None:
-            return Before(None, None, refused=False)
+            return ExistingRun(None, None, refusal=False)
         check_account(run.hub_id, order)
         case = await self._cases.of_run(order.workspace_id, run.id)
         steps = await self._records.steps(order.workspace_id, run.id)
-        refused = any(step.note.get("refused") for step in steps)
-        return Before(run, case if case and case.case_id else None, refused=refused)
+        refused = any(step.checkpoint.get("refused") for step in steps)
+        return ExistingRun(run, case if case and case.case_id else None, refusal=refused)
 
     async def _connection(self, app: App, caller: Caller, kickoff: Kickoff) -> Connection | None:
         if kickoff.user_ref is None:
@@ -221,7 +225,7 @@ class Kickoffs:
             raise ConnectionNotFound
         return users[0]
 
-    async def _as_it_is_now(self, workspace_id: UUID, record: RunRecord) -> RunRecord:
+    async def _with_current_status(self, workspace_id: UUID, record: RunRecord) -> RunRecord:
         """A finished run's result with the status that First Mile Labs told last."""
         if record.result is None:
             return record

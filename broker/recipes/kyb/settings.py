@@ -144,12 +144,14 @@ class KybSetup:
         await self._settings.put(app, actor, KYB, settings, secrets, watched)
         return await self.get(app)
 
-    async def drop(self, app: App, actor: str) -> None:
+    async def delete(self, app: App, actor: str) -> None:
         """Forget the settings with their secrets. Raises RecipeNotFound."""
-        if not await self._settings.drop(app, actor, KYB):
+        if not await self._settings.delete(app, actor, KYB):
             raise RecipeNotFound
 
-    async def prepare(self, app: App, writer: CompanyWriter) -> tuple[list[str], list[str]]:
+    async def create_properties(
+        self, app: App, writer: CompanyWriter
+    ) -> tuple[list[str], list[str]]:
         """Make the Company properties that the account lacks: those made, those that were there."""
         settings = await self.get(app)
         wanted = wanted_properties(settings)

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker.crm.companies import CompanyAccess, CompanyReader
-from broker.domain.runs import FinalRefusal, Later, Recipe, Run, Step, Turn
+from broker.domain.runs import PermanentFailure, Recipe, RetryLater, Run, Step, StepContext
 from broker.errors import IdempotencyKeyConflict, InputRefused
 from broker.providers.fml.protocol import text_of
 from broker.recipes.kyb.settings import KYB, READ, KybSettings, KybSetup
-from broker.services.vendors.fml_api import Labs
+from broker.services.vendors.fml_api import FmlApi
 from broker.stores.recipes.kyb_cases import Cases, CaseState
 
 HUBSPOT = "hubspot"
@@ -41,7 +41,7 @@ class Kyb:
     """The recipe's steps, with what they work with."""
 
     setup: KybSetup
-    labs: Labs
+    fml: FmlApi
     cases: Cases
     companies: CompanyAccess
 
@@ -52,13 +52,13 @@ class Kyb:
             (
                 Step("read-company", self.read_company),
                 Step("check-input", self.check_input),
-                Step("create-case", self.create_case, effect=True),
-                Step("write-back", self.write_back, effect=True),
+                Step("create-case", self.create_case, has_side_effect=True),
+                Step("write-back", self.write_back, has_side_effect=True),
             ),
             result_of,
         )
 
-    async def read_company(self, turn: Turn) -> dict[str, Any]:
+    async def read_company(self, turn: StepContext) -> dict[str, Any]:
         """What the Company says, where the kickoff did not."""
         run, settings = turn.run, await self._settings(turn.run)
         reader = None
@@ -66,37 +66,43 @@ class Kyb:
             reader = self.companies.reader(run.workspace_id, run.app_slug, run.user_ref)
         return {"values": await read_values(reader, settings, run.input)}
 
-    async def check_input(self, turn: Turn) -> dict[str, Any]:
+    async def check_input(self, turn: StepContext) -> dict[str, Any]:
         """What FML will be sent, if it can be."""
         settings = await self._settings(turn.run)
         values = turn.outcomes["read-company"]["values"]
         return {"request": case_request(settings, turn.run.input, values)}
 
-    async def create_case(self, turn: Turn) -> dict[str, Any]:
+    async def create_case(self, turn: StepContext) -> dict[str, Any]:
         """Make the case, or find it."""
         run, request = turn.run, turn.outcomes["check-input"]["request"]
         settings = await self._settings(run)
         record_id = str(run.input["recordId"])
         await self.cases.open(run, str(run.input["source"]), record_id)
-        key = key_of(run.input, request, refused=bool(turn.note.get("refused")))
+        key = key_of(run.input, request, refused=bool(turn.checkpoint.get("refused")))
         account = settings.account(run.workspace_id)
         try:
-            made = await self.labs.create_case(account, key, request, turn.note)
-        except Later as later:
-            kept = {**turn.note, **(later.note or {})}
-            raise Later(later.after_s, later.why, kept) from later
+            made = await self.fml.create_case(account, key, request, turn.checkpoint)
+        except RetryLater as later:
+            kept = {**turn.checkpoint, **(later.checkpoint or {})}
+            raise RetryLater(later.after_s, later.reason, kept) from later
         except (InputRefused, IdempotencyKeyConflict) as refusal:
-            met = int(turn.note.get("conflicts", 0))
-            if turn.unsure and met < CONFLICTS and isinstance(refusal, IdempotencyKeyConflict):
+            met = int(turn.checkpoint.get("conflicts", 0))
+            if (
+                turn.outcome_unknown
+                and met < CONFLICTS
+                and isinstance(refusal, IdempotencyKeyConflict)
+            ):
                 # The attempt whose end is not known may still be under way there.
-                raise Later(2, refusal.code, {**turn.note, "conflicts": met + 1}) from refusal
-            raise FinalRefusal(refusal, {"refused": True}) from refusal
+                raise RetryLater(
+                    2, refusal.code, {**turn.checkpoint, "conflicts": met + 1}
+                ) from refusal
+            raise PermanentFailure(refusal, {"refused": True}) from refusal
         case = {name: text_of(made.case.get(name)) for name in SHOWN}
-        await self.cases.made(run, str(case["caseId"]), case["status"], record_id)
+        await self.cases.record_case(run, str(case["caseId"]), case["status"], record_id)
         # A replay of what this very run asked for, whose answer was lost, is still its own.
-        return {"case": case, "created": not made.replayed or turn.unsure}
+        return {"case": case, "created": not made.existed or turn.outcome_unknown}
 
-    async def write_back(self, turn: Turn) -> dict[str, Any]:
+    async def write_back(self, turn: StepContext) -> dict[str, Any]:
         """Let the Company show its case."""
         run = turn.run
         state = await self.cases.of_run(run.workspace_id, run.id)
@@ -180,7 +186,7 @@ def company_changes(settings: KybSettings, state: CaseState) -> dict[str, str]:
     }
 
 
-def result_of(turn: Turn) -> dict[str, Any]:
+def result_of(turn: StepContext) -> dict[str, Any]:
     """What a kickoff is answered."""
     made, written = turn.outcomes["create-case"], turn.outcomes["write-back"]
     given = turn.run.input

@@ -5,7 +5,7 @@ import binascii
 
 from broker.domain.model import Caller, Secret
 from broker.errors import NotAllowed, NotAuthenticated
-from broker.services.access.ttl_cache import Recent
+from broker.services.access.ttl_cache import TtlCache
 from broker.stores.access.keys import Keys
 
 
@@ -14,14 +14,17 @@ class Callers:
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
-        self._recent: Recent[str, Caller] = Recent(self._find)
-        self.forget_all = self._recent.forget_all
+        self._cache: TtlCache[str, Caller] = TtlCache(self._find)
 
-    async def of(self, authorization: str | None) -> Caller:
+    def clear_cache(self) -> None:
+        """Read again whatever was remembered."""
+        self._cache.clear()
+
+    async def authenticate(self, authorization: str | None) -> Caller:
         """The caller behind an `Authorization` header. Raises NotAuthenticated."""
         if authorization is None or len(authorization) > 1024:
             raise NotAuthenticated
-        return self._recent.known(authorization) or await self._recent.get(authorization)
+        return self._cache.peek(authorization) or await self._cache.get(authorization)
 
     async def _find(self, authorization: str) -> Caller:
         scheme, _, value = authorization.partition(" ")
@@ -43,6 +46,6 @@ class Callers:
 def require(caller: Caller, *scopes: str) -> None:
     """Raise NotAllowed unless the caller has one of the scopes, which the refusal names."""
     for scope in scopes:
-        if caller.may(scope):
+        if caller.has_scope(scope):
             return
     raise NotAllowed(f"The API key lacks the scope {scopes[0]}.", scope=scopes[0])

@@ -13,14 +13,14 @@ V = TypeVar("V")
 FRESH_S = 5.0
 """For how long a value is used without asking: how long something revoked may go on working."""
 
-AWAY_S = 60.0
+STALE_IF_ERROR_S = 60.0
 """For how long it is used while the database is away and cannot be asked."""
 
-PATIENCE_S = 0.25
+LOAD_TIMEOUT_S = 0.25
 """How long the database may take before it counts as away, for what is remembered."""
 
 
-class Recent(Generic[K, V]):
+class TtlCache(Generic[K, V]):
     """A bounded memory of values by key. Many who miss the same key at once share one load."""
 
     def __init__(self, load: Callable[[K], Awaitable[V]], size: int = 10_000) -> None:
@@ -30,7 +30,7 @@ class Recent(Generic[K, V]):
         self._loading: dict[K, asyncio.Task[V]] = {}
         self._age = 0
 
-    def known(self, key: K) -> V | None:
+    def peek(self, key: K) -> V | None:
         """The value if it is here and at most a few seconds old: for those in a hurry."""
         found = self._values.get(key)
         if found is not None and time.monotonic() - found[0] < FRESH_S:
@@ -47,22 +47,22 @@ class Recent(Generic[K, V]):
         if loading is None:
             loading = self._loading[key] = asyncio.create_task(self._remember(key))
             loading.add_done_callback(lambda done: self._loaded(key, done))
-        known = found is not None and now - found[0] < AWAY_S
+        known = found is not None and now - found[0] < STALE_IF_ERROR_S
         try:
             # One caller giving up must not cancel the load that others wait for.
-            async with asyncio.timeout(PATIENCE_S if known else None):
+            async with asyncio.timeout(LOAD_TIMEOUT_S if known else None):
                 return await asyncio.shield(loading)
         except (Busy, TimeoutError):
             if found is None or not known:
                 raise
             return found[1]
 
-    def forget(self, key: K) -> None:
+    def discard(self, key: K) -> None:
         """Read this key anew next time."""
         self._values.pop(key, None)
         self._loading.pop(key, None)
 
-    def forget_all(self) -> None:
+    def clear(self) -> None:
         """Read everything anew; a load under way is not remembered either."""
         self._age += 1
         self._values.clear()

@@ -20,7 +20,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from broker.domain.events import Delivery, DeliveryRecord, Endpoint, Fact, Reply, message_id
+from broker.domain.events import Delivery, DeliveryRecord, Endpoint, NewEvent, Reply, message_id
 from broker.domain.model import App
 from broker.errors import BrokerError
 from broker.receivers.client import Receivers
@@ -33,11 +33,11 @@ log = logging.getLogger(__name__)
 SCHEDULE_S = (5, 30, 120, 600, 1800, 3600, 10_800, 21_600, 43_200, 86_400, 86_400)
 """Pauses after each failed attempt, in seconds: twelve attempts in just under three days."""
 
-AT_ONCE = 200
-AT_ONCE_TO_ONE = 10
+MAX_CONCURRENT = 200
+MAX_CONCURRENT_PER_ENDPOINT = 10
 """Attempts under way in one process, in all and to one endpoint."""
 
-CLOSING = 5
+FAILURES_TO_OPEN_CIRCUIT = 5
 FIRST_PAUSE = timedelta(seconds=10)
 LONGEST_PAUSE = timedelta(minutes=5)
 """Failures in a row that close an endpoint, and for how long."""
@@ -45,7 +45,7 @@ LONGEST_PAUSE = timedelta(minutes=5)
 LEASE = timedelta(seconds=60)
 """Longer than an attempt may take."""
 
-LOOK_S = 0.25
+MIN_CLAIM_INTERVAL_S = 0.25
 GATHER_S = 0.01
 """While attempts are under way: how often to look for more, at least, and how long to let ends
 gather, so that one claim fills several places.
@@ -62,23 +62,23 @@ class Deliverer:
         self._deliveries = deliveries
         self._receivers = receivers
         self._metrics = metrics
-        self._under_way: dict[asyncio.Task[Reply], UUID] = {}
+        self._tasks: dict[asyncio.Task[Reply], UUID] = {}
 
     async def deliver_due(self) -> int:
         """Begin attempts at what is due, as far as there is room; how many."""
-        room = AT_ONCE - len(self._under_way)
+        room = MAX_CONCURRENT - len(self._tasks)
         if room <= 0:
             return 0
         claimed = await self._deliveries.claim(
             room,
-            at_once=AT_ONCE_TO_ONE,
-            closing=CLOSING,
-            busy=Counter(self._under_way.values()),
+            at_once=MAX_CONCURRENT_PER_ENDPOINT,
+            closing=FAILURES_TO_OPEN_CIRCUIT,
+            busy=Counter(self._tasks.values()),
             lease=LEASE,
         )
         for delivery in claimed:
             task = asyncio.create_task(self._attempt(delivery, once=False))
-            self._under_way[task] = delivery.endpoint_id
+            self._tasks[task] = delivery.endpoint_id
             task.add_done_callback(self._ended)
         return len(claimed)
 
@@ -87,31 +87,33 @@ class Deliverer:
         attempts were begun.
         """
         begun = 0
-        while (claimed := await self.deliver_due()) or self._under_way:
+        while (claimed := await self.deliver_due()) or self._tasks:
             begun += claimed
-            if self._under_way:
+            if self._tasks:
                 await asyncio.wait(
-                    list(self._under_way), timeout=LOOK_S, return_when=asyncio.FIRST_COMPLETED
+                    list(self._tasks),
+                    timeout=MIN_CLAIM_INTERVAL_S,
+                    return_when=asyncio.FIRST_COMPLETED,
                 )
             await asyncio.sleep(GATHER_S)
         return begun
 
-    async def finished(self) -> None:
+    async def join(self) -> None:
         """Wait for the attempts under way."""
-        while self._under_way:
-            await asyncio.wait(list(self._under_way))
+        while self._tasks:
+            await asyncio.wait(list(self._tasks))
 
     async def stop(self) -> None:
         """Let attempts under way end, for a moment; what is cut off is made again by lease."""
-        if self._under_way:
-            _, left = await asyncio.wait(list(self._under_way), timeout=STOP_S)
+        if self._tasks:
+            _, left = await asyncio.wait(list(self._tasks), timeout=STOP_S)
             for task in left:
                 task.cancel()
 
     async def test(self, app: App, endpoint: Endpoint) -> DeliveryRecord:
         """Send an endpoint a test event now, once; what came of it."""
-        fact = Fact("endpoint.test", app.slug, None, None, {"endpoint": str(endpoint.id)})
-        delivery_id = await self._deliveries.owe_alone(app, endpoint, fact)
+        fact = NewEvent("endpoint.test", app.slug, None, None, {"endpoint": str(endpoint.id)})
+        delivery_id = await self._deliveries.enqueue_for_endpoint(app, endpoint, fact)
         delivery = await self._deliveries.claim_one(app.workspace_id, delivery_id, LEASE)
         await self._attempt(delivery, once=True)
         return await self._deliveries.get(app, delivery_id)
@@ -120,14 +122,14 @@ class Deliverer:
         name = message_id(delivery.event_id)
         headers = signed_headers(delivery.secrets, name, delivery.payload, datetime.now(UTC))
         headers["User-Agent"] = "broker-events/1"
-        if delivery.replayed:
+        if delivery.is_replay:
             headers["Broker-Replayed"] = "true"
         reply = await self._receivers.post(delivery.url, headers, delivery.payload)
-        if reply.took:
+        if reply.accepted:
             outcome = "delivered"
             await self._deliveries.settle(delivery, outcome, reply, None)
-            if delivery.borne:
-                await self._deliveries.note_took(delivery)
+            if delivery.prior_failures:
+                await self._deliveries.record_success(delivery)
         else:
             pause = None if once else pause_after(delivery.attempts, reply.retry_after)
             gone = reply.status == 410
@@ -136,7 +138,9 @@ class Deliverer:
             if gone and not once:
                 await self._deliveries.disable(delivery, "gone")
             elif not once:
-                await self._deliveries.note_failed(delivery, CLOSING, FIRST_PAUSE, LONGEST_PAUSE)
+                await self._deliveries.record_failure(
+                    delivery, FAILURES_TO_OPEN_CIRCUIT, FIRST_PAUSE, LONGEST_PAUSE
+                )
         self._metrics.deliveries.labels(outcome).inc()
         log.log(
             logging.WARNING if outcome == "dead" else logging.INFO,
@@ -153,7 +157,7 @@ class Deliverer:
         return reply
 
     def _ended(self, task: "asyncio.Task[Reply]") -> None:
-        self._under_way.pop(task, None)
+        self._tasks.pop(task, None)
         failure = None if task.cancelled() else task.exception()
         if isinstance(failure, BrokerError):
             log.warning("attempt not settled", extra={"reason": failure.code})

@@ -10,7 +10,7 @@ import logging
 import random
 from datetime import datetime, timedelta
 
-from broker.domain.events import Fact
+from broker.domain.events import NewEvent
 from broker.domain.model import Secret
 from broker.errors import BrokerError
 from broker.providers.hubspot.client import HubSpot
@@ -21,7 +21,7 @@ from broker.stores.events.journals import Journal, Journals
 log = logging.getLogger(__name__)
 
 FILES_AT_ONCE = 200
-BETWEEN = timedelta(seconds=20)
+POLL_INTERVAL = timedelta(seconds=20)
 LONGEST_PAUSE_S = 600.0
 
 
@@ -44,12 +44,12 @@ class JournalReader:
             if journal.position is None:
                 await self._begin(journal, token)
             else:
-                await self._read_on(journal, token)
+                await self._read_next(journal, token)
         except (BrokerError, GrantEnded, OffsetUnknown) as error:
             code = error.code if isinstance(error, BrokerError) else "not-readable"
             pause = min(10.0 * 2.0 ** min(journal.failures, 9), LONGEST_PAUSE_S)
             log.warning("journal not read", extra={"app": journal.app_slug, "reason": code})
-            await self._journals.rest(
+            await self._journals.reschedule(
                 journal,
                 timedelta(seconds=pause * random.uniform(0.5, 1)),  # noqa: S311
                 error=code,
@@ -60,11 +60,11 @@ class JournalReader:
         await self._hubspot.subscribe_to_lifecycle(token)
         newest = await self._hubspot.journal_file(token, None)
         position = "" if newest is None else newest[0]
-        await self._journals.advance(journal, position, journal.asked_at)
-        await self._journals.rest(journal, BETWEEN)
+        await self._journals.advance(journal, position, journal.started_at)
+        await self._journals.reschedule(journal, POLL_INTERVAL)
 
-    async def _read_on(self, journal: Journal, token: Secret) -> None:
-        kept_from = journal.asked_at - KEPT
+    async def _read_next(self, journal: Journal, token: Secret) -> None:
+        kept_from = journal.started_at - KEPT
         if journal.read_to < kept_from:
             found = await self._restart(journal, kept_from)
             if found is None:
@@ -81,17 +81,19 @@ class JournalReader:
                 moved = await self._journals.advance(journal, "", journal.read_to)
             else:
                 if file is None:
-                    await self._journals.rest(journal, BETWEEN, read_to=journal.asked_at)
+                    await self._journals.reschedule(
+                        journal, POLL_INTERVAL, read_to=journal.started_at
+                    )
                     return
                 offset, body = file
                 published = published_at(body) or journal.read_to
                 moved = await self._journals.advance(
-                    journal, offset, min(published, journal.asked_at), body=body
+                    journal, offset, min(published, journal.started_at), body=body
                 )
             if moved is None:
                 return
             journal = moved
-        await self._journals.rest(journal, timedelta(0))
+        await self._journals.reschedule(journal, timedelta(0))
 
     async def _restart(self, journal: Journal, kept_from: datetime) -> Journal | None:
         """Say what is lost, and go on from the oldest file that is left."""
@@ -100,5 +102,5 @@ class JournalReader:
             "to": kept_from.isoformat(timespec="milliseconds"),
         }
         log.warning("events lost", extra={"app": journal.app_slug, **span})
-        fact = Fact("hubspot.events_lost", journal.app_slug, None, None, span)
+        fact = NewEvent("hubspot.events_lost", journal.app_slug, None, None, span)
         return await self._journals.advance(journal, "", kept_from, lost=fact)

@@ -3,7 +3,7 @@
 import time
 
 
-class Breaker:
+class CircuitBreaker:
     """Closed it lets everything through; after `threshold` failures in a row one question each
     `pause` seconds, until one of them is answered. One breaker belongs to one process.
     """

@@ -21,7 +21,7 @@ from broker.stores.connections.connections import Connections
 log = logging.getLogger(__name__)
 
 
-class Upkeep:
+class ConnectionAdmin:
     """What may be done to a connection besides calling through it."""
 
     def __init__(
@@ -45,9 +45,9 @@ class Upkeep:
         cannot be made now is made later.
         """
         connection_id = await self._id(app, user_ref)
-        async with self._connections.hold(app.workspace_id, connection_id) as held:
+        async with self._connections.lock(app.workspace_id, connection_id) as held:
             owed = await held.delete(actor)
-        return await self._settle(owed)
+        return await self._revoke(owed)
 
     async def renew(self, app: App, user_ref: str) -> None:
         """Renew now. Raises as `Grants.renew` does."""
@@ -56,7 +56,7 @@ class Upkeep:
             raise refusal_of(connection)
         await self._grants.renew(connection)
 
-    async def bring_in(
+    async def import_grant(
         self,
         app: App,
         user_ref: str,
@@ -76,9 +76,9 @@ class Upkeep:
             account = await self._prove_access_token(access_token)
         else:
             raise wrong_field("refreshToken", "is needed, or else an accessToken")
-        async with self._connections.hold_user(app, user_ref) as held:
+        async with self._connections.lock_user(app, user_ref) as held:
             if held.connection.hub_id not in {None, account.hub_id}:
-                await held.owe_revocation()
+                await held.enqueue_revocation()
             await held.connect(user_ref, tokens, account, actor)
 
     async def _prove_refresh_token(self, app: App, refresh_token: Secret) -> tuple[Tokens, Account]:
@@ -107,10 +107,10 @@ class Upkeep:
             raise ConnectionNotFound
         return connection_id
 
-    async def _settle(self, owed: UUID | None) -> str:
+    async def _revoke(self, owed: UUID | None) -> str:
         if owed is None:
             return "nothing-to-revoke"
         try:
-            return await self._revoker.settle(owed)
+            return await self._revoker.revoke_now(owed)
         except BrokerError:  # the database went away; the worker will find the row
             return "pending"

@@ -34,21 +34,21 @@ from broker.errors import (
 )
 from broker.providers.hubspot.client import HubSpot
 from broker.providers.hubspot.oauth import GrantEnded
-from broker.services.grants.circuit_breaker import Breaker
+from broker.services.grants.circuit_breaker import CircuitBreaker
 from broker.stores.connections.connections import Connections
-from broker.stores.connections.locked_connection import ROTATION_LOST, Held
+from broker.stores.connections.locked_connection import ROTATION_LOST, LockedConnection
 from broker.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 8
+MAX_CONCURRENT = 8
 """Renewals at a time in one process; each holds a database connection while HubSpot answers, and
 borrows a second for a moment, so this must stay well below half the pool."""
 
-A_SECOND = 50
+MAX_PER_SECOND = 50
 """Renewals that one process begins in a second, of those that nobody waits for."""
 
-KEEP_TRIES = 10
+STORE_RETRIES = 10
 """Tries to store tokens whose transaction was lost: about half a minute."""
 
 NOT_NOW = "HubSpot does not renew this grant just now."
@@ -68,10 +68,10 @@ class Grants:
         self._hubspot = hubspot
         self._metrics = metrics
         self._renewals: dict[UUID, asyncio.Task[Grant]] = {}
-        self._gate = asyncio.Semaphore(AT_ONCE)
-        self._breaker = Breaker()
+        self._semaphore = asyncio.Semaphore(MAX_CONCURRENT)
+        self._breaker = CircuitBreaker()
 
-    def at_hand(self, connection: Connection) -> Grant | None:
+    def fresh_or_none(self, connection: Connection) -> Grant | None:
         """The grant of a connection, where nothing has to be done for it."""
         grant = connection.grant
         return grant if grant is not None and time.monotonic() < grant.stale_at else None
@@ -106,7 +106,10 @@ class Grants:
             limit = 1
         due = await self._connections.claim_due(limit)
         await asyncio.gather(
-            *(self._renew_claimed(*claim, after=turn / A_SECOND) for turn, claim in enumerate(due))
+            *(
+                self._renew_claimed(*claim, after=turn / MAX_PER_SECOND)
+                for turn, claim in enumerate(due)
+            )
         )
         return len(due)
 
@@ -140,38 +143,40 @@ class Grants:
         self, workspace_id: UUID, connection_id: UUID, generation: int, *, due: bool
     ) -> Grant:
         outcome: Tokens | BrokerError | None = None
-        async with self._gate:
+        async with self._semaphore:
             try:
-                async with self._connections.hold(workspace_id, connection_id) as held:
+                async with self._connections.lock(workspace_id, connection_id) as held:
                     current = held.connection
                     if current.grant is None:
                         raise refusal_of(current)
                     if current.grant.generation != generation:
                         return current.grant
                     pause = min(2.0 ** min(held.failures, 9), LONGEST_WAIT_S)
-                    if not due and held.failures and held.failed_ago < pause:
+                    if not due and held.failures and held.seconds_since_failure < pause:
                         raise HubSpotUnavailable(NOT_NOW, retry_after=2)
-                    outcome = await self._ask_unless_down(held, generation)
+                    outcome = await self._refresh_unless_circuit_open(held, generation)
                     if isinstance(outcome, Tokens):
                         return await held.replace_grant(outcome)
             except Busy:
                 if isinstance(outcome, Tokens):
-                    return await self._keep(held, generation, outcome)
+                    return await self._store_after_lost_transaction(held, generation, outcome)
                 raise
         # After the block, so that what was marked in it is committed.
         assert outcome is not None  # noqa: S101  # every other way out has returned or raised
         raise outcome
 
-    async def _keep(self, lost: Held, generation: int, tokens: Tokens) -> Grant:
+    async def _store_after_lost_transaction(
+        self, lost: LockedConnection, generation: int, tokens: Tokens
+    ) -> Grant:
         """Store what HubSpot gave although the transaction around it was lost.
 
         The generation is the fence: whoever stored a later grant meanwhile is right.
         """
         connection = lost.connection
-        for patience in range(KEEP_TRIES):
+        for patience in range(STORE_RETRIES):
             try:
-                async with self._connections.hold(connection.workspace_id, connection.id) as held:
-                    if held.misses(generation):
+                async with self._connections.lock(connection.workspace_id, connection.id) as held:
+                    if held.still_needs(generation):
                         return await held.replace_grant(tokens)
                     grant = held.connection.grant
                     break
@@ -190,14 +195,16 @@ class Grants:
             raise ConnectionNotFound
         return grant
 
-    async def _ask_unless_down(self, held: Held, generation: int) -> Tokens | BrokerError:
+    async def _refresh_unless_circuit_open(
+        self, held: LockedConnection, generation: int
+    ) -> Tokens | BrokerError:
         if not self._breaker.admits():
-            await held.put_back(random.uniform(1, 5))  # noqa: S311
+            await held.reschedule(random.uniform(1, 5))  # noqa: S311
             return HubSpotUnavailable(NOT_NOW, retry_after=2)
-        unanswered = await self._connections.note_asking(held, generation)
-        return await self._ask(held, unanswered=unanswered)
+        unanswered = await self._connections.record_renewal_attempt(held, generation)
+        return await self._refresh(held, unanswered=unanswered)
 
-    async def _tokens(self, held: Held, token: Secret) -> Tokens:
+    async def _request_tokens(self, held: LockedConnection, token: Secret) -> Tokens:
         try:
             return await self._hubspot.refresh(held.client_id, held.client_secret, token)
         except HubSpotUnavailable as broken:
@@ -209,14 +216,14 @@ class Grants:
         except GrantEnded as ended:
             raise GrantEnded(ROTATION_LOST) from ended
 
-    async def _ask(self, held: Held, *, unanswered: bool) -> Tokens | BrokerError:
+    async def _refresh(self, held: LockedConnection, *, unanswered: bool) -> Tokens | BrokerError:
         """Ask HubSpot and mark what came of it: tokens to store, or the refusal to raise."""
         failure: BrokerError
         token = held.refresh_token
         try:
             if token is None:
                 raise GrantEnded("token-refused")  # noqa: TRY301  # a private app's token is final
-            tokens = await self._tokens(held, token)
+            tokens = await self._request_tokens(held, token)
         except GrantEnded as ended:
             self._breaker.succeeded()
             # With an answer lost before, the token that HubSpot gave in it is lost too.
@@ -225,7 +232,7 @@ class Grants:
         except CredentialsRefused as refused:
             self._breaker.succeeded()
             await held.flag_credentials()
-            await held.forget_asking()
+            await held.clear_renewal_attempt()
             await held.postpone_renewal(refused.code, random.uniform(20, 40))  # noqa: S311
             failure = refused
         except (HubSpotUnavailable, HubSpotTimeout, ExchangeFailed) as unwell:
@@ -236,7 +243,7 @@ class Grants:
             pause *= random.uniform(0.5, 1)  # noqa: S311
             await held.postpone_renewal(unwell.code, max(pause, asked))
             if unwell.__cause__ is None:  # HubSpot did answer; nothing was lost on the way
-                await held.forget_asking()
+                await held.clear_renewal_attempt()
             failure = unwell
             if isinstance(unwell, ExchangeFailed):
                 failure = HubSpotUnavailable(NOT_NOW)

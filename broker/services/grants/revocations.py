@@ -14,7 +14,7 @@ from broker.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
-GIVE_UP_AFTER = 50
+MAX_ATTEMPTS = 50
 """Tries, at most an hour apart: about two days."""
 
 LONGEST_PAUSE = timedelta(hours=1)
@@ -28,26 +28,26 @@ class Revoker:
         self._hubspot = hubspot
         self._metrics = metrics
 
-    async def disown(self, app: App, token: Secret | None) -> None:
+    async def revoke_orphan(self, app: App, token: Secret | None) -> None:
         """Revoke the token of an install that did not become a connection."""
         if token is not None:
             owed = uuid4()
-            await self._revocations.owe(app.workspace_id, app.id, owed, token)
-            await self.settle(owed)
+            await self._revocations.enqueue(app.workspace_id, app.id, owed, token)
+            await self.revoke_now(owed)
 
-    async def settle(self, revocation_id: UUID) -> str:
+    async def revoke_now(self, revocation_id: UUID) -> str:
         """Tell HubSpot of one revocation now; its outcome, "pending" when it has to wait."""
         for revocation in await self._revocations.claim(1, revocation_id):
-            return await self._tell(revocation)
+            return await self._revoke_at_hubspot(revocation)
         return "pending"
 
-    async def settle_due(self, limit: int) -> int:
+    async def revoke_due(self, limit: int) -> int:
         """Tell HubSpot of what is due; how many were tried."""
         due = await self._revocations.claim(limit)
-        await asyncio.gather(*(self._tell(revocation) for revocation in due))
+        await asyncio.gather(*(self._revoke_at_hubspot(revocation) for revocation in due))
         return len(due)
 
-    async def _tell(self, revocation: Revocation) -> str:
+    async def _revoke_at_hubspot(self, revocation: Revocation) -> str:
         if revocation.shared:
             outcome = "shared-grant"
         else:
@@ -59,11 +59,11 @@ class Revoker:
             except BrokerError as error:
                 log.warning("not revoked yet", extra={"reason": error.code})
                 outcome = "pending"
-        if outcome == "pending" and revocation.attempts >= GIVE_UP_AFTER:
+        if outcome == "pending" and revocation.attempts >= MAX_ATTEMPTS:
             outcome = "given-up"
         if outcome == "pending":
             seconds = min(5.0 * 2**revocation.attempts, LONGEST_PAUSE.total_seconds())
-            await self._revocations.postpone(revocation, seconds * random.uniform(0.5, 1))  # noqa: S311
+            await self._revocations.reschedule(revocation, seconds * random.uniform(0.5, 1))  # noqa: S311
         else:
             await self._revocations.end(revocation, outcome)
         self._metrics.revocations.labels(outcome).inc()

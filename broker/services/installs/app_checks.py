@@ -16,10 +16,10 @@ class Finding:
     """One thing looked at: `state` is good, todo or bad."""
 
     state: str
-    said: str
+    message: str
 
 
-class Checks:
+class AppChecks:
     """An operator's question whether an app is ready."""
 
     def __init__(self, apps: Apps, installs: Installs, hubspot: HubSpot) -> None:
@@ -27,7 +27,7 @@ class Checks:
         self._installs = installs
         self._hubspot = hubspot
 
-    def at_hand(self, app: App, connected: int) -> list[Finding]:
+    def local_findings(self, app: App, connected: int) -> list[Finding]:
         """What can be said without asking HubSpot; `connected` is how many connections work."""
         found = []
         if app.credentials_refused_at is not None:
@@ -59,7 +59,7 @@ class Checks:
             found.append(Finding("todo", "There is no origin: the button opens no popup anywhere."))
         return found
 
-    async def at_hubspot(self, app: App) -> Finding:
+    async def verify_credentials(self, app: App) -> Finding:
         """Whether HubSpot knows the client id and secret, by an exchange that cannot succeed:
         HubSpot judges the client before the code.
         """

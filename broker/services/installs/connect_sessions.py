@@ -11,21 +11,21 @@ from broker.domain.model import App, Secret
 from broker.errors import LinkExpired, LinkUsed, NotFound, OriginRefused
 from broker.services.installs.oauth_flow import Consent, Installs, Outcome, check_return_url
 from broker.stores.access.keys import hash_of
-from broker.stores.connections.connect_sessions import Sessions
+from broker.stores.connections.connect_sessions import ConnectSessions
 
 
 @dataclass(frozen=True, slots=True)
-class Opener:
+class PopupOpener:
     """The page that opened ours in a popup, and what it wants to be answered with."""
 
     origin: str
     nonce: str
 
 
-class Connecting:
+class ConnectFlow:
     """Connect sessions from the product's word to the user's outcome."""
 
-    def __init__(self, sessions: Sessions, installs: Installs) -> None:
+    def __init__(self, sessions: ConnectSessions, installs: Installs) -> None:
         self._sessions = sessions
         self._installs = installs
 
@@ -36,7 +36,7 @@ class Connecting:
         check_return_url(app, return_url)
         return await self._sessions.create(app, user_ref, return_url, lifetime)
 
-    async def look(self, token: Secret, browser: Secret | None) -> ConnectSession:
+    async def peek(self, token: Secret, browser: Secret | None) -> ConnectSession:
         """What a token stands for; looking uses nothing up.
 
         Raises NotFound, LinkUsed (connected, or begun by another browser) or LinkExpired.
@@ -51,13 +51,13 @@ class Connecting:
         return session
 
     async def begin(
-        self, token: Secret, browser: Secret | None, opener: Opener | None
+        self, token: Secret, browser: Secret | None, opener: PopupOpener | None
     ) -> tuple[str, Secret]:
         """Take a session for a browser: where it consents, and what it must carry back.
 
         Raises as `look` does, and OriginRefused for an opener that is not one of the app's.
         """
-        session = await self.look(token, browser)
+        session = await self.peek(token, browser)
         check_opener(session.app, opener)
         browser = browser or Secret(secrets.token_urlsafe(32))
         origin, nonce = (opener.origin, opener.nonce) if opener else (None, None)
@@ -77,10 +77,10 @@ class Connecting:
             return outcome, None
         word = outcome.refusal.code if outcome.refusal else outcome.state
         granted = outcome.state != "refused"
-        await self._sessions.note_outcome(workspace_id, outcome.session_id, word, granted=granted)
+        await self._sessions.record_outcome(workspace_id, outcome.session_id, word, granted=granted)
         return outcome, await self._sessions.find_id(workspace_id, outcome.session_id)
 
-    async def ended(
+    async def get_finished(
         self, workspace_id: UUID, session_id: UUID, browser: Secret | None
     ) -> ConnectSession:
         """A session that was at HubSpot, for the browser that began it. Raises NotFound."""
@@ -95,7 +95,7 @@ class Connecting:
         return session
 
 
-def check_opener(app: App, opener: Opener | None) -> None:
+def check_opener(app: App, opener: PopupOpener | None) -> None:
     """Raise OriginRefused unless the opener is one of the app's origins, exactly."""
     if opener is not None and opener.origin not in app.origins:
         raise OriginRefused("The page's origin is not in the app's list.")

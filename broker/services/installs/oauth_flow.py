@@ -34,11 +34,11 @@ from broker.errors import (
 )
 from broker.providers.hubspot.client import HubSpot
 from broker.providers.hubspot.oauth import GrantEnded, authorize_url, new_verifier
-from broker.services.access.ttl_cache import Recent
+from broker.services.access.ttl_cache import TtlCache
 from broker.services.grants.revocations import Revoker
 from broker.stores.connections.apps import Apps
 from broker.stores.connections.connections import Connections
-from broker.stores.connections.installs import HeldGrants, Links, hash_of
+from broker.stores.connections.installs import Links, PendingGrants, hash_of
 
 LINK_LIFETIME = timedelta(minutes=60)
 CONFIRM_LIFETIME = timedelta(minutes=10)
@@ -81,7 +81,7 @@ class Installs:
         self,
         apps: Apps,
         links: Links,
-        held_grants: HeldGrants,
+        held_grants: PendingGrants,
         connections: Connections,
         revoker: Revoker,
         hubspot: HubSpot,
@@ -89,12 +89,12 @@ class Installs:
     ) -> None:
         self._apps = apps
         self._links = links
-        self._held_grants = held_grants
+        self._pending_grants = held_grants
         self._connections = connections
         self._revoker = revoker
         self._hubspot = hubspot
         self._public_url = public_url
-        self._reconnects: Recent[tuple[UUID, str, str], str] = Recent(self._reconnect_url)
+        self._reconnects: TtlCache[tuple[UUID, str, str], str] = TtlCache(self._reconnect_url)
 
     def redirect_url(self, app: App) -> str:
         """What to paste into HubSpot as the app's redirect URL."""
@@ -152,7 +152,7 @@ class Installs:
         app = await self._apps.get(workspace_id, slug)
         if consent.state is None:
             if consent.code is not None and consent.hubspot_return_url is not None:
-                return await self._keep_marketplace_install(
+                return await self._store_marketplace_install(
                     app, consent.code, consent.hubspot_return_url
                 )
             return Outcome("refused", app, refusal=InvalidRequest("There is no state."))
@@ -185,9 +185,9 @@ class Installs:
             await self._links.reopen(app, state)
             raise
         if missing := set(link.scopes) - set(account.scopes) if account.scopes else set():
-            await self._revoker.disown(app, tokens.refresh_token)
+            await self._revoker.revoke_orphan(app, tokens.refresh_token)
             raise ScopesMissing(f"HubSpot did not grant {', '.join(sorted(missing))}.")
-        async with self._connections.hold_user(app, link.user_ref) as held:
+        async with self._connections.lock_user(app, link.user_ref) as held:
             present = held.connection
             reason = None
             if present.hub_id is not None and present.hub_id != account.hub_id:
@@ -198,7 +198,7 @@ class Installs:
                 await held.connect(link.user_ref, tokens, account, "install")
                 return Outcome("connected", app)
             confirmation = Secret(secrets.token_urlsafe(32))
-            await self._held_grants.keep(
+            await self._pending_grants.store(
                 held, reason, tokens, account, confirmation, CONFIRM_LIFETIME, link.return_url
             )
         state_word = "pending" if reason == "confirm" else reason
@@ -223,25 +223,25 @@ class Installs:
             if tokens.hub_id is not None:
                 account = Account(tokens.hub_id, None, None, ())
         if account is None:
-            await self._revoker.disown(app, tokens.refresh_token)
+            await self._revoker.revoke_orphan(app, tokens.refresh_token)
             raise ExchangeFailed("HubSpot does not say whose account this is.")
         return tokens, replace(account, scopes=account.scopes or tokens.scopes)
 
-    async def _keep_marketplace_install(
+    async def _store_marketplace_install(
         self, app: App, code: Secret, hubspot_return_url: str
     ) -> Outcome:
         try:
-            self._check_hubspot_page(hubspot_return_url)
+            self._check_marketplace_return_url(hubspot_return_url)
             tokens, account = await self._exchange(app, code, None)
         except BrokerError as refusal:
             return Outcome("refused", app, refusal=refusal)
         claim = Secret(secrets.token_urlsafe(32))
-        await self._held_grants.keep_unclaimed(
+        await self._pending_grants.store_unclaimed(
             app, tokens, account, claim, CLAIM_LIFETIME, hubspot_return_url
         )
         return Outcome("unclaimed", app, return_url=hubspot_return_url, code=claim)
 
-    def _check_hubspot_page(self, url: str) -> None:
+    def _check_marketplace_return_url(self, url: str) -> None:
         try:
             page, ours = urlsplit(url), urlsplit(self._hubspot.consent_url)
         except ValueError:
@@ -255,7 +255,7 @@ class Installs:
         self, refusal: ReauthRequired, caller: Caller, call: ProxyCall
     ) -> ReauthRequired:
         """The refusal with a fresh `reconnectUrl`, when the key may mint links."""
-        if not caller.may("connect"):
+        if not caller.has_scope("connect"):
             return refusal
         url = await self._reconnects.get((caller.workspace_id, call.app_slug, call.user_ref))
         return ReauthRequired(refusal.detail, reconnectUrl=url)

@@ -5,7 +5,7 @@ import logging
 from broker.domain.model import Caller, Secret
 from broker.errors import LinkExpired, NotAllowed, NotFound, PortalMismatch
 from broker.stores.connections.connections import Connections
-from broker.stores.connections.installs import HeldGrants
+from broker.stores.connections.installs import PendingGrants
 
 log = logging.getLogger(__name__)
 
@@ -13,8 +13,8 @@ log = logging.getLogger(__name__)
 class Confirmations:
     """The product's word on a grant that is held."""
 
-    def __init__(self, held_grants: HeldGrants, connections: Connections) -> None:
-        self._held_grants = held_grants
+    def __init__(self, held_grants: PendingGrants, connections: Connections) -> None:
+        self._pending_grants = held_grants
         self._connections = connections
 
     async def confirm(self, caller: Caller, code: Secret, user_ref: str) -> str:
@@ -25,21 +25,21 @@ class Confirmations:
         somebody was led to connect their account to somebody else.
         """
         try:
-            async with self._held_grants.hold(caller.workspace_id, code, claim=False) as waiting:
+            async with self._pending_grants.lock(caller.workspace_id, code, claim=False) as waiting:
                 grant = waiting.grant
-                if not caller.reaches(grant.app.slug):
+                if not caller.can_access_app(grant.app.slug):
                     raise NotFound
                 stolen = grant.user_ref != user_ref
                 if stolen:
-                    await waiting.drop()
+                    await waiting.delete()
                 else:
                     held = await waiting.connection()
                     await waiting.use()
                     if grant.reason == "portal-mismatch":
-                        await held.owe_revocation()
+                        await held.enqueue_revocation()
                     await held.connect(user_ref, grant.tokens, grant.account, str(caller.key_id))
         except LinkExpired:
-            await self._held_grants.drop_lapsed()
+            await self._pending_grants.expire_unclaimed()
             raise
         if stolen:
             log.warning("confirmed by another user", extra={"app": grant.app.slug})
@@ -52,9 +52,9 @@ class Confirmations:
         Raises NotFound, LinkUsed, LinkExpired, and PortalMismatch when the user is connected to
         another HubSpot account already.
         """
-        async with self._held_grants.hold(caller.workspace_id, code, claim=True) as waiting:
+        async with self._pending_grants.lock(caller.workspace_id, code, claim=True) as waiting:
             grant = waiting.grant
-            if not caller.reaches(grant.app.slug):
+            if not caller.can_access_app(grant.app.slug):
                 raise NotFound
             present = await self._connections.find_id(grant.app, user_ref)
             held = await waiting.connection(present)

@@ -17,7 +17,7 @@ BATCH = 200
 milliseconds, here and where Postgres shares the machine.
 """
 
-MOST = 20_000
+MAX_BUFFERED = 20_000
 """How many calls wait to be written at most; while the database is slow, later ones are counted in
 a metric and lost."""
 
@@ -28,21 +28,21 @@ class CallLog:
     def __init__(self, calls: Calls, metrics: Metrics) -> None:
         self._calls = calls
         self._metrics = metrics
-        self._noted: deque[CallRecord] = deque()
+        self._buffer: deque[CallRecord] = deque()
 
-    def note(self, record: CallRecord) -> None:
+    def record(self, record: CallRecord) -> None:
         """Remember a call that has ended."""
-        if len(self._noted) >= MOST:
-            self._metrics.calls_lost.inc()
+        if len(self._buffer) >= MAX_BUFFERED:
+            self._metrics.calls_dropped.inc()
         else:
-            self._noted.append(record)
+            self._buffer.append(record)
 
-    async def write(self) -> None:
+    async def flush(self) -> None:
         """Write what was noted, or keep it for the next time when the database is away."""
         # Those noted meanwhile wait for the next time, or each would cost a statement.
-        left = len(self._noted)
+        left = len(self._buffer)
         while left:
-            batch = [self._noted.popleft() for _ in range(min(BATCH, left))]
+            batch = [self._buffer.popleft() for _ in range(min(BATCH, left))]
             left -= len(batch)
             for record in batch:
                 record.path = template_of(record.path.partition("?")[0])
@@ -50,13 +50,13 @@ class CallLog:
             try:
                 await self._calls.write(batch)
             except (Busy, asyncio.CancelledError):
-                room = max(0, MOST - len(self._noted))
-                self._metrics.calls_lost.inc(max(0, len(batch) - room))
-                self._noted.extendleft(reversed(batch[:room]))
+                room = max(0, MAX_BUFFERED - len(self._buffer))
+                self._metrics.calls_dropped.inc(max(0, len(batch) - room))
+                self._buffer.extendleft(reversed(batch[:room]))
                 raise
             except Exception:
                 # One that cannot be written must not keep the others.
-                self._metrics.calls_lost.inc(len(batch))
+                self._metrics.calls_dropped.inc(len(batch))
                 log.exception("calls not logged", extra={"calls": len(batch)})
             if time.monotonic() - began > 1:
                 return

@@ -18,12 +18,12 @@ from broker.providers.hubspot import policy
 from broker.providers.hubspot.answers import Answer
 from broker.providers.hubspot.client import HubSpot
 from broker.services.access.callers import require
-from broker.services.access.ttl_cache import Recent
+from broker.services.access.ttl_cache import TtlCache
 from broker.services.grants.renewals import Grants
 from broker.services.installs.oauth_flow import Installs
 from broker.services.proxy.call_log import CallLog
 from broker.services.proxy.idempotency import Idempotency
-from broker.services.proxy.sending import Sending, Whose
+from broker.services.proxy.sending import ConnectionKey, Sending
 from broker.services.quota.service import Quota
 from broker.stores.connections.connections import Connections
 from broker.stores.proxy.calls import CallRecord
@@ -48,10 +48,15 @@ class Proxy:
         self._installs = installs
         self._idempotency = idempotency
         self._calls = calls
-        self._recent: Recent[Whose, Connection] = Recent(lambda whose: connections.of_user(*whose))
-        self._sending = Sending(self._recent, grants, quota, hubspot, metrics)
-        self._used: dict[tuple[UUID, UUID], float] = {}
-        self.forget_all = self._recent.forget_all
+        self._cache: TtlCache[ConnectionKey, Connection] = TtlCache(
+            lambda whose: connections.of_user(*whose)
+        )
+        self._sending = Sending(self._cache, grants, quota, hubspot, metrics)
+        self._last_used: dict[tuple[UUID, UUID], float] = {}
+
+    def clear_cache(self) -> None:
+        """Read again whatever was remembered."""
+        self._cache.clear()
 
     def forward(self, caller: Caller, call: ProxyCall) -> "Forwarding":
         """Send the call, as `async with`, which gives HubSpot's answer, whatever it is.
@@ -69,7 +74,7 @@ class Proxy:
         scopes = ("proxy", "proxy:read") if effect == "read" else ("proxy",)
         whose = (caller.workspace_id, call.app_slug, call.user_ref)
         try:
-            connection = self._recent.known(whose) or await self._recent.get(whose)
+            connection = self._cache.peek(whose) or await self._cache.get(whose)
         except NotFound as missing:
             if isinstance(missing, ConnectionNotFound) and missing.app_id is not None:
                 forwarding.record = _record(caller, call, missing.app_id, None)
@@ -86,24 +91,24 @@ class Proxy:
                 answer = await self._sending.answer(call, effect, connection, record)
             else:
                 make = partial(self._sending.answer, call, effect, connection, record)
-                answer = await self._idempotency.once(call, connection, make)
+                answer = await self._idempotency.run_once(call, connection, make)
         except ReauthRequired as refusal:
-            self._recent.forget(whose)
+            self._cache.discard(whose)
             raise await self._installs.with_reconnect_url(refusal, caller, call) from None
-        self._used[connection.workspace_id, connection.id] = time.monotonic()
+        self._last_used[connection.workspace_id, connection.id] = time.monotonic()
         record.status = answer.status
         return answer
 
     def log(self, record: CallRecord) -> None:
         """Remember a call that has ended."""
-        self._calls.note(record)
+        self._calls.record(record)
 
-    async def write_uses(self) -> None:
+    async def flush_last_used(self) -> None:
         """Write down when connections were last used since the last time."""
-        used, self._used = self._used, {}
+        used, self._last_used = self._last_used, {}
         now = time.monotonic()
         if used:
-            await self._connections.note_use({key: now - at for key, at in used.items()})
+            await self._connections.record_last_used({key: now - at for key, at in used.items()})
 
 
 class Forwarding:
@@ -143,7 +148,7 @@ class Forwarding:
         if record is None:
             return
         if answer is not None:
-            record.bytes = answer.chunks.passed
+            record.bytes = answer.chunks.bytes_read
         if isinstance(error, BrokerError):
             record.status, record.error = error.status, error.code
         elif isinstance(error, asyncio.CancelledError | GeneratorExit | ConnectionResetError):

@@ -21,8 +21,8 @@ from broker.errors import (
     IdempotencyKeyConflict,
 )
 from broker.providers.hubspot.answers import Answer
-from broker.providers.hubspot.retrying import NOT_RUN
-from broker.stores.proxy.idempotency import Claim, IdempotentCalls, KeptAnswer
+from broker.providers.hubspot.retrying import NOT_EXECUTED
+from broker.stores.proxy.idempotency import Claim, IdempotentCalls, StoredResponse
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Idempotency:
         self._total = total
         self._running: set[asyncio.Task[Answer]] = set()
 
-    async def once(
+    async def run_once(
         self, call: ProxyCall, connection: Connection, make: Callable[[], Awaitable[Answer]]
     ) -> Answer:
         """The answer of the first call with this key; `make` makes it when this is the first.
@@ -61,15 +61,15 @@ class Idempotency:
         """
         key = (call.idempotency_key or "").encode()
         key_hash, fingerprint = hashlib.sha256(key).digest(), _fingerprint(key, call)
-        waited = self._quota_wait if call.patience is None else call.patience
+        waited = self._quota_wait if call.quota_wait is None else call.quota_wait
         runs_for = waited + self._total + SLACK_S
         pause, until = 0.05, asyncio.get_running_loop().time() + PATIENCE_S
         while True:
             claim = await self._calls.claim(
                 connection.workspace_id, connection.id, key_hash, fingerprint, runs_for
             )
-            if claim.ours:
-                return await self._alone(claim, make)
+            if claim.acquired:
+                return await self._run_claimed(claim, make)
             if not hmac.compare_digest(claim.fingerprint, fingerprint):
                 raise _conflict("different-request")
             if claim.answer is not None:
@@ -81,7 +81,7 @@ class Idempotency:
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, 0.5)
 
-    async def _alone(self, claim: Claim, make: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def _run_claimed(self, claim: Claim, make: Callable[[], Awaitable[Answer]]) -> Answer:
         # A caller who leaves must not leave the outcome unknown.
         task = asyncio.create_task(self._make(claim, make))
         self._running.add(task)
@@ -97,19 +97,21 @@ class Idempotency:
         try:
             answer = await make()
         except (HubSpotUnavailable, HubSpotTimeout) as failure:
-            await self._settle(self._calls.give_up if failure.unsent else self._calls.lose, claim)
+            await self._settle(
+                self._calls.release if failure.unsent else self._calls.mark_unknown, claim
+            )
             raise
         except BrokerError:
-            await self._settle(self._calls.give_up, claim)
+            await self._settle(self._calls.release, claim)
             raise
         kept = await self._read(claim, answer)
-        if kept.status in NOT_RUN or kept.status == 401:
-            await self._settle(self._calls.give_up, claim)
+        if kept.status in NOT_EXECUTED or kept.status == 401:
+            await self._settle(self._calls.release, claim)
         else:
-            await self._settle(lambda claim: self._calls.keep(claim, kept), claim)
+            await self._settle(lambda claim: self._calls.store_response(claim, kept), claim)
         return _answer(kept, replayed=False)
 
-    async def _read(self, claim: Claim, answer: Answer) -> KeptAnswer:
+    async def _read(self, claim: Claim, answer: Answer) -> StoredResponse:
         body = bytearray()
         try:
             async for chunk in answer.chunks:
@@ -117,13 +119,13 @@ class Idempotency:
                 if len(body) > MOST_BYTES:
                     raise HubSpotUnavailable("The answer is too long for an Idempotency-Key.")  # noqa: TRY301
         except Exception as error:
-            await self._settle(self._calls.lose, claim)
+            await self._settle(self._calls.mark_unknown, claim)
             if isinstance(error, BrokerError):
                 raise
             raise HubSpotUnavailable("HubSpot's answer broke off.") from error
         finally:
             answer.close()
-        return KeptAnswer(answer.status, answer.reason, list(answer.headers), bytes(body))
+        return StoredResponse(answer.status, answer.reason, list(answer.headers), bytes(body))
 
     async def _settle(self, how: Callable[[Claim], Awaitable[None]], claim: Claim) -> None:
         """Write down what came of it; what cannot be written counts as unknown, later."""
@@ -136,36 +138,36 @@ class Idempotency:
         return None
 
 
-class Whole:
+class BufferedBody:
     """A body that is all there, as chunks."""
 
     def __init__(self, body: bytes) -> None:
-        self.passed = 0
-        self.whole = True
+        self.bytes_read = 0
+        self.is_complete = True
         self._body = body
 
-    def rest(self) -> bytes:
+    def read_buffered(self) -> bytes:
         """All of it, unless it was read."""
         rest, self._body = self._body, b""
-        self.passed += len(rest)
+        self.bytes_read += len(rest)
         return rest
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
-        if rest := self.rest():
+        if rest := self.read_buffered():
             return rest
         raise StopAsyncIteration
 
 
-def _answer(kept: KeptAnswer, *, replayed: bool) -> Answer:
+def _answer(kept: StoredResponse, *, replayed: bool) -> Answer:
     told = [("Idempotent-Replayed", "true")] if replayed else []
     return Answer(
         kept.status,
         kept.reason,
         [*kept.headers, *told],
-        Whole(kept.body),
+        BufferedBody(kept.body),
         rejects_grant=False,
         limits=None,
         retry_after=None,

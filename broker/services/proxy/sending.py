@@ -16,23 +16,23 @@ from broker.providers.hubspot.answers import Answer
 from broker.providers.hubspot.client import HubSpot
 from broker.providers.hubspot.limits import kind_of
 from broker.providers.hubspot.policy import Effect
-from broker.services.access.ttl_cache import Recent
+from broker.services.access.ttl_cache import TtlCache
 from broker.services.grants.renewals import Grants
 from broker.services.quota.bucket import Bucket
 from broker.services.quota.service import Quota
 from broker.stores.proxy.calls import CallRecord
 from broker.telemetry.metrics import Metrics
 
-Whose = tuple[UUID, str, str]
+ConnectionKey = tuple[UUID, str, str]
 """Workspace, lower-case slug and user reference: how a call names its connection."""
 
 
 @dataclass(slots=True)
-class Tries:
+class CallAttempts:
     """One call on its way. Times are on the monotonic clock."""
 
     call: ProxyCall
-    whose: Whose
+    key: ConnectionKey
     connection: Connection
     bucket: Bucket
     record: CallRecord
@@ -46,13 +46,13 @@ class Sending:
 
     def __init__(
         self,
-        recent: Recent[Whose, Connection],
+        recent: TtlCache[ConnectionKey, Connection],
         grants: Grants,
         quota: Quota,
         hubspot: HubSpot,
         metrics: Metrics,
     ) -> None:
-        self._recent = recent
+        self._cache = recent
         self._grants = grants
         self._quota = quota
         self._hubspot = hubspot
@@ -67,14 +67,14 @@ class Sending:
         """
         whose = (connection.workspace_id, call.app_slug, call.user_ref)
         bucket = self._quota.bucket(connection, kind_of(call.method, call.target))
-        bucket.budget.note_call()
-        safe = retrying.repeats_safely(call.method, effect)
-        tries = Tries(call, whose, connection, bucket, record, safe, time.monotonic())
+        bucket.retry_budget.note_call()
+        safe = retrying.is_safe_to_retry(call.method, effect)
+        tries = CallAttempts(call, whose, connection, bucket, record, safe, time.monotonic())
         last: Answer | None = None
         try:
             while True:
                 try:
-                    grant = self._at_once(tries) or await self._turn(tries)
+                    grant = self._try_immediately(tries) or await self._wait_for_quota(tries)
                 except BrokerError:
                     if last is None:
                         raise
@@ -83,7 +83,7 @@ class Sending:
                 if last is not None:
                     last.close()
                     last = None
-                said, pause = await self._try(tries, grant)
+                said, pause = await self._attempt(tries, grant)
                 if said is not None and pause is None:
                     return said
                 last = said
@@ -92,25 +92,27 @@ class Sending:
             if last is not None:
                 last.close()
 
-    def _at_once(self, tries: Tries) -> Grant | None:
+    def _try_immediately(self, tries: CallAttempts) -> Grant | None:
         """The grant, where it is at hand and there is a place: as nearly always."""
-        grant = self._grants.at_hand(tries.connection)
+        grant = self._grants.fresh_or_none(tries.connection)
         if grant is None or not self._quota.take(tries.bucket, tries.connection.id):
             return None
         return grant
 
-    async def _turn(self, tries: Tries) -> Grant:
+    async def _wait_for_quota(self, tries: CallAttempts) -> Grant:
         """Wait for a place; the grant that is usable when it comes."""
         grant = await self._grants.usable(tries.connection)
-        user, patience = tries.connection.id, tries.call.patience
+        user, patience = tries.connection.id, tries.call.quota_wait
         if not self._quota.take(tries.bucket, user):
             await self._quota.wait(tries.bucket, user, patience, tries.arrived)
             # What was deleted or renewed meanwhile must not be used.
-            tries.connection = await self._recent.get(tries.whose)
+            tries.connection = await self._cache.get(tries.key)
             grant = await self._grants.usable(tries.connection)
         return grant
 
-    async def _try(self, tries: Tries, grant: Grant) -> tuple[Answer | None, float | None]:
+    async def _attempt(
+        self, tries: CallAttempts, grant: Grant
+    ) -> tuple[Answer | None, float | None]:
         """One try: the answer if there is one, and the pause before the next if there shall be."""
         call, record = tries.call, tries.record
         now = time.monotonic()
@@ -123,34 +125,34 @@ class Sending:
             said = answer.limits
         except (HubSpotUnavailable, HubSpotTimeout) as failure:
             pause = retrying.pause_unsent(record.retries + 1) if failure.unsent else None
-            if not self._again(tries, pause):
+            if not self._may_retry(tries, pause):
                 raise
             return None, pause
         finally:
-            self._quota.told(tries.bucket, said)
-        if answer.rejects_grant and call.repeatable and not record.renewed:
+            self._quota.observe(tries.bucket, said)
+        if answer.rejects_grant and call.replayable and not record.renewed:
             # HubSpot may end a token before the expiry it announced. Renew once; should it refuse
             # again, that refusal is the answer.
             answer.close()
             record.renewed = True
-            self._recent.forget(tries.whose)
+            self._cache.discard(tries.key)
             grant = await self._grants.renew(tries.connection)
             tries.connection = replace(tries.connection, grant=grant)
             return None, 0.0
-        if answer.status not in retrying.WORTH_A_TRY:
+        if answer.status not in retrying.RETRYABLE:
             return answer, None
         pause = retrying.pause_after(
             answer.status, record.retries + 1, answer.limits, answer.retry_after, safe=tries.safe
         )
-        return answer, pause if self._again(tries, pause) else None
+        return answer, pause if self._may_retry(tries, pause) else None
 
-    def _again(self, tries: Tries, pause: float | None) -> bool:
+    def _may_retry(self, tries: CallAttempts, pause: float | None) -> bool:
         """Whether the call may be tried again after a pause."""
-        if pause is None or not tries.call.repeatable:
+        if pause is None or not tries.call.replayable:
             return False
         if time.monotonic() + pause >= tries.until - 1:
             return False
-        if not tries.bucket.budget.spend():
+        if not tries.bucket.retry_budget.spend():
             self._metrics.retries.labels("over-budget").inc()
             return False
         self._metrics.retries.labels("made").inc()

@@ -2,7 +2,7 @@
 
 import time
 
-EARNED = 0.07
+PER_CALL = 0.07
 """What a call adds."""
 
 MOST, LEAST = 5.0, 2.0
@@ -11,7 +11,7 @@ MOST, LEAST = 5.0, 2.0
 REFILL_S = 30.0
 
 
-class Budget:
+class RetryBudget:
     """Second tries in hand. Over a hundred calls and more, tries are at most 1.1 times calls."""
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class Budget:
     def note_call(self) -> None:
         """A call comes in."""
         if self._left < MOST:
-            self._left += EARNED
+            self._left += PER_CALL
 
     def spend(self) -> bool:
         """Take one second try, if there is one."""

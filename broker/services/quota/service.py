@@ -20,9 +20,9 @@ from uuid import UUID
 
 from broker.domain.model import Connection
 from broker.errors import AppNotFound, Busy, QuotaExhausted
-from broker.providers.hubspot.limits import ASSUMED, SMALLEST, Kind, Said
+from broker.providers.hubspot.limits import ASSUMED, SMALLEST, Kind, RateLimitInfo
 from broker.services.quota.bucket import Bucket
-from broker.services.quota.shares import change_of, fair_share
+from broker.services.quota.shares import fair_share, rebalance
 from broker.stores.proxy.quotas import QuotaFacts, QuotaName, Quotas
 from broker.telemetry.metrics import Metrics
 
@@ -34,13 +34,13 @@ BEAT_S, SLOWEST_BEAT_S = 0.2, 1.0
 IDLE_S = 30.0
 """After how long without a call a process gives its places of a quota back."""
 
-PATIENCE_S = 1.0
+DB_TIMEOUT_S = 1.0
 """How long the database may take before calls go on without it."""
 
-MOMENT_S = 1.0
+MIN_WAIT_S = 1.0
 """How long a call may wait for a place, however late it comes to it."""
 
-TRIAL_S = 5.0
+PROBE_TIMEOUT_S = 5.0
 """How long calls wait for HubSpot's first answer about an account before they go without."""
 
 
@@ -50,7 +50,6 @@ class Quota:
     def __init__(self, quotas: Quotas, patience: float, metrics: Metrics) -> None:
         """`patience`: how many seconds a call waits unless it says otherwise."""
         self._quotas = quotas
-        self.forget = quotas.forget
         self._patience = patience
         self._metrics = metrics
         self._buckets: dict[tuple[UUID, int, str], Bucket] = {}
@@ -74,9 +73,9 @@ class Quota:
         """
         now = time.monotonic()
         bucket.used_at = bucket.users[user] = now
-        if now < bucket.spent_until:
-            raise self._refusal(bucket.spent_until - now, "daily")
-        return not bucket.turns and bucket.take(now)
+        if now < bucket.daily_exhausted_until:
+            raise self._refusal(bucket.daily_exhausted_until - now, "daily")
+        return not bucket.queue and bucket.take(now)
 
     async def wait(
         self, bucket: Bucket, user: UUID, patience: float | None, arrived: float
@@ -87,77 +86,81 @@ class Quota:
         patience = self._patience if patience is None else patience
         left = arrived + patience - time.monotonic()
         # Who has waited for something else already, a renewal say, still has a moment for this.
-        await self._wait(bucket, user, min(patience, max(MOMENT_S, left)))
+        await self._wait(bucket, user, min(patience, max(MIN_WAIT_S, left)))
 
-    def told(self, bucket: Bucket, said: Said | None) -> None:
+    def observe(self, bucket: Bucket, said: RateLimitInfo | None) -> None:
         """Learn from HubSpot's answer, or from there being none."""
         now = time.monotonic()
         if said is None:
-            bucket.strikes = 0
+            bucket.consecutive_429 = 0
         else:
             if said.size and bucket.name.kind == "calls" and bucket.learn(said.size, said.interval):
-                self._settle_now(bucket)
+                self._sync_now(bucket)
             if said.daily_spent:
                 bucket.spend(now)
-                self._settle_now(bucket)
+                self._sync_now(bucket)
             elif said.refused_by is not None:
                 bucket.refused(said, now)
                 if bucket.name.kind == "calls" and not bucket.facts.learnt:
                     bucket.learn(*SMALLEST)
-                    self._settle_now(bucket)
+                    self._sync_now(bucket)
             else:
-                bucket.strikes = 0
-        if not bucket.known.is_set() and not bucket.news:
-            bucket.known.set()
+                bucket.consecutive_429 = 0
+        if not bucket.limit_known.is_set() and not bucket.limit_changed:
+            bucket.limit_known.set()
             bucket.serve(now)
 
-    def rung(self, text: str) -> None:
+    async def purge(self) -> None:
+        """Delete shares that no process extends any more."""
+        await self._quotas.purge()
+
+    def on_wanted(self, text: str) -> None:
         """Another process waits for places of a quota."""
         bucket = self._by_text.get(text)
-        if bucket is not None and time.monotonic() - bucket.settled_at > BEAT_S / 2:
-            self._settle_now(bucket)
+        if bucket is not None and time.monotonic() - bucket.synced_at > BEAT_S / 2:
+            self._sync_now(bucket)
 
-    async def keep(self) -> None:
+    async def heartbeat(self) -> None:
         """Keep the shares of busy quotas, give those of idle ones back."""
         now = time.monotonic()
         busy: list[Bucket] = []
         idle: list[Bucket] = []
         for bucket in self._buckets.values():
-            bucket.places.sweep(now)
+            bucket.permits.sweep(now)
             bucket.active_users(now)
-            unused = now - bucket.used_at > IDLE_S and not bucket.turns
-            (idle if unused and not bucket.places.in_use else busy).append(bucket)
+            unused = now - bucket.used_at > IDLE_S and not bucket.queue
+            (idle if unused and not bucket.permits.in_use else busy).append(bucket)
         if busy:
-            held = await self._quotas.prolong([bucket.name for bucket in busy])
+            held = await self._quotas.extend([bucket.name for bucket in busy])
             for bucket in busy:
                 if held.get(bucket.name, True):  # others wait, or the share had lapsed
-                    self._settle_now(bucket)
+                    self._sync_now(bucket)
         if idle:
-            await self._quotas.leave({bucket.name: 0.0 for bucket in idle})
+            await self._quotas.release({bucket.name: 0.0 for bucket in idle})
             for bucket in idle:
                 if time.monotonic() - bucket.used_at > IDLE_S:
                     name = bucket.name
                     del self._buckets[name.app_id, name.hub_id, name.kind]
                     del self._by_text[bucket.name.text]
 
-    async def leave(self) -> None:
+    async def release_all(self) -> None:
         """Give everything back: free places at once, others when HubSpot counts them no more."""
         now = time.monotonic()
         after = {}
         for bucket in self._buckets.values():
-            bucket.places.sweep(now)
-            after[bucket.name] = bucket.facts.interval * 1.1 if bucket.places.in_use else 0.0
+            bucket.permits.sweep(now)
+            after[bucket.name] = bucket.facts.interval * 1.1 if bucket.permits.in_use else 0.0
         if after:
-            await self._quotas.leave(after)
+            await self._quotas.release(after)
 
     async def _wait(self, bucket: Bucket, user: UUID, patience: float) -> None:
         until = time.monotonic() + patience
-        ticket = bucket.turns.join(user)
+        ticket = bucket.queue.join(user)
         try:
-            if bucket.turns.before(user) > self._most(bucket, patience):
+            if bucket.queue.ahead_of(user) > self._max_waiting(bucket, patience):
                 raise TimeoutError  # noqa: TRY301  # the line is longer than the wait
-            await self._settled(bucket)
-            if not ticket.done() and not bucket.known.is_set():
+            await self._ensure_synced(bucket)
+            if not ticket.done() and not bucket.limit_known.is_set():
                 await self._first_answer(bucket)
             if not ticket.done():
                 async with asyncio.timeout(until - time.monotonic()):
@@ -165,122 +168,126 @@ class Quota:
         except TimeoutError:
             if ticket.done() and not ticket.cancelled():
                 return
-            bucket.turns.leave(user, ticket)
+            bucket.queue.leave(user, ticket)
             self._metrics.quota.labels("refused").inc()
             now = time.monotonic()
             raise self._refusal(bucket.wait_for(user, now), "burst") from None
         except BaseException:
-            bucket.turns.leave(user, ticket)
+            bucket.queue.leave(user, ticket)
             raise
         self._metrics.quota.labels("waited").inc()
 
-    def _most(self, bucket: Bucket, patience: float) -> float:
+    def _max_waiting(self, bucket: Bucket, patience: float) -> float:
         """How many could be served within the patience, had this process all the places."""
         return bucket.facts.size * (1 + patience / bucket.facts.interval) + 1
 
-    async def _settled(self, bucket: Bucket) -> None:
+    async def _ensure_synced(self, bucket: Bucket) -> None:
         """Ask for places, unless the database was asked a moment ago; not for long."""
-        if bucket.settling is None and time.monotonic() - bucket.settled_at < BEAT_S:
-            self._look_after(bucket)
+        if bucket.sync_task is None and time.monotonic() - bucket.synced_at < BEAT_S:
+            self._schedule(bucket)
             return
-        settling = self._settle_now(bucket)
-        await asyncio.wait({settling}, timeout=PATIENCE_S)
+        settling = self._sync_now(bucket)
+        await asyncio.wait({settling}, timeout=DB_TIMEOUT_S)
         if not settling.done():
-            self._lend(bucket)
+            self._use_fallback_share(bucket)
 
     async def _first_answer(self, bucket: Bucket) -> None:
         try:
-            async with asyncio.timeout(TRIAL_S):
-                await bucket.known.wait()
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                await bucket.limit_known.wait()
         except TimeoutError:
-            bucket.news = False
-            bucket.known.set()
+            bucket.limit_changed = False
+            bucket.limit_known.set()
             bucket.serve(time.monotonic())
 
-    def _settle_now(self, bucket: Bucket) -> "asyncio.Task[None]":
-        if bucket.settling is None:
-            bucket.settling = asyncio.get_running_loop().create_task(self._settle(bucket))
-        return bucket.settling
+    def _sync_now(self, bucket: Bucket) -> "asyncio.Task[None]":
+        if bucket.sync_task is None:
+            bucket.sync_task = asyncio.get_running_loop().create_task(self._sync(bucket))
+        return bucket.sync_task
 
-    async def _settle(self, bucket: Bucket) -> None:
+    async def _sync(self, bucket: Bucket) -> None:
         """Take or give places so that this process has what it should have."""
         try:
-            async with asyncio.timeout(PATIENCE_S * 5):
+            async with asyncio.timeout(DB_TIMEOUT_S * 5):
                 gained = await self._exchange(bucket)
-            moving = gained or bucket.places.owed or bucket.places.put_by
-            bucket.pace = BEAT_S if moving else min(max(bucket.pace, BEAT_S) * 2, SLOWEST_BEAT_S)
-            bucket.lent = False
+            moving = gained or bucket.permits.to_return or bucket.permits.returnable
+            bucket.poll_interval = (
+                BEAT_S if moving else min(max(bucket.poll_interval, BEAT_S) * 2, SLOWEST_BEAT_S)
+            )
+            bucket.on_fallback = False
         except (Busy, TimeoutError):
-            self._lend(bucket)
+            self._use_fallback_share(bucket)
         except AppNotFound:
             log.info("quota of a removed app", extra={"app": str(bucket.name.app_id)})
         except Exception:
             log.exception("quota not settled")
-            self._lend(bucket)
+            self._use_fallback_share(bucket)
         finally:
-            bucket.settling = None
-            bucket.settled_at = time.monotonic()
-            self._look_after(bucket)
+            bucket.sync_task = None
+            bucket.synced_at = time.monotonic()
+            self._schedule(bucket)
 
     async def _exchange(self, bucket: Bucket) -> bool:
         """Settle with the database in one transaction; whether places were gained."""
-        places = bucket.places
-        async with self._quotas.hold(bucket.name, bucket.facts) as held:
-            news, told = bucket.facts if bucket.news else None, bucket.spent_news
+        places = bucket.permits
+        async with self._quotas.lock(bucket.name, bucket.facts) as held:
+            news, told = bucket.facts if bucket.limit_changed else None, bucket.daily_changed
             now = time.monotonic()
             if news is not None:
                 await held.learn(news)
             elif held.facts != bucket.facts:
                 bucket.adopt(held.facts)
             if told:
-                await held.spend(max(0.0, bucket.spent_until - now))
+                await held.spend(max(0.0, bucket.daily_exhausted_until - now))
             elif held.spent_for > 0:
-                bucket.spent_until = now + held.spent_for
+                bucket.daily_exhausted_until = now + held.spent_for
             places.sweep(now)
-            size, need = bucket.facts.size, len(bucket.turns)
+            size, need = bucket.facts.size, len(bucket.queue)
             users = bucket.active_users(now)
-            change = change_of(size, places.held, places.in_use, need, users, held.others)
-            places.owe(max(0, -change))
-            gain, given = max(0, change), places.put_by
+            change = rebalance(size, places.held, places.in_use, need, users, held.others)
+            places.return_permits(max(0, -change))
+            gain, given = max(0, change), places.returnable
             await held.write(places.held + gain, users, waiting=need > 0)
             if need > gain and places.held + gain < fair_share(size, users, held.others):
-                await held.ring()
+                await held.notify_wanted()
         places.free += gain
-        places.put_by -= given
+        places.returnable -= given
         if news is bucket.facts:
-            bucket.news = False
-            bucket.known.set()
-        bucket.spent_news = bucket.spent_news and not told
+            bucket.limit_changed = False
+            bucket.limit_known.set()
+        bucket.daily_changed = bucket.daily_changed and not told
         return gain > 0
 
-    def _lend(self, bucket: Bucket) -> None:
+    def _use_fallback_share(self, bucket: Bucket) -> None:
         """Go on without the database: half of the quota, until it can be asked again."""
-        if not bucket.lent:
-            bucket.lent, bucket.news = True, False
-            bucket.known.set()
-            bucket.places.free += max(0, bucket.facts.size // 2 - bucket.places.held)
+        if not bucket.on_fallback:
+            bucket.on_fallback, bucket.limit_changed = True, False
+            bucket.limit_known.set()
+            bucket.permits.free += max(0, bucket.facts.size // 2 - bucket.permits.held)
 
-    def _look_after(self, bucket: Bucket) -> None:
+    def _schedule(self, bucket: Bucket) -> None:
         """Serve those who wait, now and whenever a place may be free."""
         now = time.monotonic()
         bucket.serve(now)
-        if not bucket.turns and not bucket.news:
+        if not bucket.queue and not bucket.limit_changed:
             return
         loop = asyncio.get_running_loop()
         at = bucket.next_at(now)
         if at is not None and bucket.timer is None:
             bucket.timer = loop.call_later(max(0.001, at - now), self._timed, bucket)
-        if bucket.beat is None:
-            bucket.beat = loop.call_later(max(bucket.pace, BEAT_S), self._beat, bucket)
+        if bucket.poll_timer is None:
+            bucket.poll_timer = loop.call_later(
+                max(bucket.poll_interval, BEAT_S), self._poll, bucket
+            )
 
     def _timed(self, bucket: Bucket) -> None:
         bucket.timer = None
-        self._look_after(bucket)
+        self._schedule(bucket)
 
-    def _beat(self, bucket: Bucket) -> None:
-        bucket.beat = None
-        if bucket.turns or bucket.news:
-            self._settle_now(bucket)
+    def _poll(self, bucket: Bucket) -> None:
+        bucket.poll_timer = None
+        if bucket.queue or bucket.limit_changed:
+            self._sync_now(bucket)
 
     def _refusal(self, seconds: float, limit: str) -> QuotaExhausted:
         detail = {

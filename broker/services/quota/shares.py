@@ -3,27 +3,29 @@
 import math
 import random
 
-from broker.stores.proxy.quotas import Others
+from broker.stores.proxy.quotas import OtherHolders
 
 UNEVEN = 0.1
 """How far a share may be off the fair one before places change hands."""
 
 
-def fair_share(size: int, users: int, others: Others) -> float:
+def fair_share(size: int, users: int, others: OtherHolders) -> float:
     """The places that a process with so many users may hold while others wait."""
     if not others.waiting:
         return float(size)
     return size * users / max(1, users + others.users)
 
 
-def change_of(size: int, held: int, in_use: int, need: int, users: int, others: Others) -> int:
+def rebalance(
+    size: int, held: int, in_use: int, need: int, users: int, others: OtherHolders
+) -> int:
     """How many places to take (up to what is there), or, negative, to give back.
 
     Nobody else waits: whoever needs takes half of what is left, so that a few calls cost one
     question and the next process finds something. Others wait: each goes towards its fair share, a
     user counting the same wherever it calls, and who needs less lends the rest.
     """
-    left = size - others.places - held
+    left = size - others.permits - held
     if left < 0:  # the quota has shrunk, or a share had lapsed
         return -min(held, -left)
     if not others.waiting:

@@ -18,14 +18,14 @@ TICKS = 500
 """Into how many parts an interval is divided, so that a large quota is a short list."""
 
 
-class Places:
+class SlidingWindow:
     """One process's places of one quota."""
 
     def __init__(self, interval: float) -> None:
         self.free = 0
-        self.owed = 0
-        self.put_by = 0
-        self._resting: deque[list[float]] = deque()
+        self.to_return = 0
+        self.returnable = 0
+        self._cooling_down: deque[list[float]] = deque()
         self._in_use = 0
         self.interval = interval
 
@@ -39,18 +39,18 @@ class Places:
         return self._in_use
 
     @property
-    def _rest(self) -> float:
+    def _cool_down(self) -> float:
         return self.interval + max(LEAST_SLACK_S, self.interval * SLACK)
 
     def sweep(self, now: float) -> None:
         """Free the places whose rest is over; those that are owed are put by."""
-        resting, ended = self._resting, now - self._rest
+        resting, ended = self._cooling_down, now - self._cool_down
         while resting and resting[0][0] <= ended:
             count = int(resting.popleft()[1])
             self._in_use -= count
-            given = min(self.owed, count)
-            self.owed -= given
-            self.put_by += given
+            given = min(self.to_return, count)
+            self.to_return -= given
+            self.returnable += given
             self.free += count - given
 
     def use(self, now: float) -> bool:
@@ -61,20 +61,20 @@ class Places:
                 return False
         self.free -= 1
         self._in_use += 1
-        if self._resting and self._resting[-1][0] >= now:
+        if self._cooling_down and self._cooling_down[-1][0] >= now:
             # With the first of its tick, which counts as used at its end.
-            self._resting[-1][1] += 1
+            self._cooling_down[-1][1] += 1
         else:
-            self._resting.append([now + self.interval / TICKS, 1])
+            self._cooling_down.append([now + self.interval / TICKS, 1])
         return True
 
     def next_free_at(self) -> float | None:
         """When a place will be free again; None when none is in use."""
-        return self._resting[0][0] + self._rest if self._resting else None
+        return self._cooling_down[0][0] + self._cool_down if self._cooling_down else None
 
-    def owe(self, count: int) -> None:
+    def return_permits(self, count: int) -> None:
         """Put by so many places: free ones now, others as they become free."""
         now_free = min(self.free, count)
         self.free -= now_free
-        self.put_by += now_free
-        self.owed = min(count - now_free, self._in_use)
+        self.returnable += now_free
+        self.to_return = min(count - now_free, self._in_use)

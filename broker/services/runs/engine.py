@@ -24,13 +24,14 @@ from typing import Any
 from uuid import UUID
 
 from broker.domain.runs import (
-    FinalRefusal,
-    Later,
-    Order,
+    PermanentFailure,
     Recipe,
+    RetryLater,
     Run,
+    RunRecord,
+    RunRequest,
     Step,
-    Turn,
+    StepContext,
     VendorUnavailable,
 )
 from broker.errors import (
@@ -40,7 +41,7 @@ from broker.errors import (
     HubSpotTimeout,
     HubSpotUnavailable,
 )
-from broker.services.runs.waiters import Awaiting
+from broker.services.runs.waiters import RunWaiters
 from broker.stores.recipes.run_records import RunRecords
 from broker.stores.recipes.runs import RunStore
 from broker.telemetry.metrics import Metrics
@@ -50,18 +51,18 @@ log = logging.getLogger(__name__)
 SCHEDULE_S = (1, 3, 10, 30, 120, 600, 1800, 3600, 7200, 14_400)
 """Pauses after each failure of a step in a row, in seconds: eleven tries in about eight hours."""
 
-AT_ONCE = 240
-AT_ONCE_OF_ONE = 15
+MAX_CONCURRENT = 240
+MAX_CONCURRENT_PER_APP = 15
 """Runs under way in one process, in all and of one app."""
 
 STEP_S = 40.0
 LEASE = timedelta(seconds=20)
-BEAT_S = 5.0
+HEARTBEAT_S = 5.0
 """How long a step may take; how long nobody else touches a run after its process was last heard of;
 and how often that is heard."""
 
 STOP_S = 5.0
-PASSING = (HubSpotUnavailable, HubSpotTimeout, VendorUnavailable, Busy)
+TRANSIENT = (HubSpotUnavailable, HubSpotTimeout, VendorUnavailable, Busy)
 """Refusals that time may heal."""
 
 
@@ -73,20 +74,19 @@ class Runs:
     ) -> None:
         self._store = store
         self._records = records
-        self._awaiting = Awaiting(records)
-        self.settled = self._awaiting.settled
+        self._waiters = RunWaiters(records)
         self._recipes = {recipe.name: recipe for recipe in recipes}
         self._metrics = metrics
-        self._under_way: dict[asyncio.Task[None], Run] = {}
-        self._kept: list[UUID | None] = []
-        self._beating: asyncio.Task[None] | None = None
+        self._tasks: dict[asyncio.Task[None], Run] = {}
+        self._reserved: list[UUID | None] = []
+        self._heartbeat_task: asyncio.Task[None] | None = None
 
-    async def start(self, order: Order) -> tuple[UUID, str]:
+    async def start(self, order: RunRequest) -> tuple[UUID, str]:
         """Begin the run of an order's subject, or find it; its id, and the state it was in before
         ("new" when there was none). Raises as `RunStore.start`.
         """
         recipe = self._recipes[order.recipe]
-        with self._kept_room(order.app_id) as lease:
+        with self._has_capacity(order.app_id) as lease:
             run_id, before, run = await self._store.start(recipe, order, lease)
             if run is not None:
                 self._begin(run)
@@ -95,125 +95,135 @@ class Runs:
     async def retry(self, workspace_id: UUID, run_id: UUID) -> None:
         """Let a failed run go on where it stopped. Raises RunNotFound."""
         record = await self._records.get(workspace_id, run_id)
-        with self._kept_room(None) as lease:
+        with self._has_capacity(None) as lease:
             recipe = self._recipes[record.recipe]
             run = await self._store.retry(recipe, workspace_id, run_id, lease)
             if run is not None:
                 self._begin(run)
 
+    async def wait(self, workspace_id: UUID, run_id: UUID, seconds: float) -> RunRecord:
+        """The run once it is done or failed, or as it stands after so many seconds."""
+        return await self._waiters.wait(workspace_id, run_id, seconds)
+
     async def work_due(self) -> int:
         """Begin what is due, as far as there is room; how many."""
         begun = 0
         for recipe in self._recipes.values():
-            room = AT_ONCE - len(self._under_way) - len(self._kept)
+            room = MAX_CONCURRENT - len(self._tasks) - len(self._reserved)
             if room <= 0:
                 break
             claimed = await self._store.claim(
-                recipe, room, at_once=AT_ONCE_OF_ONE, busy=self._busy(), lease=LEASE
+                recipe, room, at_once=MAX_CONCURRENT_PER_APP, busy=self._busy(), lease=LEASE
             )
             for run in claimed:
                 self._begin(run)
             begun += len(claimed)
         return begun
 
-    async def finished(self) -> None:
+    async def join(self) -> None:
         """Wait for the runs under way to end or be put off."""
-        while self._under_way:
-            await asyncio.wait(list(self._under_way))
+        while self._tasks:
+            await asyncio.wait(list(self._tasks))
 
     async def stop(self) -> None:
         """Let runs under way go on for a moment; what is cut off goes on elsewhere, at once or, if
         that cannot be written, by lease.
         """
         left: set[asyncio.Task[None]] = set()
-        if self._under_way:
-            _, left = await asyncio.wait(list(self._under_way), timeout=STOP_S)
-        if self._beating is not None:
-            self._beating.cancel()
-        cut = [self._under_way[task] for task in left]
+        if self._tasks:
+            _, left = await asyncio.wait(list(self._tasks), timeout=STOP_S)
+        if self._heartbeat_task is not None:
+            self._heartbeat_task.cancel()
+        cut = [self._tasks[task] for task in left]
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
         await asyncio.gather(*(self._store.release(run) for run in cut), return_exceptions=True)
 
     def _busy(self) -> Counter[UUID]:
-        busy = Counter(run.app_id for run in self._under_way.values())
-        busy.update(app_id for app_id in self._kept if app_id is not None)
+        busy = Counter(run.app_id for run in self._tasks.values())
+        busy.update(app_id for app_id in self._reserved if app_id is not None)
         return busy
 
     @contextmanager
-    def _kept_room(self, app_id: UUID | None) -> Iterator[timedelta | None]:
+    def _has_capacity(self, app_id: UUID | None) -> Iterator[timedelta | None]:
         """A lease when a run can begin here at once, with the room kept meanwhile: many may ask
         before the first begins. None when the run must wait for its turn.
         """
-        full = len(self._under_way) + len(self._kept) >= AT_ONCE
-        if full or (app_id is not None and self._busy()[app_id] >= AT_ONCE_OF_ONE):
+        full = len(self._tasks) + len(self._reserved) >= MAX_CONCURRENT
+        if full or (app_id is not None and self._busy()[app_id] >= MAX_CONCURRENT_PER_APP):
             yield None
             return
-        self._kept.append(app_id)
+        self._reserved.append(app_id)
         try:
             yield LEASE
         finally:
-            self._kept.remove(app_id)
+            self._reserved.remove(app_id)
 
     def _begin(self, run: Run) -> None:
-        task = asyncio.create_task(self._go_on(run))
-        self._under_way[task] = run
+        task = asyncio.create_task(self._run_steps(run))
+        self._tasks[task] = run
         task.add_done_callback(self._ended)
-        if self._beating is None or self._beating.done():
-            self._beating = asyncio.create_task(self._beat())
+        if self._heartbeat_task is None or self._heartbeat_task.done():
+            self._heartbeat_task = asyncio.create_task(self._heartbeat())
 
-    async def _beat(self) -> None:
-        while self._under_way:
-            await asyncio.sleep(BEAT_S)
+    async def _heartbeat(self) -> None:
+        while self._tasks:
+            await asyncio.sleep(HEARTBEAT_S)
             with suppress(Busy):
-                await self._store.keep(list(self._under_way.values()), LEASE)
+                await self._store.extend_lease(list(self._tasks.values()), LEASE)
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
-        run = self._under_way.pop(task)
-        self._awaiting.wake(run.workspace_id, run.id)
+        run = self._tasks.pop(task)
+        self._waiters.wake(run.workspace_id, run.id)
         failure = None if task.cancelled() else task.exception()
         if isinstance(failure, BrokerError):
             log.warning("run left", extra={"run": str(run.id), "reason": failure.code})
         elif failure is not None:
             log.error("run left", extra={"run": str(run.id)}, exc_info=failure)
 
-    async def _go_on(self, run: Run) -> None:
+    async def _run_steps(self, run: Run) -> None:
         recipe = self._recipes[run.recipe]
         outcomes = await self._store.outcomes(run)
         for position, step in enumerate(recipe.steps):
             if step.name in outcomes:
                 continue
-            outcome = await self._try(run, step, position, outcomes)
+            outcome = await self._attempt(run, step, position, outcomes)
             if outcome is None:
                 return
             outcomes[step.name] = outcome
-        await self._store.finish(run, recipe.finish(Turn(run, outcomes)))
-        self._note(run, "done")
+        await self._store.finish(run, recipe.build_result(StepContext(run, outcomes)))
+        self._log_outcome(run, "done")
 
-    async def _try(
+    async def _attempt(
         self, run: Run, step: Step, position: int, outcomes: Mapping[str, Mapping[str, Any]]
     ) -> Mapping[str, Any] | None:
         """One attempt at a step; None when the run does not go on now."""
         began = await self._store.begin(run, step.name, position, LEASE)
         if began is None:
             return None
-        turn = Turn(run, outcomes, began.note, began.unsure)
+        turn = StepContext(run, outcomes, began.checkpoint, began.outcome_unknown)
         note: Mapping[str, Any] | None = None
         try:
             async with asyncio.timeout(STEP_S):
-                outcome = await step.do(turn)
-        except Later as later:
+                outcome = await step.run(turn)
+        except RetryLater as later:
             pause = timedelta(seconds=later.after_s)
-            await self._store.put_off(
-                run, step.name, pause, error=later.why, failed=False, unsure=False, note=later.note
+            await self._store.reschedule(
+                run,
+                step.name,
+                pause,
+                error=later.reason,
+                failed=False,
+                unsure=False,
+                note=later.checkpoint,
             )
             return None
-        except FinalRefusal as final:
-            refusal, note, passing = final.refusal, final.note, False
+        except PermanentFailure as final:
+            refusal, note, passing = final.refusal, final.checkpoint, False
         except BrokerError as error:
             refusal = error
-            passing = isinstance(error, PASSING) and not isinstance(error, CredentialsRefused)
+            passing = isinstance(error, TRANSIENT) and not isinstance(error, CredentialsRefused)
         except Exception as error:
             log.exception("step failed", extra={"run": str(run.id), "step": step.name})
             refusal, passing = BrokerError(), True
@@ -234,18 +244,18 @@ class Runs:
         *,
         passing: bool,
     ) -> None:
-        unsure = step.effect and passing
+        unsure = step.has_side_effect and passing
         if passing and failures < len(SCHEDULE_S):
             pause = timedelta(seconds=SCHEDULE_S[failures] * random.uniform(0.7, 1.3))  # noqa: S311
-            await self._store.put_off(
+            await self._store.reschedule(
                 run, step.name, pause, error=refusal.code, failed=True, unsure=unsure
             )
-            self._note(run, "waiting", step.name, refusal.code)
+            self._log_outcome(run, "waiting", step.name, refusal.code)
             return
         await self._store.fail(run, step.name, problem_of(refusal), note, unsure=unsure)
-        self._note(run, "failed", step.name, refusal.code)
+        self._log_outcome(run, "failed", step.name, refusal.code)
 
-    def _note(
+    def _log_outcome(
         self, run: Run, outcome: str, step: str | None = None, reason: str | None = None
     ) -> None:
         self._metrics.runs.labels(run.recipe, outcome).inc()

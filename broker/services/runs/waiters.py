@@ -8,18 +8,18 @@ from broker.domain.runs import RunRecord
 from broker.errors import Busy
 from broker.stores.recipes.run_records import RunRecords
 
-LOOK_EVERY_S = 0.1
+POLL_S = 0.1
 
 
-class Awaiting:
+class RunWaiters:
     """Everybody of one process who waits for a run."""
 
     def __init__(self, records: RunRecords) -> None:
         self._records = records
         self._waiting: dict[tuple[UUID, UUID], list[asyncio.Event]] = {}
-        self._looking: asyncio.Task[None] | None = None
+        self._poll_task: asyncio.Task[None] | None = None
 
-    async def settled(self, workspace_id: UUID, run_id: UUID, within_s: float) -> RunRecord:
+    async def wait(self, workspace_id: UUID, run_id: UUID, within_s: float) -> RunRecord:
         """The run when it has ended, or as it stands after so many seconds. Raises RunNotFound."""
         until, key = time.monotonic() + within_s, (workspace_id, run_id)
         while True:
@@ -31,8 +31,8 @@ class Awaiting:
                 left = until - time.monotonic()
                 if record.state != "running" or left <= 0:
                     return record
-                if self._looking is None or self._looking.done():
-                    self._looking = asyncio.create_task(self._look())
+                if self._poll_task is None or self._poll_task.done():
+                    self._poll_task = asyncio.create_task(self._poll())
                 async with asyncio.timeout(left):
                     await woken.wait()
             except TimeoutError:
@@ -52,9 +52,9 @@ class Awaiting:
         else:
             self._waiting.pop(key, None)
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         while self._waiting:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(POLL_S)
             try:
                 ended = set(await self._records.ended(list(self._waiting)))
             except Busy:

@@ -12,55 +12,55 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from broker.domain.runs import Later, VendorCredentialsRefused
+from broker.domain.runs import RetryLater, VendorCredentialsRefused
 from broker.providers.fml.client import FirstMileLabs
-from broker.providers.fml.protocol import Made, Throttled, TokenRefused
-from broker.stores.recipes.vendors import KeptToken, VendorAccount, Vendors
+from broker.providers.fml.protocol import CaseResult, Throttled, TokenRefused
+from broker.stores.recipes.vendors import StoredToken, VendorAccount, VendorClients
 
-NEAR_S = 1.0
+WAIT_INLINE_S = 1.0
 """A place that is at most this far away is waited for."""
 
-EARLY_S = 0.4
+WAKE_EARLY_S = 0.4
 """How much before its place a step is asked again, so that it is there in time."""
 
-LATE_S = 2.0
+SLOT_EXPIRES_S = 2.0
 """How late a place may be used; the call of a minute later counts on it."""
 
-USED = 0.9
+REFRESH_AT = 0.9
 """How much of a token's life is used."""
 
-PATIENCE = timedelta(seconds=25)
+TOKEN_LEASE = timedelta(seconds=25)
 """For how long one replica may ask for a token before another does."""
 
 
-class Labs:
+class FmlApi:
     """Calls to First Mile Labs."""
 
-    def __init__(self, client: FirstMileLabs, vendors: Vendors) -> None:
+    def __init__(self, client: FirstMileLabs, vendors: VendorClients) -> None:
         self._client = client
         self._vendors = vendors
 
     async def create_case(
         self, account: VendorAccount, key: str, request: Mapping[str, Any], note: Mapping[str, Any]
-    ) -> Made:
+    ) -> CaseResult:
         """Make a case under an idempotency key. `note` is the step's own.
 
         Raises Later when it is not the step's turn, and what the client raises.
         """
         token = await self._token(account)
-        await self._take_turn(account, "call", note)
+        await self._wait_for_slot(account, "call", note)
         try:
             return await self._client.create_case(token.token, key, request)
         except Throttled as throttled:
-            raise await self._held(account, "call", throttled) from throttled
+            raise await self._pause(account, "call", throttled) from throttled
         except TokenRefused:
-            await self._vendors.forget_token(account, token)
+            await self._vendors.delete_token(account, token)
         token = await self._token(account)
-        await self._take_turn(account, "call", {})
+        await self._wait_for_slot(account, "call", {})
         try:
             return await self._client.create_case(token.token, key, request)
         except Throttled as throttled:
-            raise await self._held(account, "call", throttled) from throttled
+            raise await self._pause(account, "call", throttled) from throttled
         except TokenRefused as refused:
             raise VendorCredentialsRefused(
                 "First Mile Labs refuses a token that it has just given: its client was revoked. "
@@ -68,45 +68,47 @@ class Labs:
                 vendorError=refused.vendor_error,
             ) from None
 
-    async def _token(self, account: VendorAccount) -> KeptToken:
-        until = time.monotonic() + PATIENCE.total_seconds()
+    async def _token(self, account: VendorAccount) -> StoredToken:
+        until = time.monotonic() + TOKEN_LEASE.total_seconds()
         while True:
             kept = await self._vendors.token(account)
             if kept is not None and kept.expires_in > 0:
                 return kept
-            if await self._vendors.begin_minting(account, PATIENCE):
-                await self._mint(account)
+            if await self._vendors.lock_token(account, TOKEN_LEASE):
+                await self._request_token(account)
             elif time.monotonic() > until:
-                raise Later(5, "waiting for a token")
+                raise RetryLater(5, "waiting for a token")
             else:
                 await asyncio.sleep(0.1)
 
-    async def _mint(self, account: VendorAccount) -> None:
+    async def _request_token(self, account: VendorAccount) -> None:
         try:
-            await self._take_turn(account, "token", {})
+            await self._wait_for_slot(account, "token", {})
             minted = await self._client.mint(account.client_id, account.client_secret)
         except Throttled as throttled:
-            await self._vendors.end_minting(account)
-            raise await self._held(account, "token", throttled) from throttled
+            await self._vendors.unlock_token(account)
+            raise await self._pause(account, "token", throttled) from throttled
         except BaseException:
-            await self._vendors.end_minting(account)
+            await self._vendors.unlock_token(account)
             raise
-        await self._vendors.keep_token(account, minted.access_token, minted.lifetime * USED)
+        await self._vendors.store_token(account, minted.access_token, minted.lifetime * REFRESH_AT)
 
-    async def _take_turn(self, account: VendorAccount, kind: str, note: Mapping[str, Any]) -> None:
+    async def _wait_for_slot(
+        self, account: VendorAccount, kind: str, note: Mapping[str, Any]
+    ) -> None:
         # Times are the database's, for the clocks of replicas differ.
-        held, now = await self._vendors.held_until(account, kind)
-        if held - now > NEAR_S:
-            raise Later(held - now, "First Mile Labs wants no call just now")
+        held, now = await self._vendors.paused_until(account, kind)
+        if held - now > WAIT_INLINE_S:
+            raise RetryLater(held - now, "First Mile Labs wants no call just now")
         place = float(note.get("place", 0))
-        if now - place > LATE_S:
-            place, now = await self._vendors.take_place(account, kind)
+        if now - place > SLOT_EXPIRES_S:
+            place, now = await self._vendors.reserve_slot(account, kind)
         away = place - now
-        if away > NEAR_S:
+        if away > WAIT_INLINE_S:
             kept = {"place": place} if kind == "call" else None
-            raise Later(away - EARLY_S, "waiting for a place within the limit", kept)
+            raise RetryLater(away - WAKE_EARLY_S, "waiting for a place within the limit", kept)
         await asyncio.sleep(max(0.0, away))
 
-    async def _held(self, account: VendorAccount, kind: str, throttled: Throttled) -> Later:
-        await self._vendors.hold(account, kind, throttled.after_s)
-        return Later(throttled.after_s, "First Mile Labs is throttling")
+    async def _pause(self, account: VendorAccount, kind: str, throttled: Throttled) -> RetryLater:
+        await self._vendors.pause(account, kind, throttled.after_s)
+        return RetryLater(throttled.after_s, "First Mile Labs is throttling")

@@ -131,7 +131,7 @@ class Keys:
             sql.store_token, client.workspace_id, hash_of(token), client.key_id, scopes, lifetime
         )
 
-    async def forget_expired_tokens(self) -> int:
+    async def purge_tokens(self) -> int:
         return await self._database.execute(sql.forget_expired_tokens)
 
 

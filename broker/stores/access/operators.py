@@ -40,5 +40,5 @@ class Operators:
         if workspace_id is not None:
             await self._database.execute(sql.end_operator_session, workspace_id, hash_of(token))
 
-    async def forget_expired(self) -> None:
+    async def purge(self) -> None:
         await self._database.execute(sql.forget_expired_operator_sessions)

@@ -8,14 +8,14 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
-from broker.domain.events import Fact
+from broker.domain.events import NewEvent
 from broker.domain.model import App, Confirm, PolicyRule, Secret
 from broker.errors import AppNotFound, SlugTaken
 from broker.sealing import Place, Sealer
 from broker.stores.access.policies import read_policy, write_policy
 from broker.stores.core.database import Database, Session
 from broker.stores.core.queries import sql
-from broker.stores.events.events import tell
+from broker.stores.events.events import publish
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,20 +79,20 @@ class Apps:
         return [self._app(row) for row in rows]
 
     @asynccontextmanager
-    async def hold(self, workspace_id: UUID, slug: str) -> AsyncIterator["HeldApp"]:
+    async def lock(self, workspace_id: UUID, slug: str) -> AsyncIterator["LockedApp"]:
         """Lock an app for a change. Raises AppNotFound."""
         async with self._database.transaction() as session:
             row = await session.fetchrow(sql.hold_app, workspace_id, slug.lower())
             if row is None:
                 raise AppNotFound
-            yield HeldApp(self, session, self._app(row))
+            yield LockedApp(self, session, self._app(row))
 
     async def flag_credentials(self, workspace_id: UUID, app_id: UUID) -> None:
         """Remember that HubSpot refuses the app's client id and secret."""
         async with self._database.transaction() as session:
             await flag_credentials(session, workspace_id, app_id)
 
-    async def erase_removed(self) -> None:
+    async def purge_removed(self) -> None:
         """Erase removed apps to whose grants nothing is owed any more."""
         for row in await self._database.fetch(sql.removed_apps):
             async with self._database.transaction() as session:
@@ -105,7 +105,7 @@ class Apps:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldApp:
+class LockedApp:
     """A locked app: the one way to change or remove it."""
 
     _apps: Apps
@@ -153,8 +153,8 @@ async def flag_credentials(session: Session, workspace_id: UUID, app_id: UUID) -
     """
     slug = await session.fetchval(sql.flag_credentials, workspace_id, app_id)
     if slug is not None:
-        fact = Fact("app.credentials_refused", slug, None, None)
-        await tell(session, workspace_id, app_id, [fact])
+        fact = NewEvent("app.credentials_refused", slug, None, None)
+        await publish(session, workspace_id, app_id, [fact])
 
 
 def secret_place(workspace_id: UUID, app_id: UUID) -> Place:

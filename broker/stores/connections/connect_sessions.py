@@ -13,7 +13,7 @@ from broker.stores.core.database import Database
 from broker.stores.core.queries import sql
 
 
-class Sessions:
+class ConnectSessions:
     """Connect sessions; what is stored opens no page."""
 
     def __init__(self, database: Database, sealer: Sealer) -> None:
@@ -64,12 +64,12 @@ class Sessions:
         )
         return touched == 1
 
-    async def note_outcome(
+    async def record_outcome(
         self, workspace_id: UUID, session_id: UUID, outcome: str, *, granted: bool
     ) -> None:
         await self._database.execute(sql.note_outcome, workspace_id, session_id, outcome, granted)
 
-    async def forget_old(self) -> None:
+    async def purge(self) -> None:
         await self._database.execute(sql.forget_old_connect_sessions)
 
     def _session(self, row: Any) -> ConnectSession:

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from broker.domain.model import App, Connection, ConnectionRecord, Page, Status
 from broker.errors import AppNotFound, ConnectionNotFound
 from broker.sealing import Sealer
-from broker.stores.connections.locked_connection import Held, read_connection
+from broker.stores.connections.locked_connection import LockedConnection, read_connection
 from broker.stores.core.database import Database, escaped
 from broker.stores.core.queries import sql
 
@@ -31,7 +31,7 @@ class Connections:
             raise missing
         return read_connection(self._sealer, row)
 
-    async def note_asking(self, held: Held, generation: int) -> bool:
+    async def record_renewal_attempt(self, held: LockedConnection, generation: int) -> bool:
         """Commit, before HubSpot is asked, that a held connection's generation is being renewed;
         whether it was asked for before and nobody learnt the answer.
         """
@@ -42,17 +42,19 @@ class Connections:
         return bool(before == generation)
 
     @asynccontextmanager
-    async def hold(self, workspace_id: UUID, connection_id: UUID) -> AsyncIterator["Held"]:
+    async def lock(
+        self, workspace_id: UUID, connection_id: UUID
+    ) -> AsyncIterator["LockedConnection"]:
         """Lock a connection for a change. Raises ConnectionNotFound when it is gone."""
         async with self._database.transaction() as session:
             await session.execute(sql.give_up_when_idle)
             row = await session.fetchrow(sql.hold_connection, workspace_id, connection_id)
             if row is None:
                 raise ConnectionNotFound
-            yield Held(session, self._sealer, row)
+            yield LockedConnection(session, self._sealer, row)
 
     @asynccontextmanager
-    async def hold_user(self, app: App, user_ref: str) -> AsyncIterator["Held"]:
+    async def lock_user(self, app: App, user_ref: str) -> AsyncIterator["LockedConnection"]:
         """Lock the connection of a user, made empty (PENDING, no grant) when there is none."""
         async with self._database.transaction() as session:
             await session.execute(sql.give_up_when_idle)
@@ -68,7 +70,7 @@ class Connections:
             row = await session.fetchrow(sql.hold_connection, app.workspace_id, found)
             if row is None:
                 raise AppNotFound
-            yield Held(session, self._sealer, row)
+            yield LockedConnection(session, self._sealer, row)
 
     async def find_id(self, app: App, user_ref: str) -> UUID | None:
         found: UUID | None = await self._database.fetchval(
@@ -81,7 +83,7 @@ class Connections:
         rows = await self._database.fetch(sql.claim_due, limit)
         return [(row["workspace_id"], row["id"], row["generation"]) for row in rows]
 
-    async def note_use(self, ago: Mapping[tuple[UUID, UUID], float]) -> None:
+    async def record_last_used(self, ago: Mapping[tuple[UUID, UUID], float]) -> None:
         """Write when connections (workspace, id) were last used, in seconds ago."""
         workspaces, ids = [key[0] for key in ago], [key[1] for key in ago]
         await self._database.execute(sql.note_use, workspaces, ids, list(ago.values()))

@@ -9,11 +9,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from broker.domain.browser_sessions import InstallLink
-from broker.domain.model import Account, App, HeldGrant, Secret, Status, Tokens
+from broker.domain.model import Account, App, PendingGrant, Secret, Status, Tokens
 from broker.errors import InvalidRequest, LinkExpired, LinkUsed, NotFound
 from broker.sealing import Place, Sealer
 from broker.stores.connections.apps import read_app
-from broker.stores.connections.locked_connection import Held, lifetime_of, seal_tokens
+from broker.stores.connections.locked_connection import LockedConnection, lifetime_of, seal_tokens
 from broker.stores.core.database import Database, Session
 from broker.stores.core.queries import sql
 
@@ -76,7 +76,7 @@ class Links:
         """HubSpot could not be asked: the same link may be tried again."""
         await self._database.execute(sql.reopen_link, app.workspace_id, hash_of(state))
 
-    async def forget_old(self) -> None:
+    async def purge(self) -> None:
         await self._database.execute(sql.forget_old_links)
 
     def _link(self, app: App, hashed: bytes, row: Any) -> InstallLink:
@@ -93,16 +93,16 @@ class Links:
         )
 
 
-class HeldGrants:
+class PendingGrants:
     """Grants that nobody may use until somebody with a key brings their code back."""
 
     def __init__(self, database: Database, sealer: Sealer) -> None:
         self._database = database
         self._sealer = sealer
 
-    async def keep(
+    async def store(
         self,
-        held: Held,
+        held: LockedConnection,
         reason: str,
         tokens: Tokens,
         account: Account,
@@ -132,7 +132,7 @@ class HeldGrants:
         )
         await held.record("broker", f"grant.held.{reason}")
 
-    async def keep_unclaimed(
+    async def store_unclaimed(
         self,
         app: App,
         tokens: Tokens,
@@ -153,8 +153,8 @@ class HeldGrants:
                 Status.UNCLAIMED.value,
             )
             row = await session.fetchrow(sql.hold_connection, app.workspace_id, connection_id)
-            await self.keep(
-                Held(session, self._sealer, row),
+            await self.store(
+                LockedConnection(session, self._sealer, row),
                 "claim",
                 tokens,
                 account,
@@ -164,9 +164,9 @@ class HeldGrants:
             )
 
     @asynccontextmanager
-    async def hold(
+    async def lock(
         self, workspace_id: UUID, code: Secret, *, claim: bool
-    ) -> AsyncIterator["HeldCode"]:
+    ) -> AsyncIterator["LockedPendingGrant"]:
         """Lock what a code stands for.
 
         Raises NotFound, LinkUsed when its grant has found its connection, LinkExpired when the
@@ -190,7 +190,7 @@ class HeldGrants:
             account = Account(
                 row["hub_id"], row["hub_domain"], row["installed_by"], tuple(row["granted"])
             )
-            grant = HeldGrant(
+            grant = PendingGrant(
                 row["held_id"],
                 read_app(self._sealer, row),
                 row["connection_id"],
@@ -200,9 +200,9 @@ class HeldGrants:
                 account,
                 row["return_url"],
             )
-            yield HeldCode(session, self._sealer, grant)
+            yield LockedPendingGrant(session, self._sealer, grant)
 
-    async def drop_lapsed(self) -> None:
+    async def expire_unclaimed(self) -> None:
         """Give back to HubSpot what nobody confirmed or claimed in time."""
         for row in await self._database.fetch(sql.lapsed_held_grants, 100):
             async with self._database.transaction() as session:
@@ -214,14 +214,14 @@ class HeldGrants:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldCode:
+class LockedPendingGrant:
     """A locked held grant."""
 
     session: Session
     _sealer: Sealer
-    grant: HeldGrant
+    grant: PendingGrant
 
-    async def connection(self, connection_id: UUID | None = None) -> Held:
+    async def connection(self, connection_id: UUID | None = None) -> LockedConnection:
         """Lock the connection that the grant waits for, or another, in the same transaction."""
         row = await self.session.fetchrow(
             sql.hold_connection,
@@ -230,13 +230,13 @@ class HeldCode:
         )
         if row is None:
             raise NotFound
-        return Held(self.session, self._sealer, row)
+        return LockedConnection(self.session, self._sealer, row)
 
     async def use(self) -> None:
         """The grant has become a connection's: spend the code and wipe the tokens here."""
         await self.session.execute(sql.use_held_grant, self.grant.app.workspace_id, self.grant.id)
 
-    async def drop(self) -> None:
+    async def delete(self) -> None:
         """Nobody may have this grant: HubSpot is told, and what waited for it is gone."""
         workspace_id = self.grant.app.workspace_id
         await self.session.execute(sql.drop_held_grant, workspace_id, self.grant.id)

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import asyncpg
 
-from broker.domain.events import Fact
+from broker.domain.events import NewEvent
 from broker.domain.model import Account, Connection, Grant, Secret, Status, Tokens
 from broker.errors import Busy
 from broker.sealing import Place, Sealer
@@ -19,7 +19,7 @@ from broker.stores.access.policies import read_policy
 from broker.stores.connections.apps import flag_credentials, secret_place
 from broker.stores.core.database import Session
 from broker.stores.core.queries import sql
-from broker.stores.events.events import tell
+from broker.stores.events.events import publish
 
 ROTATION_LOST = "rotation-lost"
 """Why a grant ended whose last renewal was never heard of: HubSpot's answer had the next token."""
@@ -29,7 +29,7 @@ FOREVER = timedelta(days=36_500)
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class LockedConnection:
     """A locked connection: the one way to write it, when its block ends well."""
 
     session: Session
@@ -60,12 +60,12 @@ class Held:
         return int(self._row["failures"])
 
     @property
-    def failed_ago(self) -> float:
+    def seconds_since_failure(self) -> float:
         """Seconds since a renewal failed last; infinite when none ever did."""
         seconds = self._row["failed_ago"]
         return math.inf if seconds is None else float(seconds)
 
-    def misses(self, generation: int) -> bool:
+    def still_needs(self, generation: int) -> bool:
         """Whether the connection still waits for what HubSpot gave for this generation.
 
         So it does when somebody else ended it only because that answer seemed lost.
@@ -92,12 +92,12 @@ class Held:
                 lifetime_of(tokens),
                 renewal_after(tokens),
             )
-            await self.forget_asking()
+            await self.clear_renewal_attempt()
         except asyncpg.UniqueViolationError as error:
             raise Busy("The user is being connected by somebody else just now.") from error
         await self.session.execute(sql.drop_held_grants, *self._key)
         await self.record(actor, "connection.connected", user_ref)
-        await self.tell(
+        await self.publish(
             "connection.created",
             user_ref=user_ref,
             hub_id=account.hub_id,
@@ -112,9 +112,9 @@ class Held:
         await self.session.execute(
             sql.replace_grant, *self._key, *self._sealed(tokens), lifetime, renewal_after(tokens)
         )
-        await self.forget_asking()
+        await self.clear_renewal_attempt()
         if self.failures or self._row["access_token"] is None:
-            await self.tell("connection.renewed_after_failure", failures=self.failures)
+            await self.publish("connection.renewed_after_failure", failures=self.failures)
         expires_at = time.monotonic() + lifetime.total_seconds()
         margin = min(30.0, 0.1 * lifetime.total_seconds())
         generation = self._row["generation"] + 1
@@ -123,9 +123,9 @@ class Held:
     async def end_grant(self, why: str) -> None:
         """HubSpot ended the grant: wipe it; only an install helps."""
         await self.session.execute(sql.end_grant, *self._key, why)
-        await self.forget_asking()
+        await self.clear_renewal_attempt()
         await self.record("broker", "connection.reauth_required", detail=why)
-        await self.tell("connection.reauth_required", reason=why)
+        await self.publish("connection.reauth_required", reason=why)
         await self.session.execute(sql.ring)
 
     async def postpone_renewal(self, why: str, seconds: float) -> None:
@@ -133,11 +133,11 @@ class Held:
             sql.postpone_renewal, *self._key, why, timedelta(seconds=seconds)
         )
 
-    async def put_back(self, seconds: float) -> None:
+    async def reschedule(self, seconds: float) -> None:
         """Have the renewal tried later; it did not fail."""
         await self.session.execute(sql.put_back, *self._key, timedelta(seconds=seconds))
 
-    async def forget_asking(self) -> None:
+    async def clear_renewal_attempt(self) -> None:
         """HubSpot answered: nothing that it may have given was lost."""
         await self.session.execute(sql.forget_asking, *self._key)
 
@@ -152,7 +152,7 @@ class Held:
                 sql.unflag_credentials, self._row["workspace_id"], self._row["app_id"]
             )
 
-    async def owe_revocation(self) -> UUID | None:
+    async def enqueue_revocation(self) -> UUID | None:
         """HubSpot must be told to revoke the present grant; the revocation's id, if any."""
         owed: UUID | None = await self.session.fetchval(
             sql.owe_revocation_of_connection, *self._key
@@ -161,18 +161,18 @@ class Held:
 
     async def delete(self, actor: str) -> UUID | None:
         """Wipe the connection; the id of the revocation that is owed, if any."""
-        owed = await self.owe_revocation()
+        owed = await self.enqueue_revocation()
         await self.session.execute(sql.drop_held_grants, *self._key)
         await self.discard()
         await self.record(actor, "connection.deleted")
         if self._row["user_ref"] is not None:
-            await self.tell("connection.deleted")
+            await self.publish("connection.deleted")
         await self.session.execute(sql.ring)
         return owed
 
     async def discard(self) -> None:
         """Remove a connection whose grant has become another connection's."""
-        await self.forget_asking()
+        await self.clear_renewal_attempt()
         await self.session.execute(sql.forget_answers_of_connection, *self._key)
         await self.session.execute(sql.delete_connection, *self._key)
 
@@ -190,7 +190,7 @@ class Held:
             detail,
         )
 
-    async def tell(
+    async def publish(
         self,
         type_: str,
         *,
@@ -199,14 +199,14 @@ class Held:
         **data: Any,
     ) -> None:
         """Owe the app's endpoints what happens to this connection, if it does."""
-        fact = Fact(
+        fact = NewEvent(
             type_,
             self._row["slug"],
             user_ref or self._row["user_ref"],
             hub_id or self._row["hub_id"],
             data,
         )
-        await tell(self.session, self._row["workspace_id"], self._row["app_id"], [fact])
+        await publish(self.session, self._row["workspace_id"], self._row["app_id"], [fact])
 
     @property
     def _key(self) -> tuple[UUID, UUID]:

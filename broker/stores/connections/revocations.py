@@ -18,7 +18,7 @@ class Revocations:
         self._database = database
         self._sealer = sealer
 
-    async def owe(
+    async def enqueue(
         self, workspace_id: UUID, app_id: UUID, revocation_id: UUID, token: Secret
     ) -> None:
         """Remember a token that no row keeps, for instance of a consent that was refused."""
@@ -60,7 +60,7 @@ class Revocations:
             sql.end_revocation, revocation.workspace_id, revocation.id, outcome
         )
 
-    async def postpone(self, revocation: Revocation, seconds: float) -> None:
+    async def reschedule(self, revocation: Revocation, seconds: float) -> None:
         await self._database.execute(
             sql.postpone_revocation,
             revocation.workspace_id,

@@ -12,7 +12,7 @@ from broker.errors import Busy
 ACQUIRE_S = 5.0
 COMMAND_S = 10.0
 
-AWAY = (
+UNAVAILABLE = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
@@ -46,7 +46,7 @@ async def connect(dsn: str, *, size: int = 20) -> "Database":
             reset=_keep_as_is,
             server_settings={"application_name": "broker"},
         )
-    except AWAY as error:
+    except UNAVAILABLE as error:
         raise Busy(f"Postgres cannot be reached: {type(error).__name__}") from error
     return Database(pool)
 
@@ -69,14 +69,14 @@ class Database:
         """A connection for a few statements."""
         try:
             session = await self._pool.acquire(timeout=ACQUIRE_S)
-        except (asyncpg.PostgresError, *AWAY) as error:
+        except (asyncpg.PostgresError, *UNAVAILABLE) as error:
             raise Busy from error  # no session, whatever Postgres says of it
         try:
             try:
                 yield session
             finally:
                 await self._pool.release(session)
-        except AWAY as error:
+        except UNAVAILABLE as error:
             raise Busy from error
 
     @asynccontextmanager

@@ -19,15 +19,17 @@ QUOTA_CHANNEL = "broker_quota"
 PING_S = 2.0
 
 
-class Doorbell:
+class InvalidationListener:
     """Calls `answer` whenever somebody rings, and as soon as it listens (again); `share` with the
     name of a quota that another process waits for.
     """
 
-    def __init__(self, dsn: str, answer: Callable[[], None], share: Callable[[str], None]) -> None:
+    def __init__(
+        self, dsn: str, on_invalidate: Callable[[], None], on_quota_wanted: Callable[[str], None]
+    ) -> None:
         self._dsn = dsn
-        self._answer = answer
-        self._share = share
+        self._on_invalidate = on_invalidate
+        self._on_quota_wanted = on_quota_wanted
 
     async def listen(self) -> None:
         """Listen until cancelled, connecting again after every loss."""
@@ -48,17 +50,17 @@ class Doorbell:
             server_settings={"application_name": "broker doorbell"},
         )
         try:
-            await session.add_listener(CHANNEL, self._rung)
-            await session.add_listener(QUOTA_CHANNEL, self._wanted)
-            self._answer()
+            await session.add_listener(CHANNEL, self._on_notify)
+            await session.add_listener(QUOTA_CHANNEL, self._on_quota_notify)
+            self._on_invalidate()
             while True:
                 await asyncio.sleep(PING_S)
                 await session.execute("SELECT")
         finally:
             session.terminate()
 
-    def _rung(self, *_: Any) -> None:
-        self._answer()
+    def _on_notify(self, *_: Any) -> None:
+        self._on_invalidate()
 
-    def _wanted(self, _connection: Any, _pid: int, _channel: str, name: Any) -> None:
-        self._share(name)
+    def _on_quota_notify(self, _connection: Any, _pid: int, _channel: str, name: Any) -> None:
+        self._on_quota_wanted(name)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from broker.domain.events import Delivery, DeliveryRecord, Endpoint, Fact, Reply
+from broker.domain.events import Delivery, DeliveryRecord, Endpoint, NewEvent, Reply
 from broker.domain.model import App
 from broker.errors import DeliveryNotFound
 from broker.sealing import Sealer
@@ -72,11 +72,11 @@ class Deliveries:
         )
         return settled > 0
 
-    async def note_took(self, delivery: Delivery) -> None:
+    async def record_success(self, delivery: Delivery) -> None:
         """The endpoint takes deliveries again."""
         await self._database.execute(sql.endpoint_took, delivery.workspace_id, delivery.endpoint_id)
 
-    async def note_failed(
+    async def record_failure(
         self, delivery: Delivery, closing: int, first_pause: timedelta, longest_pause: timedelta
     ) -> int:
         """The endpoint did not take one; how many in a row, now."""
@@ -96,7 +96,7 @@ class Deliveries:
             sql.disable_endpoint, delivery.workspace_id, delivery.endpoint_id, why
         )
 
-    async def give_up_late(self) -> int:
+    async def expire(self) -> int:
         """Let what is three days old be dead; how many were."""
         return await self._database.execute(sql.give_up_deliveries)
 
@@ -148,7 +148,7 @@ class Deliveries:
             LONGEST_REPLAY,
         )
 
-    async def owe_alone(self, app: App, endpoint: Endpoint, fact: Fact) -> UUID:
+    async def enqueue_for_endpoint(self, app: App, endpoint: Endpoint, fact: NewEvent) -> UUID:
         """Owe one endpoint, and no other, a fact; the delivery's id."""
         delivery_id = uuid4()
         async with self._database.transaction() as session:

@@ -118,7 +118,7 @@ class Endpoints:
                 sql.record, app.workspace_id, actor, "endpoint.removed", app.slug, None, None
             )
 
-    async def forget_former_secrets(self) -> None:
+    async def purge_previous_secrets(self) -> None:
         """Wipe secrets whose overlap is over."""
         await self._database.execute(sql.forget_former_secrets)
 

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
-from broker.domain.events import EventRecord, Fact, SentRecord
+from broker.domain.events import EndpointOutcome, EventRecord, NewEvent
 from broker.domain.model import App
 from broker.errors import NotFound
 from broker.stores.core.database import Database, Session, escaped
 from broker.stores.core.queries import sql
 
 
-async def tell(session: Session, workspace_id: UUID, app_id: UUID, facts: Sequence[Fact]) -> None:
+async def publish(
+    session: Session, workspace_id: UUID, app_id: UUID, facts: Sequence[NewEvent]
+) -> None:
     """Owe facts to every endpoint of the app that wants them, when the session's transaction
     commits and not otherwise.
     """
@@ -43,7 +45,7 @@ class Events:
         )
         return [EventRecord(**dict(row)) for row in rows]
 
-    async def get(self, app: App, event_id: UUID) -> tuple[EventRecord, list[SentRecord]]:
+    async def get(self, app: App, event_id: UUID) -> tuple[EventRecord, list[EndpointOutcome]]:
         """An event and what became of it at each endpoint. Raises NotFound."""
         row = await self._database.fetchrow(sql.event_of_app, app.workspace_id, app.id, event_id)
         if row is None:
@@ -51,8 +53,8 @@ class Events:
         sent = await self._database.fetch(
             sql.deliveries_of_event, app.workspace_id, app.id, event_id
         )
-        return EventRecord(**dict(row)), [SentRecord(**dict(each)) for each in sent]
+        return EventRecord(**dict(row)), [EndpointOutcome(**dict(each)) for each in sent]
 
-    async def forget_old(self) -> int:
+    async def purge(self) -> int:
         """Forget some of what was told a month ago; how much was."""
         return await self._database.execute(sql.forget_old_events)

@@ -4,13 +4,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from broker.domain.events import Fact
+from broker.domain.events import NewEvent
 from broker.domain.model import Secret
 from broker.sealing import Sealer
 from broker.stores.connections.apps import secret_place
 from broker.stores.core.database import Database
 from broker.stores.core.queries import sql
-from broker.stores.events.events import tell
+from broker.stores.events.events import publish
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Journal:
     position: str | None
     read_to: datetime
     failures: int
-    asked_at: datetime
+    started_at: datetime
 
 
 class Journals:
@@ -66,7 +66,7 @@ class Journals:
         read_to: datetime,
         *,
         body: bytes | None = None,
-        lost: Fact | None = None,
+        lost: NewEvent | None = None,
     ) -> Journal | None:
         """Move on, and keep in the same transaction what was read or must be told; None when
         somebody else has moved on since.
@@ -83,10 +83,10 @@ class Journals:
                     sql.keep_batch, key[0], uuid4(), journal.app_id, "journal", body
                 )
             if lost is not None:
-                await tell(session, *key, [lost])
+                await publish(session, *key, [lost])
         return replace(journal, position=position, read_to=max(read_to, journal.read_to))
 
-    async def rest(
+    async def reschedule(
         self,
         journal: Journal,
         again_in: timedelta,

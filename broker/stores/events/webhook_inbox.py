@@ -6,26 +6,26 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from broker.domain.events import Batch, Fact, Signers
+from broker.domain.events import InboxBatch, NewEvent, WebhookSecrets
 from broker.sealing import Place, Sealer
 from broker.stores.connections.apps import secret_place
-from broker.stores.connections.locked_connection import Held
+from broker.stores.connections.locked_connection import LockedConnection
 from broker.stores.core.database import Database, Session
 from broker.stores.core.queries import sql
-from broker.stores.events.events import tell
+from broker.stores.events.events import publish
 
-PARK_AFTER = 8
+MAX_ATTEMPTS = 8
 """Failures after which a batch is parked for people to look at: about four minutes."""
 
 
-class Batches:
+class WebhookInbox:
     """An inbox: written before HubSpot is answered, emptied in the transaction that splits."""
 
     def __init__(self, database: Database, sealer: Sealer) -> None:
         self._database = database
         self._sealer = sealer
 
-    async def signers(self, workspace_id: UUID, slug: str) -> Signers | None:
+    async def webhook_secrets(self, workspace_id: UUID, slug: str) -> WebhookSecrets | None:
         """Who may sign the webhooks of an app; None for an app that is not there."""
         row = await self._database.fetchrow(sql.signers_of_app, workspace_id, slug)
         if row is None:
@@ -35,21 +35,21 @@ class Batches:
         if row["previous"] is not None:
             former = Place(workspace_id, place.row, "previous_client_secret")
             secrets.append(self._sealer.open(row["previous"], former))
-        return Signers(row["id"], secrets, row["legacy_signatures"])
+        return WebhookSecrets(row["id"], secrets, row["legacy_signatures"])
 
-    async def keep(self, workspace_id: UUID, app_id: UUID, source: str, body: bytes) -> None:
+    async def store(self, workspace_id: UUID, app_id: UUID, source: str, body: bytes) -> None:
         """Keep a batch; it is safe when this returns. Raises Busy when it may not be."""
         await self._database.execute(sql.keep_batch, workspace_id, uuid4(), app_id, source, body)
 
     @asynccontextmanager
-    async def take(self) -> AsyncIterator["HeldBatch | None"]:
+    async def take(self) -> AsyncIterator["LockedBatch | None"]:
         """Lock the batch that waits longest; None when none does."""
         async with self._database.transaction() as session:
             row = await session.fetchrow(sql.take_batch)
             if row is None:
                 yield None
                 return
-            batch = Batch(
+            batch = InboxBatch(
                 row["workspace_id"],
                 row["id"],
                 row["app_id"],
@@ -59,27 +59,27 @@ class Batches:
                 row["received_at"],
                 bool(row["journal"]),
             )
-            yield HeldBatch(session, self._sealer, batch)
+            yield LockedBatch(session, self._sealer, batch)
 
-    async def put_off(self, batch: Batch) -> None:
+    async def reschedule(self, batch: InboxBatch) -> None:
         """A batch could not be split: again later, and parked in the end."""
-        await self._database.execute(sql.put_batch_off, batch.workspace_id, batch.id, PARK_AFTER)
+        await self._database.execute(sql.put_batch_off, batch.workspace_id, batch.id, MAX_ATTEMPTS)
 
-    async def forget_old(self) -> int:
+    async def purge_seen(self) -> int:
         """Forget what HubSpot no longer repeats; how much was."""
         await self._database.execute(sql.forget_parked_batches)
         return await self._database.execute(sql.forget_told)
 
 
 @dataclass(frozen=True, slots=True)
-class HeldBatch:
+class LockedBatch:
     """A locked batch: what is written here commits together with its end."""
 
     session: Session
     sealer: Sealer
-    batch: Batch
+    batch: InboxBatch
 
-    async def mark_told(self, fingerprints: Sequence[bytes]) -> set[bytes]:
+    async def remember_seen(self, fingerprints: Sequence[bytes]) -> set[bytes]:
         """Remember fingerprints; those that were not there before."""
         if not fingerprints:
             return set()
@@ -88,7 +88,7 @@ class HeldBatch:
         )
         return {row["fingerprint"] for row in rows}
 
-    async def told_before(self, fingerprints: Sequence[bytes]) -> set[bytes]:
+    async def already_seen(self, fingerprints: Sequence[bytes]) -> set[bytes]:
         """Which of the fingerprints are there."""
         rows = await self.session.fetch(
             sql.told_before, self.batch.workspace_id, self.batch.app_id, list(fingerprints)
@@ -105,11 +105,11 @@ class HeldBatch:
             users.setdefault(row["hub_id"], []).append(row["user_ref"])
         return users
 
-    async def tell(self, facts: Sequence[Fact]) -> None:
+    async def publish(self, facts: Sequence[NewEvent]) -> None:
         """Owe the facts to the app's endpoints."""
-        await tell(self.session, self.batch.workspace_id, self.batch.app_id, facts)
+        await publish(self.session, self.batch.workspace_id, self.batch.app_id, facts)
 
-    async def lock_marks(self) -> None:
+    async def lock_dedup(self) -> None:
         """Until the end of the transaction nobody else marks what this app was told: the marks of
         one source are looked up before the other's are made.
         """
@@ -120,9 +120,9 @@ class HeldBatch:
         key = self.batch.workspace_id, self.batch.app_id
         for row in await self.session.fetch(sql.grants_before, *key, hub_id, before):
             found = await self.session.fetchrow(sql.hold_connection, key[0], row["id"])
-            await Held(self.session, self.sealer, found).end_grant("uninstalled")
+            await LockedConnection(self.session, self.sealer, found).end_grant("uninstalled")
 
-    async def park(self, body: bytes) -> None:
+    async def quarantine(self, body: bytes) -> None:
         """Keep what cannot be told to anybody for people to look at."""
         await self.session.execute(
             sql.park_batch,
@@ -133,5 +133,5 @@ class HeldBatch:
             body,
         )
 
-    async def done(self) -> None:
+    async def delete(self) -> None:
         await self.session.execute(sql.drop_batch, self.batch.workspace_id, self.batch.id)

@@ -13,7 +13,7 @@ from broker.stores.core.queries import sql
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 END = datetime(9000, 1, 1, tzinfo=UTC)
 LAST = UUID(int=2**128 - 1)
-FORGOTTEN_AT_ONCE = 5_000
+PURGE_BATCH = 5_000
 
 
 @dataclass(slots=True)
@@ -137,8 +137,6 @@ class Calls:
         rows = await self._database.fetch(sql.call_accounts, app.workspace_id, app.id, span)
         return [AccountUse(**dict(row.items())) for row in rows]
 
-    async def forget(self, days: int) -> int:
+    async def purge(self, days: int) -> int:
         """Remove some calls older than so many days; how many were."""
-        return await self._database.execute(
-            sql.forget_calls, timedelta(days=days), FORGOTTEN_AT_ONCE
-        )
+        return await self._database.execute(sql.forget_calls, timedelta(days=days), PURGE_BATCH)

@@ -12,7 +12,7 @@ from broker.stores.core.queries import sql
 
 
 @dataclass(frozen=True, slots=True)
-class KeptAnswer:
+class StoredResponse:
     """An answer of HubSpot's, whole."""
 
     status: int
@@ -29,10 +29,10 @@ class Claim:
 
     workspace_id: UUID
     id: UUID
-    ours: bool
+    acquired: bool
     fingerprint: bytes
     outcome: str
-    answer: KeptAnswer | None
+    answer: StoredResponse | None
 
 
 class IdempotentCalls:
@@ -65,31 +65,31 @@ class IdempotentCalls:
         answer = None if row["answer"] is None else self._opened(workspace_id, row)
         return Claim(workspace_id, row["id"], False, row["fingerprint"], outcome, answer)
 
-    async def keep(self, claim: Claim, answer: KeptAnswer) -> None:
+    async def store_response(self, claim: Claim, answer: StoredResponse) -> None:
         """The call was answered: repeats get the same."""
         head = json.dumps([answer.status, answer.reason, answer.headers])
         text = f"{head}\n{answer.body.decode('latin-1')}"
         sealed = self._sealer.seal(Secret(text), _place(claim.workspace_id, claim.id))
         await self._database.execute(sql.keep_answer, claim.workspace_id, claim.id, sealed)
 
-    async def give_up(self, claim: Claim) -> None:
+    async def release(self, claim: Claim) -> None:
         """HubSpot surely did not run the call: its key is free again."""
         await self._database.execute(sql.free_idempotency_key, claim.workspace_id, claim.id)
 
-    async def lose(self, claim: Claim) -> None:
+    async def mark_unknown(self, claim: Claim) -> None:
         """Nobody knows whether HubSpot ran the call."""
         await self._database.execute(sql.lose_answer, claim.workspace_id, claim.id)
 
-    async def forget(self) -> None:
+    async def purge(self) -> None:
         """Remove keys that are older than a day."""
         await self._database.execute(sql.forget_idempotency_keys)
 
-    def _opened(self, workspace_id: UUID, row: Any) -> KeptAnswer:
+    def _opened(self, workspace_id: UUID, row: Any) -> StoredResponse:
         text = self._sealer.open(row["answer"], _place(workspace_id, row["id"])).reveal()
         head, _, body = text.partition("\n")
         status, reason, headers = json.loads(head)
         pairs = [(name, value) for name, value in headers]
-        return KeptAnswer(status, reason, pairs, body.encode("latin-1"))
+        return StoredResponse(status, reason, pairs, body.encode("latin-1"))
 
 
 def _place(workspace_id: UUID, call_id: UUID) -> Place:

@@ -12,7 +12,7 @@ from broker.errors import AppNotFound
 from broker.stores.core.database import Database, Session
 from broker.stores.core.queries import sql
 
-LAPSES_S = 25.0
+EXPIRES_S = 25.0
 """How long a process's share outlives its last word: longer than the pause between two words, with
 an interval of HubSpot's on top, so that places that it used just before it died are not used again
 too early."""
@@ -42,16 +42,16 @@ class QuotaFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Others:
+class OtherHolders:
     """What all other processes hold of a quota; how many of them wait, and their users."""
 
-    places: int
+    permits: int
     waiting: int
     users: int
 
 
 @dataclass(frozen=True, slots=True)
-class HeldQuota:
+class LockedQuota:
     """A locked quota: the one way to change one's share of it."""
 
     _session: Session
@@ -59,7 +59,7 @@ class HeldQuota:
     _holder: UUID
     facts: QuotaFacts
     spent_for: float
-    others: Others
+    others: OtherHolders
 
     async def learn(self, facts: QuotaFacts) -> None:
         """Write what HubSpot said of the quota."""
@@ -73,10 +73,10 @@ class HeldQuota:
     async def write(self, places: int, users: int, *, waiting: bool) -> None:
         """Hold so many places from now on."""
         await self._session.execute(
-            sql.write_share, *self._name, self._holder, places, users, waiting, LAPSES_S
+            sql.write_share, *self._name, self._holder, places, users, waiting, EXPIRES_S
         )
 
-    async def ring(self) -> None:
+    async def notify_wanted(self) -> None:
         """Tell the other processes, when this is committed, that places are wanted."""
         await self._session.execute(sql.ring_for_quota, self._name.text)
 
@@ -89,7 +89,7 @@ class Quotas:
         self._holder = uuid4()
 
     @asynccontextmanager
-    async def hold(self, name: QuotaName, assumed: QuotaFacts) -> AsyncIterator[HeldQuota]:
+    async def lock(self, name: QuotaName, assumed: QuotaFacts) -> AsyncIterator[LockedQuota]:
         """Lock a quota, made as assumed when it is new. Raises AppNotFound, Busy."""
         interval_ms = round(assumed.interval * 1000)
         try:
@@ -99,34 +99,34 @@ class Quotas:
                 others = await session.fetchrow(sql.others_of_quota, *name, self._holder)
                 assert row is not None  # noqa: S101  # an upsert returns its row
                 assert others is not None  # noqa: S101  # so does an aggregate
-                yield HeldQuota(
+                yield LockedQuota(
                     session,
                     name,
                     self._holder,
                     QuotaFacts(row["size"], row["interval_ms"] / 1000, row["learnt"]),
                     row["spent_for"] or 0.0,
-                    Others(others["places"], others["waiting"], others["users"]),
+                    OtherHolders(others["places"], others["waiting"], others["users"]),
                 )
         except asyncpg.ForeignKeyViolationError as error:
             raise AppNotFound from error
 
-    async def prolong(self, names: Iterable[QuotaName]) -> dict[QuotaName, bool]:
+    async def extend(self, names: Iterable[QuotaName]) -> dict[QuotaName, bool]:
         """Keep shares from lapsing: those that are still held, and whether others wait for them."""
         rows = await self._database.fetch(
-            sql.prolong_shares, self._holder, *_columns(list(names)), LAPSES_S
+            sql.prolong_shares, self._holder, *_columns(list(names)), EXPIRES_S
         )
         return {
             QuotaName(row["workspace_id"], row["app_id"], row["hub_id"], row["kind"]): row["wanted"]
             for row in rows
         }
 
-    async def leave(self, after: dict[QuotaName, float]) -> None:
+    async def release(self, after: dict[QuotaName, float]) -> None:
         """Let shares lapse, each after so many seconds."""
         await self._database.execute(
             sql.leave_shares, self._holder, *_columns(list(after)), list(after.values())
         )
 
-    async def forget(self) -> None:
+    async def purge(self) -> None:
         """Remove what lapsed and what nobody used for a week."""
         await self._database.execute(sql.forget_lapsed_shares)
         await self._database.execute(sql.forget_unused_quotas)

@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from broker.domain.events import Fact
+from broker.domain.events import NewEvent
 from broker.domain.runs import Run
 from broker.stores.core.database import Database, Session
 from broker.stores.core.queries import sql
-from broker.stores.events.events import tell
+from broker.stores.events.events import publish
 
-PARK_AFTER = 8
+QUARANTINE_AFTER = 8
 """Failures after which an event is parked for people to look at: about four minutes."""
 
 
@@ -29,7 +29,7 @@ class CaseState:
 
 
 @dataclass(frozen=True, slots=True)
-class OwedUpdate:
+class PendingUpdate:
     """A Company that should show something newer, claimed. `revision` is what it will show."""
 
     workspace_id: UUID
@@ -75,7 +75,7 @@ class Cases:
             sql.open_case, run.workspace_id, run.id, run.app_id, source, record_id
         )
 
-    async def made(self, run: Run, case_id: str, status: str | None, record_id: str) -> None:
+    async def record_case(self, run: Run, case_id: str, status: str | None, record_id: str) -> None:
         """The run has a case; what was parked about it is looked at again."""
         async with self._database.transaction() as session:
             await session.execute(sql.case_made, run.workspace_id, run.id, case_id, status)
@@ -87,11 +87,11 @@ class Cases:
         row = await self._database.fetchrow(sql.case_of_run, workspace_id, run_id)
         return None if row is None else _state(row)
 
-    async def claim_updates(self, limit: int, lease: timedelta) -> list[OwedUpdate]:
+    async def claim_updates(self, limit: int, lease: timedelta) -> list[PendingUpdate]:
         """Take Companies that are owed an update; others leave them while the lease lasts."""
         rows = await self._database.fetch(sql.claim_cases, limit, lease)
         return [
-            OwedUpdate(
+            PendingUpdate(
                 row["workspace_id"],
                 row["run_id"],
                 row["app_id"],
@@ -105,17 +105,17 @@ class Cases:
             for row in rows
         ]
 
-    async def settle(self, owed: OwedUpdate, error: str | None) -> None:
+    async def record_written(self, owed: PendingUpdate, error: str | None) -> None:
         """The Company shows this revision, or never will; a later one is owed at once."""
         await self._database.execute(
             sql.settle_case, owed.workspace_id, owed.run_id, owed.revision, error
         )
 
-    async def put_off(self, owed: OwedUpdate, pause: timedelta, error: str) -> None:
+    async def reschedule(self, owed: PendingUpdate, pause: timedelta, error: str) -> None:
         """The Company could not be changed now."""
         await self._database.execute(sql.put_case_off, owed.workspace_id, owed.run_id, pause, error)
 
-    async def keep_event(
+    async def store_event(
         self,
         workspace_id: UUID,
         app_id: UUID,
@@ -139,28 +139,28 @@ class Cases:
         return kept > 0
 
     @asynccontextmanager
-    async def take_event(self) -> AsyncIterator["HeldEvent | None"]:
+    async def claim_event(self) -> AsyncIterator["LockedEvent | None"]:
         """Lock the event that waits longest; None when none does."""
         async with self._database.transaction() as session:
             row = await session.fetchrow(sql.take_vendor_event)
-            yield None if row is None else HeldEvent(session, row)
+            yield None if row is None else LockedEvent(session, row)
 
-    async def put_event_off(self, event: "HeldEvent") -> None:
+    async def reschedule_event(self, event: "LockedEvent") -> None:
         """An event could not be applied: again later, and parked in the end."""
-        await self._database.execute(sql.put_vendor_event_off, *event.key, PARK_AFTER)
+        await self._database.execute(sql.put_vendor_event_off, *event.key, QUARANTINE_AFTER)
 
     async def parked(self, workspace_id: UUID, app_id: UUID, limit: int) -> list[ParkedEvent]:
         """Events that fit no run, newest first."""
         rows = await self._database.fetch(sql.parked_events, workspace_id, app_id, limit)
         return [ParkedEvent(**dict(row)) for row in rows]
 
-    async def forget_bodies(self) -> int:
+    async def purge_bodies(self) -> int:
         """Forget what events said a month ago, but not that they were told; how many."""
         return await self._database.execute(sql.forget_event_bodies)
 
 
 @dataclass(frozen=True, slots=True)
-class HeldEvent:
+class LockedEvent:
     """A locked event: what is written here commits together with its end."""
 
     session: Session
@@ -207,11 +207,11 @@ class HeldEvent:
             sql.apply_to_case, self.key[0], run_id, status, stage, decision, at
         )
 
-    async def tell(self, fact: Fact) -> None:
+    async def publish(self, fact: NewEvent) -> None:
         """Owe the fact to the app's endpoints."""
-        await tell(self.session, *self.key[:2], [fact])
+        await publish(self.session, *self.key[:2], [fact])
 
-    async def settle(self, state: str) -> None:
+    async def delete(self, state: str) -> None:
         await self.session.execute(sql.settle_vendor_event, *self.key, state)
 
 

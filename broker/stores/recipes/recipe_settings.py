@@ -66,7 +66,7 @@ class RecipeSettings:
         row = await self._database.fetchrow(sql.recipe_setting_of_slug, workspace_id, slug, recipe)
         return None if row is None else self._setting(workspace_id, row["app_id"], recipe, row)
 
-    async def drop(self, app: App, actor: str, recipe: str) -> bool:
+    async def delete(self, app: App, actor: str, recipe: str) -> bool:
         """The app no longer wants the recipe; whether it did."""
         async with self._database.transaction() as session:
             done = await session.execute(sql.drop_recipe_setting, app.workspace_id, app.id, recipe)

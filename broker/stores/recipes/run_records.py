@@ -74,7 +74,7 @@ class RunRecords:
         records = [_record(row) for row in rows[:limit]]
         return records, records[-1].number if len(rows) > limit else None
 
-    async def forget_old(self) -> int:
+    async def purge(self) -> int:
         """Forget what was read for runs that ended long ago; how many."""
         return await self._database.execute(sql.forget_old_runs)
 

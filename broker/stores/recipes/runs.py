@@ -7,23 +7,23 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from broker.domain.events import Fact
-from broker.domain.runs import Order, Recipe, Run
+from broker.domain.events import NewEvent
+from broker.domain.runs import Recipe, Run, RunRequest
 from broker.errors import InputRefused, RunNotFound
 from broker.stores.core.database import Database, Session
 from broker.stores.core.queries import sql
-from broker.stores.events.events import tell
+from broker.stores.events.events import publish
 
-AT_ONCE = timedelta(0)
+MAX_CONCURRENT_PER_APP = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
-class Began:
+class StepAttempt:
     """What a step's next attempt must know of those before."""
 
-    unsure: bool
+    outcome_unknown: bool
     failures: int
-    note: Mapping[str, Any]
+    checkpoint: Mapping[str, Any]
 
 
 class RunStore:
@@ -33,7 +33,7 @@ class RunStore:
         self._database = database
 
     async def start(
-        self, recipe: Recipe, order: Order, lease: timedelta | None
+        self, recipe: Recipe, order: RunRequest, lease: timedelta | None
     ) -> tuple[UUID, str, Run | None]:
         """The run of an order's subject: its id, the state it was in before ("new" when there was
         none), and the run itself when this call claimed it, which a `lease` asks for.
@@ -83,14 +83,16 @@ class RunStore:
         rows = await self._database.fetch(sql.outcomes_of_run, run.workspace_id, run.id)
         return {row["name"]: json.loads(row["outcome"]) for row in rows}
 
-    async def begin(self, run: Run, step: str, position: int, lease: timedelta) -> Began | None:
+    async def begin(
+        self, run: Run, step: str, position: int, lease: timedelta
+    ) -> StepAttempt | None:
         """A step is about to be tried; None when somebody else has the run by now."""
         row = await self._database.fetchrow(
             sql.begin_step, run.workspace_id, run.id, run.claim, step, position, lease
         )
         if row is None:
             return None
-        return Began(row["unsure"], row["failures"], json.loads(row["note"] or "{}"))
+        return StepAttempt(row["unsure"], row["failures"], json.loads(row["note"] or "{}"))
 
     async def end(self, run: Run, step: str, outcome: Mapping[str, Any]) -> bool:
         """Keep what a step gave; False when somebody else has the run by now."""
@@ -99,7 +101,7 @@ class RunStore:
         )
         return kept > 0
 
-    async def put_off(
+    async def reschedule(
         self,
         run: Run,
         step: str,
@@ -124,7 +126,7 @@ class RunStore:
             None if note is None else json.dumps(note),
         )
 
-    async def keep(self, runs: Sequence[Run], lease: timedelta) -> None:
+    async def extend_lease(self, runs: Sequence[Run], lease: timedelta) -> None:
         """Renew the leases of runs that are still under way."""
         await self._database.execute(
             sql.keep_runs,
@@ -167,7 +169,7 @@ class RunStore:
 
 
 async def start(
-    session: Session, recipe: Recipe, order: Order, lease: timedelta | None
+    session: Session, recipe: Recipe, order: RunRequest, lease: timedelta | None
 ) -> tuple[UUID, str, Run | None]:
     """`RunStore.start` within a transaction of somebody's own."""
     run_id = await session.fetchval(
@@ -182,7 +184,7 @@ async def start(
         order.hub_id,
         json.dumps(order.input),
         int(lease is not None),
-        lease or AT_ONCE,
+        lease or MAX_CONCURRENT_PER_APP,
     )
     if run_id is not None:
         run = await _claimed(session, order.workspace_id, run_id) if lease is not None else None
@@ -201,7 +203,7 @@ async def start(
     return found["id"], found["state"], mine
 
 
-def check_account(hub_id: int | None, order: Order) -> None:
+def check_account(hub_id: int | None, order: RunRequest) -> None:
     """Raise InputRefused when a subject's run belongs to another HubSpot account."""
     if hub_id != order.hub_id:
         raise InputRefused(
@@ -218,7 +220,7 @@ async def _restart(
     given: str | None,
     lease: timedelta | None,
 ) -> Run | None:
-    await session.execute(sql.restart_steps, workspace_id, run_id, recipe.effects)
+    await session.execute(sql.restart_steps, workspace_id, run_id, recipe.side_effects)
     await session.execute(
         sql.restart_run,
         workspace_id,
@@ -226,7 +228,7 @@ async def _restart(
         given,
         recipe.version,
         int(lease is not None),
-        lease or AT_ONCE,
+        lease or MAX_CONCURRENT_PER_APP,
     )
     return await _claimed(session, workspace_id, run_id) if lease is not None else None
 
@@ -255,8 +257,8 @@ async def _end(
         return False
     told = {"recipe": run.recipe, "runId": str(run.id), "state": state, "subject": run.subject}
     said = {"result": result} if problem is None else {"problem": problem}
-    fact = Fact("recipe.run.finished", run.app_slug, run.user_ref, run.hub_id, {**told, **said})
-    await tell(session, run.workspace_id, run.app_id, [fact])
+    fact = NewEvent("recipe.run.finished", run.app_slug, run.user_ref, run.hub_id, {**told, **said})
+    await publish(session, run.workspace_id, run.app_id, [fact])
     return True
 
 

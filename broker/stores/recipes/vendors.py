@@ -30,7 +30,7 @@ class VendorAccount:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptToken:
+class StoredToken:
     """A token with the sealed form that tells it from a later one."""
 
     token: Secret
@@ -38,14 +38,14 @@ class KeptToken:
     expires_in: float
 
 
-class Vendors:
+class VendorClients:
     """What is known of vendors' clients."""
 
     def __init__(self, database: Database, sealer: Sealer) -> None:
         self._database = database
         self._sealer = sealer
 
-    async def token(self, account: VendorAccount) -> KeptToken | None:
+    async def token(self, account: VendorAccount) -> StoredToken | None:
         """The token that the account's present secret gave last."""
         row = await self._database.fetchrow(
             sql.vendor_token, *_key(account), _fingerprint(account.client_secret)
@@ -53,15 +53,15 @@ class Vendors:
         if row is None:
             return None
         token = self._sealer.open(row["access_token"], _place(account))
-        return KeptToken(token, row["access_token"], row["expires_in"])
+        return StoredToken(token, row["access_token"], row["expires_in"])
 
-    async def begin_minting(self, account: VendorAccount, patience: timedelta) -> bool:
+    async def lock_token(self, account: VendorAccount, patience: timedelta) -> bool:
         """Whether to ask for a token; False while somebody else does, or when one came."""
         mine = _fingerprint(account.client_secret)
         won = await self._database.fetchval(sql.begin_minting, *_key(account), patience, mine)
         return won is not None
 
-    async def keep_token(self, account: VendorAccount, token: Secret, lifetime_s: float) -> None:
+    async def store_token(self, account: VendorAccount, token: Secret, lifetime_s: float) -> None:
         """Keep a fresh token for everybody."""
         await self._database.execute(
             sql.keep_vendor_token,
@@ -71,15 +71,15 @@ class Vendors:
             _fingerprint(account.client_secret),
         )
 
-    async def end_minting(self, account: VendorAccount) -> None:
+    async def unlock_token(self, account: VendorAccount) -> None:
         """No token came."""
         await self._database.execute(sql.end_minting, *_key(account))
 
-    async def forget_token(self, account: VendorAccount, dead: KeptToken) -> None:
+    async def delete_token(self, account: VendorAccount, dead: StoredToken) -> None:
         """A token died before its time; a later one stays."""
         await self._database.execute(sql.forget_vendor_token, *_key(account), dead.sealed)
 
-    async def take_place(self, account: VendorAccount, kind: str) -> tuple[float, float]:
+    async def reserve_slot(self, account: VendorAccount, kind: str) -> tuple[float, float]:
         """Take the next place within a limit; when it is, and what time it is for the database."""
         row = await self._database.fetchrow(
             sql.take_place, *_key(account), kind, account.limit(kind), MINUTE
@@ -87,13 +87,13 @@ class Vendors:
         assert row is not None  # noqa: S101  # the statement writes a row or fails
         return row["place"], row["now"]
 
-    async def held_until(self, account: VendorAccount, kind: str) -> tuple[float, float]:
+    async def paused_until(self, account: VendorAccount, kind: str) -> tuple[float, float]:
         """Until when the vendor wants no call, and what time it is for the database."""
         row = await self._database.fetchrow(sql.held_until, *_key(account), kind)
         assert row is not None  # noqa: S101  # a select without a table gives a row
         return row["held_until"] or 0.0, row["now"]
 
-    async def hold(self, account: VendorAccount, kind: str, seconds: float) -> None:
+    async def pause(self, account: VendorAccount, kind: str, seconds: float) -> None:
         """The vendor said to wait."""
         await self._database.execute(
             sql.hold_calls, *_key(account), kind, timedelta(seconds=seconds)

@@ -9,7 +9,7 @@ from broker.stores.core.queries import sql
 
 
 @dataclass(frozen=True, slots=True)
-class WaitingAction:
+class WorkflowCallback:
     """An action whose run has ended, claimed."""
 
     workspace_id: UUID
@@ -20,7 +20,7 @@ class WaitingAction:
     app_slug: str
 
 
-class Actions:
+class CallbackStore:
     """What HubSpot waits for, until it was told."""
 
     def __init__(self, database: Database) -> None:
@@ -29,11 +29,11 @@ class Actions:
     async def wait(self, workspace_id: UUID, run_id: UUID, callback_id: str, user_ref: str) -> None:
         await self._database.execute(sql.await_run, workspace_id, run_id, callback_id, user_ref)
 
-    async def claim(self, limit: int, lease: timedelta) -> list[WaitingAction]:
+    async def claim(self, limit: int, lease: timedelta) -> list[WorkflowCallback]:
         """Take actions whose runs have ended; others leave them while the lease lasts."""
         rows = await self._database.fetch(sql.claim_actions, limit, lease)
         return [
-            WaitingAction(
+            WorkflowCallback(
                 row["workspace_id"],
                 row["run_id"],
                 row["callback_id"],
@@ -44,12 +44,12 @@ class Actions:
             for row in rows
         ]
 
-    async def put_off(self, action: WaitingAction, pause: timedelta) -> None:
+    async def reschedule(self, action: WorkflowCallback, pause: timedelta) -> None:
         """It could not be completed now."""
         key = action.workspace_id, action.run_id, action.callback_id
         await self._database.execute(sql.put_action_off, *key, pause)
 
-    async def drop(self, action: WaitingAction) -> None:
+    async def delete(self, action: WorkflowCallback) -> None:
         """It is completed, or nobody waits for it any more."""
         key = action.workspace_id, action.run_id, action.callback_id
         await self._database.execute(sql.drop_action, *key)

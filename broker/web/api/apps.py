@@ -13,7 +13,7 @@ from broker.errors import NotAllowed
 from broker.services.installs.oauth_flow import Installs
 from broker.stores.connections.apps import Apps, Registration
 from broker.web.core.openapi import operation
-from broker.web.core.requests import Body, Text, slug_of
+from broker.web.core.requests import RequestModel, Text, path_slug
 
 T = TypeVar("T")
 
@@ -44,14 +44,14 @@ PageUrl = Annotated[Text, AfterValidator(_page_address)]
 Origin = Annotated[Text, AfterValidator(_origin)]
 
 
-class Rule(Body):
+class Rule(RequestModel):
     """Methods and a path pattern that calls may use; `*` stands for anything."""
 
     methods: list[Method] = Field(min_length=1)
     path: Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=1024)]
 
 
-class AppSettings(Body):
+class AppSettings(RequestModel):
     """What can be said about an app besides its credentials."""
 
     scopes: Scopes = Field(min_length=1)
@@ -74,7 +74,7 @@ class NewApp(AppSettings):
     appId: Annotated[str, Field(pattern=r"^\d{1,20}$")]
 
 
-class AppChange(Body):
+class AppChange(RequestModel):
     """What should be different; what is left out stays."""
 
     clientId: Text | None = None
@@ -120,7 +120,7 @@ class RegisteredApps(BaseModel):
     apps: list[RegisteredApp]
 
 
-class AppPages:
+class AppHandlers:
     """`/api/apps`."""
 
     def __init__(self, apps: Apps, installs: Installs) -> None:
@@ -137,7 +137,7 @@ class AppPages:
         has an app with this slug.
         """
         slug = body.slug.lower()
-        if not caller.reaches(slug):
+        if not caller.can_access_app(slug):
             raise NotAllowed("The API key is limited to other apps.")
         app = await self._apps.register(
             caller.workspace_id, str(caller.key_id), slug, registration(body)
@@ -148,12 +148,14 @@ class AppPages:
     async def index(self, _request: web.Request, caller: Caller) -> RegisteredApps:
         """List the registered apps, by slug."""
         apps = await self._apps.of_workspace(caller.workspace_id)
-        return RegisteredApps(apps=[self._shown(app) for app in apps if caller.reaches(app.slug)])
+        return RegisteredApps(
+            apps=[self._shown(app) for app in apps if caller.can_access_app(app.slug)]
+        )
 
     @operation("apps", answers={200: RegisteredApp}, tags=("Apps",))
     async def show(self, request: web.Request, caller: Caller) -> RegisteredApp:
         """Show an app; its slug is compared without case."""
-        return self._shown(await self._apps.get(caller.workspace_id, slug_of(request, caller)))
+        return self._shown(await self._apps.get(caller.workspace_id, path_slug(request, caller)))
 
     @operation("apps", body=AppChange, answers={200: RegisteredApp}, tags=("Apps",))
     async def change(self, request: web.Request, caller: Caller, body: AppChange) -> RegisteredApp:
@@ -161,14 +163,14 @@ class AppPages:
 
         With a new `clientSecret` the old one stays valid for webhook signatures for 24 hours.
         """
-        async with self._apps.hold(caller.workspace_id, slug_of(request, caller)) as held:
+        async with self._apps.lock(caller.workspace_id, path_slug(request, caller)) as held:
             app = await held.change(str(caller.key_id), changed(held.app, body))
         return self._shown(app)
 
     @operation("apps", answers={204: None}, tags=("Apps",))
     async def remove(self, request: web.Request, caller: Caller) -> web.Response:
         """Remove an app and wipe its connections; HubSpot is told to revoke each grant."""
-        async with self._apps.hold(caller.workspace_id, slug_of(request, caller)) as held:
+        async with self._apps.lock(caller.workspace_id, path_slug(request, caller)) as held:
             await held.remove(str(caller.key_id))
         return web.Response(status=204)
 
@@ -220,22 +222,22 @@ def changed(app: App, body: AppChange) -> Registration:
     """The app as it was, with what a body changes."""
     secret = body.clientSecret
     return Registration(
-        client_id=chosen(body.clientId, app.client_id),
+        client_id=or_current(body.clientId, app.client_id),
         client_secret=app.client_secret if secret is None else Secret(secret.get_secret_value()),
-        hubspot_app_id=chosen(body.appId, app.hubspot_app_id),
-        scopes=tuple(chosen(body.scopes, list(app.scopes))),
-        optional_scopes=tuple(chosen(body.optionalScopes, list(app.optional_scopes))),
-        return_urls=tuple(chosen(body.returnUrls, list(app.return_urls))),
-        origins=tuple(chosen(body.origins, list(app.origins))),
-        confirm=chosen(body.confirm, app.confirm),
-        pkce=chosen(body.pkce, app.pkce),
+        hubspot_app_id=or_current(body.appId, app.hubspot_app_id),
+        scopes=tuple(or_current(body.scopes, list(app.scopes))),
+        optional_scopes=tuple(or_current(body.optionalScopes, list(app.optional_scopes))),
+        return_urls=tuple(or_current(body.returnUrls, list(app.return_urls))),
+        origins=tuple(or_current(body.origins, list(app.origins))),
+        confirm=or_current(body.confirm, app.confirm),
+        pkce=or_current(body.pkce, app.pkce),
         policy=_rules(body.policy) if "policy" in body.model_fields_set else app.policy,
-        legacy_signatures=chosen(body.legacySignatures, app.legacy_signatures),
-        journal=chosen(body.journal, app.journal),
+        legacy_signatures=or_current(body.legacySignatures, app.legacy_signatures),
+        journal=or_current(body.journal, app.journal),
     )
 
 
-def chosen(new: T | None, old: T) -> T:
+def or_current(new: T | None, old: T) -> T:
     """What a change says, or what was there."""
     return old if new is None else new
 

@@ -14,10 +14,10 @@ from broker.errors import wrong_field
 from broker.stores.connections.apps import Apps
 from broker.stores.proxy.calls import Calls, LoggedCall
 from broker.web.core.openapi import operation
-from broker.web.core.requests import Body, UserRef, slug_of
+from broker.web.core.requests import RequestModel, UserRef, path_slug
 
 
-class CallQuery(Body):
+class CallQuery(RequestModel):
     """Which calls to list. `status` is one (`404`) or a class (`5xx`); `after` is the `after` of
     the page before.
     """
@@ -56,7 +56,7 @@ class CallPage(BaseModel):
     after: str | None
 
 
-class CallPages:
+class CallHandlers:
     """`/api/apps/{slug}/calls`."""
 
     def __init__(self, apps: Apps, calls: Calls) -> None:
@@ -66,19 +66,19 @@ class CallPages:
     @operation("audit", query=CallQuery, answers={200: CallPage}, tags=("Proxy",))
     async def index(self, request: web.Request, caller: Caller, query: CallQuery) -> CallPage:
         """List an app's proxied calls, newest first, a second or so after they ended."""
-        app = await self._apps.get(caller.workspace_id, slug_of(request, caller))
+        app = await self._apps.get(caller.workspace_id, path_slug(request, caller))
         found = await self._calls.page(
             app,
             user_ref=query.userForeignIdentifier,
             statuses=statuses_of(query.status),
             since=query.since,
-            before=None if query.after is None else place_of(query.after),
+            before=None if query.after is None else decode_cursor(query.after),
             limit=query.limit + 1,
         )
         shown = found[: query.limit]
         return CallPage(
             calls=[_shown(call) for call in shown],
-            after=cursor_of(shown[-1]) if len(found) > query.limit else None,
+            after=encode_cursor(shown[-1]) if len(found) > query.limit else None,
         )
 
 
@@ -91,13 +91,13 @@ def statuses_of(wanted: str | None) -> tuple[int, int]:
     return int(wanted), int(wanted)
 
 
-def cursor_of(call: LoggedCall) -> str:
+def encode_cursor(call: LoggedCall) -> str:
     """A call's place in the order of the log."""
     micros = round(call.at.timestamp() * 1_000_000)
     return base64.urlsafe_b64encode(micros.to_bytes(8, "big") + call.id.bytes).decode()
 
 
-def place_of(cursor: str) -> tuple[datetime, UUID]:
+def decode_cursor(cursor: str) -> tuple[datetime, UUID]:
     """The place that a cursor names. Raises InvalidRequest."""
     try:
         raw = base64.b64decode(cursor, altchars=b"-_", validate=True)

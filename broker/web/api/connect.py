@@ -12,23 +12,23 @@ from pydantic import BaseModel, Field
 from broker.domain.browser_sessions import ConnectSession
 from broker.domain.model import Caller, Secret
 from broker.errors import BrokerError, InvalidRequest, NotFound
-from broker.services.installs.connect_sessions import Connecting, Opener, check_opener
+from broker.services.installs.connect_sessions import ConnectFlow, PopupOpener, check_opener
 from broker.stores.connections.apps import Apps
 from broker.web.core.cookies import Cookie, check_same_origin
-from broker.web.core.middleware import FACTS
-from broker.web.core.openapi import described, operation
+from broker.web.core.middleware import LOG_FIELDS
+from broker.web.core.openapi import documented, operation
 from broker.web.core.pages import Pages
-from broker.web.core.requests import SLUG, Body, Text, UserRef, read_body, read_form
-from broker.web.core.wording import OURS, REFUSALS, said
+from broker.web.core.requests import SLUG, RequestModel, Text, UserRef, read_body, read_form
+from broker.web.core.wording import OURS, REFUSALS, describe_scope
 from broker.web.inbound.oauth_callback import refused
 
 NONCE = re.compile(r"[A-Za-z0-9_-]{16,128}")
 
-BINDING_S = 3600
+COOKIE_MAX_AGE_S = 3600
 """How long a browser stays bound: as long as HubSpot's answer may take."""
 
 
-class NewSession(Body):
+class NewSession(RequestModel):
     """Who is to connect; `expiresIn` is in seconds."""
 
     app: Annotated[str, Field(min_length=1, max_length=63)]
@@ -45,11 +45,11 @@ class Session(BaseModel):
     expiresAt: datetime
 
 
-class ConnectPages:
+class ConnectHandlers:
     """`/api/connect/sessions` and `/connect/...`."""
 
     def __init__(
-        self, apps: Apps, connecting: Connecting, pages: Pages, public_url: str, hubspot_url: str
+        self, apps: Apps, connecting: ConnectFlow, pages: Pages, public_url: str, hubspot_url: str
     ) -> None:
         self._apps = apps
         self._connecting = connecting
@@ -68,7 +68,7 @@ class ConnectPages:
         `returnUrl` must be one of the app's. 404 app-not-found when the key knows no such app.
         """
         slug = body.app.lower()
-        if not SLUG.fullmatch(slug) or not caller.reaches(slug):
+        if not SLUG.fullmatch(slug) or not caller.can_access_app(slug):
             slug = ""
         app = await self._apps.get(caller.workspace_id, slug)
         token, expires_at = await self._connecting.open(
@@ -77,29 +77,29 @@ class ConnectPages:
         url = f"{self._public_url}/connect/{token.reveal()}"
         return 201, Session(token=token.reveal(), url=url, expiresAt=expires_at)
 
-    @described(public=True, tags=("Connect",))
+    @documented(public=True, tags=("Connect",))
     async def show(self, request: web.Request) -> web.Response:
         """Show a user whose app asks for what; looking uses nothing up."""
         try:
-            session = await self._connecting.look(_token(request), self.cookie.read(request))
+            session = await self._connecting.peek(_token(request), self.cookie.read(request))
             opener = _opener(dict(request.query))
             check_opener(session.app, opener)
         except BrokerError as refusal:
             return refused(request, self._pages, refusal)
-        request[FACTS]["app"] = session.app.slug
+        request[LOG_FIELDS]["app"] = session.app.slug
         return self._pages.page(
             "pages/connect.html",
             posts_to=self._leads_to(session),
             whose=session.workspace_name,
             app=session.app.slug,
             user=session.user_ref,
-            scopes=[said(scope) for scope in session.app.scopes],
-            optional=[said(scope) for scope in session.app.optional_scopes],
+            scopes=[describe_scope(scope) for scope in session.app.scopes],
+            optional=[describe_scope(scope) for scope in session.app.optional_scopes],
             opener=opener,
             back=session.return_url,
         )
 
-    @described(public=True, answers={303: None}, tags=("Connect",))
+    @documented(public=True, answers={303: None}, tags=("Connect",))
     async def begin(self, request: web.Request) -> web.Response:
         """Send a user on to HubSpot, bound to this browser; of many browsers, one begins."""
         try:
@@ -111,14 +111,14 @@ class ConnectPages:
         except BrokerError as refusal:
             return refused(request, self._pages, refusal)
         response = web.Response(status=303, headers={"Location": url})
-        self.cookie.give(response, browser, BINDING_S)
+        self.cookie.set(response, browser, COOKIE_MAX_AGE_S)
         return response
 
-    @described(public=True, tags=("Connect",))
+    @documented(public=True, tags=("Connect",))
     async def ended(self, request: web.Request) -> web.Response:
         """Show how it ended, to the browser that began it, and tell the page that opened ours."""
         try:
-            session = await self._connecting.ended(
+            session = await self._connecting.get_finished(
                 UUID(request.match_info["workspace"]),
                 UUID(request.match_info["session"]),
                 self.cookie.read(request),
@@ -151,10 +151,10 @@ def _token(request: web.Request) -> Secret:
     return Secret(request.match_info["token"])
 
 
-def _opener(said_of_itself: dict[str, str]) -> Opener | None:
-    origin, nonce = said_of_itself.get("origin"), said_of_itself.get("nonce")
+def _opener(query: dict[str, str]) -> PopupOpener | None:
+    origin, nonce = query.get("origin"), query.get("nonce")
     if not origin and not nonce:
         return None
     if not origin or not nonce or not NONCE.fullmatch(nonce):
         raise InvalidRequest("An opener says its origin and a nonce.")
-    return Opener(origin, nonce)
+    return PopupOpener(origin, nonce)

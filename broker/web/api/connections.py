@@ -8,17 +8,17 @@ from pydantic import BaseModel, Field, SecretStr, TypeAdapter, ValidationError
 
 from broker.domain.model import App, Caller, ConnectionRecord, Secret, Status
 from broker.errors import ConnectionNotFound
-from broker.services.grants.connection_admin import Upkeep
+from broker.services.grants.connection_admin import ConnectionAdmin
 from broker.services.installs.pending_grants import Confirmations
 from broker.stores.connections.apps import Apps
 from broker.stores.connections.connections import Connections
 from broker.web.core.openapi import operation
-from broker.web.core.requests import Body, Text, UserRef, slug_of
+from broker.web.core.requests import RequestModel, Text, UserRef, path_slug
 
 USER_REF: TypeAdapter[str] = TypeAdapter(UserRef)
 
 
-class ConnectionQuery(Body):
+class ConnectionQuery(RequestModel):
     """Which connections to list; `after` is the `after` of the page before."""
 
     status: Status | None = None
@@ -27,21 +27,21 @@ class ConnectionQuery(Body):
     limit: Annotated[int, Field(ge=1, le=500)] = 100
 
 
-class Import(Body):
+class Import(RequestModel):
     """A grant from elsewhere: a refresh token, or a private app's access token."""
 
     refreshToken: SecretStr | None = Field(default=None, min_length=1, max_length=2048)
     accessToken: SecretStr | None = Field(default=None, min_length=1, max_length=2048)
 
 
-class Confirmation(Body):
+class Confirmation(RequestModel):
     """The code from the fragment of the return URL, and who it is for."""
 
     confirm: Text
     userForeignIdentifier: UserRef
 
 
-class Claim(Body):
+class Claim(RequestModel):
     """Who a Marketplace install is for."""
 
     userForeignIdentifier: UserRef
@@ -88,7 +88,7 @@ class Deleted(BaseModel):
     revocation: str
 
 
-class ConnectionPages:
+class ConnectionHandlers:
     """`/api/apps/{slug}/connections` and what leads there."""
 
     def __init__(
@@ -96,12 +96,12 @@ class ConnectionPages:
         apps: Apps,
         connections: Connections,
         confirmations: Confirmations,
-        upkeep: Upkeep,
+        upkeep: ConnectionAdmin,
     ) -> None:
         self._apps = apps
         self._connections = connections
         self._confirmations = confirmations
-        self._upkeep = upkeep
+        self._admin = upkeep
 
     @operation(
         "connect", query=ConnectionQuery, answers={200: ConnectionPage}, tags=("Connections",)
@@ -121,7 +121,7 @@ class ConnectionPages:
     @operation("connect", answers={200: ConnectionShown}, tags=("Connections",))
     async def show(self, request: web.Request, caller: Caller) -> ConnectionShown:
         """Show one user's connection."""
-        return await self._shown(await self._app(request, caller), user_in(request))
+        return await self._shown(await self._app(request, caller), path_user(request))
 
     @operation("connect", answers={200: Deleted}, tags=("Connections",))
     async def delete(self, request: web.Request, caller: Caller) -> Deleted:
@@ -130,28 +130,30 @@ class ConnectionPages:
         The app stays installed in the portal.
         """
         app = await self._app(request, caller)
-        outcome = await self._upkeep.delete(app, user_in(request), str(caller.key_id))
+        outcome = await self._admin.delete(app, path_user(request), str(caller.key_id))
         return Deleted(deleted=True, revocation=outcome)
 
     @operation("connect", answers={200: ConnectionShown}, tags=("Connections",))
     async def renew(self, request: web.Request, caller: Caller) -> ConnectionShown:
         """Renew a connection's grant now."""
         app = await self._app(request, caller)
-        await self._upkeep.renew(app, user_in(request))
-        return await self._shown(app, user_in(request))
+        await self._admin.renew(app, path_user(request))
+        return await self._shown(app, path_user(request))
 
     @operation("connect", body=Import, answers={200: ConnectionShown}, tags=("Connections",))
-    async def bring_in(self, request: web.Request, caller: Caller, body: Import) -> ConnectionShown:
+    async def import_grant(
+        self, request: web.Request, caller: Caller, body: Import
+    ) -> ConnectionShown:
         """Bring in a grant from elsewhere, proved by using it."""
         app = await self._app(request, caller)
-        await self._upkeep.bring_in(
+        await self._admin.import_grant(
             app,
-            user_in(request),
+            path_user(request),
             str(caller.key_id),
             _secret(body.refreshToken),
             _secret(body.accessToken),
         )
-        return await self._shown(app, user_in(request))
+        return await self._shown(app, path_user(request))
 
     @operation("connect", body=Confirmation, answers={200: ConnectionShown}, tags=("Connections",))
     async def confirm(
@@ -176,7 +178,7 @@ class ConnectionPages:
         return Claimed(**connection.model_dump(), returnUrl=return_url)
 
     async def _app(self, request: web.Request, caller: Caller) -> App:
-        return await self._apps.get(caller.workspace_id, slug_of(request, caller))
+        return await self._apps.get(caller.workspace_id, path_slug(request, caller))
 
     async def _shown(self, app: App, user_ref: str) -> ConnectionShown:
         record = await self._connections.find_record(app, user_ref)
@@ -189,7 +191,7 @@ def _secret(value: SecretStr | None) -> Secret | None:
     return None if value is None else Secret(value.get_secret_value())
 
 
-def user_in(request: web.Request) -> str:
+def path_user(request: web.Request) -> str:
     """The user reference in the path. Raises ConnectionNotFound where it can be nobody's."""
     try:
         return USER_REF.validate_python(request.match_info["user"])

@@ -15,7 +15,7 @@ from broker.stores.connections.apps import Apps
 from broker.stores.events.deliveries import Deliveries
 from broker.stores.events.endpoints import Endpoints
 from broker.web.core.openapi import operation
-from broker.web.core.requests import Body, UserRef, id_in, slug_of
+from broker.web.core.requests import RequestModel, UserRef, path_id, path_slug
 
 
 def _moment(text: object) -> object:
@@ -30,7 +30,7 @@ def _with_zone(moment: datetime) -> datetime:
 Moment = Annotated[datetime, BeforeValidator(_moment), AfterValidator(_with_zone)]
 
 
-class DeliveryQuery(Body):
+class DeliveryQuery(RequestModel):
     """Which deliveries to list; `before` is the `before` of the page before."""
 
     state: Literal["waiting", "delivered", "dead"] | None = None
@@ -38,7 +38,7 @@ class DeliveryQuery(Body):
     limit: Annotated[int, Field(ge=1, le=500)] = 100
 
 
-class Span(Body):
+class Span(RequestModel):
     """The events that were written from a moment to another, of one user or of all."""
 
     begin: Moment = Field(alias="from")
@@ -76,7 +76,7 @@ class Replayed(BaseModel):
     replayed: int
 
 
-class DeliveryPages:
+class DeliveryHandlers:
     """`/api/apps/{slug}/endpoints/{id}/deliveries` and what can be sent again."""
 
     def __init__(
@@ -108,7 +108,7 @@ class DeliveryPages:
     @operation("webhooks", answers={202: DeliveryShown}, tags=("Events",))
     async def replay(self, request: web.Request, caller: Caller) -> tuple[int, DeliveryShown]:
         """Deliver one event again, under the same `webhook-id`, whatever became of it."""
-        app, delivery_id = await self._app(request, caller), id_in(request, DeliveryNotFound)
+        app, delivery_id = await self._app(request, caller), path_id(request, DeliveryNotFound)
         await self._deliveries.replay(app, delivery_id)
         return 202, _delivery(await self._deliveries.get(app, delivery_id))
 
@@ -130,10 +130,10 @@ class DeliveryPages:
         return 202, Replayed(replayed=owed)
 
     async def _app(self, request: web.Request, caller: Caller) -> App:
-        return await self._apps.get(caller.workspace_id, slug_of(request, caller))
+        return await self._apps.get(caller.workspace_id, path_slug(request, caller))
 
     async def _endpoint(self, request: web.Request, app: App) -> Endpoint:
-        return await self._endpoints.get(app, id_in(request, EndpointNotFound))
+        return await self._endpoints.get(app, path_id(request, EndpointNotFound))
 
 
 def _delivery(record: DeliveryRecord) -> DeliveryShown:

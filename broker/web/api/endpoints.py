@@ -15,7 +15,7 @@ from broker.receivers.signing import new_secret
 from broker.stores.connections.apps import Apps
 from broker.stores.events.endpoints import Endpoints
 from broker.web.core.openapi import operation
-from broker.web.core.requests import Body, Text, id_in, slug_of
+from broker.web.core.requests import RequestModel, Text, path_id, path_slug
 
 Pattern = Annotated[
     str, Field(pattern=r"^(\*|[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*(\.\*)?)$", max_length=200)
@@ -23,14 +23,14 @@ Pattern = Annotated[
 Patterns = Annotated[list[Pattern], Field(min_length=1, max_length=100)]
 
 
-class NewEndpoint(Body):
+class NewEndpoint(RequestModel):
     """An HTTPS address, and the events it wants: types, families such as `connection.*`, or `*`."""
 
     url: Text
     events: Patterns = Field(default=["*"])
 
 
-class EndpointChange(Body):
+class EndpointChange(RequestModel):
     """What should be different; what is left out stays."""
 
     url: Text | None = None
@@ -71,7 +71,7 @@ class EndpointSecret(BaseModel):
     secret: str
 
 
-class EndpointPages:
+class EndpointHandlers:
     """`/api/apps/{slug}/endpoints`."""
 
     def __init__(
@@ -124,7 +124,7 @@ class EndpointPages:
             check_url(body.url, allow_private=self._allow_private)
         endpoint = await self._endpoints.change(
             app,
-            id_in(request, EndpointNotFound),
+            path_id(request, EndpointNotFound),
             str(caller.key_id),
             url=body.url,
             events=body.events,
@@ -136,22 +136,22 @@ class EndpointPages:
     async def remove(self, request: web.Request, caller: Caller) -> web.Response:
         """Remove an endpoint; what is owed to it is forgotten."""
         app = await self._app(request, caller)
-        await self._endpoints.remove(app, id_in(request, EndpointNotFound), str(caller.key_id))
+        await self._endpoints.remove(app, path_id(request, EndpointNotFound), str(caller.key_id))
         return web.Response(status=204)
 
     @operation("webhooks", answers={200: EndpointSecret}, tags=("Events",))
     async def rotate(self, request: web.Request, caller: Caller) -> EndpointSecret:
         """Make a new signing secret; deliveries carry the old signature too for 24 hours."""
         app, secret = await self._app(request, caller), new_secret()
-        endpoint_id = id_in(request, EndpointNotFound)
+        endpoint_id = path_id(request, EndpointNotFound)
         await self._endpoints.rotate(app, endpoint_id, str(caller.key_id), secret)
         return EndpointSecret(id=endpoint_id, secret=secret.reveal())
 
     async def _app(self, request: web.Request, caller: Caller) -> App:
-        return await self._apps.get(caller.workspace_id, slug_of(request, caller))
+        return await self._apps.get(caller.workspace_id, path_slug(request, caller))
 
     async def _endpoint(self, request: web.Request, app: App) -> Endpoint:
-        return await self._endpoints.get(app, id_in(request, EndpointNotFound))
+        return await self._endpoints.get(app, path_id(request, EndpointNotFound))
 
 
 def _facts(endpoint: Endpoint) -> dict[str, object]:

@@ -5,22 +5,22 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.web.core.openapi import described
+from broker.web.core.openapi import documented
 
 
-class DocumentPages:
+class OpenApiHandler:
     """`/openapi.json`."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self._document = document
 
-    @described(public=True, tags=("Operations",))
+    @documented(public=True, tags=("Operations",))
     async def openapi(self, _request: web.Request) -> web.Response:
         """Describe the broker's own operations as OpenAPI 3.1."""
         return web.json_response(self._document)
 
 
-class HealthPages:
+class HealthHandlers:
     """`/healthz` and `/readyz`."""
 
     def __init__(self, check: Callable[[], Awaitable[dict[str, str]]]) -> None:
@@ -28,12 +28,12 @@ class HealthPages:
         self._check = check
         self.stopping = False
 
-    @described(public=True, tags=("Operations",))
+    @documented(public=True, tags=("Operations",))
     async def alive(self, _request: web.Request) -> web.Response:
         """Say that this process lives."""
         return web.json_response({"status": "ok"})
 
-    @described(public=True, answers={200: None, 503: None}, tags=("Operations",))
+    @documented(public=True, answers={200: None, 503: None}, tags=("Operations",))
     async def ready(self, _request: web.Request) -> web.Response:
         """Say whether the database, its schema and the sealing keys are as they must be."""
         checks = await self._check()

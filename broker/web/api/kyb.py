@@ -10,12 +10,12 @@ from pydantic import BaseModel, Field
 from broker.crm.companies import CompanyAccess
 from broker.domain.model import App, Caller, Secret
 from broker.errors import InvalidRequest, wrong_field
-from broker.recipes.kyb.kickoffs import KickedOff, Kickoff, Kickoffs, company_kickoff
+from broker.recipes.kyb.kickoffs import Kickoff, KickoffResult, Kickoffs, company_kickoff
 from broker.recipes.kyb.settings import READ, WRITTEN, KybSettings, KybSetup
 from broker.recipes.kyb.steps import HUBSPOT
 from broker.stores.connections.apps import Apps
 from broker.web.core.openapi import operation
-from broker.web.core.requests import Body, Text, UserRef, slug_of
+from broker.web.core.requests import RequestModel, Text, UserRef, path_slug
 
 WAIT_S = 15.0
 """How long a kickoff may take before its caller is told that it goes on."""
@@ -25,7 +25,7 @@ TAGS = ("Recipes",)
 PropertyName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,99}$")]
 
 
-class Properties(Body):
+class Properties(RequestModel):
     """The Company properties that First Mile Labs' fields are read from."""
 
     customerEmail: PropertyName = READ["customerEmail"]
@@ -34,7 +34,7 @@ class Properties(Body):
     country: PropertyName = READ["country"]
 
 
-class WriteBack(Body):
+class WriteBack(RequestModel):
     """The Company properties that show the case; null writes nothing."""
 
     caseId: PropertyName | None = WRITTEN["caseId"]
@@ -44,14 +44,14 @@ class WriteBack(Body):
     lastEventAt: PropertyName | None = WRITTEN["lastEventAt"]
 
 
-class TriggerRule(Body):
+class TriggerRule(RequestModel):
     """A Company whose property becomes this value is kicked off."""
 
     property: PropertyName
     value: Text
 
 
-class KybChange(Body):
+class KybChange(RequestModel):
     """The whole of the settings; a secret that is left out stays as it is."""
 
     clientId: Text
@@ -80,7 +80,7 @@ class KybShown(BaseModel):
     updatedAt: datetime
 
 
-class ForUser(Body):
+class ForUser(RequestModel):
     """Whose HubSpot account."""
 
     userForeignIdentifier: UserRef
@@ -93,10 +93,10 @@ class Prepared(BaseModel):
     existing: list[str]
 
 
-Given = Annotated[str, Field(max_length=1024)]
+OverrideText = Annotated[str, Field(max_length=1024)]
 
 
-class KickoffAsked(Body):
+class KickoffRequest(RequestModel):
     """A Company of a connected user (`userForeignIdentifier`, `companyId`), or any CRM's record
     (`crmRecordId`, `crmSource`) with its fields; the fields override what a Company says.
     """
@@ -105,10 +105,10 @@ class KickoffAsked(Body):
     companyId: Annotated[str, Field(pattern=r"^[0-9]{1,20}$")] | int | None = None
     crmRecordId: Annotated[Text, Field(max_length=200)] | int | None = None
     crmSource: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")] | None = None
-    customerEmail: Given | None = None
-    customerName: Given | None = None
-    companyName: Given | None = None
-    country: Given | None = None
+    customerEmail: OverrideText | None = None
+    customerName: OverrideText | None = None
+    companyName: OverrideText | None = None
+    country: OverrideText | None = None
     sendInvite: bool | None = None
     dryRun: bool = False
 
@@ -147,7 +147,7 @@ class KickoffAsked(Body):
         return company_kickoff(user_ref, company_id, given, self.sendInvite)
 
 
-class KickoffDone(BaseModel):
+class KickoffResponse(BaseModel):
     """What came of a kickoff; `ok` is null while it goes on."""
 
     ok: bool | None
@@ -168,7 +168,7 @@ class KickoffDone(BaseModel):
     missingProperties: list[str] | None = None
 
 
-class KybPages:
+class KybHandlers:
     """`/api/apps/{slug}/recipes/kyb` and `/api/recipes/kyb/{slug}`."""
 
     def __init__(
@@ -212,26 +212,26 @@ class KybPages:
     @operation("recipes", answers={204: None}, tags=TAGS)
     async def remove(self, request: web.Request, caller: Caller) -> web.Response:
         """Forget the settings of the KYB recipe; runs stay as they are, and wait."""
-        await self._setup.drop(await self._app(request, caller), str(caller.key_id))
+        await self._setup.delete(await self._app(request, caller), str(caller.key_id))
         return web.Response(status=204)
 
     @operation("recipes", body=ForUser, answers={200: Prepared}, tags=TAGS)
-    async def prepare(self, request: web.Request, caller: Caller, body: ForUser) -> Prepared:
+    async def setup(self, request: web.Request, caller: Caller, body: ForUser) -> Prepared:
         """Make the Company properties that a user's HubSpot account lacks."""
         app = await self._app(request, caller)
         user_ref = body.userForeignIdentifier
         writer = self._companies.writer(app.workspace_id, app.slug, user_ref)
-        created, existing = await self._setup.prepare(app, writer)
+        created, existing = await self._setup.create_properties(app, writer)
         return Prepared(created=created, existing=existing)
 
     @operation(
         "recipes",
-        body=KickoffAsked,
-        answers={200: KickoffDone, 201: KickoffDone, 202: KickoffDone},
+        body=KickoffRequest,
+        answers={200: KickoffResponse, 201: KickoffResponse, 202: KickoffResponse},
         tags=TAGS,
     )
-    async def kick_off(
-        self, request: web.Request, caller: Caller, body: KickoffAsked
+    async def start(
+        self, request: web.Request, caller: Caller, body: KickoffRequest
     ) -> web.Response:
         """Start onboarding: one case for one record, however often this is asked.
 
@@ -243,12 +243,12 @@ class KybPages:
         app, kickoff = await self._app(request, caller), body.kickoff()
         if body.dryRun:
             done = await self._kickoffs.dry_run(app, caller, kickoff)
-            return _answer(200, KickoffDone(**done))
+            return _answer(200, KickoffResponse(**done))
         came = await self._kickoffs.start(app, caller, kickoff, WAIT_S)
-        return answer_of(came)
+        return to_response(came)
 
     async def _app(self, request: web.Request, caller: Caller) -> App:
-        return await self._apps.get(caller.workspace_id, slug_of(request, caller))
+        return await self._apps.get(caller.workspace_id, path_slug(request, caller))
 
     def _shown(self, app: App, settings: KybSettings) -> KybShown:
         name = f"{app.slug}-{app.workspace_id}"
@@ -267,16 +267,16 @@ class KybPages:
         )
 
 
-def answer_of(came: KickedOff) -> web.Response:
+def to_response(came: KickoffResult) -> web.Response:
     """A kickoff as it stands. Raises the refusal of one that failed."""
     run_id = came.run.id
     if came.run.state == "running":
-        return _answer(202, KickoffDone(ok=None, runId=run_id, state="running"))
+        return _answer(202, KickoffResponse(ok=None, runId=run_id, state="running"))
     answer = came.answer
     status = 201 if answer["created"] else 200
-    return _answer(status, KickoffDone(runId=run_id, **answer))
+    return _answer(status, KickoffResponse(runId=run_id, **answer))
 
 
-def _answer(status: int, said: KickoffDone) -> web.Response:
+def _answer(status: int, said: KickoffResponse) -> web.Response:
     shown = said.model_dump_json(exclude_unset=True)
     return web.Response(text=shown, status=status, content_type="application/json")

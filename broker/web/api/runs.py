@@ -16,7 +16,7 @@ from broker.stores.connections.apps import Apps
 from broker.stores.recipes.kyb_cases import Cases
 from broker.stores.recipes.run_records import RunRecords
 from broker.web.core.openapi import operation
-from broker.web.core.requests import Body, id_in, slug_of
+from broker.web.core.requests import RequestModel, path_id, path_slug
 
 TAGS = ("Recipes",)
 
@@ -56,7 +56,7 @@ class RunWithSteps(RunShown):
     steps: list[StepShown]
 
 
-class RunQuery(Body):
+class RunQuery(RequestModel):
     """Which runs to list: in a state, before a run's number."""
 
     state: Literal["running", "done", "failed"] | None = None
@@ -87,7 +87,7 @@ class ParkedList(BaseModel):
     events: list[ParkedShown]
 
 
-class RunPages:
+class RunHandlers:
     """`/api/recipes/runs` and the lists of an app."""
 
     def __init__(self, apps: Apps, records: RunRecords, runs: Runs, cases: Cases) -> None:
@@ -116,7 +116,7 @@ class RunPages:
     @operation("recipes", query=RunQuery, answers={200: RunList}, tags=TAGS)
     async def index(self, request: web.Request, caller: Caller, query: RunQuery) -> RunList:
         """List an app's runs of the KYB recipe, newest first."""
-        app = await self._apps.get(caller.workspace_id, slug_of(request, caller))
+        app = await self._apps.get(caller.workspace_id, path_slug(request, caller))
         records, before = await self._records.page(
             app.workspace_id,
             app.id,
@@ -130,7 +130,7 @@ class RunPages:
     @operation("recipes", answers={200: ParkedList}, tags=TAGS)
     async def parked(self, request: web.Request, caller: Caller) -> ParkedList:
         """List events of First Mile Labs' that fit no run, newest first."""
-        app = await self._apps.get(caller.workspace_id, slug_of(request, caller))
+        app = await self._apps.get(caller.workspace_id, path_slug(request, caller))
         found = await self._cases.parked(app.workspace_id, app.id, 200)
         return ParkedList(
             events=[
@@ -146,8 +146,8 @@ class RunPages:
         )
 
     async def _run(self, request: web.Request, caller: Caller) -> RunRecord:
-        record = await self._records.get(caller.workspace_id, id_in(request, RunNotFound))
-        if not caller.reaches(record.app_slug):
+        record = await self._records.get(caller.workspace_id, path_id(request, RunNotFound))
+        if not caller.can_access_app(record.app_slug):
             raise RunNotFound
         return record
 

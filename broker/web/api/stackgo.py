@@ -9,17 +9,17 @@ from pydantic import BaseModel, Field, field_validator
 
 from broker.domain.model import Caller, ConnectionRecord, Status
 from broker.errors import ConnectionNotFound, wrong_field
-from broker.services.grants.connection_admin import Upkeep
+from broker.services.grants.connection_admin import ConnectionAdmin
 from broker.services.installs.oauth_flow import Installs
 from broker.stores.connections.apps import Apps
 from broker.stores.connections.connections import Connections
 from broker.web.core.openapi import operation
-from broker.web.core.requests import Body, Text, UserRef, parse_body, slug_of
+from broker.web.core.requests import RequestModel, Text, UserRef, parse_body, path_slug
 
 PAGE = 100
 
 
-class LinkQuery(Body):
+class LinkQuery(RequestModel):
     """Whom the link is for; `scope` narrows what is asked, `returnUrl` is one of the app's."""
 
     userForeignIdentifier: UserRef
@@ -28,19 +28,19 @@ class LinkQuery(Body):
     scope: Annotated[str, Field(max_length=8192)] | None = None
 
 
-class PageQuery(Body):
+class PageQuery(RequestModel):
     """Which page, from 1."""
 
     page: Annotated[int, Field(ge=1, le=10_000_000)] = 1
 
 
-class UserQuery(Body):
+class UserQuery(RequestModel):
     """Which user."""
 
     userForeignIdentifier: UserRef
 
 
-class UserOrNobody(Body):
+class UserOrNobody(RequestModel):
     """Which user, when the body says it."""
 
     userForeignIdentifier: UserRef | None = None
@@ -96,16 +96,16 @@ class UserDeleted(BaseModel):
     appSlug: str
 
 
-class StackGoPages:
+class StackGoHandlers:
     """`/api/hubspot/auth` and `/api/saas-org-user`."""
 
     def __init__(
-        self, apps: Apps, connections: Connections, installs: Installs, upkeep: Upkeep
+        self, apps: Apps, connections: Connections, installs: Installs, upkeep: ConnectionAdmin
     ) -> None:
         self._apps = apps
         self._connections = connections
         self._installs = installs
-        self._upkeep = upkeep
+        self._admin = upkeep
 
     @operation("connect", query=LinkQuery, answers={200: InstallUrl}, tags=("Install links",))
     async def link(
@@ -115,7 +115,7 @@ class StackGoPages:
 
         With `redirect=true` the answer is 303 there.
         """
-        app = await self._apps.get(caller.workspace_id, slug_of(request, caller))
+        app = await self._apps.get(caller.workspace_id, path_slug(request, caller))
         scopes = None if query.scope is None else tuple(query.scope.replace(",", " ").split())
         url = await self._installs.begin(app, query.userForeignIdentifier, query.returnUrl, scopes)
         if query.redirect:
@@ -127,7 +127,7 @@ class StackGoPages:
     @operation("connect", query=PageQuery, answers={200: Users}, tags=("StackGo",))
     async def users(self, request: web.Request, caller: Caller, query: PageQuery) -> Users:
         """List the users of an app, oldest first, 100 a page."""
-        app = await self._apps.get(caller.workspace_id, slug_of(request, caller))
+        app = await self._apps.get(caller.workspace_id, path_slug(request, caller))
         page = await self._connections.users_page(app, query.page, PAGE)
         total = page.total or 0
         return Users(
@@ -140,7 +140,7 @@ class StackGoPages:
     @operation("connect", query=UserQuery, answers={200: Connected}, tags=("StackGo",))
     async def user(self, request: web.Request, caller: Caller, query: UserQuery) -> Connected:
         """Say whether a user of an app is connected."""
-        app = await self._apps.get(caller.workspace_id, slug_of(request, caller))
+        app = await self._apps.get(caller.workspace_id, path_slug(request, caller))
         record = await self._connections.find_record(app, query.userForeignIdentifier)
         return Connected(
             connected=record is not None,
@@ -151,7 +151,7 @@ class StackGoPages:
     @operation("connect", answers={200: UserDeleted}, tags=("StackGo",))
     async def delete(self, request: web.Request, caller: Caller) -> UserDeleted:
         """Delete a user's connection, named in the query or in the body."""
-        slug = slug_of(request, caller)
+        slug = path_slug(request, caller)
         said = await parse_body(request, UserOrNobody) if request.can_read_body else UserOrNobody()
         named = {*request.query.getall("userForeignIdentifier", []), said.userForeignIdentifier}
         named.discard(None)
@@ -162,7 +162,7 @@ class StackGoPages:
         app = await self._apps.get(caller.workspace_id, slug)
         if "\0" in user_ref or len(user_ref) > 255:
             raise ConnectionNotFound
-        await self._upkeep.delete(app, user_ref, str(caller.key_id))
+        await self._admin.delete(app, user_ref, str(caller.key_id))
         return UserDeleted(
             message="userForeignIdentifier deleted",
             userForeignIdentifier=user_ref,

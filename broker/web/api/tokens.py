@@ -20,7 +20,7 @@ from authlib.oauth2.rfc6750 import BearerTokenGenerator
 from broker.domain.model import KEY_SCOPES, Secret
 from broker.errors import BodyTooLarge, InvalidRequest
 from broker.stores.access.keys import TOKEN, Keys, TokenClient
-from broker.web.core.openapi import described
+from broker.web.core.openapi import documented
 from broker.web.core.requests import read_body, read_form, read_json
 
 LIFETIME = timedelta(hours=24)
@@ -112,13 +112,13 @@ class _Server(AuthorizationServer):  # type: ignore[misc]
         return int(LIFETIME.total_seconds())
 
 
-class TokenPages:
+class TokenHandlers:
     """`/oauth/token`."""
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
 
-    @described(public=True, tags=("Keys",))
+    @documented(public=True, tags=("Keys",))
     async def token(self, request: web.Request) -> web.Response:
         """Issue an access token for a key's client id and secret.
 

@@ -7,24 +7,29 @@ from aiohttp import web
 from broker.domain.browser_sessions import Operator
 from broker.domain.model import App
 from broker.errors import InvalidRequest, SlugTaken, wrong_field
-from broker.services.installs.app_checks import Checks
+from broker.services.installs.app_checks import AppChecks
 from broker.services.installs.oauth_flow import Installs
 from broker.stores.connections.apps import Apps
 from broker.stores.connections.connections import Connections
 from broker.web.api.apps import AppChange, NewApp, changed, registration
-from broker.web.console.base import Desk, for_operators, form_of, one
+from broker.web.console.base import ConsoleBase, for_operators, form_of, form_value
 from broker.web.core.requests import validate
-from broker.web.core.wording import ALL_SCOPES, said
+from broker.web.core.wording import ALL_SCOPES, describe_scope
 
 LISTS = ("optionalScopes", "returnUrls", "origins")
 USUAL = ("oauth", "crm.objects.contacts.read", "crm.objects.companies.read")
 
 
-class AppDesk:
+class AppViews:
     """`/console/apps`."""
 
     def __init__(
-        self, desk: Desk, apps: Apps, connections: Connections, installs: Installs, checks: Checks
+        self,
+        desk: ConsoleBase,
+        apps: Apps,
+        connections: Connections,
+        installs: Installs,
+        checks: AppChecks,
     ) -> None:
         self.desk = desk
         self._apps = apps
@@ -40,10 +45,10 @@ class AppDesk:
             (app, counts.get(app.id, {}), self._todo(app, counts))
             for app in await self.desk.apps(operator)
         ]
-        return self.desk.show(operator, "apps.html", "apps", rows=rows)
+        return self.desk.render(operator, "apps.html", "apps", rows=rows)
 
     @for_operators("apps")
-    async def blank(self, _request: web.Request, operator: Operator) -> web.Response:
+    async def new_form(self, _request: web.Request, operator: Operator) -> web.Response:
         """The form that registers an app."""
         return self._form(operator, {"scopes": list(USUAL), "pkce": True}, [])
 
@@ -54,7 +59,7 @@ class AppDesk:
         try:
             body = validate(NewApp, typed)
             slug = body.slug.lower()
-            if not operator.caller.reaches(slug):
+            if not operator.caller.can_access_app(slug):
                 raise wrong_field("slug", "is not one of the apps that your key is limited to")
             actor = str(operator.caller.key_id)
             await self._apps.register(operator.caller.workspace_id, actor, slug, registration(body))
@@ -63,7 +68,7 @@ class AppDesk:
         except SlugTaken:
             taken = {"field": "slug", "message": "is taken by another app of this workspace"}
             return self._form(operator, typed, [taken], 409)
-        return self.desk.go(request, f"/apps/{slug}")
+        return self.desk.redirect(request, f"/apps/{slug}")
 
     @for_operators("apps", "connect")
     async def show(self, request: web.Request, operator: Operator) -> web.Response:
@@ -74,8 +79,8 @@ class AppDesk:
     async def check(self, request: web.Request, operator: Operator) -> web.Response:
         """Ask HubSpot whether it knows the app."""
         app = await self._app(request, operator)
-        finding = await self._checks.at_hubspot(app)
-        return self.desk.show(operator, "finding.part.html", finding=finding)
+        finding = await self._checks.verify_credentials(app)
+        return self.desk.render(operator, "finding.part.html", finding=finding)
 
     @for_operators("apps")
     async def change(self, request: web.Request, operator: Operator) -> web.Response:
@@ -90,25 +95,25 @@ class AppDesk:
         except InvalidRequest as refusal:
             errors = refusal.context.get("errors", [])
             return await self._shown(operator, app, typed, errors, 400)
-        async with self._apps.hold(operator.caller.workspace_id, app.slug) as held:
+        async with self._apps.lock(operator.caller.workspace_id, app.slug) as held:
             await held.change(str(operator.caller.key_id), changed(held.app, body))
-        return self.desk.go(request, f"/apps/{app.slug}")
+        return self.desk.redirect(request, f"/apps/{app.slug}")
 
     @for_operators("apps")
     async def remove(self, request: web.Request, operator: Operator) -> web.Response:
         """Remove an app whose name was typed once more."""
         app = await self._app(request, operator)
-        if one(await form_of(request), "slug").lower() != app.slug:
+        if form_value(await form_of(request), "slug").lower() != app.slug:
             raise wrong_field("slug", "is not this app's short name")
-        async with self._apps.hold(operator.caller.workspace_id, app.slug) as held:
+        async with self._apps.lock(operator.caller.workspace_id, app.slug) as held:
             await held.remove(str(operator.caller.key_id))
-        return self.desk.go(request, "/apps")
+        return self.desk.redirect(request, "/apps")
 
     async def _app(self, request: web.Request, operator: Operator) -> App:
         return await self.desk.app(operator, request.match_info["slug"])
 
     def _todo(self, app: App, counts: Any) -> int:
-        found = self._checks.at_hand(app, counts.get(app.id, {}).get("ACTIVE", 0))
+        found = self._checks.local_findings(app, counts.get(app.id, {}).get("ACTIVE", 0))
         return sum(finding.state != "good" for finding in found)
 
     async def _shown(
@@ -120,7 +125,7 @@ class AppDesk:
         status: int = 200,
     ) -> web.Response:
         counts = (await self._connections.counts(app.workspace_id)).get(app.id, {})
-        return self.desk.show(
+        return self.desk.render(
             operator,
             "app.html",
             "apps",
@@ -129,7 +134,7 @@ class AppDesk:
             counts=counts,
             redirect_url=self._installs.redirect_url(app),
             webhook_url=self._installs.webhook_url(app),
-            findings=self._checks.at_hand(app, counts.get("ACTIVE", 0)),
+            findings=self._checks.local_findings(app, counts.get("ACTIVE", 0)),
             **_choices(typed or _as_typed(app), errors or []),
         )
 
@@ -140,18 +145,20 @@ class AppDesk:
         errors: list[dict[str, str]],
         status: int = 200,
     ) -> web.Response:
-        return self.desk.show(operator, "register.html", "apps", status, **_choices(typed, errors))
+        return self.desk.render(
+            operator, "register.html", "apps", status, **_choices(typed, errors)
+        )
 
 
 def _typed(form: dict[str, list[str]]) -> dict[str, Any]:
     """A form as the API's body: ticked scopes and lines of a text become lists."""
-    scopes = [*form.get("scopes", []), *one(form, "otherScopes").split()]
+    scopes = [*form.get("scopes", []), *form_value(form, "otherScopes").split()]
     typed: dict[str, Any] = {
-        name: one(form, name)
+        name: form_value(form, name)
         for name in ("slug", "clientId", "clientSecret", "appId", "confirm")
         if name in form
     }
-    typed |= {name: one(form, name).split() for name in LISTS}
+    typed |= {name: form_value(form, name).split() for name in LISTS}
     return typed | {"scopes": list(dict.fromkeys(scopes)), "pkce": "pkce" in form}
 
 
@@ -179,7 +186,7 @@ def _choices(typed: dict[str, Any], errors: list[dict[str, str]]) -> dict[str, A
         "typed": typed,
         "wrong": {name: wrong.get(name) for name in NewApp.model_fields} if wrong else {},
         "scopes": sorted(
-            ((scope, said(scope), scope in chosen) for scope in ALL_SCOPES),
+            ((scope, describe_scope(scope), scope in chosen) for scope in ALL_SCOPES),
             key=lambda each: not each[2],
         ),
         "others": [scope for scope in chosen if scope not in ALL_SCOPES],

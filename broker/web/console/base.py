@@ -15,7 +15,7 @@ from broker.services.access.callers import require
 from broker.stores.access.operators import Operators
 from broker.stores.connections.apps import Apps
 from broker.web.core.cookies import Cookie, check_same_origin
-from broker.web.core.middleware import FACTS, REQUEST_ID
+from broker.web.core.middleware import LOG_FIELDS, REQUEST_ID
 from broker.web.core.pages import Pages
 from broker.web.core.requests import SLUG, read_body
 
@@ -33,7 +33,7 @@ SECTIONS = (
 PAGE_BYTES = 262_144
 
 
-class Desk:
+class ConsoleBase:
     """Pages for operators."""
 
     def __init__(self, pages: Pages, operators: Operators, apps: Apps) -> None:
@@ -45,9 +45,9 @@ class Desk:
     async def operator(self, request: web.Request) -> Operator | None:
         token = self.cookie.read(request)
         found = None if token is None else await self.operators.find(token)
-        return found if found is not None and found.may("console") else None
+        return found if found is not None and found.has_any_scope("console") else None
 
-    def show(
+    def render(
         self,
         operator: Operator | None,
         template: str,
@@ -62,12 +62,16 @@ class Desk:
             posts_to="'self'",
             operator=operator,
             section=section,
-            sections=[each for each in SECTIONS if operator is not None and operator.may(*each[2])],
-            when=when,
+            sections=[
+                each
+                for each in SECTIONS
+                if operator is not None and operator.has_any_scope(*each[2])
+            ],
+            when=format_time,
             **values,
         )
 
-    def go(self, request: web.Request, path: str) -> web.Response:
+    def redirect(self, request: web.Request, path: str) -> web.Response:
         """See another page: htmx is told, everything else is redirected."""
         where = f"{self.pages.root}/console{path}"
         if "HX-Request" in request.headers:
@@ -77,20 +81,20 @@ class Desk:
     async def apps(self, operator: Operator) -> list[App]:
         """The apps that the operator's key reaches."""
         found = await self._apps.of_workspace(operator.caller.workspace_id)
-        return [app for app in found if operator.caller.reaches(app.slug)]
+        return [app for app in found if operator.caller.can_access_app(app.slug)]
 
     async def app(self, operator: Operator, slug: str) -> App:
         """One of them. Raises AppNotFound, as if others did not exist."""
         slug = slug.lower()
-        if not SLUG.fullmatch(slug) or not operator.caller.reaches(slug):
+        if not SLUG.fullmatch(slug) or not operator.caller.can_access_app(slug):
             slug = ""
         return await self._apps.get(operator.caller.workspace_id, slug)
 
 
-class HasDesk(Protocol):
+class HasConsole(Protocol):
     """A group of console pages."""
 
-    desk: Desk
+    desk: ConsoleBase
 
 
 H = Callable[[Any, web.Request, Operator], Awaitable[web.StreamResponse]]
@@ -103,7 +107,7 @@ def for_operators(*scopes: str) -> Callable[[H], Callable[[Any, web.Request], An
 
     def decorate(function: H) -> Callable[[Any, web.Request], Any]:
         @functools.wraps(function)
-        async def handler(owner: HasDesk, request: web.Request) -> web.StreamResponse:
+        async def handler(owner: HasConsole, request: web.Request) -> web.StreamResponse:
             desk, operator = owner.desk, None
             try:
                 if request.method != "GET":
@@ -111,8 +115,8 @@ def for_operators(*scopes: str) -> Callable[[H], Callable[[Any, web.Request], An
                 operator = await desk.operator(request)
                 if operator is None:
                     back = request.path_qs if request.method == "GET" else "/console"
-                    return desk.go(request, f"/sign-in?next={quote(back, safe='')}")
-                request[FACTS]["key"] = str(operator.caller.key_id)
+                    return desk.redirect(request, f"/sign-in?next={quote(back, safe='')}")
+                request[LOG_FIELDS]["key"] = str(operator.caller.key_id)
                 if scopes:
                     require(operator.caller, *scopes)
                 return await function(owner, request, operator)
@@ -127,11 +131,11 @@ def for_operators(*scopes: str) -> Callable[[H], Callable[[Any, web.Request], An
 
 
 def refused(
-    desk: Desk, request: web.Request, operator: Operator | None, refusal: BrokerError
+    desk: ConsoleBase, request: web.Request, operator: Operator | None, refusal: BrokerError
 ) -> web.Response:
     """A refusal as a page, or as a line where htmx asked for a part of one."""
     part = "HX-Request" in request.headers
-    response = desk.show(
+    response = desk.render(
         operator,
         "problem.part.html" if part else "problem.html",
         # htmx shows what it is given only when it went well.
@@ -151,11 +155,11 @@ async def form_of(request: web.Request) -> dict[str, list[str]]:
     return parse_qs(raw.decode(errors="replace"), keep_blank_values=True, max_num_fields=2000)
 
 
-def one(form: dict[str, list[str]], name: str) -> str:
+def form_value(form: dict[str, list[str]], name: str) -> str:
     """A field that should stand once; empty when it does not stand."""
     return form.get(name, [""])[0].strip()
 
 
-def when(at: datetime | None) -> str:
+def format_time(at: datetime | None) -> str:
     """A time as operators read it."""
     return "" if at is None else at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")

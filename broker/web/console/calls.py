@@ -8,8 +8,8 @@ from aiohttp import web
 
 from broker.domain.browser_sessions import Operator
 from broker.stores.proxy.calls import Calls, CallStep, LoggedCall
-from broker.web.api.calls import cursor_of, place_of, statuses_of
-from broker.web.console.base import Desk, for_operators
+from broker.web.api.calls import decode_cursor, encode_cursor, statuses_of
+from broker.web.console.base import ConsoleBase, for_operators
 
 PAGE = 50
 
@@ -23,10 +23,10 @@ SPANS = {
 STATUSES = ("2xx", "3xx", "4xx", "429", "5xx")
 
 
-class CallDesk:
+class CallViews:
     """`/console/calls`."""
 
-    def __init__(self, desk: Desk, calls: Calls) -> None:
+    def __init__(self, desk: ConsoleBase, calls: Calls) -> None:
         self.desk = desk
         self._calls = calls
 
@@ -43,11 +43,11 @@ class CallDesk:
             back, step = SPANS[span]
             steps = await self._calls.chart(app, back, step)
             shown = {
-                "chart": drawn(steps, datetime.now(UTC), back, step),
+                "chart": chart_data(steps, datetime.now(UTC), back, step),
                 "errors": await self._calls.errors(app, back),
                 "accounts": await self._calls.accounts(app, back),
             }
-        return self.desk.show(
+        return self.desk.render(
             operator,
             "charts.part.html" if "HX-Request" in request.headers else "calls.html",
             "calls",
@@ -72,19 +72,21 @@ class CallDesk:
             user_ref=user or None,
             statuses=statuses_of(wanted if wanted in STATUSES else None),
             since=None,
-            before=place_of(query["after"]) if query.get("after") else None,
+            before=decode_cursor(query["after"]) if query.get("after") else None,
             limit=PAGE + 1,
         )
         more = None
         if len(found) > PAGE:
-            place = {"after": cursor_of(found[PAGE - 1])}
+            place = {"after": encode_cursor(found[PAGE - 1])}
             more = urlencode({"app": app.slug, "user": user, "status": wanted, **place})
-        return self.desk.show(
+        return self.desk.render(
             operator, "calls.part.html", slug=app.slug, calls=found[:PAGE], more=more
         )
 
 
-def drawn(steps: list[CallStep], now: datetime, back: timedelta, step: timedelta) -> dict[str, Any]:
+def chart_data(
+    steps: list[CallStep], now: datetime, back: timedelta, step: timedelta
+) -> dict[str, Any]:
     """Steps as columns for the charts, with empty ones where nothing was called."""
     by_time = {int(each.step.timestamp()): each for each in steps}
     wide = int(step.total_seconds())

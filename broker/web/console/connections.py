@@ -7,32 +7,36 @@ from aiohttp import web
 from broker.domain.browser_sessions import Operator
 from broker.domain.model import App, ConnectionRecord, Status
 from broker.errors import ConnectionNotFound
-from broker.services.grants.connection_admin import Upkeep
+from broker.services.grants.connection_admin import ConnectionAdmin
 from broker.services.installs.oauth_flow import Installs
 from broker.stores.connections.connections import Connections
-from broker.web.console.base import Desk, for_operators, form_of, one
-from broker.web.core.requests import Body, UserRef, validate
-from broker.web.core.wording import said
+from broker.web.console.base import ConsoleBase, for_operators, form_of, form_value
+from broker.web.core.requests import RequestModel, UserRef, validate
+from broker.web.core.wording import describe_scope
 
 PAGE = 50
 
 
-class Whose(Body):
+class Whose(RequestModel):
     """A user as an operator types it."""
 
     user: UserRef
 
 
-class ConnectionDesk:
+class ConnectionViews:
     """`/console/connections` and `/console/connection`."""
 
     def __init__(
-        self, desk: Desk, connections: Connections, installs: Installs, upkeep: Upkeep
+        self,
+        desk: ConsoleBase,
+        connections: Connections,
+        installs: Installs,
+        upkeep: ConnectionAdmin,
     ) -> None:
         self.desk = desk
         self._connections = connections
         self._installs = installs
-        self._upkeep = upkeep
+        self._admin = upkeep
 
     @for_operators("connect")
     async def index(self, request: web.Request, operator: Operator) -> web.Response:
@@ -56,7 +60,7 @@ class ConnectionDesk:
             query = {"app": slug, "q": text, "status": wanted, "before": page.after}
             more = urlencode(query)
         part = "HX-Request" in request.headers
-        return self.desk.show(
+        return self.desk.render(
             operator,
             "connections.part.html" if part else "connections.html",
             "connections",
@@ -77,44 +81,44 @@ class ConnectionDesk:
         user = request.query.get("user", "")
         record = await self._find(app, user)
         part = "HX-Request" in request.headers
-        return self.desk.show(
+        return self.desk.render(
             operator,
             "connection.part.html" if part else "connection.html",
             "connections",
             app=app,
             user=user,
             record=record,
-            said=said,
+            said=describe_scope,
         )
 
     @for_operators("connect")
     async def link(self, request: web.Request, operator: Operator) -> web.Response:
         """A fresh install link for a user, known or new."""
         form = await form_of(request)
-        app = await self.desk.app(operator, one(form, "app"))
+        app = await self.desk.app(operator, form_value(form, "app"))
         user = validate(Whose, {"user": form.get("user", [""])[0]}).user
         url = await self._installs.begin(app, user)
-        return self.desk.show(operator, "link.part.html", app=app, user=user, url=url)
+        return self.desk.render(operator, "link.part.html", app=app, user=user, url=url)
 
     @for_operators("connect")
     async def renew(self, request: web.Request, operator: Operator) -> web.Response:
         """Renew a grant now."""
         app, user = await self._named(request, operator)
-        await self._upkeep.renew(app, user)
-        return self.desk.go(request, _address(app, user))
+        await self._admin.renew(app, user)
+        return self.desk.redirect(request, _address(app, user))
 
     @for_operators("connect")
     async def delete(self, request: web.Request, operator: Operator) -> web.Response:
         """Wipe a connection and tell HubSpot."""
         app, user = await self._named(request, operator)
-        outcome = await self._upkeep.delete(app, user, str(operator.caller.key_id))
-        return self.desk.show(
+        outcome = await self._admin.delete(app, user, str(operator.caller.key_id))
+        return self.desk.render(
             operator, "deleted.html", "connections", app=app, user=user, outcome=outcome
         )
 
     async def _named(self, request: web.Request, operator: Operator) -> tuple[App, str]:
         form = await form_of(request)
-        app = await self.desk.app(operator, one(form, "app"))
+        app = await self.desk.app(operator, form_value(form, "app"))
         return app, form.get("user", [""])[0]
 
     async def _find(self, app: App, user: str) -> ConnectionRecord | None:

@@ -20,19 +20,19 @@ from broker.stores.events.endpoints import Endpoints
 from broker.stores.events.events import Events
 from broker.web.api.deliveries import Span
 from broker.web.api.endpoints import NewEndpoint
-from broker.web.console.base import Desk, for_operators, form_of, one
+from broker.web.console.base import ConsoleBase, for_operators, form_of, form_value
 from broker.web.core.requests import validate
 
 PAGE = 50
 STATES = ("waiting", "delivered", "dead")
 
 
-class EventDesk:
+class EventViews:
     """`/console/events`, `/console/endpoints` and `/console/endpoint`."""
 
     def __init__(
         self,
-        desk: Desk,
+        desk: ConsoleBase,
         events: Events,
         endpoints: Endpoints,
         deliveries: Deliveries,
@@ -63,7 +63,7 @@ class EventDesk:
             at = {"before": last.created_at.isoformat(), "id": str(last.id)}
             more = urlencode({"app": slug, "q": text, **at})
         part = "HX-Request" in request.headers
-        return self.desk.show(
+        return self.desk.render(
             operator,
             "events.part.html" if part else "events.html",
             "events",
@@ -81,7 +81,7 @@ class EventDesk:
         app = await self.desk.app(operator, request.query.get("app", ""))
         record, sent = await self._events.get(app, _id(request.query.get("id", ""), NotFound))
         part = "HX-Request" in request.headers
-        return self.desk.show(
+        return self.desk.render(
             operator,
             "sent.part.html" if part else "event.html",
             "events",
@@ -98,7 +98,7 @@ class EventDesk:
         apps = await self.desk.apps(operator)
         slug = request.query.get("app", apps[0].slug if apps else "")
         found = await self._endpoints.of_app(await self.desk.app(operator, slug)) if slug else []
-        return self.desk.show(
+        return self.desk.render(
             operator, "endpoints.html", "events", apps=apps, slug=slug, endpoints=found
         )
 
@@ -106,9 +106,9 @@ class EventDesk:
     async def register(self, request: web.Request, operator: Operator) -> web.Response:
         """A new endpoint; its signing secret is shown once."""
         form = await form_of(request)
-        app = await self.desk.app(operator, one(form, "app"))
-        wanted = one(form, "events").split() or ["*"]
-        body = validate(NewEndpoint, {"url": one(form, "url"), "events": wanted})
+        app = await self.desk.app(operator, form_value(form, "app"))
+        wanted = form_value(form, "events").split() or ["*"]
+        body = validate(NewEndpoint, {"url": form_value(form, "url"), "events": wanted})
         check_url(body.url, allow_private=self._allow_private)
         secret, events = new_secret(), list(dict.fromkeys(body.events))
         endpoint = await self._endpoints.register(
@@ -130,7 +130,7 @@ class EventDesk:
         )
         query = {"app": app.slug, "id": str(endpoint.id), "state": state}
         part = "HX-Request" in request.headers
-        return self.desk.show(
+        return self.desk.render(
             operator,
             "deliveries.part.html" if part else "endpoint.html",
             "events",
@@ -148,7 +148,7 @@ class EventDesk:
         """Send a test event now."""
         app, endpoint = await self._named(operator, await form_of(request))
         record = await self._deliverer.test(app, endpoint)
-        return self.desk.show(operator, "tested.part.html", record=record)
+        return self.desk.render(operator, "tested.part.html", record=record)
 
     @for_operators("webhooks")
     async def rotate(self, request: web.Request, operator: Operator) -> web.Response:
@@ -169,7 +169,7 @@ class EventDesk:
             str(operator.caller.key_id),
             url=None,
             events=None,
-            enabled=one(form, "enabled") == "yes",
+            enabled=form_value(form, "enabled") == "yes",
         )
         return self._to(request, app, endpoint)
 
@@ -178,18 +178,18 @@ class EventDesk:
         """Remove an endpoint with what is owed to it."""
         app, endpoint = await self._named(operator, await form_of(request))
         await self._endpoints.remove(app, endpoint.id, str(operator.caller.key_id))
-        return self.desk.go(request, f"/endpoints?app={app.slug}")
+        return self.desk.redirect(request, f"/endpoints?app={app.slug}")
 
     @for_operators("webhooks")
     async def replay(self, request: web.Request, operator: Operator) -> web.Response:
         """Deliver one event again."""
         form = await form_of(request)
         app, endpoint = await self._named(operator, form)
-        await self._deliveries.replay(app, _id(one(form, "delivery"), DeliveryNotFound))
-        event = one(form, "event")
+        await self._deliveries.replay(app, _id(form_value(form, "delivery"), DeliveryNotFound))
+        event = form_value(form, "event")
         if event:
             where = urlencode({"app": app.slug, "id": str(_id(event, NotFound))})
-            return self.desk.go(request, f"/event?{where}")
+            return self.desk.redirect(request, f"/event?{where}")
         return self._to(request, app, endpoint)
 
     @for_operators("webhooks")
@@ -197,27 +197,27 @@ class EventDesk:
         """Deliver the events of a span of time again (UTC)."""
         form = await form_of(request)
         app, endpoint = await self._named(operator, form)
-        span = validate(Span, {"from": one(form, "from"), "to": one(form, "to")})
+        span = validate(Span, {"from": form_value(form, "from"), "to": form_value(form, "to")})
         if span.end <= span.begin:
             raise wrong_field("to", "must be later than from")
         owed = await self._deliveries.replay_span(app, endpoint, span.begin, span.end, None)
-        return self.desk.show(operator, "replayed.part.html", owed=owed)
+        return self.desk.render(operator, "replayed.part.html", owed=owed)
 
     async def _endpoint(self, app: App, text: str) -> Endpoint:
         return await self._endpoints.get(app, _id(text, EndpointNotFound))
 
     async def _named(self, operator: Operator, form: dict[str, list[str]]) -> tuple[App, Endpoint]:
-        app = await self.desk.app(operator, one(form, "app"))
-        return app, await self._endpoint(app, one(form, "id"))
+        app = await self.desk.app(operator, form_value(form, "app"))
+        return app, await self._endpoint(app, form_value(form, "id"))
 
     def _to(self, request: web.Request, app: App, endpoint: Endpoint) -> web.Response:
         where = urlencode({"app": app.slug, "id": str(endpoint.id)})
-        return self.desk.go(request, f"/endpoint?{where}")
+        return self.desk.redirect(request, f"/endpoint?{where}")
 
     def _secret(
         self, operator: Operator, app: App, endpoint: Endpoint, secret: str
     ) -> web.Response:
-        return self.desk.show(
+        return self.desk.render(
             operator, "signing-secret.html", "events", app=app, endpoint=endpoint, secret=secret
         )
 

@@ -8,13 +8,13 @@ from broker.domain.browser_sessions import Operator
 from broker.domain.model import KEY_SCOPES, Key
 from broker.errors import NotAllowed, NotFound
 from broker.stores.access.keys import Keys
-from broker.web.console.base import Desk, for_operators, form_of, one
+from broker.web.console.base import ConsoleBase, for_operators, form_of, form_value
 
 
-class KeyDesk:
+class KeyViews:
     """`/console/keys`. Nobody can give, or take, more than their own key may."""
 
-    def __init__(self, desk: Desk, keys: Keys) -> None:
+    def __init__(self, desk: ConsoleBase, keys: Keys) -> None:
         self.desk = desk
         self._keys = keys
 
@@ -29,7 +29,7 @@ class KeyDesk:
         form = await form_of(request)
         scopes = tuple(scope for scope in KEY_SCOPES if scope in form.get("scopes", []))
         slugs = tuple(form.get("apps", []))
-        name = one(form, "name")[:100]
+        name = form_value(form, "name")[:100]
         if not name or not scopes:
             return await self._shown(operator, "Give the key a name and at least one scope.", 400)
         reachable = {app.slug for app in await self.desk.apps(operator)}
@@ -42,20 +42,20 @@ class KeyDesk:
             operator.caller.workspace_id, name, scopes, slugs or None, operator.caller.policy
         )
         secret = issued.client_secret.reveal()
-        return self.desk.show(operator, "key.html", "keys", issued=issued, secret=secret)
+        return self.desk.render(operator, "key.html", "keys", issued=issued, secret=secret)
 
     @for_operators("apps")
     async def revoke(self, request: web.Request, operator: Operator) -> web.Response:
         """End a key everywhere, within seconds."""
         try:
-            key_id = UUID(one(await form_of(request), "id"))
+            key_id = UUID(form_value(await form_of(request), "id"))
         except ValueError:
             raise NotFound from None
         key = next((each for each in await self._within(operator) if each.id == key_id), None)
         if key is None:
             raise NotFound("There is no such key.")
         await self._keys.revoke(key.id)
-        return self.desk.go(request, "/keys")
+        return self.desk.redirect(request, "/keys")
 
     async def _within(self, operator: Operator) -> list[Key]:
         return [
@@ -67,13 +67,13 @@ class KeyDesk:
     async def _shown(
         self, operator: Operator, problem: str | None = None, status: int = 200
     ) -> web.Response:
-        return self.desk.show(
+        return self.desk.render(
             operator,
             "keys.html",
             "keys",
             status,
             keys=await self._within(operator),
-            scopes=[(s, said) for s, said in KEY_SCOPES.items() if operator.may(s)],
+            scopes=[(s, said) for s, said in KEY_SCOPES.items() if operator.has_any_scope(s)],
             apps=await self.desk.apps(operator),
             problem=problem,
         )

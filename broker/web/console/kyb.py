@@ -15,8 +15,8 @@ from broker.recipes.kyb.settings import KYB, READ
 from broker.services.runs.engine import Runs
 from broker.stores.recipes.kyb_cases import Cases
 from broker.stores.recipes.run_records import RunRecords
-from broker.web.api.kyb import KickoffAsked
-from broker.web.console.base import Desk, for_operators, form_of, one
+from broker.web.api.kyb import KickoffRequest
+from broker.web.console.base import ConsoleBase, for_operators, form_of, form_value
 from broker.web.core.requests import validate
 
 PAGE = 50
@@ -34,11 +34,11 @@ STEPS = {
 TYPED = ("crmRecordId", "crmSource", *READ)
 
 
-class KybDesk:
+class KybViews:
     """`/console/kyb`, but for its settings."""
 
     def __init__(
-        self, desk: Desk, kickoffs: Kickoffs, runs: Runs, records: RunRecords, cases: Cases
+        self, desk: ConsoleBase, kickoffs: Kickoffs, runs: Runs, records: RunRecords, cases: Cases
     ) -> None:
         self.desk = desk
         self._kickoffs = kickoffs
@@ -68,7 +68,7 @@ class KybDesk:
             if number is not None:
                 more = urlencode({"app": slug, "state": state, "before": number})
         part = "HX-Request" in request.headers
-        return self.desk.show(
+        return self.desk.render(
             operator,
             "kyb/runs.part.html" if part else "kyb/runs.html",
             "kyb",
@@ -86,14 +86,14 @@ class KybDesk:
     async def start(self, request: web.Request, operator: Operator) -> web.Response:
         """Start a kickoff and show its run; or show what it would do, and do nothing."""
         form = await form_of(request)
-        app = await self.desk.app(operator, one(form, "app"))
-        asked: dict[str, Any] = {name: one(form, name) or None for name in TYPED}
-        asked["companyId"] = one(form, "companyId") or None
+        app = await self.desk.app(operator, form_value(form, "app"))
+        asked: dict[str, Any] = {name: form_value(form, name) or None for name in TYPED}
+        asked["companyId"] = form_value(form, "companyId") or None
         asked["userForeignIdentifier"] = form.get("user", [""])[0] or None
-        said = validate(KickoffAsked, {**asked, "dryRun": "rehearse" in form})
+        said = validate(KickoffRequest, {**asked, "dryRun": "rehearse" in form})
         if said.dryRun:
             would = await self._kickoffs.dry_run(app, operator.caller, said.kickoff())
-            return self.desk.show(operator, "kyb/rehearsed.part.html", would=would)
+            return self.desk.render(operator, "kyb/rehearsed.part.html", would=would)
         came = await self._kickoffs.start(app, operator.caller, said.kickoff(), within_s=0)
         return self._to(request, came.run.id)
 
@@ -105,7 +105,7 @@ class KybDesk:
         steps = await self._records.steps(app.workspace_id, record.id)
         begun = {step.name for step in steps}
         part = "HX-Request" in request.headers
-        return self.desk.show(
+        return self.desk.render(
             operator,
             "kyb/run.part.html" if part else "kyb/run.html",
             "kyb",
@@ -120,7 +120,7 @@ class KybDesk:
     @for_operators("recipes")
     async def retry(self, request: web.Request, operator: Operator) -> web.Response:
         """Let a failed run go on."""
-        app, record = await self._run(operator, one(await form_of(request), "id"))
+        app, record = await self._run(operator, form_value(await form_of(request), "id"))
         await self._runs.retry(app.workspace_id, record.id)
         return self._to(request, record.id)
 
@@ -133,7 +133,7 @@ class KybDesk:
         if slug:
             app = await self.desk.app(operator, slug)
             events = await self._cases.parked(app.workspace_id, app.id, PARKED)
-        return self.desk.show(
+        return self.desk.render(
             operator, "kyb/parked.html", "kyb", apps=apps, slug=slug, events=events
         )
 
@@ -146,4 +146,4 @@ class KybDesk:
             raise RunNotFound from None
 
     def _to(self, request: web.Request, run_id: UUID) -> web.Response:
-        return self.desk.go(request, f"/kyb/run?id={run_id}")
+        return self.desk.redirect(request, f"/kyb/run?id={run_id}")

@@ -16,9 +16,9 @@ from broker.errors import ConnectionNotFound, HubSpotUnavailable
 from broker.providers.hubspot.destination import target_of
 from broker.services.proxy.forwarding import Proxy
 from broker.stores.connections.connections import Connections
-from broker.web.console.base import Desk, for_operators, form_of, one
+from broker.web.console.base import ConsoleBase, for_operators, form_of, form_value
 from broker.web.core.middleware import REQUEST_ID
-from broker.web.core.requests import Body, UserRef, validate
+from broker.web.core.requests import RequestModel, UserRef, validate
 
 SHOWN_BYTES = 262_144
 SUGGESTED = 20
@@ -32,7 +32,7 @@ EXAMPLES = (
 )
 
 
-class Call(Body):
+class Call(RequestModel):
     """A call as an operator types it."""
 
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
@@ -41,11 +41,16 @@ class Call(Body):
     body: str = Field(default="", max_length=200_000)
 
 
-class PlaygroundDesk:
+class PlaygroundViews:
     """`/console/playground`."""
 
     def __init__(
-        self, desk: Desk, proxy: Proxy, connections: Connections, public_url: str, api_url: str
+        self,
+        desk: ConsoleBase,
+        proxy: Proxy,
+        connections: Connections,
+        public_url: str,
+        api_url: str,
     ) -> None:
         self.desk = desk
         self._proxy = proxy
@@ -54,9 +59,9 @@ class PlaygroundDesk:
         self._api_url = api_url
 
     @for_operators("proxy", "proxy:read")
-    async def ask(self, request: web.Request, operator: Operator) -> web.Response:
+    async def form(self, request: web.Request, operator: Operator) -> web.Response:
         """The form."""
-        return self.desk.show(
+        return self.desk.render(
             operator,
             "playground.html",
             "playground",
@@ -74,13 +79,13 @@ class PlaygroundDesk:
         page = await self._connections.search(
             app, text, status=Status.ACTIVE, before=None, limit=SUGGESTED
         )
-        return self.desk.show(operator, "users.part.html", users=page.records)
+        return self.desk.render(operator, "users.part.html", users=page.records)
 
     @for_operators("proxy", "proxy:read")
     async def call(self, request: web.Request, operator: Operator) -> web.Response:
         """Make the call, with all that the operator's key may and no more."""
         form = await form_of(request)
-        app = await self.desk.app(operator, one(form, "app"))
+        app = await self.desk.app(operator, form_value(form, "app"))
         said = validate(Call, {name: form.get(name, [""])[0] for name in Call.model_fields})
         body = (
             said.body.encode() if said.body.strip() and said.method not in {"GET", "HEAD"} else None
@@ -111,7 +116,7 @@ class PlaygroundDesk:
             raise ConnectionNotFound(f"Nobody called {said.user} is connected.") from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise HubSpotUnavailable("HubSpot's answer broke off.") from error
-        return self.desk.show(
+        return self.desk.render(
             operator,
             "answer.part.html",
             status_code=answer.status,

@@ -4,62 +4,62 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from broker.web.console.apps import AppDesk
-from broker.web.console.calls import CallDesk
-from broker.web.console.connections import ConnectionDesk
-from broker.web.console.events import EventDesk
-from broker.web.console.keys import KeyDesk
-from broker.web.console.kyb import KybDesk
-from broker.web.console.kyb_settings import KybSettingsDesk
-from broker.web.console.playground import PlaygroundDesk
-from broker.web.console.sign_in import SignInPages
+from broker.web.console.apps import AppViews
+from broker.web.console.calls import CallViews
+from broker.web.console.connections import ConnectionViews
+from broker.web.console.events import EventViews
+from broker.web.console.keys import KeyViews
+from broker.web.console.kyb import KybViews
+from broker.web.console.kyb_settings import KybSettingsViews
+from broker.web.console.playground import PlaygroundViews
+from broker.web.console.sign_in import SignInViews
 
 TABLE: tuple[tuple[str, str, type, str], ...] = (
-    ("GET", "/sign-in", SignInPages, "ask"),
-    ("POST", "/sign-in", SignInPages, "sign_in"),
-    ("POST", "/sign-out", SignInPages, "sign_out"),
-    ("GET", "", SignInPages, "home"),
-    ("GET", "/", SignInPages, "home"),
-    ("GET", "/apps", AppDesk, "index"),
-    ("POST", "/apps", AppDesk, "register"),
-    ("GET", "/register", AppDesk, "blank"),
-    ("GET", "/apps/{slug}", AppDesk, "show"),
-    ("POST", "/apps/{slug}", AppDesk, "change"),
-    ("POST", "/apps/{slug}/check", AppDesk, "check"),
-    ("POST", "/apps/{slug}/remove", AppDesk, "remove"),
-    ("GET", "/connections", ConnectionDesk, "index"),
-    ("GET", "/connection", ConnectionDesk, "show"),
-    ("POST", "/connection/link", ConnectionDesk, "link"),
-    ("POST", "/connection/renew", ConnectionDesk, "renew"),
-    ("POST", "/connection/delete", ConnectionDesk, "delete"),
-    ("GET", "/playground", PlaygroundDesk, "ask"),
-    ("GET", "/playground/users", PlaygroundDesk, "users"),
-    ("POST", "/playground", PlaygroundDesk, "call"),
-    ("GET", "/calls", CallDesk, "index"),
-    ("GET", "/calls/log", CallDesk, "log"),
-    ("GET", "/events", EventDesk, "index"),
-    ("GET", "/event", EventDesk, "event"),
-    ("GET", "/endpoints", EventDesk, "endpoints"),
-    ("POST", "/endpoints", EventDesk, "register"),
-    ("GET", "/endpoint", EventDesk, "show"),
-    ("POST", "/endpoint/test", EventDesk, "test"),
-    ("POST", "/endpoint/rotate", EventDesk, "rotate"),
-    ("POST", "/endpoint/enable", EventDesk, "enable"),
-    ("POST", "/endpoint/remove", EventDesk, "remove"),
-    ("POST", "/endpoint/replay", EventDesk, "replay"),
-    ("POST", "/endpoint/span", EventDesk, "replay_span"),
-    ("GET", "/kyb", KybDesk, "index"),
-    ("POST", "/kyb", KybDesk, "start"),
-    ("GET", "/kyb/run", KybDesk, "show"),
-    ("POST", "/kyb/retry", KybDesk, "retry"),
-    ("GET", "/kyb/parked", KybDesk, "parked"),
-    ("GET", "/kyb/settings", KybSettingsDesk, "show"),
-    ("POST", "/kyb/settings", KybSettingsDesk, "put"),
-    ("POST", "/kyb/remove", KybSettingsDesk, "remove"),
-    ("POST", "/kyb/prepare", KybSettingsDesk, "prepare"),
-    ("GET", "/keys", KeyDesk, "index"),
-    ("POST", "/keys", KeyDesk, "create"),
-    ("POST", "/keys/revoke", KeyDesk, "revoke"),
+    ("GET", "/sign-in", SignInViews, "sign_in_form"),
+    ("POST", "/sign-in", SignInViews, "sign_in"),
+    ("POST", "/sign-out", SignInViews, "sign_out"),
+    ("GET", "", SignInViews, "home"),
+    ("GET", "/", SignInViews, "home"),
+    ("GET", "/apps", AppViews, "index"),
+    ("POST", "/apps", AppViews, "register"),
+    ("GET", "/register", AppViews, "new_form"),
+    ("GET", "/apps/{slug}", AppViews, "show"),
+    ("POST", "/apps/{slug}", AppViews, "change"),
+    ("POST", "/apps/{slug}/check", AppViews, "check"),
+    ("POST", "/apps/{slug}/remove", AppViews, "remove"),
+    ("GET", "/connections", ConnectionViews, "index"),
+    ("GET", "/connection", ConnectionViews, "show"),
+    ("POST", "/connection/link", ConnectionViews, "link"),
+    ("POST", "/connection/renew", ConnectionViews, "renew"),
+    ("POST", "/connection/delete", ConnectionViews, "delete"),
+    ("GET", "/playground", PlaygroundViews, "form"),
+    ("GET", "/playground/users", PlaygroundViews, "users"),
+    ("POST", "/playground", PlaygroundViews, "call"),
+    ("GET", "/calls", CallViews, "index"),
+    ("GET", "/calls/log", CallViews, "log"),
+    ("GET", "/events", EventViews, "index"),
+    ("GET", "/event", EventViews, "event"),
+    ("GET", "/endpoints", EventViews, "endpoints"),
+    ("POST", "/endpoints", EventViews, "register"),
+    ("GET", "/endpoint", EventViews, "show"),
+    ("POST", "/endpoint/test", EventViews, "test"),
+    ("POST", "/endpoint/rotate", EventViews, "rotate"),
+    ("POST", "/endpoint/enable", EventViews, "enable"),
+    ("POST", "/endpoint/remove", EventViews, "remove"),
+    ("POST", "/endpoint/replay", EventViews, "replay"),
+    ("POST", "/endpoint/span", EventViews, "replay_span"),
+    ("GET", "/kyb", KybViews, "index"),
+    ("POST", "/kyb", KybViews, "start"),
+    ("GET", "/kyb/run", KybViews, "show"),
+    ("POST", "/kyb/retry", KybViews, "retry"),
+    ("GET", "/kyb/parked", KybViews, "parked"),
+    ("GET", "/kyb/settings", KybSettingsViews, "show"),
+    ("POST", "/kyb/settings", KybSettingsViews, "put"),
+    ("POST", "/kyb/remove", KybSettingsViews, "remove"),
+    ("POST", "/kyb/prepare", KybSettingsViews, "setup"),
+    ("GET", "/keys", KeyViews, "index"),
+    ("POST", "/keys", KeyViews, "create"),
+    ("POST", "/keys/revoke", KeyViews, "revoke"),
 )
 
 

@@ -8,20 +8,27 @@ from broker.domain.browser_sessions import Operator
 from broker.domain.model import Secret
 from broker.errors import BrokerError
 from broker.stores.access.keys import SECRET, Keys
-from broker.web.console.base import SECTIONS, Desk, for_operators, form_of, one, refused
+from broker.web.console.base import (
+    SECTIONS,
+    ConsoleBase,
+    for_operators,
+    form_of,
+    form_value,
+    refused,
+)
 from broker.web.core.cookies import check_same_origin
 
 LIFETIME = timedelta(hours=12)
 
 
-class SignInPages:
+class SignInViews:
     """`/console/sign-in` and `/console/sign-out`."""
 
-    def __init__(self, desk: Desk, keys: Keys) -> None:
+    def __init__(self, desk: ConsoleBase, keys: Keys) -> None:
         self.desk = desk
         self._keys = keys
 
-    async def ask(self, request: web.Request) -> web.Response:
+    async def sign_in_form(self, request: web.Request) -> web.Response:
         """Ask for a key."""
         return self._asked(request.query.get("next", ""))
 
@@ -32,30 +39,30 @@ class SignInPages:
             form = await form_of(request)
         except BrokerError as refusal:
             return refused(self.desk, request, None, refusal)
-        back, secret = one(form, "next"), one(form, "key")
+        back, secret = form_value(form, "next"), form_value(form, "key")
         # An access token made from a key may do less than the key; it signs nobody in.
         caller = None
         if secret.startswith(SECRET):
             caller = await self._keys.find_caller(Secret(secret), None)
         if caller is None:
             return self._asked(back, "This is not a key of this broker, or it was revoked.", 401)
-        if not caller.may("console"):
+        if not caller.has_scope("console"):
             return self._asked(back, "This key may not sign in: it lacks the scope console.", 403)
         former = self.desk.cookie.read(request)
         if former is not None:
             await self.desk.operators.end(former)
         token = await self.desk.operators.create(caller.workspace_id, caller.key_id, LIFETIME)
-        response = self.desk.go(request, _within_console(back))
-        self.desk.cookie.give(response, token, int(LIFETIME.total_seconds()))
+        response = self.desk.redirect(request, _within_console(back))
+        self.desk.cookie.set(response, token, int(LIFETIME.total_seconds()))
         return response
 
     @for_operators()
     async def home(self, request: web.Request, operator: Operator) -> web.Response:
         """The first section that the key opens."""
-        opened = [name for name, _, scopes in SECTIONS if operator.may(*scopes)]
+        opened = [name for name, _, scopes in SECTIONS if operator.has_any_scope(*scopes)]
         if not opened:
-            return self.desk.show(operator, "nothing.html")
-        return self.desk.go(request, f"/{opened[0]}")
+            return self.desk.render(operator, "nothing.html")
+        return self.desk.redirect(request, f"/{opened[0]}")
 
     @for_operators()
     async def sign_out(self, request: web.Request, _operator: Operator) -> web.Response:
@@ -63,12 +70,12 @@ class SignInPages:
         token = self.desk.cookie.read(request)
         if token is not None:
             await self.desk.operators.end(token)
-        response = self.desk.go(request, "/sign-in")
-        self.desk.cookie.take(response)
+        response = self.desk.redirect(request, "/sign-in")
+        self.desk.cookie.clear(response)
         return response
 
     def _asked(self, back: str, problem: str | None = None, status: int = 200) -> web.Response:
-        return self.desk.show(None, "sign-in.html", status=status, back=back, problem=problem)
+        return self.desk.render(None, "sign-in.html", status=status, back=back, problem=problem)
 
 
 def _within_console(path: str) -> str:

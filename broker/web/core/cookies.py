@@ -21,10 +21,10 @@ class Cookie:
         value = request.cookies.get(self.name, "")
         return Secret(value) if HANDLE.fullmatch(value) else None
 
-    def give(self, response: web.StreamResponse, value: Secret, seconds: int) -> None:
+    def set(self, response: web.StreamResponse, value: Secret, seconds: int) -> None:
         self._set(response, value.reveal(), seconds)
 
-    def take(self, response: web.StreamResponse) -> None:
+    def clear(self, response: web.StreamResponse) -> None:
         self._set(response, "", 0)
 
     def _set(self, response: web.StreamResponse, value: str, seconds: int) -> None:

@@ -17,32 +17,32 @@ from broker.web.core.middleware import REQUEST_ID, Handler, problem
 
 log = logging.getLogger(__name__)
 
-FIRST_REQUEST_S = 30.0
+FIRST_REQUEST_TIMEOUT_S = 30.0
 """How long a connection may be open before the head of its first request is there; later ones have
 the keep-alive time."""
 
-UNREAD_S = 130.0
+WRITE_STALL_TIMEOUT_S = 130.0
 """How long a caller may leave unread what was written."""
 
 
-class Refusing(RequestHandler):
+class ConnectionHandler(RequestHandler):
     """One connection of a caller's."""
 
-    __slots__ = ("_patience", "_unread")
+    __slots__ = ("_first_request_timer", "_write_stall_timer")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for a first request, but not for ever."""
         super().connection_made(transport)
         # Whatever the kernel does not take at once is waited for, and counts as unread.
         cast(asyncio.Transport, transport).set_write_buffer_limits(0)
-        self._unread: asyncio.TimerHandle | None = None
-        self._patience: asyncio.TimerHandle | None = self._loop.call_later(
-            FIRST_REQUEST_S, self._give_up
+        self._write_stall_timer: asyncio.TimerHandle | None = None
+        self._first_request_timer: asyncio.TimerHandle | None = self._loop.call_later(
+            FIRST_REQUEST_TIMEOUT_S, self._give_up
         )
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Nobody is waited for any more."""
-        for timer in (self._patience, self._unread):
+        for timer in (self._first_request_timer, self._write_stall_timer):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
@@ -51,12 +51,14 @@ class Refusing(RequestHandler):
         """What was written waits for the caller to read, but not for ever."""
         super().pause_writing()
         if self.transport is not None:
-            self._unread = self._loop.call_later(UNREAD_S, self.transport.abort)
+            self._write_stall_timer = self._loop.call_later(
+                WRITE_STALL_TIMEOUT_S, self.transport.abort
+            )
 
     def resume_writing(self) -> None:
         """All of it is on its way."""
-        if self._unread is not None:
-            self._unread.cancel()
+        if self._write_stall_timer is not None:
+            self._write_stall_timer.cancel()
         super().resume_writing()
 
     async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109  # as aiohttp
@@ -72,7 +74,7 @@ class Refusing(RequestHandler):
                 cut.cancel()
 
     def _give_up(self) -> None:
-        self._patience = None
+        self._first_request_timer = None
         if not self._request_count:
             self.force_close()
 
@@ -110,24 +112,24 @@ class Refusing(RequestHandler):
         return response
 
 
-class RefusingServer(web.Server):
+class Server(web.Server):
     """Gives every connection such a protocol."""
 
     def __call__(self) -> RequestHandler:
-        return Refusing(self, loop=self._loop, **self._kwargs)
+        return ConnectionHandler(self, loop=self._loop, **self._kwargs)
 
 
-class Runner(web.AppRunner):
+class AppRunner(web.AppRunner):
     """Runs an application behind it, with something around its handling of every request."""
 
     def __init__(
         self, app: web.Application, around: Callable[[Handler], Handler], **settings: Any
     ) -> None:
         super().__init__(app, **settings)
-        self._around = around
+        self._wrap_handler = around
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
-        server.__class__ = RefusingServer  # aiohttp has no other way to name the protocol
-        server.request_handler = self._around(server.request_handler)  # type: ignore[assignment]
+        server.__class__ = Server  # aiohttp has no other way to name the protocol
+        server.request_handler = self._wrap_handler(server.request_handler)  # type: ignore[assignment]
         return server

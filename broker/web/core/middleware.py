@@ -11,29 +11,29 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from broker.errors import BodyTooLarge, BrokerError, InvalidRequest, MethodNotAllowed, NotFound
-from broker.telemetry.log_writer import REQUESTS, tell_request
+from broker.telemetry.log_writer import REQUEST_LOGGER, log_request
 from broker.telemetry.metrics import Metrics
 
-log = logging.getLogger(REQUESTS)
+log = logging.getLogger(REQUEST_LOGGER)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-ENDING_S = 10.0
+COMPLETION_GRACE_S = 10.0
 """How long what was begun may go on after all connections were closed."""
 
 H = TypeVar("H", bound=Callable[..., Any])
 
 REQUEST_ID = web.RequestKey("request id", str)
-FACTS = web.RequestKey("log fields", dict)
+LOG_FIELDS = web.RequestKey("log fields", dict)
 
 
-def abortable(handler: H) -> H:
+def cancel_on_disconnect(handler: H) -> H:
     """Mark a handler that ends at once when its caller leaves."""
     handler.ends_with_caller = True  # type: ignore[attr-defined]
     return handler
 
 
-def around(handler: Handler, metrics: Metrics) -> Handler:
+def observe_requests(handler: Handler, metrics: Metrics) -> Handler:
     """A handler of all requests that gives each an id, and one log line and one measurement at its
     end, and answers refusals with problem documents (RFC 9457), surprises with a bare 500.
 
@@ -46,7 +46,7 @@ def around(handler: Handler, metrics: Metrics) -> Handler:
         # Unlike every other's, which needs no secret: the kernel need not be asked.
         request_id = request[REQUEST_ID] = f"{random.getrandbits(128):032x}"
         facts: dict[str, Any] = {"request_id": request_id, "method": request.method}
-        request[FACTS] = facts
+        request[LOG_FIELDS] = facts
         started, status = time.perf_counter(), 499
         try:
             try:
@@ -69,7 +69,7 @@ def around(handler: Handler, metrics: Metrics) -> Handler:
                 children[template, family] = measured
             measured.observe(seconds)
             told = {**facts, "route": template, "status": status, "ms": round(seconds * 1000, 2)}
-            tell_request(told)
+            log_request(told)
         return response
 
     return watched
@@ -92,7 +92,9 @@ def _refused(request: web.Request, error: Exception) -> web.StreamResponse:
         raise error
     if isinstance(error, web.HTTPException):
         error = _as_refusal(error)
-    request[FACTS]["error"] = error.code if isinstance(error, BrokerError) else BrokerError.code
+    request[LOG_FIELDS]["error"] = (
+        error.code if isinstance(error, BrokerError) else BrokerError.code
+    )
     if request.writer is not None and request.writer.output_size:
         raise error  # too late for a second response: aiohttp cuts the connection instead
     if not isinstance(error, BrokerError):
@@ -103,7 +105,7 @@ def _refused(request: web.Request, error: Exception) -> web.StreamResponse:
     return problem(request, error)
 
 
-class Begun:
+class ShieldedRequests:
     """Requests that their caller does not stop by leaving: an exchanged code or a deleted
     connection must not be left half-way. Only a proxied call ends at once.
     """
@@ -113,7 +115,7 @@ class Begun:
         self._forget = forget
         self._tasks: set[asyncio.Task[web.StreamResponse]] = set()
 
-    def to_its_end(self, handler: Handler) -> Handler:
+    def wrap(self, handler: Handler) -> Handler:
         """The handler, as it is to be called."""
         if getattr(handler, "ends_with_caller", False):
             return handler
@@ -136,10 +138,10 @@ class Begun:
 
         return begun
 
-    async def ended(self, _app: web.Application) -> None:
+    async def drain(self, _app: web.Application) -> None:
         """Wait a while for those that go on though their connections are closed."""
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=ENDING_S)
+            await asyncio.wait(self._tasks, timeout=COMPLETION_GRACE_S)
 
 
 def problem(request: web.Request, error: BrokerError) -> web.Response:

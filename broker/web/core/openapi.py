@@ -14,7 +14,7 @@ from pydantic.json_schema import models_json_schema
 
 from broker.domain.model import Caller
 from broker.services.access.callers import Callers, require
-from broker.web.core.middleware import FACTS
+from broker.web.core.middleware import LOG_FIELDS
 from broker.web.core.requests import parse_body, parse_query
 
 CALLERS = web.AppKey("callers", Callers)
@@ -103,7 +103,7 @@ def operation(
     return decorate
 
 
-def described(
+def documented(
     *scopes: str,
     body: type[BaseModel] | None = None,
     answers: dict[int, type[BaseModel] | None] | None = None,
@@ -129,8 +129,8 @@ def described(
 
 
 async def _caller(request: web.Request, scopes: tuple[str, ...]) -> Caller:
-    caller = await request.app[CALLERS].of(request.headers.get("Authorization"))
-    request[FACTS]["key"] = str(caller.key_id)
+    caller = await request.app[CALLERS].authenticate(request.headers.get("Authorization"))
+    request[LOG_FIELDS]["key"] = str(caller.key_id)
     require(caller, *scopes)
     return caller
 

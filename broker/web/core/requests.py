@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from broker.domain.model import Caller
 from broker.errors import AppNotFound, BodyTooLarge, InvalidRequest, NotFound
-from broker.web.core.middleware import FACTS
+from broker.web.core.middleware import LOG_FIELDS
 
 BODY_BYTES = 1_048_576
 
@@ -36,7 +36,7 @@ UserRef = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_no
 Text = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_no_controls)]
 
 
-class Body(BaseModel):
+class RequestModel(BaseModel):
     """What a request may hold: the named fields and nothing else."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True, hide_input_in_errors=True)
@@ -80,7 +80,7 @@ async def parse_body(request: web.Request, model: type[M], at_most: int = BODY_B
 
 def parse_query(request: web.Request, model: type[M]) -> M:
     """The query as a model; a name may stand once. Raises InvalidRequest."""
-    return validate(model, _once(list(request.query.items())))
+    return validate(model, _reject_duplicates(list(request.query.items())))
 
 
 def validate(model: type[M], value: Any) -> M:
@@ -90,7 +90,7 @@ def validate(model: type[M], value: Any) -> M:
     except ValidationError as error:
         problems = [
             {
-                "field": ".".join(_named(part) for part in problem["loc"]) or "body",
+                "field": ".".join(_safe_field_name(part) for part in problem["loc"]) or "body",
                 "message": _message(problem),
             }
             for problem in error.errors(
@@ -104,7 +104,9 @@ def validate(model: type[M], value: Any) -> M:
 def read_json(raw: bytes) -> Any:
     """The value of a JSON text; a name may stand once in an object. Raises InvalidRequest."""
     try:
-        return json.loads(raw.decode(), object_pairs_hook=_once, parse_constant=_refuse)
+        return json.loads(
+            raw.decode(), object_pairs_hook=_reject_duplicates, parse_constant=_refuse
+        )
     except (ValueError, RecursionError):
         raise InvalidRequest("The body is not JSON.") from None
 
@@ -122,19 +124,19 @@ def read_form(raw: bytes) -> dict[str, str]:
             "The body looks like JSON, and its Content-Type says a form: "
             "send it as Content-Type: application/json."
         )
-    return _once(pairs)
+    return _reject_duplicates(pairs)
 
 
-def slug_of(request: web.Request, caller: Caller | None = None) -> str:
+def path_slug(request: web.Request, caller: Caller | None = None) -> str:
     """The lower-case slug in the path. Raises AppNotFound where it can be no app of the caller."""
     slug = request.match_info["slug"]
-    if not SLUG.fullmatch(slug) or (caller is not None and not caller.reaches(slug.lower())):
+    if not SLUG.fullmatch(slug) or (caller is not None and not caller.can_access_app(slug.lower())):
         raise AppNotFound
-    slug = request[FACTS]["app"] = slug.lower()
+    slug = request[LOG_FIELDS]["app"] = slug.lower()
     return slug
 
 
-def id_in(request: web.Request, missing: type[NotFound]) -> UUID:
+def path_id(request: web.Request, missing: type[NotFound]) -> UUID:
     """The id in the path. Raises `missing` for what can be no id."""
     try:
         return UUID(request.match_info["id"])
@@ -153,14 +155,17 @@ def prefers_json(request: web.Request) -> bool:
     return wanted["application/json"] > wanted["text/html"]
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
         twice = sorted({name for name in names if names.count(name) > 1})
         raise InvalidRequest(
             "A field stands more than once.",
-            errors=[{"field": _named(name), "message": "stands more than once"} for name in twice],
+            errors=[
+                {"field": _safe_field_name(name), "message": "stands more than once"}
+                for name in twice
+            ],
         )
     return found
 
@@ -169,7 +174,7 @@ def _refuse(constant: str) -> Any:
     raise ValueError(constant)
 
 
-def _named(part: int | str) -> str:
+def _safe_field_name(part: int | str) -> str:
     """A field's name, which a caller may have made of anything, a secret too."""
     return str(part) if isinstance(part, int) or NAME.fullmatch(part) else "(unreadable name)"
 

@@ -128,7 +128,7 @@ THINGS = {
 }
 
 
-def said(scope: str) -> str:
+def describe_scope(scope: str) -> str:
     """A scope in plain words; as it is where nothing better is known."""
     if SCOPES.get(scope):
         return SCOPES[scope]

@@ -16,7 +16,7 @@ from broker.providers.hubspot.events.signature import SignedRequest, Version, ch
 from broker.recipes.kyb.kickoffs import Kickoffs, company_kickoff
 from broker.recipes.kyb.settings import READ, KybSetup
 from broker.recipes.triggers import COMPANY_ID
-from broker.recipes.workflow_callbacks import WaitingActions, failed, fields, output_fields
+from broker.recipes.workflow_callbacks import WorkflowCallbacks, failed, fields, output_fields
 from broker.services.events.intake import Intake
 from broker.stores.connections.apps import Apps
 from broker.web.core.openapi import operation
@@ -30,7 +30,7 @@ MOST = 1024
 COMPANY_WORDS = {"COMPANY", "0-2"}
 
 
-class ActionPages:
+class HubSpotActions:
     """`/hubspot/{slug}-{UUID}/actions/kyb`."""
 
     def __init__(
@@ -39,14 +39,14 @@ class ActionPages:
         apps: Apps,
         setup: KybSetup,
         kickoffs: Kickoffs,
-        waiting: WaitingActions,
+        waiting: WorkflowCallbacks,
         public_url: str,
     ) -> None:
         self._intake = intake
         self._apps = apps
         self._setup = setup
         self._kickoffs = kickoffs
-        self._waiting = waiting
+        self._callbacks = waiting
         self._public_url = public_url
 
     @operation(public=True, answers={200: None}, tags=("Webhooks",))
@@ -57,8 +57,8 @@ class ActionPages:
         `ASYNC` when the run takes longer than some seconds, and its action completed when it ends.
         """
         app, body = await self._signed(request)
-        hub_id, company_id, callback_id = _asked(request, body)
-        given = _given(body if callback_id is None else _object(body, "inputFields"))
+        hub_id, company_id, callback_id = _parse_request(request, body)
+        given = _overrides(body if callback_id is None else _object(body, "inputFields"))
         try:
             output = await self._run(app, hub_id, company_id, callback_id, given)
         except Busy:
@@ -78,9 +78,9 @@ class ActionPages:
         await self._setup.get(app)
         user_ref = await self._kickoffs.user_of_account(app, hub_id)
         kickoff = company_kickoff(user_ref, company_id, given)
-        came = await self._kickoffs.go(app.workspace_id, app.id, hub_id, kickoff, WAIT_S)
+        came = await self._kickoffs.start_for(app.workspace_id, app.id, hub_id, kickoff, WAIT_S)
         if came.run.state == "running" and callback_id is not None:
-            await self._waiting.wait(app.workspace_id, came.run.id, callback_id, user_ref)
+            await self._callbacks.wait(app.workspace_id, came.run.id, callback_id, user_ref)
             return {"hs_execution_state": "ASYNC"}
         if came.run.state == "running":
             return fields(None, {}, None, "ASYNC")
@@ -112,7 +112,7 @@ class ActionPages:
         return app, body if isinstance(body, dict) else {}
 
 
-def _asked(request: web.Request, body: dict[str, Any]) -> tuple[int, str, str | None]:
+def _parse_request(request: web.Request, body: dict[str, Any]) -> tuple[int, str, str | None]:
     """Account, Company and, for a workflow, the callback. Raises InvalidRequest.
 
     A card's call has its account in the query, which HubSpot writes and signs. Its body is whatever
@@ -134,7 +134,7 @@ def _asked(request: web.Request, body: dict[str, Any]) -> tuple[int, str, str | 
     )
 
 
-def _given(said: dict[str, Any]) -> dict[str, str | None]:
+def _overrides(said: dict[str, Any]) -> dict[str, str | None]:
     """What an action's inputs or a card say instead of the Company, by FML's fields."""
     return {
         name: said[name][:MOST] for name in READ if isinstance(said.get(name), str) and said[name]

@@ -12,7 +12,7 @@ from broker.web.core.openapi import operation
 from broker.web.core.requests import SLUG, read_body
 
 
-class WebhookPages:
+class HubSpotWebhooks:
     """`/hubspot/{slug}-{UUID}/webhooks`."""
 
     def __init__(self, intake: Intake, public_url: str) -> None:

@@ -8,36 +8,36 @@ from aiohttp import web
 from broker.domain.browser_sessions import ConnectSession
 from broker.domain.model import Secret
 from broker.errors import BrokerError, NotFound
-from broker.services.installs.connect_sessions import Connecting
+from broker.services.installs.connect_sessions import ConnectFlow
 from broker.services.installs.oauth_flow import Consent, Outcome
 from broker.web.core.cookies import Cookie
-from broker.web.core.middleware import FACTS, REQUEST_ID, problem
-from broker.web.core.openapi import described
+from broker.web.core.middleware import LOG_FIELDS, REQUEST_ID, problem
+from broker.web.core.openapi import documented
 from broker.web.core.pages import Pages
-from broker.web.core.requests import prefers_json, slug_of
+from broker.web.core.requests import path_slug, prefers_json
 from broker.web.core.wording import OURS, REFUSALS
 
 
-class InstallPages:
+class OAuthCallback:
     """`/hubspot/{slug}-{UUID}/callback`."""
 
-    def __init__(self, connecting: Connecting, pages: Pages, cookie: Cookie) -> None:
+    def __init__(self, connecting: ConnectFlow, pages: Pages, cookie: Cookie) -> None:
         """`cookie` is what a browser that begins on our own page carries."""
         self._connecting = connecting
         self._pages = pages
         self._cookie = cookie
 
-    @described(public=True, answers={200: None, 303: None}, tags=("Install links",))
+    @documented(public=True, answers={200: None, 303: None}, tags=("Install links",))
     async def callback(self, request: web.Request) -> web.Response:
         """Take what HubSpot's redirect brought; end at the product, at a page, or with JSON."""
         try:
-            slug, workspace_id = slug_of(request), UUID(request.match_info["workspace"])
+            slug, workspace_id = path_slug(request), UUID(request.match_info["workspace"])
             consent = _consent(request, self._cookie.read(request))
             outcome, session = await self._connecting.finish(workspace_id, slug, consent)
         except (NotFound, ValueError) as missing:
             refusal = missing if isinstance(missing, NotFound) else NotFound()
             return refused(request, self._pages, refusal)
-        request[FACTS].update(app=outcome.app.slug, outcome=outcome.state)
+        request[LOG_FIELDS].update(app=outcome.app.slug, outcome=outcome.state)
         if prefers_json(request):
             return _as_json(request, outcome)
         if session is not None and _ends_with_us(session, outcome):

@@ -13,7 +13,7 @@ EVENT_BYTES = 5 * 1_048_576
 """The longest event that is read: a data package holds everything that is known of a company."""
 
 
-class VendorPages:
+class VendorWebhooks:
     """What vendors of recipes call."""
 
     def __init__(self, events: CaseEvents) -> None:

@@ -24,11 +24,11 @@ from broker.errors import (
 from broker.providers.hubspot.destination import check_target
 from broker.services.access.callers import Callers
 from broker.services.proxy.forwarding import Proxy
-from broker.web.core.middleware import FACTS, REQUEST_ID, abortable
-from broker.web.core.openapi import described
-from broker.web.core.requests import CONTROL, read_body, slug_of
-from broker.web.proxy.proxy_response import AtOnce, fits_one_write, streamed
-from broker.web.proxy.wrapped import RawCall, Wrapping, read_wrapped
+from broker.web.core.middleware import LOG_FIELDS, REQUEST_ID, cancel_on_disconnect
+from broker.web.core.openapi import documented
+from broker.web.core.requests import CONTROL, path_slug, read_body
+from broker.web.proxy.proxy_response import SingleWriteResponse, begin_stream, can_write_at_once
+from broker.web.proxy.wrapped import DataEnvelope, RawCall, read_wrapped
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=$|[,;])", re.IGNOR
 TRANSPARENT = re.compile(r"/proxy/[^/?#]*/([^/?#]*)(/.*)")
 
 
-class ProxyPages:
+class ProxyHandlers:
     """`/api/raw`, `/api/hubspot/proxy` and `/proxy`."""
 
     def __init__(self, callers: Callers, proxy: Proxy, api_url: str, max_body: int) -> None:
@@ -57,8 +57,8 @@ class ProxyPages:
         self._api_url = api_url
         self._max_body = max_body
 
-    @described("proxy", "proxy:read", tags=("Proxy",))
-    @abortable
+    @documented("proxy", "proxy:read", tags=("Proxy",))
+    @cancel_on_disconnect
     async def transparent(self, request: web.Request) -> web.StreamResponse:
         """Call HubSpot as a user: method, path, query, headers and body go as they are.
 
@@ -74,20 +74,20 @@ class ProxyPages:
             raise InvalidRequest("The address must be /proxy/{app}/{user}/{path at HubSpot}.")
         key = idempotency_key_in(request.headers.getall("Idempotency-Key", ()))
         call = ProxyCall(
-            slug_of(request, caller),
+            path_slug(request, caller),
             _user(raw[1]),
             request.method,
             check_target(raw[2]),
             list(request.headers.items()),
             await self._body(request, key),
-            patience_of(request),
+            quota_wait_of(request),
             request[REQUEST_ID],
             key,
         )
         return await self._pass_on(request, caller, call, None)
 
-    @described("proxy", "proxy:read", body=RawCall, tags=("Proxy",))
-    @abortable
+    @documented("proxy", "proxy:read", body=RawCall, tags=("Proxy",))
+    @cancel_on_disconnect
     async def wrapped(self, request: web.Request) -> web.StreamResponse:
         """Call HubSpot as a user, StackGo's way: described in a body, answered as `{"data": ...}`.
 
@@ -95,21 +95,21 @@ class ProxyPages:
         as a string.
         """
         caller = await self._caller(request)
-        slug = slug_of(request, caller)
+        slug = path_slug(request, caller)
         call = await read_wrapped(request, slug, self._api_url, self._max_body)
         inside = [value for name, value in call.headers if name.lower() == "idempotency-key"]
         key = idempotency_key_in([*request.headers.getall("Idempotency-Key", ()), *inside])
         call = replace(
             call,
-            patience=patience_of(request),
+            quota_wait=quota_wait_of(request),
             request_id=request[REQUEST_ID],
             idempotency_key=key,
         )
-        return await self._pass_on(request, caller, call, Wrapping())
+        return await self._pass_on(request, caller, call, DataEnvelope())
 
     async def _caller(self, request: web.Request) -> Caller:
-        caller = await self._callers.of(request.headers.get("Authorization"))
-        request[FACTS]["key"] = str(caller.key_id)
+        caller = await self._callers.authenticate(request.headers.get("Authorization"))
+        request[LOG_FIELDS]["key"] = str(caller.key_id)
         return caller
 
     async def _body(
@@ -143,18 +143,18 @@ class ProxyPages:
             raise InvalidRequest("The body is not framed as its headers say.") from None
 
     async def _pass_on(
-        self, request: web.Request, caller: Caller, call: ProxyCall, wrapping: Wrapping | None
+        self, request: web.Request, caller: Caller, call: ProxyCall, wrapping: DataEnvelope | None
     ) -> web.StreamResponse:
         response: web.StreamResponse | None = None
         try:
             async with self._proxy.forward(caller, call) as answer:
-                if wrapping is None and fits_one_write(request, answer):
-                    at_once = AtOnce(request, answer)
+                if wrapping is None and can_write_at_once(request, answer):
+                    at_once = SingleWriteResponse(request, answer)
                     # What is left to do is done while the caller reads.
                     await at_once.prepare(request)
                     return at_once
                 headers = answer.headers if wrapping is None else wrapping.headers(answer)
-                response = streamed(request, answer, headers)
+                response = begin_stream(request, answer, headers)
                 chunks = answer.chunks if wrapping is None else wrapping.chunks(answer)
                 await response.prepare(request)
                 async for chunk in chunks:
@@ -172,7 +172,7 @@ class ProxyPages:
         return response
 
 
-def patience_of(request: web.Request) -> float | None:
+def quota_wait_of(request: web.Request) -> float | None:
     """The seconds of `Prefer: wait=N` (RFC 7240), at most an hour; None when there is no such wish,
     and for one that is not understood, which the RFC says to ignore.
     """

@@ -8,35 +8,35 @@ from aiohttp import web
 from broker.providers.hubspot.answers import Answer
 from broker.web.core.middleware import REQUEST_ID
 
-PROTECTING = (
+SECURITY_HEADERS = (
     ("Content-Security-Policy", "sandbox; default-src 'none'"),
     ("X-Content-Type-Options", "nosniff"),
 )
 """What HubSpot says must not run as a page of ours."""
 
-ADDED_BY_AIOHTTP = "Content-Type", "Server"
+DEFAULT_HEADERS = "Content-Type", "Server"
 
-HUBSPOTS = web.ResponseKey("lower-case names of HubSpot's headers", frozenset)
+UPSTREAM_HEADERS = web.ResponseKey("lower-case names of HubSpot's headers", frozenset)
 
 
-def fits_one_write(request: web.Request, answer: Answer) -> bool:
+def can_write_at_once(request: web.Request, answer: Answer) -> bool:
     """Whether the answer is all there and its framing is plain."""
     return (
-        answer.chunks.whole
+        answer.chunks.is_complete
         and request.version == (1, 1)
         and request.method != "HEAD"
         and answer.status not in {204, 304}
     )
 
 
-class AtOnce(web.StreamResponse):
+class SingleWriteResponse(web.StreamResponse):
     """An answer that is all there: one write, past everything that makes a response by steps."""
 
     def __init__(self, request: web.Request, answer: Answer) -> None:
         super().__init__(status=answer.status, reason=answer.reason)
         self._answer = answer
         self._kept = bool(request.keep_alive)
-        self._whole = answer.chunks.rest()
+        self._whole = answer.chunks.read_buffered()
         self._written = False
 
     @property
@@ -57,7 +57,7 @@ class AtOnce(web.StreamResponse):
             raise ConnectionResetError
         self._written = True
         named = {name.lower() for name, _ in self._answer.headers}
-        headers = _with_ours(request, self._answer.headers, named)
+        headers = _response_headers(request, self._answer.headers, named)
         if "date" not in named:
             headers.append(("Date", formatdate(usegmt=True)))
         if not self._kept:
@@ -75,36 +75,36 @@ class AtOnce(web.StreamResponse):
         """It was written to its end."""
 
 
-def streamed(
+def begin_stream(
     request: web.Request, answer: Answer, headers: Sequence[tuple[str, str]]
 ) -> web.StreamResponse:
     """The beginning of an answer that is still coming, or is made into another."""
     response = web.StreamResponse(status=answer.status, reason=answer.reason)
     # Head and body leave in one write when both are there; else the head does not wait.
-    response._send_headers_immediately = not answer.chunks.whole  # noqa: SLF001
+    response._send_headers_immediately = not answer.chunks.is_complete  # noqa: SLF001
     named = frozenset(name.lower() for name, _ in headers)
-    response.headers.extend(_with_ours(request, headers, named))
-    response[HUBSPOTS] = named
+    response.headers.extend(_response_headers(request, headers, named))
+    response[UPSTREAM_HEADERS] = named
     return response
 
 
-async def add_nothing(_request: web.Request, response: web.StreamResponse) -> None:
+async def remove_default_headers(_request: web.Request, response: web.StreamResponse) -> None:
     """Take back what aiohttp adds where HubSpot said nothing."""
-    hubspots = response.get(HUBSPOTS)
+    hubspots = response.get(UPSTREAM_HEADERS)
     if hubspots is not None:
-        for name in ADDED_BY_AIOHTTP:
+        for name in DEFAULT_HEADERS:
             if name.lower() not in hubspots:
                 response.headers.pop(name, None)
 
 
-def _with_ours(
+def _response_headers(
     request: web.BaseRequest, headers: Sequence[tuple[str, str]], named: Collection[str]
 ) -> list[tuple[str, str]]:
     """HubSpot's headers and ours. Its request id is the caller's when there is one; ours finds our
     log line.
     """
     request_id = request[REQUEST_ID]
-    told = [*headers, ("Broker-Request-Id", request_id), *PROTECTING]
+    told = [*headers, ("Broker-Request-Id", request_id), *SECURITY_HEADERS]
     if "x-request-id" not in named:
         told.append(("X-Request-Id", request_id))
     return told

@@ -14,13 +14,13 @@ from broker.errors import InvalidRequest, wrong_field
 from broker.providers.hubspot.answers import Answer
 from broker.providers.hubspot.destination import target_of
 from broker.providers.hubspot.headers import check_header
-from broker.web.core.requests import Body, UserRef, parse_body, read_json
+from broker.web.core.requests import RequestModel, UserRef, parse_body, read_json
 
 FRAMING = {"content-length", "content-type", "content-encoding", "accept-ranges", "etag"}
 """Headers that describe HubSpot's bytes, which the wrapping changes."""
 
 
-class RawCall(Body):
+class RawCall(RequestModel):
     """A HubSpot call, described. `url` is absolute at a HubSpot API host, or a path."""
 
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
@@ -69,7 +69,7 @@ async def read_wrapped(request: web.Request, slug: str, api_url: str, at_most: i
     return ProxyCall(slug, said.userForeignIdentifier, said.method, target, headers, body)
 
 
-class Wrapping:
+class DataEnvelope:
     """`{"data": ...}` around an answer as it streams: JSON is spliced in, anything else becomes a
     JSON string.
     """

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from broker.bootstrap.assembly import assembled
+from broker.bootstrap.assembly import open_broker
 from broker.sealing import Keyring, Sealer, key_of
 from broker.stores.core.seals import Seals, WrongSealingKey
 
@@ -100,7 +100,7 @@ async def test_a_sealed_value_on_another_row_opens_for_nobody(broker, database):
          WHERE user_ref = 'u2'
         """
     )
-    broker.parts.proxy.forget_all()
+    broker.parts.proxy.clear_cache()
 
     answer = await broker.proxies(user="u2")
 
@@ -133,7 +133,7 @@ async def test_resealing_under_load_fails_no_call_and_leaves_nothing_behind(brok
     async def calls():
         answers = []
         for turn in range(40):
-            broker.parts.proxy.forget_all()
+            broker.parts.proxy.clear_cache()
             answers.append((await broker.proxies(user=f"u{turn % 5}")).status)
         return answers
 
@@ -149,7 +149,7 @@ async def test_resealing_under_load_fails_no_call_and_leaves_nothing_behind(brok
     assert [row["key_id"] for row in await database.fetch("SELECT key_id FROM sealing_key")] == [
         "k2"
     ]
-    async with assembled(broker.parts.settings, dsn, Keyring.parse(NEW)) as later:
+    async with open_broker(broker.parts.settings, dsn, Keyring.parse(NEW)) as later:
         held = await later.connections.of_user(UUID(broker.workspace), "hbdev", "u1")
     assert held.grant is not None
 
@@ -163,7 +163,7 @@ async def test_a_vendors_secrets_and_tokens_move_under_a_new_key_too(kyb, dsn, d
         "SELECT secrets AS sealed FROM recipe_setting UNION ALL SELECT access_token FROM vendor_client"
     )
     assert [key_of(row["sealed"]) for row in rows] == ["k2", "k2"]
-    async with assembled(kyb.broker.parts.settings, dsn, Keyring.parse(NEW)) as later:
+    async with open_broker(kyb.broker.parts.settings, dsn, Keyring.parse(NEW)) as later:
         setting = await later.recipes.setup.of_app(
             UUID(kyb.broker.workspace), await database.fetchval("SELECT id FROM app")
         )
@@ -174,7 +174,7 @@ async def test_a_vendors_secrets_and_tokens_move_under_a_new_key_too(kyb, dsn, d
 async def test_a_key_that_does_not_open_what_is_here_refuses_to_start(broker, dsn, keys):
     """T5."""
     with pytest.raises(WrongSealingKey) as refusal:
-        async with assembled(broker.parts.settings, dsn, Keyring.parse(keys)):
+        async with open_broker(broker.parts.settings, dsn, Keyring.parse(keys)):
             pass
 
     assert keys.partition(":")[2] not in str(refusal.value)

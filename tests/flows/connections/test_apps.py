@@ -101,9 +101,9 @@ async def test_a_removed_app_is_as_if_it_had_never_been(broker, hubspot, databas
         assert (answer.status, answer.code) == (404, "app-not-found"), path
     assert (await broker.asks("GET", await broker.consents(link), key="")).status == 404
     assert await database.fetchval("SELECT count(*) FROM connection") == 0
-    await broker.parts.revoker.settle_due(10)
+    await broker.parts.revoker.revoke_due(10)
     assert len(hubspot.revocations) == 2
-    await broker.parts.apps.erase_removed()
+    await broker.parts.apps.purge_removed()
     assert await database.fetchval("SELECT count(*) FROM app") == 0
     assert (await broker.registers("hbdev")).status == 201
 

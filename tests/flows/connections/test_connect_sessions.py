@@ -90,10 +90,10 @@ async def test_a_session_runs_out(broker, database):
 
     assert [looked.status, pressed.status] == [410, 410]
     assert b"This link is too old." in looked.body
-    await broker.parts.sessions.forget_old()
+    await broker.parts.connect_sessions.purge()
     assert await database.fetchval("SELECT count(*) FROM connect_session") == 1
     await database.execute("UPDATE connect_session SET expires_at = now() - interval '2 days'")
-    await broker.parts.sessions.forget_old()
+    await broker.parts.connect_sessions.purge()
     assert await database.fetchval("SELECT count(*) FROM connect_session") == 0
 
 
@@ -306,7 +306,7 @@ async def test_static_files_are_known_by_their_digest(broker):
 
 async def test_a_session_that_ended_between_looking_and_beginning_is_not_begun(broker, database):
     """The statement that binds a session judges anew what was looked at before it."""
-    sessions, browser = broker.parts.sessions, Secret("A" * 43)
+    sessions, browser = broker.parts.connect_sessions, Secret("A" * 43)
     token = Secret((await opens(broker))["token"])
     looked_at = await sessions.find(token)
 

@@ -254,7 +254,7 @@ async def test_a_connection_confirmed_for_somebody_else_is_undone(broker, hubspo
 
     assert answer.status == 403
     assert (await broker.proxies(user="attacker")).status == 404
-    await broker.parts.revoker.settle_due(10)
+    await broker.parts.revoker.revoke_due(10)
     assert len(hubspot.revocations) == 1
 
 
@@ -271,7 +271,7 @@ async def test_a_confirmation_that_comes_too_late_gives_the_grant_back(broker, h
     )
 
     assert (answer.status, answer.code) == (410, "link-expired")
-    await broker.parts.revoker.settle_due(10)
+    await broker.parts.revoker.revoke_due(10)
     assert len(hubspot.revocations) == 1
     assert (await broker.asks("GET", "/api/apps/hbdev/connections/u1")).status == 404
 

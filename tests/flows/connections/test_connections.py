@@ -135,9 +135,9 @@ async def test_a_revocation_waits_for_hubspot(broker, hubspot, database):
 
     answer = await broker.asks("DELETE", "/api/apps/hbdev/connections/u1")
     hubspot.faults.clear()
-    early = await broker.parts.revoker.settle_due(10)
+    early = await broker.parts.revoker.revoke_due(10)
     await database.execute("UPDATE revocation SET due_at = now()")
-    done = await broker.parts.revoker.settle_due(10)
+    done = await broker.parts.revoker.revoke_due(10)
 
     assert answer.json()["revocation"] == "pending"
     assert (early, done) == (0, 1)
@@ -222,6 +222,6 @@ async def test_when_a_connection_was_used_is_written_behind_the_calls(broker):
     await broker.connects("u1")
     await broker.proxies()
 
-    await broker.parts.proxy.write_uses()
+    await broker.parts.proxy.flush_last_used()
 
     assert (await broker.asks("GET", "/api/apps/hbdev/connections/u1")).json()["lastUsedAt"]

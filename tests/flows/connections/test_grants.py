@@ -15,7 +15,7 @@ async def test_a_stale_grant_is_renewed_once_however_many_ask(
     """R1."""
     await broker.connects("u1")
     await broker.makes_stale(database)
-    second_broker.parts.proxy.forget_all()
+    second_broker.parts.proxy.clear_cache()
 
     answers = await asyncio.gather(
         *(one.proxies(CALL) for one in [broker, second_broker] for _ in range(30))

@@ -83,7 +83,7 @@ async def test_every_sign_in_is_new_and_ends(broker, database):
     assert (await sees(broker, "/apps", second)).status == 200
     await database.execute("UPDATE operator_session SET expires_at = now() - interval '1 second'")
     assert (await sees(broker, "/apps", second)).status == 303
-    await broker.parts.operators.forget_expired()
+    await broker.parts.operators.purge()
     assert await database.fetchval("SELECT count(*) FROM operator_session") == 0
 
 
@@ -376,7 +376,7 @@ async def test_the_playground_calls_as_a_user_within_what_the_key_may(broker):
     )
     nobody = await sees(broker, "/playground", cookie, "POST", data={**call, "user": "x"})
 
-    await broker.parts.call_log.write()
+    await broker.parts.call_log.flush()
     logged = (await broker.asks("GET", "/api/apps/hbdev/calls")).json()["calls"]
     assert read.headers["X-Request-Id"] in {call["requestId"] for call in logged}
     assert b"200 OK" in read.body
@@ -511,7 +511,7 @@ async def test_calls_are_counted_and_told_one_by_one(broker, database):
     for _ in range(3):
         await broker.proxies(user="jane")
     await broker.proxies("/crm/v3/objects/nothing", user="jane")
-    await broker.parts.call_log.write()
+    await broker.parts.call_log.flush()
     await database.execute(
         "INSERT INTO proxied_call SELECT workspace_id, gen_random_uuid(), app_id, at - interval '3 days',"
         " connection_id, 'joe', key_id, request_id, method, path, 503, 'busy', 0, 5, 0, false"

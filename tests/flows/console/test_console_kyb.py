@@ -13,7 +13,7 @@ async def starts(kyb, cookie, company, **more):
     form = {"app": "hbdev", "user": "u1", "companyId": company, **more}
     begun = await sees(kyb.broker, "/kyb", cookie, "POST", data=form)
     assert begun.status == 303, begun.body
-    await kyb.goes_on()
+    await kyb.run_background_work()
     return begun.headers["Location"].removeprefix("/console")
 
 
@@ -120,12 +120,12 @@ async def test_what_fits_no_run_is_shown(kyb):
         "event": "case.status.changed", "eventId": HTML, "eventVersion": 1, "timestamp": "2026-01-02T03:04:05.000Z",
         "orgId": "org", "crmRecordId": "lead-1", "caseId": "case-of-nobody", "status": "approved",
     }  # fmt: skip
-    assert (await kyb.tells(event)).status == 204
+    assert (await kyb.sends_fml_event(event)).status == 204
     for _ in range(12):
         await kyb.broker.parts.database.execute(
             "UPDATE vendor_event SET due_at = now() WHERE due_at IS NOT NULL"
         )
-        await kyb.goes_on()
+        await kyb.run_background_work()
 
     page = await sees(kyb.broker, "/kyb/parked", cookie)
 

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from broker.services.events.deliverer import AT_ONCE_TO_ONE, SCHEDULE_S
+from broker.services.events.deliverer import MAX_CONCURRENT_PER_ENDPOINT, SCHEDULE_S
 
 ENDPOINTS = "/api/apps/hbdev/endpoints"
 
@@ -42,21 +42,25 @@ async def of(broker, endpoint, **query):
 
 
 @pytest.fixture
-async def endpoint(telling, receiver):
+async def endpoint(broker_with_local_endpoints, receiver):
     """The id of an endpoint at `/in` of an app with one connection."""
-    await telling.connects("u1")
-    created = await telling.sends_to(f"{receiver.url}/in", "hubspot.*")
+    await broker_with_local_endpoints.connects("u1")
+    created = await broker_with_local_endpoints.sends_to(f"{receiver.url}/in", "hubspot.*")
     return created.json()["id"]
 
 
-async def test_an_endpoint_is_shown_without_its_secret_ever_after(telling, receiver, endpoint):
-    other = await telling.sends_to(f"{receiver.url}/other", "connection.*")
+async def test_an_endpoint_is_shown_without_its_secret_ever_after(
+    broker_with_local_endpoints, receiver, endpoint
+):
+    other = await broker_with_local_endpoints.sends_to(f"{receiver.url}/other", "connection.*")
     secret = other.json()["secret"]
-    listed = await telling.asks("GET", ENDPOINTS)
-    shown = await telling.asks("GET", f"{ENDPOINTS}/{endpoint}")
-    changed = await telling.asks("PATCH", f"{ENDPOINTS}/{endpoint}", json={"events": ["kyb.*"]})
-    removed = await telling.asks("DELETE", f"{ENDPOINTS}/{endpoint}")
-    after = await telling.asks("GET", f"{ENDPOINTS}/{endpoint}")
+    listed = await broker_with_local_endpoints.asks("GET", ENDPOINTS)
+    shown = await broker_with_local_endpoints.asks("GET", f"{ENDPOINTS}/{endpoint}")
+    changed = await broker_with_local_endpoints.asks(
+        "PATCH", f"{ENDPOINTS}/{endpoint}", json={"events": ["kyb.*"]}
+    )
+    removed = await broker_with_local_endpoints.asks("DELETE", f"{ENDPOINTS}/{endpoint}")
+    after = await broker_with_local_endpoints.asks("GET", f"{ENDPOINTS}/{endpoint}")
 
     assert other.status == 201
     assert secret.startswith("whsec_")
@@ -98,14 +102,16 @@ async def test_an_app_has_fifty_endpoints_at_most(broker):
     assert made == [201] * 50 + [400]
 
 
-async def test_endpoints_belong_to_their_app_and_need_the_scope(telling, receiver, endpoint):
+async def test_endpoints_belong_to_their_app_and_need_the_scope(
+    broker_with_local_endpoints, receiver, endpoint
+):
     """U1."""
-    await telling.is_told([event(1)])
-    await telling.passes_on()
-    delivery = (await of(telling, endpoint))["deliveries"][0]["id"]
-    await telling.registers("second")
+    await broker_with_local_endpoints.receives_webhook([event(1)])
+    await broker_with_local_endpoints.run_background_work()
+    delivery = (await of(broker_with_local_endpoints, endpoint))["deliveries"][0]["id"]
+    await broker_with_local_endpoints.registers("second")
     elsewhere = "/api/apps/second"
-    key = await telling.makes_key("connect", "proxy")
+    key = await broker_with_local_endpoints.makes_key("connect", "proxy")
     span = {"from": "2020-01-01", "to": "2030-01-01"}
 
     for method, path, rest in [
@@ -119,24 +125,28 @@ async def test_endpoints_belong_to_their_app_and_need_the_scope(telling, receive
         ("POST", f"/deliveries/{delivery}/replay", {}),
         ("POST", "/deliveries/nothing/replay", {}),
     ]:
-        foreign = await telling.asks(method, elsewhere + path, **rest)
-        weak = await telling.asks(method, "/api/apps/hbdev" + path, key=key, **rest)
+        foreign = await broker_with_local_endpoints.asks(method, elsewhere + path, **rest)
+        weak = await broker_with_local_endpoints.asks(
+            method, "/api/apps/hbdev" + path, key=key, **rest
+        )
         assert (foreign.status, weak.status) == (404, 403), f"{method} {path}"
     assert len(receiver.got) == 1
 
 
-async def test_secrets_overlap_for_a_day(telling, receiver, endpoint, database):
+async def test_secrets_overlap_for_a_day(broker_with_local_endpoints, receiver, endpoint, database):
     """D2."""
-    old = telling.secrets[-1]
-    new = (await telling.asks("POST", f"{ENDPOINTS}/{endpoint}/rotate")).json()["secret"]
-    telling.secrets.append(new)
+    old = broker_with_local_endpoints.secrets[-1]
+    new = (await broker_with_local_endpoints.asks("POST", f"{ENDPOINTS}/{endpoint}/rotate")).json()[
+        "secret"
+    ]
+    broker_with_local_endpoints.secrets.append(new)
 
-    await telling.is_told([event(1)])
-    await telling.passes_on()
+    await broker_with_local_endpoints.receives_webhook([event(1)])
+    await broker_with_local_endpoints.run_background_work()
     await database.execute("UPDATE endpoint SET previous_secret_until = now() - interval '1 s'")
-    await telling.is_told([event(2)])
-    await telling.passes_on()
-    await telling.parts.endpoints.forget_former_secrets()
+    await broker_with_local_endpoints.receives_webhook([event(2)])
+    await broker_with_local_endpoints.run_background_work()
+    await broker_with_local_endpoints.parts.endpoints.purge_previous_secrets()
 
     both, only_new = receiver.got
     assert len(both.headers["webhook-signature"].split(" ")) == 2
@@ -146,15 +156,15 @@ async def test_secrets_overlap_for_a_day(telling, receiver, endpoint, database):
 
 
 async def test_a_delivery_is_tried_for_three_days_and_then_dead(
-    telling, receiver, endpoint, database
+    broker_with_local_endpoints, receiver, endpoint, database
 ):
     """D5."""
     receiver.answers["/in"] = 500
-    await telling.is_told([event(1)])
+    await broker_with_local_endpoints.receives_webhook([event(1)])
     gaps = []
 
     for _ in range(20):
-        await telling.passes_on()
+        await broker_with_local_endpoints.run_background_work()
         gap = await database.fetchval(
             "SELECT extract(epoch FROM due_at - tried_at)::float8 FROM delivery"
         )
@@ -168,55 +178,61 @@ async def test_a_delivery_is_tried_for_three_days_and_then_dead(
     for gap, planned in zip(gaps, SCHEDULE_S, strict=True):
         assert planned * 0.84 <= gap <= planned + 2, gaps
     assert 2.5 * 86_400 < sum(SCHEDULE_S) < 3 * 86_400
-    (shown,) = (await of(telling, endpoint, state="dead"))["deliveries"]
+    (shown,) = (await of(broker_with_local_endpoints, endpoint, state="dead"))["deliveries"]
     assert (shown["attempts"], shown["lastStatus"], shown["nextAttemptAt"]) == (12, 500, None)
 
 
 async def test_what_a_closed_endpoint_kept_waiting_is_dead_after_three_days(
-    telling, receiver, endpoint, database
+    broker_with_local_endpoints, receiver, endpoint, database
 ):
     await database.execute("UPDATE endpoint SET resumes_at = now() + interval '5 minutes'")
-    await telling.is_told([event(1)])
-    await telling.passes_on()
+    await broker_with_local_endpoints.receives_webhook([event(1)])
+    await broker_with_local_endpoints.run_background_work()
     await database.execute("UPDATE delivery SET gives_up_at = now()")
-    await telling.parts.deliveries.give_up_late()
+    await broker_with_local_endpoints.parts.deliveries.expire()
 
-    (shown,) = (await of(telling, endpoint))["deliveries"]
+    (shown,) = (await of(broker_with_local_endpoints, endpoint))["deliveries"]
     assert (shown["state"], shown["attempts"]) == ("dead", 0)
     assert receiver.got == []
 
 
-async def test_a_replay_sends_the_same_event_again(telling, receiver, endpoint, database):
+async def test_a_replay_sends_the_same_event_again(
+    broker_with_local_endpoints, receiver, endpoint, database
+):
     """D5, D9."""
     receiver.answers["/in"] = 500
-    await telling.is_told([event(1)])
-    await telling.passes_on()
+    await broker_with_local_endpoints.receives_webhook([event(1)])
+    await broker_with_local_endpoints.run_background_work()
     await database.execute("UPDATE delivery SET state = 'dead', due_at = NULL")
     receiver.answers["/in"] = 200
     await let_time_pass(database)
-    (shown,) = (await of(telling, endpoint))["deliveries"]
+    (shown,) = (await of(broker_with_local_endpoints, endpoint))["deliveries"]
 
-    again = await telling.asks("POST", f"/api/apps/hbdev/deliveries/{shown['id']}/replay")
-    await telling.passes_on()
+    again = await broker_with_local_endpoints.asks(
+        "POST", f"/api/apps/hbdev/deliveries/{shown['id']}/replay"
+    )
+    await broker_with_local_endpoints.run_background_work()
 
     first, second = receiver.got
     assert again.status == 202
     assert first.id == second.id == shown["messageId"]
     assert first.body == second.body
     assert [each.headers.get("broker-replayed") for each in receiver.got] == [None, "true"]
-    (shown,) = (await of(telling, endpoint))["deliveries"]
+    (shown,) = (await of(broker_with_local_endpoints, endpoint))["deliveries"]
     assert (shown["state"], shown["attempts"], shown["replayed"]) == ("delivered", 1, True)
 
 
 async def test_a_span_is_replayed_for_one_user_at_a_steady_pace(
-    telling, receiver, endpoint, database
+    broker_with_local_endpoints, receiver, endpoint, database
 ):
     """D9: with what the endpoint never got, and nothing of anybody else's."""
-    await telling.connects("u2", portal=102)
-    await telling.is_told([event(n, portal=101) for n in range(120)])
-    await telling.is_told([event(n, portal=102) for n in range(5)])
-    await telling.passes_on()
-    late = (await telling.sends_to(f"{receiver.url}/late", "hubspot.*")).json()["id"]
+    await broker_with_local_endpoints.connects("u2", portal=102)
+    await broker_with_local_endpoints.receives_webhook([event(n, portal=101) for n in range(120)])
+    await broker_with_local_endpoints.receives_webhook([event(n, portal=102) for n in range(5)])
+    await broker_with_local_endpoints.run_background_work()
+    late = (await broker_with_local_endpoints.sends_to(f"{receiver.url}/late", "hubspot.*")).json()[
+        "id"
+    ]
     now = datetime.now(UTC)
     span = {
         "from": (now - timedelta(hours=1)).isoformat(),
@@ -225,15 +241,17 @@ async def test_a_span_is_replayed_for_one_user_at_a_steady_pace(
     }
     receiver.got.clear()
 
-    owed = await telling.asks("POST", f"{ENDPOINTS}/{late}/replay", params=span)
+    owed = await broker_with_local_endpoints.asks("POST", f"{ENDPOINTS}/{late}/replay", params=span)
     spread = await database.fetchval(
         "SELECT extract(epoch FROM max(due_at) - min(due_at))::float8 FROM delivery "
         "WHERE due_at IS NOT NULL"
     )
     for _ in range(5):
         await let_time_pass(database)
-        await telling.passes_on()
-    twice = await telling.asks("POST", f"{ENDPOINTS}/{late}/replay", params=span)
+        await broker_with_local_endpoints.run_background_work()
+    twice = await broker_with_local_endpoints.asks(
+        "POST", f"{ENDPOINTS}/{late}/replay", params=span
+    )
 
     assert (owed.status, owed.json()) == (202, {"replayed": 120})
     assert 1.9 < spread < 2.1
@@ -242,28 +260,34 @@ async def test_a_span_is_replayed_for_one_user_at_a_steady_pace(
     assert len({each.id for each in receiver.got}) == 120
     assert twice.json() == {"replayed": 120}
     empty = {**span, "from": "2020-01-01", "to": "2020-01-02"}
-    assert (await telling.asks("POST", f"{ENDPOINTS}/{late}/replay", params=empty)).json() == {
-        "replayed": 0
-    }
+    assert (
+        await broker_with_local_endpoints.asks("POST", f"{ENDPOINTS}/{late}/replay", params=empty)
+    ).json() == {"replayed": 0}
     for wrong in ({}, {"from": "x", "to": "y"}, {"from": "2020-01-02", "to": "2020-01-01"}):
-        answer = await telling.asks("POST", f"{ENDPOINTS}/{late}/replay", params=wrong)
+        answer = await broker_with_local_endpoints.asks(
+            "POST", f"{ENDPOINTS}/{late}/replay", params=wrong
+        )
         assert answer.status == 400
 
 
-async def test_410_disables_until_somebody_enables(telling, receiver, endpoint, database):
+async def test_410_disables_until_somebody_enables(
+    broker_with_local_endpoints, receiver, endpoint, database
+):
     """D5."""
     receiver.answers["/in"] = 410
-    await telling.is_told([event(1)])
-    await telling.passes_on()
-    shown = (await telling.asks("GET", f"{ENDPOINTS}/{endpoint}")).json()
+    await broker_with_local_endpoints.receives_webhook([event(1)])
+    await broker_with_local_endpoints.run_background_work()
+    shown = (await broker_with_local_endpoints.asks("GET", f"{ENDPOINTS}/{endpoint}")).json()
     receiver.answers["/in"] = 200
-    await telling.is_told([event(2)])
+    await broker_with_local_endpoints.receives_webhook([event(2)])
     await let_time_pass(database)
-    await telling.passes_on()
+    await broker_with_local_endpoints.run_background_work()
     while_disabled = len(receiver.got)
 
-    enabled = await telling.asks("PATCH", f"{ENDPOINTS}/{endpoint}", json={"enabled": True})
-    await telling.passes_on()
+    enabled = await broker_with_local_endpoints.asks(
+        "PATCH", f"{ENDPOINTS}/{endpoint}", json={"enabled": True}
+    )
+    await broker_with_local_endpoints.run_background_work()
 
     assert (shown["enabled"], shown["disabledBecause"]) == (False, "gone")
     assert while_disabled == 1
@@ -272,42 +296,48 @@ async def test_410_disables_until_somebody_enables(telling, receiver, endpoint, 
 
 
 async def test_a_failing_endpoint_is_left_alone_then_tried_with_one(
-    telling, receiver, endpoint, database
+    broker_with_local_endpoints, receiver, endpoint, database
 ):
     receiver.answers["/in"] = 503
-    await telling.is_told([event(n) for n in range(50)])
-    await telling.passes_on()
-    closed = (await telling.asks("GET", f"{ENDPOINTS}/{endpoint}")).json()
+    await broker_with_local_endpoints.receives_webhook([event(n) for n in range(50)])
+    await broker_with_local_endpoints.run_background_work()
+    closed = (await broker_with_local_endpoints.asks("GET", f"{ENDPOINTS}/{endpoint}")).json()
     before = len(receiver.got)
-    await telling.passes_on()
+    await broker_with_local_endpoints.run_background_work()
     left_alone = len(receiver.got)
     await database.execute("UPDATE endpoint SET resumes_at = now()")
-    await telling.passes_on()
+    await broker_with_local_endpoints.run_background_work()
     probed = len(receiver.got)
     receiver.answers["/in"] = 200
     await let_time_pass(database)
-    await telling.passes_on()
+    await broker_with_local_endpoints.run_background_work()
 
-    assert closed["failures"] == before == AT_ONCE_TO_ONE
+    assert closed["failures"] == before == MAX_CONCURRENT_PER_ENDPOINT
     assert closed["resumesAt"] is not None
     assert (left_alone, probed) == (before, before + 1)
-    assert (await telling.asks("GET", f"{ENDPOINTS}/{endpoint}")).json()["failures"] == 0
+    assert (await broker_with_local_endpoints.asks("GET", f"{ENDPOINTS}/{endpoint}")).json()[
+        "failures"
+    ] == 0
     assert len({each.id for each in receiver.got}) == 50
 
 
-async def test_a_receiver_may_ask_for_more_time(telling, receiver, endpoint, database):
+async def test_a_receiver_may_ask_for_more_time(
+    broker_with_local_endpoints, receiver, endpoint, database
+):
     async def later(_request):
         return web.Response(status=429, headers={"Retry-After": "900"})
 
     receiver.answers["/in"] = later
-    await telling.is_told([event(1)])
-    await telling.passes_on()
+    await broker_with_local_endpoints.receives_webhook([event(1)])
+    await broker_with_local_endpoints.run_background_work()
 
     gap = await database.fetchval("SELECT extract(epoch FROM due_at - now())::float8 FROM delivery")
     assert 890 < gap <= 900
 
 
-async def test_a_receiver_that_hangs_holds_up_nobody_else(telling, receiver, endpoint):
+async def test_a_receiver_that_hangs_holds_up_nobody_else(
+    broker_with_local_endpoints, receiver, endpoint
+):
     """D4, D8: a long queue behind one endpoint costs the others nothing."""
     release = asyncio.Event()
 
@@ -317,33 +347,37 @@ async def test_a_receiver_that_hangs_holds_up_nobody_else(telling, receiver, end
 
     receiver.answers["/in"] = hang
     for n in range(5):
-        await telling.is_told([event(100 * n + each) for each in range(100)])
-    while await telling.parts.splitter.split_due(50):
+        await broker_with_local_endpoints.receives_webhook(
+            [event(100 * n + each) for each in range(100)]
+        )
+    while await broker_with_local_endpoints.parts.splitter.split_due(50):
         pass
     for n in range(10):
-        await telling.sends_to(f"{receiver.url}/good{n}", "hubspot.*")
-    await telling.is_told([event(1000 + n) for n in range(20)])
-    while await telling.parts.splitter.split_due(50):
+        await broker_with_local_endpoints.sends_to(f"{receiver.url}/good{n}", "hubspot.*")
+    await broker_with_local_endpoints.receives_webhook([event(1000 + n) for n in range(20)])
+    while await broker_with_local_endpoints.parts.splitter.split_due(50):
         pass
 
     async with asyncio.timeout(20):
-        while len(receiver.got) < 200 + AT_ONCE_TO_ONE:
-            await telling.parts.deliverer.deliver_due()
+        while len(receiver.got) < 200 + MAX_CONCURRENT_PER_ENDPOINT:
+            await broker_with_local_endpoints.parts.deliverer.deliver_due()
             await asyncio.sleep(0.01)
     release.set()
-    await telling.parts.deliverer.finished()
+    await broker_with_local_endpoints.parts.deliverer.join()
 
-    assert len(receiver.at("/in")) == AT_ONCE_TO_ONE
+    assert len(receiver.at("/in")) == MAX_CONCURRENT_PER_ENDPOINT
     assert all(len(receiver.at(f"/good{n}")) == 20 for n in range(10))
 
 
-async def test_a_test_event_says_at_once_what_came_of_it(telling, receiver, endpoint):
-    other = (await telling.sends_to(f"{receiver.url}/other", "*")).json()["id"]
+async def test_a_test_event_says_at_once_what_came_of_it(
+    broker_with_local_endpoints, receiver, endpoint
+):
+    other = (await broker_with_local_endpoints.sends_to(f"{receiver.url}/other", "*")).json()["id"]
 
-    good = await telling.asks("POST", f"{ENDPOINTS}/{endpoint}/test")
+    good = await broker_with_local_endpoints.asks("POST", f"{ENDPOINTS}/{endpoint}/test")
     receiver.answers["/in"] = 500
-    bad = await telling.asks("POST", f"{ENDPOINTS}/{endpoint}/test")
-    await telling.passes_on()
+    bad = await broker_with_local_endpoints.asks("POST", f"{ENDPOINTS}/{endpoint}/test")
+    await broker_with_local_endpoints.run_background_work()
 
     assert (good.status, good.json()["state"], good.json()["lastStatus"]) == (
         200,
@@ -353,24 +387,28 @@ async def test_a_test_event_says_at_once_what_came_of_it(telling, receiver, endp
     assert (bad.status, bad.json()["state"], bad.json()["lastStatus"]) == (200, "dead", 500)
     assert [each.path for each in receiver.got] == ["/in", "/in"]
     assert receiver.got[0].json()["type"] == "endpoint.test"
-    assert (await of(telling, other))["deliveries"] == []
+    assert (await of(broker_with_local_endpoints, other))["deliveries"] == []
 
 
-async def test_deliveries_are_listed_newest_first_in_pages(telling, receiver, endpoint):
-    await telling.is_told([event(n) for n in range(7)])
-    await telling.passes_on()
+async def test_deliveries_are_listed_newest_first_in_pages(
+    broker_with_local_endpoints, receiver, endpoint
+):
+    await broker_with_local_endpoints.receives_webhook([event(n) for n in range(7)])
+    await broker_with_local_endpoints.run_background_work()
 
-    first = await of(telling, endpoint, limit=4)
-    second = await of(telling, endpoint, limit=4, before=first["before"])
+    first = await of(broker_with_local_endpoints, endpoint, limit=4)
+    second = await of(broker_with_local_endpoints, endpoint, limit=4, before=first["before"])
 
     assert [len(first["deliveries"]), len(second["deliveries"])] == [4, 3]
     assert second["before"] is None
     ids = [each["id"] for each in first["deliveries"] + second["deliveries"]]
     assert len(set(ids)) == 7
-    assert (await of(telling, endpoint, state="waiting"))["deliveries"] == []
+    assert (await of(broker_with_local_endpoints, endpoint, state="waiting"))["deliveries"] == []
 
 
-async def test_a_late_outcome_does_not_undo_a_replay(telling, receiver, endpoint, database):
+async def test_a_late_outcome_does_not_undo_a_replay(
+    broker_with_local_endpoints, receiver, endpoint, database
+):
     """The claim is the fence."""
     release = asyncio.Event()
 
@@ -379,16 +417,18 @@ async def test_a_late_outcome_does_not_undo_a_replay(telling, receiver, endpoint
         return web.Response(status=200)
 
     receiver.answers["/in"] = slow
-    await telling.is_told([event(1)])
-    await telling.parts.splitter.split_due(5)
-    await telling.parts.deliverer.deliver_due()
+    await broker_with_local_endpoints.receives_webhook([event(1)])
+    await broker_with_local_endpoints.parts.splitter.split_due(5)
+    await broker_with_local_endpoints.parts.deliverer.deliver_due()
     while not receiver.got:
         await asyncio.sleep(0.01)
-    (shown,) = (await of(telling, endpoint))["deliveries"]
-    await telling.asks("POST", f"/api/apps/hbdev/deliveries/{shown['id']}/replay")
+    (shown,) = (await of(broker_with_local_endpoints, endpoint))["deliveries"]
+    await broker_with_local_endpoints.asks(
+        "POST", f"/api/apps/hbdev/deliveries/{shown['id']}/replay"
+    )
     release.set()
-    await telling.parts.deliverer.finished()
+    await broker_with_local_endpoints.parts.deliverer.join()
 
     assert await database.fetchval("SELECT state FROM delivery") == "waiting"
-    await telling.passes_on()
+    await broker_with_local_endpoints.run_background_work()
     assert len(receiver.got) == 2

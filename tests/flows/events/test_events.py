@@ -10,9 +10,9 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from broker.bootstrap.assembly import worker
-from broker.domain.events import Fact
+from broker.domain.events import NewEvent
 from broker.sandbox.core.faults import Fault
-from broker.services.events.telling import tell
+from broker.stores.events.events import publish
 
 START = 1_764_000_000_000
 
@@ -39,13 +39,17 @@ def types(received):
     return [each.json()["type"] for each in received]
 
 
-async def test_an_event_arrives_signed_with_hubspots_own_fields(telling, receiver):
+async def test_an_event_arrives_signed_with_hubspots_own_fields(
+    broker_with_local_endpoints, receiver
+):
     """D1."""
-    await telling.connects("u1")
-    secret = (await telling.sends_to(f"{receiver.url}/in", "hubspot.*")).json()["secret"]
+    await broker_with_local_endpoints.connects("u1")
+    secret = (await broker_with_local_endpoints.sends_to(f"{receiver.url}/in", "hubspot.*")).json()[
+        "secret"
+    ]
 
-    await telling.is_told([contact(1)])
-    await telling.passes_on()
+    await broker_with_local_endpoints.receives_webhook([contact(1)])
+    await broker_with_local_endpoints.run_background_work()
 
     (got,) = receiver.got
     assert Webhook(secret).verify(got.body, got.headers) == {
@@ -64,33 +68,41 @@ async def test_an_event_arrives_signed_with_hubspots_own_fields(telling, receive
         Webhook(secret).verify(got.body.replace(b"Ada", b"Eve"), got.headers)
 
 
-async def test_what_hubspot_repeats_is_told_once(telling, receiver, database):
+async def test_what_hubspot_repeats_is_told_once(broker_with_local_endpoints, receiver, database):
     """W4, W5."""
-    await telling.connects("u1")
-    await telling.sends_to(f"{receiver.url}/in", "hubspot.*")
+    await broker_with_local_endpoints.connects("u1")
+    await broker_with_local_endpoints.sends_to(f"{receiver.url}/in", "hubspot.*")
 
     for attempt in range(10):
-        assert (await telling.is_told([contact(1, attemptNumber=attempt)])).status == 200
-        await telling.passes_on()
+        assert (
+            await broker_with_local_endpoints.receives_webhook([contact(1, attemptNumber=attempt)])
+        ).status == 200
+        await broker_with_local_endpoints.run_background_work()
         await database.execute("UPDATE told SET told_at = told_at - interval '8 hours'")
-        await telling.parts.batches.forget_old()
-    await telling.is_told([contact(2), contact(2, attemptNumber=3), contact(2, eventId=3)])
-    await telling.passes_on()
+        await broker_with_local_endpoints.parts.webhook_inbox.purge_seen()
+    await broker_with_local_endpoints.receives_webhook(
+        [contact(2), contact(2, attemptNumber=3), contact(2, eventId=3)]
+    )
+    await broker_with_local_endpoints.run_background_work()
 
     assert len(receiver.got) == 3
     assert len({each.id for each in receiver.got}) == 3
 
 
-async def test_each_connection_hears_of_its_own_account_only(telling, receiver, database):
+async def test_each_connection_hears_of_its_own_account_only(
+    broker_with_local_endpoints, receiver, database
+):
     """W6, W7: one bad event loses no other, an unknown account is no oracle."""
-    await telling.connects("u1", portal=101)
-    await telling.connects("u2", portal=102)
-    await telling.connects("u3", portal=101)
-    await telling.sends_to(f"{receiver.url}/in", "hubspot.*")
+    await broker_with_local_endpoints.connects("u1", portal=101)
+    await broker_with_local_endpoints.connects("u2", portal=102)
+    await broker_with_local_endpoints.connects("u3", portal=101)
+    await broker_with_local_endpoints.sends_to(f"{receiver.url}/in", "hubspot.*")
     batch = [contact(n, portal=101 + n % 7) for n in range(98)]
 
-    answer = await telling.is_told([*batch, "no event", {"portalId": 101}])
-    await telling.passes_on()
+    answer = await broker_with_local_endpoints.receives_webhook(
+        [*batch, "no event", {"portalId": 101}]
+    )
+    await broker_with_local_endpoints.run_background_work()
 
     heard = [each.json()["data"] for each in receiver.got]
     assert answer.status == 200
@@ -107,28 +119,28 @@ async def test_each_connection_hears_of_its_own_account_only(telling, receiver, 
     ]
 
 
-async def test_another_workspaces_app_hears_nothing(telling, receiver):
-    await telling.connects("u1")
-    await telling.sends_to(f"{receiver.url}/mine", "*")
-    mine = telling.workspace, telling.key
-    await telling.makes_workspace()
-    await telling.registers()
-    await telling.sends_to(f"{receiver.url}/theirs", "*")
-    await telling.connects("u1")
+async def test_another_workspaces_app_hears_nothing(broker_with_local_endpoints, receiver):
+    await broker_with_local_endpoints.connects("u1")
+    await broker_with_local_endpoints.sends_to(f"{receiver.url}/mine", "*")
+    mine = broker_with_local_endpoints.workspace, broker_with_local_endpoints.key
+    await broker_with_local_endpoints.makes_workspace()
+    await broker_with_local_endpoints.registers()
+    await broker_with_local_endpoints.sends_to(f"{receiver.url}/theirs", "*")
+    await broker_with_local_endpoints.connects("u1")
     receiver.got.clear()
-    telling.workspace, telling.key = mine
+    broker_with_local_endpoints.workspace, broker_with_local_endpoints.key = mine
 
-    await telling.is_told([contact(1)])
-    await telling.passes_on()
+    await broker_with_local_endpoints.receives_webhook([contact(1)])
+    await broker_with_local_endpoints.run_background_work()
 
     assert [each.path for each in receiver.got if each.json()["type"].startswith("hubspot.")] == [
         "/mine"
     ]
 
 
-async def test_odd_values_come_through_unchanged(telling, receiver):
-    await telling.connects("u1")
-    await telling.sends_to(f"{receiver.url}/in", "hubspot.*")
+async def test_odd_values_come_through_unchanged(broker_with_local_endpoints, receiver):
+    await broker_with_local_endpoints.connects("u1")
+    await broker_with_local_endpoints.sends_to(f"{receiver.url}/in", "hubspot.*")
     odd = {
         "propertyValue": "REDACTED",
         "isSensitive": True,
@@ -140,8 +152,8 @@ async def test_odd_values_come_through_unchanged(telling, receiver):
         "sequence": 0,
     }
 
-    await telling.is_told([contact(1, **odd)])
-    await telling.passes_on()
+    await broker_with_local_endpoints.receives_webhook([contact(1, **odd)])
+    await broker_with_local_endpoints.run_background_work()
 
     heard = receiver.got[0].json()["data"]
     ours = heard["app"], heard["userForeignIdentifier"], heard["hubId"], heard["sequence"]
@@ -151,14 +163,16 @@ async def test_odd_values_come_through_unchanged(telling, receiver):
     }
 
 
-async def test_events_can_be_put_in_order(telling, receiver):
+async def test_events_can_be_put_in_order(broker_with_local_endpoints, receiver):
     """D7."""
-    await telling.connects("u1")
-    await telling.sends_to(f"{receiver.url}/in", "hubspot.*")
+    await broker_with_local_endpoints.connects("u1")
+    await broker_with_local_endpoints.sends_to(f"{receiver.url}/in", "hubspot.*")
 
     for n in (3, 1, 2):
-        await telling.is_told([contact(n, objectId=7), contact(n, objectId=7, eventId=n + 10)])
-        await telling.passes_on()
+        await broker_with_local_endpoints.receives_webhook(
+            [contact(n, objectId=7), contact(n, objectId=7, eventId=n + 10)]
+        )
+        await broker_with_local_endpoints.run_background_work()
 
     heard = [each.json()["data"] for each in receiver.got]
     ordered = sorted(heard, key=lambda data: data["sequence"])
@@ -166,19 +180,21 @@ async def test_events_can_be_put_in_order(telling, receiver):
     assert len({data["sequence"] for data in heard}) == 6
 
 
-async def test_an_endpoint_hears_what_it_asked_for(telling, receiver):
+async def test_an_endpoint_hears_what_it_asked_for(broker_with_local_endpoints, receiver):
     wants = {
         "/all": ["*"],
         "/family": ["hubspot.contact.*"],
         "/one": ["hubspot.deal.creation", "connection.deleted"],
         "/other": ["hubspot.contact"],
     }
-    await telling.connects("u1")
+    await broker_with_local_endpoints.connects("u1")
     for path, events in wants.items():
-        await telling.sends_to(receiver.url + path, *events)
+        await broker_with_local_endpoints.sends_to(receiver.url + path, *events)
 
-    await telling.is_told([contact(1), contact(2, subscriptionType="deal.creation")])
-    await telling.passes_on()
+    await broker_with_local_endpoints.receives_webhook(
+        [contact(1), contact(2, subscriptionType="deal.creation")]
+    )
+    await broker_with_local_endpoints.run_background_work()
 
     assert {path: sorted(types(receiver.at(path))) for path in wants} == {
         "/all": ["hubspot.contact.propertyChange", "hubspot.deal.creation"],
@@ -188,22 +204,24 @@ async def test_an_endpoint_hears_what_it_asked_for(telling, receiver):
     }
 
 
-async def test_the_life_of_a_connection_is_told(telling, receiver, hubspot, database):
-    await telling.sends_to(f"{receiver.url}/in", "connection.*")
+async def test_the_life_of_a_connection_is_told(
+    broker_with_local_endpoints, receiver, hubspot, database
+):
+    await broker_with_local_endpoints.sends_to(f"{receiver.url}/in", "connection.*")
 
-    await telling.connects("u1")
-    await telling.makes_stale(database)
+    await broker_with_local_endpoints.connects("u1")
+    await broker_with_local_endpoints.makes_stale(database)
     fault = hubspot.faults.add(Fault("/oauth/*/token", "status", status=503, times=1))
-    await telling.proxies()
+    await broker_with_local_endpoints.proxies()
     hubspot.faults.active.remove(fault)
     await database.execute("UPDATE connection SET failed_at = now() - interval '1 hour'")
-    await telling.proxies()
+    await broker_with_local_endpoints.proxies()
     hubspot.revoke_grants(101)
-    await telling.makes_stale(database)
-    await asyncio.gather(*(telling.proxies() for _ in range(20)))
-    await telling.connects("u1")
-    await telling.asks("DELETE", "/api/apps/hbdev/connections/u1")
-    await telling.passes_on()
+    await broker_with_local_endpoints.makes_stale(database)
+    await asyncio.gather(*(broker_with_local_endpoints.proxies() for _ in range(20)))
+    await broker_with_local_endpoints.connects("u1")
+    await broker_with_local_endpoints.asks("DELETE", "/api/apps/hbdev/connections/u1")
+    await broker_with_local_endpoints.run_background_work()
 
     told = sorted((each.json() for each in receiver.got), key=lambda each: each["data"]["sequence"])
     assert [each["type"] for each in told] == [
@@ -220,16 +238,18 @@ async def test_the_life_of_a_connection_is_told(telling, receiver, hubspot, data
 
 
 async def test_refused_credentials_are_told_once_however_many_find_out(
-    telling, receiver, hubspot, database
+    broker_with_local_endpoints, receiver, hubspot, database
 ):
     for user in ("u1", "u2", "u3"):
-        await telling.connects(user)
-    await telling.sends_to(f"{receiver.url}/in", "app.*")
+        await broker_with_local_endpoints.connects(user)
+    await broker_with_local_endpoints.sends_to(f"{receiver.url}/in", "app.*")
     hubspot.apps["client-of-hbdev"].client_secret = "canary-rotated"
-    await telling.makes_stale(database)
+    await broker_with_local_endpoints.makes_stale(database)
 
-    await asyncio.gather(*(telling.proxies(user=f"u{1 + n % 3}") for n in range(12)))
-    await telling.passes_on()
+    await asyncio.gather(
+        *(broker_with_local_endpoints.proxies(user=f"u{1 + n % 3}") for n in range(12))
+    )
+    await broker_with_local_endpoints.run_background_work()
 
     assert [each.json()["data"] for each in receiver.got] == [
         {
@@ -242,47 +262,57 @@ async def test_refused_credentials_are_told_once_however_many_find_out(
     assert types(receiver.got) == ["app.credentials_refused"]
 
 
-async def test_what_does_not_happen_is_not_told(telling, receiver, database):
-    await telling.connects("u1")
-    await telling.sends_to(f"{receiver.url}/in", "*")
+async def test_what_does_not_happen_is_not_told(broker_with_local_endpoints, receiver, database):
+    await broker_with_local_endpoints.connects("u1")
+    await broker_with_local_endpoints.sends_to(f"{receiver.url}/in", "*")
     found = await database.fetchrow("SELECT workspace_id, id FROM connection")
 
     with contextlib.suppress(ZeroDivisionError):
-        async with telling.parts.connections.hold(found["workspace_id"], found["id"]) as held:
+        async with broker_with_local_endpoints.parts.connections.hold(
+            found["workspace_id"], found["id"]
+        ) as held:
             await held.delete("test")
             raise ZeroDivisionError
-    await telling.passes_on()
+    await broker_with_local_endpoints.run_background_work()
 
     assert receiver.got == []
-    assert (await telling.asks("GET", "/api/apps/hbdev/connections/u1")).status == 200
+    assert (
+        await broker_with_local_endpoints.asks("GET", "/api/apps/hbdev/connections/u1")
+    ).status == 200
 
 
-async def test_a_service_tells_in_a_transaction_of_its_own(telling, receiver, database):
+async def test_a_service_tells_in_a_transaction_of_its_own(
+    broker_with_local_endpoints, receiver, database
+):
     """What recipes do."""
-    await telling.sends_to(f"{receiver.url}/in", "kyb.*")
-    app = await telling.parts.apps.get(UUID(telling.workspace), "hbdev")
+    await broker_with_local_endpoints.sends_to(f"{receiver.url}/in", "kyb.*")
+    app = await broker_with_local_endpoints.parts.apps.get(
+        UUID(broker_with_local_endpoints.workspace), "hbdev"
+    )
 
     for number, ends_well in enumerate([True, False]):
-        fact = Fact("kyb.case.created", app.slug, "u1", 101, {"caseId": number})
+        fact = NewEvent("kyb.case.created", app.slug, "u1", 101, {"caseId": number})
         with contextlib.suppress(ZeroDivisionError):
-            async with telling.parts.database.transaction() as session:
-                await tell(session, app, fact)
+            async with broker_with_local_endpoints.parts.database.transaction() as session:
+                await publish(session, app.workspace_id, app.id, [fact])
                 1 // ends_well
-    await telling.passes_on()
+    await broker_with_local_endpoints.run_background_work()
 
     assert [each.json()["data"]["caseId"] for each in receiver.got] == [0]
 
 
-async def test_hubspots_sender_at_its_worst_is_told_once(telling, receiver, hubspot):
+async def test_hubspots_sender_at_its_worst_is_told_once(
+    broker_with_local_endpoints, receiver, hubspot
+):
     """W5, W6: duplicates, disorder and batches of several accounts."""
     app = hubspot.apps["client-of-hbdev"]
-    app.target_url = f"{telling.url}/hubspot/hbdev-{telling.workspace}/webhooks"
+    app.target_url = f"{broker_with_local_endpoints.url}/hubspot/hbdev-{broker_with_local_endpoints.workspace}/webhooks"
     app.subscriptions = {"1": {"eventType": "contact.creation", "active": True}}
     sender = hubspot.webhooks
     sender.duplicates, sender.shuffled, sender.mixes_portals, sender.batch_size = 2, True, True, 7
-    await telling.connects("u1", portal=101)
-    await telling.connects("u2", portal=102)
-    await telling.sends_to(f"{receiver.url}/in", "hubspot.*")
+    await broker_with_local_endpoints.connects("u1", portal=101)
+    await broker_with_local_endpoints.connects("u2", portal=102)
+    await broker_with_local_endpoints.sends_to(f"{receiver.url}/in", "hubspot.*")
     owed = []
     for n in range(60):
         place = hubspot.portals[101 + n % 2]
@@ -294,7 +324,7 @@ async def test_hubspots_sender_at_its_worst_is_told_once(telling, receiver, hubs
     async with asyncio.timeout(10):
         while sender.queue or sender.busy:
             await asyncio.sleep(0.02)
-    await telling.passes_on()
+    await broker_with_local_endpoints.run_background_work()
 
     heard = [each.json()["data"] for each in receiver.got]
     assert len(sender.deliveries) >= 3 * 60 / 7
@@ -306,20 +336,22 @@ async def test_hubspots_sender_at_its_worst_is_told_once(telling, receiver, hubs
     }
 
 
-async def test_a_batch_that_cannot_be_split_holds_up_no_other(telling, receiver, database):
+async def test_a_batch_that_cannot_be_split_holds_up_no_other(
+    broker_with_local_endpoints, receiver, database
+):
     """D8."""
-    await telling.connects("u1")
-    await telling.sends_to(f"{receiver.url}/in", "hubspot.*")
+    await broker_with_local_endpoints.connects("u1")
+    await broker_with_local_endpoints.sends_to(f"{receiver.url}/in", "hubspot.*")
     await database.execute(
         "INSERT INTO batch (workspace_id, id, app_id, source, body, due_at) "
         "SELECT workspace_id, gen_random_uuid(), id, 'webhook', '{', now() - interval '1 day' FROM app"
     )
 
-    await telling.is_told([contact(1)])
-    await telling.passes_on()
+    await broker_with_local_endpoints.receives_webhook([contact(1)])
+    await broker_with_local_endpoints.run_background_work()
     for _ in range(8):
         await database.execute("UPDATE batch SET due_at = now()")
-        await telling.passes_on()
+        await broker_with_local_endpoints.run_background_work()
 
     assert len(receiver.got) == 1
     row = await database.fetchrow("SELECT failures, parked_at FROM batch")
@@ -327,40 +359,52 @@ async def test_a_batch_that_cannot_be_split_holds_up_no_other(telling, receiver,
     assert row["parked_at"] is not None
 
 
-async def test_two_who_split_tell_everything_once(telling, receiver, start_broker):
+async def test_two_who_split_tell_everything_once(
+    broker_with_local_endpoints, receiver, start_broker
+):
     other = await start_broker(allow_private_endpoints=True)
-    await telling.connects("u1")
-    await telling.sends_to(f"{receiver.url}/in", "hubspot.*")
+    await broker_with_local_endpoints.connects("u1")
+    await broker_with_local_endpoints.sends_to(f"{receiver.url}/in", "hubspot.*")
     for n in range(40):
-        await telling.is_told([contact(n), contact(n + 1), contact(n + 2)])
+        await broker_with_local_endpoints.receives_webhook(
+            [contact(n), contact(n + 1), contact(n + 2)]
+        )
 
-    await asyncio.gather(telling.passes_on(), other.passes_on(), telling.passes_on())
-    await asyncio.gather(telling.passes_on(), other.passes_on())
+    await asyncio.gather(
+        broker_with_local_endpoints.run_background_work(),
+        other.run_background_work(),
+        broker_with_local_endpoints.run_background_work(),
+    )
+    await asyncio.gather(
+        broker_with_local_endpoints.run_background_work(), other.run_background_work()
+    )
 
     heard = [each.json()["data"]["eventId"] for each in receiver.got]
     assert sorted(heard) == list(range(42))
 
 
-async def test_a_removed_app_leaves_nothing_to_tell(telling, receiver, database):
-    await telling.connects("u1")
-    await telling.sends_to(f"{receiver.url}/in", "*")
-    await telling.is_told([contact(1)])
-    await telling.asks("DELETE", "/api/apps/hbdev")
-    await telling.passes_on()
-    await telling.parts.revoker.settle_due(10)
-    await telling.parts.apps.erase_removed()
+async def test_a_removed_app_leaves_nothing_to_tell(
+    broker_with_local_endpoints, receiver, database
+):
+    await broker_with_local_endpoints.connects("u1")
+    await broker_with_local_endpoints.sends_to(f"{receiver.url}/in", "*")
+    await broker_with_local_endpoints.receives_webhook([contact(1)])
+    await broker_with_local_endpoints.asks("DELETE", "/api/apps/hbdev")
+    await broker_with_local_endpoints.run_background_work()
+    await broker_with_local_endpoints.parts.revoker.revoke_due(10)
+    await broker_with_local_endpoints.parts.apps.purge_removed()
 
     assert receiver.got == []
     for table in ("batch", "event", "delivery", "endpoint", "told", "app"):
         assert await database.fetchval(f"SELECT count(*) FROM {table}") == 0, table
 
 
-async def test_waiting_is_not_needed_for_what_is_new(telling, receiver):
+async def test_waiting_is_not_needed_for_what_is_new(broker_with_local_endpoints, receiver):
     """The background work finds what is new by itself."""
-    await telling.connects("u1")
-    await telling.sends_to(f"{receiver.url}/in", "hubspot.*")
-    working = asyncio.create_task(worker(telling.parts).run())
-    await telling.is_told([contact(1)])
+    await broker_with_local_endpoints.connects("u1")
+    await broker_with_local_endpoints.sends_to(f"{receiver.url}/in", "hubspot.*")
+    working = asyncio.create_task(worker(broker_with_local_endpoints.parts).run())
+    await broker_with_local_endpoints.receives_webhook([contact(1)])
     until = time.monotonic() + 10
     while not receiver.got and time.monotonic() < until:
         await asyncio.sleep(0.02)

@@ -32,7 +32,7 @@ async def test_what_hubspot_signed_is_stored_as_it_came(broker, database):
         b"[]",
     ]
 
-    answers = [await broker.is_told(body) for body in bodies]
+    answers = [await broker.receives_webhook(body) for body in bodies]
 
     assert [answer.status for answer in answers] == [200] * 4
     assert {answer.body for answer in answers} == {b""}
@@ -44,14 +44,14 @@ async def test_what_hubspot_did_not_sign_leaves_no_trace(broker, database):
     path = f"/hubspot/hbdev-{broker.workspace}/webhooks"
     now = int(time.time() * 1000)
     attempts = [
-        await broker.is_told([EVENT], secret="wrong"),
-        await broker.is_told([EVENT], ago_ms=360_000),
-        await broker.is_told([EVENT], ago_ms=-360_000),
-        await broker.is_told([EVENT], **{"X-HubSpot-Request-Timestamp": str(now // 1000)}),
-        await broker.is_told([EVENT], **{"X-HubSpot-Request-Timestamp": f"-{now}"}),
-        await broker.is_told([EVENT], **{"X-HubSpot-Signature-v3": "AAAA"}),
-        await broker.is_told([EVENT], slug="nothere"),
-        await broker.is_told(b"not json", secret="wrong"),
+        await broker.receives_webhook([EVENT], secret="wrong"),
+        await broker.receives_webhook([EVENT], ago_ms=360_000),
+        await broker.receives_webhook([EVENT], ago_ms=-360_000),
+        await broker.receives_webhook([EVENT], **{"X-HubSpot-Request-Timestamp": str(now // 1000)}),
+        await broker.receives_webhook([EVENT], **{"X-HubSpot-Request-Timestamp": f"-{now}"}),
+        await broker.receives_webhook([EVENT], **{"X-HubSpot-Signature-v3": "AAAA"}),
+        await broker.receives_webhook([EVENT], slug="nothere"),
+        await broker.receives_webhook(b"not json", secret="wrong"),
         await broker.asks("POST", path, key="", data=b"[]"),
         await broker.asks("POST", path, data=b"[]"),
         await broker.asks("POST", f"/hubspot/hbdev-{uuid4()}/webhooks", key="", data=b"[]"),
@@ -71,8 +71,8 @@ async def test_the_host_that_a_request_names_changes_nothing(broker, database):
     over = f"POSThttps://evil.test{path}[]{sent_at}".encode()
     digest = hmac.new(b"canary-client-secret", over, hashlib.sha256).digest()
 
-    good = await broker.is_told([EVENT], **forged)
-    bad = await broker.is_told(
+    good = await broker.receives_webhook([EVENT], **forged)
+    bad = await broker.receives_webhook(
         [],
         **forged,
         **{
@@ -103,13 +103,13 @@ async def test_a_former_client_secret_signs_for_a_day(broker, database):
     """W10."""
     await broker.asks("PATCH", "/api/apps/hbdev", json={"clientSecret": "canary-newer-secret"})
     both = [
-        (await broker.is_told([], secret=secret)).status
+        (await broker.receives_webhook([], secret=secret)).status
         for secret in ("canary-newer-secret", "canary-client-secret", "canary-other")
     ]
     await database.execute("UPDATE app SET previous_secret_until = now() - interval '1 second'")
-    broker.parts.forget()
+    broker.parts.invalidate_caches()
     later = [
-        (await broker.is_told([], secret=secret)).status
+        (await broker.receives_webhook([], secret=secret)).status
         for secret in ("canary-newer-secret", "canary-client-secret")
     ]
 
@@ -133,7 +133,7 @@ async def test_what_is_signed_and_not_a_batch_is_refused(broker, database):
         b" " * (10 * 1_048_576 + 1): 413,
     }
 
-    answers = {body: (await broker.is_told(body)).status for body in refused}
+    answers = {body: (await broker.receives_webhook(body)).status for body in refused}
 
     assert answers == refused
     assert await kept(database) == []
@@ -141,14 +141,14 @@ async def test_what_is_signed_and_not_a_batch_is_refused(broker, database):
 
 async def test_without_the_database_hubspot_is_asked_to_come_again(broker, database):
     """W9: never a 200 without a durable row."""
-    assert (await broker.is_told([EVENT])).status == 200  # the app is remembered now
+    assert (await broker.receives_webhook([EVENT])).status == 200  # the app is remembered now
     await database.execute("BEGIN")
     await database.execute("LOCK TABLE batch IN ACCESS EXCLUSIVE MODE")
 
-    frozen = await asyncio.gather(*(broker.is_told([EVENT]) for _ in range(3)))
+    frozen = await asyncio.gather(*(broker.receives_webhook([EVENT]) for _ in range(3)))
     await database.execute("ROLLBACK")
 
     assert [answer.status for answer in frozen] == [503] * 3
     assert "Retry-After" in frozen[0].headers
-    assert (await broker.is_told([EVENT])).status == 200
+    assert (await broker.receives_webhook([EVENT])).status == 200
     assert len(await kept(database)) == 2

@@ -7,19 +7,21 @@ import pytest
 
 from broker.errors import HubSpotUnavailable
 from broker.providers.hubspot.events.journal import OffsetUnknown, read_events, read_file
-from broker.providers.hubspot.events.webhooks import read_happening
+from broker.providers.hubspot.events.webhooks import read_event
 
 CONTACT = "0-1"
 numbers = itertools.count()
 
 
 @pytest.fixture
-async def reading(telling, receiver, hubspot, database):
+async def reading(broker_with_local_endpoints, receiver, hubspot, database):
     """A broker that reads the journal of an app with one connection and an endpoint."""
     app = hubspot.apps["client-of-hbdev"]
-    changed = await telling.asks("PATCH", "/api/apps/hbdev", json={"journal": True})
+    changed = await broker_with_local_endpoints.asks(
+        "PATCH", "/api/apps/hbdev", json={"journal": True}
+    )
     assert changed.json()["journal"] is True
-    app.target_url = f"{telling.url}/hubspot/hbdev-{telling.workspace}/webhooks"
+    app.target_url = f"{broker_with_local_endpoints.url}/hubspot/hbdev-{broker_with_local_endpoints.workspace}/webhooks"
     app.subscriptions = {
         "1": {"eventType": "contact.creation", "active": True},
         "2": {"eventType": "contact.propertyChange", "propertyName": "firstname", "active": True},
@@ -35,18 +37,18 @@ async def reading(telling, receiver, hubspot, database):
                 "properties": ["firstname"],
             },
         )
-    await telling.connects("u1")
-    await telling.sends_to(f"{receiver.url}/in", "*")
-    await reads(telling, database)
+    await broker_with_local_endpoints.connects("u1")
+    await broker_with_local_endpoints.sends_to(f"{receiver.url}/in", "*")
+    await reads(broker_with_local_endpoints, database)
     receiver.got.clear()
-    return telling
+    return broker_with_local_endpoints
 
 
 async def reads(broker, database):
     """Let the poller look at every journal now, and let what it finds be told."""
     await database.execute("UPDATE journal SET due_at = now()")
     await broker.parts.journal.read_due(10)
-    await broker.passes_on()
+    await broker.run_background_work()
 
 
 def creates(hubspot, count, portal=101):
@@ -83,7 +85,7 @@ async def test_a_gap_in_the_webhooks_is_filled_and_nothing_is_told_twice(
     hubspot.webhooks.paused = False
     after = creates(hubspot, 30)
     await webhooks_sent(hubspot)
-    await reading.passes_on()
+    await reading.run_background_work()
 
     for _ in range(3):
         await reads(reading, database)
@@ -106,7 +108,7 @@ async def test_what_the_journal_told_first_no_webhook_tells_again(
     await reads(reading, database)
     hubspot.webhooks.paused = False
     await webhooks_sent(hubspot)
-    await reading.passes_on()
+    await reading.run_background_work()
 
     assert len(hubspot.webhooks.deliveries) > 0
     assert told(receiver) == made
@@ -123,8 +125,8 @@ async def test_two_changes_of_one_moment_are_two_while_the_journal_is_read(readi
         "objectId": 7,
     }
 
-    await reading.is_told([{**event, "eventId": 1}, {**event, "eventId": 2}])
-    await reading.passes_on()
+    await reading.receives_webhook([{**event, "eventId": 1}, {**event, "eventId": 2}])
+    await reading.run_background_work()
 
     assert told(receiver) == [7, 7]
 
@@ -233,13 +235,15 @@ async def test_a_journal_that_cannot_be_read_is_left_alone_for_a_while(reading, 
     assert tuple(row) == (3, "hubspot-unavailable", True)
 
 
-async def test_no_journal_is_read_unless_the_app_says_so(telling, hubspot, database):
-    await telling.parts.journal.read_due(10)
-    await telling.asks("PATCH", "/api/apps/hbdev", json={"journal": True})
-    await telling.parts.journal.read_due(10)
+async def test_no_journal_is_read_unless_the_app_says_so(
+    broker_with_local_endpoints, hubspot, database
+):
+    await broker_with_local_endpoints.parts.journal.read_due(10)
+    await broker_with_local_endpoints.asks("PATCH", "/api/apps/hbdev", json={"journal": True})
+    await broker_with_local_endpoints.parts.journal.read_due(10)
     asked = [each.raw_path for each in hubspot.seen if "journal" in each.raw_path]
-    await telling.asks("PATCH", "/api/apps/hbdev", json={"journal": False})
-    await telling.parts.journal.read_due(10)
+    await broker_with_local_endpoints.asks("PATCH", "/api/apps/hbdev", json={"journal": False})
+    await broker_with_local_endpoints.parts.journal.read_due(10)
 
     assert asked.count("/webhooks-journal/journal/2026-03/latest") == 1
     assert asked.count("/webhooks-journal/subscriptions/2026-03") == 2
@@ -291,7 +295,7 @@ def test_the_journals_words_become_the_webhooks():
       {"type":"APP_LIFECYCLE_EVENT","action":"APP_UNINSTALL","portalId":1,"occurredAt":4},
       "no event"]}"""
 
-    read = [read_happening(each) for each in read_events(file)]
+    read = [read_event(each) for each in read_events(file)]
 
     assert [each and each.type for each in read] == [
         "company.propertyChange",

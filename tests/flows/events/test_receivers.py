@@ -126,7 +126,7 @@ async def test_a_redirect_is_a_failure_and_is_not_followed(receivers, receiver):
 
     reply = await receivers.post(f"{receiver.url}/out", {}, "{}")
 
-    assert (reply.status, reply.took) == (307, False)
+    assert (reply.status, reply.accepted) == (307, False)
     assert receiver.at("/inside") == []
 
 

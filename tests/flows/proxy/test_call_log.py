@@ -16,7 +16,7 @@ CALLS = "/api/apps/hbdev/calls"
 
 
 async def logged(broker, **query):
-    await broker.parts.call_log.write()
+    await broker.parts.call_log.flush()
     answer = await broker.asks("GET", CALLS, params=query)
     assert answer.status == 200, answer.body
     return answer.json()
@@ -57,7 +57,7 @@ async def test_nothing_of_a_query_a_body_or_a_name_is_kept(broker, database):
         data=b"secret-body",
         headers={"X-Mine": "secret-header"},
     )
-    await broker.parts.call_log.write()
+    await broker.parts.call_log.flush()
 
     rows = await database.fetch("SELECT proxied_call::text AS row FROM proxied_call")
 
@@ -176,7 +176,7 @@ async def test_only_those_who_may_see_the_log_and_only_their_own(broker):
     """U1."""
     await broker.connects("u1")
     await broker.proxies("/_echo/x")
-    await broker.parts.call_log.write()
+    await broker.parts.call_log.flush()
     await broker.registers("other", clientId="other-client")
     key = await broker.makes_key("proxy", "connect")
     elsewhere = await broker.makes_key("audit", apps=("other",))
@@ -188,11 +188,11 @@ async def test_only_those_who_may_see_the_log_and_only_their_own(broker):
 
 
 async def test_a_slow_database_loses_log_lines_and_never_a_call(broker, database, monkeypatch):
-    monkeypatch.setattr(call_log, "MOST", 10)
+    monkeypatch.setattr(call_log, "MAX_BUFFERED", 10)
     await broker.connects("u1")
     async with database.transaction():
         await database.execute("LOCK TABLE proxied_call")
-        writing = asyncio.create_task(broker.parts.call_log.write())
+        writing = asyncio.create_task(broker.parts.call_log.flush())
 
         answers = await asyncio.gather(*(broker.proxies("/_echo/x") for _ in range(15)))
 
@@ -200,7 +200,7 @@ async def test_a_slow_database_loses_log_lines_and_never_a_call(broker, database
         await asyncio.sleep(0)
     await writing
     assert len((await logged(broker))["calls"]) == 10
-    assert broker.parts.metrics.calls_lost._value.get() == 5
+    assert broker.parts.metrics.calls_dropped._value.get() == 5
 
 
 async def test_a_stop_in_the_middle_of_writing_loses_nothing(broker, database):
@@ -209,7 +209,7 @@ async def test_a_stop_in_the_middle_of_writing_loses_nothing(broker, database):
     await broker.proxies("/_echo/x")
     async with database.transaction():
         await database.execute("LOCK TABLE proxied_call")
-        writing = asyncio.create_task(broker.parts.call_log.write())
+        writing = asyncio.create_task(broker.parts.call_log.flush())
         await asyncio.sleep(0.1)
         writing.cancel()
         await asyncio.gather(writing, return_exceptions=True)
@@ -221,13 +221,13 @@ async def test_old_calls_are_forgotten(start_broker, broker, database):
     await broker.connects("u1")
     await broker.proxies("/_echo/x")
     await broker.proxies("/_echo/y")
-    await broker.parts.call_log.write()
+    await broker.parts.call_log.flush()
     await database.execute(
         "UPDATE proxied_call SET at = now() - interval '31 days' WHERE id = (SELECT min(id::text)::uuid FROM proxied_call)"
     )
 
-    assert await broker.parts.calls.forget(30) == 1
-    assert await broker.parts.calls.forget(30) == 0
+    assert await broker.parts.calls.purge(30) == 1
+    assert await broker.parts.calls.purge(30) == 0
     assert len((await logged(broker))["calls"]) == 1
 
 
@@ -261,7 +261,7 @@ async def test_the_log_is_written_in_batches_however_many_calls_come_meanwhile(b
 
     def note():
         call = (*ids[:2], time.time(), ids[2], "u1", ids[3], uuid4().hex, "GET", "/crm/v3/owners")
-        log.note(CallRecord(*call))
+        log.record(CallRecord(*call))
 
     async def calling():
         while True:
@@ -271,6 +271,6 @@ async def test_the_log_is_written_in_batches_however_many_calls_come_meanwhile(b
     going_on = asyncio.create_task(calling())
     try:
         await asyncio.sleep(0.05)
-        await asyncio.wait_for(log.write(), 10)
+        await asyncio.wait_for(log.flush(), 10)
     finally:
         going_on.cancel()

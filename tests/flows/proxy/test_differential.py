@@ -273,9 +273,9 @@ async def test_a_thousand_who_leave_leave_nothing_behind(broker, hubspot):
         await asyncio.gather(*(leave(n) for n in range(start, start + 100)))
 
     for _ in range(600):
-        if not to_hubspot.under_way and len(asyncio.all_tasks()) <= before + 2:
+        if not to_hubspot.in_flight and len(asyncio.all_tasks()) <= before + 2:
             break
         await asyncio.sleep(0.05)
-    assert to_hubspot.under_way == 0
+    assert to_hubspot.in_flight == 0
     assert len(asyncio.all_tasks()) <= before + 2
     assert (await broker.proxies("/_echo/x")).status == 200

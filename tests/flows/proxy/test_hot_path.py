@@ -40,7 +40,7 @@ async def test_a_call_on_a_connection_used_within_seconds_asks_the_database_noth
     await broker.connects("u1")
 
     async with Queries(broker) as queries:
-        broker.parts.forget()
+        broker.parts.invalidate_caches()
         await broker.proxies(CALL)
         queries.names.clear()
         for _ in range(20):
@@ -65,7 +65,7 @@ async def test_a_first_call_reads_the_key_and_the_connection_and_takes_places(br
     await broker.connects("u1")
 
     async with Queries(broker) as queries:
-        broker.parts.forget()
+        broker.parts.invalidate_caches()
         assert (await broker.proxies(CALL)).status == 200
 
     assert sorted(queries.names) == FIRST
@@ -75,7 +75,7 @@ async def test_a_thousand_who_miss_at_once_share_one_read(broker):
     await broker.connects("u1")
 
     async with Queries(broker) as queries:
-        broker.parts.forget()
+        broker.parts.invalidate_caches()
         answers = await asyncio.gather(*(broker.proxies(CALL) for _ in range(60)))
 
     assert {answer.status for answer in answers} == {200}
@@ -138,8 +138,8 @@ async def test_calls_on_warm_connections_go_on_while_the_database_is_away(
     assert (await broker.proxies(CALL)).status == 200
     name = await database.fetchval("SELECT current_database()")
     for recent in (
-        broker.parts.proxy._recent,
-        broker.parts.callers._recent,
+        broker.parts.proxy._cache,
+        broker.parts.callers._cache,
     ):
         recent._values = {key: (at - 6, value) for key, (at, value) in recent._values.items()}
 

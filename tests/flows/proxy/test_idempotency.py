@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from broker.sandbox.core.faults import Fault
-from broker.services.proxy.forwarding import idempotency
+from broker.services.proxy import idempotency
 
 CONTACTS = "/crm/v3/objects/contacts"
 

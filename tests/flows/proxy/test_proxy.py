@@ -439,10 +439,10 @@ async def test_a_caller_who_leaves_frees_the_call_to_hubspot(broker, hubspot):
 
     to_hubspot = broker.parts.hubspot
     for _ in range(50):
-        if not to_hubspot.under_way:
+        if not to_hubspot.in_flight:
             break
         await asyncio.sleep(0.02)
-    assert to_hubspot.under_way == 0
+    assert to_hubspot.in_flight == 0
 
 
 async def test_a_policy_covers_every_spelling_of_a_call(broker, hubspot):

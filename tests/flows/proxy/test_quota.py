@@ -45,14 +45,14 @@ async def many(broker, count, user="u1", wait=None, **rest):
 async def test_nobody_overtakes_those_who_wait(broker):
     """L1: a place that became free is the next one's in the line, not a newcomer's."""
     await broker.connects("u1")
-    parts = broker.bootstrap.components
+    parts = broker.parts
     workspace = (await parts.callers.of(f"Bearer {broker.key}")).workspace_id
     connection = await parts.connections.of_user(workspace, "hbdev", "u1")
     bucket = parts.quota.bucket(connection, "calls")
-    bucket.known.set()
-    bucket.places.free = 1
+    bucket.limit_known.set()
+    bucket.permits.free = 1
 
-    ticket = bucket.turns.join(uuid4())
+    ticket = bucket.queue.join(uuid4())
 
     assert not parts.quota.take(bucket, connection.id)
     bucket.serve(time.monotonic())
@@ -238,7 +238,7 @@ async def test_who_leaves_the_line_leaves_no_trace(broker, hubspot):
             await asyncio.wait_for(broker.proxies(CONTACTS, headers={"Prefer": "wait=60"}), 0.02)
 
     for _ in range(50):
-        if not len(bucket.turns):
+        if not len(bucket.queue):
             break
         await asyncio.sleep(0.02)
-    assert len(bucket.turns) == 0
+    assert len(bucket.queue) == 0

@@ -23,7 +23,7 @@ async def outcome(broker, hubspot, fault, method, body=None, path=PATH, **rest):
 
 async def test_what_may_be_sent_twice_is_and_nothing_else(broker, hubspot, monkeypatch):
     await broker.connects("u1")
-    monkeypatch.setattr("broker.services.quota.retry_budget.EARNED", 5.0)
+    monkeypatch.setattr("broker.services.quota.retry_budget.PER_CALL", 5.0)
 
     def status(code, **headers):
         names = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -96,7 +96,7 @@ async def test_a_failed_try_is_not_left_half_read(broker, hubspot):
     fault = Fault("/*", "status", status=503, times=1, body="x" * 5_000_000)
 
     assert await outcome(broker, hubspot, fault, "GET") == (200, 2)
-    assert broker.parts.hubspot.under_way == 0
+    assert broker.parts.hubspot.in_flight == 0
 
 
 async def test_an_account_that_is_unwell_is_not_asked_much_more_often(broker, hubspot):
@@ -123,7 +123,7 @@ async def test_who_cannot_be_reached_is_tried_again_and_told(start_broker, unuse
     answer = await broker.proxies(PATH, method="POST", data=b"{}")
 
     assert (answer.status, answer.code) == (502, "hubspot-unavailable")
-    await broker.parts.call_log.write()
+    await broker.parts.call_log.flush()
     calls = (await broker.asks("GET", "/api/apps/hbdev/calls")).json()["calls"]
     assert calls[0]["retries"] == 2
 

@@ -22,7 +22,7 @@ async def connection(broker):
 
 async def test_a_connection_that_asks_nothing_is_ended(broker, monkeypatch):
     """L4: also one that sends a head byte by byte; one that has asked is kept."""
-    monkeypatch.setattr(http_server, "FIRST_REQUEST_S", 0.5)
+    monkeypatch.setattr(http_server, "FIRST_REQUEST_TIMEOUT_S", 0.5)
     async with (
         connection(broker) as (silent, _),
         connection(broker) as (dripping, drip),
@@ -66,7 +66,7 @@ def callers_served():
     """Connections that the broker looks after in this process, which the sandbox is in too."""
     frames = [getattr(task.get_coro(), "cr_frame", None) for task in asyncio.all_tasks()]
     served = [frame.f_locals.get("self") for frame in frames if frame is not None]
-    return sum(isinstance(each, http_server.Refusing) for each in served)
+    return sum(isinstance(each, http_server.ConnectionHandler) for each in served)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ async def test_an_answer_that_nobody_reads_is_let_go_of(
     broker, monkeypatch, line, more, body, times
 ):
     """L4: a large one, and small ones that pile up, of HubSpot's or ours; and HubSpot is free."""
-    monkeypatch.setattr(http_server, "UNREAD_S", 0.5)
+    monkeypatch.setattr(http_server, "WRITE_STALL_TIMEOUT_S", 0.5)
     await broker.connects("u1")
     before = callers_served()
     async with connection(broker) as (_, writer):
@@ -96,12 +96,12 @@ async def test_an_answer_that_nobody_reads_is_let_go_of(
             while callers_served() > before:
                 await asyncio.sleep(0.05)
 
-    assert broker.parts.hubspot.under_way == 0
+    assert broker.parts.hubspot.in_flight == 0
 
 
 async def test_an_answer_that_is_read_slowly_comes_whole(broker, monkeypatch):
     """However long it takes, as long as some of it is taken."""
-    monkeypatch.setattr(http_server, "UNREAD_S", 0.5)
+    monkeypatch.setattr(http_server, "WRITE_STALL_TIMEOUT_S", 0.5)
     await broker.connects("u1")
     head = HEAD.format("GET /proxy/hbdev/u1/_bytes/12000000", broker.key)
     async with connection(broker) as (reader, writer):

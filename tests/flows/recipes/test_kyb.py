@@ -26,7 +26,7 @@ async def until_ended(kyb, run_id):
         await kyb.broker.parts.database.execute(
             "UPDATE recipe_run SET due_at = now() WHERE due_at IS NOT NULL"
         )
-        await kyb.goes_on()
+        await kyb.run_background_work()
         run = await kyb.run(run_id)
         if run["state"] != "running":
             return run
@@ -74,7 +74,7 @@ async def test_a_company_becomes_one_case_and_shows_it(kyb):
 
 async def test_what_a_run_asks_of_hubspot_is_in_the_call_log(kyb):
     await kyb.kicks_off(kyb.company())
-    await kyb.broker.parts.call_log.write()
+    await kyb.broker.parts.call_log.flush()
 
     calls = (await kyb.broker.asks("GET", "/api/apps/hbdev/calls")).json()["calls"]
     company = [each for each in calls if "/objects/companies" in each["path"]]
@@ -174,7 +174,7 @@ async def test_a_lost_answer_is_given_again_and_makes_no_second_case(kyb):
     answer = kyb.kicks_off(company)
     task = asyncio.create_task(answer)
     while not task.done():
-        await kyb.goes_on()
+        await kyb.run_background_work()
         await asyncio.sleep(0.1)
     answer = task.result()
 
@@ -216,7 +216,7 @@ async def test_a_corrected_mail_does_not_get_the_old_refusal_again(kyb):
     kyb.change(company, kyb_contact_email="jane.doe@acme.example")
 
     retried = await kyb.broker.asks("POST", f"/api/recipes/runs/{refused.json()['runId']}/retry")
-    await kyb.goes_on()
+    await kyb.run_background_work()
     run = await kyb.run(refused.json()["runId"])
 
     assert fault.hits == 1
@@ -262,7 +262,7 @@ async def test_each_refusal_of_fml_says_what_to_do(kyb):
     )
     await tries(company)
     retried = await asks("POST", f"/api/recipes/runs/{conflict.json()['runId']}/retry")
-    await kyb.goes_on()
+    await kyb.run_background_work()
 
     assert told == [
         (502, "vendor-credentials-refused", "invalid_client"),
@@ -353,11 +353,11 @@ async def test_throttling_holds_every_replica_back(kyb, second_kyb):
     await kyb.broker.parts.database.execute(
         "UPDATE recipe_run SET due_at = now() WHERE due_at IS NOT NULL"
     )
-    await kyb.goes_on()
+    await kyb.run_background_work()
     assert len(kyb.asked()) == before
 
 
-async def test_a_vendor_that_stays_away_ends_in_words_and_a_retry_goes_on(kyb, telling_receiver):
+async def test_a_vendor_that_stays_away_ends_in_words_and_a_retry_goes_on(kyb, subscribed_receiver):
     """J5: tried eleven times, told once, shown with its reason."""
     company = kyb.company()
     kyb.fml.fml.faults.add(Fault("/v1/cases", "status", status=503, body="away"))
@@ -369,7 +369,7 @@ async def test_a_vendor_that_stays_away_ends_in_words_and_a_retry_goes_on(kyb, t
     refused = await task
     kyb.fml.fml.faults.clear()
     again = await kyb.kicks_off(company)
-    await kyb.broker.passes_on()
+    await kyb.broker.run_background_work()
 
     assert (dead["state"], dead["problem"]["code"]) == ("failed", "vendor-unavailable")
     assert dead["problem"]["detail"] == "First Mile Labs answered 503."
@@ -377,7 +377,7 @@ async def test_a_vendor_that_stays_away_ends_in_words_and_a_retry_goes_on(kyb, t
     assert (refused.status, refused.code) == (502, "vendor-unavailable")
     assert again.status == 201
     assert again.json()["runId"] == dead["runId"]
-    told = [each.json() for each in telling_receiver.got]
+    told = [each.json() for each in subscribed_receiver.got]
     assert [each["data"]["state"] for each in told] == ["failed", "done"]
     assert {each["type"] for each in told} == {"recipe.run.finished"}
 

@@ -61,7 +61,7 @@ async def test_a_decision_at_fml_comes_back_to_the_company(kyb, case):
     )
     while len(kyb.fml.sender.sent) < 9:
         await asyncio.sleep(0.02)
-    await kyb.goes_on()
+    await kyb.run_background_work()
     again = await kyb.kicks_off(company)
 
     assert {each.status for each in kyb.fml.sender.sent} == {204}
@@ -82,16 +82,18 @@ async def test_only_what_is_signed_is_taken(kyb, case, database):
     right = sign(json.dumps(said).encode(), Secret("canary-fml-webhook-secret"))
     url = kyb.settings["webhookUrl"]
     refused = [
-        await kyb.tells(said, secret="another"),
-        await kyb.tells(said, **{"X-FML-Signature": right.removeprefix("sha256=")}),
-        await kyb.tells(said, **{"X-FML-Signature": right.upper()}),
-        await kyb.tells(spaced, **{"X-FML-Signature": right}),
+        await kyb.sends_fml_event(said, secret="another"),
+        await kyb.sends_fml_event(said, **{"X-FML-Signature": right.removeprefix("sha256=")}),
+        await kyb.sends_fml_event(said, **{"X-FML-Signature": right.upper()}),
+        await kyb.sends_fml_event(spaced, **{"X-FML-Signature": right}),
         await kyb.broker.asks("POST", url, key="", json=said),
         await kyb.broker.asks("POST", url.replace("hbdev", "nosuch"), key="", json=said),
     ]
     rows = await database.fetchval("SELECT count(*) FROM vendor_event")
-    taken = [await kyb.tells(spaced), await kyb.tells('{"event":"é"}'.encode())]
-    no_event = [await kyb.tells(body) for body in (b"[]", b"{", b'{"event":"a.b"}', b"\xff")]
+    taken = [await kyb.sends_fml_event(spaced), await kyb.sends_fml_event('{"event":"é"}'.encode())]
+    no_event = [
+        await kyb.sends_fml_event(body) for body in (b"[]", b"{", b'{"event":"a.b"}', b"\xff")
+    ]
 
     assert {each.status for each in refused} == {401}
     assert rows == 0
@@ -104,14 +106,14 @@ async def test_a_new_secret_leaves_the_one_before_valid_for_a_day(kyb, case, dat
     body = {"clientId": "pk_live_tests", "webhookSecret": "canary-new-one"}
     await kyb.broker.asks("PUT", "/api/apps/hbdev/recipes/kyb", json=body)
 
-    old = await kyb.tells(event(company, case_id, 1, status="a"))
-    new = await kyb.tells(event(company, case_id, 2, status="b"), secret="canary-new-one")
+    old = await kyb.sends_fml_event(event(company, case_id, 1, status="a"))
+    new = await kyb.sends_fml_event(event(company, case_id, 2, status="b"), secret="canary-new-one")
     await database.execute(
         "UPDATE recipe_setting SET settings = jsonb_set(settings::jsonb, '{webhookSecretChangedAt}',"
         " to_jsonb((now() - interval '25 hours')::timestamptz))::text"
     )
-    kyb.broker.parts.recipes.events.forget_all()
-    retired = await kyb.tells(event(company, case_id, 3, status="c"))
+    kyb.broker.parts.recipes.events.clear_cache()
+    retired = await kyb.sends_fml_event(event(company, case_id, 3, status="c"))
 
     assert [old.status, new.status, retired.status] == [204, 204, 401]
 
@@ -132,10 +134,10 @@ async def test_an_older_event_never_overwrites_a_newer_one(kyb, case):
         shuffled = told * 2
         random.Random(order).shuffle(shuffled)
         for each in shuffled:
-            assert (await kyb.tells(each)).status == 204
+            assert (await kyb.sends_fml_event(each)).status == 204
             if order % 2:
-                await kyb.goes_on()
-        await kyb.goes_on()
+                await kyb.run_background_work()
+        await kyb.run_background_work()
 
         assert kyb.shows(company) == {
             "fml_case_id": case_id,
@@ -148,23 +150,23 @@ async def test_an_older_event_never_overwrites_a_newer_one(kyb, case):
         await kyb.broker.parts.database.execute("DELETE FROM vendor_event")
 
 
-async def test_every_event_is_relayed_once_known_or_not(kyb, case, telling_receiver):
+async def test_every_event_is_relayed_once_known_or_not(kyb, case, subscribed_receiver):
     company, case_id = case
     known = event(company, case_id, 1, status="approved", changedBy="ann@fml.example")
     unknown = event(company, case_id, 2, "quite.new.kind", novelty=[1])
     stray = event("nobody", "CS-2026-00009", 3, status="approved")
 
     for each in (known, unknown, stray, known):
-        await kyb.tells(each)
-    await kyb.goes_on()
+        await kyb.sends_fml_event(each)
+    await kyb.run_background_work()
     writes = len(kyb.writes())
     for each in (known, unknown, stray):
-        await kyb.tells(each)
-    await kyb.goes_on()
-    await kyb.broker.passes_on()
+        await kyb.sends_fml_event(each)
+    await kyb.run_background_work()
+    await kyb.broker.run_background_work()
 
-    told = {each.json()["type"]: each.json()["data"] for each in telling_receiver.got}
-    assert len(telling_receiver.got) == 3
+    told = {each.json()["type"]: each.json()["data"] for each in subscribed_receiver.got}
+    assert len(subscribed_receiver.got) == 3
     assert len(kyb.writes()) == writes
     assert set(told) == {"kyb.case.status.changed", "kyb.quite.new.kind"}
     assert told["kyb.quite.new.kind"]["novelty"] == [1]
@@ -173,27 +175,29 @@ async def test_every_event_is_relayed_once_known_or_not(kyb, case, telling_recei
 
 
 async def test_what_fits_no_run_is_parked_and_applied_when_a_run_comes(
-    kyb, no_secret_in_the_logs, telling_receiver
+    kyb, no_secret_in_the_logs, subscribed_receiver
 ):
     company = kyb.company()
     fml = kyb.fml.fml
     made = fml.open_case("org", {"crmRecordId": company, "customerEmail": "someone@acme.example"})
-    await kyb.tells(event(company, made.case_id, 1, status="approved"))
-    await kyb.tells(event("404", "CS-1", 2, status="approved", changedBy="ann@fml.example"))
-    await kyb.goes_on()
+    await kyb.sends_fml_event(event(company, made.case_id, 1, status="approved"))
+    await kyb.sends_fml_event(
+        event("404", "CS-1", 2, status="approved", changedBy="ann@fml.example")
+    )
+    await kyb.run_background_work()
     path = "/api/recipes/kyb/hbdev/parked"
     before = (await kyb.broker.asks("GET", path)).json()["events"]
 
     answer = await kyb.kicks_off(company)
-    await kyb.goes_on()
-    await kyb.broker.passes_on()
+    await kyb.run_background_work()
+    await kyb.broker.run_background_work()
     after = (await kyb.broker.asks("GET", path)).json()["events"]
 
     assert {each["crmRecordId"] for each in before} == {company, "404"}
     assert (answer.status, answer.json()["created"]) == (200, False)
     assert kyb.shows(company)["fml_case_status"] == "approved"
     assert [each["crmRecordId"] for each in after] == ["404"]
-    told = [each.json()["type"] for each in telling_receiver.got]
+    told = [each.json()["type"] for each in subscribed_receiver.got]
     assert sorted(told) == ["kyb.case.status.changed"] * 2 + ["recipe.run.finished"]
     assert "ann@fml.example" not in no_secret_in_the_logs.getvalue()
     assert "@acme.example" not in no_secret_in_the_logs.getvalue()
@@ -203,12 +207,12 @@ async def test_events_reach_the_company_when_hubspot_is_well_again(kyb, case):
     company, case_id = case
     fault = kyb.broker.hubspot.faults
     fault.add(Fault(f"/crm/v3/objects/companies/{company}", "status", method="PATCH", status=503))
-    await kyb.tells(event(company, case_id, 1, status="approved"))
-    await kyb.goes_on()
+    await kyb.sends_fml_event(event(company, case_id, 1, status="approved"))
+    await kyb.run_background_work()
     meanwhile = kyb.shows(company)["fml_case_status"]
     fault.clear()
     await kyb.broker.parts.database.execute("UPDATE kyb_case SET due_at = now()")
-    await kyb.goes_on()
+    await kyb.run_background_work()
 
     assert meanwhile == "in-progress"
     assert kyb.shows(company)["fml_case_status"] == "approved"
@@ -217,9 +221,9 @@ async def test_events_reach_the_company_when_hubspot_is_well_again(kyb, case):
 async def test_texts_that_no_database_takes_are_mended(kyb, case):
     company, case_id = case
     odd = event(company, case_id, 1, status="app\x00roved\ud800", stage=7)
-    kept = await kyb.tells(odd)
-    refused = await kyb.tells({**odd, "eventId": "\ud800"})
-    await kyb.goes_on()
+    kept = await kyb.sends_fml_event(odd)
+    refused = await kyb.sends_fml_event({**odd, "eventId": "\ud800"})
+    await kyb.run_background_work()
 
     assert (kept.status, refused.status) == (204, 400)
     assert kyb.shows(company)["fml_case_status"] == "approved?"
@@ -232,13 +236,13 @@ async def test_an_update_that_lands_late_is_put_right(kyb, case):
     path = f"/crm/v3/objects/companies/{company}"
     late = Fault(path, "delay", method="PATCH", seconds=0.6, times=1)
     kyb.broker.hubspot.faults.add(late)
-    await kyb.tells(event(company, case_id, 1, status="pending_senior"))
-    slow = asyncio.create_task(kyb.goes_on())
+    await kyb.sends_fml_event(event(company, case_id, 1, status="pending_senior"))
+    slow = asyncio.create_task(kyb.run_background_work())
     while not late.hits:
         await asyncio.sleep(0.01)
-    await kyb.tells(event(company, case_id, 2, status="approved"))
+    await kyb.sends_fml_event(event(company, case_id, 2, status="approved"))
 
-    await kyb.goes_on()
+    await kyb.run_background_work()
     meanwhile = kyb.shows(company)["fml_case_status"]
     await slow
 
@@ -252,9 +256,9 @@ async def test_an_event_is_not_acknowledged_before_it_is_kept(kyb, case, databas
     company, case_id = case
     async with database.transaction():
         await database.execute("LOCK TABLE vendor_event IN ACCESS EXCLUSIVE MODE")
-        refused = await kyb.tells(event(company, case_id, status="approved"))
-    taken = await kyb.tells(event(company, case_id, status="approved"))
-    await kyb.goes_on()
+        refused = await kyb.sends_fml_event(event(company, case_id, status="approved"))
+    taken = await kyb.sends_fml_event(event(company, case_id, status="approved"))
+    await kyb.run_background_work()
 
     assert (refused.status, refused.code) == (503, "busy")
     assert taken.status == 204

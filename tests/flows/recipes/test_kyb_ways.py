@@ -39,11 +39,11 @@ async def test_a_lifecycle_stage_starts_a_case_once_however_often_it_is_told(kyb
     kyb.change(other, lifecyclestage="lead")
     kyb.change(company, lifecyclestage="opportunity")
     await heard(kyb, 3)
-    await kyb.goes_on()
+    await kyb.run_background_work()
     kyb.change(company, lifecyclestage="customer")
     kyb.change(company, lifecyclestage="opportunity")
     await heard(kyb, 6)
-    await kyb.goes_on()
+    await kyb.run_background_work()
 
     case = next(iter(kyb.fml.fml.cases.values()))
     assert len(kyb.fml.fml.cases) == 1
@@ -58,12 +58,12 @@ async def test_a_checkbox_starts_a_case_and_a_correction_lets_it_start_again(kyb
 
     kyb.change(company, ready_for_kyb="true")
     await heard(kyb, 1)
-    await kyb.goes_on()
+    await kyb.run_background_work()
     refused = (await kyb.broker.asks("GET", "/api/recipes/kyb/hbdev/runs?state=failed")).json()
     kyb.change(company, kyb_contact_email="jane@acme.example", ready_for_kyb="false")
     kyb.change(company, ready_for_kyb="true")
     await heard(kyb, 2)
-    await kyb.goes_on()
+    await kyb.run_background_work()
 
     assert [each["problem"]["code"] for each in refused["runs"]] == ["input-refused"]
     assert kyb.shows(company)["fml_case_status"] == "in-progress"
@@ -120,7 +120,7 @@ async def test_a_slow_run_is_completed_when_it_ends(kyb, hubspot_calls, monkeypa
 
     run = await hubspot_calls("workflow-actions", company)
     button = await hubspot_calls("ui-extension-calls", company, body={"companyId": company})
-    await kyb.goes_on()
+    await kyb.run_background_work()
     path = f"{kyb.broker.hubspot.url}/_sandbox/workflow-actions/{run['callback_id']}"
     ended = (await kyb.broker.asks("GET", path)).json()
     left = await kyb.broker.parts.database.fetchval("SELECT count(*) FROM recipe_action")

@@ -21,7 +21,7 @@ _TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+){0,3}")
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class HubSpotEvent:
     """One event of HubSpot's in one account. `occurred_ms` is None where HubSpot does not say."""
 
     hub_id: int
@@ -36,7 +36,7 @@ class Happening:
         said = {name: value for name, value in self.fields.items() if name != "attemptNumber"}
         return _hash("said", said)
 
-    def meaning(self, source: str) -> bytes:
+    def content_hash(self, source: str) -> bytes:
         """The same for one change whether a webhook or the journal told it: what happened to which
         object when, without the names that each source gives it.
         """
@@ -70,7 +70,7 @@ def read_batch(body: bytes) -> list[Any]:
     return batch
 
 
-def read_happening(event: Any) -> Happening | None:
+def read_event(event: Any) -> HubSpotEvent | None:
     """An event that can be told to somebody; None for what names no account or no type."""
     if not isinstance(event, dict):
         return None
@@ -89,7 +89,7 @@ def read_happening(event: Any) -> Happening | None:
     occurred = event.get("occurredAt")
     if not isinstance(occurred, int) or not _is_id(occurred) or occurred >= YEAR_2100_MS:
         occurred = None
-    return Happening(hub_id, kind, occurred, event)
+    return HubSpotEvent(hub_id, kind, occurred, event)
 
 
 def _is_id(value: Any) -> bool:

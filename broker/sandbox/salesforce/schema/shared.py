@@ -1,13 +1,15 @@
 """Fields that several standard objects have."""
 
+from typing import Any
+
 from broker.sandbox.salesforce.schema.fields import Field, PicklistValue
 
 SOURCES = ("Web", "Phone Inquiry", "Partner Referral", "Purchased List", "Other")
 USER = ("User",)
 
 
-def fixed(name: str, label: str, kind: str, **rest: object) -> Field:
-    return Field(name, label, kind, createable=False, updateable=False, **rest)  # type: ignore[arg-type]
+def fixed(name: str, label: str, kind: str, **rest: Any) -> Field:
+    return Field(name, label, kind, createable=False, updateable=False, **rest)
 
 
 def system(*, owned: bool = True) -> list[Field]:

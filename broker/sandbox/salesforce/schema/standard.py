@@ -102,7 +102,9 @@ def _account() -> SObject:
             Field("Phone", "Account Phone", "phone", 40),
             Field("Website", "Website", "url", 255),
             *address("Billing"),
-            fixed("IsPersonAccount", "Is Person Account", "boolean", default=False, feature=person),
+            fixed(
+                "IsPersonAccount", "Is Person Account", "boolean", default=False, feature=feature
+            ),
             fixed(
                 "PersonContactId",
                 "Contact ID",

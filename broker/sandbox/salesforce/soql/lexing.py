@@ -34,17 +34,17 @@ class Token:
 
 
 def tokens(query: str) -> list[Token]:
-    """The tokens of a query, the last of kind "end". Raises MALFORMED_QUERY."""
+    """The tokens of a query. The last is of kind "end"; or "open" or "illegal", where a string does
+    not end or a character has no place.
+    """
     found: list[Token] = []
     at = 0
     while True:
         match = _TOKEN.match(query, at)
         if match is None:
-            rest = re.compile(r"\s*").match(query, at)
-            begin = rest.end() if rest else at
-            if query[begin] == "'":
-                raise malformed(query, begin, "mismatched character '<EOF>' expecting '''")
-            raise malformed(query, begin, f"unexpected token: '{query[begin]}'")
+            begin = len(query) - len(query[at:].lstrip())
+            kind = "open" if query[begin] == "'" else "illegal"
+            return [*found, Token(kind, query[begin], begin)]
         kind = str(match.lastgroup)
         found.append(Token(kind, match[kind], match.start(kind)))
         if kind == "end":

@@ -69,6 +69,8 @@ class _Parser:
 
     def _next(self) -> Token:
         token = self._token
+        if token.kind in {"end", "open", "illegal"}:
+            raise self._unexpected()
         self._place += 1
         return token
 
@@ -98,6 +100,9 @@ class _Parser:
         if token.kind == "word" and token.text.lower() in UNSUPPORTED:
             problem = f"The sandbox does not know {token.text.upper()}."
             return ApiError(400, "UNSUPPORTED_BY_SANDBOX", problem)
+        if token.kind == "open":
+            problem = "mismatched character '<EOF>' expecting '"
+            return malformed(self._text, token.at, problem)
         shown = "<EOF>" if token.kind == "end" else token.text.strip("'")
         return malformed(self._text, token.at, f"unexpected token: '{shown}'")
 

@@ -96,9 +96,10 @@ class ControlEndpoints:
         found = None if username is None else world.find_user(username)
         if username is not None and found is None:
             raise ValueError("no such user")
-        for grant in world.grants.grants:
-            if found is None or grant.user_id == found[1]["Id"]:
-                world.grants.revoke(grant)
+        for (_, user_id), grants in world.grants.by_user.items():
+            if found is None or user_id == found[1]["Id"]:
+                for grant in grants:
+                    world.grants.revoke(grant)
 
     async def faults(self, _request: web.Request) -> web.Response:
         """List the faults with how often each struck."""

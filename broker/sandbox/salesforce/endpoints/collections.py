@@ -109,11 +109,11 @@ class CollectionEndpoints:
             ids, names = params.get("ids", "").split(","), params.get("fields", "").split(",")
         else:
             body = await call.body()
-            ids, names = body.get("ids", []), body.get("fields", [])
+            ids, names = _texts(body, "ids"), _texts(body, "fields")
         _check_number(ids)
         fields = named_fields(call.org, kind, names)
         table = call.org.tables[kind.name]
-        found = [table.get(parse_id(str(each)) or "") for each in ids]
+        found = [table.get(parse_id(each) or "") for each in ids]
         return json_response(
             [
                 None if each is None or each["IsDeleted"] else shown(call.base, kind, each, fields)
@@ -135,6 +135,13 @@ class CollectionEndpoints:
         if not isinstance(records, list) or not all(isinstance(each, dict) for each in records):
             raise ApiError(400, "JSON_PARSER_ERROR", "records must be a list of objects")
         return _each(call.org, records, one, together=body.get("allOrNone") is True)
+
+
+def _texts(body: Result, name: str) -> list[str]:
+    texts = body.get(name)
+    if not isinstance(texts, list) or not all(isinstance(each, str) for each in texts):
+        raise ApiError(400, "JSON_PARSER_ERROR", f"{name} must be a list of strings")
+    return texts
 
 
 def _check_number(records: list[Any]) -> None:

@@ -100,7 +100,9 @@ class GeneralEndpoints:
             problem = "insufficient access rights on cross-reference id"
             raise ApiError(403, "INSUFFICIENT_ACCESS", problem, [])
         sobject, _, name = str(body.get("FullName", "")).partition(".")
-        metadata: dict[str, Any] = body.get("Metadata") or {}
+        metadata: dict[str, Any] = body.get("Metadata", {})
+        if not isinstance(metadata, dict) or not isinstance(metadata.get("length", 0), int):
+            raise ApiError(400, "JSON_PARSER_ERROR", "Metadata must be an object")
         if sobject.lower() not in org.objects or not name.endswith("__c"):
             raise ApiError(400, "INVALID_CROSS_REFERENCE_KEY", f"Entity {sobject} or its field", [])
         if metadata.get("type") not in TYPES:
@@ -110,7 +112,7 @@ class GeneralEndpoints:
             name,
             str(metadata.get("label", name)),
             TYPES[metadata["type"]],
-            int(metadata.get("length", 0)),
+            metadata.get("length", 0),
             external_id=metadata.get("externalId") is True,
             unique=metadata.get("unique") is True,
             case_sensitive=metadata.get("caseSensitive") is True,

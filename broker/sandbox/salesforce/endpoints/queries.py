@@ -62,8 +62,8 @@ class QueryEndpoints:
         if not query.fields:
             return json_response({"totalSize": len(rows), "done": True, "records": []})
         records = [self._row(call, run, each) for each in rows]
-        size = int(call.option("Sforce-Query-Options", "batchSize") or PAGE)
-        size = min(max(size, SMALLEST_PAGE), PAGE)
+        wanted = call.option("Sforce-Query-Options", "batchSize") or ""
+        size = min(max(int(wanted), SMALLEST_PAGE), PAGE) if wanted.isdecimal() else PAGE
         locator = call.org.next_id("QueryLocator")
         if len(records) > size:
             now = self._world.now()

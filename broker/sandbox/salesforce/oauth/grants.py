@@ -50,6 +50,7 @@ class Grant:
     created_at: float
     used_at: float
     spent: set[str] = field(default_factory=set)
+    sessions: list["Session"] = field(default_factory=list)
     alive: bool = True
     busy: bool = False
 
@@ -78,7 +79,7 @@ class Grants:
 
     def __init__(self) -> None:
         self.codes: dict[str, Code] = {}
-        self.grants: list[Grant] = []
+        self.by_user: dict[tuple[str, str], list[Grant]] = {}
         self.by_refresh_token: dict[str, Grant] = {}
         self.sessions: dict[str, Session] = {}
 
@@ -92,18 +93,13 @@ class Grants:
         lasting = {"refresh_token", "offline_access"} & set(code.scopes)
         token = self._refresh_token() if lasting else None
         grant = Grant(code.client_id, code.org_id, code.user_id, code.scopes, token, now, now)
+        same = self.by_user.setdefault((code.client_id, code.user_id), [])
         if token is not None:
             self.by_refresh_token[token] = grant
-            same = [
-                each
-                for each in self.grants
-                if each.alive
-                and each.refresh_token
-                and (each.client_id, each.user_id) == (code.client_id, code.user_id)
-            ]
-            for old in same[: max(0, len(same) + 1 - APPROVALS)]:
+            lasting_ones = [each for each in same if each.alive and each.refresh_token]
+            for old in lasting_ones[: max(0, len(lasting_ones) + 1 - APPROVALS)]:
                 self.revoke(old)
-        self.grants.append(grant)
+        same.append(grant)
         return grant
 
     def rotate(self, grant: Grant) -> None:
@@ -116,9 +112,8 @@ class Grants:
     def revoke(self, grant: Grant) -> None:
         """End a grant with every session of it."""
         grant.alive = False
-        for session in self.sessions.values():
-            if session.grant is grant:
-                session.alive = False
+        for session in grant.sessions:
+            session.alive = False
 
     def open_session(
         self, code: Code, now: float, timeout_s: float, grant: Grant | None
@@ -130,6 +125,8 @@ class Grants:
             timeout_s, grant,
         )  # fmt: skip
         self.sessions[token] = session
+        if grant is not None:
+            grant.sessions.append(session)
         return session
 
     def find_session(self, token: str, now: float) -> Session | None:

@@ -42,7 +42,7 @@ class SessionEndpoints:
             web.get("/services/oauth2/userinfo", self.userinfo),
             web.post("/services/oauth2/userinfo", self.userinfo),
             web.get("/id/{org_id}/{user_id}", self.identity),
-            web.post(r"/services/Soap/{kind:[uc]}/{version}", self.login),
+            web.post(r"/services/Soap/{kind:[uc]}/{version:\d+\.\d}", self.login),
         ]
 
     async def introspect(self, request: web.Request) -> web.Response:

@@ -119,8 +119,8 @@ class TokenEndpoint:
     def _renewed(self, org: Org, grant: Grant) -> Session:
         world = self._world
         if world.levers.reuses_sessions:
-            for session in world.grants.sessions.values():
-                if session.grant is grant and world.grants.find_session(session.token, world.now()):
+            for session in grant.sessions:
+                if world.grants.find_session(session.token, world.now()):
                     return session
         return self._session(org, self._as_code(grant), grant)
 

@@ -118,6 +118,9 @@ class _Parser:
         names = [first]
         while self._symbol(","):
             names.append(self._name())
+            if self._token.text == "(":
+                problem = f"The sandbox does not know {names[-1].path}()."
+                raise ApiError(400, "UNSUPPORTED_BY_SANDBOX", problem)
         return names
 
     def _name(self) -> Name:

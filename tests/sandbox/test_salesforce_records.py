@@ -476,3 +476,49 @@ async def test_another_orgs_session_opens_nothing(connected):
 
     assert [here.status, there.status, login.status] == [401, 200, 404]
     assert (await connected.authorize(username=ADA))["code"]
+
+
+@pytest.mark.parametrize("body", [[], None, 5, "x", {"records": 5}, {"records": [5]}, {"ids": 5, "fields": [1]}, {"Metadata": 5}, {"LastName": {"a": []}, "Company": ["x"]}, {"OwnerId": 7}, {"attributes": 5}])  # fmt: skip
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/sobjects/Lead"),
+        ("PATCH", f"/sobjects/Lead/{KEY}/1"),
+        ("POST", "/composite/sobjects"),
+        ("PATCH", f"/composite/sobjects/Lead/{KEY}"),
+        ("POST", "/composite/sobjects/Lead"),
+        ("POST", "/tooling/sobjects/CustomField"),
+    ],
+)
+async def test_an_odd_body_gets_an_error_of_salesforce_and_makes_nothing(keyed, method, path, body):
+    got = await keyed.call(method, path, body)
+
+    assert got.status in {400, 404, 415}
+    assert got.code
+    assert keyed.org.tables["Lead"] == {}
+
+
+async def test_faults_answer_instead_of_salesforce_and_end(connected):
+    busy = '[{"message":"ConcurrentRequests (Concurrent API Requests) Limit exceeded.","errorCode":"REQUEST_LIMIT_EXCEEDED"}]'
+    path = "/services/data/*/limits"
+    await connected.control(
+        "/faults", {"path": path, "kind": "status", "status": 403, "body": busy, "times": 1}
+    )
+    await connected.control("/faults", {"path": path, "kind": "html", "status": 503, "times": 1})
+
+    answers = [await connected.call("GET", "/limits") for _ in range(3)]
+
+    assert [each.status for each in answers] == [403, 503, 200]
+    assert answers[0].code == "REQUEST_LIMIT_EXCEEDED"
+    assert answers[1].headers["Content-Type"].startswith("text/html")
+
+
+async def test_an_admin_revokes_one_users_connections(connected):
+    await connected.control("/users", {"username": "grace@acme.example"})
+    hers = await connected.connect("grace@acme.example")
+    his = await connected.connect(ADA)
+    await connected.control("/levers", {"revoke": "grace@acme.example"})
+
+    refreshed = [await connected.refresh(each["refresh_token"]) for each in (hers, his)]
+
+    assert [each.status for each in refreshed] == [400, 200]

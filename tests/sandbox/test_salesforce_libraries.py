@@ -141,7 +141,7 @@ async def test_simple_salesforce_raises_its_own_errors_and_logs_in_again(salesfo
 
 
 async def test_simple_salesforce_cannot_log_in_with_a_password(salesforce):
-    """S 1, the first row."""
+    """1.1."""
 
     def work(library, session):
         refused = []
@@ -203,7 +203,7 @@ async def test_simple_salesforce_signs_in_by_assertion_once_the_user_is_approved
     reason="node is not here, or `npm ci` was not run in tests/sdk/node",
 )
 async def test_jsforce_takes_the_sandbox_for_salesforce_and_loses_a_rotated_connection(salesforce):
-    """S 3.11 row 2: it throws the new refresh token away, so its second refresh ends the grant."""
+    """3.11.2: it throws the new refresh token away, so its second refresh ends the grant."""
     await salesforce.control("/fields", FIELD)
     tokens = await salesforce.connect()
     environment = {

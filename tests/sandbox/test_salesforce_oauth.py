@@ -116,7 +116,7 @@ async def test_a_code_serves_once_and_for_fifteen_minutes(salesforce):
 
 
 async def test_sandbox_users_log_in_at_the_test_host_only(salesforce):
-    """S 3.2, 3.11 row 13."""
+    """3.11.13."""
     made = await salesforce.control(
         "/orgs", {"name": "trial", "sandbox": True, "admin": "ada@acme.example.trial"}
     )
@@ -135,7 +135,7 @@ async def test_sandbox_users_log_in_at_the_test_host_only(salesforce):
 
 
 async def test_a_refresh_rotates_and_a_spent_token_ends_the_connection(salesforce):
-    """S 3.11 rows 2 and 3."""
+    """3.11.2, 3.11.3."""
     first = await salesforce.connect()
     second = (await salesforce.refresh(first["refresh_token"])).body
     alive = await salesforce.call("GET", "/limits", token=second["access_token"])
@@ -171,7 +171,7 @@ async def test_without_rotation_one_refresh_token_serves_and_is_not_repeated(sal
 
 
 async def test_a_refresh_beside_another_is_refused_and_harms_nothing(salesforce):
-    """S 3.11 row 4."""
+    """3.11.4."""
     tokens = await salesforce.connect()
     salesforce.world.levers.refresh_seconds = 0.2
 
@@ -188,7 +188,7 @@ async def test_a_refresh_beside_another_is_refused_and_harms_nothing(salesforce)
 
 
 async def test_concurrent_refreshes_end_the_connection_where_only_reuse_is_watched(salesforce):
-    """S 3.11 row 3: what two workers do to each other."""
+    """3.11.3: what two workers do to each other."""
     tokens = await salesforce.connect()
     await salesforce.control(
         "/levers", {"concurrent_refresh_refused": False, "refresh_seconds": 0.1}

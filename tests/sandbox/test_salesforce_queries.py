@@ -155,7 +155,7 @@ async def test_pages_are_their_own_users_and_can_be_dropped(connected):
 
 
 async def test_a_late_stamp_lies_behind_the_clock(connected):
-    """S 3.9: what an overlap is for."""
+    """3.9: what an overlap is for."""
     await connected.control("/levers", {"stamp_late": 90})
     made = await connected.make()
     stamp = datetime.fromisoformat(
@@ -177,7 +177,7 @@ async def test_a_write_moves_the_stamp_even_when_nothing_changes(connected):
 
 
 async def test_deleted_and_merged_leads_are_told_by_query_all_and_get_deleted(connected):
-    """S 3.11 row 11."""
+    """3.11.11."""
     winner, loser, gone, kept = [await connected.make(LastName=each) for each in "WLGK"]
     await connected.control(f"/records/Lead/{winner}/merge", {"loser": loser})
     await connected.control(f"/records/Lead/{gone}", method="DELETE")
@@ -209,7 +209,7 @@ async def test_deleted_and_merged_leads_are_told_by_query_all_and_get_deleted(co
 
 
 async def test_a_converted_lead_is_not_written_and_names_what_it_became(connected):
-    """S 3.11 row 5."""
+    """3.11.5."""
     made = await connected.make(Email="ada@x.io")
     became = await connected.control(f"/records/Lead/{made}/convert", {"opportunity": True})
 
@@ -280,7 +280,7 @@ async def test_an_unknown_lever_is_refused_by_name(connected):
 
 
 async def test_a_url_longer_than_sixteen_thousand_bytes_is_too_long(connected):
-    """S 3.6."""
+    """3.6."""
     ids = ",".join(["'00QHs0000000zzz'"] * 1000)
 
     got = await connected.query(f"SELECT Id FROM Lead WHERE Id IN ({ids})")

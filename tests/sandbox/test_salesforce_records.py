@@ -158,7 +158,7 @@ async def test_a_unique_value_names_the_record_that_has_it(keyed):
 
 
 async def test_field_level_security_hides_a_field_everywhere(keyed):
-    """S 3.11 row 9."""
+    """3.11.9."""
     await keyed.control("/field-security", {"object": "Lead", "field": KEY, "access": "none"})
 
     names = [
@@ -224,7 +224,7 @@ async def test_describe_tells_what_a_mapping_needs_to_know(keyed):
 
 
 async def test_a_picklist_takes_stray_values_until_it_is_restricted(connected):
-    """S 3.11 row 10."""
+    """3.11.10."""
     stray = await connected.call("POST", "/sobjects/Lead", lead(LeadSource="Carrier pigeon"))
     values = [{"value": "Web"}, {"value": "Phone", "active": False}]
     await connected.control(
@@ -262,7 +262,7 @@ async def test_the_admins_rule_refuses_with_the_admins_text(connected):
 
 
 async def test_an_alert_lets_a_duplicate_be_saved_when_allowed_and_a_block_never(connected):
-    """S 3.11 rows 6 and 7."""
+    """3.11.6, 3.11.7."""
     first = await connected.make(Email="ada@x.io")
     allowed = {
         "Sforce-Duplicate-Rule-Header": "allowSave=true; includeRecordDetails=false; runAsCurrentUser=true"
@@ -294,7 +294,7 @@ async def test_a_change_of_another_field_does_not_meet_the_duplicate_rule(connec
 
 
 async def test_assignment_rules_take_the_owner_unless_the_header_says_false(connected):
-    """S 3.11 row 8."""
+    """3.11.8."""
     grace = (await connected.control("/users", {"username": "grace@acme.example"}))["id"]
     queue = (await connected.control("/queues", {"name": "New leads"}))["id"]
     body = lead(OwnerId=grace)
@@ -326,7 +326,7 @@ async def test_an_inactive_owner_is_refused(connected):
 
 
 async def test_person_accounts_let_a_lead_do_without_company(connected):
-    """S 3.11 row 12."""
+    """3.11.12."""
     before = await connected.call("POST", "/sobjects/Lead", {"LastName": "Byron"})
     await connected.control("/levers", {"person_accounts": True})
     after = await connected.call("POST", "/sobjects/Lead", {"LastName": "Byron"})

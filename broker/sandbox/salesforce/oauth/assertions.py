@@ -42,13 +42,13 @@ def verify(assertion: str, public_key: str, audiences: set[str], now: float) -> 
         key.verify(_decoded(signature), f"{header}.{claims}".encode(), PKCS1v15(), SHA256())
     except (InvalidSignature, ValueError) as wrong:
         raise OAuthError("invalid_grant", "invalid assertion") from wrong
-    claims_ = unverified_claims(assertion)
-    if claims_.get("aud") not in audiences:
+    verified = unverified_claims(assertion)
+    if verified.get("aud") not in audiences:
         raise OAuthError("invalid_grant", "audience is invalid")
-    expires_at = float(claims_.get("exp", 0))
+    expires_at = float(verified.get("exp", 0))
     if not now - SKEW_S < expires_at <= now + LIFETIME_S + SKEW_S:
         raise OAuthError("invalid_grant", "expired authorization code")
-    return str(claims_.get("sub", ""))
+    return str(verified.get("sub", ""))
 
 
 def _decoded(part: str) -> bytes:

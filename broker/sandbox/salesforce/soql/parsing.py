@@ -137,9 +137,7 @@ class _Parser:
                 parts = [first]
                 while self._may(word):
                     parts.append(self._condition())
-                # AND and OR do not mix without parentheses.
-                if self._is("and") or self._is("or"):
-                    raise self._unexpected()
+                # AND and OR do not mix without parentheses: the other one is unexpected.
                 return Logical(word, parts)
         return first
 

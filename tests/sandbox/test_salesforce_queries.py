@@ -164,7 +164,7 @@ async def test_a_late_stamp_lies_behind_the_clock(connected):
 
     behind = datetime.fromtimestamp(connected.world.now(), UTC) - stamp
 
-    assert timedelta(seconds=89) < behind < timedelta(seconds=100)
+    assert behind >= timedelta(seconds=90)
 
 
 async def test_a_write_moves_the_stamp_even_when_nothing_changes(connected):

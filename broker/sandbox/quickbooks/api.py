@@ -101,8 +101,9 @@ class ApiEndpoints:
     async def send(self, request: web.Request) -> web.Response:
         """E-mail an invoice."""
         company = self._company(request, writes=True)
-        if request.content_type != "application/octet-stream":
-            # What QuickBooks says to any other content type (nextform-app/quickbooks-js #2).
+        if request.content_type == "application/json":
+            # Taken for an entity without an address, whatever sendTo says
+            # (nextform-app/quickbooks-js #2). Intuit asks for application/octet-stream.
             raise problems.missing("DeliveryAddress.Address")
         invoice = company.get("Invoice", request.match_info["id"])
         send_to = request.query.get("sendTo", "")

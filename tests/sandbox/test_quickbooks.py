@@ -286,6 +286,25 @@ async def test_the_gateway_refuses_in_its_own_envelope(books):
     assert re.fullmatch(r"1-[0-9a-f]{8}-[0-9a-f]{24}", books.headers["intuit_tid"])
 
 
+async def test_a_months_reads_run_out_while_writes_go_on(books):
+    books.levers.reads_per_month = 1
+    await books.ok("GET", "companyinfo/1")
+    over = await books.call("GET", "companyinfo/1")
+    await books.customer()
+    books.world.jump(31 * 86_400)
+    books.connect()
+    assert (over[0], over[1]["fault"]["error"][0]["code"]) == (429, "3001")
+    await books.ok("GET", "companyinfo/1")
+
+
+async def test_a_new_access_token_may_not_be_known_everywhere_at_once(books):
+    books.levers.propagation = 2
+    early = await books.call("GET", "companyinfo/1")
+    books.world.jump(2)
+    assert early[0] == 401
+    await books.ok("GET", "companyinfo/1")
+
+
 async def test_without_an_accept_header_the_answer_is_xml(books):
     made = await books.customer("Tom & Co")
     plain = await books.call("GET", f"customer/{made['Id']}", headers={"Accept": "*/*"})

@@ -158,7 +158,7 @@ class ApiEndpoints:
             raise problems.unauthorized()
         if ACCOUNTING not in access.grant.scopes:
             raise problems.unauthorized("InsufficientScope")
-        world.admit(access.grant.client_id, realm_id)
+        world.admit(access.grant.client_id, realm_id, reads=not writes)
         if not company.settings.access:
             raise problems.access_lost()
         if writes and company.settings.subscription != "active":
@@ -170,6 +170,8 @@ class ApiEndpoints:
         access = self._world.grants.access_tokens.get(token)
         if scheme.lower() != "bearer" or access is None:
             raise problems.unauthenticated("Malformed bearer token")
+        if self._world.now() < access.issued_at + self._world.levers.propagation:
+            raise problems.unauthenticated("Token not known yet")
         if access.expires_at <= self._world.now():
             raise problems.unauthenticated("Token expired")
         return access

@@ -64,6 +64,7 @@ class AccessToken:
     """An access token. It outlives the refresh token it came from, up to its own end."""
 
     grant: Grant
+    issued_at: float
     expires_at: float
 
 
@@ -119,7 +120,8 @@ class Grants:
 
     def issue_access(self, grant: Grant) -> str:
         token = f"eyJ{secrets.token_urlsafe(660)}"
-        self.access_tokens[token] = AccessToken(grant, self._now() + self._levers.access_lifetime)
+        now = self._now()
+        self.access_tokens[token] = AccessToken(grant, now, now + self._levers.access_lifetime)
         return token
 
     def refresh_expires_in(self, grant: Grant) -> int:

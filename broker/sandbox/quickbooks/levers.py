@@ -12,7 +12,8 @@ class Levers:
     `rotate_after` is how old the value of a refresh token gets before a refresh replaces it;
     `refresh_lifetime` how long one value lives; `hard_cap` how long a person's consent lives
     whatever is refreshed. `auto_consent` is the realm id that every consent is given for, or None.
-    `stale` is how many of the next updates find the record changed meanwhile. `environment` is
+    `stale` is how many of the next updates find the record changed meanwhile. `propagation` is how long a
+    new access token is not known everywhere. `reads_per_month` is for each app. `environment` is
     which of Intuit's hosts this port plays: companies of the other one answer 3100. `webhook_form`
     is cloudevents or legacy.
     """
@@ -24,8 +25,10 @@ class Levers:
     rotate_after: float = DAY_S
     describes_errors: bool = True
     auto_consent: str | None = None
+    propagation: float = 0.0
     requests_per_second: int = 10
     requests_per_minute: int = 500
+    reads_per_month: int = 500_000
     emails_per_day: int = 40
     requestid_ignored: bool = False
     stale: int = 0

@@ -24,6 +24,7 @@ class QuickBooks(Simulation):
         self.grants = Grants(self.levers, self.now)
         self.companies: dict[str, Company] = {}
         self.windows: dict[tuple[str, ...], deque[float]] = {}
+        self.reads: dict[tuple[str, str], int] = {}
         self.webhooks = Webhooks(self.levers, self.grants, self.now)
         self.add_company("9341453172058071", Settings("Acme Inc"))
         self.add_company("9341453172058072", Settings("Globex Ltd", "UK", "Europe/London"))
@@ -48,9 +49,15 @@ class QuickBooks(Simulation):
         plant(company)
         return company
 
-    def admit(self, client_id: str, realm_id: str) -> None:
-        """Count a call of the API. Raises the 429 when a company's limits are reached."""
+    def admit(self, client_id: str, realm_id: str, *, reads: bool) -> None:
+        """Count a call of the API. Raises the 429 when a limit of the company is reached, or the
+        app's limit of reads a month.
+        """
         now = self.now()
+        month = client_id, f"{self.moment():%Y-%m}"
+        if reads and self.reads.get(month, 0) >= self.levers.reads_per_month:
+            self.count("throttled")
+            raise problems.throttled()
         limits = (
             ((client_id, realm_id), 1.0, self.levers.requests_per_second),
             ((realm_id,), MINUTE_S, self.levers.requests_per_minute),
@@ -66,6 +73,8 @@ class QuickBooks(Simulation):
             windows.append(window)
         for window in windows:
             window.append(now)
+        if reads:
+            self.reads[month] = self.reads.get(month, 0) + 1
 
     def _tell(self, change: Change) -> None:
         self.webhooks.notice(change)

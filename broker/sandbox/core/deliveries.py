@@ -73,7 +73,9 @@ def signature(secret: str, body: bytes) -> str:
 
 
 class Deliveries:
-    """Sends and sends again. `acknowledges` judges a receiver's reply as the vendor does."""
+    """Sends and sends again. `acknowledges` judges a receiver's reply as the vendor does;
+    `given_up` hears of what was never acknowledged.
+    """
 
     def __init__(
         self,
@@ -81,10 +83,12 @@ class Deliveries:
         header: str,
         ways: Ways,
         acknowledges: Callable[[Reply], bool],
+        given_up: Callable[[Delivery], None] = lambda _: None,
     ) -> None:
         self._now = now
         self._header = header
         self._acknowledges = acknowledges
+        self._given_up = given_up
         self.ways = ways
         self.queue: list[Delivery] = []
         self.sent: deque[Attempt] = deque(maxlen=1000)
@@ -133,8 +137,11 @@ class Deliveries:
         text = each.body.decode(errors="replace")
         self.sent.append(Attempt(each.delivery_id, each.url, text, status, acknowledged))
         each.sending = False
-        if acknowledged or each.attempts >= len(self.ways.waits):
+        if acknowledged:
             self.queue.remove(each)
+        elif each.attempts >= len(self.ways.waits):
+            self.queue.remove(each)
+            self._given_up(each)
         else:
             each.due = self._now() + self.ways.waits[each.attempts]
             each.attempts += 1

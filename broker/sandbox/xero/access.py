@@ -112,7 +112,8 @@ class Access:
         )
         for name, window, most in windows:
             if len(window) >= most:
-                raise problems.limited(name, int(window[0] + MINUTE_S - now) + 1)
+                oldest = window[0] if window else now
+                raise problems.limited(name, int(oldest + MINUTE_S - now) + 1)
         for _, window, _ in windows:
             window.append(now)
         self._days[day] = self._days.get(day, 0) + 1

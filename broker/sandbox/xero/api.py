@@ -15,6 +15,7 @@ from broker.sandbox.xero.saving import elements_of, save_all
 from broker.sandbox.xero.world import Xero
 
 BASE = "/api.xro/2.0"
+VERSIONS = {"GB": "UK", "NZ": "NZ", "AU": "AU", "US": "US"}
 REMAINING: web.RequestKey[dict[str, str]] = web.RequestKey("remaining", dict[str, str])
 
 Work = Callable[[Organisation], Awaitable[web.Response]]
@@ -49,7 +50,7 @@ class ApiEndpoints:
                 "Name": settings.name,
                 "LegalName": settings.name,
                 "PaysTax": True,
-                "Version": settings.country,
+                "Version": VERSIONS.get(settings.country, "GLOBAL"),
                 "OrganisationType": "COMPANY",
                 "BaseCurrency": settings.currency,
                 "CountryCode": settings.country,

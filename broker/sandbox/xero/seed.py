@@ -40,7 +40,7 @@ def plant(organisation: Organisation) -> None:
             "TaxType": tax_type,
             "TaxComponents": [component],
             "Status": "ACTIVE",
-            "ReportTaxType": tax_type,
+            "ReportTaxType": _report_type(tax_type),
             "CanApplyToRevenue": not tax_type.startswith("INPUT"),
             "CanApplyToExpenses": not tax_type.startswith("OUTPUT"),
             "DisplayTaxRate": value,
@@ -74,3 +74,9 @@ def plant(organisation: Organisation) -> None:
         }
         organisation.save("Items", "ItemID", item)
     organisation.publish()
+
+
+def _report_type(tax_type: str) -> str:
+    if tax_type == "NONE":
+        return "NONE"
+    return "INPUT" if tax_type.startswith("INPUT") else "OUTPUT"

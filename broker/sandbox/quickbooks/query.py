@@ -1,4 +1,4 @@
-"""The query language: SELECT ... FROM ... WHERE ... AND ..., without OR, joins or grouping."""
+"""The query language: one entity, conditions joined by AND, an order and a page; nothing more."""
 
 import re
 from dataclasses import dataclass, field

@@ -85,12 +85,7 @@ def for_document(organisation: Organisation, sent: Any) -> Record:
 
 def shown(record: Record, *, full: bool) -> Record:
     """A contact as the API shows it; lists without paging leave some out."""
-    more: Record = {}
-    if full:
-        more = {
-            "ContactPersons": record.get("ContactPersons", []),
-            "AttachmentsTotal": 0,
-        }
+    more = {"ContactPersons": record.get("ContactPersons", [])} if full else {}
     return {
         **record,
         "UpdatedDateUTC": moment_of(record["UpdatedDateUTC"]),

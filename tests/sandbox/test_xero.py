@@ -211,6 +211,22 @@ async def test_older_apps_may_still_ask_for_broad_scopes(books):
     await books.ok("GET", "Invoices")
 
 
+async def test_an_app_is_connected_to_no_more_organisations_than_its_plan_has(books):
+    books.levers.connection_limit, books.levers.auto_consent = 1, [UK]
+    query = {
+        "client_id": "xero-client",
+        "response_type": "code",
+        "scope": SCOPES,
+        "redirect_uri": BACK,
+    }
+    url = f"{books.url}/identity/connect/authorize?{urlencode(query)}"
+    async with books.session.get(url, allow_redirects=False) as got:
+        assert got.status == 403
+    books.levers.auto_consent = [NZ]
+    async with books.session.get(url, allow_redirects=False) as got:
+        assert got.status == 302
+
+
 async def test_a_code_with_a_challenge_needs_its_verifier(books):
     verifier = "v" * 50
     digest = hashlib.sha256(verifier.encode()).digest()

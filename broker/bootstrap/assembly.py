@@ -31,6 +31,7 @@ from broker.services.proxy.forwarding import Proxy
 from broker.services.proxy.idempotency import Idempotency
 from broker.services.quota.service import Quota
 from broker.settings import Settings
+from broker.stores.access.audit import Audit
 from broker.stores.access.keys import Keys
 from broker.stores.access.operators import Operators
 from broker.stores.connections.apps import Apps
@@ -132,6 +133,7 @@ def _assemble(
         hubspot=hubspot,
         seals=Seals(pool, sealer),
         keys=keys,
+        audit=Audit(pool),
         apps=apps,
         connections=connections,
         links=links,

@@ -7,6 +7,7 @@ from aiohttp import web
 from broker.bootstrap.components import Components
 from broker.services.installs.app_checks import AppChecks
 from broker.web.api.apps import AppHandlers
+from broker.web.api.audit import AuditHandlers
 from broker.web.api.calls import CallHandlers
 from broker.web.api.connect import ConnectHandlers
 from broker.web.api.connections import ConnectionHandlers
@@ -20,6 +21,7 @@ from broker.web.api.stackgo import StackGoHandlers
 from broker.web.api.tokens import TokenHandlers
 from broker.web.console import routes as console
 from broker.web.console.apps import AppViews
+from broker.web.console.audit import AuditViews
 from broker.web.console.base import ConsoleBase
 from broker.web.console.calls import CallViews
 from broker.web.console.connections import ConnectionViews
@@ -74,6 +76,7 @@ URL_TABLE: tuple[tuple[str, str, type, str], ...] = (
     ("POST", f"{ENDPOINT}/rotate", EndpointHandlers, "rotate"),
     ("POST", "/api/apps/{slug}/deliveries/{id}/replay", DeliveryHandlers, "replay"),
     ("GET", "/api/apps/{slug}/calls", CallHandlers, "index"),
+    ("GET", "/api/audit", AuditHandlers, "index"),
     ("PUT", RECIPE, KybHandlers, "put"),
     ("GET", RECIPE, KybHandlers, "show"),
     ("DELETE", RECIPE, KybHandlers, "remove"),
@@ -131,6 +134,7 @@ def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
             broker.apps, broker.connections, broker.confirmations, broker.connection_admin
         ),
         CallHandlers: CallHandlers(broker.apps, broker.calls),
+        AuditHandlers: AuditHandlers(broker.audit),
         EndpointHandlers: EndpointHandlers(
             broker.apps, broker.endpoints, allow_private=settings.allow_private_endpoints
         ),
@@ -202,4 +206,5 @@ def _console_views(broker: Components, ours: Pages) -> list[object]:
         KybViews(desk, recipes.kickoffs, recipes.runs, recipes.records, recipes.cases),
         KybSettingsViews(desk, recipes.setup, recipes.companies, settings.public_url),
         KeyViews(desk, broker.keys),
+        AuditViews(desk, broker.audit),
     ]

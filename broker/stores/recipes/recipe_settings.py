@@ -9,6 +9,7 @@ from uuid import UUID
 from broker.domain.model import App, Secret
 from broker.domain.runs import RecipeSetting
 from broker.sealing import Place, Sealer
+from broker.stores.access.audit import record_audit
 from broker.stores.core.database import Database, Session
 from broker.stores.core.queries import sql
 
@@ -52,9 +53,13 @@ class RecipeSettings:
                 sealed,
                 *(trigger or (None, None)),
             )
-            detail = f"recipe {recipe}"
-            await session.execute(
-                sql.record_audit, app.workspace_id, actor, "recipe.changed", app.slug, None, detail
+            await record_audit(
+                session,
+                app.workspace_id,
+                actor,
+                "recipe.changed",
+                app.slug,
+                detail=f"recipe {recipe}",
             )
 
     async def find(self, workspace_id: UUID, app_id: UUID, recipe: str) -> RecipeSetting | None:
@@ -72,9 +77,13 @@ class RecipeSettings:
             done = await session.execute(
                 sql.delete_recipe_setting, app.workspace_id, app.id, recipe
             )
-            detail = f"recipe {recipe}"
-            await session.execute(
-                sql.record_audit, app.workspace_id, actor, "recipe.removed", app.slug, None, detail
+            await record_audit(
+                session,
+                app.workspace_id,
+                actor,
+                "recipe.removed",
+                app.slug,
+                detail=f"recipe {recipe}",
             )
         return bool(done != "DELETE 0")
 
@@ -87,6 +96,11 @@ class RecipeSettings:
             row["created_at"],
             row["updated_at"],
         )
+
+
+async def recipes_in_use(session: Session) -> set[str]:
+    """The names of the recipes that any app has settings for."""
+    return {row["recipe"] for row in await session.fetch(sql.recipes_in_use)}
 
 
 async def triggers_of_app(session: Session, workspace_id: UUID, app_id: UUID) -> list[Trigger]:

@@ -194,6 +194,13 @@ class PortalMismatch(BrokerError):
     status = 409
 
 
+class OtherAccount(BrokerError):
+    """The record, run or case belongs to another account than the connection now holds."""
+
+    code = "other-account"
+    status = 409
+
+
 class ConnectionPending(BrokerError):
     """The connection is installed, but not confirmed or claimed yet."""
 

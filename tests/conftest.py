@@ -518,11 +518,10 @@ class KybUnderTest:
         await recipes.runs.join()
         while await recipes.runs.work_due():
             await recipes.runs.join()
-        while await recipes.events.apply_due(50):
-            pass
-        while await recipes.events.write_due(50):
-            pass
-        while await recipes.callbacks.complete_due(50):
+        for task in recipes.built["kyb"].periodic_tasks():
+            while await task[2]():
+                pass
+        while await recipes.callbacks.complete_due():
             pass
 
     async def run(self, run_id: str) -> Any:

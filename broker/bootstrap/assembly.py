@@ -10,10 +10,10 @@ import asyncpg
 from broker.bootstrap.components import Components
 from broker.bootstrap.worker import BackgroundTask, PeriodicTask, Worker
 from broker.errors import BrokerError
-from broker.providers.fml.client import FirstMileLabs
 from broker.providers.hubspot.client import Deadlines, HubSpot
 from broker.receivers.client import Receivers
 from broker.recipes.building import build_recipes
+from broker.recipes.catalog import RECIPES
 from broker.sealing import Keyring, Sealer
 from broker.services.access.callers import Callers
 from broker.services.events.deliverer import Deliverer
@@ -75,9 +75,9 @@ async def open_broker(settings: Settings, dsn: str, keyring: Keyring) -> AsyncIt
         Deadlines(settings.upstream_connect_s, settings.upstream_idle_s, settings.upstream_total_s),
     )
     receivers = Receivers(allow_private=settings.allow_private_endpoints)
-    fml = FirstMileLabs(settings.fml_url)
+    broker: Components | None = None
     try:
-        broker = _assemble(settings, dsn, pool, _Clients(hubspot, receivers, fml), Sealer(keyring))
+        broker = _assemble(settings, dsn, pool, _Clients(hubspot, receivers), Sealer(keyring))
         await broker.seals.check()
         yield broker
         await asyncio.gather(broker.deliverer.stop(), broker.recipes.runs.stop())
@@ -89,7 +89,8 @@ async def open_broker(settings: Settings, dsn: str, keyring: Keyring) -> AsyncIt
             with suppress(BrokerError):
                 await last_word()
     finally:
-        await fml.close()
+        if broker is not None:
+            await broker.recipes.close()
         await receivers.close()
         await hubspot.close()
         await pool.close()
@@ -101,7 +102,6 @@ class _Clients:
 
     hubspot: HubSpot
     receivers: Receivers
-    fml: FirstMileLabs
 
 
 def _assemble(
@@ -123,7 +123,17 @@ def _assemble(
     call_log = CallLog(calls, metrics)
     once = Idempotency(idempotent, settings.quota_wait_s, settings.upstream_total_s)
     proxy = Proxy(connections, grants, installs, quota, hubspot, once, call_log, metrics)
-    recipes = build_recipes(pool, sealer, clients.fml, proxy, connections, installs, metrics)
+    recipes = build_recipes(
+        RECIPES,
+        pool,
+        sealer,
+        proxy,
+        connections,
+        installs,
+        metrics,
+        settings.public_url,
+        settings.vendor_urls,
+    )
     return Components(
         settings=settings,
         database_url=dsn,

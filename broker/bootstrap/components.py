@@ -82,4 +82,4 @@ class Components:
         self.callers.clear_cache()
         self.proxy.clear_cache()
         self.intake.clear_cache()
-        self.recipes.events.clear_cache()
+        self.recipes.clear_cache()

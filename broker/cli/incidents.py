@@ -185,7 +185,8 @@ async def _check_database(found: Runtime, checks: dict[str, str]) -> None:
 async def _check_reach(settings: Settings, checks: dict[str, str]) -> None:
     timeout = aiohttp.ClientTimeout(total=5)
     async with aiohttp.ClientSession(timeout=timeout) as session:
-        for name, url in (("HubSpot", settings.hubspot_api_url), ("FML", settings.fml_url)):
+        vendors = ((name.upper(), url) for name, url in settings.vendor_urls.items())
+        for name, url in (("HubSpot", settings.hubspot_api_url), *vendors):
             try:
                 async with session.get(url, allow_redirects=False) as response:
                     checks[name] = "ok" if response.status < 500 else f"answers {response.status}"

@@ -1,4 +1,4 @@
-"""Workflow actions of HubSpot's that wait for runs."""
+"""HubSpot's workflow actions that wait for runs."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,7 +21,7 @@ class WorkflowCallback:
 
 
 class CallbackStore:
-    """What HubSpot waits for, until it was told."""
+    """Callbacks to complete, until they are."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -30,7 +30,7 @@ class CallbackStore:
         await self._database.execute(sql.await_run, workspace_id, run_id, callback_id, user_ref)
 
     async def claim(self, limit: int, lease: timedelta) -> list[WorkflowCallback]:
-        """Take actions whose runs have ended; others leave them while the lease lasts."""
+        """Claim actions whose runs have ended; other processes leave them while the lease lasts."""
         rows = await self._database.fetch(sql.claim_actions, limit, lease)
         return [
             WorkflowCallback(
@@ -50,6 +50,6 @@ class CallbackStore:
         await self._database.execute(sql.put_action_off, *key, pause)
 
     async def delete(self, action: WorkflowCallback) -> None:
-        """It is completed, or nobody waits for it any more."""
+        """It is completed, or HubSpot no longer waits for it."""
         key = action.workspace_id, action.run_id, action.callback_id
         await self._database.execute(sql.drop_action, *key)

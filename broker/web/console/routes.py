@@ -9,8 +9,6 @@ from broker.web.console.calls import CallViews
 from broker.web.console.connections import ConnectionViews
 from broker.web.console.events import EventViews
 from broker.web.console.keys import KeyViews
-from broker.web.console.kyb import KybViews
-from broker.web.console.kyb_settings import KybSettingsViews
 from broker.web.console.playground import PlaygroundViews
 from broker.web.console.sign_in import SignInViews
 
@@ -48,27 +46,20 @@ TABLE: tuple[tuple[str, str, type, str], ...] = (
     ("POST", "/endpoint/remove", EventViews, "remove"),
     ("POST", "/endpoint/replay", EventViews, "replay"),
     ("POST", "/endpoint/span", EventViews, "replay_span"),
-    ("GET", "/kyb", KybViews, "index"),
-    ("POST", "/kyb", KybViews, "start"),
-    ("GET", "/kyb/run", KybViews, "show"),
-    ("POST", "/kyb/retry", KybViews, "retry"),
-    ("GET", "/kyb/parked", KybViews, "parked"),
-    ("GET", "/kyb/settings", KybSettingsViews, "show"),
-    ("POST", "/kyb/settings", KybSettingsViews, "put"),
-    ("POST", "/kyb/remove", KybSettingsViews, "remove"),
-    ("POST", "/kyb/prepare", KybSettingsViews, "setup"),
     ("GET", "/keys", KeyViews, "index"),
     ("POST", "/keys", KeyViews, "create"),
     ("POST", "/keys/revoke", KeyViews, "revoke"),
 )
 
 
-def routes(parts: Sequence[object]) -> list[web.RouteDef]:
+def routes(
+    parts: Sequence[object], table: Sequence[tuple[str, str, type, str]] = TABLE
+) -> list[web.RouteDef]:
     """The console's routes, of parts that are one of each kind in the table."""
     by_kind = {type(part): part for part in parts}
     return [
         web.get(f"/console{path}", getattr(by_kind[kind], name), allow_head=False)
         if method == "GET"
         else web.route(method, f"/console{path}", getattr(by_kind[kind], name))
-        for method, path, kind, name in TABLE
+        for method, path, kind, name in table
     ]

@@ -28,13 +28,14 @@ DAY_S = 86_400
 class Pages:
     """Pages from templates, at home at a public URL."""
 
-    def __init__(self, public_url: str) -> None:
+    def __init__(self, public_url: str, *template_folders: Path) -> None:
+        """`template_folders` are searched after the broker's own."""
         parts = urlsplit(public_url)
         self.origin = f"{parts.scheme}://{parts.netloc}".lower()
         self.root = parts.path
         self.https = parts.scheme == "https"
         self._templates = Environment(
-            loader=FileSystemLoader(HERE / "templates"),
+            loader=FileSystemLoader([HERE / "templates", *template_folders]),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,

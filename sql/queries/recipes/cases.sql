@@ -1,9 +1,11 @@
 -- name: open_case
 -- A run is about to ask for a case.
---   $1 workspace, $2 run, $3 app, $4 CRM, $5 record
-INSERT INTO kyb_case (workspace_id, run_id, app_id, crm_source, crm_record_id)
-VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT DO NOTHING;
+--   $1 workspace, $2 run, $3 app, $4 client at the vendor, $5 CRM, $6 record
+INSERT INTO kyb_case (workspace_id, run_id, app_id, client_id, crm_source, crm_record_id)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (workspace_id, run_id) DO UPDATE
+   SET client_id = $4, crm_record_id = $6
+ WHERE kyb_case.case_id IS NULL;
 
 -- name: case_made
 -- The case that a run has; an event may have told more of it already.
@@ -33,7 +35,8 @@ SELECT case_id, status, stage, decision, last_event_at, revision, attempts, due_
    AND run_id = $2;
 
 -- name: hold_case
--- Lock the case that an event is about: by its id, else by the record of the CRM that is named.
+-- Lock the case that an event is about: by its id, else by the record of the CRM that is named,
+-- where the record's case is not known yet.
 --   $1 workspace, $2 app, $3 case, $4 record, $5 CRM or null
 SELECT kyb_case.run_id, run.user_ref, run.hub_id
   FROM kyb_case
@@ -43,7 +46,9 @@ SELECT kyb_case.run_id, run.user_ref, run.hub_id
  WHERE kyb_case.workspace_id = $1
    AND kyb_case.app_id = $2
    AND (kyb_case.case_id = $3
-        OR (kyb_case.crm_record_id = $4 AND ($5::text IS NULL OR kyb_case.crm_source = $5)))
+        OR (kyb_case.crm_record_id = $4
+            AND ($5::text IS NULL OR kyb_case.crm_source = $5)
+            AND ($3::text IS NULL OR kyb_case.case_id IS NULL)))
  ORDER BY kyb_case.case_id = $3 DESC NULLS LAST
  LIMIT 1
    FOR UPDATE OF kyb_case;
@@ -67,7 +72,7 @@ UPDATE kyb_case
 -- Take cases of which a Company should show something newer; they are due again after the lease.
 --   $1 how many, $2 lease
 WITH taken AS (
-    SELECT kyb_case.workspace_id, kyb_case.run_id, app.slug, run.user_ref
+    SELECT kyb_case.workspace_id, kyb_case.run_id, app.slug, run.user_ref, run.hub_id
       FROM kyb_case
       JOIN recipe_run AS run
         ON run.workspace_id = kyb_case.workspace_id
@@ -89,7 +94,8 @@ UPDATE kyb_case
    AND kyb_case.run_id = taken.run_id
 RETURNING kyb_case.workspace_id, kyb_case.run_id, kyb_case.app_id, kyb_case.crm_record_id,
           kyb_case.case_id, kyb_case.status, kyb_case.stage, kyb_case.decision,
-          kyb_case.last_event_at, kyb_case.revision, kyb_case.attempts, taken.slug, taken.user_ref;
+          kyb_case.last_event_at, kyb_case.revision, kyb_case.attempts, taken.slug, taken.user_ref,
+          taken.hub_id;
 
 -- name: settle_case
 -- The Company shows a revision; a later one is owed at once.

@@ -50,36 +50,66 @@ UPDATE vendor_client
    AND client_id = $3
    AND access_token = $4;
 
--- name: take_place
--- Take the next place within a limit of so many calls a minute; how many seconds it is away. The
--- place of the call that many calls ago must be a minute old.
---   $1 workspace, $2 vendor, $3 client, $4 kind, $5 calls a minute, $6 the minute
-INSERT INTO vendor_pace AS pace (workspace_id, vendor, client_id, kind, position, slots)
-VALUES ($1, $2, $3, $4, 1, ARRAY[clock_timestamp()])
+-- name: reserve_slot
+-- Reserve the next slot within a limit (GCRA: `next_at` is when the limit would be unused again), and
+-- what time it is, in seconds since 1970.
+--   $1 workspace, $2 vendor, $3 client, $4 kind, $5 time between slots, $6 how far slots may be ahead
+INSERT INTO vendor_rate_limit AS used (workspace_id, vendor, client_id, kind, next_at)
+VALUES ($1, $2, $3, $4, clock_timestamp() + $5::interval)
 ON CONFLICT (workspace_id, vendor, client_id, kind) DO UPDATE
-   SET position = pace.position % $5 + 1,
-       slots[pace.position % $5 + 1] = greatest(clock_timestamp(), pace.held_until,
-                                                pace.slots[pace.position % $5 + 1] + $6::interval)
-RETURNING extract(epoch FROM pace.slots[pace.position])::float8 AS place,
+   SET next_at = greatest(used.next_at, clock_timestamp(), used.paused_until) + $5::interval
+RETURNING extract(epoch FROM greatest(used.next_at - $5::interval - $6::interval, used.paused_until,
+                                      clock_timestamp()))::float8 AS slot,
           extract(epoch FROM clock_timestamp())::float8 AS now;
 
--- name: held_until
--- Until when a vendor wants no call, and what time it is, in seconds since 1970.
+-- name: paused_until
+-- Until when a vendor takes no call, and what time it is, in seconds since 1970.
 --   $1 workspace, $2 vendor, $3 client, $4 kind
-SELECT (SELECT extract(epoch FROM held_until)::float8
-          FROM vendor_pace
+SELECT (SELECT extract(epoch FROM paused_until)::float8
+          FROM vendor_rate_limit
          WHERE workspace_id = $1
            AND vendor = $2
            AND client_id = $3
-           AND kind = $4) AS held_until,
+           AND kind = $4) AS paused_until,
        extract(epoch FROM clock_timestamp())::float8 AS now;
 
--- name: hold_calls
+-- name: pause_calls
 -- The vendor said to wait.
 --   $1 workspace, $2 vendor, $3 client, $4 kind, $5 how long
-UPDATE vendor_pace
-   SET held_until = greatest(held_until, clock_timestamp() + $5::interval)
+UPDATE vendor_rate_limit
+   SET paused_until = greatest(paused_until, clock_timestamp() + $5::interval)
  WHERE workspace_id = $1
    AND vendor = $2
    AND client_id = $3
    AND kind = $4;
+
+-- name: reserve_account
+-- Reserve a client for a HubSpot account, unless another account has it; the account that has it.
+--   $1 vendor, $2 client, $3 hub, $4 how long a reservation holds
+INSERT INTO vendor_account AS account (vendor, client_id, hub_id, reserved_until)
+VALUES ($1, $2, $3, now() + $4::interval)
+ON CONFLICT (vendor, client_id) DO UPDATE
+   SET hub_id = CASE WHEN account.reserved_until < now() THEN $3 ELSE account.hub_id END,
+       reserved_until = CASE WHEN account.reserved_until IS NULL THEN NULL
+                             WHEN account.hub_id = $3 OR account.reserved_until < now()
+                             THEN now() + $4::interval
+                             ELSE account.reserved_until END
+RETURNING hub_id, reserved_until IS NULL AS confirmed;
+
+-- name: confirm_account
+-- The client's first case is made: it serves this account from now on.
+--   $1 vendor, $2 client, $3 hub
+UPDATE vendor_account
+   SET reserved_until = NULL
+ WHERE vendor = $1
+   AND client_id = $2
+   AND hub_id = $3;
+
+-- name: served_account
+-- The HubSpot account that a client serves.
+--   $1 vendor, $2 client
+SELECT hub_id
+  FROM vendor_account
+ WHERE vendor = $1
+   AND client_id = $2
+   AND reserved_until IS NULL;

@@ -30,9 +30,14 @@ class Merchant:
     def add_customer(self, **fields: Any) -> Customer:
         """A customer: email, first_name, last_name, phone, address, tags."""
         now = self._world.now()
-        names = ("email", "first_name", "last_name", "phone")
         customer = Customer(
-            next(self._world.ids), *(fields.get(name) for name in names), now, now
+            next(self._world.ids),
+            fields.get("email"),
+            fields.get("first_name"),
+            fields.get("last_name"),
+            fields.get("phone"),
+            now,
+            now,
         )
         customer.tags = list(fields.get("tags", []))
         if "address" in fields:

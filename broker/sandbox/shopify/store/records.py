@@ -57,7 +57,7 @@ class LineItem:
 
     def priced(self, quantity: int) -> Decimal:
         """The price of some of the line's pieces, discount shared out."""
-        return (self.price - self.discount / self.quantity) * quantity
+        return self.price * quantity - self.discount * quantity / self.quantity
 
 
 @dataclass(slots=True)

@@ -20,6 +20,8 @@ COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "<=": operator.le,
     ">": operator.gt,
     "<": operator.lt,
+    "=": operator.eq,
+    "": operator.eq,
 }
 
 
@@ -79,11 +81,11 @@ def _meets(mine: Any, term: Term) -> bool:
         return term.value.lower() in [str(each).lower() for each in mine]
     if isinstance(mine, float):
         named = _seconds(term.value)
-        return COMPARE.get(term.op, operator.eq)(int(mine), named)
+        return COMPARE[term.op](int(mine), named)
     if isinstance(mine, int) and not isinstance(mine, bool):
         if not re.fullmatch(r"-?\d+", term.value):
             return False
-        return COMPARE.get(term.op, operator.eq)(mine, int(term.value))
+        return COMPARE[term.op](mine, int(term.value))
     return str(mine).lower() == term.value.lower()
 
 

@@ -145,7 +145,7 @@ class Webhooks:
         at = datetime.fromtimestamp(now, UTC)
         made = []
         for each in self.subscriptions:
-            if each.shop is not shop or each.topic != topic or only not in {None, each.app}:
+            if each.shop is not shop or each.topic != topic or (only or each.app) is not each.app:
                 continue
             whole = body(each.app)
             fields = each.include_fields

@@ -13,7 +13,7 @@ from typing import Any
 
 _TERM = re.compile(
     r"\s*(?P<minus>-?)(?:(?P<field>\w+):)?(?P<op>>=|<=|>|<|=)?"
-    r"(?P<value>'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|[^\s()'\"][^\s()]*)\s*"
+    r"(?P<value>'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|[^\s()'\"]+)\s*"
 )
 COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,

@@ -189,6 +189,8 @@ def subscription_node(call: Call, subscription: Subscription) -> dict[str, Any]:
         "topic": subscription.topic,
         "uri": subscription.uri,
         "callbackUrl": subscription.uri,
+        "endpoint": {"__typename": "WebhookHttpEndpoint", "callbackUrl": subscription.uri},
+        "metafieldNamespaces": [],
         "format": subscription.format,
         "includeFields": list(subscription.include_fields),
         "filter": subscription.filter,

@@ -56,7 +56,6 @@ def order_node(call: Call, order: Order) -> dict[str, Any]:
     def refunds(_info: Any, first: int | None = None) -> list[dict[str, Any]]:
         return [refund_node(call, order, each) for each in order.refunds[:first]]
 
-    owed = max(order.current_total - order.net_payment, Decimal(0))
     return {
         "id": gid("Order", order.id),
         "legacyResourceId": str(order.id),
@@ -82,6 +81,19 @@ def order_node(call: Call, order: Order) -> dict[str, Any]:
         "displayFinancialStatus": order.financial,
         "displayFulfillmentStatus": order.fulfillment,
         "taxesIncluded": True,
+        **_payments(order),
+        "customer": customer,
+        "billingAddress": address_node(call, order.billing, order.id),
+        "shippingAddress": address_node(call, order.shipping_address, order.id),
+        "lineItems": line_items,
+        "refunds": refunds,
+    }
+
+
+def _payments(order: Order) -> dict[str, Any]:
+    """What an order comes to, and what was paid of it."""
+    owed = max(order.current_total - order.net_payment, Decimal(0))
+    return {
         "fullyPaid": owed == 0,
         "unpaid": order.received == 0 and owed > 0,
         "totalPrice": as_decimal(order.total),
@@ -96,11 +108,6 @@ def order_node(call: Call, order: Order) -> dict[str, Any]:
         "totalRefundedSet": bag(order, order.refunded),
         "totalOutstandingSet": bag(order, owed),
         "netPaymentSet": bag(order, order.net_payment),
-        "customer": customer,
-        "billingAddress": address_node(call, order.billing, order.id),
-        "shippingAddress": address_node(call, order.shipping_address, order.id),
-        "lineItems": line_items,
-        "refunds": refunds,
     }
 
 

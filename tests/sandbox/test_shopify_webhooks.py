@@ -57,7 +57,6 @@ def test_the_signature_is_base64_of_the_bytes():
     ],
 )  # fmt: skip
 async def test_a_subscription_that_cannot_be_is_refused(shopify, topic, uri, field, message):
-    shopify.world.webhooks.ways.requires_https = True
     shopify.granted(["read_orders"])
 
     refused = await subscribes(shopify, topic, uri)

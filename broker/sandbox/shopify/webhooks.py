@@ -25,20 +25,22 @@ from broker.sandbox.shopify.store.records import Shop
 WAITS_S = (60, 120, 300, 600, 1200, 2400, 3600, 6120)
 ANSWER_WITHIN_S = 5.0
 CONNECT_WITHIN_S = 1.0
+LOCAL = ("localhost", "127.0.0.1", "::1")
 SIGNING = ("right", "wrong-secret", "old-secret", "changed-byte", "missing")
 
 
 @dataclass(slots=True)
 class Ways:
     """How webhooks are sent. `signing` is one of `SIGNING`; `order` is "" or "shuffle";
-    `duplicates` is how many more times each delivery is sent, under the same id.
+    `duplicates` is how many more times each delivery is sent, under the same id; `local_http` lets
+    a subscription name an http address of this machine, where Shopify takes https only.
     """
 
     signing: str = "right"
     order: str = ""
     duplicates: int = 0
     paused: bool = False
-    requires_https: bool = False
+    local_http: bool = True
     timeout: float = ANSWER_WITHIN_S
 
 

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from broker.sandbox.shopify.admin.access import Call
 from broker.sandbox.shopify.admin.nodes import gid, number_of, subscription_node
-from broker.sandbox.shopify.webhooks import Subscription
+from broker.sandbox.shopify.webhooks import LOCAL, Subscription
 
 # The scope that a topic's records need.
 NEEDS = {"ORDERS": "read_orders", "REFUNDS": "read_orders", "CUSTOMERS": "read_customers"}
@@ -103,11 +103,12 @@ class Mutations:
         return any(each is not but and (each.topic, each.uri) == (topic, uri) for each in mine)
 
     def _problem(self, uri: str) -> str | None:
-        scheme = urlsplit(uri).scheme
-        if not uri or not urlsplit(uri).netloc:
+        parts = urlsplit(uri)
+        if not parts.hostname:
             return "Address is invalid"
-        if self._call.world.webhooks.ways.requires_https and scheme != "https":
-            return f"Address protocol {scheme}:// is not supported"
+        local = self._call.world.webhooks.ways.local_http and parts.hostname in LOCAL
+        if parts.scheme != "https" and not local:
+            return f"Address protocol {parts.scheme}:// is not supported"
         return None
 
 

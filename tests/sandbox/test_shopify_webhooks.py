@@ -250,6 +250,30 @@ async def test_uninstalling_is_told_and_the_shop_is_redacted_two_days_later(shop
     assert (await shopify.calls(queries.SHOP))[0] == 401
 
 
+async def test_other_scopes_are_told_to_the_app(shopify, receiver):
+    await subscribes(shopify, "APP_SCOPES_UPDATE", receiver.url)
+    shopify.granted()
+    shopify.granted(["read_orders"])
+    await until(lambda: receiver.requests)
+
+    told = json.loads(receiver.requests[0][3])
+    assert (told["previous"], told["current"]) == (
+        ["read_orders", "read_customers"],
+        ["read_orders"],
+    )
+    assert len(receiver.requests) == 1
+
+
+async def test_a_shop_that_closed_is_not_found(shopify):
+    await subscribes(shopify, "ORDERS_CREATE", "https://x.example/")
+    await shopify.controls("DELETE", "shops/acme")
+
+    status, _, _ = await shopify.calls(queries.SHOP)
+
+    assert status == 404
+    assert shopify.world.webhooks.subscriptions == []
+
+
 async def test_the_privacy_topics_go_to_the_addresses_of_the_apps_configuration(shopify, receiver):
     for topic in ("CUSTOMERS_DATA_REQUEST", "CUSTOMERS_REDACT", "SHOP_REDACT"):
         shopify.app.subscriptions[topic] = f"{receiver.url}/privacy"

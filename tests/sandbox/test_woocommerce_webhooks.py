@@ -239,6 +239,16 @@ async def test_a_deleted_order_is_only_an_id(woo, receiver):
     assert json.loads(receiver.requests[0][3]) == {"id": order.id}
 
 
+async def test_an_order_that_is_gone_when_the_job_runs_is_told_as_the_refusal(woo, receiver):
+    await makes(woo, receiver, "order.updated")
+    await woo.controls("POST", "levers", {"webhooks": {"cron_delay": 60}})
+    woo.people.delete(woo.people.place())
+    woo.clock.at += 60
+    await until(lambda: receiver.requests)
+
+    assert json.loads(receiver.requests[0][3])["code"] == "woocommerce_rest_shop_order_invalid_id"
+
+
 async def test_a_failed_delivery_is_never_tried_again_and_the_seventh_in_a_row_disables(
     woo, receiver
 ):

@@ -32,6 +32,7 @@ class ShopEndpoints:
             ("GET", "/", self.home),
             ("POST", "/press/{name}", self.press),
             ("POST", "/_sandbox/shops", self.put_shop),
+            ("DELETE", one, self.close),
             ("POST", f"{one}/installs", self.install),
             ("DELETE", f"{one}/installs/{{clientId}}", self.uninstall),
             ("POST", f"{one}/tokens", self.token),
@@ -82,6 +83,11 @@ class ShopEndpoints:
         payload = await said(request)
         shop = self._world.add_shop(str(payload.pop("name")), **payload)
         return web.json_response({"shop": shop.domain, "id": shop.id}, status=201)
+
+    async def close(self, request: web.Request) -> web.Response:
+        """Close a shop for good."""
+        self._world.close(self._shop(request))
+        return web.Response(status=204)
 
     async def install(self, request: web.Request) -> web.Response:
         """Install an app without a browser: clientId, scopes (the app's, when not given)."""

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from broker.sandbox.faults import Faults
 from broker.sandbox.shopify.apps import App
 from broker.sandbox.shopify.grants import Grants
-from broker.sandbox.shopify.store.payloads import shop_body
+from broker.sandbox.shopify.store.payloads import moment, shop_body
 from broker.sandbox.shopify.store.records import Shop
 from broker.sandbox.shopify.webhooks import Webhooks
 
@@ -107,9 +107,14 @@ class Shopify:
         return shop
 
     def install(self, app: App, shop: Shop, scopes: list[str]) -> None:
-        """Have a merchant consent to an app."""
+        """Have a merchant consent to an app; other scopes than before are told to the app."""
+        before = shop.installed.get(app.client_id)
         shop.installed[app.client_id] = list(scopes)
         self._configure(app, shop)
+        if before is not None and set(before) != set(scopes):
+            told = {"id": shop.id, "previous": before, "current": list(scopes)}
+            body = {**told, "updated_at": moment(shop, self.now())}
+            self.webhooks.emit(shop, "APP_SCOPES_UPDATE", lambda _app: body, only=app)
 
     def uninstall(self, app: App, shop: Shop) -> None:
         """Have a merchant remove an app: tokens end, subscriptions go, `shop/redact` follows in 48
@@ -125,6 +130,13 @@ class Shopify:
             for each in self.webhooks.subscriptions
             if each.app is not app or each.shop is not shop
         ]
+
+    def close(self, shop: Shop) -> None:
+        """Close a store for good: everything it is asked answers 404 from now on."""
+        del self.shops[shop.domain]
+        for subscription in list(self.webhooks.subscriptions):
+            if subscription.shop is shop:
+                self.webhooks.drop(subscription)
 
     def _configure(self, app: App, shop: Shop) -> None:
         kept = [

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from broker.sandbox.woocommerce.rest.answers import invalid_id, unknown_resource
 from broker.sandbox.woocommerce.site import Site
 from broker.sandbox.woocommerce.store.bodies import customer_body, order_body
 
@@ -102,7 +103,7 @@ class Webhooks:
         self.queue: list[tuple[float, Webhook, int]] = []
         self.pings: list[Webhook] = []
         self.sent: deque[Sent] = deque(maxlen=1000)
-        self.bodies: dict[int, tuple[Webhook, int, bytes]] = {}
+        self.last: dict[int, tuple[Webhook, int]] = {}
 
     def emit(self, topic: str, record_id: int) -> None:
         """Schedule a delivery to every active webhook of a topic."""
@@ -115,7 +116,7 @@ class Webhooks:
 
     def replay(self, webhook_id: int) -> None:
         """Send the last delivery of a webhook again: byte for byte, unless the record changed."""
-        webhook, record_id, _ = self.bodies[webhook_id]
+        webhook, record_id = self.last[webhook_id]
         self.queue.append((self._site.now(), webhook, record_id))
 
     async def tick(self, session: aiohttp.ClientSession) -> None:
@@ -143,10 +144,8 @@ class Webhooks:
         self, session: aiohttp.ClientSession, webhook: Webhook, record_id: int
     ) -> None:
         payload = self._payload(webhook, record_id)
-        if payload is None:
-            return
         body = json.dumps(payload, separators=(",", ":")).encode()
-        self.bodies[webhook.id] = (webhook, record_id, body)
+        self.last[webhook.id] = (webhook, record_id)
         delivery_id = self._delivery_id(webhook, record_id)
         headers = {
             "User-Agent": AGENT,
@@ -188,14 +187,17 @@ class Webhooks:
         except (aiohttp.ClientError, OSError, TimeoutError):
             return None
 
-    def _payload(self, webhook: Webhook, record_id: int) -> dict[str, Any] | None:
+    def _payload(self, webhook: Webhook, record_id: int) -> dict[str, Any]:
+        """What the REST API answers for the record: its refusal, when the record is gone by now."""
         if webhook.event == "deleted":
             return {"id": record_id}
         if webhook.resource == "order":
             order = self._site.orders.get(record_id)
-            return None if order is None else order_body(self._site, order)
+            gone = invalid_id("shop_order").body
+            return gone if order is None else order_body(self._site, order)
         customer = self._site.customers.get(record_id)
-        return None if customer is None else customer_body(self._site, customer)
+        gone = unknown_resource().body
+        return gone if customer is None else customer_body(self._site, customer)
 
     def _delivery_id(self, webhook: Webhook, record_id: int) -> str:
         of = f"{webhook.id}{int(self._site.now())}"

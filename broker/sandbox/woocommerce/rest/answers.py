@@ -34,6 +34,11 @@ def invalid_id(kind: str, status: int = 404) -> RestError:
     return RestError(status, f"woocommerce_rest_{kind}_invalid_id", "Invalid ID.")
 
 
+def unknown_resource() -> RestError:
+    """A customer that does not exist."""
+    return RestError(404, "woocommerce_rest_invalid_id", "Invalid resource ID.")
+
+
 def invalid_params(params: dict[str, str], code: str = "rest_invalid_param") -> RestError:
     """Parameters that are not what they should be, each with what is wrong with it."""
     details = {

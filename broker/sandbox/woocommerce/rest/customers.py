@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.woocommerce.rest.answers import RestError, invalid_id, missing_params
+from broker.sandbox.woocommerce.rest.answers import RestError, missing_params, unknown_resource
 from broker.sandbox.woocommerce.rest.call import Call
 from broker.sandbox.woocommerce.store.bodies import customer_body
 from broker.sandbox.woocommerce.store.records import Customer
@@ -46,9 +46,7 @@ async def read(call: Call) -> web.Response:
     call.may("view", "Sorry, you cannot view this resource.")
     customer = call.world.customers.get(call.number("id"))
     if customer is None:
-        refused = invalid_id("x")
-        refused.body |= {"code": "woocommerce_rest_invalid_id", "message": "Invalid resource ID."}
-        raise refused
+        raise unknown_resource()
     return web.json_response(customer_body(call.world, customer))
 
 

@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from broker.sandbox.core.control_requests import guarded, read_object
 from broker.sandbox.core.deliveries import Deliveries
+from broker.sandbox.core.faults import KINDS, Fault
 from broker.sandbox.core.simulation import Handler, Simulation
-from broker.sandbox.endpoints.control import guarded, said
-from broker.sandbox.faults import KINDS, Fault
 
 SHOWN = 100
 
@@ -60,7 +60,7 @@ class LeverEndpoints:
 
     async def set(self, request: web.Request) -> web.Response:
         """Set levers by their names; do actions once."""
-        asked = await said(request)
+        asked = await read_object(request)
         unknown = set(asked) - set(self.values()) - set(self._actions)
         if unknown:
             raise ValueError(f"no such lever: {', '.join(sorted(unknown))}")
@@ -80,7 +80,7 @@ class LeverEndpoints:
 
     async def add_fault(self, request: web.Request) -> web.Response:
         """Set a fault, by the fields of `Fault`."""
-        fault = Fault(**await said(request))
+        fault = Fault(**await read_object(request))
         if fault.kind not in KINDS:
             raise ValueError(f"kind is one of {', '.join(KINDS)}")
         self._simulation.faults.add(fault)

@@ -94,11 +94,8 @@ class Quota:
         if said is None:
             bucket.consecutive_429 = 0
         else:
-            if (
-                said.size
-                and bucket.name.kind == "calls"
-                and bucket.set_size(said.size, said.interval)
-            ):
+            known = said.size if bucket.name.kind == "calls" else None
+            if known and bucket.set_size(known, said.interval):
                 self._sync_now(bucket)
             if said.daily_spent:
                 bucket.spend(now)

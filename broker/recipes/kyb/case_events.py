@@ -137,7 +137,7 @@ class CaseEvents:
             await locked.publish(
                 NewEvent(f"{NAME}.{event.name}", locked.app_slug, user_ref, hub_id, data, at)
             )
-        await locked.settle("applied" if case else "parked")
+        await locked.finish("applied" if case else "parked")
         self._record(locked, event, "applied" if case else "parked")
 
     def _record(self, locked: LockedEvent, event: FmlEvent, outcome: str) -> None:

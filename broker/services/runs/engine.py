@@ -104,9 +104,9 @@ class Runs:
         """Mark a failed run as one that nobody will mend; any other stays as it is."""
         await self._store.dismiss(workspace_id, run_id)
 
-    async def wait(self, workspace_id: UUID, run_id: UUID, seconds: float) -> RunRecord:
+    async def wait(self, workspace_id: UUID, run_id: UUID, within_s: float) -> RunRecord:
         """The run once it has ended, or as it is after so many seconds."""
-        return await self._waiters.wait(workspace_id, run_id, seconds)
+        return await self._waiters.wait(workspace_id, run_id, within_s)
 
     async def work_due(self) -> int:
         """Begin due runs, as far as there is capacity; how many."""

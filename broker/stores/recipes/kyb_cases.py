@@ -87,7 +87,7 @@ class Cases:
         """
         async with self._database.transaction() as session:
             try:
-                await session.execute(sql.case_made, run.workspace_id, run.id, case_id, status)
+                await session.execute(sql.record_case, run.workspace_id, run.id, case_id, status)
             except asyncpg.UniqueViolationError as error:
                 if error.constraint_name != "case_belongs_to_one_run":
                     raise
@@ -124,13 +124,13 @@ class Cases:
     async def record_written(self, update: PendingUpdate, error: str | None) -> None:
         """The Company shows this revision, or never will; a later one is due at once."""
         await self._database.execute(
-            sql.settle_case, update.workspace_id, update.run_id, update.revision, error
+            sql.record_case_written, update.workspace_id, update.run_id, update.revision, error
         )
 
     async def reschedule(self, update: PendingUpdate, pause: timedelta, error: str) -> None:
         """The Company could not be changed now."""
         await self._database.execute(
-            sql.put_case_off, update.workspace_id, update.run_id, pause, error
+            sql.reschedule_case, update.workspace_id, update.run_id, pause, error
         )
 
     async def store_event(
@@ -145,7 +145,7 @@ class Cases:
     ) -> bool:
         """Store an event; it is safe when this returns. False when it was there already."""
         stored = await self._database.execute(
-            sql.keep_vendor_event,
+            sql.insert_vendor_event,
             workspace_id,
             app_id,
             event_id,
@@ -160,12 +160,12 @@ class Cases:
     async def claim_event(self) -> AsyncIterator["LockedEvent | None"]:
         """Lock the event that has been due longest; None when none is."""
         async with self._database.transaction() as session:
-            row = await session.fetchrow(sql.take_vendor_event)
+            row = await session.fetchrow(sql.claim_vendor_event)
             yield None if row is None else LockedEvent(session, row)
 
     async def reschedule_event(self, event: "LockedEvent") -> None:
         """An event could not be applied: again later, and parked in the end."""
-        await self._database.execute(sql.put_vendor_event_off, *event.key, QUARANTINE_AFTER)
+        await self._database.execute(sql.reschedule_vendor_event, *event.key, QUARANTINE_AFTER)
 
     async def parked(self, workspace_id: UUID, app_id: UUID, limit: int) -> list[ParkedEvent]:
         """Events that fit no run, newest first."""
@@ -174,7 +174,7 @@ class Cases:
 
     async def purge_bodies(self) -> int:
         """Delete the bodies of events of a month ago; their ids stay. How many."""
-        return await self._database.execute(sql.forget_event_bodies)
+        return await self._database.execute(sql.purge_event_bodies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +209,7 @@ class LockedEvent:
         self, case_id: str | None, record_id: str | None, source: str | None
     ) -> CaseRun | None:
         """Lock the case that the event is about."""
-        row = await self.session.fetchrow(sql.hold_case, *self.key[:2], case_id, record_id, source)
+        row = await self.session.fetchrow(sql.lock_case, *self.key[:2], case_id, record_id, source)
         return None if row is None else CaseRun(row["run_id"], row["user_ref"], row["hub_id"])
 
     async def apply(
@@ -229,9 +229,9 @@ class LockedEvent:
         """Relay the event to the app's endpoints."""
         await publish(self.session, *self.key[:2], [event])
 
-    async def settle(self, state: str) -> None:
+    async def finish(self, state: str) -> None:
         """The event is applied, or parked for people to look at."""
-        await self.session.execute(sql.settle_vendor_event, *self.key, state)
+        await self.session.execute(sql.finish_vendor_event, *self.key, state)
 
 
 def _state(row: Any) -> CaseState:

@@ -69,10 +69,12 @@ class RecipeSettings:
     async def delete(self, app: App, actor: str, recipe: str) -> bool:
         """Delete the settings; False when there were none."""
         async with self._database.transaction() as session:
-            done = await session.execute(sql.drop_recipe_setting, app.workspace_id, app.id, recipe)
+            done = await session.execute(
+                sql.delete_recipe_setting, app.workspace_id, app.id, recipe
+            )
             detail = f"recipe {recipe}"
             await session.execute(
-                sql.record, app.workspace_id, actor, "recipe.removed", app.slug, None, detail
+                sql.record_audit, app.workspace_id, actor, "recipe.removed", app.slug, None, detail
             )
         return bool(done != "DELETE 0")
 
@@ -120,7 +122,7 @@ class LockedSetting:
         )
         detail = f"recipe {self.recipe}"
         await self.session.execute(
-            sql.record, workspace_id, actor, "recipe.changed", app.slug, None, detail
+            sql.record_audit, workspace_id, actor, "recipe.changed", app.slug, None, detail
         )
 
 

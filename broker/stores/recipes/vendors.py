@@ -57,13 +57,15 @@ class VendorClients:
         stored by now.
         """
         secret_hash = _fingerprint(account.client_secret)
-        won = await self._database.fetchval(sql.begin_minting, *_key(account), lease, secret_hash)
+        won = await self._database.fetchval(
+            sql.lock_vendor_token, *_key(account), lease, secret_hash
+        )
         return won is not None
 
     async def store_token(self, account: VendorAccount, token: Secret, lifetime_s: float) -> None:
         """Store a fresh token for all replicas."""
         await self._database.execute(
-            sql.keep_vendor_token,
+            sql.store_vendor_token,
             *_key(account),
             self._sealer.seal(token, _place(account)),
             timedelta(seconds=lifetime_s),
@@ -72,11 +74,11 @@ class VendorClients:
 
     async def unlock_token(self, account: VendorAccount) -> None:
         """No token was issued; another process may ask."""
-        await self._database.execute(sql.end_minting, *_key(account))
+        await self._database.execute(sql.unlock_vendor_token, *_key(account))
 
     async def delete_token(self, account: VendorAccount, dead: StoredToken) -> None:
         """A token died before its time; a later one stays."""
-        await self._database.execute(sql.forget_vendor_token, *_key(account), dead.sealed)
+        await self._database.execute(sql.delete_vendor_token, *_key(account), dead.sealed)
 
     async def reserve_slot(self, account: VendorAccount, kind: str) -> tuple[float, float]:
         """Reserve the next slot within a limit; when it is, and what time it is for the database.
@@ -88,7 +90,7 @@ class VendorClients:
         burst = max(1, limit // BURST_PART)
         spacing = MINUTE_S / (limit - burst + 1)
         row = await self._database.fetchrow(
-            sql.reserve_slot,
+            sql.reserve_vendor_slot,
             *_key(account),
             kind,
             timedelta(seconds=spacing),
@@ -99,14 +101,14 @@ class VendorClients:
 
     async def paused_until(self, account: VendorAccount, kind: str) -> tuple[float, float]:
         """Until when the vendor takes no call, and what time it is for the database."""
-        row = await self._database.fetchrow(sql.paused_until, *_key(account), kind)
+        row = await self._database.fetchrow(sql.vendor_paused_until, *_key(account), kind)
         assert row is not None  # noqa: S101  # a select without a table gives a row
         return row["paused_until"] or 0.0, row["now"]
 
     async def pause(self, account: VendorAccount, kind: str, seconds: float) -> None:
         """The vendor said to wait."""
         await self._database.execute(
-            sql.pause_calls, *_key(account), kind, timedelta(seconds=seconds)
+            sql.pause_vendor, *_key(account), kind, timedelta(seconds=seconds)
         )
 
     async def reserve_account(
@@ -116,18 +118,22 @@ class VendorClients:
         it, which is another when that came first.
         """
         row = await self._database.fetchrow(
-            sql.reserve_account, account.vendor, account.client_id, hub_id, lease
+            sql.reserve_vendor_account, account.vendor, account.client_id, hub_id, lease
         )
         assert row is not None  # noqa: S101  # the statement writes a row or fails
         return ServedAccount(row["hub_id"], row["confirmed"])
 
     async def confirm_account(self, account: VendorAccount, hub_id: int) -> None:
         """The client serves this account for good."""
-        await self._database.execute(sql.confirm_account, account.vendor, account.client_id, hub_id)
+        await self._database.execute(
+            sql.confirm_vendor_account, account.vendor, account.client_id, hub_id
+        )
 
     async def served_account(self, vendor: str, client_id: str) -> int | None:
         """The account that a client serves for good, if any."""
-        found: int | None = await self._database.fetchval(sql.served_account, vendor, client_id)
+        found: int | None = await self._database.fetchval(
+            sql.account_of_vendor_client, vendor, client_id
+        )
         return found
 
 

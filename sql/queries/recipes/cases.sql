@@ -7,8 +7,8 @@ ON CONFLICT (workspace_id, run_id) DO UPDATE
    SET client_id = $4, crm_record_id = $6
  WHERE kyb_case.case_id IS NULL;
 
--- name: case_made
--- The case that a run has; an event may have told more of it already.
+-- name: record_case
+-- The case that a run has; an event may have set its status already.
 --   $1 workspace, $2 run, $3 case, $4 status
 UPDATE kyb_case
    SET case_id = $3, status = coalesce(status, $4)
@@ -16,7 +16,7 @@ UPDATE kyb_case
    AND run_id = $2;
 
 -- name: unpark_events
--- What was told about a case before anybody knew it is looked at again.
+-- Apply parked events about a case again, now that its run is known.
 --   $1 workspace, $2 app, $3 case, $4 record
 UPDATE vendor_event
    SET state = 'waiting', due_at = now(), failures = 0
@@ -27,14 +27,14 @@ UPDATE vendor_event
    AND (case_id = $3 OR record_id = $4);
 
 -- name: case_of_run
--- What is known of a run's case.
+-- The state of a run's case.
 --   $1 workspace, $2 run
 SELECT case_id, status, stage, decision, last_event_at, revision, attempts, due_at, last_error
   FROM kyb_case
  WHERE workspace_id = $1
    AND run_id = $2;
 
--- name: hold_case
+-- name: lock_case
 -- Lock the case that an event is about: by its id, else by the record of the CRM that is named,
 -- where the record's case is not known yet.
 --   $1 workspace, $2 app, $3 case, $4 record, $5 CRM or null
@@ -54,7 +54,7 @@ SELECT kyb_case.run_id, run.user_ref, run.hub_id
    FOR UPDATE OF kyb_case;
 
 -- name: apply_to_case
--- What an event says of a case, each field unless something later said it.
+-- Apply an event to a case, each field unless a later event has set it.
 --   $1 workspace, $2 run, $3 status, $4 stage, $5 decision, $6 when
 UPDATE kyb_case
    SET status = CASE WHEN $3::text IS NULL OR status_at > $6 THEN status ELSE $3 END,
@@ -69,7 +69,7 @@ UPDATE kyb_case
    AND run_id = $2;
 
 -- name: claim_cases
--- Take cases of which a Company should show something newer; they are due again after the lease.
+-- Claim cases of which a Company should show something newer; they are due again after the lease.
 --   $1 how many, $2 lease
 WITH taken AS (
     SELECT kyb_case.workspace_id, kyb_case.run_id, app.slug, run.user_ref, run.hub_id
@@ -97,15 +97,15 @@ RETURNING kyb_case.workspace_id, kyb_case.run_id, kyb_case.app_id, kyb_case.crm_
           kyb_case.last_event_at, kyb_case.revision, kyb_case.attempts, taken.slug, taken.user_ref,
           taken.hub_id;
 
--- name: settle_case
--- The Company shows a revision; a later one is owed at once.
+-- name: record_case_written
+-- The Company shows a revision; a later one is due at once.
 --   $1 workspace, $2 run, $3 revision, $4 error
 UPDATE kyb_case
    SET due_at = CASE WHEN revision = $3 THEN NULL ELSE now() END, last_error = $4
  WHERE workspace_id = $1
    AND run_id = $2;
 
--- name: put_case_off
+-- name: reschedule_case
 -- The Company could not be changed: again later.
 --   $1 workspace, $2 run, $3 pause, $4 error
 UPDATE kyb_case
@@ -113,15 +113,15 @@ UPDATE kyb_case
  WHERE workspace_id = $1
    AND run_id = $2;
 
--- name: keep_vendor_event
--- Keep what First Mile Labs told before they hear that we have it; once by its id.
+-- name: insert_vendor_event
+-- Store an event of First Mile Labs, once by its id.
 --   $1 workspace, $2 app, $3 event, $4 name, $5 case, $6 record, $7 body
 INSERT INTO vendor_event (workspace_id, app_id, event_id, name, case_id, record_id, body, due_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, now())
 ON CONFLICT DO NOTHING;
 
--- name: take_vendor_event
--- Lock the event that waits longest.
+-- name: claim_vendor_event
+-- Lock the event that has been due longest.
 SELECT event.workspace_id, event.app_id, event.event_id, event.name, event.case_id, event.record_id,
        event.body, event.received_at, event.relayed_at, app.slug
   FROM vendor_event AS event
@@ -134,7 +134,7 @@ SELECT event.workspace_id, event.app_id, event.event_id, event.name, event.case_
  LIMIT 1
    FOR UPDATE OF event SKIP LOCKED;
 
--- name: settle_vendor_event
+-- name: finish_vendor_event
 -- An event is applied, or parked for people to look at; either way it was relayed.
 --   $1 workspace, $2 app, $3 event, $4 state
 UPDATE vendor_event
@@ -143,7 +143,7 @@ UPDATE vendor_event
    AND app_id = $2
    AND event_id = $3;
 
--- name: put_vendor_event_off
+-- name: reschedule_vendor_event
 -- An event could not be applied: again later, and not for ever.
 --   $1 workspace, $2 app, $3 event, $4 failures at most
 UPDATE vendor_event
@@ -165,7 +165,7 @@ SELECT event_id, name, case_id, record_id, received_at
  ORDER BY received_at DESC
  LIMIT $3;
 
--- name: forget_event_bodies
+-- name: purge_event_bodies
 -- A month later an event is only known by its id.
 UPDATE vendor_event
    SET body = NULL, state = CASE WHEN state = 'waiting' THEN 'parked' ELSE state END, due_at = NULL

@@ -9,38 +9,38 @@ SELECT access_token, extract(epoch FROM expires_at - now())::float8 AS expires_i
    AND secret_hash = $4
    AND access_token IS NOT NULL;
 
--- name: begin_minting
--- Be the one who asks for a token; nobody, when somebody does already or has just done.
+-- name: lock_vendor_token
+-- Be the process that asks for a token; no row when another is, or when a token is stored.
 --   $1 workspace, $2 vendor, $3 client, $4 how long the others wait, $5 hash of the client's secret
-INSERT INTO vendor_client (workspace_id, vendor, client_id, minting_until)
+INSERT INTO vendor_client (workspace_id, vendor, client_id, token_locked_until)
 VALUES ($1, $2, $3, now() + $4::interval)
 ON CONFLICT (workspace_id, vendor, client_id) DO UPDATE
-   SET minting_until = now() + $4::interval
- WHERE (vendor_client.minting_until IS NULL OR vendor_client.minting_until <= now())
+   SET token_locked_until = now() + $4::interval
+ WHERE (vendor_client.token_locked_until IS NULL OR vendor_client.token_locked_until <= now())
    AND (vendor_client.access_token IS NULL
         OR vendor_client.secret_hash <> $5
         OR vendor_client.expires_at <= now())
 RETURNING client_id;
 
--- name: keep_vendor_token
--- Keep a fresh token.
+-- name: store_vendor_token
+-- Store a fresh token.
 --   $1 workspace, $2 vendor, $3 client, $4 token, $5 lifetime, $6 hash of the client's secret
 UPDATE vendor_client
-   SET access_token = $4, expires_at = now() + $5::interval, minting_until = NULL, secret_hash = $6
+   SET access_token = $4, expires_at = now() + $5::interval, token_locked_until = NULL, secret_hash = $6
  WHERE workspace_id = $1
    AND vendor = $2
    AND client_id = $3;
 
--- name: end_minting
--- No token came; another may ask.
+-- name: unlock_vendor_token
+-- No token was issued; another process may ask.
 --   $1 workspace, $2 vendor, $3 client
 UPDATE vendor_client
-   SET minting_until = NULL
+   SET token_locked_until = NULL
  WHERE workspace_id = $1
    AND vendor = $2
    AND client_id = $3;
 
--- name: forget_vendor_token
+-- name: delete_vendor_token
 -- A token died before its time, unless it was replaced since.
 --   $1 workspace, $2 vendor, $3 client, $4 the sealed token
 UPDATE vendor_client
@@ -50,7 +50,7 @@ UPDATE vendor_client
    AND client_id = $3
    AND access_token = $4;
 
--- name: reserve_slot
+-- name: reserve_vendor_slot
 -- Reserve the next slot within a limit (GCRA: `next_at` is when the limit would be unused again), and
 -- what time it is, in seconds since 1970.
 --   $1 workspace, $2 vendor, $3 client, $4 kind, $5 time between slots, $6 how far slots may be ahead
@@ -62,7 +62,7 @@ RETURNING extract(epoch FROM greatest(used.next_at - $5::interval - $6::interval
                                       clock_timestamp()))::float8 AS slot,
           extract(epoch FROM clock_timestamp())::float8 AS now;
 
--- name: paused_until
+-- name: vendor_paused_until
 -- Until when a vendor takes no call, and what time it is, in seconds since 1970.
 --   $1 workspace, $2 vendor, $3 client, $4 kind
 SELECT (SELECT extract(epoch FROM paused_until)::float8
@@ -73,7 +73,7 @@ SELECT (SELECT extract(epoch FROM paused_until)::float8
            AND kind = $4) AS paused_until,
        extract(epoch FROM clock_timestamp())::float8 AS now;
 
--- name: pause_calls
+-- name: pause_vendor
 -- The vendor said to wait.
 --   $1 workspace, $2 vendor, $3 client, $4 kind, $5 how long
 UPDATE vendor_rate_limit
@@ -83,7 +83,7 @@ UPDATE vendor_rate_limit
    AND client_id = $3
    AND kind = $4;
 
--- name: reserve_account
+-- name: reserve_vendor_account
 -- Reserve a client for a HubSpot account, unless another account has it; the account that has it.
 --   $1 vendor, $2 client, $3 hub, $4 how long a reservation holds
 INSERT INTO vendor_account AS account (vendor, client_id, hub_id, reserved_until)
@@ -96,7 +96,7 @@ ON CONFLICT (vendor, client_id) DO UPDATE
                              ELSE account.reserved_until END
 RETURNING hub_id, reserved_until IS NULL AS confirmed;
 
--- name: confirm_account
+-- name: confirm_vendor_account
 -- The client's first case is made: it serves this account from now on.
 --   $1 vendor, $2 client, $3 hub
 UPDATE vendor_account
@@ -105,7 +105,7 @@ UPDATE vendor_account
    AND client_id = $2
    AND hub_id = $3;
 
--- name: served_account
+-- name: account_of_vendor_client
 -- The HubSpot account that a client serves.
 --   $1 vendor, $2 client
 SELECT hub_id

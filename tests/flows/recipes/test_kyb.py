@@ -323,7 +323,7 @@ async def test_limits_are_kept_without_a_single_refusal(kyb, second_kyb, databas
     for task in waiting:
         task.cancel()
 
-    notes = await database.fetch("SELECT note FROM recipe_step WHERE state = 'waiting'")
+    notes = await database.fetch("SELECT checkpoint FROM recipe_step WHERE state = 'waiting'")
     assert (len(done), len(waiting), len(notes)) == (3, 3, 3)
     assert kyb.fml.fml.refused_calls == 0
     assert len(kyb.fml.fml.cases) == 3

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from collections import Counter
 from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -18,6 +19,9 @@ BODY_BYTES = 1_048_576
 
 BODY_S = 60.0
 """How long a caller may take to send a body that is kept."""
+
+MAX_ERRORS = 50
+"""How many wrong fields a refusal names."""
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,29}")
 SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
@@ -80,7 +84,7 @@ async def parse_body(request: web.Request, model: type[M], at_most: int = BODY_B
 
 def parse_query(request: web.Request, model: type[M]) -> M:
     """The query as a model; a name may stand once. Raises InvalidRequest."""
-    return validate(model, _reject_duplicates(list(request.query.items())))
+    return validate(model, reject_duplicates(list(request.query.items())))
 
 
 def validate(model: type[M], value: Any) -> M:
@@ -98,15 +102,13 @@ def validate(model: type[M], value: Any) -> M:
             )
         ]
         detail = "; ".join(f"{each['field']}: {each['message']}" for each in problems[:5])
-        raise InvalidRequest(detail[:1000], errors=problems[:50]) from None
+        raise InvalidRequest(detail[:1000], errors=problems[:MAX_ERRORS]) from None
 
 
 def read_json(raw: bytes) -> Any:
     """The value of a JSON text; a name may stand once in an object. Raises InvalidRequest."""
     try:
-        return json.loads(
-            raw.decode(), object_pairs_hook=_reject_duplicates, parse_constant=_refuse
-        )
+        return json.loads(raw.decode(), object_pairs_hook=reject_duplicates, parse_constant=_refuse)
     except (ValueError, RecursionError):
         raise InvalidRequest("The body is not JSON.") from None
 
@@ -124,7 +126,7 @@ def read_form(raw: bytes) -> dict[str, str]:
             "The body looks like JSON, and its Content-Type says a form: "
             "send it as Content-Type: application/json."
         )
-    return _reject_duplicates(pairs)
+    return reject_duplicates(pairs)
 
 
 def path_slug(request: web.Request, caller: Caller | None = None) -> str:
@@ -155,19 +157,20 @@ def prefers_json(request: web.Request) -> bool:
     return wanted["application/json"] > wanted["text/html"]
 
 
-def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise InvalidRequest(
-            "A field stands more than once.",
-            errors=[
-                {"field": _safe_field_name(name), "message": "stands more than once"}
-                for name in twice
-            ],
-        )
-    return found
+def reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The fields of one object. Raises InvalidRequest where a name is repeated."""
+    fields = dict(pairs)
+    if len(fields) == len(pairs):
+        return fields
+    counts = Counter(name for name, _ in pairs)
+    repeated = sorted(name for name, count in counts.items() if count > 1)
+    raise InvalidRequest(
+        "Duplicate field.",
+        errors=[
+            {"field": _safe_field_name(name), "message": "is duplicated"}
+            for name in repeated[:MAX_ERRORS]
+        ],
+    )
 
 
 def _refuse(constant: str) -> Any:

@@ -194,7 +194,7 @@ def idempotency_key_in(headers: Iterable[str]) -> str | None:
             raise wrong_field("Idempotency-Key", "is not 1 to 255 visible ASCII characters")
         keys.add(found[1])
     if len(keys) > 1:
-        raise wrong_field("Idempotency-Key", "stands more than once")
+        raise wrong_field("Idempotency-Key", "is duplicated")
     return keys.pop() if keys else None
 
 

@@ -64,22 +64,38 @@ async def read_body(request: web.Request, at_most: int = BODY_BYTES) -> bytes:
                     raise BodyTooLarge(f"At most {at_most} bytes are accepted here.")
                 parts.append(part)
     except web.RequestPayloadError:
-        raise InvalidRequest("The body is not framed as its headers say.") from None
+        raise InvalidRequest(
+            "The body does not match Content-Length or Transfer-Encoding."
+        ) from None
     except TimeoutError:
-        raise InvalidRequest(f"The body did not come within {BODY_S:.0f} seconds.") from None
+        raise InvalidRequest(f"The body did not arrive within {BODY_S:.0f} seconds.") from None
     return b"".join(parts)
 
 
-async def parse_body(request: web.Request, model: type[M], at_most: int = BODY_BYTES) -> M:
-    """The body (JSON or a form) as a model. Raises InvalidRequest, BodyTooLarge."""
-    raw = await read_body(request, at_most)
+def sends_form(request: web.Request) -> bool:
+    """Whether the body is a form rather than JSON, by its headers alone.
+
+    Raises InvalidRequest for what is neither.
+    """
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise InvalidRequest("Send the body without a content encoding.")
     if request.content_type == "multipart/form-data":
         raise InvalidRequest("Send the body as JSON or application/x-www-form-urlencoded.")
-    if request.content_type == "application/x-www-form-urlencoded":
-        return validate(model, read_form(raw))
-    return validate(model, read_json(raw) if raw else {})
+    return request.content_type == "application/x-www-form-urlencoded"
+
+
+async def parse_body(request: web.Request, model: type[M], at_most: int = BODY_BYTES) -> M:
+    """The body (JSON or a form) as a model. Raises InvalidRequest, BodyTooLarge."""
+    form = sends_form(request)
+    raw = await read_body(request, at_most)
+    return validate(model, parse_fields(raw, form=form))
+
+
+def parse_fields(raw: bytes, *, form: bool) -> Any:
+    """The value of a form or a JSON text; no fields where it is empty. Raises InvalidRequest."""
+    if form:
+        return read_form(raw)
+    return read_json(raw) if raw else {}
 
 
 def parse_query(request: web.Request, model: type[M]) -> M:
@@ -121,12 +137,17 @@ def read_form(raw: bytes) -> dict[str, str]:
         )
     except ValueError:
         raise InvalidRequest("The body is not a form.") from None
+    check_not_json(raw)
+    return reject_duplicates(pairs)
+
+
+def check_not_json(raw: bytes) -> None:
+    """Raise InvalidRequest for a form that is JSON, which would be one long name."""
     if raw.lstrip()[:1] in {b"{", b"["}:
         raise InvalidRequest(
-            "The body looks like JSON, and its Content-Type says a form: "
+            "The body looks like JSON, but its Content-Type is that of a form: "
             "send it as Content-Type: application/json."
         )
-    return reject_duplicates(pairs)
 
 
 def path_slug(request: web.Request, caller: Caller | None = None) -> str:

@@ -25,7 +25,7 @@ from broker.providers.hubspot.destination import check_target
 from broker.services.access.callers import Callers, require
 from broker.services.proxy.forwarding import Proxy
 from broker.web.core.middleware import LOG_FIELDS, REQUEST_ID, cancel_on_disconnect
-from broker.web.core.openapi import documented
+from broker.web.core.openapi import self_authenticating
 from broker.web.core.requests import CONTROL, path_slug, read_body
 from broker.web.proxy.proxy_response import SingleWriteResponse, begin_stream, can_write_at_once
 from broker.web.proxy.wrapped import DataEnvelope, RawCall, WrappedCallReader
@@ -59,7 +59,7 @@ class ProxyHandlers:
         self._max_body = max_body
         self._wrapped_calls = WrappedCallReader(api_url, max_body)
 
-    @documented("proxy", "proxy:read", tags=("Proxy",))
+    @self_authenticating(enforces=SCOPES, tags=("Proxy",))
     @cancel_on_disconnect
     async def transparent(self, request: web.Request) -> web.StreamResponse:
         """Call HubSpot as a user: method, path, query, headers and body go as they are.
@@ -88,7 +88,7 @@ class ProxyHandlers:
         )
         return await self._pass_on(request, caller, call, None)
 
-    @documented("proxy", "proxy:read", body=RawCall, tags=("Proxy",))
+    @self_authenticating(enforces=SCOPES, body=RawCall, tags=("Proxy",))
     @cancel_on_disconnect
     async def wrapped(self, request: web.Request) -> web.StreamResponse:
         """Call HubSpot as a user, StackGo's way: described in a body, answered as `{"data": ...}`.

@@ -10,6 +10,8 @@ import pytest
 from aiohttp import web
 
 from broker.errors import BodyTooLarge
+from broker.providers.hubspot.answers import Answer
+from broker.services.proxy.idempotency import BufferedBody
 from broker.telemetry.metrics import Metrics
 from broker.web.core import http_server, middleware
 from broker.web.core.http_server import AppRunner
@@ -19,6 +21,7 @@ from broker.web.core.middleware import (
     cancel_on_disconnect,
     observe_requests,
 )
+from broker.web.proxy.proxy_response import SingleWriteResponse
 
 
 @asynccontextmanager
@@ -55,6 +58,40 @@ async def test_a_refusal_after_an_answer_began_cuts_it_and_is_no_second_answer(f
 
     assert told.count(b"HTTP/1.1") == 1
     assert told.endswith(b"4\r\nhalf\r\n")
+
+
+async def test_an_answer_that_cannot_be_ended_is_reset_for_a_peer_of_http_1_0():
+    """F1: for it the end of the connection is the end of the body."""
+
+    async def half(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"half")
+        raise BodyTooLarge
+
+    async with answering(half) as url:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        writer.write(b"GET / HTTP/1.0\r\nHost: x\r\n\r\n")
+        with pytest.raises(ConnectionResetError):
+            await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+
+
+async def test_a_failure_after_an_answer_in_one_write_is_no_second_answer():
+    async def whole(request):
+        headers = [("Content-Length", "2")]
+        answer = Answer(200, "OK", headers, BufferedBody(b"hi"), False, None, None, lambda: None)
+        await SingleWriteResponse(request, answer).prepare(request)
+        raise BodyTooLarge
+
+    async with answering(whole) as url:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        received = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+
+    assert received.count(b"HTTP/1.1") == 1
+    assert received.endswith(b"hi")
 
 
 @pytest.mark.parametrize(

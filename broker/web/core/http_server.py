@@ -13,6 +13,7 @@ from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from broker.errors import InvalidRequest
+from broker.web.core.cut_answers import reset
 from broker.web.core.middleware import REQUEST_ID, Handler, problem
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ class ConnectionHandler(RequestHandler):
         super().pause_writing()
         if self.transport is not None:
             self._write_stall_timer = self._loop.call_later(
-                WRITE_STALL_TIMEOUT_S, self.transport.abort
+                WRITE_STALL_TIMEOUT_S, reset, self.transport
             )
 
     def resume_writing(self) -> None:

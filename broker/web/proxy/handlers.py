@@ -24,6 +24,7 @@ from broker.errors import (
 from broker.providers.hubspot.destination import check_target
 from broker.services.access.callers import Callers, require
 from broker.services.proxy.forwarding import Proxy
+from broker.web.core.cut_answers import cut_off
 from broker.web.core.middleware import LOG_FIELDS, REQUEST_ID, cancel_on_disconnect
 from broker.web.core.openapi import self_authenticating
 from broker.web.core.requests import CONTROL, path_slug, read_body
@@ -167,13 +168,15 @@ class ProxyHandlers:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             if response is None:
                 raise
-            # Half an answer must not look like a whole one.
             log.warning(
-                "answer cut",
+                "response_truncated",
                 extra={"request_id": request[REQUEST_ID], "reason": type(error).__name__},
             )
-            if request.transport is not None:
-                request.transport.close()
+            cut_off(request)
+        except BaseException:
+            if response is not None:
+                cut_off(request)
+            raise
         return response
 
 

@@ -66,17 +66,18 @@ class DescriptorGuard:
         self._unreported = 0
         self._reported_at = -LOG_INTERVAL_S
 
-    def admit(self, descriptor: int, connection: Sheddable, others: Iterable[Sheddable]) -> None:
-        """Judge a connection that was just accepted; others, or it itself, may be shed for it."""
-        if descriptor < self._highest:
-            return
+    def runs_short(self, descriptor: int) -> bool:
+        """Whether a descriptor that was just opened is one of the last."""
+        return descriptor >= self._highest
+
+    def make_room(self, connection: Sheddable, others: Iterable[Sheddable]) -> None:
+        """Shed some of the others for a new connection; or itself, where all are busy."""
         silent = [
             (since, each)
             for each in others
             if each is not connection and (since := each.silent_since) is not None
         ]
         silent.sort(key=lambda pair: pair[0])
-        # Where all are busy, the newest has nowhere to go.
         chosen = [each for _, each in silent[: len(silent) // SHED_FRACTION + 1]] or [connection]
         for each in chosen:
             each.shed()

@@ -49,9 +49,9 @@ class ConnectionHandler(RequestHandler):
         self._last_heard_at = loop.time()
         self._first_request_timer = loop.call_later(FIRST_REQUEST_TIMEOUT_S, self._give_up)
         line = transport.get_extra_info("socket")
-        if line is not None and self._manager is not None:
-            others = cast(list[ConnectionHandler], self._manager.connections)
-            self._guard.admit(line.fileno(), self, others)
+        manager = self._manager
+        if line is not None and manager is not None and self._guard.runs_short(line.fileno()):
+            self._guard.make_room(self, cast(list[ConnectionHandler], manager.connections))
 
     @property
     def silent_since(self) -> tuple[bool, float] | None:

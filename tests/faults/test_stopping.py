@@ -25,7 +25,7 @@ async def test_no_grant_is_lost_when_a_process_stops_while_it_renews(
     """Refresh tokens rotate, and HubSpot takes 0.4 s to answer: five stops with 100 due."""
     hubspot.rotates_refresh_tokens = True
     await crowd(broker, hubspot, database, 100, due=3600, expires=900)
-    slow = hubspot.faults.add(Fault("/oauth/*/token", "delay", seconds=0.4))
+    slow = hubspot.faults.add(Fault("/oauth/*/token", "late-answer", seconds=0.4))
     for _ in range(5):
         await database.execute("UPDATE connection SET renew_at = now()")
         before = slow.hits
@@ -33,7 +33,7 @@ async def test_no_grant_is_lost_when_a_process_stops_while_it_renews(
         await until(lambda before=before: slow.hits > before + 4)
         await stops(process)
 
-    stored = await database.fetchval("SELECT sum(generation - 1) FROM connection")
+    stored = await database.fetchval("SELECT sum(generation - 1)::integer FROM connection")
     states = await database.fetch("SELECT status, count(*) FROM connection GROUP BY status")
     figures({"given": hubspot.refreshes, "stored": stored})
     assert stored == hubspot.refreshes >= 5 * 5
@@ -47,7 +47,7 @@ async def test_a_renewal_that_a_caller_caused_is_stored_though_the_process_stops
     await broker.connects("u1")
     process, url = await start_process(BROKER_WORK_IN_SERVE="false")
     await broker.makes_stale(database)
-    slow = hubspot.faults.add(Fault("/oauth/*/token", "delay", seconds=4))
+    slow = hubspot.faults.add(Fault("/oauth/*/token", "late-answer", seconds=4))
     calling = asyncio.create_task(broker.asks("GET", f"{url}/proxy/hbdev/u1/_echo/x"))
     await until(lambda: slow.hits)
     calling.cancel()
@@ -62,7 +62,7 @@ async def test_a_keyed_write_whose_caller_left_is_ended_and_answered_once_the_pr
 ):
     await broker.connects("u1")
     process, url = await start_process(BROKER_WORK_IN_SERVE="false")
-    slow = hubspot.faults.add(Fault("/crm/v3/objects/contacts", "delay", seconds=4, times=1))
+    slow = hubspot.faults.add(Fault("/crm/v3/objects/contacts", "late-answer", seconds=4, times=1))
 
     def write(base):
         return broker.asks(
@@ -140,7 +140,7 @@ async def test_a_batch_that_is_being_split_is_told_once(
 async def test_a_step_under_way_is_ended_and_not_repeated_elsewhere(kyb, start_process, database):
     process, url = await start_process(BROKER_FML_URL=kyb.fml.url)
     company = kyb.company()
-    slow = kyb.fml.fml.faults.add(Fault("/v1/cases", "delay", seconds=4, times=1))
+    slow = kyb.fml.fml.faults.add(Fault("/v1/cases", "late-answer", seconds=4, times=1))
     async with aiohttp.ClientSession() as session:
         kickoff = asyncio.create_task(kicks_off(session, kyb, url, company))
         await until(lambda: slow.hits)

@@ -15,8 +15,8 @@ class Fault:
     """One thing that goes wrong. `path` is a glob over the decoded path; `times` None means always.
 
     Kinds: hang, delay, reset, drip, garbage, html, status, redirect, gzip, set-cookie, headers,
-    lose-answer (the work is done), late-answer (so is it, `seconds` before the answer), early-answer
-    (before the body is read).
+    lose-answer (the work is done), late-answer (the same, but an answer comes after `seconds`),
+    early-answer (before the body is read).
     """
 
     path: str

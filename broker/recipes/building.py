@@ -15,10 +15,8 @@ from broker.recipes.starting import Starter
 from broker.recipes.triggers import Triggers
 from broker.recipes.workflow_callbacks import WorkflowCallbacks
 from broker.sealing import Sealer
-from broker.services.installs.oauth_flow import Installs
 from broker.services.proxy.forwarding import Proxy
 from broker.services.runs.engine import Runs
-from broker.stores.connections.connections import Connections
 from broker.stores.core.database import Database
 from broker.stores.recipes.recipe_settings import RecipeSettings
 from broker.stores.recipes.run_records import RunRecords
@@ -68,15 +66,14 @@ def build_recipes(
     database: Database,
     sealer: Sealer,
     proxy: Proxy,
-    connections: Connections,
-    installs: Installs,
+    accounts: HubSpotAccounts,
     metrics: Metrics,
     public_url: str,
     vendor_urls: Mapping[str, str],
 ) -> Recipes:
     """Each of the specs, built on what the rest of the broker provides."""
     store, records, crm = RecipeSettings(database, sealer), RunRecords(database), CrmRecords(proxy)
-    accounts, by_name = HubSpotAccounts(connections, installs), {each.name: each for each in specs}
+    by_name = {each.name: each for each in specs}
     deps = RecipeDeps(
         public_url=public_url,
         vendor_urls=vendor_urls,

@@ -6,6 +6,7 @@ from pathlib import Path
 from broker.recipes.base import AnySpec
 from broker.recipes.building import Recipes
 from broker.web.console.base import ConsoleBase, Section
+from broker.web.console.routes import View
 
 SCOPES = ("recipes",)
 
@@ -20,10 +21,14 @@ def template_folders(specs: Sequence[AnySpec]) -> list[Path]:
     return [each.panel.templates for each in specs if each.panel is not None]
 
 
-def table(specs: Sequence[AnySpec]) -> list[tuple[str, str, type, str]]:
+def table(specs: Sequence[AnySpec]) -> list[tuple[str, str, View]]:
     """The panels' addresses below `/console`, and who answers."""
     return [
-        (route.method, f"/{each.name}{route.path}", route.handlers, route.handler)
+        (
+            route.method,
+            f"/{each.name}{route.path}",
+            getattr(route.handlers, route.handler),
+        )
         for each in specs
         if each.panel is not None
         for route in each.panel.routes

@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-import random
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from broker.concurrency.backoff import Backoff
 from broker.crm.records import CrmRecords, HubSpotUser
 from broker.domain.runs import RetryLater, RunRecord
 from broker.errors import BrokerError, OtherAccount
@@ -19,8 +19,7 @@ from broker.stores.recipes.workflow_callbacks import CallbackStore, WorkflowCall
 log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=30)
-MAX_ATTEMPTS = 20
-MAX_PAUSE_S = 3600.0
+RETRIES = Backoff(first=2, longest=3600, jitter=(0.7, 1.3), attempts=20)
 """A callback is given up after about half a day; HubSpot ends the action by itself after a week."""
 
 MAX_MESSAGE = 500
@@ -64,9 +63,10 @@ class WorkflowCallbacks:
             log.warning(
                 "workflow_callback_failed", extra={"run": str(run.id), "reason": refusal.code}
             )
-            if callback.attempts < MAX_ATTEMPTS and not isinstance(refusal, OtherAccount):
-                pause = min(2.0**callback.attempts, MAX_PAUSE_S) * random.uniform(0.7, 1.3)  # noqa: S311
-                await self._callbacks.reschedule(callback, timedelta(seconds=pause))
+            final = isinstance(refusal, OtherAccount) or RETRIES.is_exhausted(callback.attempts)
+            if not final:
+                pause = timedelta(seconds=RETRIES.pause(callback.attempts))
+                await self._callbacks.reschedule(callback, pause)
                 return
         await self._callbacks.delete(callback)
 

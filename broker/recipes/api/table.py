@@ -16,7 +16,7 @@ from broker.recipes.building import Recipes
 from broker.recipes.vendor_webhooks import accept
 from broker.recipes.workflow_actions import WorkflowActions
 from broker.stores.connections.apps import Apps
-from broker.web.core.openapi import operation
+from broker.web.core.openapi import self_authenticating
 
 WORKSPACE = "{workspace:[0-9A-Fa-f-]{36}}"
 
@@ -110,7 +110,7 @@ def _action_handlers(spec: AnySpec) -> type:
             self._actions = actions
             self._recipe = recipe
 
-        @operation(public=True, answers={200: None}, tags=("Webhooks",))
+        @self_authenticating(answers={200: None}, tags=("Webhooks",))
         @summary(
             f"Start the {spec.title} recipe from HubSpot: by a workflow's action or a card.",
             "Signed by HubSpot with the app's client secret (version 3, else 2). A workflow is "
@@ -128,7 +128,7 @@ def _webhook_handlers(spec: AnySpec, webhook: VendorWebhook) -> type:
         def __init__(self, recipe: AnyRecipe) -> None:
             self._recipe = recipe
 
-        @operation(public=True, answers={204: None}, tags=("Webhooks",))
+        @self_authenticating(answers={204: None}, tags=("Webhooks",))
         @summary(
             f"Take an event for the {spec.title} recipe, signed by its vendor.",
             "401 for anything that is not, 503 when it should be sent again; a 2xx says that the "

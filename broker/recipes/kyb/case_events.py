@@ -9,10 +9,10 @@ afterwards makes another update due, whichever of the two arrived last.
 
 import asyncio
 import logging
-import random
 from datetime import timedelta
 from uuid import UUID
 
+from broker.concurrency.backoff import Backoff
 from broker.crm.object_types import COMPANIES
 from broker.crm.records import CrmRecords, HubSpotUser
 from broker.domain.events import NewEvent
@@ -31,8 +31,10 @@ log = logging.getLogger(__name__)
 
 STORE_TIMEOUT_S = 3.0
 LEASE = timedelta(seconds=30)
-UPDATE_PAUSES_S = (1, 5, 30, 120, 600, 1800, 3600, 10_800, 21_600, 43_200, 86_400)
-"""Pauses after each failed update of a Company, in seconds: about two days."""
+RETRIES = Backoff(
+    schedule=(1, 5, 30, 120, 600, 1800, 3600, 10_800, 21_600, 43_200, 86_400), jitter=(0.7, 1.3)
+)
+"""Twelve attempts at an update of a Company in about two days, unless one succeeds."""
 
 FINAL = (OtherAccount, RecipeNotFound)
 """Refusals that time does not heal."""
@@ -164,9 +166,9 @@ class CaseEvents:
             await self._cases.reschedule(update, pause, "hubspot-throttles")
             return
         except BrokerError as refusal:
-            if not isinstance(refusal, FINAL) and update.attempts <= len(UPDATE_PAUSES_S):
-                seconds = UPDATE_PAUSES_S[update.attempts - 1] * random.uniform(0.7, 1.3)  # noqa: S311
-                await self._cases.reschedule(update, timedelta(seconds=seconds), refusal.code)
+            if not isinstance(refusal, FINAL) and not RETRIES.is_exhausted(update.attempts):
+                pause = timedelta(seconds=RETRIES.pause(update.attempts))
+                await self._cases.reschedule(update, pause, refusal.code)
                 return
             error = refusal.code
         if error is not None:

@@ -15,7 +15,6 @@ Runs are claimed by app, a few at a time for each, so a long queue of one costs 
 
 import asyncio
 import logging
-import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -23,6 +22,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from broker.concurrency.backoff import Backoff
+from broker.concurrency.task_set import Stopping, TaskSet
 from broker.domain.runs import (
     PermanentFailure,
     Recipe,
@@ -48,8 +49,8 @@ from broker.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
-RETRY_PAUSES_S = (1, 3, 10, 30, 120, 600, 1800, 3600, 7200, 14_400)
-"""Pauses after each failure of a step in a row, in seconds: eleven tries in about eight hours."""
+RETRIES = Backoff(schedule=(1, 3, 10, 30, 120, 600, 1800, 3600, 7200, 14_400), jitter=(0.7, 1.3))
+"""Eleven attempts at a step in about eight hours, unless one succeeds."""
 
 MAX_CONCURRENT = 240
 MAX_CONCURRENT_PER_APP = 15
@@ -76,7 +77,7 @@ class Runs:
         self._waiters = RunWaiters(records)
         self._recipes = {recipe.name: recipe for recipe in recipes}
         self._metrics = metrics
-        self._tasks: dict[asyncio.Task[None], Run] = {}
+        self._tasks: TaskSet[Run] = TaskSet(self._ended)
         self._reserved: list[UUID | None] = []
         self._heartbeat_task: asyncio.Task[None] | None = None
 
@@ -88,7 +89,7 @@ class Runs:
         with self._reserve_capacity(request.app_id) as lease:
             run_id, before, run = await self._store.start(recipe, request, lease)
             if run is not None:
-                self._begin(run)
+                await self._begin(run)
         return run_id, before
 
     async def retry(self, workspace_id: UUID, run_id: UUID) -> None:
@@ -98,7 +99,7 @@ class Runs:
             recipe = self._recipes[record.recipe]
             run = await self._store.retry(recipe, workspace_id, run_id, lease)
             if run is not None:
-                self._begin(run)
+                await self._begin(run)
 
     async def dismiss(self, workspace_id: UUID, run_id: UUID) -> None:
         """Mark a failed run as one that nobody will mend; any other stays as it is."""
@@ -113,40 +114,32 @@ class Runs:
         begun = 0
         for recipe in self._recipes.values():
             capacity = MAX_CONCURRENT - len(self._tasks) - len(self._reserved)
-            if capacity <= 0:
+            if capacity <= 0 or self._tasks.stopping:
                 break
             claimed = await self._store.claim(
                 recipe, capacity, at_once=MAX_CONCURRENT_PER_APP, busy=self._busy(), lease=LEASE
             )
             for run in claimed:
-                self._begin(run)
+                await self._begin(run)
             begun += len(claimed)
         return begun
 
     async def join(self) -> None:
         """Wait until no run is under way here."""
-        while self._tasks:
-            await asyncio.wait(list(self._tasks))
+        await self._tasks.join()
 
     async def stop(self) -> None:
         """Give runs a grace period; a run that is cancelled goes on in another process, at once
         or, if that cannot be written, when its lease ends.
         """
-        left: set[asyncio.Task[None]] = set()
-        if self._tasks:
-            _, left = await asyncio.wait(list(self._tasks), timeout=STOP_GRACE_S)
+        cancelled = await self._tasks.stop(STOP_GRACE_S)
         if self._heartbeat_task is not None:
             self._heartbeat_task.cancel()
-        cancelled = [self._tasks[task] for task in left]
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-        await asyncio.gather(
-            *(self._store.release(run) for run in cancelled), return_exceptions=True
-        )
+        released = (self._store.release(run) for run in cancelled)
+        await asyncio.gather(*released, return_exceptions=True)
 
     def _busy(self) -> Counter[UUID]:
-        busy = Counter(run.app_id for run in self._tasks.values())
+        busy = Counter(run.app_id for run in self._tasks.subjects)
         busy.update(app_id for app_id in self._reserved if app_id is not None)
         return busy
 
@@ -156,7 +149,11 @@ class Runs:
         may ask before the first begins. None when the run must wait.
         """
         full = len(self._tasks) + len(self._reserved) >= MAX_CONCURRENT
-        if full or (app_id is not None and self._busy()[app_id] >= MAX_CONCURRENT_PER_APP):
+        if (
+            self._tasks.stopping
+            or full
+            or (app_id is not None and self._busy()[app_id] >= MAX_CONCURRENT_PER_APP)
+        ):
             yield None
             return
         self._reserved.append(app_id)
@@ -165,21 +162,22 @@ class Runs:
         finally:
             self._reserved.remove(app_id)
 
-    def _begin(self, run: Run) -> None:
-        task = asyncio.create_task(self._run_steps(run))
-        self._tasks[task] = run
-        task.add_done_callback(self._ended)
+    async def _begin(self, run: Run) -> None:
+        try:
+            self._tasks.spawn(self._run_steps(run), run)
+        except Stopping:
+            await self._store.release(run)
+            return
         if self._heartbeat_task is None or self._heartbeat_task.done():
             self._heartbeat_task = asyncio.create_task(self._heartbeat())
 
     async def _heartbeat(self) -> None:
-        while self._tasks:
+        while len(self._tasks):
             await asyncio.sleep(HEARTBEAT_S)
             with suppress(Busy):
-                await self._store.extend_lease(list(self._tasks.values()), LEASE)
+                await self._store.extend_lease(self._tasks.subjects, LEASE)
 
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        run = self._tasks.pop(task)
+    def _ended(self, run: Run, task: "asyncio.Task[None]") -> None:
         self._waiters.wake(run.workspace_id, run.id)
         failure = None if task.cancelled() else task.exception()
         if isinstance(failure, BrokerError):
@@ -252,8 +250,8 @@ class Runs:
         transient: bool,
     ) -> None:
         unsure = step.has_side_effect and transient
-        if transient and failures < len(RETRY_PAUSES_S):
-            pause = timedelta(seconds=RETRY_PAUSES_S[failures] * random.uniform(0.7, 1.3))  # noqa: S311
+        if transient and not RETRIES.is_exhausted(failures + 1):
+            pause = timedelta(seconds=RETRIES.pause(failures + 1))
             await self._store.reschedule(
                 run, step.name, pause, error=refusal.code, failed=True, unsure=unsure
             )

@@ -7,6 +7,7 @@ import pytest
 
 from broker.sandbox.core.faults import Fault
 
+RETURN_URL = "https://product.example/settings?tab=integrations"
 KYB_PATH = "/api/recipes/kyb/hbdev"
 SETTINGS = "/api/apps/hbdev/recipes/kyb"
 CLIENT = {"clientId": "pk_live_tests"}
@@ -82,11 +83,24 @@ async def test_one_fml_client_serves_one_account_across_workspaces(kyb, twin):
 
 
 async def test_two_first_kickoffs_at_once_serve_one_account(kyb, twin):
-    slow = kyb.fml.fml.faults.add(Fault("/v1/cases", "delay", seconds=0.6, times=2))
+    await kyb.broker.registers("other", clientId="c2", scopes=COMPANY_SCOPES)
+    await kyb.broker.connects("u3", portal=102, slug="other")
+    body = {**CLIENT, "clientSecret": "sk_live_canary_of_fml"}
+    await kyb.broker.asks("PUT", "/api/apps/other/recipes/kyb", json=body)
+    slow = kyb.fml.fml.faults.add(Fault("/v1/cases", "delay", seconds=0.6, times=1))
+    first = asyncio.create_task(kyb.kicks_off(twin))
+    async with asyncio.timeout(20):
+        while not slow.hits:
+            await asyncio.sleep(0.01)
+    kickoff = {"userForeignIdentifier": "u3", "companyId": twin}
+    second = asyncio.create_task(kyb.broker.asks("POST", "/api/recipes/kyb/other", json=kickoff))
+    await first
+    async with asyncio.timeout(20):
+        while not second.done():
+            await kyb.broker.parts.recipes.runs.work_due()
+            await asyncio.sleep(0.1)
 
-    answers = await asyncio.gather(
-        kyb.kicks_off(twin), kyb.kicks_off(twin, userForeignIdentifier="u2")
-    )
+    answers = [first.result(), second.result()]
 
     assert sorted(each.status for each in answers) == [201, 409]
     assert (slow.hits, len(kyb.fml.fml.cases)) == (1, 1)
@@ -217,6 +231,27 @@ async def test_an_account_that_changes_while_a_call_waits_is_not_written(kyb, tw
 
     assert (answer.status, answer.code) == (409, "other-account")
     assert kyb.writes() == []
+
+
+async def test_a_newer_grant_of_another_account_is_not_used(kyb, twin):
+    """2.2: the token dies while a call is under way, and its replacement is another account's."""
+    path = f"/crm/v3/objects/companies/{twin}"
+    slow = Fault(path, "delay", method="PATCH", seconds=1.0, times=1)
+    kyb.broker.hubspot.faults.add(slow)
+    kickoff = asyncio.create_task(kyb.kicks_off(twin))
+    async with asyncio.timeout(20):
+        while not slow.hits:
+            await asyncio.sleep(0.01)
+    back = await kyb.broker.connects("u1", portal=102, returnUrl=RETURN_URL)
+    code = {"confirm": back.location[2]["confirm"], "userForeignIdentifier": "u1"}
+    confirmed = await kyb.broker.asks("POST", "/api/connections/confirm", json=code)
+    kyb.broker.hubspot.expire_access_tokens(101)
+
+    answer = await kickoff
+
+    assert confirmed.json()["hubId"] == 102
+    assert (answer.status, answer.code) == (409, "other-account")
+    assert properties(kyb, twin) == {}
 
 
 async def test_a_failed_run_of_another_account_does_not_hold_a_record_id(kyb, twin):

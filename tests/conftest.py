@@ -30,6 +30,7 @@ from broker.bootstrap.components import Components
 from broker.bootstrap.server import serving
 from broker.domain.model import PolicyRule
 from broker.embedded import server as embedded
+from broker.recipes.catalog import RECIPES
 from broker.sandbox.fml.server import RunningFml
 from broker.sandbox.fml.server import serve as serve_fml
 from broker.sandbox.fml.world import FirstMileLabs
@@ -397,11 +398,15 @@ async def start_broker(
     """Start brokers on the test's database; they stop with the test."""
     async with AsyncExitStack() as stack:
 
-        async def start(keys: str = SEALING_KEY, **changes: Any) -> BrokerUnderTest:
+        async def start(
+            keys: str = SEALING_KEY, recipes: Any = RECIPES, **changes: Any
+        ) -> BrokerUnderTest:
             port = unused_tcp_port_factory()
             url = f"http://localhost:{port}"
             settings = settings_for(hubspot, url, **changes)
-            parts = await stack.enter_async_context(open_broker(settings, dsn, Keyring.parse(keys)))
+            parts = await stack.enter_async_context(
+                open_broker(settings, dsn, Keyring.parse(keys), recipes)
+            )
             await stack.enter_async_context(serving(parts, Address("localhost", port)))
             session = await stack.enter_async_context(
                 aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)

@@ -1,7 +1,7 @@
 """The whole broker on one page: what exists and who is handed what. `application` serves it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ from broker.crm.accounts import HubSpotAccounts
 from broker.errors import BrokerError
 from broker.providers.hubspot.client import Deadlines, HubSpot
 from broker.receivers.client import Receivers
+from broker.recipes.base import AnySpec
 from broker.recipes.building import build_recipes
 from broker.recipes.catalog import RECIPES
 from broker.sealing import Keyring, Sealer
@@ -55,7 +56,9 @@ from broker.telemetry.metrics import Metrics
 
 
 @asynccontextmanager
-async def open_broker(settings: Settings, dsn: str, keyring: Keyring) -> AsyncIterator[Components]:
+async def open_broker(
+    settings: Settings, dsn: str, keyring: Keyring, recipes: Sequence[AnySpec] = RECIPES
+) -> AsyncIterator[Components]:
     """A broker on a database that is up to date and that its keys open.
 
     Raises Busy, migrations.SchemaMissing or seals.WrongSealingKey otherwise.
@@ -78,7 +81,8 @@ async def open_broker(settings: Settings, dsn: str, keyring: Keyring) -> AsyncIt
     receivers = Receivers(allow_private=settings.allow_private_endpoints)
     broker: Components | None = None
     try:
-        broker = _assemble(settings, dsn, pool, _Clients(hubspot, receivers), Sealer(keyring))
+        clients = _Clients(hubspot, receivers)
+        broker = _assemble(settings, dsn, pool, clients, Sealer(keyring), recipes)
         await broker.seals.check()
         try:
             yield broker
@@ -106,6 +110,9 @@ async def _stop(broker: Components) -> None:
             await flush()
 
 
+_Specs = Sequence[AnySpec]
+
+
 @dataclass(frozen=True, slots=True)
 class _Clients:
     """The clients of services outside the broker."""
@@ -115,7 +122,7 @@ class _Clients:
 
 
 def _assemble(
-    settings: Settings, dsn: str, pool: Database, clients: _Clients, sealer: Sealer
+    settings: Settings, dsn: str, pool: Database, clients: _Clients, sealer: Sealer, specs: _Specs
 ) -> Components:
     metrics, hubspot = Metrics(), clients.hubspot
     keys, apps = Keys(pool), Apps(pool, sealer)
@@ -134,7 +141,7 @@ def _assemble(
     once = Idempotency(idempotent, settings.quota_wait_s, settings.upstream_total_s)
     proxy = Proxy(connections, grants, installs, quota, hubspot, once, call_log, metrics)
     recipes = build_recipes(
-        RECIPES, pool, sealer, proxy, accounts, metrics, settings.public_url, settings.vendor_urls
+        specs, pool, sealer, proxy, accounts, metrics, settings.public_url, settings.vendor_urls
     )
     return Components(
         settings=settings,

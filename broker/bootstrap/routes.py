@@ -1,5 +1,6 @@
 """Every address of the broker, and who answers."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
@@ -7,6 +8,7 @@ from aiohttp import web
 from broker.bootstrap.components import Components
 from broker.recipes import panels
 from broker.recipes.api.table import handlers, table
+from broker.recipes.base import AnySpec
 from broker.recipes.catalog import RECIPES
 from broker.recipes.workflow_actions import WorkflowActions
 from broker.services.installs.app_checks import AppChecks
@@ -71,7 +73,6 @@ URL_TABLE: tuple[tuple[str, str, type, str], ...] = (
     ("POST", f"{ENDPOINT}/rotate", EndpointHandlers, "rotate"),
     ("POST", "/api/apps/{slug}/deliveries/{id}/replay", DeliveryHandlers, "replay"),
     ("GET", "/api/apps/{slug}/calls", CallHandlers, "index"),
-    *((each.method, each.path, each.handlers, each.handler) for each in table(RECIPES)),
     ("POST", "/api/raw/{slug}", ProxyHandlers, "wrapped"),
     ("POST", "/api/hubspot/proxy/{slug}", ProxyHandlers, "wrapped"),
     ("*", "/proxy/{slug}/{user}/{target:[\\s\\S]*}", ProxyHandlers, "transparent"),
@@ -88,14 +89,20 @@ URL_TABLE: tuple[tuple[str, str, type, str], ...] = (
     ("GET", "/docs", DocsPages, "reference"),
     ("GET", "/docs/{name:.+}", DocsPages, "guide"),
 )
-"""Every address, and who answers."""
+"""Every address but those of the recipes, and who answers."""
 
 
-def openapi_document(public_url: str) -> dict[str, Any]:
+def url_table(recipes: Sequence[AnySpec]) -> list[tuple[str, str, type, str]]:
+    """Every address, and who answers."""
+    found = [(each.method, each.path, each.handlers, each.handler) for each in table(recipes)]
+    return [*URL_TABLE, *found]
+
+
+def openapi_document(public_url: str, recipes: Sequence[AnySpec] = RECIPES) -> dict[str, Any]:
     """The OpenAPI document of the URL table."""
     rows = [
         (each, path, getattr(pages, name))
-        for method, path, pages, name in URL_TABLE
+        for method, path, pages, name in url_table(recipes)
         for each in (METHODS if method == "*" else (method,))
     ]
     return openapi.document(rows, public_url)
@@ -103,8 +110,9 @@ def openapi_document(public_url: str) -> dict[str, Any]:
 
 def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
     """Every address with who answers there, handed what they need."""
-    settings = broker.settings
-    ours = Pages(settings.public_url, *panels.template_folders(RECIPES))
+    settings, specs = broker.settings, broker.recipes.specs
+    ours = Pages(settings.public_url, *panels.template_folders(specs))
+    document = openapi_document(settings.public_url, specs)
     connect = ConnectHandlers(
         broker.apps, broker.connect_flow, ours, settings.public_url, settings.hubspot_app_url
     )
@@ -136,16 +144,16 @@ def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
             settings.max_body_mb * 1_048_576,
         ),
         HealthHandlers: health,
-        OpenApiHandler: OpenApiHandler(openapi_document(settings.public_url)),
-        DocsPages: DocsPages(ours, openapi_document(settings.public_url)),
+        OpenApiHandler: OpenApiHandler(document),
+        DocsPages: DocsPages(ours, document),
     }
     # Mail scanners and chat previews send HEAD; only the health of the process answers it.
     return [
         web.get(path, getattr(pages[kind], name), allow_head=kind is HealthHandlers)
         if method == "GET"
         else web.route(method, path, getattr(pages[kind], name))
-        for method, path, kind, name in URL_TABLE
-    ] + console.routes(_console_views(broker, ours), (*console.TABLE, *panels.table(RECIPES)))
+        for method, path, kind, name in url_table(specs)
+    ] + console.routes(_console_views(broker, ours), (*console.TABLE, *panels.table(specs)))
 
 
 def _recipe_handlers(broker: Components) -> dict[type, object]:
@@ -158,13 +166,13 @@ def _recipe_handlers(broker: Components) -> dict[type, object]:
         recipes.callbacks,
         public_url,
     )
-    return handlers(RECIPES, recipes, broker.apps, actions, public_url)
+    return handlers(recipes.specs, recipes, broker.apps, actions, public_url)
 
 
 def _console_views(broker: Components, ours: Pages) -> list[object]:
     """Who answers in the console."""
     settings = broker.settings
-    desk = ConsoleBase(ours, broker.operators, broker.apps, panels.sections(RECIPES))
+    desk = ConsoleBase(ours, broker.operators, broker.apps, panels.sections(broker.recipes.specs))
     checks = AppChecks(broker.apps, broker.installs, broker.hubspot)
     return [
         SignInViews(desk, broker.keys),
@@ -186,6 +194,6 @@ def _console_views(broker: Components, ours: Pages) -> list[object]:
             broker.deliverer,
             allow_private=settings.allow_private_endpoints,
         ),
-        *panels.views(RECIPES, desk, broker.recipes),
+        *panels.views(broker.recipes.specs, desk, broker.recipes),
         KeyViews(desk, broker.keys),
     ]

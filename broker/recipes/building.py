@@ -30,6 +30,7 @@ from broker.telemetry.metrics import Metrics
 class Recipes:
     """The recipes of one process, by name, and what they share."""
 
+    specs: Sequence[AnySpec]
     built: Mapping[str, AnyRecipe]
     records: RunRecords
     runs: Runs
@@ -91,6 +92,7 @@ def build_recipes(
     }
     runs = Runs(RunStore(database), records, list(steps.values()), metrics)
     return Recipes(
+        specs=specs,
         built=built,
         records=records,
         runs=runs,

@@ -46,7 +46,7 @@ async def test_nobody_overtakes_those_who_wait(broker):
     """L1: a place that became free is the next one's in the line, not a newcomer's."""
     await broker.connects("u1")
     parts = broker.parts
-    workspace = (await parts.callers.of(f"Bearer {broker.key}")).workspace_id
+    workspace = (await parts.callers.authenticate(f"Bearer {broker.key}")).workspace_id
     connection = await parts.connections.of_user(workspace, "hbdev", "u1")
     bucket = parts.quota.bucket(connection, "calls")
     bucket.limit_known.set()

@@ -81,7 +81,7 @@ class CaseEvents:
                 )
         except TimeoutError as error:
             raise Busy from error
-        self._metrics.events.labels("kept" if fresh else "duplicate").inc()
+        self._metrics.vendor_events.labels("fml", "kept" if fresh else "duplicate").inc()
 
     async def apply_due(self, limit: int) -> int:
         """Apply what was kept; how much was. An event that cannot be applied holds up no other."""
@@ -135,7 +135,7 @@ class CaseEvents:
         facts = {"event_id": told.event_id, "case": told.case_id, "outcome": outcome}
         level = logging.WARNING if outcome == "parked" else logging.INFO
         log.log(level, "case event", extra={**facts, "app": held.app_slug, "kind": told.name})
-        self._metrics.events.labels(outcome).inc()
+        self._metrics.vendor_events.labels("fml", outcome).inc()
 
     async def _write(self, owed: PendingUpdate) -> None:
         error: str | None = None

@@ -40,6 +40,11 @@ class Metrics:
             "Proxied calls dropped from the call log (database slow or unavailable).",
             registry=self.registry,
         )
+        self.connections_shed = Counter(
+            "broker_connections_shed",
+            "Connections of callers closed because file descriptors ran short.",
+            registry=self.registry,
+        )
         Gauge(
             "broker_log_lines_lost",
             "Log lines dropped because the stream did not take them.",

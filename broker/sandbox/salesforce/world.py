@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from broker.sandbox.faults import Faults
+from broker.sandbox.core.faults import Faults
 from broker.sandbox.salesforce.oauth.grants import App, Grants
 from broker.sandbox.salesforce.org import Org, Record
 

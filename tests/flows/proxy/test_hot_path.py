@@ -8,7 +8,7 @@ import asyncpg
 CALL = "/_echo/x"
 
 
-ASIDE = {"write_calls", "note_use", "prolong_shares"}
+ASIDE = {"write_calls", "record_last_used", "extend_shares"}
 """What a process does every few seconds for all calls together, whoever calls just then."""
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.endpoints.control import Handler, guarded, said
-from broker.sandbox.faults import KINDS, Fault
+from broker.sandbox.core.control_requests import Handler, guarded, read_object
+from broker.sandbox.core.faults import KINDS, Fault
 from broker.sandbox.salesforce.oauth.parameters import HOST
 from broker.sandbox.salesforce.org import Org
 from broker.sandbox.salesforce.pages import render
@@ -65,7 +65,7 @@ class ControlEndpoints:
         Once: `jump` moves the clock by seconds, `revoke` ends the grants of a username (null: all),
         `expire_sessions` ends every session, `drop_cursors` every query's pages.
         """
-        payload: dict[str, Any] = await said(request)
+        payload: dict[str, Any] = await read_object(request)
         world = self._world
         org = org_of(world, payload)
         payload.pop("org", None)
@@ -107,7 +107,7 @@ class ControlEndpoints:
 
     async def add_fault(self, request: web.Request) -> web.Response:
         """Set a fault, by the fields of `Fault`."""
-        fault = Fault(**await said(request))
+        fault = Fault(**await read_object(request))
         if fault.kind not in KINDS:
             raise ValueError(f"kind is one of {', '.join(KINDS)}")
         self._world.faults.add(fault)

@@ -197,7 +197,7 @@ def process_tasks(broker: Components) -> Worker:
 def listener(broker: Components) -> InvalidationListener:
     """What other processes notify this one of."""
     return InvalidationListener(
-        broker.database_url, broker.invalidate_caches, broker.quota.on_wanted
+        broker.database_url, broker.invalidate_caches, broker.quota.on_notification
     )
 
 

@@ -16,11 +16,6 @@ class Metrics:
             ["route", "status"],
             registry=self.registry,
         )
-        self.connections_shed = Counter(
-            "broker_connections_shed",
-            "Connections of callers closed because file descriptors ran short.",
-            registry=self.registry,
-        )
         self.renewals = Counter(
             "broker_renewals",
             "Refresh requests sent to HubSpot, by outcome.",
@@ -47,14 +42,9 @@ class Metrics:
         )
         self.calls_dropped = Counter(
             "broker_calls_not_logged",
-            "Proxied calls that the call log lacks, for the database was slow or away.",
+            "Proxied calls dropped from the call log (database slow or unavailable).",
             registry=self.registry,
         )
-        Gauge(
-            "broker_log_lines_lost",
-            "Log lines that were not written, for the stream took none.",
-            registry=self.registry,
-        ).set_function(log_writer.dropped_lines)
         self.events = Counter(
             "broker_events",
             "HubSpot's events, by what became of them: told, duplicate, unknown-account, parked.",
@@ -73,3 +63,16 @@ class Metrics:
             ["recipe", "outcome"],
             registry=self.registry,
         )
+        self._of_the_process()
+
+    def _of_the_process(self) -> None:
+        self.connections_shed = Counter(
+            "broker_connections_shed",
+            "Connections of callers closed because file descriptors ran short.",
+            registry=self.registry,
+        )
+        Gauge(
+            "broker_log_lines_lost",
+            "Log lines dropped because standard error did not accept them.",
+            registry=self.registry,
+        ).set_function(log_writer.dropped_lines)

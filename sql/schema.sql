@@ -1,4 +1,4 @@
--- What the tables are now, for reading. tests/house/test_sql.py proves that the migrations make the same.
+-- The current tables, for reading. tests/house/test_sql.py proves that the migrations make the same.
 
 -- A tenant. Everything else carries its id, so that tables can be distributed by it.
 CREATE TABLE workspace (
@@ -8,8 +8,8 @@ CREATE TABLE workspace (
     CONSTRAINT workspace_has_a_name CHECK (name <> '')
 );
 
--- What proves that a sealing key in the ring is the one that sealed what is here.
--- The one table without a workspace: the ring belongs to the installation.
+-- Proof that a sealing key in the key ring is the one that sealed these rows. The one table without a
+-- workspace: the key ring belongs to the installation.
 CREATE TABLE sealing_key (
     key_id     text        PRIMARY KEY,
     proof      bytea       NOT NULL,  -- sealed
@@ -45,8 +45,8 @@ CREATE TABLE access_token (
 );
 CREATE INDEX access_token_by_expiry ON access_token (expires_at);
 
--- One HubSpot client registration, known by its slug inside a workspace. A removed app stays
--- until HubSpot has been told to revoke the last of its grants.
+-- One OAuth client registration, known by its slug inside a workspace. A removed app stays until the
+-- last of its grants has been revoked at HubSpot.
 CREATE TABLE app (
     workspace_id           uuid        NOT NULL REFERENCES workspace (id),
     id                     uuid        NOT NULL,
@@ -76,7 +76,7 @@ CREATE TABLE app (
 CREATE UNIQUE INDEX app_slug_taken ON app (workspace_id, slug) WHERE deleted_at IS NULL;
 CREATE INDEX app_removed ON app (deleted_at) WHERE deleted_at IS NOT NULL;
 
--- A single-use, expiring way for one user to connect. Only a hash of the state is here.
+-- A single-use, expiring link for one user to connect. Only a hash of the state is here.
 CREATE TABLE install_link (
     workspace_id uuid        NOT NULL,
     state_hash   bytea       NOT NULL,
@@ -139,10 +139,11 @@ CREATE INDEX connection_due ON connection (renew_at) WHERE renew_at IS NOT NULL;
 CREATE INDEX connection_by_fingerprint ON connection (workspace_id, app_id, refresh_fingerprint)
     WHERE refresh_fingerprint IS NOT NULL;
 
--- HubSpot is being asked to renew this generation of a connection's grant. Written by whoever holds
--- the connection's row, but committed before HubSpot is asked: what stays here when the row is free
--- again was never answered. No foreign key, for its check would wait for that row.
-CREATE TABLE asking (
+-- A refresh request for this generation of a connection's grant is in progress. Written by the holder
+-- of the connection's row lock and committed before the request is sent: a row that is still here when
+-- the lock is free belongs to a request whose response was lost. No foreign key: its check would wait
+-- for the locked row.
+CREATE TABLE renewal_attempt (
     workspace_id  uuid        NOT NULL,
     connection_id uuid        NOT NULL,
     generation    bigint      NOT NULL,
@@ -150,9 +151,9 @@ CREATE TABLE asking (
     PRIMARY KEY (workspace_id, connection_id)
 );
 
--- A grant that nobody may use yet: it waits for a code to be brought back by somebody with a key
--- (a confirmation, or the claim of a Marketplace install).
-CREATE TABLE held_grant (
+-- A grant that may not be used yet: it waits until its code is presented with an API key (a
+-- confirmation, or the claim of a Marketplace install).
+CREATE TABLE pending_grant (
     workspace_id        uuid        NOT NULL,
     id                  uuid        NOT NULL,
     code_hash           bytea       NOT NULL,
@@ -169,18 +170,18 @@ CREATE TABLE held_grant (
     expires_at          timestamptz NOT NULL,
     return_url          text,
     created_at          timestamptz NOT NULL DEFAULT now(),
-    lapses_at           timestamptz NOT NULL,
+    code_expires_at     timestamptz NOT NULL,
     used_at             timestamptz,
     PRIMARY KEY (workspace_id, id),
     FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id),
-    CONSTRAINT held_grant_code_taken UNIQUE (workspace_id, code_hash),
-    CONSTRAINT held_grant_reason_is_known CHECK (reason IN ('confirm', 'portal-mismatch', 'claim'))
+    CONSTRAINT pending_grant_code_taken UNIQUE (workspace_id, code_hash),
+    CONSTRAINT pending_grant_reason_is_known CHECK (reason IN ('confirm', 'portal-mismatch', 'claim'))
 );
-CREATE INDEX held_grant_by_lapse ON held_grant (lapses_at);
-CREATE INDEX held_grant_by_connection ON held_grant (workspace_id, connection_id);
+CREATE INDEX pending_grant_by_expiry ON pending_grant (code_expires_at);
+CREATE INDEX pending_grant_by_connection ON pending_grant (workspace_id, connection_id);
 
--- A refresh token that HubSpot still has to be told to revoke. The token stays sealed as the row
--- it came from (`sealed_as`), and is wiped when the outcome is known.
+-- A refresh token that is still to be revoked at HubSpot. The token stays sealed under the row it came
+-- from (`sealed_as`) and is wiped when the outcome is known.
 CREATE TABLE revocation (
     workspace_id        uuid        NOT NULL,
     id                  uuid        NOT NULL DEFAULT gen_random_uuid(),
@@ -200,7 +201,7 @@ CREATE TABLE revocation (
 );
 CREATE INDEX revocation_due ON revocation (due_at) WHERE due_at IS NOT NULL;
 
--- Who did what, for the people who must find out later. Never a secret, never a payload.
+-- Audit log: who did what. Never a secret, never a payload.
 CREATE TABLE audit (
     workspace_id uuid        NOT NULL,
     id           bigint      GENERATED ALWAYS AS IDENTITY,
@@ -214,33 +215,33 @@ CREATE TABLE audit (
 );
 CREATE INDEX audit_by_time ON audit (workspace_id, at);
 
--- How many calls HubSpot takes from one app for one account within an interval; searches are counted
--- apart. `learnt` says that HubSpot's headers told the size.
+-- How many calls HubSpot accepts from one app for one account within an interval; searches are counted
+-- separately. `size_known`: the size was read from HubSpot's headers.
 CREATE TABLE quota (
-    workspace_id  uuid        NOT NULL,
-    app_id        uuid        NOT NULL,
-    hub_id        bigint      NOT NULL,
-    kind          text        NOT NULL,
-    size          bigint      NOT NULL,
-    interval_ms   integer     NOT NULL,
-    learnt        boolean     NOT NULL DEFAULT false,
-    spent_until   timestamptz,
-    settled_at    timestamptz NOT NULL DEFAULT now(),
+    workspace_id    uuid        NOT NULL,
+    app_id          uuid        NOT NULL,
+    hub_id          bigint      NOT NULL,
+    kind            text        NOT NULL,
+    size            bigint      NOT NULL,
+    interval_ms     integer     NOT NULL,
+    size_known      boolean     NOT NULL DEFAULT false,
+    exhausted_until timestamptz,
+    synced_at       timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (workspace_id, app_id, hub_id, kind),
     FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id) ON DELETE CASCADE,
     CONSTRAINT quota_kind_is_known CHECK (kind IN ('calls', 'search'))
 );
-CREATE INDEX quota_by_age ON quota (settled_at);
+CREATE INDEX quota_by_age ON quota (synced_at);
 
--- How many places of a quota one process holds until it lapses. The sum of all shares is at most the
--- quota's size; a place that was used is free again after the interval, at the same process.
+-- How many permits of a quota one process holds until its share expires. The sum of all shares is at
+-- most the quota's size; a used permit becomes available again to the same process after the interval.
 CREATE TABLE quota_share (
     workspace_id uuid        NOT NULL,
     app_id       uuid        NOT NULL,
     hub_id       bigint      NOT NULL,
     kind         text        NOT NULL,
     holder       uuid        NOT NULL,
-    places       bigint      NOT NULL,
+    permits      bigint      NOT NULL,
     users        integer     NOT NULL,
     waiting      boolean     NOT NULL,
     expires_at   timestamptz NOT NULL,
@@ -250,8 +251,8 @@ CREATE TABLE quota_share (
 );
 CREATE INDEX quota_share_by_expiry ON quota_share (expires_at);
 
--- A call that was made, or refused, for a user: who, what kind, what came of it. Never a body, a query
--- or a path's names. No foreign key: it outlives its connection, its key and its app.
+-- The call log: a call made, or refused, for a user. Never a body, a query or the names in a path. No
+-- foreign keys: an entry outlives its connection, its key and its app.
 CREATE TABLE proxied_call (
     workspace_id  uuid        NOT NULL,
     id            uuid        NOT NULL,
@@ -275,54 +276,54 @@ CREATE INDEX proxied_call_by_time ON proxied_call (workspace_id, app_id, at, id)
 CREATE INDEX proxied_call_by_user ON proxied_call (workspace_id, app_id, user_ref, at, id);
 CREATE INDEX proxied_call_by_age ON proxied_call USING brin (at);
 
--- A write that its caller named by an Idempotency-Key, of which only a hash is here: made once, its
--- answer kept for a day. `runs_until` is when a call that never ended counts as lost. No foreign key,
--- for its check would wait for a connection that is being renewed.
+-- A write with an Idempotency-Key, of which only a hash is here: executed once, its response stored for
+-- a day. After `in_progress_until` a call that never finished counts as lost. No foreign key: its check
+-- would wait for a connection that is being renewed.
 CREATE TABLE idempotent_call (
-    workspace_id  uuid        NOT NULL,
-    id            uuid        NOT NULL,
-    connection_id uuid        NOT NULL,
-    key_hash      bytea       NOT NULL,
-    fingerprint   bytea       NOT NULL,
-    outcome       text        NOT NULL,
-    answer        bytea,      -- sealed
-    runs_until    timestamptz NOT NULL,
-    expires_at    timestamptz NOT NULL,
+    workspace_id      uuid        NOT NULL,
+    id                uuid        NOT NULL,
+    connection_id     uuid        NOT NULL,
+    key_hash          bytea       NOT NULL,
+    fingerprint       bytea       NOT NULL,
+    outcome           text        NOT NULL,
+    answer            bytea,      -- sealed
+    in_progress_until timestamptz NOT NULL,
+    expires_at        timestamptz NOT NULL,
     PRIMARY KEY (workspace_id, id),
     CONSTRAINT idempotent_call_once UNIQUE (workspace_id, connection_id, key_hash),
     CONSTRAINT idempotent_call_outcome_is_known CHECK (outcome IN ('running', 'answered', 'unknown'))
 );
 CREATE INDEX idempotent_call_by_expiry ON idempotent_call (expires_at);
 
--- What HubSpot's webhooks or journal told about an app, as it came; gone once it is split. No
--- foreign key, for its check would wait for whoever changes the app.
-CREATE TABLE batch (
-    workspace_id uuid        NOT NULL,
-    id           uuid        NOT NULL,
-    app_id       uuid        NOT NULL,
-    source       text        NOT NULL,
-    body         bytea       NOT NULL,
-    received_at  timestamptz NOT NULL DEFAULT now(),
-    due_at       timestamptz NOT NULL DEFAULT now(),
-    failures     integer     NOT NULL DEFAULT 0,
-    parked_at    timestamptz,
+-- Batches of events from HubSpot's webhooks or journal, as received; deleted once they are split. No
+-- foreign key: its check would wait for a transaction that changes the app.
+CREATE TABLE webhook_inbox (
+    workspace_id   uuid        NOT NULL,
+    id             uuid        NOT NULL,
+    app_id         uuid        NOT NULL,
+    source         text        NOT NULL,
+    body           bytea       NOT NULL,
+    received_at    timestamptz NOT NULL DEFAULT now(),
+    due_at         timestamptz NOT NULL DEFAULT now(),
+    failures       integer     NOT NULL DEFAULT 0,
+    quarantined_at timestamptz,
     PRIMARY KEY (workspace_id, id),
-    CONSTRAINT batch_source_is_known CHECK (source IN ('webhook', 'journal'))
+    CONSTRAINT webhook_inbox_source_is_known CHECK (source IN ('webhook', 'journal'))
 );
-CREATE INDEX batch_due ON batch (due_at) WHERE parked_at IS NULL;
+CREATE INDEX webhook_inbox_due ON webhook_inbox (due_at) WHERE quarantined_at IS NULL;
 
--- What was told already, by a hash, for longer than HubSpot repeats itself.
-CREATE TABLE told (
+-- Events already seen, by a hash, kept for longer than HubSpot repeats a delivery.
+CREATE TABLE seen_event (
     workspace_id uuid        NOT NULL,
     app_id       uuid        NOT NULL,
     fingerprint  bytea       NOT NULL,
-    told_at      timestamptz NOT NULL DEFAULT now(),
+    seen_at      timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (workspace_id, app_id, fingerprint)
 );
-CREATE INDEX told_by_time ON told (told_at);
+CREATE INDEX seen_event_by_time ON seen_event (seen_at);
 
--- Something that happened, mostly to one user of an app, as its endpoints are told. Written in the
--- transaction of the fact. No foreign key, as above.
+-- An event as it is delivered to an app's endpoints, mostly about one user. Written in the transaction
+-- of the change that it reports. No foreign key, as above.
 CREATE TABLE event (
     workspace_id uuid        NOT NULL,
     id           uuid        NOT NULL,
@@ -358,8 +359,8 @@ CREATE TABLE endpoint (
 );
 CREATE INDEX endpoint_of_app ON endpoint (workspace_id, app_id);
 
--- One event owed to one endpoint, until it is taken. Whoever claims it moves `due_at` ahead, which
--- is the lease, and `claim` up, which is the fence. A settled delivery is due never.
+-- One event to be delivered to one endpoint. A claim moves `due_at` ahead, which is the lease, and
+-- increments `claim`, which is the fencing token. A finished delivery has no `due_at`.
 CREATE TABLE delivery (
     workspace_id uuid        NOT NULL,
     id           uuid        NOT NULL,
@@ -369,12 +370,12 @@ CREATE TABLE delivery (
     state        text        NOT NULL DEFAULT 'waiting',
     attempts     integer     NOT NULL DEFAULT 0,
     claim        integer     NOT NULL DEFAULT 0,
-    replayed     boolean     NOT NULL DEFAULT false,
+    is_replay    boolean     NOT NULL DEFAULT false,
     due_at       timestamptz,
-    gives_up_at  timestamptz NOT NULL,
+    expires_at   timestamptz NOT NULL,
     last_status  integer,
     last_error   text,
-    tried_at     timestamptz,
+    attempted_at timestamptz,
     created_at   timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (workspace_id, id),
     FOREIGN KEY (workspace_id, event_id) REFERENCES event (workspace_id, id) ON DELETE CASCADE,
@@ -383,10 +384,10 @@ CREATE TABLE delivery (
     CONSTRAINT delivery_due_while_waiting CHECK ((due_at IS NOT NULL) = (state = 'waiting'))
 );
 CREATE INDEX delivery_due ON delivery (workspace_id, endpoint_id, due_at) WHERE due_at IS NOT NULL;
-CREATE INDEX delivery_giving_up ON delivery (gives_up_at) WHERE due_at IS NOT NULL;
+CREATE INDEX delivery_by_expiry ON delivery (expires_at) WHERE due_at IS NOT NULL;
 CREATE INDEX delivery_by_number ON delivery (workspace_id, endpoint_id, number);
 
--- How far HubSpot's journal has been read for an app. Until `read_to` nothing was missed.
+-- How far HubSpot's journal has been read for an app. Nothing before `read_to` was missed.
 CREATE TABLE journal (
     workspace_id uuid        NOT NULL,
     app_id       uuid        NOT NULL,
@@ -399,8 +400,9 @@ CREATE TABLE journal (
     FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id) ON DELETE CASCADE
 );
 CREATE INDEX journal_due ON journal (due_at);
--- A single-use way for one user to connect, begun on a page of ours. Only a hash of its token is
--- here, and of the cookie that binds it to the browser which began it.
+
+-- A single-use session for one user to connect on the broker's page. Only hashes are here: of its
+-- token, and of the cookie that binds it to the browser that began it.
 CREATE TABLE connect_session (
     workspace_id uuid        NOT NULL,
     id           uuid        NOT NULL,
@@ -421,7 +423,7 @@ CREATE TABLE connect_session (
 );
 CREATE INDEX connect_session_by_expiry ON connect_session (expires_at);
 
--- Somebody signed in to the console with a key. Only a hash of the cookie is here.
+-- A console session, signed in with an API key. Only a hash of the cookie is here.
 CREATE TABLE operator_session (
     workspace_id uuid        NOT NULL,
     token_hash   bytea       NOT NULL,
@@ -433,7 +435,7 @@ CREATE TABLE operator_session (
 );
 CREATE INDEX operator_session_by_expiry ON operator_session (expires_at);
 
--- What an app wants of a recipe. The secrets are one sealed JSON object.
+-- The settings of a recipe for an app. The secrets are one sealed JSON object.
 CREATE TABLE recipe_setting (
     workspace_id     uuid        NOT NULL,
     app_id           uuid        NOT NULL,
@@ -448,8 +450,8 @@ CREATE TABLE recipe_setting (
     FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id) ON DELETE CASCADE
 );
 
--- One execution of a recipe, one for each subject. Whoever claims it moves `due_at` ahead, which is
--- the lease, and `claim` up, which is the fence. A run that has ended is due never.
+-- One execution of a recipe, one for each subject. A claim moves `due_at` ahead, which is the lease,
+-- and increments `claim`, which is the fencing token. A finished run has no `due_at`.
 CREATE TABLE recipe_run (
     workspace_id uuid        NOT NULL,
     id           uuid        NOT NULL,
@@ -478,29 +480,29 @@ CREATE INDEX run_due ON recipe_run (workspace_id, app_id, recipe, due_at) WHERE 
 CREATE INDEX run_by_number ON recipe_run (workspace_id, app_id, recipe, number);
 CREATE INDEX run_by_end ON recipe_run (ended_at) WHERE state = 'done';
 
--- How far a run is: what each step gave, stored before the next begins. `unsure` says that an
--- attempt began whose outcome nobody learnt; `note` is the step's own memory between attempts.
+-- A run's progress: each step's outcome, stored before the next step begins. `outcome_unknown`: an
+-- attempt started whose outcome was never recorded. `checkpoint`: the step's state between attempts.
 CREATE TABLE recipe_step (
-    workspace_id uuid        NOT NULL,
-    run_id       uuid        NOT NULL,
-    name         text        NOT NULL,
-    position     integer     NOT NULL,
-    state        text        NOT NULL,
-    attempts     integer     NOT NULL DEFAULT 1,
-    failures     integer     NOT NULL DEFAULT 0,
-    unsure       boolean     NOT NULL DEFAULT false,
-    note         text,
-    outcome      text,
-    error        text,
-    began_at     timestamptz NOT NULL DEFAULT now(),
-    ended_at     timestamptz,
+    workspace_id    uuid        NOT NULL,
+    run_id          uuid        NOT NULL,
+    name            text        NOT NULL,
+    position        integer     NOT NULL,
+    state           text        NOT NULL,
+    attempts        integer     NOT NULL DEFAULT 1,
+    failures        integer     NOT NULL DEFAULT 0,
+    outcome_unknown boolean     NOT NULL DEFAULT false,
+    checkpoint      text,
+    outcome         text,
+    error           text,
+    started_at      timestamptz NOT NULL DEFAULT now(),
+    ended_at        timestamptz,
     PRIMARY KEY (workspace_id, run_id, name),
     FOREIGN KEY (workspace_id, run_id) REFERENCES recipe_run (workspace_id, id) ON DELETE CASCADE,
     CONSTRAINT step_state_is_known CHECK (state IN ('running', 'waiting', 'done', 'failed'))
 );
 
--- A workflow action of HubSpot's that waits for a run's end.
-CREATE TABLE recipe_action (
+-- A HubSpot workflow action to be completed when a run ends.
+CREATE TABLE workflow_callback (
     workspace_id uuid        NOT NULL,
     run_id       uuid        NOT NULL,
     callback_id  text        NOT NULL,
@@ -511,35 +513,35 @@ CREATE TABLE recipe_action (
     PRIMARY KEY (workspace_id, run_id, callback_id),
     FOREIGN KEY (workspace_id, run_id) REFERENCES recipe_run (workspace_id, id) ON DELETE CASCADE
 );
-CREATE INDEX action_due ON recipe_action (due_at);
+CREATE INDEX workflow_callback_due ON workflow_callback (due_at);
 
--- A client of a vendor's API with its token, for all replicas. While `minting_until` lies ahead
--- somebody asks for a new one.
+-- A client of a vendor's API with its token, shared by all replicas. Until `token_locked_until` one
+-- replica is requesting a new token.
 CREATE TABLE vendor_client (
-    workspace_id  uuid        NOT NULL,
-    vendor        text        NOT NULL,
-    client_id     text        NOT NULL,
-    access_token  bytea,      -- sealed
-    secret_hash   bytea,
-    expires_at    timestamptz,
-    minting_until timestamptz,
+    workspace_id       uuid        NOT NULL,
+    vendor             text        NOT NULL,
+    client_id          text        NOT NULL,
+    access_token       bytea,      -- sealed
+    secret_hash        bytea,
+    expires_at         timestamptz,
+    token_locked_until timestamptz,
     PRIMARY KEY (workspace_id, vendor, client_id)
 );
 
--- How much of a vendor's limit is used, by all replicas: when each of the last calls was due.
-CREATE TABLE vendor_pace (
+-- How much of a vendor's rate limit all replicas have used: when each of the last calls was due.
+CREATE TABLE vendor_rate_limit (
     workspace_id uuid          NOT NULL,
     vendor       text          NOT NULL,
     client_id    text          NOT NULL,
     kind         text          NOT NULL,
     position     integer       NOT NULL,
     slots        timestamptz[] NOT NULL,
-    held_until   timestamptz,
+    paused_until timestamptz,
     PRIMARY KEY (workspace_id, vendor, client_id, kind)
 );
 
--- A case at First Mile Labs and what the Company should show of it. What is owed to the Company is
--- due; `revision` is the fence against a writer who does not know the latest.
+-- A case at First Mile Labs and what its Company should show. `due_at` is set while a write to the
+-- Company is pending; `revision` is the fencing token against a writer with older facts.
 CREATE TABLE kyb_case (
     workspace_id  uuid        NOT NULL,
     run_id        uuid        NOT NULL,
@@ -565,8 +567,8 @@ CREATE INDEX kyb_case_by_case ON kyb_case (workspace_id, app_id, case_id);
 CREATE INDEX kyb_case_by_record ON kyb_case (workspace_id, app_id, crm_record_id);
 CREATE INDEX kyb_case_due ON kyb_case (due_at) WHERE due_at IS NOT NULL;
 
--- What First Mile Labs told, once by its id. It is relayed once, even if it is applied later, when
--- its run comes. The body is forgotten long before the id.
+-- Events from First Mile Labs, once by their id. Each is relayed once, even if it is applied later,
+-- when its run exists. The body is deleted long before the id.
 CREATE TABLE vendor_event (
     workspace_id uuid        NOT NULL,
     app_id       uuid        NOT NULL,

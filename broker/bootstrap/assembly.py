@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from broker.bootstrap.components import Components
-from broker.bootstrap.worker import BackgroundTask, PeriodicTask, Worker
+from broker.bootstrap.worker import PeriodicTask, Worker
 from broker.errors import BrokerError
 from broker.providers.fml.client import FirstMileLabs
 from broker.providers.hubspot.client import Deadlines, HubSpot
@@ -79,15 +79,10 @@ async def open_broker(settings: Settings, dsn: str, keyring: Keyring) -> AsyncIt
     try:
         broker = _assemble(settings, dsn, pool, _Clients(hubspot, receivers, fml), Sealer(keyring))
         await broker.seals.check()
-        yield broker
-        await asyncio.gather(broker.deliverer.stop(), broker.recipes.runs.stop())
-        for last_word in (
-            broker.proxy.flush_last_used,
-            broker.quota.release_all,
-            broker.call_log.flush,
-        ):
-            with suppress(BrokerError):
-                await last_word()
+        try:
+            yield broker
+        finally:
+            await _stop(broker)
     finally:
         await fml.close()
         await receivers.close()
@@ -95,9 +90,23 @@ async def open_broker(settings: Settings, dsn: str, keyring: Keyring) -> AsyncIt
         await pool.close()
 
 
+async def _stop(broker: Components) -> None:
+    """Let what was begun end, what calls others before what it calls; then flush."""
+    await asyncio.gather(broker.deliverer.stop(), broker.recipes.runs.stop())
+    await broker.idempotency.stop()
+    await broker.grants.stop()
+    for flush in (
+        broker.proxy.flush_last_used,
+        broker.quota.release_all,
+        broker.call_log.flush,
+    ):
+        with suppress(BrokerError):
+            await flush()
+
+
 @dataclass(frozen=True, slots=True)
 class _Clients:
-    """The clients of what is not ours."""
+    """The clients of services outside the broker."""
 
     hubspot: HubSpot
     receivers: Receivers
@@ -150,6 +159,7 @@ def _assemble(
         calls=calls,
         call_log=call_log,
         idempotent_calls=idempotent,
+        idempotency=once,
         proxy=proxy,
         webhook_inbox=batches,
         intake=Intake(batches),
@@ -163,45 +173,49 @@ def _assemble(
     )
 
 
-def process_jobs(broker: Components) -> list[BackgroundTask]:
-    """What every process does for itself, whatever else it does: for all of them call HubSpot."""
-    chores = Worker(
+def process_tasks(broker: Components) -> Worker:
+    """Periodic tasks of every process, whatever else it does: every process calls HubSpot."""
+    return Worker(
         [
-            PeriodicTask("uses", 5, broker.proxy.flush_last_used),
-            PeriodicTask("quota shares", 5, broker.quota.heartbeat),
-            PeriodicTask("call log", 1, broker.call_log.flush),
+            PeriodicTask("last_used", 5, broker.proxy.flush_last_used),
+            PeriodicTask("quota_shares", 5, broker.quota.heartbeat),
+            PeriodicTask("call_log", 1, broker.call_log.flush),
         ]
     )
-    doorbell = InvalidationListener(
+
+
+def listener(broker: Components) -> InvalidationListener:
+    """What other processes notify this one of."""
+    return InvalidationListener(
         broker.database_url, broker.invalidate_caches, broker.quota.on_wanted
     )
-    return [doorbell.listen, chores.run]
 
 
 def worker(broker: Components) -> Worker:
-    """What must happen by itself, sooner or later, in any of the processes."""
+    """Periodic tasks of an installation, in any of its processes."""
     return Worker(
         [
             PeriodicTask("renewals", 1, lambda: broker.grants.renew_due(50)),
             PeriodicTask("revocations", 5, lambda: broker.revoker.revoke_due(10)),
-            PeriodicTask("lapsed grants", 30, broker.pending_grants.expire_unclaimed),
-            PeriodicTask("old links", 600, broker.links.purge),
-            PeriodicTask("old connect sessions", 600, broker.connect_sessions.purge),
-            PeriodicTask("old sign-ins", 600, broker.operators.purge),
-            PeriodicTask("expired tokens", 600, broker.keys.purge_tokens),
-            PeriodicTask("removed apps", 60, broker.apps.purge_removed),
-            PeriodicTask("lapsed quota shares", 300, broker.quota.purge),
-            PeriodicTask("old idempotency keys", 600, broker.idempotent_calls.purge),
+            PeriodicTask("unclaimed_grants", 30, broker.pending_grants.expire_unclaimed),
+            PeriodicTask("old_links", 600, broker.links.purge),
+            PeriodicTask("old_connect_sessions", 600, broker.connect_sessions.purge),
+            PeriodicTask("old_sign_ins", 600, broker.operators.purge),
+            PeriodicTask("expired_tokens", 600, broker.keys.purge_tokens),
+            PeriodicTask("removed_apps", 60, broker.apps.purge_removed),
+            PeriodicTask("expired_quota_shares", 300, broker.quota.purge),
+            PeriodicTask("old_idempotency_keys", 600, broker.idempotent_calls.purge),
             PeriodicTask(
-                "old calls", 60, lambda: broker.calls.purge(broker.settings.call_log_days)
+                "old_calls", 60, lambda: broker.calls.purge(broker.settings.call_log_days)
             ),
-            PeriodicTask("batches", 0.25, lambda: broker.splitter.split_due(50)),
+            PeriodicTask("webhook_inbox", 0.25, lambda: broker.splitter.split_due(50)),
             PeriodicTask("deliveries", 0.25, broker.deliverer.deliver),
             PeriodicTask("journals", 5, lambda: broker.journal.read_due(10)),
-            PeriodicTask("late deliveries", 60, broker.deliveries.expire),
-            PeriodicTask("former secrets", 600, broker.endpoints.purge_previous_secrets),
-            PeriodicTask("old events", 300, broker.events.purge),
-            PeriodicTask("old marks", 300, broker.webhook_inbox.purge_seen),
+            PeriodicTask("late_deliveries", 60, broker.deliveries.expire),
+            PeriodicTask("previous_secrets", 600, broker.endpoints.purge_previous_secrets),
+            PeriodicTask("old_events", 300, broker.events.purge),
+            PeriodicTask("seen_events", 300, broker.webhook_inbox.purge_seen),
             *(PeriodicTask(*each) for each in broker.recipes.periodic_tasks()),
-        ]
+        ],
+        on_stop=[broker.splitter.stop, broker.deliverer.stop, broker.recipes.runs.stop],
     )

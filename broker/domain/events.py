@@ -125,11 +125,11 @@ class DeliveryRecord:
     user_ref: str | None
     state: str
     attempts: int
-    replayed: bool
+    is_replay: bool
     due_at: datetime | None
     last_status: int | None
     last_error: str | None
-    tried_at: datetime | None
+    attempted_at: datetime | None
     created_at: datetime
 
 
@@ -145,7 +145,7 @@ class EndpointOutcome:
     due_at: datetime | None
     last_status: int | None
     last_error: str | None
-    tried_at: datetime | None
+    attempted_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

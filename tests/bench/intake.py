@@ -64,12 +64,12 @@ async def run(dsn: str, asked: argparse.Namespace) -> None:
         ended = time.monotonic()
         print(f"sent {len(took)} batches of {asked.events} in {asked.seconds:.0f} s; {statuses}")
         print("ms to answer: " + ", ".join(f"{name} {value:.1f}" for name, value in spread(took)))
-        left = await session.fetchval("SELECT count(*) FROM batch")
+        left = await session.fetchval("SELECT count(*) FROM webhook_inbox")
         told = await session.fetchval("SELECT count(*) FROM event")
         print(f"at the end of the load: {left} batches wait, {told} events told")
         while left and time.monotonic() - ended < asked.drain:
             await asyncio.sleep(1)
-            left = await session.fetchval("SELECT count(*) FROM batch")
+            left = await session.fetchval("SELECT count(*) FROM webhook_inbox")
         told = await session.fetchval("SELECT count(*) FROM event")
         seconds = time.monotonic() - ended
         print(f"{seconds:.0f} s later: {left} batches wait, {told} events told")

@@ -94,7 +94,9 @@ async def drain(broker_with_local_endpoints, database):
     """Let the leases of the dead run out and everything that is owed arrive."""
     for _ in range(8):
         await database.execute("UPDATE delivery SET due_at = now() WHERE due_at IS NOT NULL")
-        await database.execute("UPDATE batch SET due_at = now() WHERE parked_at IS NULL")
+        await database.execute(
+            "UPDATE webhook_inbox SET due_at = now() WHERE quarantined_at IS NULL"
+        )
         await database.execute("UPDATE endpoint SET resumes_at = NULL")
         await broker_with_local_endpoints.run_background_work()
 
@@ -150,7 +152,7 @@ async def test_killed_anywhere_nothing_acknowledged_is_lost(
     assert feed.refused, "nothing was killed while it mattered"
     assert set(names) == feed.owed
     assert {len(each) for each in names.values()} == {1}
-    assert await database.fetchval("SELECT count(*) FROM batch") == 0
+    assert await database.fetchval("SELECT count(*) FROM webhook_inbox") == 0
 
 
 async def test_without_postgres_nothing_is_acknowledged_and_later_nothing_is_missing(

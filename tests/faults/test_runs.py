@@ -67,7 +67,7 @@ async def until(condition):
 async def goes_on_elsewhere(kyb, database):
     """Let the dead process's leases run out, and see the runs end."""
     await database.execute("UPDATE recipe_run SET due_at = now() WHERE due_at IS NOT NULL")
-    await database.execute("UPDATE vendor_client SET minting_until = now()")
+    await database.execute("UPDATE vendor_client SET token_locked_until = now()")
 
     async def ended():
         left = await database.fetchval("SELECT count(*) FROM recipe_run WHERE state = 'running'")
@@ -84,7 +84,7 @@ async def test_a_run_survives_kill_9_at_every_step_boundary(kyb, start, database
             for token in kyb.fml.fml.tokens.values():
                 token.alive = False
             await database.execute("UPDATE vendor_client SET access_token = NULL")
-            await database.execute("DELETE FROM vendor_pace")
+            await database.execute("DELETE FROM vendor_rate_limit")
             kyb.fml.fml.windows.clear()
             world = kyb.fml.fml if where == "fml" else kyb.broker.hubspot
             company, doomed = kyb.company(), await start()

@@ -7,6 +7,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from broker.sandbox.salesforce.server import serve as serve_salesforce
+from tests.sandbox.salesforce import CALLBACK, Client
+
 SCOPES = [
     "oauth",
     "automation",
@@ -103,3 +106,20 @@ async def receiver():
     made.url = f"http://localhost:{runner.addresses[0][1]}"
     yield made
     await runner.cleanup()
+
+
+@pytest.fixture
+async def salesforce():
+    """A sandbox Salesforce with one org, and an app that is not connected yet."""
+    running = await serve_salesforce("127.0.0.1", 0)
+    running.world.add_app("app", "app-secret", [CALLBACK], run_as="ada@acme.example")
+    async with aiohttp.ClientSession() as session:
+        yield Client(running, session)
+    await running.close()
+
+
+@pytest.fixture
+async def connected(salesforce):
+    """The same with the app connected by the org's admin."""
+    await salesforce.connect()
+    return salesforce

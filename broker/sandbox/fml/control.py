@@ -6,11 +6,11 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from broker.sandbox.core.control_requests import Handler, guarded, read_object
 from broker.sandbox.core.faults import KINDS, Fault
 from broker.sandbox.core.pages import render
 from broker.sandbox.fml.sender import Sender
 from broker.sandbox.fml.world import FirstMileLabs, WebhookEndpoint
-from broker.sandbox.hubspot.endpoints.control import Handler, guarded, said
 
 STAGES = (
     "collecting_documents",
@@ -77,7 +77,7 @@ class ControlEndpoints:
 
     async def put_client(self, request: web.Request) -> web.Response:
         """Make a client: clientId, clientSecret, scopes, orgId."""
-        asked = await said(request)
+        asked = await read_object(request)
         client = self._fml.add_client(
             asked["clientId"],
             asked["clientSecret"],
@@ -90,7 +90,7 @@ class ControlEndpoints:
         """Send events somewhere: url, secret, events. The address may be this machine's, which
         FML itself refuses.
         """
-        asked = await said(request)
+        asked = await read_object(request)
         endpoint = WebhookEndpoint(asked["url"], asked["secret"], asked.get("events", ["*"]))
         self._sender.endpoints = [
             each for each in self._sender.endpoints if each.url != endpoint.url
@@ -103,7 +103,7 @@ class ControlEndpoints:
 
     async def levers(self, request: web.Request) -> web.Response:
         """Set levers by their names; `jump` moves the clock, `revokeTokens` ends every token."""
-        asked: dict[str, Any] = await said(request)
+        asked: dict[str, Any] = await read_object(request)
         self._fml.ahead += float(asked.pop("jump", 0))
         if asked.pop("revokeTokens", False):
             self._fml.revoke_tokens()
@@ -120,7 +120,7 @@ class ControlEndpoints:
 
     async def add_fault(self, request: web.Request) -> web.Response:
         """Set a fault, by the fields of `Fault`."""
-        fault = Fault(**await said(request))
+        fault = Fault(**await read_object(request))
         if fault.kind not in KINDS:
             raise ValueError(f"kind is one of {', '.join(KINDS)}")
         self._fml.faults.add(fault)
@@ -143,14 +143,14 @@ class ControlEndpoints:
     async def move(self, request: web.Request) -> web.Response:
         """Move a case on: status, stage, decision; the ids of the events."""
         case = self._fml.cases[request.match_info["caseId"]]
-        asked = await said(request)
+        asked = await read_object(request)
         if set(asked) - {"status", "stage", "decision"}:
             raise ValueError("a case has status, stage and decision")
         return web.json_response({"eventIds": self._sender.move(case, **asked)}, status=202)
 
     async def send(self, request: web.Request) -> web.Response:
         """Send an event just as it is given."""
-        self._sender.send(await said(request))
+        self._sender.send(await read_object(request))
         return web.Response(status=202)
 
     async def redeliver(self, request: web.Request) -> web.Response:

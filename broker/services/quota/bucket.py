@@ -76,11 +76,11 @@ class Bucket:
             del self.users[user]
         return max(1, len(self.users), self.queue.users)
 
-    def learn(self, size: int, interval: float) -> bool:
+    def set_size(self, size: int, interval: float) -> bool:
         """Take in what HubSpot's headers say of the size; whether it is new."""
-        if self.facts.learnt and (size, interval) == (self.facts.size, self.facts.interval):
+        if self.facts.size_known and (size, interval) == (self.facts.size, self.facts.interval):
             return False
-        self.facts = QuotaFacts(size, interval, learnt=True)
+        self.facts = QuotaFacts(size, interval, size_known=True)
         self.permits.interval = interval
         self.limit_changed = True
         self.limit_known.clear()
@@ -90,7 +90,7 @@ class Bucket:
         """Take in what the database knows, which another process learnt."""
         self.facts = facts
         self.permits.interval = facts.interval
-        if facts.learnt and not self.limit_changed:
+        if facts.size_known and not self.limit_changed:
             self.limit_known.set()
 
     def refused(self, said: RateLimitInfo, now: float) -> None:

@@ -94,15 +94,16 @@ class Quota:
         if said is None:
             bucket.consecutive_429 = 0
         else:
-            if said.size and bucket.name.kind == "calls" and bucket.learn(said.size, said.interval):
+            known = said.size if bucket.name.kind == "calls" else None
+            if known and bucket.set_size(known, said.interval):
                 self._sync_now(bucket)
             if said.daily_spent:
                 bucket.spend(now)
                 self._sync_now(bucket)
             elif said.refused_by is not None:
                 bucket.refused(said, now)
-                if bucket.name.kind == "calls" and not bucket.facts.learnt:
-                    bucket.learn(*SMALLEST)
+                if bucket.name.kind == "calls" and not bucket.facts.size_known:
+                    bucket.set_size(*SMALLEST)
                     self._sync_now(bucket)
             else:
                 bucket.consecutive_429 = 0

@@ -101,9 +101,9 @@ class Runs:
             if run is not None:
                 self._begin(run)
 
-    async def wait(self, workspace_id: UUID, run_id: UUID, seconds: float) -> RunRecord:
+    async def wait(self, workspace_id: UUID, run_id: UUID, within_s: float) -> RunRecord:
         """The run once it is done or failed, or as it stands after so many seconds."""
-        return await self._waiters.wait(workspace_id, run_id, seconds)
+        return await self._waiters.wait(workspace_id, run_id, within_s)
 
     async def work_due(self) -> int:
         """Begin what is due, as far as there is room; how many."""

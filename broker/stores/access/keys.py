@@ -73,7 +73,7 @@ class Keys:
                 write_policy(policy),
             )
             await session.execute(
-                sql.record, workspace_id, "operator", "key.created", None, None, client_id
+                sql.record_audit, workspace_id, "operator", "key.created", None, None, client_id
             )
         return IssuedKey(_key(row), secret)
 
@@ -89,7 +89,7 @@ class Keys:
             if row is None:
                 raise NotFound("There is no such key.")
             await session.execute(
-                sql.record,
+                sql.record_audit,
                 row["workspace_id"],
                 "operator",
                 "key.revoked",
@@ -97,7 +97,7 @@ class Keys:
                 None,
                 row["client_id"],
             )
-            await session.execute(sql.ring)
+            await session.execute(sql.notify_invalidation)
 
     async def find_caller(self, credential: Secret, client_id: str | None) -> Caller | None:
         """Who holds a key's secret or an access token, of this client id where one is given."""
@@ -132,7 +132,7 @@ class Keys:
         )
 
     async def purge_tokens(self) -> int:
-        return await self._database.execute(sql.forget_expired_tokens)
+        return await self._database.execute(sql.purge_tokens)
 
 
 @dataclass(frozen=True, slots=True)

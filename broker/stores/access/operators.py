@@ -41,4 +41,4 @@ class Operators:
             await self._database.execute(sql.end_operator_session, workspace_id, hash_of(token))
 
     async def purge(self) -> None:
-        await self._database.execute(sql.forget_expired_operator_sessions)
+        await self._database.execute(sql.purge_operator_sessions)

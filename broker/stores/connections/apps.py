@@ -61,7 +61,7 @@ class Apps:
                     *_columns(registration),
                 )
                 await session.execute(
-                    sql.record, workspace_id, actor, "app.registered", slug, None, None
+                    sql.record_audit, workspace_id, actor, "app.registered", slug, None, None
                 )
         except asyncpg.UniqueViolationError as error:
             raise SlugTaken(f"This workspace already has an app called {slug}.") from error
@@ -82,7 +82,7 @@ class Apps:
     async def lock(self, workspace_id: UUID, slug: str) -> AsyncIterator["LockedApp"]:
         """Lock an app for a change. Raises AppNotFound."""
         async with self._database.transaction() as session:
-            row = await session.fetchrow(sql.hold_app, workspace_id, slug.lower())
+            row = await session.fetchrow(sql.lock_app, workspace_id, slug.lower())
             if row is None:
                 raise AppNotFound
             yield LockedApp(self, session, self._app(row))
@@ -96,9 +96,9 @@ class Apps:
         """Erase removed apps to whose grants nothing is owed any more."""
         for row in await self._database.fetch(sql.removed_apps):
             async with self._database.transaction() as session:
-                await session.execute(sql.forget_revocations_of_app, row["workspace_id"], row["id"])
-                await session.execute(sql.erase_events_of_app, row["workspace_id"], row["id"])
-                await session.execute(sql.erase_app, row["workspace_id"], row["id"])
+                await session.execute(sql.delete_revocations_of_app, row["workspace_id"], row["id"])
+                await session.execute(sql.delete_events_of_app, row["workspace_id"], row["id"])
+                await session.execute(sql.delete_app, row["workspace_id"], row["id"])
 
     def _app(self, row: Any) -> App:
         return read_app(self._sealer, row)
@@ -128,9 +128,9 @@ class LockedApp:
             *_columns(registration),
         )
         await self._session.execute(
-            sql.record, self.app.workspace_id, actor, "app.changed", self.app.slug, None, None
+            sql.record_audit, self.app.workspace_id, actor, "app.changed", self.app.slug, None, None
         )
-        await self._session.execute(sql.ring)
+        await self._session.execute(sql.notify_invalidation)
         return read_app(sealer, row)
 
     async def remove(self, actor: str) -> None:
@@ -138,12 +138,12 @@ class LockedApp:
         workspace_id, app_id = self.app.workspace_id, self.app.id
         await self._session.execute(sql.remove_app, workspace_id, app_id)
         await self._session.execute(
-            sql.record, workspace_id, actor, "app.removed", self.app.slug, None, None
+            sql.record_audit, workspace_id, actor, "app.removed", self.app.slug, None, None
         )
         await self._session.execute(sql.end_connections_of_app, workspace_id, app_id)
-        await self._session.execute(sql.drop_held_grants_of_app, workspace_id, app_id)
+        await self._session.execute(sql.delete_pending_grants_of_app, workspace_id, app_id)
         await self._session.execute(sql.remove_endpoints_of_app, workspace_id, app_id)
-        await self._session.execute(sql.ring)
+        await self._session.execute(sql.notify_invalidation)
 
 
 async def flag_credentials(session: Session, workspace_id: UUID, app_id: UUID) -> None:

@@ -67,10 +67,12 @@ class ConnectSessions:
     async def record_outcome(
         self, workspace_id: UUID, session_id: UUID, outcome: str, *, granted: bool
     ) -> None:
-        await self._database.execute(sql.note_outcome, workspace_id, session_id, outcome, granted)
+        await self._database.execute(
+            sql.record_connect_outcome, workspace_id, session_id, outcome, granted
+        )
 
     async def purge(self) -> None:
-        await self._database.execute(sql.forget_old_connect_sessions)
+        await self._database.execute(sql.purge_connect_sessions)
 
     def _session(self, row: Any) -> ConnectSession:
         return ConnectSession(

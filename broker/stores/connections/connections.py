@@ -36,9 +36,9 @@ class Connections:
         whether it was asked for before and nobody learnt the answer.
         """
         key = held.connection.workspace_id, held.connection.id
-        before = await held.session.fetchval(sql.asked_generation, *key)
+        before = await held.session.fetchval(sql.attempted_generation, *key)
         # In a session of its own: it must outlive the transaction that holds the row.
-        await self._database.execute(sql.note_asking, *key, generation)
+        await self._database.execute(sql.record_renewal_attempt, *key, generation)
         return bool(before == generation)
 
     @asynccontextmanager
@@ -47,8 +47,8 @@ class Connections:
     ) -> AsyncIterator["LockedConnection"]:
         """Lock a connection for a change. Raises ConnectionNotFound when it is gone."""
         async with self._database.transaction() as session:
-            await session.execute(sql.give_up_when_idle)
-            row = await session.fetchrow(sql.hold_connection, workspace_id, connection_id)
+            await session.execute(sql.limit_idle_transaction)
+            row = await session.fetchrow(sql.lock_connection, workspace_id, connection_id)
             if row is None:
                 raise ConnectionNotFound
             yield LockedConnection(session, self._sealer, row)
@@ -57,7 +57,7 @@ class Connections:
     async def lock_user(self, app: App, user_ref: str) -> AsyncIterator["LockedConnection"]:
         """Lock the connection of a user, made empty (PENDING, no grant) when there is none."""
         async with self._database.transaction() as session:
-            await session.execute(sql.give_up_when_idle)
+            await session.execute(sql.limit_idle_transaction)
             await session.execute(
                 sql.begin_connection,
                 app.workspace_id,
@@ -67,7 +67,7 @@ class Connections:
                 Status.PENDING.value,
             )
             found = await session.fetchval(sql.id_of_user, app.workspace_id, app.id, user_ref)
-            row = await session.fetchrow(sql.hold_connection, app.workspace_id, found)
+            row = await session.fetchrow(sql.lock_connection, app.workspace_id, found)
             if row is None:
                 raise AppNotFound
             yield LockedConnection(session, self._sealer, row)
@@ -86,7 +86,7 @@ class Connections:
     async def record_last_used(self, ago: Mapping[tuple[UUID, UUID], float]) -> None:
         """Write when connections (workspace, id) were last used, in seconds ago."""
         workspaces, ids = [key[0] for key in ago], [key[1] for key in ago]
-        await self._database.execute(sql.note_use, workspaces, ids, list(ago.values()))
+        await self._database.execute(sql.record_last_used, workspaces, ids, list(ago.values()))
 
     async def page(
         self, app: App, *, status: Status | None, hub_id: int | None, after: int, limit: int

@@ -77,7 +77,7 @@ class Links:
         await self._database.execute(sql.reopen_link, app.workspace_id, hash_of(state))
 
     async def purge(self) -> None:
-        await self._database.execute(sql.forget_old_links)
+        await self._database.execute(sql.purge_links)
 
     def _link(self, app: App, hashed: bytes, row: Any) -> InstallLink:
         verifier = row["verifier"]
@@ -112,9 +112,11 @@ class PendingGrants:
     ) -> None:
         """Hold a grant for a held connection, in its transaction; earlier ones are dropped."""
         connection, held_id = held.connection, uuid4()
-        await held.session.execute(sql.drop_held_grants, connection.workspace_id, connection.id)
         await held.session.execute(
-            sql.create_held_grant,
+            sql.delete_pending_grants, connection.workspace_id, connection.id
+        )
+        await held.session.execute(
+            sql.insert_pending_grant,
             connection.workspace_id,
             held_id,
             hash_of(code),
@@ -125,7 +127,7 @@ class PendingGrants:
             account.hub_domain,
             account.user,
             list(account.scopes),
-            *seal_tokens(self._sealer, tokens, connection.workspace_id, f"held_grant/{held_id}"),
+            *seal_tokens(self._sealer, tokens, connection.workspace_id, f"pending_grant/{held_id}"),
             lifetime_of(tokens),
             return_url,
             lifetime,
@@ -152,7 +154,7 @@ class PendingGrants:
                 None,
                 Status.UNCLAIMED.value,
             )
-            row = await session.fetchrow(sql.hold_connection, app.workspace_id, connection_id)
+            row = await session.fetchrow(sql.lock_connection, app.workspace_id, connection_id)
             await self.store(
                 LockedConnection(session, self._sealer, row),
                 "claim",
@@ -173,14 +175,14 @@ class PendingGrants:
         code came too late.
         """
         async with self._database.transaction() as session:
-            row = await session.fetchrow(sql.hold_held_grant, workspace_id, hash_of(code), claim)
+            row = await session.fetchrow(sql.lock_pending_grant, workspace_id, hash_of(code), claim)
             if row is None:
                 raise NotFound(UNKNOWN_CODE)
             if row["used_at"] is not None:
                 raise LinkUsed
             if row["lapsed"]:
                 raise LinkExpired
-            place = f"held_grant/{row['held_id']}"
+            place = f"pending_grant/{row['held_id']}"
             refresh = row["refresh_token"]
             tokens = Tokens(
                 self._sealer.open(row["access_token"], Place(workspace_id, place, "access_token")),
@@ -204,13 +206,13 @@ class PendingGrants:
 
     async def expire_unclaimed(self) -> None:
         """Give back to HubSpot what nobody confirmed or claimed in time."""
-        for row in await self._database.fetch(sql.lapsed_held_grants, 100):
+        for row in await self._database.fetch(sql.expired_pending_grants, 100):
             async with self._database.transaction() as session:
-                await session.execute(sql.drop_held_grant, row["workspace_id"], row["id"])
+                await session.execute(sql.delete_pending_grant, row["workspace_id"], row["id"])
                 await session.execute(
-                    sql.drop_unfinished_connection, row["workspace_id"], row["connection_id"]
+                    sql.delete_unfinished_connection, row["workspace_id"], row["connection_id"]
                 )
-        await self._database.execute(sql.forget_used_held_grants)
+        await self._database.execute(sql.purge_used_pending_grants)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +226,7 @@ class LockedPendingGrant:
     async def connection(self, connection_id: UUID | None = None) -> LockedConnection:
         """Lock the connection that the grant waits for, or another, in the same transaction."""
         row = await self.session.fetchrow(
-            sql.hold_connection,
+            sql.lock_connection,
             self.grant.app.workspace_id,
             connection_id or self.grant.connection_id,
         )
@@ -234,14 +236,16 @@ class LockedPendingGrant:
 
     async def use(self) -> None:
         """The grant has become a connection's: spend the code and wipe the tokens here."""
-        await self.session.execute(sql.use_held_grant, self.grant.app.workspace_id, self.grant.id)
+        await self.session.execute(
+            sql.use_pending_grant, self.grant.app.workspace_id, self.grant.id
+        )
 
     async def delete(self) -> None:
         """Nobody may have this grant: HubSpot is told, and what waited for it is gone."""
         workspace_id = self.grant.app.workspace_id
-        await self.session.execute(sql.drop_held_grant, workspace_id, self.grant.id)
+        await self.session.execute(sql.delete_pending_grant, workspace_id, self.grant.id)
         await self.session.execute(
-            sql.drop_unfinished_connection, workspace_id, self.grant.connection_id
+            sql.delete_unfinished_connection, workspace_id, self.grant.connection_id
         )
 
 

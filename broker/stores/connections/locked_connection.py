@@ -95,7 +95,7 @@ class LockedConnection:
             await self.clear_renewal_attempt()
         except asyncpg.UniqueViolationError as error:
             raise Busy("The user is being connected by somebody else just now.") from error
-        await self.session.execute(sql.drop_held_grants, *self._key)
+        await self.session.execute(sql.delete_pending_grants, *self._key)
         await self.record(actor, "connection.connected", user_ref)
         await self.publish(
             "connection.created",
@@ -104,7 +104,7 @@ class LockedConnection:
             hubDomain=account.hub_domain,
             reconnected=self._row["generation"] > 0,
         )
-        await self.session.execute(sql.ring)
+        await self.session.execute(sql.notify_invalidation)
 
     async def replace_grant(self, tokens: Tokens) -> Grant:
         """Store a renewed grant; the refresh token stays when none came."""
@@ -126,7 +126,7 @@ class LockedConnection:
         await self.clear_renewal_attempt()
         await self.record("broker", "connection.reauth_required", detail=why)
         await self.publish("connection.reauth_required", reason=why)
-        await self.session.execute(sql.ring)
+        await self.session.execute(sql.notify_invalidation)
 
     async def postpone_renewal(self, why: str, seconds: float) -> None:
         await self.session.execute(
@@ -135,11 +135,11 @@ class LockedConnection:
 
     async def reschedule(self, seconds: float) -> None:
         """Have the renewal tried later; it did not fail."""
-        await self.session.execute(sql.put_back, *self._key, timedelta(seconds=seconds))
+        await self.session.execute(sql.reschedule_renewal, *self._key, timedelta(seconds=seconds))
 
     async def clear_renewal_attempt(self) -> None:
         """HubSpot answered: nothing that it may have given was lost."""
-        await self.session.execute(sql.forget_asking, *self._key)
+        await self.session.execute(sql.clear_renewal_attempt, *self._key)
 
     async def flag_credentials(self) -> None:
         """HubSpot refuses the app's client id and secret."""
@@ -155,25 +155,25 @@ class LockedConnection:
     async def enqueue_revocation(self) -> UUID | None:
         """HubSpot must be told to revoke the present grant; the revocation's id, if any."""
         owed: UUID | None = await self.session.fetchval(
-            sql.owe_revocation_of_connection, *self._key
+            sql.enqueue_revocation_of_connection, *self._key
         )
         return owed
 
     async def delete(self, actor: str) -> UUID | None:
         """Wipe the connection; the id of the revocation that is owed, if any."""
         owed = await self.enqueue_revocation()
-        await self.session.execute(sql.drop_held_grants, *self._key)
+        await self.session.execute(sql.delete_pending_grants, *self._key)
         await self.discard()
         await self.record(actor, "connection.deleted")
         if self._row["user_ref"] is not None:
             await self.publish("connection.deleted")
-        await self.session.execute(sql.ring)
+        await self.session.execute(sql.notify_invalidation)
         return owed
 
     async def discard(self) -> None:
         """Remove a connection whose grant has become another connection's."""
         await self.clear_renewal_attempt()
-        await self.session.execute(sql.forget_answers_of_connection, *self._key)
+        await self.session.execute(sql.delete_answers_of_connection, *self._key)
         await self.session.execute(sql.delete_connection, *self._key)
 
     async def record(
@@ -181,7 +181,7 @@ class LockedConnection:
     ) -> None:
         """Write into the audit who did what to this connection."""
         await self.session.execute(
-            sql.record,
+            sql.record_audit,
             self._row["workspace_id"],
             actor,
             action,

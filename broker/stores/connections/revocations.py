@@ -24,7 +24,7 @@ class Revocations:
         """Remember a token that no row keeps, for instance of a consent that was refused."""
         row = f"revocation/{revocation_id}"
         await self._database.execute(
-            sql.owe_revocation,
+            sql.enqueue_revocation,
             workspace_id,
             revocation_id,
             app_id,
@@ -62,7 +62,7 @@ class Revocations:
 
     async def reschedule(self, revocation: Revocation, seconds: float) -> None:
         await self._database.execute(
-            sql.postpone_revocation,
+            sql.reschedule_revocation,
             revocation.workspace_id,
             revocation.id,
             timedelta(seconds=seconds),

@@ -1,9 +1,13 @@
-"""The named queries of `sql/queries`, each carrying its name so that Postgres shows it."""
+"""The named queries of `sql/queries`, each carrying its name so that Postgres shows it.
+
+A file may also name a list of columns once (`-- columns: app of app`); queries include it as
+`{app}`, where each column is qualified by its table.
+"""
 
 import re
 from pathlib import Path
 
-_PACKAGED = Path(__file__).parents[3] / "sql"
+_PACKAGED = Path(__file__).parents[2] / "sql"
 SQL = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[3] / "sql"
 """Where the SQL is: inside the wheel, or beside the package in a checkout."""
 
@@ -13,15 +17,21 @@ class Queries:
 
     def __init__(self, folder: Path) -> None:
         self.by_name: dict[str, str] = {}
+        columns: dict[str, str] = {}
         for file in sorted(folder.rglob("*.sql")):
-            for part in re.split(r"^(?=-- name: )", file.read_text(), flags=re.MULTILINE):
-                found = re.match(r"-- name: (\w+)\n", part)
-                if found is None:
-                    continue
-                if found[1] in self.by_name:
-                    raise ValueError(f"two queries are called {found[1]}")
+            for part in re.split(
+                r"^(?=-- (?:name|columns): )", file.read_text(), flags=re.MULTILINE
+            ):
                 body = re.sub(r"^--.*\n", "", part, flags=re.MULTILINE).strip().rstrip(";")
-                self.by_name[found[1]] = f"-- {found[1]}\n{body}"
+                if listed := re.match(r"-- columns: (\w+) of (\w+)\n", part):
+                    names = [f"{listed[2]}.{name.strip()}" for name in body.split(",")]
+                    columns[listed[1]] = ", ".join(names)
+                elif found := re.match(r"-- name: (\w+)\n", part):
+                    if found[1] in self.by_name:
+                        raise ValueError(f"two queries are called {found[1]}")
+                    self.by_name[found[1]] = f"-- {found[1]}\n{body}"
+        for name, text in self.by_name.items():
+            self.by_name[name] = re.sub(r"\{(\w+)\}", lambda used: columns[used[1]], text)
 
     def __getattr__(self, name: str) -> str:
         try:

@@ -28,20 +28,27 @@ class Sealed:
 
 COLUMNS = (
     Sealed("app", "client_secret", sql.app_secrets, sql.reseal_app_secret),
-    Sealed("app", "previous_client_secret", sql.former_secrets, sql.reseal_former_secret),
+    Sealed("app", "previous_client_secret", sql.previous_secrets, sql.reseal_previous_secret),
     Sealed("install_link", "verifier", sql.verifiers, sql.reseal_verifier),
     Sealed("connection", "access_token", sql.access_tokens, sql.reseal_access_token),
     Sealed("connection", "refresh_token", sql.refresh_tokens, sql.reseal_refresh_token),
-    Sealed("held_grant", "access_token", sql.held_access_tokens, sql.reseal_held_access_token),
-    Sealed("held_grant", "refresh_token", sql.held_refresh_tokens, sql.reseal_held_refresh_token),
-    Sealed("idempotent_call", "answer", sql.kept_answers, sql.reseal_kept_answer),
-    Sealed("revocation", "refresh_token", sql.owed_tokens, sql.reseal_owed_token),
+    Sealed(
+        "pending_grant", "access_token", sql.pending_access_tokens, sql.reseal_pending_access_token
+    ),
+    Sealed(
+        "pending_grant",
+        "refresh_token",
+        sql.pending_refresh_tokens,
+        sql.reseal_pending_refresh_token,
+    ),
+    Sealed("idempotent_call", "answer", sql.stored_responses, sql.reseal_stored_response),
+    Sealed("revocation", "refresh_token", sql.revocation_tokens, sql.reseal_revocation_token),
     Sealed("endpoint", "secret", sql.endpoint_secrets, sql.reseal_endpoint_secret),
     Sealed(
         "endpoint",
         "previous_secret",
-        sql.former_endpoint_secrets,
-        sql.reseal_former_endpoint_secret,
+        sql.previous_endpoint_secrets,
+        sql.reseal_previous_endpoint_secret,
     ),
     Sealed("recipe_setting", "secrets", sql.recipe_secrets, sql.reseal_recipe_secrets),
     Sealed("vendor_client", "access_token", sql.vendor_tokens, sql.reseal_vendor_token),
@@ -73,7 +80,7 @@ class Seals:
                     f"BROKER_SEALING_KEYS has another key {key_id} than the one used here"
                 ) from None
         if self._sealer.newest not in known:
-            await self._database.execute(sql.keep_sealing_key, self._sealer.newest, proof)
+            await self._database.execute(sql.insert_sealing_key, self._sealer.newest, proof)
             await self.check()
 
     async def reseal(self) -> int:
@@ -85,7 +92,7 @@ class Seals:
         done = 0
         for sealed in COLUMNS:
             done += await self._reseal_column(sealed)
-        await self._database.execute(sql.forget_sealing_keys, self._sealer.newest)
+        await self._database.execute(sql.delete_sealing_keys, self._sealer.newest)
         return done
 
     async def _reseal_column(self, sealed: Sealed) -> int:

@@ -61,7 +61,7 @@ class Deliveries:
     ) -> bool:
         """Write what became of an attempt; False when somebody has claimed the delivery since."""
         settled = await self._database.execute(
-            sql.settle_delivery,
+            sql.finish_delivery,
             delivery.workspace_id,
             delivery.id,
             delivery.claim,
@@ -74,14 +74,16 @@ class Deliveries:
 
     async def record_success(self, delivery: Delivery) -> None:
         """The endpoint takes deliveries again."""
-        await self._database.execute(sql.endpoint_took, delivery.workspace_id, delivery.endpoint_id)
+        await self._database.execute(
+            sql.record_endpoint_success, delivery.workspace_id, delivery.endpoint_id
+        )
 
     async def record_failure(
         self, delivery: Delivery, closing: int, first_pause: timedelta, longest_pause: timedelta
     ) -> int:
         """The endpoint did not take one; how many in a row, now."""
         failures = await self._database.fetchval(
-            sql.endpoint_failed,
+            sql.record_endpoint_failure,
             delivery.workspace_id,
             delivery.endpoint_id,
             closing,
@@ -98,7 +100,7 @@ class Deliveries:
 
     async def expire(self) -> int:
         """Let what is three days old be dead; how many were."""
-        return await self._database.execute(sql.give_up_deliveries)
+        return await self._database.execute(sql.expire_deliveries)
 
     async def page(
         self, endpoint: Endpoint, *, state: str | None, before: int | None, limit: int
@@ -153,10 +155,10 @@ class Deliveries:
         delivery_id = uuid4()
         async with self._database.transaction() as session:
             await session.execute(
-                sql.tell_nobody, app.workspace_id, app.id, fact.id, fact.type, fact.payload()
+                sql.insert_event, app.workspace_id, app.id, fact.id, fact.type, fact.payload()
             )
             await session.execute(
-                sql.owe_delivery, app.workspace_id, delivery_id, endpoint.id, fact.id
+                sql.enqueue_delivery, app.workspace_id, delivery_id, endpoint.id, fact.id
             )
         return delivery_id
 
@@ -177,7 +179,7 @@ class Deliveries:
             row["payload"],
             row["attempts"],
             row["claim"],
-            row["replayed"],
+            row["is_replay"],
             row["failures"],
         )
 

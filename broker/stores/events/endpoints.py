@@ -42,7 +42,13 @@ class Endpoints:
             if row is None:
                 raise InvalidRequest(f"An app has at most {MOST} endpoints.")
             await session.execute(
-                sql.record, app.workspace_id, actor, "endpoint.registered", app.slug, None, None
+                sql.record_audit,
+                app.workspace_id,
+                actor,
+                "endpoint.registered",
+                app.slug,
+                None,
+                None,
             )
         return _endpoint(row)
 
@@ -79,7 +85,7 @@ class Endpoints:
                 enabled,
             )
             await session.execute(
-                sql.record, app.workspace_id, actor, "endpoint.changed", app.slug, None, None
+                sql.record_audit, app.workspace_id, actor, "endpoint.changed", app.slug, None, None
             )
             return _endpoint(_there(row))
 
@@ -92,7 +98,7 @@ class Endpoints:
         former = endpoint_place(app.workspace_id, endpoint_id, "previous_secret")
         async with self._database.transaction() as session:
             row = await session.fetchrow(
-                sql.hold_endpoint_secret, app.workspace_id, app.id, endpoint_id
+                sql.lock_endpoint_secret, app.workspace_id, app.id, endpoint_id
             )
             present = self._sealer.open(_there(row)["secret"], place)
             await session.execute(
@@ -103,7 +109,7 @@ class Endpoints:
                 self._sealer.seal(present, former),
             )
             await session.execute(
-                sql.record, app.workspace_id, actor, "endpoint.rotated", app.slug, None, None
+                sql.record_audit, app.workspace_id, actor, "endpoint.rotated", app.slug, None, None
             )
 
     async def remove(self, app: App, endpoint_id: UUID, actor: str) -> None:
@@ -115,12 +121,12 @@ class Endpoints:
             if removed == "DELETE 0":
                 raise EndpointNotFound
             await session.execute(
-                sql.record, app.workspace_id, actor, "endpoint.removed", app.slug, None, None
+                sql.record_audit, app.workspace_id, actor, "endpoint.removed", app.slug, None, None
             )
 
     async def purge_previous_secrets(self) -> None:
         """Wipe secrets whose overlap is over."""
-        await self._database.execute(sql.forget_former_secrets)
+        await self._database.execute(sql.purge_previous_secrets)
 
 
 def endpoint_place(workspace_id: UUID, endpoint_id: UUID, column: str = "secret") -> Place:

@@ -19,7 +19,7 @@ async def publish(
     """
     if facts:
         await session.execute(
-            sql.tell,
+            sql.publish,
             workspace_id,
             app_id,
             [fact.id for fact in facts],
@@ -57,4 +57,4 @@ class Events:
 
     async def purge(self) -> int:
         """Forget some of what was told a month ago; how much was."""
-        return await self._database.execute(sql.forget_old_events)
+        return await self._database.execute(sql.purge_events)

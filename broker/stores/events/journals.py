@@ -80,7 +80,7 @@ class Journals:
                 return None
             if body is not None:
                 await session.execute(
-                    sql.keep_batch, key[0], uuid4(), journal.app_id, "journal", body
+                    sql.insert_batch, key[0], uuid4(), journal.app_id, "journal", body
                 )
             if lost is not None:
                 await publish(session, *key, [lost])
@@ -96,5 +96,5 @@ class Journals:
     ) -> None:
         """Look again later."""
         await self._database.execute(
-            sql.rest_journal, journal.workspace_id, journal.app_id, read_to, error, again_in
+            sql.reschedule_journal, journal.workspace_id, journal.app_id, read_to, error, again_in
         )

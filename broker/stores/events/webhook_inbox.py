@@ -27,7 +27,7 @@ class WebhookInbox:
 
     async def webhook_secrets(self, workspace_id: UUID, slug: str) -> WebhookSecrets | None:
         """Who may sign the webhooks of an app; None for an app that is not there."""
-        row = await self._database.fetchrow(sql.signers_of_app, workspace_id, slug)
+        row = await self._database.fetchrow(sql.webhook_secrets_of_app, workspace_id, slug)
         if row is None:
             return None
         place = secret_place(workspace_id, row["id"])
@@ -39,13 +39,13 @@ class WebhookInbox:
 
     async def store(self, workspace_id: UUID, app_id: UUID, source: str, body: bytes) -> None:
         """Keep a batch; it is safe when this returns. Raises Busy when it may not be."""
-        await self._database.execute(sql.keep_batch, workspace_id, uuid4(), app_id, source, body)
+        await self._database.execute(sql.insert_batch, workspace_id, uuid4(), app_id, source, body)
 
     @asynccontextmanager
     async def take(self) -> AsyncIterator["LockedBatch | None"]:
         """Lock the batch that waits longest; None when none does."""
         async with self._database.transaction() as session:
-            row = await session.fetchrow(sql.take_batch)
+            row = await session.fetchrow(sql.claim_batch)
             if row is None:
                 yield None
                 return
@@ -63,12 +63,14 @@ class WebhookInbox:
 
     async def reschedule(self, batch: InboxBatch) -> None:
         """A batch could not be split: again later, and parked in the end."""
-        await self._database.execute(sql.put_batch_off, batch.workspace_id, batch.id, MAX_ATTEMPTS)
+        await self._database.execute(
+            sql.reschedule_batch, batch.workspace_id, batch.id, MAX_ATTEMPTS
+        )
 
     async def purge_seen(self) -> int:
         """Forget what HubSpot no longer repeats; how much was."""
-        await self._database.execute(sql.forget_parked_batches)
-        return await self._database.execute(sql.forget_told)
+        await self._database.execute(sql.purge_quarantined_batches)
+        return await self._database.execute(sql.purge_seen_events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +86,14 @@ class LockedBatch:
         if not fingerprints:
             return set()
         rows = await self.session.fetch(
-            sql.mark_told, self.batch.workspace_id, self.batch.app_id, list(fingerprints)
+            sql.remember_seen, self.batch.workspace_id, self.batch.app_id, list(fingerprints)
         )
         return {row["fingerprint"] for row in rows}
 
     async def already_seen(self, fingerprints: Sequence[bytes]) -> set[bytes]:
         """Which of the fingerprints are there."""
         rows = await self.session.fetch(
-            sql.told_before, self.batch.workspace_id, self.batch.app_id, list(fingerprints)
+            sql.already_seen, self.batch.workspace_id, self.batch.app_id, list(fingerprints)
         )
         return {row["fingerprint"] for row in rows}
 
@@ -113,19 +115,19 @@ class LockedBatch:
         """Until the end of the transaction nobody else marks what this app was told: the marks of
         one source are looked up before the other's are made.
         """
-        await self.session.execute(sql.lock_marks, str(self.batch.app_id))
+        await self.session.execute(sql.lock_dedup, str(self.batch.app_id))
 
     async def end_grants(self, hub_id: int, before: datetime) -> None:
         """The app was uninstalled from an account: a grant that was not renewed since is over."""
         key = self.batch.workspace_id, self.batch.app_id
         for row in await self.session.fetch(sql.grants_before, *key, hub_id, before):
-            found = await self.session.fetchrow(sql.hold_connection, key[0], row["id"])
+            found = await self.session.fetchrow(sql.lock_connection, key[0], row["id"])
             await LockedConnection(self.session, self.sealer, found).end_grant("uninstalled")
 
     async def quarantine(self, body: bytes) -> None:
         """Keep what cannot be told to anybody for people to look at."""
         await self.session.execute(
-            sql.park_batch,
+            sql.quarantine_batch,
             self.batch.workspace_id,
             uuid4(),
             self.batch.app_id,
@@ -134,4 +136,4 @@ class LockedBatch:
         )
 
     async def delete(self) -> None:
-        await self.session.execute(sql.drop_batch, self.batch.workspace_id, self.batch.id)
+        await self.session.execute(sql.delete_batch, self.batch.workspace_id, self.batch.id)

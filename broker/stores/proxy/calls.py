@@ -139,4 +139,4 @@ class Calls:
 
     async def purge(self, days: int) -> int:
         """Remove some calls older than so many days; how many were."""
-        return await self._database.execute(sql.forget_calls, timedelta(days=days), PURGE_BATCH)
+        return await self._database.execute(sql.purge_calls, timedelta(days=days), PURGE_BATCH)

@@ -70,19 +70,19 @@ class IdempotentCalls:
         head = json.dumps([answer.status, answer.reason, answer.headers])
         text = f"{head}\n{answer.body.decode('latin-1')}"
         sealed = self._sealer.seal(Secret(text), _place(claim.workspace_id, claim.id))
-        await self._database.execute(sql.keep_answer, claim.workspace_id, claim.id, sealed)
+        await self._database.execute(sql.store_response, claim.workspace_id, claim.id, sealed)
 
     async def release(self, claim: Claim) -> None:
         """HubSpot surely did not run the call: its key is free again."""
-        await self._database.execute(sql.free_idempotency_key, claim.workspace_id, claim.id)
+        await self._database.execute(sql.release_idempotency_key, claim.workspace_id, claim.id)
 
     async def mark_unknown(self, claim: Claim) -> None:
         """Nobody knows whether HubSpot ran the call."""
-        await self._database.execute(sql.lose_answer, claim.workspace_id, claim.id)
+        await self._database.execute(sql.mark_outcome_unknown, claim.workspace_id, claim.id)
 
     async def purge(self) -> None:
         """Remove keys that are older than a day."""
-        await self._database.execute(sql.forget_idempotency_keys)
+        await self._database.execute(sql.purge_idempotency_keys)
 
     def _opened(self, workspace_id: UUID, row: Any) -> StoredResponse:
         text = self._sealer.open(row["answer"], _place(workspace_id, row["id"])).reveal()

@@ -38,7 +38,7 @@ class QuotaFacts:
 
     size: int
     interval: float
-    learnt: bool = False
+    size_known: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +64,11 @@ class LockedQuota:
     async def learn(self, facts: QuotaFacts) -> None:
         """Write what HubSpot said of the quota."""
         interval_ms = round(facts.interval * 1000)
-        await self._session.execute(sql.learn_quota, *self._name, facts.size, interval_ms)
+        await self._session.execute(sql.set_quota_size, *self._name, facts.size, interval_ms)
 
     async def spend(self, seconds: float) -> None:
         """The daily limit is used up; asking again is worth it after a while."""
-        await self._session.execute(sql.spend_quota, *self._name, seconds)
+        await self._session.execute(sql.mark_quota_exhausted, *self._name, seconds)
 
     async def write(self, places: int, users: int, *, waiting: bool) -> None:
         """Hold so many places from now on."""
@@ -78,7 +78,7 @@ class LockedQuota:
 
     async def notify_wanted(self) -> None:
         """Tell the other processes, when this is committed, that places are wanted."""
-        await self._session.execute(sql.ring_for_quota, self._name.text)
+        await self._session.execute(sql.notify_quota_wanted, self._name.text)
 
 
 class Quotas:
@@ -94,18 +94,18 @@ class Quotas:
         interval_ms = round(assumed.interval * 1000)
         try:
             async with self._database.transaction() as session:
-                row = await session.fetchrow(sql.hold_quota, *name, assumed.size, interval_ms)
+                row = await session.fetchrow(sql.lock_quota, *name, assumed.size, interval_ms)
                 # A statement of its own: it must see what was committed while this one waited.
-                others = await session.fetchrow(sql.others_of_quota, *name, self._holder)
+                others = await session.fetchrow(sql.other_shares_of_quota, *name, self._holder)
                 assert row is not None  # noqa: S101  # an upsert returns its row
                 assert others is not None  # noqa: S101  # so does an aggregate
                 yield LockedQuota(
                     session,
                     name,
                     self._holder,
-                    QuotaFacts(row["size"], row["interval_ms"] / 1000, row["learnt"]),
+                    QuotaFacts(row["size"], row["interval_ms"] / 1000, row["size_known"]),
                     row["spent_for"] or 0.0,
-                    OtherHolders(others["places"], others["waiting"], others["users"]),
+                    OtherHolders(others["permits"], others["waiting"], others["users"]),
                 )
         except asyncpg.ForeignKeyViolationError as error:
             raise AppNotFound from error
@@ -113,7 +113,7 @@ class Quotas:
     async def extend(self, names: Iterable[QuotaName]) -> dict[QuotaName, bool]:
         """Keep shares from lapsing: those that are still held, and whether others wait for them."""
         rows = await self._database.fetch(
-            sql.prolong_shares, self._holder, *_columns(list(names)), EXPIRES_S
+            sql.extend_shares, self._holder, *_columns(list(names)), EXPIRES_S
         )
         return {
             QuotaName(row["workspace_id"], row["app_id"], row["hub_id"], row["kind"]): row["wanted"]
@@ -123,13 +123,13 @@ class Quotas:
     async def release(self, after: dict[QuotaName, float]) -> None:
         """Let shares lapse, each after so many seconds."""
         await self._database.execute(
-            sql.leave_shares, self._holder, *_columns(list(after)), list(after.values())
+            sql.release_shares, self._holder, *_columns(list(after)), list(after.values())
         )
 
     async def purge(self) -> None:
         """Remove what lapsed and what nobody used for a week."""
-        await self._database.execute(sql.forget_lapsed_shares)
-        await self._database.execute(sql.forget_unused_quotas)
+        await self._database.execute(sql.purge_expired_shares)
+        await self._database.execute(sql.purge_unused_quotas)
 
 
 def _columns(names: list[QuotaName]) -> tuple[list[Any], ...]:

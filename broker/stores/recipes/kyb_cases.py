@@ -78,7 +78,7 @@ class Cases:
     async def record_case(self, run: Run, case_id: str, status: str | None, record_id: str) -> None:
         """The run has a case; what was parked about it is looked at again."""
         async with self._database.transaction() as session:
-            await session.execute(sql.case_made, run.workspace_id, run.id, case_id, status)
+            await session.execute(sql.record_case, run.workspace_id, run.id, case_id, status)
             await session.execute(
                 sql.unpark_events, run.workspace_id, run.app_id, case_id, record_id
             )
@@ -108,12 +108,14 @@ class Cases:
     async def record_written(self, owed: PendingUpdate, error: str | None) -> None:
         """The Company shows this revision, or never will; a later one is owed at once."""
         await self._database.execute(
-            sql.settle_case, owed.workspace_id, owed.run_id, owed.revision, error
+            sql.record_case_written, owed.workspace_id, owed.run_id, owed.revision, error
         )
 
     async def reschedule(self, owed: PendingUpdate, pause: timedelta, error: str) -> None:
         """The Company could not be changed now."""
-        await self._database.execute(sql.put_case_off, owed.workspace_id, owed.run_id, pause, error)
+        await self._database.execute(
+            sql.reschedule_case, owed.workspace_id, owed.run_id, pause, error
+        )
 
     async def store_event(
         self,
@@ -127,7 +129,7 @@ class Cases:
     ) -> bool:
         """Keep an event; it is safe when this returns. False when it was there already."""
         kept = await self._database.execute(
-            sql.keep_vendor_event,
+            sql.insert_vendor_event,
             workspace_id,
             app_id,
             event_id,
@@ -142,12 +144,12 @@ class Cases:
     async def claim_event(self) -> AsyncIterator["LockedEvent | None"]:
         """Lock the event that waits longest; None when none does."""
         async with self._database.transaction() as session:
-            row = await session.fetchrow(sql.take_vendor_event)
+            row = await session.fetchrow(sql.claim_vendor_event)
             yield None if row is None else LockedEvent(session, row)
 
     async def reschedule_event(self, event: "LockedEvent") -> None:
         """An event could not be applied: again later, and parked in the end."""
-        await self._database.execute(sql.put_vendor_event_off, *event.key, QUARANTINE_AFTER)
+        await self._database.execute(sql.reschedule_vendor_event, *event.key, QUARANTINE_AFTER)
 
     async def parked(self, workspace_id: UUID, app_id: UUID, limit: int) -> list[ParkedEvent]:
         """Events that fit no run, newest first."""
@@ -156,7 +158,7 @@ class Cases:
 
     async def purge_bodies(self) -> int:
         """Forget what events said a month ago, but not that they were told; how many."""
-        return await self._database.execute(sql.forget_event_bodies)
+        return await self._database.execute(sql.purge_event_bodies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +193,7 @@ class LockedEvent:
         self, case_id: str | None, record_id: str | None, source: str | None
     ) -> CaseRun | None:
         """Lock the case that the event is about."""
-        row = await self.session.fetchrow(sql.hold_case, *self.key[:2], case_id, record_id, source)
+        row = await self.session.fetchrow(sql.lock_case, *self.key[:2], case_id, record_id, source)
         return None if row is None else CaseRun(row["run_id"], row["user_ref"], row["hub_id"])
 
     async def apply(
@@ -212,7 +214,7 @@ class LockedEvent:
         await publish(self.session, *self.key[:2], [fact])
 
     async def delete(self, state: str) -> None:
-        await self.session.execute(sql.settle_vendor_event, *self.key, state)
+        await self.session.execute(sql.finish_vendor_event, *self.key, state)
 
 
 def _state(row: Any) -> CaseState:

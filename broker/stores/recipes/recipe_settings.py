@@ -54,7 +54,7 @@ class RecipeSettings:
             )
             detail = f"recipe {recipe}"
             await session.execute(
-                sql.record, app.workspace_id, actor, "recipe.changed", app.slug, None, detail
+                sql.record_audit, app.workspace_id, actor, "recipe.changed", app.slug, None, detail
             )
 
     async def find(self, workspace_id: UUID, app_id: UUID, recipe: str) -> RecipeSetting | None:
@@ -69,10 +69,12 @@ class RecipeSettings:
     async def delete(self, app: App, actor: str, recipe: str) -> bool:
         """The app no longer wants the recipe; whether it did."""
         async with self._database.transaction() as session:
-            done = await session.execute(sql.drop_recipe_setting, app.workspace_id, app.id, recipe)
+            done = await session.execute(
+                sql.delete_recipe_setting, app.workspace_id, app.id, recipe
+            )
             detail = f"recipe {recipe}"
             await session.execute(
-                sql.record, app.workspace_id, actor, "recipe.removed", app.slug, None, detail
+                sql.record_audit, app.workspace_id, actor, "recipe.removed", app.slug, None, detail
             )
         return bool(done != "DELETE 0")
 

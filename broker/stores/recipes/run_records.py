@@ -50,8 +50,8 @@ class RunRecords:
                 row["failures"],
                 row["error"],
                 None if row["outcome"] is None else json.loads(row["outcome"]),
-                json.loads(row["note"] or "{}"),
-                row["began_at"],
+                json.loads(row["checkpoint"] or "{}"),
+                row["started_at"],
                 row["ended_at"],
             )
             for row in rows
@@ -76,7 +76,7 @@ class RunRecords:
 
     async def purge(self) -> int:
         """Forget what was read for runs that ended long ago; how many."""
-        return await self._database.execute(sql.forget_old_runs)
+        return await self._database.execute(sql.purge_runs)
 
 
 def _record(row: Any) -> RunRecord:

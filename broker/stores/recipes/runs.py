@@ -49,7 +49,7 @@ class RunStore:
     ) -> Run | None:
         """Let a failed run go on; the run when it was failed and a `lease` claims it."""
         async with self._database.transaction() as session:
-            found = await session.fetchrow(sql.hold_run, workspace_id, run_id)
+            found = await session.fetchrow(sql.lock_run, workspace_id, run_id)
             if found is None:
                 raise RunNotFound
             if found["state"] != "failed":
@@ -92,7 +92,9 @@ class RunStore:
         )
         if row is None:
             return None
-        return StepAttempt(row["unsure"], row["failures"], json.loads(row["note"] or "{}"))
+        return StepAttempt(
+            row["outcome_unknown"], row["failures"], json.loads(row["checkpoint"] or "{}")
+        )
 
     async def end(self, run: Run, step: str, outcome: Mapping[str, Any]) -> bool:
         """Keep what a step gave; False when somebody else has the run by now."""
@@ -114,7 +116,7 @@ class RunStore:
     ) -> None:
         """The step is to be tried again after a pause."""
         await self._database.execute(
-            sql.put_step_off,
+            sql.reschedule_step,
             run.workspace_id,
             run.id,
             run.claim,
@@ -129,7 +131,7 @@ class RunStore:
     async def extend_lease(self, runs: Sequence[Run], lease: timedelta) -> None:
         """Renew the leases of runs that are still under way."""
         await self._database.execute(
-            sql.keep_runs,
+            sql.extend_run_leases,
             [run.workspace_id for run in runs],
             [run.id for run in runs],
             [run.claim for run in runs],
@@ -190,7 +192,7 @@ async def start(
         run = await _claimed(session, order.workspace_id, run_id) if lease is not None else None
         return run_id, "new", run
     found = await session.fetchrow(
-        sql.hold_run_of_subject, order.workspace_id, order.app_id, recipe.name, order.subject
+        sql.lock_run_of_subject, order.workspace_id, order.app_id, recipe.name, order.subject
     )
     if found is None:  # the app is being removed
         raise RunNotFound

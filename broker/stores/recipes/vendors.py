@@ -58,13 +58,13 @@ class VendorClients:
     async def lock_token(self, account: VendorAccount, patience: timedelta) -> bool:
         """Whether to ask for a token; False while somebody else does, or when one came."""
         mine = _fingerprint(account.client_secret)
-        won = await self._database.fetchval(sql.begin_minting, *_key(account), patience, mine)
+        won = await self._database.fetchval(sql.lock_vendor_token, *_key(account), patience, mine)
         return won is not None
 
     async def store_token(self, account: VendorAccount, token: Secret, lifetime_s: float) -> None:
         """Keep a fresh token for everybody."""
         await self._database.execute(
-            sql.keep_vendor_token,
+            sql.store_vendor_token,
             *_key(account),
             self._sealer.seal(token, _place(account)),
             timedelta(seconds=lifetime_s),
@@ -73,30 +73,30 @@ class VendorClients:
 
     async def unlock_token(self, account: VendorAccount) -> None:
         """No token came."""
-        await self._database.execute(sql.end_minting, *_key(account))
+        await self._database.execute(sql.unlock_vendor_token, *_key(account))
 
     async def delete_token(self, account: VendorAccount, dead: StoredToken) -> None:
         """A token died before its time; a later one stays."""
-        await self._database.execute(sql.forget_vendor_token, *_key(account), dead.sealed)
+        await self._database.execute(sql.delete_vendor_token, *_key(account), dead.sealed)
 
     async def reserve_slot(self, account: VendorAccount, kind: str) -> tuple[float, float]:
         """Take the next place within a limit; when it is, and what time it is for the database."""
         row = await self._database.fetchrow(
-            sql.take_place, *_key(account), kind, account.limit(kind), MINUTE
+            sql.reserve_vendor_slot, *_key(account), kind, account.limit(kind), MINUTE
         )
         assert row is not None  # noqa: S101  # the statement writes a row or fails
         return row["place"], row["now"]
 
     async def paused_until(self, account: VendorAccount, kind: str) -> tuple[float, float]:
         """Until when the vendor wants no call, and what time it is for the database."""
-        row = await self._database.fetchrow(sql.held_until, *_key(account), kind)
+        row = await self._database.fetchrow(sql.vendor_paused_until, *_key(account), kind)
         assert row is not None  # noqa: S101  # a select without a table gives a row
-        return row["held_until"] or 0.0, row["now"]
+        return row["paused_until"] or 0.0, row["now"]
 
     async def pause(self, account: VendorAccount, kind: str, seconds: float) -> None:
         """The vendor said to wait."""
         await self._database.execute(
-            sql.hold_calls, *_key(account), kind, timedelta(seconds=seconds)
+            sql.pause_vendor, *_key(account), kind, timedelta(seconds=seconds)
         )
 
 

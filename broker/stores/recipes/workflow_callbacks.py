@@ -27,11 +27,13 @@ class CallbackStore:
         self._database = database
 
     async def wait(self, workspace_id: UUID, run_id: UUID, callback_id: str, user_ref: str) -> None:
-        await self._database.execute(sql.await_run, workspace_id, run_id, callback_id, user_ref)
+        await self._database.execute(
+            sql.insert_workflow_callback, workspace_id, run_id, callback_id, user_ref
+        )
 
     async def claim(self, limit: int, lease: timedelta) -> list[WorkflowCallback]:
         """Take actions whose runs have ended; others leave them while the lease lasts."""
-        rows = await self._database.fetch(sql.claim_actions, limit, lease)
+        rows = await self._database.fetch(sql.claim_workflow_callbacks, limit, lease)
         return [
             WorkflowCallback(
                 row["workspace_id"],
@@ -47,9 +49,9 @@ class CallbackStore:
     async def reschedule(self, action: WorkflowCallback, pause: timedelta) -> None:
         """It could not be completed now."""
         key = action.workspace_id, action.run_id, action.callback_id
-        await self._database.execute(sql.put_action_off, *key, pause)
+        await self._database.execute(sql.reschedule_workflow_callback, *key, pause)
 
     async def delete(self, action: WorkflowCallback) -> None:
         """It is completed, or nobody waits for it any more."""
         key = action.workspace_id, action.run_id, action.callback_id
-        await self._database.execute(sql.drop_action, *key)
+        await self._database.execute(sql.delete_workflow_callback, *key)

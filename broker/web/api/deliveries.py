@@ -145,11 +145,11 @@ def _delivery(record: DeliveryRecord) -> DeliveryShown:
             "userForeignIdentifier": record.user_ref,
             "state": record.state,
             "attempts": record.attempts,
-            "replayed": record.replayed,
+            "replayed": record.is_replay,
             "nextAttemptAt": record.due_at,
             "lastStatus": record.last_status,
             "lastError": record.last_error,
-            "attemptedAt": record.tried_at,
+            "attemptedAt": record.attempted_at,
             "createdAt": record.created_at,
         }
     )

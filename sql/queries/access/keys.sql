@@ -72,16 +72,16 @@ SELECT id, client_id, secret_hash, scopes, app_slugs
 INSERT INTO access_token (workspace_id, token_hash, key_id, scopes, expires_at)
 VALUES ($1, $2, $3, $4, now() + $5::interval);
 
--- name: forget_expired_tokens
+-- name: purge_tokens
 -- Remove access tokens that ran out.
 DELETE FROM access_token
  WHERE expires_at < now();
 
--- name: ring
+-- name: notify_invalidation
 -- Tell every process to forget what it remembers.
 SELECT pg_notify('broker_doorbell', '');
 
--- name: record
+-- name: record_audit
 -- Write down who did what.
 --   $1 workspace, $2 actor, $3 action, $4 app slug, $5 user reference, $6 detail
 INSERT INTO audit (workspace_id, actor, action, app_slug, user_ref, detail)

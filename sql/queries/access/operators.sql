@@ -27,7 +27,7 @@ DELETE FROM operator_session
  WHERE workspace_id = $1
    AND token_hash = $2;
 
--- name: forget_expired_operator_sessions
+-- name: purge_operator_sessions
 -- Remove sign-ins that ran out.
 DELETE FROM operator_session
  WHERE expires_at < now();

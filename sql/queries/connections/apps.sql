@@ -1,3 +1,9 @@
+-- columns: app of app
+-- Everything that is read of an app.
+workspace_id, id, slug, client_id, client_secret, hubspot_app_id, scopes, optional_scopes, return_urls,
+origins, confirm, pkce, policy, legacy_signatures, journal, credentials_refused_at, created_at,
+updated_at;
+
 -- name: create_app
 -- Register a HubSpot app under a slug.
 --   $1 workspace, $2 id, $3 slug, $4 client id, $5 sealed client secret, $6 HubSpot app id,
@@ -7,16 +13,12 @@ INSERT INTO app (workspace_id, id, slug, client_id, client_secret, hubspot_app_i
                  scopes, optional_scopes, return_urls, origins, confirm, pkce, policy,
                  legacy_signatures, journal)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
-RETURNING workspace_id, id, slug, client_id, client_secret, hubspot_app_id, scopes, optional_scopes,
-          return_urls, origins, confirm, pkce, policy, legacy_signatures, journal,
-       credentials_refused_at, created_at, updated_at;
+RETURNING {app};
 
 -- name: app_of_slug
 -- A live app by its slug.
 --   $1 workspace, $2 slug
-SELECT workspace_id, id, slug, client_id, client_secret, hubspot_app_id, scopes, optional_scopes,
-       return_urls, origins, confirm, pkce, policy, legacy_signatures, journal,
-       credentials_refused_at, created_at, updated_at
+SELECT {app}
   FROM app
  WHERE workspace_id = $1
    AND slug = $2
@@ -25,20 +27,16 @@ SELECT workspace_id, id, slug, client_id, client_secret, hubspot_app_id, scopes,
 -- name: apps_of_workspace
 -- The live apps of a workspace, by slug.
 --   $1 workspace
-SELECT workspace_id, id, slug, client_id, client_secret, hubspot_app_id, scopes, optional_scopes,
-       return_urls, origins, confirm, pkce, policy, legacy_signatures, journal,
-       credentials_refused_at, created_at, updated_at
+SELECT {app}
   FROM app
  WHERE workspace_id = $1
    AND deleted_at IS NULL
  ORDER BY slug;
 
--- name: hold_app
+-- name: lock_app
 -- Lock a live app for a change.
 --   $1 workspace, $2 slug
-SELECT workspace_id, id, slug, client_id, client_secret, hubspot_app_id, scopes, optional_scopes,
-       return_urls, origins, confirm, pkce, policy, legacy_signatures, journal,
-       credentials_refused_at, created_at, updated_at
+SELECT {app}
   FROM app
  WHERE workspace_id = $1
    AND slug = $2
@@ -47,7 +45,7 @@ SELECT workspace_id, id, slug, client_id, client_secret, hubspot_app_id, scopes,
 
 -- name: change_app
 -- Write an app's new settings; a new secret keeps the old one for a day of webhook signatures.
---   $1 workspace, $2 id, $3 client id, $4 sealed client secret, $5 sealed former secret or null,
+--   $1 workspace, $2 id, $3 client id, $4 sealed client secret, $5 sealed previous secret or null,
 --   $6 HubSpot app id, $7 scopes, $8 optional scopes, $9 return URLs, $10 origins, $11 confirm,
 --   $12 pkce, $13 policy, $14 legacy signatures, $15 journal
 UPDATE app
@@ -71,9 +69,7 @@ UPDATE app
        updated_at = now()
  WHERE workspace_id = $1
    AND id = $2
-RETURNING workspace_id, id, slug, client_id, client_secret, hubspot_app_id, scopes, optional_scopes,
-          return_urls, origins, confirm, pkce, policy, legacy_signatures, journal,
-       credentials_refused_at, created_at, updated_at;
+RETURNING {app};
 
 -- name: remove_app
 -- Make an app look as if it never existed.
@@ -94,7 +90,7 @@ UPDATE app
 RETURNING slug;
 
 -- name: unflag_credentials
--- Mark that HubSpot takes the app's credentials again.
+-- Mark that HubSpot accepts the app's credentials again.
 --   $1 workspace, $2 app
 UPDATE app
    SET credentials_refused_at = NULL
@@ -103,7 +99,7 @@ UPDATE app
    AND credentials_refused_at IS NOT NULL;
 
 -- name: end_connections_of_app
--- An app is removed: its connections are wiped, and HubSpot must be told.
+-- Wipe the connections of a removed app and enqueue the revocation of their grants.
 --   $1 workspace, $2 app
 WITH ended AS (
     DELETE FROM connection
@@ -117,7 +113,7 @@ SELECT workspace_id, app_id, 'connection/' || id, refresh_token, refresh_fingerp
  WHERE refresh_token IS NOT NULL;
 
 -- name: removed_apps
--- Removed apps to whose grants nothing is owed any more.
+-- Removed apps with no grant left to revoke.
 SELECT workspace_id, id
   FROM app
  WHERE deleted_at IS NOT NULL
@@ -127,25 +123,25 @@ SELECT workspace_id, id
                       AND revocation.app_id = app.id
                       AND revocation.outcome = 'pending')
    AND NOT EXISTS (SELECT
-                     FROM held_grant
-                    WHERE held_grant.workspace_id = app.workspace_id
-                      AND held_grant.app_id = app.id)
+                     FROM pending_grant
+                    WHERE pending_grant.workspace_id = app.workspace_id
+                      AND pending_grant.app_id = app.id)
    AND NOT EXISTS (SELECT
                      FROM connection
                     WHERE connection.workspace_id = app.workspace_id
                       AND connection.app_id = app.id)
  LIMIT 100;
 
--- name: forget_revocations_of_app
--- Erase what HubSpot has been told about a removed app.
+-- name: delete_revocations_of_app
+-- Delete the finished revocations of a removed app.
 --   $1 workspace, $2 app
 DELETE FROM revocation
  WHERE workspace_id = $1
    AND app_id = $2
    AND outcome <> 'pending';
 
--- name: erase_app
--- Erase a removed app with its secret.
+-- name: delete_app
+-- Delete a removed app with its secret.
 --   $1 workspace, $2 app
 DELETE FROM app
  WHERE workspace_id = $1

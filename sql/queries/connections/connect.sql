@@ -12,11 +12,7 @@ SELECT connect_session.id AS session_id, connect_session.user_ref, connect_sessi
        connect_session.browser_hash, connect_session.origin, connect_session.nonce,
        connect_session.outcome, connect_session.ended_at IS NOT NULL AS ended,
        connect_session.expires_at <= now() AS expired, workspace.name AS workspace_name,
-       app.workspace_id, app.id, app.slug, app.client_id, app.client_secret,
-       app.hubspot_app_id, app.scopes, app.optional_scopes, app.return_urls, app.origins,
-       app.confirm, app.pkce, app.policy, app.legacy_signatures, app.journal,
-       app.credentials_refused_at, app.created_at,
-       app.updated_at
+       {app}
   FROM connect_session
   JOIN app
     ON app.workspace_id = connect_session.workspace_id
@@ -34,11 +30,7 @@ SELECT connect_session.id AS session_id, connect_session.user_ref, connect_sessi
        connect_session.browser_hash, connect_session.origin, connect_session.nonce,
        connect_session.outcome, connect_session.ended_at IS NOT NULL AS ended,
        connect_session.expires_at <= now() AS expired, workspace.name AS workspace_name,
-       app.workspace_id, app.id, app.slug, app.client_id, app.client_secret,
-       app.hubspot_app_id, app.scopes, app.optional_scopes, app.return_urls, app.origins,
-       app.confirm, app.pkce, app.policy, app.legacy_signatures, app.journal,
-       app.credentials_refused_at, app.created_at,
-       app.updated_at
+       {app}
   FROM connect_session
   JOIN app
     ON app.workspace_id = connect_session.workspace_id
@@ -61,7 +53,7 @@ UPDATE connect_session
    AND expires_at > now()
    AND (browser_hash IS NULL OR browser_hash = $3);
 
--- name: note_outcome
+-- name: record_connect_outcome
 -- Write down how a visit to HubSpot ended; a grant ends the session.
 --   $1 workspace, $2 id, $3 outcome, $4 whether a grant came of it
 UPDATE connect_session
@@ -70,7 +62,7 @@ UPDATE connect_session
    AND id = $2
    AND ended_at IS NULL;
 
--- name: forget_old_connect_sessions
+-- name: purge_connect_sessions
 -- Remove sessions a day after they ran out.
 DELETE FROM connect_session
  WHERE expires_at < now() - interval '1 day';

@@ -1,3 +1,8 @@
+-- columns: connection_record of connection
+-- A connection as people see it; never a token.
+id, number, user_ref, status, hub_id, hub_domain, scopes, installed_by, expires_at, renewed_at,
+last_used_at, last_error, created_at, updated_at;
+
 -- name: connection_of_user
 -- The hot path's one read: all that a proxied call needs. A row without a connection id means
 -- that the app exists and the user does not.
@@ -18,34 +23,34 @@ SELECT app.workspace_id, app.id AS app_id, app.slug, app.policy,
    AND app.slug = $2
    AND app.deleted_at IS NULL;
 
--- name: give_up_when_idle
+-- name: limit_idle_transaction
 -- A process that stops inside this transaction loses it, and with it the row.
 SET LOCAL idle_in_transaction_session_timeout = '15s';
 
--- name: asked_generation
+-- name: attempted_generation
 -- Which generation HubSpot was asked to renew without anybody learning the answer.
 --   $1 workspace, $2 connection
 SELECT generation
-  FROM asking
+  FROM renewal_attempt
  WHERE workspace_id = $1
    AND connection_id = $2;
 
--- name: note_asking
+-- name: record_renewal_attempt
 -- HubSpot is about to be asked to renew a generation.
 --   $1 workspace, $2 connection, $3 generation
-INSERT INTO asking (workspace_id, connection_id, generation)
+INSERT INTO renewal_attempt (workspace_id, connection_id, generation)
 VALUES ($1, $2, $3)
 ON CONFLICT (workspace_id, connection_id) DO UPDATE
    SET generation = $3, asked_at = now();
 
--- name: forget_asking
+-- name: clear_renewal_attempt
 -- HubSpot answered, or nobody cares any more.
 --   $1 workspace, $2 connection
-DELETE FROM asking
+DELETE FROM renewal_attempt
  WHERE workspace_id = $1
    AND connection_id = $2;
 
--- name: hold_connection
+-- name: lock_connection
 -- Lock a connection for a change, with its app.
 --   $1 workspace, $2 connection
 SELECT connection.id, connection.app_id, connection.user_ref, connection.status, connection.hub_id,
@@ -133,7 +138,7 @@ UPDATE connection
  WHERE workspace_id = $1
    AND id = $2;
 
--- name: put_back
+-- name: reschedule_renewal
 -- A renewal was not tried; it may be after a while.
 --   $1 workspace, $2 id, $3 time until then
 UPDATE connection
@@ -142,7 +147,7 @@ UPDATE connection
    AND id = $2
    AND renew_at IS NOT NULL;
 
--- name: owe_revocation_of_connection
+-- name: enqueue_revocation_of_connection
 -- Remember, in the transaction that wipes the tokens, that HubSpot must be told.
 --   $1 workspace, $2 connection
 INSERT INTO revocation (workspace_id, app_id, sealed_as, refresh_token, refresh_fingerprint, due_at)
@@ -180,7 +185,7 @@ UPDATE connection
    AND connection.id = due.id
 RETURNING connection.workspace_id, connection.id, connection.generation;
 
--- name: note_use
+-- name: record_last_used
 -- When connections were last used, for all that can be written without waiting.
 --   $1 workspaces, $2 ids, $3 how long ago in seconds, one each
 WITH used AS (
@@ -200,8 +205,7 @@ UPDATE connection
 -- name: connections_page
 -- Connections of an app as people look at them, oldest first.
 --   $1 workspace, $2 app, $3 status or null, $4 hub or null, $5 after number, $6 limit, $7 offset
-SELECT id, number, user_ref, status, hub_id, hub_domain, scopes, installed_by, expires_at,
-       renewed_at, last_used_at, last_error, created_at, updated_at
+SELECT {connection_record}
   FROM connection
  WHERE workspace_id = $1
    AND app_id = $2
@@ -224,8 +228,7 @@ SELECT count(*)
 -- name: users_page
 -- Connections of an app that have a user, oldest first.
 --   $1 workspace, $2 app, $3 limit, $4 offset
-SELECT id, number, user_ref, status, hub_id, hub_domain, scopes, installed_by, expires_at,
-       renewed_at, last_used_at, last_error, created_at, updated_at
+SELECT {connection_record}
   FROM connection
  WHERE workspace_id = $1
    AND app_id = $2
@@ -237,8 +240,7 @@ OFFSET $4;
 -- name: record_of_user
 -- One user's connection as people look at it.
 --   $1 workspace, $2 app, $3 user reference
-SELECT id, number, user_ref, status, hub_id, hub_domain, scopes, installed_by, expires_at,
-       renewed_at, last_used_at, last_error, created_at, updated_at
+SELECT {connection_record}
   FROM connection
  WHERE workspace_id = $1
    AND app_id = $2
@@ -248,8 +250,7 @@ SELECT id, number, user_ref, status, hub_id, hub_domain, scopes, installed_by, e
 -- Connections of an app in which a text occurs (user, account or installer), newest first.
 --   $1 workspace, $2 app, $3 text with LIKE's wildcards escaped, $4 status or null, $5 before number,
 --   $6 limit
-SELECT id, number, user_ref, status, hub_id, hub_domain, scopes, installed_by, expires_at,
-       renewed_at, last_used_at, last_error, created_at, updated_at
+SELECT {connection_record}
   FROM connection
  WHERE workspace_id = $1
    AND app_id = $2

@@ -45,96 +45,92 @@ UPDATE install_link
    AND session_id = $2
    AND used_at IS NULL;
 
--- name: forget_old_links
+-- name: purge_links
 -- Remove links a day after they ran out.
 DELETE FROM install_link
  WHERE expires_at < now() - interval '1 day';
 
--- name: create_held_grant
+-- name: insert_pending_grant
 -- Keep a grant that nobody may use yet.
 --   $1 workspace, $2 id, $3 hash of the code, $4 app, $5 connection, $6 reason, $7 hub,
 --   $8 hub domain, $9 installer, $10 scopes, $11 sealed access token, $12 sealed refresh token,
 --   $13 its fingerprint, $14 lifetime of the access token, $15 return URL, $16 lifetime of the code
-INSERT INTO held_grant (workspace_id, id, code_hash, app_id, connection_id, reason, hub_id,
+INSERT INTO pending_grant (workspace_id, id, code_hash, app_id, connection_id, reason, hub_id,
                         hub_domain, installed_by, scopes, access_token, refresh_token,
-                        refresh_fingerprint, expires_at, return_url, lapses_at)
+                        refresh_fingerprint, expires_at, return_url, code_expires_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, now() + $14::interval, $15,
         now() + $16::interval);
 
--- name: hold_held_grant
+-- name: lock_pending_grant
 -- Lock a held grant by its code.
 --   $1 workspace, $2 hash of the code, $3 whether it should be a claim
-SELECT held_grant.id AS held_id, held_grant.connection_id, held_grant.reason,
-       held_grant.hub_id, held_grant.hub_domain, held_grant.installed_by,
-       held_grant.scopes AS granted, held_grant.access_token, held_grant.refresh_token,
-       extract(epoch FROM held_grant.expires_at - now())::float8 AS expires_in,
-       held_grant.return_url, held_grant.used_at, held_grant.lapses_at <= now() AS lapsed,
-       connection.user_ref, app.workspace_id, app.id, app.slug, app.client_id, app.client_secret,
-       app.hubspot_app_id, app.scopes, app.optional_scopes, app.return_urls, app.origins,
-       app.confirm, app.pkce, app.policy, app.legacy_signatures, app.journal,
-       app.credentials_refused_at, app.created_at,
-       app.updated_at
-  FROM held_grant
+SELECT pending_grant.id AS held_id, pending_grant.connection_id, pending_grant.reason,
+       pending_grant.hub_id, pending_grant.hub_domain, pending_grant.installed_by,
+       pending_grant.scopes AS granted, pending_grant.access_token, pending_grant.refresh_token,
+       extract(epoch FROM pending_grant.expires_at - now())::float8 AS expires_in,
+       pending_grant.return_url, pending_grant.used_at, pending_grant.code_expires_at <= now() AS lapsed,
+       connection.user_ref, {app}
+  FROM pending_grant
   JOIN app
-    ON app.workspace_id = held_grant.workspace_id
-   AND app.id = held_grant.app_id
+    ON app.workspace_id = pending_grant.workspace_id
+   AND app.id = pending_grant.app_id
    AND app.deleted_at IS NULL
   LEFT JOIN connection
-    ON connection.workspace_id = held_grant.workspace_id
-   AND connection.id = held_grant.connection_id
- WHERE held_grant.workspace_id = $1
-   AND held_grant.code_hash = $2
-   AND (held_grant.reason = 'claim') = $3
-   FOR UPDATE OF held_grant;
+    ON connection.workspace_id = pending_grant.workspace_id
+   AND connection.id = pending_grant.connection_id
+ WHERE pending_grant.workspace_id = $1
+   AND pending_grant.code_hash = $2
+   AND (pending_grant.reason = 'claim') = $3
+   FOR UPDATE OF pending_grant;
 
--- name: use_held_grant
+-- name: use_pending_grant
 -- The grant has become a connection's: its code is spent and its tokens are wiped here.
 --   $1 workspace, $2 id
-UPDATE held_grant
+UPDATE pending_grant
    SET used_at = now(), access_token = NULL, refresh_token = NULL, refresh_fingerprint = NULL
  WHERE workspace_id = $1
    AND id = $2;
 
--- name: drop_held_grants
+-- name: delete_pending_grants
 -- A connection ended or was granted otherwise: what was held for it is owed to HubSpot.
 --   $1 workspace, $2 connection
 WITH dropped AS (
-    DELETE FROM held_grant
+    DELETE FROM pending_grant
      WHERE workspace_id = $1
        AND connection_id = $2
        AND used_at IS NULL
     RETURNING workspace_id, id, app_id, refresh_token, refresh_fingerprint
 )
 INSERT INTO revocation (workspace_id, app_id, sealed_as, refresh_token, refresh_fingerprint, due_at)
-SELECT workspace_id, app_id, 'held_grant/' || id, refresh_token, refresh_fingerprint, now()
+SELECT workspace_id, app_id, 'pending_grant/' || id, refresh_token, refresh_fingerprint, now()
   FROM dropped
  WHERE refresh_token IS NOT NULL;
 
--- name: lapsed_held_grants
+-- name: expired_pending_grants
 -- Held grants whose code nobody brought back in time.
 --   $1 how many
 SELECT workspace_id, id, connection_id
-  FROM held_grant
- WHERE lapses_at < now()
+  FROM pending_grant
+ WHERE code_expires_at < now()
    AND used_at IS NULL
  LIMIT $1;
 
--- name: drop_held_grant
+-- name: delete_pending_grant
 -- Nobody brought the code back: the grant is owed to HubSpot.
 --   $1 workspace, $2 id
 WITH dropped AS (
-    DELETE FROM held_grant
+    DELETE FROM pending_grant
      WHERE workspace_id = $1
        AND id = $2
        AND used_at IS NULL
     RETURNING workspace_id, id, app_id, refresh_token, refresh_fingerprint
 )
 INSERT INTO revocation (workspace_id, app_id, sealed_as, refresh_token, refresh_fingerprint, due_at)
-SELECT workspace_id, app_id, 'held_grant/' || id, refresh_token, refresh_fingerprint, now()
+SELECT workspace_id, app_id, 'pending_grant/' || id, refresh_token, refresh_fingerprint, now()
   FROM dropped
  WHERE refresh_token IS NOT NULL;
 
--- name: drop_unfinished_connection
+-- name: delete_unfinished_connection
 -- A connection that waited for a code which lapsed is gone, unless another code is still good.
 --   $1 workspace, $2 connection
 DELETE FROM connection
@@ -142,27 +138,27 @@ DELETE FROM connection
    AND id = $2
    AND status IN ('PENDING', 'UNCLAIMED')
    AND NOT EXISTS (SELECT
-                     FROM held_grant
-                    WHERE held_grant.workspace_id = $1
-                      AND held_grant.connection_id = $2
-                      AND held_grant.used_at IS NULL);
+                     FROM pending_grant
+                    WHERE pending_grant.workspace_id = $1
+                      AND pending_grant.connection_id = $2
+                      AND pending_grant.used_at IS NULL);
 
--- name: forget_used_held_grants
+-- name: purge_used_pending_grants
 -- Remove spent codes a day after they lapsed.
-DELETE FROM held_grant
+DELETE FROM pending_grant
  WHERE used_at IS NOT NULL
-   AND lapses_at < now() - interval '1 day';
+   AND code_expires_at < now() - interval '1 day';
 
--- name: drop_held_grants_of_app
+-- name: delete_pending_grants_of_app
 -- An app is removed: what was held for its users is owed to HubSpot.
 --   $1 workspace, $2 app
 WITH dropped AS (
-    DELETE FROM held_grant
+    DELETE FROM pending_grant
      WHERE workspace_id = $1
        AND app_id = $2
     RETURNING workspace_id, id, app_id, refresh_token, refresh_fingerprint
 )
 INSERT INTO revocation (workspace_id, app_id, sealed_as, refresh_token, refresh_fingerprint, due_at)
-SELECT workspace_id, app_id, 'held_grant/' || id, refresh_token, refresh_fingerprint, now()
+SELECT workspace_id, app_id, 'pending_grant/' || id, refresh_token, refresh_fingerprint, now()
   FROM dropped
  WHERE refresh_token IS NOT NULL;

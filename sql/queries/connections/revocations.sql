@@ -27,10 +27,10 @@ SELECT taken.workspace_id, taken.id, taken.app_id, taken.sealed_as, taken.refres
                   AND connection.app_id = taken.app_id
                   AND connection.refresh_fingerprint = taken.refresh_fingerprint)
        OR EXISTS (SELECT
-                    FROM held_grant
-                   WHERE held_grant.workspace_id = taken.workspace_id
-                     AND held_grant.app_id = taken.app_id
-                     AND held_grant.refresh_fingerprint = taken.refresh_fingerprint) AS shared
+                    FROM pending_grant
+                   WHERE pending_grant.workspace_id = taken.workspace_id
+                     AND pending_grant.app_id = taken.app_id
+                     AND pending_grant.refresh_fingerprint = taken.refresh_fingerprint) AS shared
   FROM taken
   JOIN app
     ON app.workspace_id = taken.workspace_id
@@ -44,7 +44,7 @@ UPDATE revocation
  WHERE workspace_id = $1
    AND id = $2;
 
--- name: postpone_revocation
+-- name: reschedule_revocation
 -- HubSpot could not be told; try again later.
 --   $1 workspace, $2 id, $3 time until the next try
 UPDATE revocation
@@ -65,7 +65,7 @@ SELECT revocation.outcome, count(*) AS how_many
    AND revocation.created_at >= $3
  GROUP BY revocation.outcome;
 
--- name: owe_revocation
+-- name: enqueue_revocation
 -- Remember that HubSpot must be told to revoke a token that no row keeps.
 --   $1 workspace, $2 id, $3 app, $4 sealed as, $5 sealed refresh token, $6 its fingerprint
 INSERT INTO revocation (workspace_id, id, app_id, sealed_as, refresh_token, refresh_fingerprint, due_at)

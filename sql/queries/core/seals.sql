@@ -3,14 +3,14 @@
 SELECT key_id, proof
   FROM sealing_key;
 
--- name: keep_sealing_key
+-- name: insert_sealing_key
 -- Remember a key by a value sealed with it.
 --   $1 key id, $2 proof
 INSERT INTO sealing_key (key_id, proof)
 VALUES ($1, $2)
 ON CONFLICT DO NOTHING;
 
--- name: forget_sealing_keys
+-- name: delete_sealing_keys
 -- Everything is sealed with one key now.
 --   $1 key id
 DELETE FROM sealing_key
@@ -34,7 +34,7 @@ UPDATE app
    AND id = $2
    AND client_secret = $3;
 
--- name: former_secrets
+-- name: previous_secrets
 -- Some app.previous_client_secret values under another key than the newest.
 --   $1 newest key's id, $2 how many
 SELECT workspace_id, id, 'app/' || id AS sealed_as, previous_client_secret AS sealed
@@ -43,7 +43,7 @@ SELECT workspace_id, id, 'app/' || id AS sealed_as, previous_client_secret AS se
    AND substr(previous_client_secret, 3, get_byte(previous_client_secret, 1)) <> convert_to($1, 'UTF8')
  LIMIT $2;
 
--- name: reseal_former_secret
+-- name: reseal_previous_secret
 -- Write a app.previous_client_secret value anew, unless it changed meanwhile.
 --   $1 workspace, $2 row, $3 the old value, $4 the new value
 UPDATE app
@@ -106,43 +106,43 @@ UPDATE connection
    AND id = $2
    AND refresh_token = $3;
 
--- name: held_access_tokens
+-- name: pending_access_tokens
 -- Some held_grant.access_token values under another key than the newest.
 --   $1 newest key's id, $2 how many
-SELECT workspace_id, id, 'held_grant/' || id AS sealed_as, access_token AS sealed
-  FROM held_grant
+SELECT workspace_id, id, 'pending_grant/' || id AS sealed_as, access_token AS sealed
+  FROM pending_grant
  WHERE access_token IS NOT NULL
    AND substr(access_token, 3, get_byte(access_token, 1)) <> convert_to($1, 'UTF8')
  LIMIT $2;
 
--- name: reseal_held_access_token
+-- name: reseal_pending_access_token
 -- Write a held_grant.access_token value anew, unless it changed meanwhile.
 --   $1 workspace, $2 row, $3 the old value, $4 the new value
-UPDATE held_grant
+UPDATE pending_grant
    SET access_token = $4
  WHERE workspace_id = $1
    AND id = $2
    AND access_token = $3;
 
--- name: held_refresh_tokens
+-- name: pending_refresh_tokens
 -- Some held_grant.refresh_token values under another key than the newest.
 --   $1 newest key's id, $2 how many
-SELECT workspace_id, id, 'held_grant/' || id AS sealed_as, refresh_token AS sealed
-  FROM held_grant
+SELECT workspace_id, id, 'pending_grant/' || id AS sealed_as, refresh_token AS sealed
+  FROM pending_grant
  WHERE refresh_token IS NOT NULL
    AND substr(refresh_token, 3, get_byte(refresh_token, 1)) <> convert_to($1, 'UTF8')
  LIMIT $2;
 
--- name: reseal_held_refresh_token
+-- name: reseal_pending_refresh_token
 -- Write a held_grant.refresh_token value anew, unless it changed meanwhile.
 --   $1 workspace, $2 row, $3 the old value, $4 the new value
-UPDATE held_grant
+UPDATE pending_grant
    SET refresh_token = $4
  WHERE workspace_id = $1
    AND id = $2
    AND refresh_token = $3;
 
--- name: owed_tokens
+-- name: revocation_tokens
 -- Some revocation.refresh_token values under another key than the newest.
 --   $1 newest key's id, $2 how many
 SELECT workspace_id, id, sealed_as AS sealed_as, refresh_token AS sealed
@@ -151,7 +151,7 @@ SELECT workspace_id, id, sealed_as AS sealed_as, refresh_token AS sealed
    AND substr(refresh_token, 3, get_byte(refresh_token, 1)) <> convert_to($1, 'UTF8')
  LIMIT $2;
 
--- name: reseal_owed_token
+-- name: reseal_revocation_token
 -- Write a revocation.refresh_token value anew, unless it changed meanwhile.
 --   $1 workspace, $2 row, $3 the old value, $4 the new value
 UPDATE revocation
@@ -160,7 +160,7 @@ UPDATE revocation
    AND id = $2
    AND refresh_token = $3;
 
--- name: kept_answers
+-- name: stored_responses
 -- Some idempotent_call.answer values under another key than the newest.
 --   $1 newest key's id, $2 how many
 SELECT workspace_id, id, 'idempotent_call/' || id AS sealed_as, answer AS sealed
@@ -169,7 +169,7 @@ SELECT workspace_id, id, 'idempotent_call/' || id AS sealed_as, answer AS sealed
    AND substr(answer, 3, get_byte(answer, 1)) <> convert_to($1, 'UTF8')
  LIMIT $2;
 
--- name: reseal_kept_answer
+-- name: reseal_stored_response
 -- Write a idempotent_call.answer value anew, unless it changed meanwhile.
 --   $1 workspace, $2 row, $3 the old value, $4 the new value
 UPDATE idempotent_call
@@ -196,7 +196,7 @@ UPDATE endpoint
    AND id = $2
    AND secret = $3;
 
--- name: former_endpoint_secrets
+-- name: previous_endpoint_secrets
 -- Some endpoint.previous_secret values under another key than the newest.
 --   $1 newest key's id, $2 how many
 SELECT workspace_id, id, 'endpoint/' || id AS sealed_as, previous_secret AS sealed
@@ -205,7 +205,7 @@ SELECT workspace_id, id, 'endpoint/' || id AS sealed_as, previous_secret AS seal
    AND substr(previous_secret, 3, get_byte(previous_secret, 1)) <> convert_to($1, 'UTF8')
  LIMIT $2;
 
--- name: reseal_former_endpoint_secret
+-- name: reseal_previous_endpoint_secret
 -- Write an endpoint.previous_secret value anew, unless it changed meanwhile.
 --   $1 workspace, $2 row, $3 the old value, $4 the new value
 UPDATE endpoint

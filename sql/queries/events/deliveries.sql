@@ -23,7 +23,7 @@ WITH busy AS (
                           WHERE delivery.workspace_id = open.workspace_id
                             AND delivery.endpoint_id = open.id
                             AND delivery.due_at <= now()
-                            AND delivery.gives_up_at > now()
+                            AND delivery.expires_at > now()
                           ORDER BY delivery.due_at
                           LIMIT greatest(open.room, 0)
                             FOR UPDATE SKIP LOCKED) AS due
@@ -31,7 +31,7 @@ WITH busy AS (
      LIMIT $1
 )
 UPDATE delivery
-   SET due_at = now() + $6::interval, attempts = attempts + 1, claim = claim + 1, tried_at = now()
+   SET due_at = now() + $6::interval, attempts = attempts + 1, claim = claim + 1, attempted_at = now()
   FROM taken, endpoint, event
  WHERE delivery.workspace_id = taken.workspace_id
    AND delivery.id = taken.id
@@ -40,7 +40,7 @@ UPDATE delivery
    AND event.workspace_id = delivery.workspace_id
    AND event.id = delivery.event_id
 RETURNING delivery.workspace_id, delivery.id, delivery.endpoint_id, delivery.event_id,
-          delivery.attempts, delivery.claim, delivery.replayed, event.payload, endpoint.url,
+          delivery.attempts, delivery.claim, delivery.is_replay, event.payload, endpoint.url,
           endpoint.secret, endpoint.failures,
           CASE WHEN endpoint.previous_secret_until > now()
                THEN endpoint.previous_secret END AS previous_secret;
@@ -49,7 +49,7 @@ RETURNING delivery.workspace_id, delivery.id, delivery.endpoint_id, delivery.eve
 -- Take one delivery now, whatever its endpoint's state.
 --   $1 workspace, $2 id, $3 lease
 UPDATE delivery
-   SET due_at = now() + $3::interval, attempts = attempts + 1, claim = claim + 1, tried_at = now()
+   SET due_at = now() + $3::interval, attempts = attempts + 1, claim = claim + 1, attempted_at = now()
   FROM endpoint, event
  WHERE delivery.workspace_id = $1
    AND delivery.id = $2
@@ -59,12 +59,12 @@ UPDATE delivery
    AND event.workspace_id = delivery.workspace_id
    AND event.id = delivery.event_id
 RETURNING delivery.workspace_id, delivery.id, delivery.endpoint_id, delivery.event_id,
-          delivery.attempts, delivery.claim, delivery.replayed, event.payload, endpoint.url,
+          delivery.attempts, delivery.claim, delivery.is_replay, event.payload, endpoint.url,
           endpoint.secret, endpoint.failures,
           CASE WHEN endpoint.previous_secret_until > now()
                THEN endpoint.previous_secret END AS previous_secret;
 
--- name: settle_delivery
+-- name: finish_delivery
 -- Write what became of an attempt, unless somebody has claimed the delivery since.
 --   $1 workspace, $2 id, $3 claim, $4 state, $5 status, $6 error, $7 time until the next attempt
 UPDATE delivery
@@ -76,12 +76,12 @@ UPDATE delivery
    AND claim = $3
    AND state = 'waiting';
 
--- name: give_up_deliveries
+-- name: expire_deliveries
 -- What could not be delivered for three days is dead, and waits for a replay.
 WITH late AS (
     SELECT workspace_id, id
       FROM delivery
-     WHERE gives_up_at <= now()
+     WHERE expires_at <= now()
        AND due_at <= now()
      LIMIT 1000
        FOR UPDATE SKIP LOCKED
@@ -96,8 +96,8 @@ UPDATE delivery
 -- Deliveries to an endpoint, newest first.
 --   $1 workspace, $2 endpoint, $3 state or null, $4 before number or null, $5 limit
 SELECT delivery.id, delivery.number, delivery.event_id, event.type, event.user_ref,
-       delivery.state, delivery.attempts, delivery.replayed, delivery.due_at,
-       delivery.last_status, delivery.last_error, delivery.tried_at, delivery.created_at
+       delivery.state, delivery.attempts, delivery.is_replay, delivery.due_at,
+       delivery.last_status, delivery.last_error, delivery.attempted_at, delivery.created_at
   FROM delivery
   JOIN event
     ON event.workspace_id = delivery.workspace_id
@@ -113,8 +113,8 @@ SELECT delivery.id, delivery.number, delivery.event_id, event.type, event.user_r
 -- One delivery to one of an app's endpoints.
 --   $1 workspace, $2 app, $3 id
 SELECT delivery.id, delivery.number, delivery.event_id, event.type, event.user_ref,
-       delivery.state, delivery.attempts, delivery.replayed, delivery.due_at,
-       delivery.last_status, delivery.last_error, delivery.tried_at, delivery.created_at
+       delivery.state, delivery.attempts, delivery.is_replay, delivery.due_at,
+       delivery.last_status, delivery.last_error, delivery.attempted_at, delivery.created_at
   FROM delivery
   JOIN event
     ON event.workspace_id = delivery.workspace_id
@@ -127,8 +127,8 @@ SELECT delivery.id, delivery.number, delivery.event_id, event.type, event.user_r
 -- Owe a delivery anew, as the same event.
 --   $1 workspace, $2 app, $3 id
 UPDATE delivery
-   SET state = 'waiting', attempts = 0, replayed = true, claim = claim + 1,
-       due_at = now(), gives_up_at = now() + interval '3 days'
+   SET state = 'waiting', attempts = 0, is_replay = true, claim = claim + 1,
+       due_at = now(), expires_at = now() + interval '3 days'
   FROM event
  WHERE delivery.workspace_id = $1
    AND delivery.id = $3
@@ -140,7 +140,7 @@ UPDATE delivery
 -- Owe an endpoint the events of a span that it wants, delivered or not, at a steady pace.
 --   $1 workspace, $2 app, $3 endpoint, $4 from, $5 to, $6 user reference or null, $7 a second,
 --   $8 how many at most
-INSERT INTO delivery (workspace_id, id, endpoint_id, event_id, replayed, due_at, gives_up_at)
+INSERT INTO delivery (workspace_id, id, endpoint_id, event_id, is_replay, due_at, expires_at)
 SELECT event.workspace_id, gen_random_uuid(), endpoint.id, event.id, true,
        now() + interval '1 second' * (row_number() OVER (ORDER BY event.created_at, event.id) / $7),
        now() + interval '3 days'
@@ -163,11 +163,11 @@ SELECT event.workspace_id, gen_random_uuid(), endpoint.id, event.id, true,
  ORDER BY event.created_at, event.id
  LIMIT $8
 ON CONFLICT ON CONSTRAINT delivery_once_per_endpoint DO UPDATE
-   SET state = 'waiting', attempts = 0, replayed = true, claim = delivery.claim + 1,
-       due_at = excluded.due_at, gives_up_at = excluded.gives_up_at;
+   SET state = 'waiting', attempts = 0, is_replay = true, claim = delivery.claim + 1,
+       due_at = excluded.due_at, expires_at = excluded.expires_at;
 
--- name: owe_delivery
+-- name: enqueue_delivery
 -- Owe an endpoint one event, whatever it wants.
 --   $1 workspace, $2 id, $3 endpoint, $4 event
-INSERT INTO delivery (workspace_id, id, endpoint_id, event_id, due_at, gives_up_at)
+INSERT INTO delivery (workspace_id, id, endpoint_id, event_id, due_at, expires_at)
 VALUES ($1, $2, $3, $4, now() + interval '1 minute', now() + interval '1 minute');

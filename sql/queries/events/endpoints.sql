@@ -1,3 +1,8 @@
+-- columns: endpoint of endpoint
+-- An endpoint without its secret.
+workspace_id, id, app_id, url, events, failures, resumes_at, disabled_at, disabled_because, created_at,
+updated_at;
+
 -- name: create_endpoint
 -- Register where an app's events are sent, unless the app has many endpoints already.
 --   $1 workspace, $2 id, $3 app, $4 URL, $5 event patterns, $6 sealed secret, $7 how many at most
@@ -7,14 +12,12 @@ SELECT $1, $2, $3, $4, $5, $6
           FROM endpoint
          WHERE workspace_id = $1
            AND app_id = $3) < $7::integer
-RETURNING workspace_id, id, app_id, url, events, failures, resumes_at, disabled_at,
-          disabled_because, created_at, updated_at;
+RETURNING {endpoint};
 
 -- name: endpoints_of_app
 -- An app's endpoints, oldest first.
 --   $1 workspace, $2 app
-SELECT workspace_id, id, app_id, url, events, failures, resumes_at, disabled_at,
-       disabled_because, created_at, updated_at
+SELECT {endpoint}
   FROM endpoint
  WHERE workspace_id = $1
    AND app_id = $2
@@ -23,8 +26,7 @@ SELECT workspace_id, id, app_id, url, events, failures, resumes_at, disabled_at,
 -- name: endpoint_of_app
 -- One of an app's endpoints.
 --   $1 workspace, $2 app, $3 id
-SELECT workspace_id, id, app_id, url, events, failures, resumes_at, disabled_at,
-       disabled_because, created_at, updated_at
+SELECT {endpoint}
   FROM endpoint
  WHERE workspace_id = $1
    AND app_id = $2
@@ -48,10 +50,9 @@ UPDATE endpoint
  WHERE workspace_id = $1
    AND app_id = $2
    AND id = $3
-RETURNING workspace_id, id, app_id, url, events, failures, resumes_at, disabled_at,
-          disabled_because, created_at, updated_at;
+RETURNING {endpoint};
 
--- name: hold_endpoint_secret
+-- name: lock_endpoint_secret
 -- Lock an endpoint to change its secret.
 --   $1 workspace, $2 app, $3 id
 SELECT secret
@@ -70,7 +71,7 @@ UPDATE endpoint
  WHERE workspace_id = $1
    AND id = $2;
 
--- name: forget_former_secrets
+-- name: purge_previous_secrets
 -- Wipe secrets whose overlap is over.
 UPDATE endpoint
    SET previous_secret = NULL, previous_secret_until = NULL
@@ -91,7 +92,7 @@ DELETE FROM endpoint
  WHERE workspace_id = $1
    AND app_id = $2;
 
--- name: endpoint_took
+-- name: record_endpoint_success
 -- An endpoint that failed before has taken a delivery.
 --   $1 workspace, $2 id
 UPDATE endpoint
@@ -100,7 +101,7 @@ UPDATE endpoint
    AND id = $2
    AND failures > 0;
 
--- name: endpoint_failed
+-- name: record_endpoint_failure
 -- An endpoint did not take a delivery; after some in a row nothing is sent there for a while.
 --   $1 workspace, $2 id, $3 failures that are borne, $4 first pause, $5 longest pause
 UPDATE endpoint

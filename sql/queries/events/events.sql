@@ -1,4 +1,4 @@
--- name: tell
+-- name: publish
 -- Write events with a delivery to each endpoint of the app that wants them.
 --   $1 workspace, $2 app, $3 ids, $4 types, $5 user references, $6 payloads
 WITH happened AS (
@@ -8,7 +8,7 @@ WITH happened AS (
            AS given (id, type, user_ref, payload)
     RETURNING workspace_id, app_id, id, type
 )
-INSERT INTO delivery (workspace_id, id, endpoint_id, event_id, due_at, gives_up_at)
+INSERT INTO delivery (workspace_id, id, endpoint_id, event_id, due_at, expires_at)
 SELECT happened.workspace_id, gen_random_uuid(), endpoint.id, happened.id,
        now(), now() + interval '3 days'
   FROM happened
@@ -21,7 +21,7 @@ SELECT happened.workspace_id, gen_random_uuid(), endpoint.id, happened.id,
                    OR (right(wanted.pattern, 1) = '*'
                        AND starts_with(happened.type, left(wanted.pattern, -1))));
 
--- name: forget_old_events
+-- name: purge_events
 -- Remove some events, with their deliveries, after a month.
 DELETE FROM event
  WHERE ctid = ANY (ARRAY(SELECT ctid
@@ -29,19 +29,19 @@ DELETE FROM event
                           WHERE created_at < now() - interval '30 days'
                           LIMIT 5000));
 
--- name: erase_events_of_app
+-- name: delete_events_of_app
 -- A removed app is erased: nothing of what it was told stays.
 --   $1 workspace, $2 app
 WITH batches AS (
-    DELETE FROM batch WHERE workspace_id = $1 AND app_id = $2
+    DELETE FROM webhook_inbox WHERE workspace_id = $1 AND app_id = $2
 ), marks AS (
-    DELETE FROM told WHERE workspace_id = $1 AND app_id = $2
+    DELETE FROM seen_event WHERE workspace_id = $1 AND app_id = $2
 )
 DELETE FROM event
  WHERE workspace_id = $1
    AND app_id = $2;
 
--- name: tell_nobody
+-- name: insert_event
 -- Write an event without owing it to anybody yet.
 --   $1 workspace, $2 app, $3 id, $4 type, $5 payload
 INSERT INTO event (workspace_id, app_id, id, type, payload)
@@ -51,7 +51,7 @@ VALUES ($1, $2, $3, $4, $5);
 -- What became of an event at each endpoint that wants it.
 --   $1 workspace, $2 app, $3 event
 SELECT delivery.id, delivery.endpoint_id, endpoint.url, delivery.state, delivery.attempts,
-       delivery.due_at, delivery.last_status, delivery.last_error, delivery.tried_at
+       delivery.due_at, delivery.last_status, delivery.last_error, delivery.attempted_at
   FROM delivery
   JOIN endpoint
     ON endpoint.workspace_id = delivery.workspace_id

@@ -29,7 +29,7 @@ SELECT id, at, user_ref, key_id, request_id, method, path, status, error, bytes,
  ORDER BY at DESC, id DESC
  LIMIT $9;
 
--- name: forget_calls
+-- name: purge_calls
 -- Remove some calls that are old enough.
 --   $1 age, $2 how many
 DELETE FROM proxied_call

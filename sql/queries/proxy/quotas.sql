@@ -1,37 +1,37 @@
--- name: hold_quota
+-- name: lock_quota
 -- Lock a quota, made with these facts when it is new; what is known of it.
 --   $1 workspace, $2 app, $3 hub, $4 kind, $5 size, $6 interval in milliseconds
 INSERT INTO quota (workspace_id, app_id, hub_id, kind, size, interval_ms)
 VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (workspace_id, app_id, hub_id, kind) DO UPDATE
-   SET settled_at = now()
-RETURNING size, interval_ms, learnt,
-          extract(epoch FROM spent_until - now())::float8 AS spent_for;
+   SET synced_at = now()
+RETURNING size, interval_ms, size_known,
+          extract(epoch FROM exhausted_until - now())::float8 AS spent_for;
 
--- name: learn_quota
+-- name: set_quota_size
 -- Write what HubSpot's headers said of a held quota.
 --   $1 workspace, $2 app, $3 hub, $4 kind, $5 size, $6 interval in milliseconds
 UPDATE quota
-   SET size = $5, interval_ms = $6, learnt = true
+   SET size = $5, interval_ms = $6, size_known = true
  WHERE workspace_id = $1
    AND app_id = $2
    AND hub_id = $3
    AND kind = $4;
 
--- name: spend_quota
+-- name: mark_quota_exhausted
 -- HubSpot said that an account's daily limit is used up.
 --   $1 workspace, $2 app, $3 hub, $4 kind, $5 seconds until it is worth asking again
 UPDATE quota
-   SET spent_until = now() + make_interval(secs => $5)
+   SET exhausted_until = now() + make_interval(secs => $5)
  WHERE workspace_id = $1
    AND app_id = $2
    AND hub_id = $3
    AND kind = $4;
 
--- name: others_of_quota
+-- name: other_shares_of_quota
 -- What the other processes hold of a quota, and who of them waits.
 --   $1 workspace, $2 app, $3 hub, $4 kind, $5 holder
-SELECT coalesce(sum(places), 0)::bigint AS places,
+SELECT coalesce(sum(permits), 0)::bigint AS permits,
        count(*) FILTER (WHERE waiting) AS waiting,
        coalesce(sum(users) FILTER (WHERE waiting), 0)::bigint AS users
   FROM quota_share
@@ -44,20 +44,20 @@ SELECT coalesce(sum(places), 0)::bigint AS places,
 
 -- name: write_share
 -- Write what one process holds of a quota, and whether it waits for more.
---   $1 workspace, $2 app, $3 hub, $4 kind, $5 holder, $6 places, $7 users, $8 waiting,
+--   $1 workspace, $2 app, $3 hub, $4 kind, $5 holder, $6 permits, $7 users, $8 waiting,
 --   $9 seconds until it lapses
 INSERT INTO quota_share
-       (workspace_id, app_id, hub_id, kind, holder, places, users, waiting, expires_at)
+       (workspace_id, app_id, hub_id, kind, holder, permits, users, waiting, expires_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now() + make_interval(secs => $9))
 ON CONFLICT (workspace_id, app_id, hub_id, kind, holder) DO UPDATE
-   SET places = $6, users = $7, waiting = $8, expires_at = now() + make_interval(secs => $9);
+   SET permits = $6, users = $7, waiting = $8, expires_at = now() + make_interval(secs => $9);
 
--- name: ring_for_quota
+-- name: notify_quota_wanted
 -- Tell the other processes that somebody waits for a quota that they hold.
 --   $1 the quota's name
 SELECT pg_notify('broker_quota', $1);
 
--- name: prolong_shares
+-- name: extend_shares
 -- Keep this process's shares from lapsing; those that are still there, and whether others wait.
 --   $1 holder, $2 workspaces, $3 apps, $4 hubs, $5 kinds (one each), $6 seconds until they lapse
 UPDATE quota_share AS mine
@@ -81,7 +81,7 @@ RETURNING mine.workspace_id, mine.app_id, mine.hub_id, mine.kind,
                      AND other.waiting
                      AND other.expires_at > now()) AS wanted;
 
--- name: leave_shares
+-- name: release_shares
 -- Let this process's shares of some quotas lapse, each after a while.
 --   $1 holder, $2 workspaces, $3 apps, $4 hubs, $5 kinds, $6 seconds (one each)
 UPDATE quota_share AS mine
@@ -94,12 +94,12 @@ UPDATE quota_share AS mine
    AND mine.kind = named.kind
    AND mine.holder = $1;
 
--- name: forget_lapsed_shares
+-- name: purge_expired_shares
 -- Remove shares that lapsed.
 DELETE FROM quota_share
  WHERE expires_at < now();
 
--- name: forget_unused_quotas
+-- name: purge_unused_quotas
 -- Remove quotas that nobody called for in a week; they are learnt anew.
 DELETE FROM quota
- WHERE settled_at < now() - interval '7 days';
+ WHERE synced_at < now() - interval '7 days';

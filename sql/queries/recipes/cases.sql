@@ -5,7 +5,7 @@ INSERT INTO kyb_case (workspace_id, run_id, app_id, crm_source, crm_record_id)
 VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT DO NOTHING;
 
--- name: case_made
+-- name: record_case
 -- The case that a run has; an event may have told more of it already.
 --   $1 workspace, $2 run, $3 case, $4 status
 UPDATE kyb_case
@@ -32,7 +32,7 @@ SELECT case_id, status, stage, decision, last_event_at, revision, attempts, due_
  WHERE workspace_id = $1
    AND run_id = $2;
 
--- name: hold_case
+-- name: lock_case
 -- Lock the case that an event is about: by its id, else by the record of the CRM that is named.
 --   $1 workspace, $2 app, $3 case, $4 record, $5 CRM or null
 SELECT kyb_case.run_id, run.user_ref, run.hub_id
@@ -91,7 +91,7 @@ RETURNING kyb_case.workspace_id, kyb_case.run_id, kyb_case.app_id, kyb_case.crm_
           kyb_case.case_id, kyb_case.status, kyb_case.stage, kyb_case.decision,
           kyb_case.last_event_at, kyb_case.revision, kyb_case.attempts, taken.slug, taken.user_ref;
 
--- name: settle_case
+-- name: record_case_written
 -- The Company shows a revision; a later one is owed at once.
 --   $1 workspace, $2 run, $3 revision, $4 error
 UPDATE kyb_case
@@ -99,7 +99,7 @@ UPDATE kyb_case
  WHERE workspace_id = $1
    AND run_id = $2;
 
--- name: put_case_off
+-- name: reschedule_case
 -- The Company could not be changed: again later.
 --   $1 workspace, $2 run, $3 pause, $4 error
 UPDATE kyb_case
@@ -107,14 +107,14 @@ UPDATE kyb_case
  WHERE workspace_id = $1
    AND run_id = $2;
 
--- name: keep_vendor_event
+-- name: insert_vendor_event
 -- Keep what First Mile Labs told before they hear that we have it; once by its id.
 --   $1 workspace, $2 app, $3 event, $4 name, $5 case, $6 record, $7 body
 INSERT INTO vendor_event (workspace_id, app_id, event_id, name, case_id, record_id, body, due_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, now())
 ON CONFLICT DO NOTHING;
 
--- name: take_vendor_event
+-- name: claim_vendor_event
 -- Lock the event that waits longest.
 SELECT event.workspace_id, event.app_id, event.event_id, event.name, event.case_id, event.record_id,
        event.body, event.received_at, event.relayed_at, app.slug
@@ -128,7 +128,7 @@ SELECT event.workspace_id, event.app_id, event.event_id, event.name, event.case_
  LIMIT 1
    FOR UPDATE OF event SKIP LOCKED;
 
--- name: settle_vendor_event
+-- name: finish_vendor_event
 -- An event is applied, or parked for people to look at; either way it was relayed.
 --   $1 workspace, $2 app, $3 event, $4 state
 UPDATE vendor_event
@@ -137,7 +137,7 @@ UPDATE vendor_event
    AND app_id = $2
    AND event_id = $3;
 
--- name: put_vendor_event_off
+-- name: reschedule_vendor_event
 -- An event could not be applied: again later, and not for ever.
 --   $1 workspace, $2 app, $3 event, $4 failures at most
 UPDATE vendor_event
@@ -159,7 +159,7 @@ SELECT event_id, name, case_id, record_id, received_at
  ORDER BY received_at DESC
  LIMIT $3;
 
--- name: forget_event_bodies
+-- name: purge_event_bodies
 -- A month later an event is only known by its id.
 UPDATE vendor_event
    SET body = NULL, state = CASE WHEN state = 'waiting' THEN 'parked' ELSE state END, due_at = NULL

@@ -30,7 +30,7 @@ SELECT recipe_setting.app_id, recipe_setting.settings, recipe_setting.secrets,
    AND app.deleted_at IS NULL
    AND recipe_setting.recipe = $3;
 
--- name: drop_recipe_setting
+-- name: delete_recipe_setting
 -- An app no longer wants a recipe.
 --   $1 workspace, $2 app, $3 recipe
 DELETE FROM recipe_setting

@@ -8,7 +8,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now() + $11::interval)
 ON CONFLICT ON CONSTRAINT run_once_per_subject DO NOTHING
 RETURNING id;
 
--- name: hold_run_of_subject
+-- name: lock_run_of_subject
 -- Lock the run of a subject.
 --   $1 workspace, $2 app, $3 recipe, $4 subject
 SELECT id, state, hub_id, claim
@@ -19,7 +19,7 @@ SELECT id, state, hub_id, claim
    AND subject = $4
    FOR UPDATE;
 
--- name: hold_run
+-- name: lock_run
 -- Lock a run.
 --   $1 workspace, $2 id
 SELECT id, state, hub_id, claim
@@ -135,11 +135,11 @@ INSERT INTO recipe_step AS step (workspace_id, run_id, name, position, state)
 SELECT workspace_id, id, $4, $5, 'running'
   FROM held
 ON CONFLICT (workspace_id, run_id, name) DO UPDATE
-   SET attempts = step.attempts + 1, unsure = step.unsure OR step.state = 'running',
-       state = 'running', began_at = now()
-RETURNING step.unsure, step.failures, step.note;
+   SET attempts = step.attempts + 1, outcome_unknown = step.outcome_unknown OR step.state = 'running',
+       state = 'running', started_at = now()
+RETURNING step.outcome_unknown, step.failures, step.checkpoint;
 
--- name: keep_runs
+-- name: extend_run_leases
 -- Runs are still under way: their leases begin anew. Who has put one off has given up its claim.
 --   $1 workspaces, $2 ids, $3 claims, $4 lease
 UPDATE recipe_run AS run
@@ -164,9 +164,9 @@ UPDATE recipe_step AS step
    AND step.run_id = run.id
    AND step.name = $4;
 
--- name: put_step_off
+-- name: reschedule_step
 -- A step is to be tried again later, by whoever claims the run then.
---   $1 workspace, $2 run, $3 claim, $4 step, $5 pause, $6 failures more, $7 unsure, $8 error, $9 note
+--   $1 workspace, $2 run, $3 claim, $4 step, $5 pause, $6 failures more, $7 outcome unknown, $8 error, $9 checkpoint
 WITH held AS (
     UPDATE recipe_run
        SET due_at = now() + $5::interval, claim = claim + 1
@@ -177,8 +177,8 @@ WITH held AS (
     RETURNING workspace_id, id
 )
 UPDATE recipe_step AS step
-   SET state = 'waiting', failures = step.failures + $6, unsure = step.unsure OR $7, error = $8,
-       note = coalesce($9, step.note)
+   SET state = 'waiting', failures = step.failures + $6, outcome_unknown = step.outcome_unknown OR $7, error = $8,
+       checkpoint = coalesce($9, step.checkpoint)
   FROM held
  WHERE step.workspace_id = held.workspace_id
    AND step.run_id = held.id
@@ -186,10 +186,10 @@ UPDATE recipe_step AS step
 
 -- name: fail_step
 -- A step has failed for good, until somebody acts.
---   $1 workspace, $2 run, $3 step, $4 error, $5 note, $6 unsure
+--   $1 workspace, $2 run, $3 step, $4 error, $5 checkpoint, $6 outcome unknown
 UPDATE recipe_step
    SET state = 'failed', failures = failures + 1, error = $4, ended_at = now(),
-       note = coalesce($5, note), unsure = unsure OR $6
+       checkpoint = coalesce($5, checkpoint), outcome_unknown = outcome_unknown OR $6
  WHERE workspace_id = $1
    AND run_id = $2
    AND name = $3;
@@ -272,13 +272,13 @@ SELECT run.id, run.number, app.slug, run.recipe, run.subject, run.user_ref, run.
 -- name: steps_of_run
 -- The steps of a run as people look at them.
 --   $1 workspace, $2 run
-SELECT name, state, attempts, failures, error, outcome, note, began_at, ended_at
+SELECT name, state, attempts, failures, error, outcome, checkpoint, started_at, ended_at
   FROM recipe_step
  WHERE workspace_id = $1
    AND run_id = $2
  ORDER BY position;
 
--- name: forget_old_runs
+-- name: purge_runs
 -- Three months after its end a run keeps its result and forgets what was read for it.
 WITH old AS (
     SELECT workspace_id, id
@@ -300,19 +300,19 @@ UPDATE recipe_run
  WHERE recipe_run.workspace_id = old.workspace_id
    AND recipe_run.id = old.id;
 
--- name: await_run
+-- name: insert_workflow_callback
 -- A workflow action of HubSpot's waits for a run's end.
 --   $1 workspace, $2 run, $3 callback, $4 user reference
-INSERT INTO recipe_action (workspace_id, run_id, callback_id, user_ref)
+INSERT INTO workflow_callback (workspace_id, run_id, callback_id, user_ref)
 VALUES ($1, $2, $3, $4)
 ON CONFLICT DO NOTHING;
 
--- name: claim_actions
+-- name: claim_workflow_callbacks
 -- Take actions whose runs have ended; they are due again after the lease.
 --   $1 how many, $2 lease
 WITH taken AS (
     SELECT action.workspace_id, action.run_id, action.callback_id, app.slug
-      FROM recipe_action AS action
+      FROM workflow_callback AS action
       JOIN recipe_run AS run
         ON run.workspace_id = action.workspace_id
        AND run.id = action.run_id
@@ -326,7 +326,7 @@ WITH taken AS (
      LIMIT $1
        FOR UPDATE OF action SKIP LOCKED
 )
-UPDATE recipe_action AS action
+UPDATE workflow_callback AS action
    SET due_at = now() + $2::interval, attempts = action.attempts + 1
   FROM taken
  WHERE action.workspace_id = taken.workspace_id
@@ -335,19 +335,19 @@ UPDATE recipe_action AS action
 RETURNING action.workspace_id, action.run_id, action.callback_id, action.user_ref, action.attempts,
           taken.slug;
 
--- name: put_action_off
+-- name: reschedule_workflow_callback
 -- An action could not be completed: again later.
 --   $1 workspace, $2 run, $3 callback, $4 pause
-UPDATE recipe_action
+UPDATE workflow_callback
    SET due_at = now() + $4::interval
  WHERE workspace_id = $1
    AND run_id = $2
    AND callback_id = $3;
 
--- name: drop_action
+-- name: delete_workflow_callback
 -- An action is completed, or nobody waits for it any more.
 --   $1 workspace, $2 run, $3 callback
-DELETE FROM recipe_action
+DELETE FROM workflow_callback
  WHERE workspace_id = $1
    AND run_id = $2
    AND callback_id = $3;

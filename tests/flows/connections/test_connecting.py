@@ -262,7 +262,7 @@ async def test_a_confirmation_that_comes_too_late_gives_the_grant_back(broker, h
     """C3."""
     await broker.asks("PATCH", "/api/apps/hbdev", json={"confirm": "required"})
     _, _, fragment = (await broker.connects("u1", returnUrl=RETURN_URL)).location
-    await database.execute("UPDATE held_grant SET lapses_at = now() - interval '1 second'")
+    await database.execute("UPDATE pending_grant SET code_expires_at = now() - interval '1 second'")
 
     answer = await broker.asks(
         "POST",

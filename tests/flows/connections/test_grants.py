@@ -309,7 +309,7 @@ async def test_a_frozen_holder_loses_its_row(broker, database):
     await broker.connects("u1")
     row = await database.fetchrow("SELECT workspace_id, id FROM connection")
 
-    async with broker.parts.connections.hold(row["workspace_id"], row["id"]) as held:
+    async with broker.parts.connections.lock(row["workspace_id"], row["id"]) as held:
         limit = await held.session.fetchval("SHOW idle_in_transaction_session_timeout")
 
     assert limit == "15s"

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from broker.services.events.deliverer import MAX_CONCURRENT_PER_ENDPOINT, SCHEDULE_S
+from broker.services.events.deliverer import BACKOFF, MAX_CONCURRENT_PER_ENDPOINT
 
 ENDPOINTS = "/api/apps/hbdev/endpoints"
 
@@ -166,7 +166,7 @@ async def test_a_delivery_is_tried_for_three_days_and_then_dead(
     for _ in range(20):
         await broker_with_local_endpoints.run_background_work()
         gap = await database.fetchval(
-            "SELECT extract(epoch FROM due_at - tried_at)::float8 FROM delivery"
+            "SELECT extract(epoch FROM due_at - attempted_at)::float8 FROM delivery"
         )
         if gap is not None:
             gaps.append(gap)
@@ -175,9 +175,9 @@ async def test_a_delivery_is_tried_for_three_days_and_then_dead(
     assert len(receiver.got) == 12
     assert len({each.id for each in receiver.got}) == 1
     assert len({each.body for each in receiver.got}) == 1
-    for gap, planned in zip(gaps, SCHEDULE_S, strict=True):
+    for gap, planned in zip(gaps, BACKOFF.schedule, strict=True):
         assert planned * 0.84 <= gap <= planned + 2, gaps
-    assert 2.5 * 86_400 < sum(SCHEDULE_S) < 3 * 86_400
+    assert 2.5 * 86_400 < sum(BACKOFF.schedule) < 3 * 86_400
     (shown,) = (await of(broker_with_local_endpoints, endpoint, state="dead"))["deliveries"]
     assert (shown["attempts"], shown["lastStatus"], shown["nextAttemptAt"]) == (12, 500, None)
 
@@ -188,7 +188,7 @@ async def test_what_a_closed_endpoint_kept_waiting_is_dead_after_three_days(
     await database.execute("UPDATE endpoint SET resumes_at = now() + interval '5 minutes'")
     await broker_with_local_endpoints.receives_webhook([event(1)])
     await broker_with_local_endpoints.run_background_work()
-    await database.execute("UPDATE delivery SET gives_up_at = now()")
+    await database.execute("UPDATE delivery SET expires_at = now()")
     await broker_with_local_endpoints.parts.deliveries.expire()
 
     (shown,) = (await of(broker_with_local_endpoints, endpoint))["deliveries"]

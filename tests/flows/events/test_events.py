@@ -78,7 +78,7 @@ async def test_what_hubspot_repeats_is_told_once(broker_with_local_endpoints, re
             await broker_with_local_endpoints.receives_webhook([contact(1, attemptNumber=attempt)])
         ).status == 200
         await broker_with_local_endpoints.run_background_work()
-        await database.execute("UPDATE told SET told_at = told_at - interval '8 hours'")
+        await database.execute("UPDATE seen_event SET seen_at = seen_at - interval '8 hours'")
         await broker_with_local_endpoints.parts.webhook_inbox.purge_seen()
     await broker_with_local_endpoints.receives_webhook(
         [contact(2), contact(2, attemptNumber=3), contact(2, eventId=3)]
@@ -112,8 +112,11 @@ async def test_each_connection_hears_of_its_own_account_only(
         ("u3", 101),
     }
     assert len(heard) == 14 * 3
-    assert await database.fetchval("SELECT count(*) FROM batch WHERE parked_at IS NULL") == 0
-    assert json.loads(await database.fetchval("SELECT body FROM batch")) == [
+    assert (
+        await database.fetchval("SELECT count(*) FROM webhook_inbox WHERE quarantined_at IS NULL")
+        == 0
+    )
+    assert json.loads(await database.fetchval("SELECT body FROM webhook_inbox")) == [
         "no event",
         {"portalId": 101},
     ]
@@ -268,7 +271,7 @@ async def test_what_does_not_happen_is_not_told(broker_with_local_endpoints, rec
     found = await database.fetchrow("SELECT workspace_id, id FROM connection")
 
     with contextlib.suppress(ZeroDivisionError):
-        async with broker_with_local_endpoints.parts.connections.hold(
+        async with broker_with_local_endpoints.parts.connections.lock(
             found["workspace_id"], found["id"]
         ) as held:
             await held.delete("test")
@@ -343,20 +346,20 @@ async def test_a_batch_that_cannot_be_split_holds_up_no_other(
     await broker_with_local_endpoints.connects("u1")
     await broker_with_local_endpoints.sends_to(f"{receiver.url}/in", "hubspot.*")
     await database.execute(
-        "INSERT INTO batch (workspace_id, id, app_id, source, body, due_at) "
+        "INSERT INTO webhook_inbox (workspace_id, id, app_id, source, body, due_at) "
         "SELECT workspace_id, gen_random_uuid(), id, 'webhook', '{', now() - interval '1 day' FROM app"
     )
 
     await broker_with_local_endpoints.receives_webhook([contact(1)])
     await broker_with_local_endpoints.run_background_work()
     for _ in range(8):
-        await database.execute("UPDATE batch SET due_at = now()")
+        await database.execute("UPDATE webhook_inbox SET due_at = now()")
         await broker_with_local_endpoints.run_background_work()
 
     assert len(receiver.got) == 1
-    row = await database.fetchrow("SELECT failures, parked_at FROM batch")
+    row = await database.fetchrow("SELECT failures, quarantined_at FROM webhook_inbox")
     assert row["failures"] == 8
-    assert row["parked_at"] is not None
+    assert row["quarantined_at"] is not None
 
 
 async def test_two_who_split_tell_everything_once(
@@ -395,7 +398,7 @@ async def test_a_removed_app_leaves_nothing_to_tell(
     await broker_with_local_endpoints.parts.apps.purge_removed()
 
     assert receiver.got == []
-    for table in ("batch", "event", "delivery", "endpoint", "told", "app"):
+    for table in ("webhook_inbox", "event", "delivery", "endpoint", "seen_event", "app"):
         assert await database.fetchval(f"SELECT count(*) FROM {table}") == 0, table
 
 
@@ -403,12 +406,10 @@ async def test_waiting_is_not_needed_for_what_is_new(broker_with_local_endpoints
     """The background work finds what is new by itself."""
     await broker_with_local_endpoints.connects("u1")
     await broker_with_local_endpoints.sends_to(f"{receiver.url}/in", "hubspot.*")
-    working = asyncio.create_task(worker(broker_with_local_endpoints.parts).run())
-    await broker_with_local_endpoints.receives_webhook([contact(1)])
-    until = time.monotonic() + 10
-    while not receiver.got and time.monotonic() < until:
-        await asyncio.sleep(0.02)
-    working.cancel()
-    await asyncio.gather(working, return_exceptions=True)
+    async with worker(broker_with_local_endpoints.parts).running():
+        await broker_with_local_endpoints.receives_webhook([contact(1)])
+        until = time.monotonic() + 10
+        while not receiver.got and time.monotonic() < until:
+            await asyncio.sleep(0.02)
 
     assert len(receiver.got) == 1

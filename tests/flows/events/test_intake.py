@@ -23,7 +23,7 @@ EVENT = {
 
 
 async def kept(database):
-    return [row["body"] for row in await database.fetch("SELECT body FROM batch")]
+    return [row["body"] for row in await database.fetch("SELECT body FROM webhook_inbox")]
 
 
 async def test_what_hubspot_signed_is_stored_as_it_came(broker, database):
@@ -146,7 +146,7 @@ async def test_without_the_database_hubspot_is_asked_to_come_again(broker, datab
     """W9: never a 200 without a durable row."""
     assert (await broker.receives_webhook([EVENT])).status == 200  # the app is remembered now
     await database.execute("BEGIN")
-    await database.execute("LOCK TABLE batch IN ACCESS EXCLUSIVE MODE")
+    await database.execute("LOCK TABLE webhook_inbox IN ACCESS EXCLUSIVE MODE")
 
     frozen = await asyncio.gather(*(broker.receives_webhook([EVENT]) for _ in range(3)))
     await database.execute("ROLLBACK")

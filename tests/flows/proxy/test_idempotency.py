@@ -123,7 +123,7 @@ async def test_an_outcome_that_nobody_knows_is_told_and_not_tried(broker, hubspo
     lost = await writes(broker)
     again = await writes(broker)
     await database.execute(
-        "UPDATE idempotent_call SET outcome = 'running', runs_until = now() - interval '1 s'"
+        "UPDATE idempotent_call SET outcome = 'running', in_progress_until = now() - interval '1 s'"
     )
     killed = await writes(broker)
 

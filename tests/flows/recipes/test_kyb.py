@@ -121,7 +121,7 @@ async def test_who_waits_for_a_run_of_another_process_hears_its_end(kyb, second_
     runs, workspace = second_kyb.parts.recipes.runs, UUID(kyb.broker.workspace)
 
     async with asyncio.timeout(20):
-        ended = await runs.settled(workspace, UUID(listed[0]["runId"]), within_s=3600)
+        ended = await runs.wait(workspace, UUID(listed[0]["runId"]), within_s=3600)
 
     assert (listed[0]["state"], ended.state) == ("running", "done")
     assert (await asked).json()["caseId"] == ended.result["caseId"]
@@ -130,7 +130,7 @@ async def test_who_waits_for_a_run_of_another_process_hears_its_end(kyb, second_
 async def test_a_step_that_takes_longer_than_its_lease_keeps_its_run(kyb, second_kyb, monkeypatch):
     """J1: the lease beats."""
     monkeypatch.setattr("broker.services.runs.engine.LEASE", timedelta(seconds=0.6))
-    monkeypatch.setattr("broker.services.runs.engine.BEAT_S", 0.1)
+    monkeypatch.setattr("broker.services.runs.engine.HEARTBEAT_S", 0.1)
     slow = kyb.fml.fml.faults.add(Fault("/v1/cases", "delay", seconds=2.0, times=1))
     asked = asyncio.create_task(kyb.kicks_off(kyb.company()))
     while not asked.done():
@@ -322,8 +322,8 @@ async def test_limits_are_kept_without_a_single_refusal(kyb, second_kyb, databas
     for task in waiting:
         task.cancel()
 
-    places = await database.fetchval("SELECT slots FROM vendor_pace WHERE kind = 'call'")
-    notes = await database.fetch("SELECT note FROM recipe_step WHERE state = 'waiting'")
+    places = await database.fetchval("SELECT slots FROM vendor_rate_limit WHERE kind = 'call'")
+    notes = await database.fetch("SELECT checkpoint FROM recipe_step WHERE state = 'waiting'")
     assert (len(done), len(waiting), len(notes)) == (3, 3, 3)
     assert kyb.fml.fml.refused_calls == 0
     assert len(places) == 3

@@ -1,18 +1,15 @@
 """The control API under `/_sandbox`, and the page at `/`: levers for other processes and people."""
 
-import json
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.answers import Refused
+from broker.sandbox.core.control_requests import Handler, guarded, read_object
 from broker.sandbox.core.faults import KINDS, Fault
 from broker.sandbox.core.pages import render
 from broker.sandbox.hubspot.world import Sandbox
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 # How a lever is called outside, and which attribute it moves.
 LEVERS = {
     "autoConsent": "auto_consent",
@@ -36,29 +33,6 @@ WEBHOOKS = {
 }
 ACTIONS = ("jump", "expire", "revoke", "removePortal", "lock", "move")
 SHOWN = 100
-
-
-async def said(request: web.Request) -> dict[str, Any]:
-    """The JSON object that a control request carries."""
-    try:
-        read = json.loads(await request.read())
-    except ValueError as error:
-        raise Refused(400, "The body is not JSON") from error
-    if not isinstance(read, dict):
-        raise Refused(400, "The body is not an object")
-    return read
-
-
-def guarded(handler: Handler) -> Handler:
-    """Answer 400 when a field is missing or wrong, instead of failing."""
-
-    async def handle(request: web.Request) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except (KeyError, TypeError, ValueError, AttributeError) as wrong:
-            raise Refused(400, f"A field is missing or wrong: {wrong}") from wrong
-
-    return handle
 
 
 class ControlEndpoints:
@@ -112,7 +86,7 @@ class ControlEndpoints:
 
     async def put_app(self, request: web.Request) -> web.Response:
         """Make or replace an app: clientId, clientSecret, appId, scopes, redirectUrls."""
-        asked = await said(request)
+        asked = await read_object(request)
         app = self._sandbox.register_app(
             asked["clientId"],
             asked["clientSecret"],
@@ -126,13 +100,13 @@ class ControlEndpoints:
 
     async def put_portal(self, request: web.Request) -> web.Response:
         """Make a portal: hubId, domain, users."""
-        asked = await said(request)
+        asked = await read_object(request)
         self._sandbox.add_portal(int(asked["hubId"]), asked["domain"], asked["users"])
         return web.json_response({"hubId": asked["hubId"]}, status=201)
 
     async def add_fault(self, request: web.Request) -> web.Response:
         """Set a fault, by the fields of `Fault`."""
-        fault = Fault(**await said(request))
+        fault = Fault(**await read_object(request))
         if fault.kind not in KINDS:
             raise ValueError(f"kind is one of {', '.join(KINDS)}")
         self._sandbox.faults.add(fault)
@@ -161,7 +135,7 @@ class ControlEndpoints:
 
     async def levers(self, request: web.Request) -> web.Response:
         """Set levers, jump the clock, end tokens, lock a record, move an account."""
-        asked, sandbox = await said(request), self._sandbox
+        asked, sandbox = await read_object(request), self._sandbox
         unknown = set(asked) - {*LEVERS, *ACTIONS, "limits", "webhooks"}
         unknown |= set(asked.get("limits", {})) - set(LIMITS)
         unknown |= set(asked.get("webhooks", {})) - set(WEBHOOKS)

@@ -1,0 +1,606 @@
+-- The whole schema
+-- depends:
+
+-- migrate: apply
+
+SET LOCAL lock_timeout = '5s';
+SET LOCAL statement_timeout = '60s';
+
+-- A tenant. Everything else carries its id, so that tables can be distributed by it.
+CREATE TABLE workspace (
+    id         uuid        PRIMARY KEY,
+    name       text        NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT workspace_has_a_name CHECK (name <> '')
+);
+
+-- Proof that a sealing key in the key ring is the one that sealed these rows. The one table without a
+-- workspace: the key ring belongs to the installation.
+CREATE TABLE sealing_key (
+    key_id     text        PRIMARY KEY,
+    proof      bytea       NOT NULL,  -- sealed
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- An API credential of a workspace. Only a hash of the secret is here.
+CREATE TABLE api_key (
+    workspace_id uuid        NOT NULL REFERENCES workspace (id),
+    id           uuid        NOT NULL,
+    client_id    text        NOT NULL,
+    secret_hash  bytea       NOT NULL,
+    name         text        NOT NULL,
+    scopes       text[]      NOT NULL,
+    app_slugs    text[],
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    revoked_at   timestamptz,
+    policy       jsonb,
+    PRIMARY KEY (workspace_id, id),
+    CONSTRAINT api_key_client_id_taken UNIQUE (workspace_id, client_id),
+    CONSTRAINT api_key_secret_taken UNIQUE (workspace_id, secret_hash)
+);
+
+-- A short-lived token made from a key at /oauth/token. Only its hash is here.
+CREATE TABLE access_token (
+    workspace_id uuid        NOT NULL,
+    token_hash   bytea       NOT NULL,
+    key_id       uuid        NOT NULL,
+    scopes       text[]      NOT NULL,
+    expires_at   timestamptz NOT NULL,
+    PRIMARY KEY (workspace_id, token_hash),
+    FOREIGN KEY (workspace_id, key_id) REFERENCES api_key (workspace_id, id) ON DELETE CASCADE
+);
+CREATE INDEX access_token_by_expiry ON access_token (expires_at);
+
+-- One OAuth client registration, known by its slug inside a workspace. A removed app stays until the
+-- last of its grants has been revoked at HubSpot.
+CREATE TABLE app (
+    workspace_id           uuid        NOT NULL REFERENCES workspace (id),
+    id                     uuid        NOT NULL,
+    slug                   text        NOT NULL,
+    client_id              text        NOT NULL,
+    client_secret          bytea       NOT NULL,  -- sealed
+    previous_client_secret bytea,                 -- sealed
+    previous_secret_until  timestamptz,
+    hubspot_app_id         text        NOT NULL,
+    scopes                 text[]      NOT NULL,
+    optional_scopes        text[]      NOT NULL,
+    return_urls            text[]      NOT NULL,
+    origins                text[]      NOT NULL,
+    confirm                text        NOT NULL,
+    pkce                   boolean     NOT NULL,
+    policy                 jsonb,
+    credentials_refused_at timestamptz,
+    created_at             timestamptz NOT NULL DEFAULT now(),
+    updated_at             timestamptz NOT NULL DEFAULT now(),
+    deleted_at             timestamptz,
+    legacy_signatures      boolean     NOT NULL DEFAULT false,
+    journal                boolean     NOT NULL DEFAULT false,
+    PRIMARY KEY (workspace_id, id),
+    CONSTRAINT app_slug_is_a_slug CHECK (slug ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),
+    CONSTRAINT app_confirm_is_known CHECK (confirm IN ('auto', 'required'))
+);
+CREATE UNIQUE INDEX app_slug_taken ON app (workspace_id, slug) WHERE deleted_at IS NULL;
+CREATE INDEX app_removed ON app (deleted_at) WHERE deleted_at IS NOT NULL;
+
+-- A single-use, expiring link for one user to connect. Only a hash of the state is here.
+CREATE TABLE install_link (
+    workspace_id uuid        NOT NULL,
+    state_hash   bytea       NOT NULL,
+    app_id       uuid        NOT NULL,
+    user_ref     text        NOT NULL,
+    scopes       text[]      NOT NULL,
+    verifier     bytea,                  -- sealed
+    return_url   text,
+    session_id   uuid,
+    browser_hash bytea,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    expires_at   timestamptz NOT NULL,
+    used_at      timestamptz,
+    PRIMARY KEY (workspace_id, state_hash),
+    FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id) ON DELETE CASCADE
+);
+CREATE INDEX install_link_by_expiry ON install_link (expires_at);
+CREATE INDEX install_link_by_session ON install_link (workspace_id, session_id)
+    WHERE session_id IS NOT NULL;
+
+-- A connection is one user of one app, tied to one HubSpot account. The user is unknown while a
+-- Marketplace install waits to be claimed. Tokens are here only while they may be used.
+CREATE TABLE connection (
+    workspace_id        uuid        NOT NULL,
+    id                  uuid        NOT NULL,
+    number              bigint      GENERATED ALWAYS AS IDENTITY,
+    app_id              uuid        NOT NULL,
+    user_ref            text,
+    status              text        NOT NULL,
+    hub_id              bigint,
+    hub_domain          text,
+    installed_by        text,
+    scopes              text[]      NOT NULL,
+    access_token        bytea,      -- sealed
+    refresh_token       bytea,      -- sealed
+    refresh_fingerprint bytea,
+    generation          bigint      NOT NULL DEFAULT 0,
+    expires_at          timestamptz,
+    renew_at            timestamptz,
+    renewed_at          timestamptz,
+    failures            integer     NOT NULL DEFAULT 0,
+    failed_at           timestamptz,
+    last_error          text,
+    last_used_at        timestamptz,
+    created_at          timestamptz NOT NULL DEFAULT now(),
+    updated_at          timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (workspace_id, id),
+    FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id),
+    CONSTRAINT connection_once_per_user UNIQUE (workspace_id, app_id, user_ref),
+    CONSTRAINT connection_status_is_known
+        CHECK (status IN ('ACTIVE', 'PENDING', 'REAUTH_REQUIRED', 'UNCLAIMED')),
+    CONSTRAINT connection_unclaimed_has_no_user
+        CHECK ((user_ref IS NULL) = (status = 'UNCLAIMED')),
+    CONSTRAINT connection_tokens_only_while_active
+        CHECK ((access_token IS NOT NULL) = (status = 'ACTIVE'))
+);
+CREATE INDEX connection_by_number ON connection (workspace_id, app_id, number);
+CREATE INDEX connection_by_hub ON connection (workspace_id, app_id, hub_id);
+CREATE INDEX connection_due ON connection (renew_at) WHERE renew_at IS NOT NULL;
+CREATE INDEX connection_by_fingerprint ON connection (workspace_id, app_id, refresh_fingerprint)
+    WHERE refresh_fingerprint IS NOT NULL;
+
+-- A refresh request for this generation of a connection's grant is in progress. Written by the holder
+-- of the connection's row lock and committed before the request is sent: a row that is still here when
+-- the lock is free belongs to a request whose response was lost. No foreign key: its check would wait
+-- for the locked row.
+CREATE TABLE renewal_attempt (
+    workspace_id  uuid        NOT NULL,
+    connection_id uuid        NOT NULL,
+    generation    bigint      NOT NULL,
+    asked_at      timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (workspace_id, connection_id)
+);
+
+-- A grant that may not be used yet: it waits until its code is presented with an API key (a
+-- confirmation, or the claim of a Marketplace install).
+CREATE TABLE pending_grant (
+    workspace_id        uuid        NOT NULL,
+    id                  uuid        NOT NULL,
+    code_hash           bytea       NOT NULL,
+    app_id              uuid        NOT NULL,
+    connection_id       uuid        NOT NULL,
+    reason              text        NOT NULL,
+    hub_id              bigint      NOT NULL,
+    hub_domain          text,
+    installed_by        text,
+    scopes              text[]      NOT NULL,
+    access_token        bytea,      -- sealed
+    refresh_token       bytea,      -- sealed
+    refresh_fingerprint bytea,
+    expires_at          timestamptz NOT NULL,
+    return_url          text,
+    created_at          timestamptz NOT NULL DEFAULT now(),
+    code_expires_at     timestamptz NOT NULL,
+    used_at             timestamptz,
+    PRIMARY KEY (workspace_id, id),
+    FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id),
+    CONSTRAINT pending_grant_code_taken UNIQUE (workspace_id, code_hash),
+    CONSTRAINT pending_grant_reason_is_known CHECK (reason IN ('confirm', 'portal-mismatch', 'claim'))
+);
+CREATE INDEX pending_grant_by_expiry ON pending_grant (code_expires_at);
+CREATE INDEX pending_grant_by_connection ON pending_grant (workspace_id, connection_id);
+
+-- A refresh token that is still to be revoked at HubSpot. The token stays sealed under the row it came
+-- from (`sealed_as`) and is wiped when the outcome is known.
+CREATE TABLE revocation (
+    workspace_id        uuid        NOT NULL,
+    id                  uuid        NOT NULL DEFAULT gen_random_uuid(),
+    app_id              uuid        NOT NULL,
+    sealed_as           text        NOT NULL,
+    refresh_token       bytea,      -- sealed
+    refresh_fingerprint bytea,
+    attempts            integer     NOT NULL DEFAULT 0,
+    due_at              timestamptz,
+    outcome             text        NOT NULL DEFAULT 'pending',
+    created_at          timestamptz NOT NULL DEFAULT now(),
+    ended_at            timestamptz,
+    PRIMARY KEY (workspace_id, id),
+    FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id),
+    CONSTRAINT revocation_outcome_is_known
+        CHECK (outcome IN ('pending', 'revoked', 'shared-grant', 'refused', 'given-up'))
+);
+CREATE INDEX revocation_due ON revocation (due_at) WHERE due_at IS NOT NULL;
+
+-- Audit log: who did what. Never a secret, never a payload.
+CREATE TABLE audit (
+    workspace_id uuid        NOT NULL,
+    id           bigint      GENERATED ALWAYS AS IDENTITY,
+    at           timestamptz NOT NULL DEFAULT now(),
+    actor        text        NOT NULL,
+    action       text        NOT NULL,
+    app_slug     text,
+    user_ref     text,
+    detail       text,
+    PRIMARY KEY (workspace_id, id)
+);
+CREATE INDEX audit_by_time ON audit (workspace_id, at);
+
+-- How many calls HubSpot accepts from one app for one account within an interval; searches are counted
+-- separately. `size_known`: the size was read from HubSpot's headers.
+CREATE TABLE quota (
+    workspace_id    uuid        NOT NULL,
+    app_id          uuid        NOT NULL,
+    hub_id          bigint      NOT NULL,
+    kind            text        NOT NULL,
+    size            bigint      NOT NULL,
+    interval_ms     integer     NOT NULL,
+    size_known      boolean     NOT NULL DEFAULT false,
+    exhausted_until timestamptz,
+    synced_at       timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (workspace_id, app_id, hub_id, kind),
+    FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id) ON DELETE CASCADE,
+    CONSTRAINT quota_kind_is_known CHECK (kind IN ('calls', 'search'))
+);
+CREATE INDEX quota_by_age ON quota (synced_at);
+
+-- How many permits of a quota one process holds until its share expires. The sum of all shares is at
+-- most the quota's size; a used permit becomes available again to the same process after the interval.
+CREATE TABLE quota_share (
+    workspace_id uuid        NOT NULL,
+    app_id       uuid        NOT NULL,
+    hub_id       bigint      NOT NULL,
+    kind         text        NOT NULL,
+    holder       uuid        NOT NULL,
+    permits      bigint      NOT NULL,
+    users        integer     NOT NULL,
+    waiting      boolean     NOT NULL,
+    expires_at   timestamptz NOT NULL,
+    PRIMARY KEY (workspace_id, app_id, hub_id, kind, holder),
+    FOREIGN KEY (workspace_id, app_id, hub_id, kind)
+        REFERENCES quota (workspace_id, app_id, hub_id, kind) ON DELETE CASCADE
+);
+CREATE INDEX quota_share_by_expiry ON quota_share (expires_at);
+
+-- The call log: a call made, or refused, for a user. Never a body, a query or the names in a path. No
+-- foreign keys: an entry outlives its connection, its key and its app.
+CREATE TABLE proxied_call (
+    workspace_id  uuid        NOT NULL,
+    id            uuid        NOT NULL,
+    app_id        uuid        NOT NULL,
+    at            timestamptz NOT NULL,
+    connection_id uuid,
+    user_ref      text        NOT NULL,
+    key_id        uuid        NOT NULL,
+    request_id    text        NOT NULL,
+    method        text        NOT NULL,
+    path          text        NOT NULL,
+    status        integer     NOT NULL,
+    error         text,
+    bytes         bigint      NOT NULL,
+    ms            integer     NOT NULL,
+    retries       integer     NOT NULL,
+    renewed       boolean     NOT NULL,
+    PRIMARY KEY (workspace_id, id)
+);
+CREATE INDEX proxied_call_by_time ON proxied_call (workspace_id, app_id, at, id);
+CREATE INDEX proxied_call_by_user ON proxied_call (workspace_id, app_id, user_ref, at, id);
+CREATE INDEX proxied_call_by_age ON proxied_call USING brin (at);
+
+-- A write with an Idempotency-Key, of which only a hash is here: executed once, its response stored for
+-- a day. After `in_progress_until` a call that never finished counts as lost. No foreign key: its check
+-- would wait for a connection that is being renewed.
+CREATE TABLE idempotent_call (
+    workspace_id      uuid        NOT NULL,
+    id                uuid        NOT NULL,
+    connection_id     uuid        NOT NULL,
+    key_hash          bytea       NOT NULL,
+    fingerprint       bytea       NOT NULL,
+    outcome           text        NOT NULL,
+    answer            bytea,      -- sealed
+    in_progress_until timestamptz NOT NULL,
+    expires_at        timestamptz NOT NULL,
+    PRIMARY KEY (workspace_id, id),
+    CONSTRAINT idempotent_call_once UNIQUE (workspace_id, connection_id, key_hash),
+    CONSTRAINT idempotent_call_outcome_is_known CHECK (outcome IN ('running', 'answered', 'unknown'))
+);
+CREATE INDEX idempotent_call_by_expiry ON idempotent_call (expires_at);
+
+-- Batches of events from HubSpot's webhooks or journal, as received; deleted once they are split. No
+-- foreign key: its check would wait for a transaction that changes the app.
+CREATE TABLE webhook_inbox (
+    workspace_id   uuid        NOT NULL,
+    id             uuid        NOT NULL,
+    app_id         uuid        NOT NULL,
+    source         text        NOT NULL,
+    body           bytea       NOT NULL,
+    received_at    timestamptz NOT NULL DEFAULT now(),
+    due_at         timestamptz NOT NULL DEFAULT now(),
+    failures       integer     NOT NULL DEFAULT 0,
+    quarantined_at timestamptz,
+    PRIMARY KEY (workspace_id, id),
+    CONSTRAINT webhook_inbox_source_is_known CHECK (source IN ('webhook', 'journal'))
+);
+CREATE INDEX webhook_inbox_due ON webhook_inbox (due_at) WHERE quarantined_at IS NULL;
+
+-- Events already seen, by a hash, kept for longer than HubSpot repeats a delivery.
+CREATE TABLE seen_event (
+    workspace_id uuid        NOT NULL,
+    app_id       uuid        NOT NULL,
+    fingerprint  bytea       NOT NULL,
+    seen_at      timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (workspace_id, app_id, fingerprint)
+);
+CREATE INDEX seen_event_by_time ON seen_event (seen_at);
+
+-- An event as it is delivered to an app's endpoints, mostly about one user. Written in the transaction
+-- of the change that it reports. No foreign key, as above.
+CREATE TABLE event (
+    workspace_id uuid        NOT NULL,
+    id           uuid        NOT NULL,
+    app_id       uuid        NOT NULL,
+    type         text        NOT NULL,
+    user_ref     text,
+    payload      text        NOT NULL,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (workspace_id, id)
+);
+CREATE INDEX event_by_time ON event (workspace_id, app_id, created_at);
+CREATE INDEX event_by_age ON event (created_at);
+
+-- Where an app's events are sent. `failures` counts failed attempts in a row, and while
+-- `resumes_at` lies ahead nothing is sent there.
+CREATE TABLE endpoint (
+    workspace_id          uuid        NOT NULL,
+    id                    uuid        NOT NULL,
+    app_id                uuid        NOT NULL,
+    url                   text        NOT NULL,
+    events                text[]      NOT NULL,
+    secret                bytea       NOT NULL,  -- sealed
+    previous_secret       bytea,                 -- sealed
+    previous_secret_until timestamptz,
+    failures              integer     NOT NULL DEFAULT 0,
+    resumes_at            timestamptz,
+    disabled_at           timestamptz,
+    disabled_because      text,
+    created_at            timestamptz NOT NULL DEFAULT now(),
+    updated_at            timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (workspace_id, id),
+    FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id) ON DELETE CASCADE
+);
+CREATE INDEX endpoint_of_app ON endpoint (workspace_id, app_id);
+
+-- One event to be delivered to one endpoint. A claim moves `due_at` ahead, which is the lease, and
+-- increments `claim`, which is the fencing token. A finished delivery has no `due_at`.
+CREATE TABLE delivery (
+    workspace_id uuid        NOT NULL,
+    id           uuid        NOT NULL,
+    number       bigint      GENERATED ALWAYS AS IDENTITY,
+    endpoint_id  uuid        NOT NULL,
+    event_id     uuid        NOT NULL,
+    state        text        NOT NULL DEFAULT 'waiting',
+    attempts     integer     NOT NULL DEFAULT 0,
+    claim        integer     NOT NULL DEFAULT 0,
+    is_replay    boolean     NOT NULL DEFAULT false,
+    due_at       timestamptz,
+    expires_at   timestamptz NOT NULL,
+    last_status  integer,
+    last_error   text,
+    attempted_at timestamptz,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (workspace_id, id),
+    FOREIGN KEY (workspace_id, event_id) REFERENCES event (workspace_id, id) ON DELETE CASCADE,
+    CONSTRAINT delivery_once_per_endpoint UNIQUE (workspace_id, event_id, endpoint_id),
+    CONSTRAINT delivery_state_is_known CHECK (state IN ('waiting', 'delivered', 'dead')),
+    CONSTRAINT delivery_due_while_waiting CHECK ((due_at IS NOT NULL) = (state = 'waiting'))
+);
+CREATE INDEX delivery_due ON delivery (workspace_id, endpoint_id, due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX delivery_by_expiry ON delivery (expires_at) WHERE due_at IS NOT NULL;
+CREATE INDEX delivery_by_number ON delivery (workspace_id, endpoint_id, number);
+
+-- How far HubSpot's journal has been read for an app. Nothing before `read_to` was missed.
+CREATE TABLE journal (
+    workspace_id uuid        NOT NULL,
+    app_id       uuid        NOT NULL,
+    position     text,
+    read_to      timestamptz NOT NULL DEFAULT now(),
+    due_at       timestamptz NOT NULL DEFAULT now(),
+    failures     integer     NOT NULL DEFAULT 0,
+    last_error   text,
+    PRIMARY KEY (workspace_id, app_id),
+    FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id) ON DELETE CASCADE
+);
+CREATE INDEX journal_due ON journal (due_at);
+
+-- A single-use session for one user to connect on the broker's page. Only hashes are here: of its
+-- token, and of the cookie that binds it to the browser that began it.
+CREATE TABLE connect_session (
+    workspace_id uuid        NOT NULL,
+    id           uuid        NOT NULL,
+    token_hash   bytea       NOT NULL,
+    app_id       uuid        NOT NULL,
+    user_ref     text        NOT NULL,
+    return_url   text,
+    browser_hash bytea,
+    origin       text,
+    nonce        text,
+    outcome      text,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    expires_at   timestamptz NOT NULL,
+    ended_at     timestamptz,
+    PRIMARY KEY (workspace_id, id),
+    FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id) ON DELETE CASCADE,
+    CONSTRAINT connect_session_token_taken UNIQUE (workspace_id, token_hash)
+);
+CREATE INDEX connect_session_by_expiry ON connect_session (expires_at);
+
+-- A console session, signed in with an API key. Only a hash of the cookie is here.
+CREATE TABLE operator_session (
+    workspace_id uuid        NOT NULL,
+    token_hash   bytea       NOT NULL,
+    key_id       uuid        NOT NULL,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    expires_at   timestamptz NOT NULL,
+    PRIMARY KEY (workspace_id, token_hash),
+    FOREIGN KEY (workspace_id, key_id) REFERENCES api_key (workspace_id, id) ON DELETE CASCADE
+);
+CREATE INDEX operator_session_by_expiry ON operator_session (expires_at);
+
+-- The settings of a recipe for an app. The secrets are one sealed JSON object.
+CREATE TABLE recipe_setting (
+    workspace_id     uuid        NOT NULL,
+    app_id           uuid        NOT NULL,
+    recipe           text        NOT NULL,
+    settings         text        NOT NULL,
+    secrets          bytea       NOT NULL,  -- sealed
+    trigger_property text,
+    trigger_value    text,
+    created_at       timestamptz NOT NULL DEFAULT now(),
+    updated_at       timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (workspace_id, app_id, recipe),
+    FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id) ON DELETE CASCADE
+);
+
+-- One execution of a recipe, one for each subject. A claim moves `due_at` ahead, which is the lease,
+-- and increments `claim`, which is the fencing token. A finished run has no `due_at`.
+CREATE TABLE recipe_run (
+    workspace_id uuid        NOT NULL,
+    id           uuid        NOT NULL,
+    number       bigint      GENERATED ALWAYS AS IDENTITY,
+    app_id       uuid        NOT NULL,
+    recipe       text        NOT NULL,
+    version      integer     NOT NULL,
+    subject      text        NOT NULL,
+    user_ref     text,
+    hub_id       bigint,
+    input        text        NOT NULL,
+    state        text        NOT NULL DEFAULT 'running',
+    result       text,
+    problem      text,
+    claim        integer     NOT NULL DEFAULT 0,
+    due_at       timestamptz,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    ended_at     timestamptz,
+    PRIMARY KEY (workspace_id, id),
+    FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id) ON DELETE CASCADE,
+    CONSTRAINT run_once_per_subject UNIQUE (workspace_id, app_id, recipe, subject),
+    CONSTRAINT run_state_is_known CHECK (state IN ('running', 'done', 'failed')),
+    CONSTRAINT run_due_while_running CHECK ((due_at IS NOT NULL) = (state = 'running'))
+);
+CREATE INDEX run_due ON recipe_run (workspace_id, app_id, recipe, due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX run_by_number ON recipe_run (workspace_id, app_id, recipe, number);
+CREATE INDEX run_by_end ON recipe_run (ended_at) WHERE state = 'done';
+
+-- A run's progress: each step's outcome, stored before the next step begins. `outcome_unknown`: an
+-- attempt started whose outcome was never recorded. `checkpoint`: the step's state between attempts.
+CREATE TABLE recipe_step (
+    workspace_id    uuid        NOT NULL,
+    run_id          uuid        NOT NULL,
+    name            text        NOT NULL,
+    position        integer     NOT NULL,
+    state           text        NOT NULL,
+    attempts        integer     NOT NULL DEFAULT 1,
+    failures        integer     NOT NULL DEFAULT 0,
+    outcome_unknown boolean     NOT NULL DEFAULT false,
+    checkpoint      text,
+    outcome         text,
+    error           text,
+    started_at      timestamptz NOT NULL DEFAULT now(),
+    ended_at        timestamptz,
+    PRIMARY KEY (workspace_id, run_id, name),
+    FOREIGN KEY (workspace_id, run_id) REFERENCES recipe_run (workspace_id, id) ON DELETE CASCADE,
+    CONSTRAINT step_state_is_known CHECK (state IN ('running', 'waiting', 'done', 'failed'))
+);
+
+-- A HubSpot workflow action to be completed when a run ends.
+CREATE TABLE workflow_callback (
+    workspace_id uuid        NOT NULL,
+    run_id       uuid        NOT NULL,
+    callback_id  text        NOT NULL,
+    user_ref     text        NOT NULL,
+    attempts     integer     NOT NULL DEFAULT 0,
+    due_at       timestamptz NOT NULL DEFAULT now(),
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (workspace_id, run_id, callback_id),
+    FOREIGN KEY (workspace_id, run_id) REFERENCES recipe_run (workspace_id, id) ON DELETE CASCADE
+);
+CREATE INDEX workflow_callback_due ON workflow_callback (due_at);
+
+-- A client of a vendor's API with its token, shared by all replicas. Until `token_locked_until` one
+-- replica is requesting a new token.
+CREATE TABLE vendor_client (
+    workspace_id       uuid        NOT NULL,
+    vendor             text        NOT NULL,
+    client_id          text        NOT NULL,
+    access_token       bytea,      -- sealed
+    secret_hash        bytea,
+    expires_at         timestamptz,
+    token_locked_until timestamptz,
+    PRIMARY KEY (workspace_id, vendor, client_id)
+);
+
+-- How much of a vendor's rate limit all replicas have used: when each of the last calls was due.
+CREATE TABLE vendor_rate_limit (
+    workspace_id uuid          NOT NULL,
+    vendor       text          NOT NULL,
+    client_id    text          NOT NULL,
+    kind         text          NOT NULL,
+    position     integer       NOT NULL,
+    slots        timestamptz[] NOT NULL,
+    paused_until timestamptz,
+    PRIMARY KEY (workspace_id, vendor, client_id, kind)
+);
+
+-- A case at First Mile Labs and what its Company should show. `due_at` is set while a write to the
+-- Company is pending; `revision` is the fencing token against a writer with older facts.
+CREATE TABLE kyb_case (
+    workspace_id  uuid        NOT NULL,
+    run_id        uuid        NOT NULL,
+    app_id        uuid        NOT NULL,
+    crm_source    text        NOT NULL,
+    crm_record_id text        NOT NULL,
+    case_id       text,
+    status        text,
+    status_at     timestamptz,
+    stage         text,
+    stage_at      timestamptz,
+    decision      text,
+    decision_at   timestamptz,
+    last_event_at timestamptz,
+    revision      integer     NOT NULL DEFAULT 0,
+    attempts      integer     NOT NULL DEFAULT 0,
+    due_at        timestamptz,
+    last_error    text,
+    PRIMARY KEY (workspace_id, run_id),
+    FOREIGN KEY (workspace_id, run_id) REFERENCES recipe_run (workspace_id, id) ON DELETE CASCADE
+);
+CREATE INDEX kyb_case_by_case ON kyb_case (workspace_id, app_id, case_id);
+CREATE INDEX kyb_case_by_record ON kyb_case (workspace_id, app_id, crm_record_id);
+CREATE INDEX kyb_case_due ON kyb_case (due_at) WHERE due_at IS NOT NULL;
+
+-- Events from First Mile Labs, once by their id. Each is relayed once, even if it is applied later,
+-- when its run exists. The body is deleted long before the id.
+CREATE TABLE vendor_event (
+    workspace_id uuid        NOT NULL,
+    app_id       uuid        NOT NULL,
+    event_id     text        NOT NULL,
+    name         text        NOT NULL,
+    case_id      text,
+    record_id    text,
+    body         text,
+    state        text        NOT NULL DEFAULT 'waiting',
+    failures     integer     NOT NULL DEFAULT 0,
+    due_at       timestamptz,
+    received_at  timestamptz NOT NULL DEFAULT now(),
+    relayed_at   timestamptz,
+    PRIMARY KEY (workspace_id, app_id, event_id),
+    FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id) ON DELETE CASCADE,
+    CONSTRAINT vendor_event_state_is_known CHECK (state IN ('waiting', 'applied', 'parked')),
+    CONSTRAINT vendor_event_due_while_waiting CHECK ((due_at IS NOT NULL) = (state = 'waiting'))
+);
+CREATE INDEX vendor_event_due ON vendor_event (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX vendor_event_parked ON vendor_event (workspace_id, app_id, received_at)
+    WHERE state = 'parked';
+CREATE INDEX vendor_event_by_time ON vendor_event (received_at) WHERE body IS NOT NULL;
+
+-- migrate: rollback
+DROP TABLE vendor_event, kyb_case, vendor_rate_limit, vendor_client, workflow_callback, recipe_step,
+recipe_run, recipe_setting, operator_session, connect_session, journal, delivery, endpoint, event,
+seen_event, webhook_inbox, idempotent_call, proxied_call, quota_share, quota, audit, revocation,
+pending_grant, renewal_attempt, connection, install_link, app, access_token, api_key, sealing_key,
+workspace;

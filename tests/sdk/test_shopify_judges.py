@@ -1,0 +1,110 @@
+"""Shopify's own client libraries, unchanged, against the sandbox Shopify."""
+
+import asyncio
+import json
+import os
+import shutil
+import time
+import urllib.request
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+pytest.importorskip("graphql", reason="graphql-core is not installed")
+
+from broker.sandbox.shopify.store.kinds import place
+from tests.sandbox import shopify_queries as queries
+from tests.sandbox.shopify_client import BACK, SCOPES, SECRET, running
+
+NODE = Path(__file__).parent / "node" / "shops"
+
+
+@pytest.fixture
+async def shopify():
+    async with running() as made:
+        made.clock.at = time.time()  # the libraries look at the clock on the wall
+        made.world.levers.auto_consent = True
+        yield made
+
+
+class ToSandbox(urllib.request.HTTPSHandler):
+    """Sends what is meant for https://{shop}.myshopify.com to the sandbox."""
+
+    def __init__(self, url):
+        super().__init__()
+        self.url = url
+
+    def https_open(self, request):
+        headers = {**request.headers, "Host": request.host}
+        sent = urllib.request.Request(self.url + request.selector, request.data, headers)
+        return self.parent.open(sent)
+
+
+async def test_the_python_library_installs_asks_and_is_refused(shopify, monkeypatch):
+    judge = pytest.importorskip("shopify", reason="ShopifyAPI is not installed")
+    shopify.app.public = False  # the library knows nothing of tokens that end
+    order = place(shopify.merchant)
+    opener = urllib.request.build_opener(ToSandbox(shopify.url))
+    monkeypatch.setattr(urllib.request, "_opener", opener)
+    judge.Session.setup(api_key="client", secret=SECRET)
+    session = judge.Session("acme", "2026-10")
+    link = session.create_permission_url(SCOPES, BACK, "s1")
+    path = link.removeprefix("https://acme.myshopify.com")
+    async with shopify.session.get(shopify.url + path, allow_redirects=False) as got:
+        back = dict(parse_qsl(urlsplit(got.headers["Location"]).query))
+
+    token = await asyncio.to_thread(session.request_token, dict(back))
+    judge.ShopifyResource.activate_session(session)
+    try:
+        ask = judge.GraphQL().execute
+        variables = {"id": f"gid://shopify/Order/{order.id}"}
+        answer = json.loads(await asyncio.to_thread(ask, queries.ORDER, variables))
+        shopify.world.uninstall(shopify.app, shopify.shop)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            await asyncio.to_thread(ask, queries.SHOP)
+    finally:
+        judge.ShopifyResource.clear_session()
+
+    assert token.startswith("shpat_")
+    assert judge.Session.validate_params(back)
+    assert not judge.Session.validate_params({**back, "shop": "evil.myshopify.com"})
+    assert answer["data"]["order"]["name"] == "#1001"
+    assert refused.value.code == 401
+
+
+@pytest.mark.skipif(
+    shutil.which("node") is None or not (NODE / "node_modules").is_dir(),
+    reason="node is not here, or `npm install` was not run in tests/sdk/node/shops",
+)
+async def test_the_node_libraries_go_the_whole_way(shopify):
+    shopify.app.redirect_urls.append("https://product.example/callback")
+    shopify.app.own_shops.append("acme.myshopify.com")
+    order = place(shopify.merchant)
+    program = await asyncio.create_subprocess_exec(
+        "node", "shopify.mjs", cwd=NODE,
+        env={
+            **os.environ, "BASE": shopify.url, "CLIENT": "client", "SECRET": SECRET,
+            "ORDER": f"gid://shopify/Order/{order.id}", "QUERY": queries.ORDER,
+        },
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    output, problems = await asyncio.wait_for(program.communicate(), 60)
+    assert program.returncode == 0, problems.decode()[-3000:]
+    walked = json.loads(output.decode().splitlines()[-1])
+
+    assert walked == {
+        "tampered": "InvalidOAuthError",
+        "installed": ["acme.myshopify.com", "read_orders,read_customers", True],
+        "usedCode": 400,
+        "renewed": True,
+        "usedRefresh": 401,
+        "clientCredentials": True,
+        "bySdk": "#1001",
+        "byClient": ["#1001", True],
+        "wrongToken": 401,
+        "unknownField": "undefinedField",
+        "registered": [True],
+        "webhook": [True, "ORDERS_CREATE", "acme.myshopify.com", True],
+        "changedWebhook": False,
+    }

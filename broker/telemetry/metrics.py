@@ -47,7 +47,7 @@ class Metrics:
         )
         Gauge(
             "broker_log_lines_lost",
-            "Log lines dropped because the stream did not take them.",
+            "Log lines dropped because the standard error did not accept them.",
             registry=self.registry,
         ).set_function(log_writer.dropped_lines)
         self.events = self._counter(

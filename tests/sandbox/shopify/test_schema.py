@@ -16,7 +16,7 @@ import graphql
 from graphql.utilities import find_breaking_changes
 
 from broker.sandbox.shopify.admin.endpoint import SCHEMA
-from tests.sandbox.shopify_queries import EVERY
+from tests.sandbox.shopify.queries import EVERY
 
 
 @pytest.fixture(scope="module")

@@ -1,19 +1,15 @@
 """Client libraries that we did not write take the sandbox for Salesforce."""
 
 import asyncio
-import json
-import os
-import shutil
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.sandbox.salesforce import ADA
+from tests.sandbox.salesforce.client import ADA
+from tests.sdk import node_programs
 
-NODE = Path(__file__).parents[1] / "sdk" / "node"
 KEY = "HubSpot_Contact_ID__c"
 FIELD = {"object": "Lead", "name": KEY, "length": 64, "externalId": True, "unique": True}
 
@@ -198,27 +194,17 @@ async def test_simple_salesforce_signs_in_by_assertion_once_the_user_is_approved
     assert answers == ["user hasn't approved this consumer", "authentication failure", 0]
 
 
-@pytest.mark.skipif(
-    shutil.which("node") is None or not (NODE / "node_modules" / "jsforce").is_dir(),
-    reason="node is not here, or `npm ci` was not run in tests/sdk/node",
-)
+@node_programs.needs("jsforce")
 async def test_jsforce_takes_the_sandbox_for_salesforce_and_loses_a_rotated_connection(salesforce):
     """3.11.2: it throws the new refresh token away, so its second refresh ends the grant."""
     await salesforce.control("/fields", FIELD)
     tokens = await salesforce.connect()
-    environment = {
-        **os.environ,
-        "URL": salesforce.running.url,
-        "ACCESS_TOKEN": tokens["access_token"],
-        "REFRESH_TOKEN": tokens["refresh_token"],
-    }
-    program = await asyncio.create_subprocess_exec(
-        "node", "salesforce.mjs", cwd=NODE, env=environment,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    output, problems = await asyncio.wait_for(program.communicate(), 60)
-    assert program.returncode == 0, problems.decode()[-2000:]
-    walked = json.loads(output)
+    walked = await node_programs.run(
+        "salesforce.mjs",
+        URL=salesforce.running.url,
+        ACCESS_TOKEN=tokens["access_token"],
+        REFRESH_TOKEN=tokens["refresh_token"],
+    )
 
     assert (
         walked.pop("lostConnection")

@@ -7,8 +7,8 @@ pytest.importorskip("graphql", reason="graphql-core is not installed")
 
 from broker.sandbox.shopify.admin.search import Term, parse
 from broker.sandbox.shopify.store.kinds import KINDS, place
-from tests.sandbox import shopify_queries as queries
-from tests.sandbox.shopify_client import running
+from tests.sandbox.shopify import queries
+from tests.sandbox.shopify.client import running
 
 DAY = 86_400
 

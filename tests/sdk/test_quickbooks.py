@@ -3,16 +3,14 @@
 import asyncio
 import datetime as dt
 import json
-import os
-import shutil
 import warnings
 from decimal import Decimal
-from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from broker.sandbox.quickbooks.server import serve
+from tests.sdk import node_programs
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -44,7 +42,6 @@ with warnings.catch_warnings():
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-NODE = Path(__file__).parent.parent / "sdk" / "node" / "quickbooks"
 BACK = "http://localhost:9/callback"
 US, UK = "9341453172058071", "9341453172058072"
 
@@ -242,25 +239,13 @@ async def test_python_quickbooks_accepts_a_webhooks_signature(running, receiver)
     assert not client.validate_webhook_signature(body.decode(), signature, "another")
 
 
-@pytest.mark.skipif(
-    shutil.which("node") is None or not (NODE / "node_modules" / "node-quickbooks").is_dir(),
-    reason="node is not here, or `npm ci` was not run in tests/sdk/node/quickbooks",
-)
+@node_programs.needs("node-quickbooks")
 async def test_node_quickbooks_keeps_customers_and_invoices(running):
     grant = running.world.grants.authorize("qbo-client", US)
-    environment = {
-        **os.environ,
-        "BASE": running.url,
-        "REALM": US,
-        "REFRESH_TOKEN": grant.refresh_token,
-    }
-    program = await asyncio.create_subprocess_exec(
-        "node", "walk.cjs", cwd=NODE, env=environment,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    output, problems = await program.communicate()
-    assert program.returncode == 0, problems.decode()[-2000:]
-    assert json.loads(output) == {
+    walked = await node_programs.run(
+        "quickbooks.cjs", BASE=running.url, REALM=US, REFRESH_TOKEN=grant.refresh_token
+    )
+    assert walked == {
         "company": "Acme Inc",
         "found": ["O'Neil & Sons"],
         "none": True,

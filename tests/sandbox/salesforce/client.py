@@ -1,12 +1,14 @@
-"""A way to call the sandbox Salesforce, as a browser, an app and an admin."""
+"""A sandbox Salesforce, and a way to call it as a browser, an app and an admin."""
 
 import json
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
+import pytest
 
 from broker.sandbox.salesforce.oauth.parameters import challenge_of
+from broker.sandbox.salesforce.server import serve
 
 ADA = "ada@acme.example"
 CALLBACK = "https://broker.example/callback"
@@ -129,3 +131,13 @@ class Client:
         got = await self.send(method, f"{self.running.url}/_sandbox{path}", json=body)
         assert got.status < 300, got.body
         return got.body
+
+
+@pytest.fixture
+async def salesforce():
+    """A sandbox Salesforce with one org, and an app that is not connected yet."""
+    running = await serve("127.0.0.1", 0)
+    running.world.add_app("app", "app-secret", [CALLBACK], run_as="ada@acme.example")
+    async with aiohttp.ClientSession() as session:
+        yield Client(running, session)
+    await running.close()

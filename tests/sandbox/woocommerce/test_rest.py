@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import pytest
 
-from tests.sandbox.woocommerce_client import running
+from tests.sandbox.woocommerce.client import running
 
 AUTH_ERROR = "woocommerce_rest_authentication_error"
 

@@ -1,5 +1,5 @@
 """Every GraphQL query that the tests send, in one place, so that the published schema can judge
-them (`test_shopify_schema.py`).
+them (`test_schema.py`).
 """
 
 MONEY = "shopMoney{amount currencyCode} presentmentMoney{amount currencyCode}"

@@ -13,8 +13,8 @@ pytest.importorskip("graphql", reason="graphql-core is not installed")
 
 from broker.sandbox.shopify.store.kinds import place
 from broker.sandbox.shopify.webhooks import WAITS_S
-from tests.sandbox import shopify_queries as queries
-from tests.sandbox.shopify_client import SECRET, running
+from tests.sandbox.shopify import queries
+from tests.sandbox.shopify.client import SECRET, running
 
 HOURS_48 = 48 * 3600
 

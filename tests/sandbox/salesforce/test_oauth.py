@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.sandbox.salesforce import ADA, CALLBACK, VERIFIER
+from tests.sandbox.salesforce.client import ADA, CALLBACK, VERIFIER
 
 DAY_S = 86_400
 

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.sandbox.woocommerce_client import running
+from tests.sandbox.woocommerce.client import running
 
 SECRET = "hush & hush"
 

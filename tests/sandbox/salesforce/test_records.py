@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.sandbox.salesforce import ADA
+from tests.sandbox.salesforce.client import ADA
 
 KEY = "HubSpot_Contact_ID__c"
 FIELD = {

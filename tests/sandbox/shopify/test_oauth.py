@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("graphql", reason="graphql-core is not installed")
 
 from broker.sandbox.shopify.oauth.consent import callback_hmac
-from tests.sandbox.shopify_client import BACK, SCOPES, SECRET, running
+from tests.sandbox.shopify.client import BACK, SCOPES, SECRET, running
 
 DAY = 86_400
 

@@ -2,11 +2,8 @@
 
 import asyncio
 import json
-import os
-import shutil
 import time
 import urllib.request
-from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -14,10 +11,9 @@ import pytest
 pytest.importorskip("graphql", reason="graphql-core is not installed")
 
 from broker.sandbox.shopify.store.kinds import place
-from tests.sandbox import shopify_queries as queries
-from tests.sandbox.shopify_client import BACK, SCOPES, SECRET, running
-
-NODE = Path(__file__).parent / "node" / "shops"
+from tests.sandbox.shopify import queries
+from tests.sandbox.shopify.client import BACK, SCOPES, SECRET, running
+from tests.sdk import node_programs
 
 
 @pytest.fixture
@@ -73,25 +69,19 @@ async def test_the_python_library_installs_asks_and_is_refused(shopify, monkeypa
     assert refused.value.code == 401
 
 
-@pytest.mark.skipif(
-    shutil.which("node") is None or not (NODE / "node_modules").is_dir(),
-    reason="node is not here, or `npm install` was not run in tests/sdk/node/shops",
-)
+@node_programs.needs("@shopify/shopify-api")
 async def test_the_node_libraries_go_the_whole_way(shopify):
     shopify.app.redirect_urls.append("https://product.example/callback")
     shopify.app.own_shops.append("acme.myshopify.com")
     order = place(shopify.merchant)
-    program = await asyncio.create_subprocess_exec(
-        "node", "shopify.mjs", cwd=NODE,
-        env={
-            **os.environ, "BASE": shopify.url, "CLIENT": "client", "SECRET": SECRET,
-            "ORDER": f"gid://shopify/Order/{order.id}", "QUERY": queries.ORDER,
-        },
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    output, problems = await asyncio.wait_for(program.communicate(), 60)
-    assert program.returncode == 0, problems.decode()[-3000:]
-    walked = json.loads(output.decode().splitlines()[-1])
+    walked = await node_programs.run(
+        "shopify.mjs",
+        BASE=shopify.url,
+        CLIENT="client",
+        SECRET=SECRET,
+        ORDER=f"gid://shopify/Order/{order.id}",
+        QUERY=queries.ORDER,
+    )
 
     assert walked == {
         "tampered": "InvalidOAuthError",

@@ -1,17 +1,12 @@
 """WooCommerce's own client libraries, unchanged, against the sandbox WooCommerce."""
 
 import asyncio
-import json
-import os
-import shutil
 import time
-from pathlib import Path
 
 import pytest
 
-from tests.sandbox.woocommerce_client import running
-
-NODE = Path(__file__).parent / "node" / "shops"
+from tests.sandbox.woocommerce.client import running
+from tests.sdk import node_programs
 
 
 @pytest.fixture
@@ -57,22 +52,14 @@ async def test_the_python_library_signs_pages_and_is_refused(woo, plain_http):
     assert in_query.status_code == 200
 
 
-@pytest.mark.skipif(
-    shutil.which("node") is None or not (NODE / "node_modules").is_dir(),
-    reason="node is not here, or `npm install` was not run in tests/sdk/node/shops",
-)
+@node_programs.needs("@woocommerce/woocommerce-rest-api")
 async def test_the_node_library_signs_pages_and_is_refused(woo):
     woo.world.levers.plain_http = True
     woo.people.place("guest")
     keys = {"KEY": woo.key.consumer_key, "SECRET": woo.key.consumer_secret}
-    program = await asyncio.create_subprocess_exec(
-        "node", "woocommerce.mjs", cwd=NODE, env={**os.environ, "BASE": woo.url, **keys},
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    output, problems = await asyncio.wait_for(program.communicate(), 60)
-    assert program.returncode == 0, problems.decode()[-3000:]
+    walked = await node_programs.run("woocommerce.mjs", BASE=woo.url, **keys)
 
-    assert json.loads(output.decode().splitlines()[-1]) == {
+    assert walked == {
         "wrongSecret": [401, "woocommerce_rest_authentication_error"],
         "made": [201, "pending", "9.00"],
         "page": [1, "2", "2"],

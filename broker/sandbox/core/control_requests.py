@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.answers import Refused
+from broker.sandbox.hubspot.answers import Refused
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.answers import Refused, error
 from broker.sandbox.core.faults import Faults, strike
+from broker.sandbox.hubspot.answers import Refused, error
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Answering = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]

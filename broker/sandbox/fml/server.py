@@ -9,12 +9,12 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from broker.sandbox.core.answers import Refused
 from broker.sandbox.core.faults import strike
 from broker.sandbox.fml.api import ApiEndpoints
 from broker.sandbox.fml.control import ControlEndpoints
 from broker.sandbox.fml.sender import Sender
 from broker.sandbox.fml.world import FirstMileLabs, Seen
+from broker.sandbox.hubspot.answers import Refused
 
 TICK_S = 0.02
 

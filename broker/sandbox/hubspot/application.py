@@ -5,9 +5,9 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.answers import Refused, error
 from broker.sandbox.core.faults import strike
 from broker.sandbox.hubspot.access import LIMITS
+from broker.sandbox.hubspot.answers import Refused, error
 from broker.sandbox.hubspot.endpoints import account, callbacks
 from broker.sandbox.hubspot.endpoints.acting import ActingEndpoints
 from broker.sandbox.hubspot.endpoints.consent import ConsentPages

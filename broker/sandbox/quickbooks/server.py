@@ -6,12 +6,12 @@ import aiohttp
 from aiohttp import web
 
 from broker.sandbox.core.simulation import Answering, Handler, application, listen
-from broker.sandbox.quickbooks import problems
-from broker.sandbox.quickbooks.api import ApiEndpoints
-from broker.sandbox.quickbooks.consent import ConsentPages
+from broker.sandbox.quickbooks.api import problems
+from broker.sandbox.quickbooks.api.endpoints import ApiEndpoints
+from broker.sandbox.quickbooks.api.rendering import answer, intuit_tid, wants_json
 from broker.sandbox.quickbooks.control import ControlEndpoints
-from broker.sandbox.quickbooks.rendering import answer, intuit_tid, wants_json
-from broker.sandbox.quickbooks.tokens import TokenEndpoints
+from broker.sandbox.quickbooks.oauth.consent import ConsentPages
+from broker.sandbox.quickbooks.oauth.tokens import TokenEndpoints
 from broker.sandbox.quickbooks.world import QuickBooks
 
 SESSION: web.AppKey[aiohttp.ClientSession] = web.AppKey("session", aiohttp.ClientSession)

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from broker.sandbox.core.deliveries import Deliveries, Reply, Ways
-from broker.sandbox.quickbooks.company import Change
-from broker.sandbox.quickbooks.grants import App, Grants
+from broker.sandbox.quickbooks.books.company import Change
 from broker.sandbox.quickbooks.levers import Levers
+from broker.sandbox.quickbooks.oauth.grants import App, Grants
 
 # 10 s, 20 s, 30 s, 5 min, 20 min, 2 h, 4 h, 6 h, then every 6 h up to a day.
 WAITS_S = [10.0, 20.0, 30.0, 300.0, 1200.0, 7200.0, 14400.0, 21600.0, 21600.0]

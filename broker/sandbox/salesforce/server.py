@@ -6,8 +6,8 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.answers import Refused
 from broker.sandbox.core.faults import strike
+from broker.sandbox.hubspot.answers import Refused
 from broker.sandbox.salesforce.addresses import Addresses
 from broker.sandbox.salesforce.control.levers import ControlEndpoints
 from broker.sandbox.salesforce.control.people import PeopleEndpoints

@@ -10,8 +10,8 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from broker.sandbox.core.answers import Refused
 from broker.sandbox.core.faults import strike
+from broker.sandbox.hubspot.answers import Refused
 from broker.sandbox.shopify.admin.endpoint import AdminEndpoint
 from broker.sandbox.shopify.control import ControlEndpoints
 from broker.sandbox.shopify.oauth.consent import ConsentPages

@@ -9,8 +9,8 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from broker.sandbox.core.answers import Refused
 from broker.sandbox.core.faults import strike
+from broker.sandbox.hubspot.answers import Refused
 from broker.sandbox.woocommerce.consent import ConsentPages
 from broker.sandbox.woocommerce.control import ControlEndpoints
 from broker.sandbox.woocommerce.pages import render

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from broker.sandbox.core.simulation import Answering, Handler, application, listen
-from broker.sandbox.xero.api import REMAINING, ApiEndpoints
-from broker.sandbox.xero.consent import ConsentPages
+from broker.sandbox.xero.api.endpoints import REMAINING, ApiEndpoints
+from broker.sandbox.xero.api.problems import XeroProblem
+from broker.sandbox.xero.api.rendering import answer, wants_json
 from broker.sandbox.xero.control import SESSION, ControlEndpoints
-from broker.sandbox.xero.problems import XeroProblem
-from broker.sandbox.xero.rendering import answer, wants_json
-from broker.sandbox.xero.tokens import TokenEndpoints
+from broker.sandbox.xero.oauth.consent import ConsentPages
+from broker.sandbox.xero.oauth.tokens import TokenEndpoints
 from broker.sandbox.xero.world import Xero
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import aiohttp
 
 from broker.sandbox.core.deliveries import Deliveries, Delivery, Reply, Ways, signature
-from broker.sandbox.xero.grants import App, Grants
+from broker.sandbox.xero.api.rendering import utc_of
+from broker.sandbox.xero.books.organisation import Change
 from broker.sandbox.xero.levers import Levers
-from broker.sandbox.xero.organisation import Change
-from broker.sandbox.xero.rendering import utc_of
+from broker.sandbox.xero.oauth.grants import App, Grants
 
 # Decreasing frequency, for about 24 hours; Xero does not tell the steps.
 WAITS_S = [5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0, 28800.0, 28800.0]

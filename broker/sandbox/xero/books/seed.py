@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from broker.sandbox.xero.organisation import Organisation
+from broker.sandbox.xero.books.organisation import Organisation
 
 ACCOUNTS = (
     ("090", "Business Bank Account", "BANK", "ASSET", "NONE"),

@@ -6,12 +6,12 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.xero import problems
-from broker.sandbox.xero.listing import listed
-from broker.sandbox.xero.organisation import Organisation, Record
-from broker.sandbox.xero.rendering import answer, envelope, moment_of, wants_json
-from broker.sandbox.xero.resources import INVOICE_SCOPES, RESOURCES, SETTING_SCOPES, Resource
-from broker.sandbox.xero.saving import elements_of, save_all
+from broker.sandbox.xero.api import problems
+from broker.sandbox.xero.api.listing import listed
+from broker.sandbox.xero.api.rendering import answer, envelope, moment_of, wants_json
+from broker.sandbox.xero.books.organisation import Organisation, Record
+from broker.sandbox.xero.books.resources import INVOICE_SCOPES, RESOURCES, SETTING_SCOPES, Resource
+from broker.sandbox.xero.books.saving import elements_of, save_all
 from broker.sandbox.xero.world import Xero
 
 BASE = "/api.xro/2.0"

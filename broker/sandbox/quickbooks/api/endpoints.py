@@ -6,15 +6,16 @@ from typing import Any
 from aiohttp import web
 
 from broker.sandbox.core.decimals import loads
-from broker.sandbox.quickbooks import invoices, problems
-from broker.sandbox.quickbooks.company import Company, Kept
-from broker.sandbox.quickbooks.entities import BY_LOWER_NAME, Entity
-from broker.sandbox.quickbooks.finding import find
-from broker.sandbox.quickbooks.grants import ACCOUNTING, AccessToken
-from broker.sandbox.quickbooks.query import parse
-from broker.sandbox.quickbooks.rendering import answer, wants_json
+from broker.sandbox.quickbooks.api import problems
+from broker.sandbox.quickbooks.api.finding import find
+from broker.sandbox.quickbooks.api.query import parse
+from broker.sandbox.quickbooks.api.rendering import answer, wants_json
+from broker.sandbox.quickbooks.books import invoices
+from broker.sandbox.quickbooks.books.company import Company, Kept
+from broker.sandbox.quickbooks.books.entities import BY_LOWER_NAME, Entity
+from broker.sandbox.quickbooks.books.writing import current, write
+from broker.sandbox.quickbooks.oauth.grants import ACCOUNTING, AccessToken
 from broker.sandbox.quickbooks.world import QuickBooks
-from broker.sandbox.quickbooks.writing import current, write
 
 REQUEST_ID_LENGTH = 50
 CDC_DAYS, CDC_ROWS = 30, 1000

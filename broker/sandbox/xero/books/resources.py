@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from broker.sandbox.xero import contacts, fields, invoices, items, payments
-from broker.sandbox.xero.organisation import Organisation, Record
-from broker.sandbox.xero.where import Fields
+from broker.sandbox.xero.api.where import Fields
+from broker.sandbox.xero.books import contacts, fields, invoices, items, payments
+from broker.sandbox.xero.books.organisation import Organisation, Record
 
 Save = Callable[[Organisation, Record, Record | None, int], Record]
 Find = Callable[[Organisation, Record], Record | None]

@@ -7,10 +7,10 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from broker.sandbox.quickbooks import problems
-from broker.sandbox.quickbooks.entities import ENTITIES, Entity
+from broker.sandbox.quickbooks.api import problems
+from broker.sandbox.quickbooks.api.rendering import pacific
+from broker.sandbox.quickbooks.books.entities import ENTITIES, Entity
 from broker.sandbox.quickbooks.levers import Settings
-from broker.sandbox.quickbooks.rendering import pacific
 
 FIRST_NUMBER = 1001
 

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from broker.sandbox.xero import problems
-from broker.sandbox.xero.grants import AccessToken, Grants
+from broker.sandbox.xero.api import problems
+from broker.sandbox.xero.books.organisation import Organisation
 from broker.sandbox.xero.levers import DAY_S, Levers
-from broker.sandbox.xero.organisation import Organisation
+from broker.sandbox.xero.oauth.grants import AccessToken, Grants
 
 MINUTE_S = 60.0
 KEY_LENGTH = 128

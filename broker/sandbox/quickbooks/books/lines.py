@@ -5,9 +5,9 @@ from decimal import Decimal
 from typing import Any
 
 from broker.sandbox.core.decimals import amount, rounded
-from broker.sandbox.quickbooks import problems
-from broker.sandbox.quickbooks.company import Company, Record
-from broker.sandbox.quickbooks.entities import LINE_FIELDS, SALES_DETAIL_FIELDS
+from broker.sandbox.quickbooks.api import problems
+from broker.sandbox.quickbooks.books.company import Company, Record
+from broker.sandbox.quickbooks.books.entities import LINE_FIELDS, SALES_DETAIL_FIELDS
 
 DEFAULT_ITEM = "1"
 DESCRIPTION_LENGTH = 4000

@@ -6,8 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 from broker.sandbox.core.decimals import amount, rounded
-from broker.sandbox.xero.organisation import Organisation, Record
-from broker.sandbox.xero.problems import Invalid
+from broker.sandbox.xero.api.problems import Invalid
+from broker.sandbox.xero.books.organisation import Organisation, Record
 
 LINE_FIELDS = ("Description", "ItemCode", "AccountCode", "TaxType", "Tracking", "DiscountRate")
 DESCRIPTION_LENGTH = 4000

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from broker.sandbox.quickbooks import problems
+from broker.sandbox.quickbooks.api import problems
 
 DEFAULT_ROWS, MOST_ROWS = 100, 1000
 _TOKEN = re.compile(

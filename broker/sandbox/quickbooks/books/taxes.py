@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from broker.sandbox.core.decimals import rounded
-from broker.sandbox.quickbooks.company import Company, Record
+from broker.sandbox.quickbooks.books.company import Company, Record
 
 # Automated sales tax goes by the address; these are believable, not true.
 STATE_RATES = {"CA": Decimal("7.25"), "NY": Decimal("8.875"), "TX": Decimal("6.25")}

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from broker.sandbox.core.decimals import amount
-from broker.sandbox.xero.problems import XeroProblem, query_problem
+from broker.sandbox.xero.api.problems import XeroProblem, query_problem
 
 _TOKEN = re.compile(
     r'\s*(?:(?P<string>"[^"]*")|(?P<number>-?\d+(?:\.\d+)?)|(?P<name>[A-Za-z_][\w.]*)'

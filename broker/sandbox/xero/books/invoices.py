@@ -6,12 +6,12 @@ from decimal import Decimal
 from typing import Any
 
 from broker.sandbox.core.decimals import amount, rounded
-from broker.sandbox.xero import contacts
-from broker.sandbox.xero.fields import INVOICE
-from broker.sandbox.xero.lines import AMOUNT_TYPES, Document, check_lines
-from broker.sandbox.xero.organisation import Organisation, Record
-from broker.sandbox.xero.problems import Invalid
-from broker.sandbox.xero.rendering import date_of, moment_of
+from broker.sandbox.xero.api.problems import Invalid
+from broker.sandbox.xero.api.rendering import date_of, moment_of
+from broker.sandbox.xero.books import contacts
+from broker.sandbox.xero.books.fields import INVOICE
+from broker.sandbox.xero.books.lines import AMOUNT_TYPES, Document, check_lines
+from broker.sandbox.xero.books.organisation import Organisation, Record
 
 TEXT_LENGTH = 255
 KINDS = ("ACCREC", "ACCPAY")

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote
 
 from aiohttp import web
 
-from broker.sandbox.quickbooks.grants import App, Grant
+from broker.sandbox.quickbooks.oauth.grants import App, Grant
 from broker.sandbox.quickbooks.world import QuickBooks
 
 ISSUER = "https://oauth.platform.intuit.com/op/v1"

@@ -1,11 +1,11 @@
 """Payments: taken for approved invoices, up to what is due."""
 
 from broker.sandbox.core.decimals import amount, rounded
-from broker.sandbox.xero.invoices import check_lock, parse_date
-from broker.sandbox.xero.invoices import find as find_invoice
-from broker.sandbox.xero.organisation import Organisation, Record
-from broker.sandbox.xero.problems import Invalid
-from broker.sandbox.xero.rendering import date_of, moment_of
+from broker.sandbox.xero.api.problems import Invalid
+from broker.sandbox.xero.api.rendering import date_of, moment_of
+from broker.sandbox.xero.books.invoices import check_lock, parse_date
+from broker.sandbox.xero.books.invoices import find as find_invoice
+from broker.sandbox.xero.books.organisation import Organisation, Record
 
 
 def save(organisation: Organisation, sent: Record) -> Record:

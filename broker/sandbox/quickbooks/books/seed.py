@@ -3,8 +3,8 @@
 from decimal import Decimal
 from typing import Any
 
-from broker.sandbox.quickbooks.company import Company
-from broker.sandbox.quickbooks.entities import ENTITIES
+from broker.sandbox.quickbooks.books.company import Company
+from broker.sandbox.quickbooks.books.entities import ENTITIES
 
 # By country: (id, name, description, rate in per cent).
 TAX_CODES: dict[str, tuple[tuple[str, str, str, str], ...]] = {

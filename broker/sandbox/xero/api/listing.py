@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from broker.sandbox.xero.organisation import Organisation, Record
-from broker.sandbox.xero.problems import query_problem
-from broker.sandbox.xero.resources import Resource
-from broker.sandbox.xero.where import ordered, where
+from broker.sandbox.xero.api.problems import query_problem
+from broker.sandbox.xero.api.where import ordered, where
+from broker.sandbox.xero.books.organisation import Organisation, Record
+from broker.sandbox.xero.books.resources import Resource
 
 PAGE_SIZE, LARGEST_PAGE = 100, 1000
 SEARCHED = ("Name", "FirstName", "LastName", "ContactNumber", "EmailAddress", "CompanyNumber")

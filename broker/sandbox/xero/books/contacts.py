@@ -3,10 +3,10 @@
 import re
 from typing import Any
 
-from broker.sandbox.xero.fields import CONTACT
-from broker.sandbox.xero.organisation import Organisation, Record
-from broker.sandbox.xero.problems import Invalid
-from broker.sandbox.xero.rendering import moment_of
+from broker.sandbox.xero.api.problems import Invalid
+from broker.sandbox.xero.api.rendering import moment_of
+from broker.sandbox.xero.books.fields import CONTACT
+from broker.sandbox.xero.books.organisation import Organisation, Record
 
 NAME_LENGTH, NUMBER_LENGTH = 255, 50
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")

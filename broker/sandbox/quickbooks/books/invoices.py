@@ -5,13 +5,13 @@ from decimal import Decimal
 from typing import Any
 
 from broker.sandbox.core.decimals import amount, rounded
-from broker.sandbox.quickbooks import problems
-from broker.sandbox.quickbooks.company import Company, Record
-from broker.sandbox.quickbooks.entities import ENTITIES
+from broker.sandbox.quickbooks.api import problems
+from broker.sandbox.quickbooks.api.rendering import pacific
+from broker.sandbox.quickbooks.books.company import Company, Record
+from broker.sandbox.quickbooks.books.entities import ENTITIES
+from broker.sandbox.quickbooks.books.lines import check_lines
+from broker.sandbox.quickbooks.books.taxes import tax_of
 from broker.sandbox.quickbooks.levers import Levers
-from broker.sandbox.quickbooks.lines import check_lines
-from broker.sandbox.quickbooks.rendering import pacific
-from broker.sandbox.quickbooks.taxes import tax_of
 
 NUMBER_LENGTH, NOTE_LENGTH = 21, 4000
 CALCULATIONS = frozenset({"TaxExcluded", "TaxInclusive", "NotApplicable"})

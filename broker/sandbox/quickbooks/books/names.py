@@ -3,9 +3,9 @@
 from typing import Any
 
 from broker.sandbox.core.decimals import amount
-from broker.sandbox.quickbooks import problems
-from broker.sandbox.quickbooks.company import Company, Record
-from broker.sandbox.quickbooks.entities import NAME_LISTS, Entity
+from broker.sandbox.quickbooks.api import problems
+from broker.sandbox.quickbooks.books.company import Company, Record
+from broker.sandbox.quickbooks.books.entities import NAME_LISTS, Entity
 
 NAME_LENGTH, ADDRESS_LENGTH = 500, 100
 PARTS = ("Title", "GivenName", "MiddleName", "FamilyName", "Suffix")

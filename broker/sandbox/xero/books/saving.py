@@ -3,9 +3,9 @@
 from typing import Any
 
 from broker.sandbox.core.decimals import loads
-from broker.sandbox.xero.organisation import Organisation, Record
-from broker.sandbox.xero.problems import Invalid, errors, post_data, validation
-from broker.sandbox.xero.resources import Resource
+from broker.sandbox.xero.api.problems import Invalid, errors, post_data, validation
+from broker.sandbox.xero.books.organisation import Organisation, Record
+from broker.sandbox.xero.books.resources import Resource
 
 NO_ID = "00000000-0000-0000-0000-000000000000"
 

@@ -7,10 +7,10 @@ from urllib.parse import parse_qsl, unquote
 
 from aiohttp import web
 
-from broker.sandbox.xero import problems
-from broker.sandbox.xero.api import REMAINING
-from broker.sandbox.xero.grants import EVERYTHING, App, Connection
-from broker.sandbox.xero.rendering import answer, utc_of
+from broker.sandbox.xero.api import problems
+from broker.sandbox.xero.api.endpoints import REMAINING
+from broker.sandbox.xero.api.rendering import answer, utc_of
+from broker.sandbox.xero.oauth.grants import EVERYTHING, App, Connection
 from broker.sandbox.xero.world import Xero
 
 FORM = "application/x-www-form-urlencoded"

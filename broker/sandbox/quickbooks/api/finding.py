@@ -6,10 +6,10 @@ from decimal import Decimal
 from typing import Any
 
 from broker.sandbox.core.decimals import amount
-from broker.sandbox.quickbooks import problems
-from broker.sandbox.quickbooks.company import Company, Record
-from broker.sandbox.quickbooks.entities import BY_LOWER_NAME, Entity
-from broker.sandbox.quickbooks.query import MOST_ROWS, Condition, Statement
+from broker.sandbox.quickbooks.api import problems
+from broker.sandbox.quickbooks.api.query import MOST_ROWS, Condition, Statement
+from broker.sandbox.quickbooks.books.company import Company, Record
+from broker.sandbox.quickbooks.books.entities import BY_LOWER_NAME, Entity
 
 
 def find(company: Company, statement: Statement) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 """Items, and how accounts, tax rates and currencies are shown."""
 
 from broker.sandbox.core.decimals import amount
-from broker.sandbox.xero.fields import ITEM
-from broker.sandbox.xero.organisation import Organisation, Record
-from broker.sandbox.xero.problems import Invalid
-from broker.sandbox.xero.rendering import moment_of
+from broker.sandbox.xero.api.problems import Invalid
+from broker.sandbox.xero.api.rendering import moment_of
+from broker.sandbox.xero.books.fields import ITEM
+from broker.sandbox.xero.books.organisation import Organisation, Record
 
 CODE_LENGTH = 30
 

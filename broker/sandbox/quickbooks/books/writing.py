@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from broker.sandbox.quickbooks import problems
-from broker.sandbox.quickbooks.company import Company, Record
-from broker.sandbox.quickbooks.entities import Entity
-from broker.sandbox.quickbooks.invoices import invoice_fields
+from broker.sandbox.quickbooks.api import problems
+from broker.sandbox.quickbooks.books.company import Company, Record
+from broker.sandbox.quickbooks.books.entities import Entity
+from broker.sandbox.quickbooks.books.invoices import invoice_fields
+from broker.sandbox.quickbooks.books.names import item_fields, person_fields
 from broker.sandbox.quickbooks.levers import Levers
-from broker.sandbox.quickbooks.names import item_fields, person_fields
 
 META = frozenset({"Id", "SyncToken", "domain", "sparse", "status", "MetaData"})
 

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from broker.sandbox.core.control_requests import Handler, guarded, read_object
 from broker.sandbox.core.faults import KINDS, Fault
-from broker.sandbox.core.pages import render
+from broker.sandbox.fml.pages import render
 from broker.sandbox.fml.sender import Sender
 from broker.sandbox.fml.world import FirstMileLabs, WebhookEndpoint
 
@@ -54,7 +54,7 @@ class ControlEndpoints:
     async def home(self, _request: web.Request) -> web.Response:
         """Show cases, with buttons that move them on."""
         return render(
-            "fml.html",
+            "home.html",
             cases=list(self._fml.cases.values())[:-51:-1],
             stages=STAGES,
             decisions=DECISIONS,

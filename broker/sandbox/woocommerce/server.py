@@ -108,9 +108,9 @@ def _watch(world: WooCommerce) -> Any:
             return await handler(request)
         if world.levers.maintenance:
             text = "Briefly unavailable for scheduled maintenance. Check back in a minute."
-            return render("refused.html", status=503, problem=text)
+            return render("problem.html", status=503, problem=text)
         if path.startswith("/wp-json") and world.levers.permalinks == "plain":
-            return render("refused.html", status=404, problem="Page not found")
+            return render("problem.html", status=404, problem="Page not found")
         fault = world.faults.striking(request)
         if fault is not None:
             return await strike(fault, request, lambda struck: _answered(struck, handler))

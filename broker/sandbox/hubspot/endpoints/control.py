@@ -7,7 +7,7 @@ from aiohttp import web
 
 from broker.sandbox.core.control_requests import Handler, guarded, read_object
 from broker.sandbox.core.faults import KINDS, Fault
-from broker.sandbox.core.pages import render
+from broker.sandbox.hubspot.pages import render
 from broker.sandbox.hubspot.world import Sandbox
 
 # How a lever is called outside, and which attribute it moves.

@@ -5,10 +5,9 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.control_requests import guarded, read_object
+from broker.sandbox.core.control_requests import Handler, guarded, read_object
 from broker.sandbox.core.decimals import dumps, loads
 from broker.sandbox.core.lever_endpoints import LeverEndpoints
-from broker.sandbox.core.simulation import Handler
 from broker.sandbox.quickbooks.api import problems
 from broker.sandbox.quickbooks.books import invoices
 from broker.sandbox.quickbooks.books.company import Company

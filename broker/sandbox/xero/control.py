@@ -3,13 +3,12 @@
 from dataclasses import asdict, fields
 from typing import Any
 
-import aiohttp
 from aiohttp import web
 
-from broker.sandbox.core.control_requests import guarded, read_object
+from broker.sandbox.core.control_requests import Handler, guarded, read_object
 from broker.sandbox.core.decimals import dumps, loads
 from broker.sandbox.core.lever_endpoints import LeverEndpoints
-from broker.sandbox.core.simulation import Handler
+from broker.sandbox.core.sending import SESSION
 from broker.sandbox.xero.api.problems import XeroProblem
 from broker.sandbox.xero.books.organisation import Organisation
 from broker.sandbox.xero.books.resources import RESOURCES
@@ -19,7 +18,6 @@ from broker.sandbox.xero.pages import render
 from broker.sandbox.xero.world import Xero
 
 SHOWN = 50
-SESSION: web.AppKey[aiohttp.ClientSession] = web.AppKey("session", aiohttp.ClientSession)
 
 
 class ControlEndpoints:

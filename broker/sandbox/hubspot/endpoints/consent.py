@@ -4,9 +4,9 @@ from urllib.parse import quote, urlencode
 
 from aiohttp import web
 
-from broker.sandbox.hubspot.pages import render
 from broker.sandbox.hubspot.endpoints.tokens import CODE_LIFETIME_S
 from broker.sandbox.hubspot.grants import App, Code
+from broker.sandbox.hubspot.pages import render
 from broker.sandbox.hubspot.portal import Portal
 from broker.sandbox.hubspot.world import Sandbox
 

@@ -6,7 +6,7 @@ from urllib.parse import quote, urlencode
 
 from aiohttp import web
 
-from broker.sandbox.core.lever_endpoints import refuse_other_origins
+from broker.sandbox.core.control_requests import refuse_other_origins
 from broker.sandbox.quickbooks.oauth.grants import SCOPES, App
 from broker.sandbox.quickbooks.pages import render
 from broker.sandbox.quickbooks.world import QuickBooks

@@ -4,7 +4,7 @@ from urllib.parse import quote, urlencode
 
 from aiohttp import web
 
-from broker.sandbox.core.lever_endpoints import refuse_other_origins
+from broker.sandbox.core.control_requests import refuse_other_origins
 from broker.sandbox.xero.oauth.grants import BROAD_SCOPES, SCOPES, App
 from broker.sandbox.xero.pages import render
 from broker.sandbox.xero.world import Xero

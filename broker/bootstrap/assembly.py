@@ -1,19 +1,21 @@
 """The whole broker on one page: what exists and who is handed what. `application` serves it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import asyncpg
 
 from broker.bootstrap.components import Components
-from broker.bootstrap.worker import BackgroundTask, PeriodicTask, Worker
+from broker.bootstrap.worker import PeriodicTask, Worker
+from broker.crm.accounts import HubSpotAccounts
 from broker.errors import BrokerError
-from broker.providers.fml.client import FirstMileLabs
 from broker.providers.hubspot.client import Deadlines, HubSpot
 from broker.receivers.client import Receivers
+from broker.recipes.base import AnySpec
 from broker.recipes.building import build_recipes
+from broker.recipes.catalog import RECIPES
 from broker.sealing import Keyring, Sealer
 from broker.services.access.callers import Callers
 from broker.services.events.deliverer import Deliverer
@@ -55,7 +57,9 @@ from broker.telemetry.metrics import Metrics
 
 
 @asynccontextmanager
-async def open_broker(settings: Settings, dsn: str, keyring: Keyring) -> AsyncIterator[Components]:
+async def open_broker(
+    settings: Settings, dsn: str, keyring: Keyring, recipes: Sequence[AnySpec] = RECIPES
+) -> AsyncIterator[Components]:
     """A broker on a database that is up to date and that its keys open.
 
     Raises Busy, migrations.SchemaMissing or seals.WrongSealingKey otherwise.
@@ -76,44 +80,56 @@ async def open_broker(settings: Settings, dsn: str, keyring: Keyring) -> AsyncIt
         Deadlines(settings.upstream_connect_s, settings.upstream_idle_s, settings.upstream_total_s),
     )
     receivers = Receivers(allow_private=settings.allow_private_endpoints)
-    fml = FirstMileLabs(settings.fml_url)
+    broker: Components | None = None
     try:
-        broker = _assemble(settings, dsn, pool, _Clients(hubspot, receivers, fml), Sealer(keyring))
+        clients = _Clients(hubspot, receivers)
+        broker = _assemble(settings, dsn, pool, clients, Sealer(keyring), recipes)
         await broker.seals.check()
-        yield broker
-        await asyncio.gather(broker.deliverer.stop(), broker.recipes.runs.stop())
-        for last_word in (
-            broker.proxy.flush_last_used,
-            broker.quota.release_all,
-            broker.call_log.flush,
-        ):
-            with suppress(BrokerError):
-                await last_word()
+        try:
+            yield broker
+        finally:
+            await _stop(broker)
     finally:
-        await fml.close()
+        if broker is not None:
+            await broker.recipes.close()
         await receivers.close()
         await hubspot.close()
         await pool.close()
 
 
+async def _stop(broker: Components) -> None:
+    """Let what was begun end, what calls others before what it calls; then flush."""
+    await asyncio.gather(broker.deliverer.stop(), broker.recipes.runs.stop())
+    await broker.idempotency.stop()
+    await broker.grants.stop()
+    for flush in (
+        broker.proxy.flush_last_used,
+        broker.quota.release_all,
+        broker.call_log.flush,
+    ):
+        with suppress(BrokerError):
+            await flush()
+
+
+_Specs = Sequence[AnySpec]
+
+
 @dataclass(frozen=True, slots=True)
 class _Clients:
-    """The clients of what is not ours."""
+    """The clients of services outside the broker."""
 
     hubspot: HubSpot
     receivers: Receivers
-    fml: FirstMileLabs
 
 
 def _assemble(
-    settings: Settings, dsn: str, pool: Database, clients: _Clients, sealer: Sealer
+    settings: Settings, dsn: str, pool: Database, clients: _Clients, sealer: Sealer, specs: _Specs
 ) -> Components:
     metrics, hubspot = Metrics(), clients.hubspot
-    keys, apps = Keys(pool), Apps(pool, sealer)
+    keys, apps, sessions = Keys(pool), Apps(pool, sealer), ConnectSessions(pool, sealer)
     connections, links = Connections(pool, sealer), Links(pool, sealer)
     held_grants, revocations = PendingGrants(pool, sealer), Revocations(pool, sealer)
     batches, deliveries = WebhookInbox(pool, sealer), Deliveries(pool, sealer)
-    sessions = ConnectSessions(pool, sealer)
     revoker = Revoker(revocations, hubspot, metrics)
     grants = Grants(connections, hubspot, metrics)
     installs = Installs(
@@ -121,10 +137,12 @@ def _assemble(
     )
     quota = Quota(Quotas(pool), settings.quota_wait_s, metrics)
     calls, idempotent = Calls(pool), IdempotentCalls(pool, sealer)
-    call_log = CallLog(calls, metrics)
+    call_log, accounts = CallLog(calls, metrics), HubSpotAccounts(connections, installs)
     once = Idempotency(idempotent, settings.quota_wait_s, settings.upstream_total_s)
     proxy = Proxy(connections, grants, installs, quota, hubspot, once, call_log, metrics)
-    recipes = build_recipes(pool, sealer, clients.fml, proxy, connections, installs, metrics)
+    recipes = build_recipes(
+        specs, pool, sealer, proxy, accounts, metrics, settings.public_url, settings.vendor_urls
+    )
     return Components(
         settings=settings,
         database_url=dsn,
@@ -152,6 +170,7 @@ def _assemble(
         calls=calls,
         call_log=call_log,
         idempotent_calls=idempotent,
+        idempotency=once,
         proxy=proxy,
         webhook_inbox=batches,
         intake=Intake(batches),
@@ -165,45 +184,49 @@ def _assemble(
     )
 
 
-def process_jobs(broker: Components) -> list[BackgroundTask]:
-    """What every process does for itself, whatever else it does: for all of them call HubSpot."""
-    chores = Worker(
+def process_tasks(broker: Components) -> Worker:
+    """Periodic tasks of every process, whatever else it does: every process calls HubSpot."""
+    return Worker(
         [
-            PeriodicTask("uses", 5, broker.proxy.flush_last_used),
-            PeriodicTask("quota shares", 5, broker.quota.heartbeat),
-            PeriodicTask("call log", 1, broker.call_log.flush),
+            PeriodicTask("last_used", 5, broker.proxy.flush_last_used),
+            PeriodicTask("quota_shares", 5, broker.quota.heartbeat),
+            PeriodicTask("call_log", 1, broker.call_log.flush),
         ]
     )
-    doorbell = InvalidationListener(
-        broker.database_url, broker.invalidate_caches, broker.quota.on_wanted
+
+
+def listener(broker: Components) -> InvalidationListener:
+    """What other processes notify this one of."""
+    return InvalidationListener(
+        broker.database_url, broker.invalidate_caches, broker.quota.on_notification
     )
-    return [doorbell.listen, chores.run]
 
 
 def worker(broker: Components) -> Worker:
-    """What must happen by itself, sooner or later, in any of the processes."""
+    """Periodic tasks of an installation, in any of its processes."""
     return Worker(
         [
             PeriodicTask("renewals", 1, lambda: broker.grants.renew_due(50)),
             PeriodicTask("revocations", 5, lambda: broker.revoker.revoke_due(10)),
-            PeriodicTask("lapsed grants", 30, broker.pending_grants.expire_unclaimed),
-            PeriodicTask("old links", 600, broker.links.purge),
-            PeriodicTask("old connect sessions", 600, broker.connect_sessions.purge),
-            PeriodicTask("old sign-ins", 600, broker.operators.purge),
-            PeriodicTask("expired tokens", 600, broker.keys.purge_tokens),
-            PeriodicTask("removed apps", 60, broker.apps.purge_removed),
-            PeriodicTask("lapsed quota shares", 300, broker.quota.purge),
-            PeriodicTask("old idempotency keys", 600, broker.idempotent_calls.purge),
+            PeriodicTask("unclaimed_grants", 30, broker.pending_grants.expire_unclaimed),
+            PeriodicTask("old_links", 600, broker.links.purge),
+            PeriodicTask("old_connect_sessions", 600, broker.connect_sessions.purge),
+            PeriodicTask("old_sign_ins", 600, broker.operators.purge),
+            PeriodicTask("expired_tokens", 600, broker.keys.purge_tokens),
+            PeriodicTask("removed_apps", 60, broker.apps.purge_removed),
+            PeriodicTask("expired_quota_shares", 300, broker.quota.purge),
+            PeriodicTask("old_idempotency_keys", 600, broker.idempotent_calls.purge),
             PeriodicTask(
-                "old calls", 60, lambda: broker.calls.purge(broker.settings.call_log_days)
+                "old_calls", 60, lambda: broker.calls.purge(broker.settings.call_log_days)
             ),
-            PeriodicTask("batches", 0.25, lambda: broker.splitter.split_due(50)),
+            PeriodicTask("webhook_inbox", 0.25, lambda: broker.splitter.split_due(50)),
             PeriodicTask("deliveries", 0.25, broker.deliverer.deliver),
             PeriodicTask("journals", 5, lambda: broker.journal.read_due(10)),
-            PeriodicTask("late deliveries", 60, broker.deliveries.expire),
-            PeriodicTask("former secrets", 600, broker.endpoints.purge_previous_secrets),
-            PeriodicTask("old events", 300, broker.events.purge),
-            PeriodicTask("old marks", 300, broker.webhook_inbox.purge_seen),
+            PeriodicTask("late_deliveries", 60, broker.deliveries.expire),
+            PeriodicTask("previous_secrets", 600, broker.endpoints.purge_previous_secrets),
+            PeriodicTask("old_events", 300, broker.events.purge),
+            PeriodicTask("seen_events", 300, broker.webhook_inbox.purge_seen),
             *(PeriodicTask(*each) for each in broker.recipes.periodic_tasks()),
-        ]
+        ],
+        on_stop=[broker.splitter.stop, broker.deliverer.stop, broker.recipes.runs.stop],
     )

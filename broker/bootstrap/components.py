@@ -17,6 +17,7 @@ from broker.services.installs.oauth_flow import Installs
 from broker.services.installs.pending_grants import Confirmations
 from broker.services.proxy.call_log import CallLog
 from broker.services.proxy.forwarding import Proxy
+from broker.services.proxy.idempotency import Idempotency
 from broker.services.quota.service import Quota
 from broker.settings import Settings
 from broker.stores.access.audit import Audit
@@ -68,6 +69,7 @@ class Components:
     calls: Calls
     call_log: CallLog
     idempotent_calls: IdempotentCalls
+    idempotency: Idempotency
     proxy: Proxy
     webhook_inbox: WebhookInbox
     intake: Intake
@@ -84,4 +86,4 @@ class Components:
         self.callers.clear_cache()
         self.proxy.clear_cache()
         self.intake.clear_cache()
-        self.recipes.events.clear_cache()
+        self.recipes.clear_cache()

@@ -11,23 +11,24 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from broker.bootstrap.application import application
-from broker.bootstrap.assembly import process_jobs, worker
+from broker.bootstrap.assembly import listener, process_tasks, worker
 from broker.bootstrap.components import Components
-from broker.bootstrap.worker import background_tasks
+from broker.bootstrap.worker import Worker, background_tasks
 from broker.settings import Address
-from broker.stores.core.readiness import readiness
+from broker.stores.core.readiness import Readiness
 from broker.telemetry.metrics import Metrics
 from broker.web.api.health import HealthHandlers
+from broker.web.core.descriptors import DescriptorGuard, raise_descriptor_limit
 from broker.web.core.http_server import AppRunner
 from broker.web.core.middleware import observe_requests
 
 log = logging.getLogger(__name__)
 
 DRAIN_TIMEOUT_S = 10.0
-"""How long requests under way may go on after the process was told to stop."""
+"""How long requests under way may go on once the process stops accepting."""
 
 READINESS_GRACE_S = 2.0
-"""How long readiness says no before connections are closed, so that a balancer looks away."""
+"""How long `/readyz` answers 503 before the listener closes, so that balancers notice."""
 
 MAX_LINE_BYTES = 16_384
 """The longest request line and header: HubSpot's own answers 414 from about there."""
@@ -38,10 +39,11 @@ async def serving(
     broker: Components, address: Address, *, reuse_port: bool = False
 ) -> AsyncIterator[HealthHandlers]:
     """The broker answering on an address. Raises OSError when the port is taken."""
-    health = HealthHandlers(lambda: readiness(broker.seals, broker.database_url))
+    health = HealthHandlers(Readiness(broker.database, broker.seals).check)
     runner = AppRunner(
         application(broker, health),
         partial(observe_requests, metrics=broker.metrics),
+        DescriptorGuard(raise_descriptor_limit(), broker.metrics.connections_shed),
         access_log=None,
         handler_cancellation=True,  # a caller who leaves frees the call to HubSpot
         auto_decompress=False,
@@ -50,10 +52,7 @@ async def serving(
         keepalive_timeout=75,
         shutdown_timeout=DRAIN_TIMEOUT_S,
     )
-    jobs = process_jobs(broker)
-    if broker.settings.work_in_serve:
-        jobs.append(worker(broker).run)
-    async with background_tasks(jobs):
+    async with background_work(broker, periodic=broker.settings.work_in_serve) as working:
         await runner.setup()
         try:
             await web.TCPSite(
@@ -61,7 +60,22 @@ async def serving(
             ).start()
             yield health
         finally:
-            await runner.cleanup()
+            # Together: what requests and turns have begun may take their graces at the same time.
+            await asyncio.gather(runner.cleanup(), working.stop())
+
+
+@asynccontextmanager
+async def background_work(broker: Components, *, periodic: bool) -> AsyncIterator[Worker]:
+    """What a process does besides serving: the tasks of every process and, where `periodic`, those
+    of the installation, by the worker that this gives.
+    """
+    working = worker(broker) if periodic else Worker([])
+    async with (
+        background_tasks([listener(broker).listen]),
+        process_tasks(broker).running(),
+        working.running(),
+    ):
+        yield working
 
 
 @asynccontextmanager
@@ -80,8 +94,8 @@ async def metrics_server(metrics: Metrics, address: Address) -> AsyncIterator[No
     try:
         await web.TCPSite(runner, address.host, address.port).start()
     except OSError as error:
-        # A second process on the same machine serves callers all the same.
-        log.warning("metrics not served", extra={"port": address.port, "reason": error.strerror})
+        # A second process on the same machine still serves callers.
+        log.warning("metrics_not_served", extra={"port": address.port, "reason": error.strerror})
     try:
         yield
     finally:
@@ -90,9 +104,9 @@ async def metrics_server(metrics: Metrics, address: Address) -> AsyncIterator[No
 
 async def wait_for_shutdown_signal() -> None:
     """Wait for SIGTERM or SIGINT."""
-    told = asyncio.Event()
+    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         with suppress(NotImplementedError):  # Windows
-            loop.add_signal_handler(number, told.set)
-    await told.wait()
+            loop.add_signal_handler(number, stop.set)
+    await stop.wait()

@@ -1,4 +1,4 @@
-"""How time gets in: renewals, events, deliveries, forgetting, on any number of processes."""
+"""Periodic background tasks, and how they are stopped."""
 
 import asyncio
 import contextlib
@@ -7,15 +7,22 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Seque
 from dataclasses import dataclass
 from typing import Any
 
+from broker.concurrency.task_set import TaskSet
 from broker.errors import BrokerError
 
 log = logging.getLogger(__name__)
 
+BUSY_INTERVAL_S = 0.05
+"""The pause after a turn that found something to do."""
+
+STOP_GRACE_S = 10.0
+"""How long turns under way may take to end once the worker is told to stop."""
+
 
 @dataclass(frozen=True, slots=True)
 class PeriodicTask:
-    """Something to do again and again. `work` may say how much it did: then it is asked again at
-    once, until nothing is left.
+    """Something to do every `every_s` seconds. `work` may return how much it did: while that is
+    more than nothing, the next turn follows at once.
     """
 
     name: str
@@ -24,28 +31,53 @@ class PeriodicTask:
 
 
 class Worker:
-    """Does its chores, each at its own pace, whatever becomes of the others."""
+    """Repeats its tasks, each at its own interval; a failing one does not disturb the others."""
 
-    def __init__(self, chores: list[PeriodicTask]) -> None:
-        self._chores = chores
+    def __init__(
+        self, tasks: Sequence[PeriodicTask], on_stop: Sequence[Callable[[], Awaitable[Any]]] = ()
+    ) -> None:
+        """`on_stop`: what else ends with the worker, each within a grace of its own: whatever the
+        turns only begin, such as deliveries.
+        """
+        self._periodic = tasks
+        self._on_stop = on_stop
+        self._loops: TaskSet[str] = TaskSet()
+        self._stopped = asyncio.Event()
 
-    async def run(self) -> None:
-        """Work until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for chore in self._chores:
-                group.create_task(self._repeat(chore), name=chore.name)
+    @contextlib.asynccontextmanager
+    async def running(self, grace_s: float = STOP_GRACE_S) -> AsyncIterator[None]:
+        """Work while the block runs; then `stop`."""
+        for task in self._periodic:
+            self._loops.spawn(self._repeat(task), task.name)
+        try:
+            yield
+        finally:
+            await self.stop(grace_s)
 
-    async def _repeat(self, chore: PeriodicTask) -> None:
-        while True:
-            pause = chore.every_s
+    async def stop(self, grace_s: float = STOP_GRACE_S) -> None:
+        """Begin no further turn, let those under way end, and cancel what outlasts the grace."""
+        self._stopped.set()
+        cut, *_ = await asyncio.gather(
+            self._loops.stop(grace_s), *(stop() for stop in self._on_stop)
+        )
+        for name in cut:
+            log.warning("periodic_task_cancelled", extra={"task": name, "grace_s": grace_s})
+
+    async def _repeat(self, task: PeriodicTask) -> None:
+        while not self._stopped.is_set():
+            pause = task.every_s
             try:
-                if await chore.work():
-                    pause = 0.05
+                if await task.work():
+                    pause = BUSY_INTERVAL_S
             except BrokerError as error:
-                log.warning("chore put off", extra={"chore": chore.name, "reason": error.code})
+                log.warning(
+                    "periodic_task_deferred", extra={"task": task.name, "reason": error.code}
+                )
             except Exception:
-                log.exception("chore failed", extra={"chore": chore.name})
-            await asyncio.sleep(pause)
+                log.exception("periodic_task_failed", extra={"task": task.name})
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._stopped.wait()
 
 
 BackgroundTask = Callable[[], Coroutine[Any, Any, None]]
@@ -53,7 +85,7 @@ BackgroundTask = Callable[[], Coroutine[Any, Any, None]]
 
 @contextlib.asynccontextmanager
 async def background_tasks(jobs: Sequence[BackgroundTask]) -> AsyncIterator[None]:
-    """Jobs that run while something else does."""
+    """Run endless jobs while the block runs; then cancel them."""
     tasks = [asyncio.create_task(job()) for job in jobs]
     try:
         yield

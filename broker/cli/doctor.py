@@ -15,6 +15,7 @@ import typer
 
 from broker.cli.runtime import Runtime, emit, open_components, prepare_runtime, run
 from broker.errors import BrokerError
+from broker.recipes.catalog import RECIPES
 from broker.settings import Settings
 from broker.stores.core import migrations
 from broker.stores.core.seals import WrongSealingKey
@@ -138,12 +139,13 @@ async def _check_providers(settings: Settings, recipes: set[str], checks: Checks
     """Whether what is used can be reached; a vendor of no recipe in use is not judged."""
     timeout = aiohttp.ClientTimeout(total=WITHIN_S)
     async with aiohttp.ClientSession(timeout=timeout, trust_env=True) as session:
-        for name, url, used in (
-            ("HubSpot", settings.hubspot_api_url, True),
-            ("FML", settings.fml_url, "kyb" in recipes),
-        ):
-            if not used:
-                checks.good(name, "not checked: no app uses the KYB recipe")
+        used = {
+            webhook.vendor for spec in RECIPES if spec.name in recipes for webhook in spec.inbound
+        }
+        vendors = [(name.upper(), url, name in used) for name, url in settings.vendor_urls.items()]
+        for name, url, is_used in (("HubSpot", settings.hubspot_api_url, True), *vendors):
+            if not is_used:
+                checks.good(name, "not checked: no app has a recipe that uses it")
                 continue
             try:
                 async with session.get(url, allow_redirects=False) as response:

@@ -13,14 +13,13 @@ from typing import Annotated
 import typer
 import uvloop
 
-from broker.bootstrap.assembly import process_jobs, worker
 from broker.bootstrap.server import (
     READINESS_GRACE_S,
+    background_work,
     metrics_server,
     serving,
     wait_for_shutdown_signal,
 )
-from broker.bootstrap.worker import background_tasks
 from broker.cli.runtime import (
     Runtime,
     echo,
@@ -105,7 +104,7 @@ def work() -> None:
     async def command() -> None:
         async with (
             open_components(found) as broker,
-            background_tasks([*process_jobs(broker), worker(broker).run]),
+            background_work(broker, periodic=True),
         ):
             echo("broker: working")
             await wait_for_shutdown_signal()

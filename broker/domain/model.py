@@ -259,6 +259,8 @@ class ProxyCall:
     """How many seconds it may wait for quota; None: as long as the operator says."""
     request_id: str = ""
     idempotency_key: str | None = None
+    hub_id: int | None = None
+    """The only account in which it may act; None: the one that the user is connected to."""
 
     @property
     def replayable(self) -> bool:

@@ -14,7 +14,7 @@ CREATE TABLE workspace (
     CONSTRAINT workspace_has_a_name CHECK (name <> '')
 );
 
--- Proof that a sealing key in the key ring is the one that sealed these rows. The one table without a
+-- Proof that a sealing key in the key ring is the one that sealed these rows. It has no
 -- workspace: the key ring belongs to the installation.
 CREATE TABLE sealing_key (
     key_id     text        PRIMARY KEY,
@@ -460,15 +460,14 @@ CREATE INDEX operator_session_by_expiry ON operator_session (expires_at);
 
 -- The settings of a recipe for an app. The secrets are one sealed JSON object.
 CREATE TABLE recipe_setting (
-    workspace_id     uuid        NOT NULL,
-    app_id           uuid        NOT NULL,
-    recipe           text        NOT NULL,
-    settings         text        NOT NULL,
-    secrets          bytea       NOT NULL,  -- sealed
-    trigger_property text,
-    trigger_value    text,
-    created_at       timestamptz NOT NULL DEFAULT now(),
-    updated_at       timestamptz NOT NULL DEFAULT now(),
+    workspace_id uuid        NOT NULL,
+    app_id       uuid        NOT NULL,
+    recipe       text        NOT NULL,
+    settings     text        NOT NULL,
+    secrets      bytea       NOT NULL,  -- sealed
+    triggers     text,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    updated_at   timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (workspace_id, app_id, recipe),
     FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id) ON DELETE CASCADE
 );
@@ -496,12 +495,12 @@ CREATE TABLE recipe_run (
     PRIMARY KEY (workspace_id, id),
     FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id) ON DELETE CASCADE,
     CONSTRAINT run_once_per_subject UNIQUE (workspace_id, app_id, recipe, subject),
-    CONSTRAINT run_state_is_known CHECK (state IN ('running', 'done', 'failed')),
+    CONSTRAINT run_state_is_known CHECK (state IN ('running', 'done', 'failed', 'dismissed')),
     CONSTRAINT run_due_while_running CHECK ((due_at IS NOT NULL) = (state = 'running'))
 );
 CREATE INDEX run_due ON recipe_run (workspace_id, app_id, recipe, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX run_by_number ON recipe_run (workspace_id, app_id, recipe, number);
-CREATE INDEX run_by_end ON recipe_run (ended_at) WHERE state = 'done';
+CREATE INDEX run_by_end ON recipe_run (ended_at) WHERE state IN ('done', 'dismissed');
 
 -- A run's progress: each step's outcome, stored before the next step begins. `outcome_unknown`: an
 -- attempt started whose outcome was never recorded. `checkpoint`: the step's state between attempts.
@@ -551,16 +550,27 @@ CREATE TABLE vendor_client (
     PRIMARY KEY (workspace_id, vendor, client_id)
 );
 
--- How much of a vendor's rate limit all replicas have used: when each of the last calls was due.
+-- How much of a vendor's rate limit all replicas have used, as a GCRA: when the limit would be unused
+-- again.
 CREATE TABLE vendor_rate_limit (
-    workspace_id uuid          NOT NULL,
-    vendor       text          NOT NULL,
-    client_id    text          NOT NULL,
-    kind         text          NOT NULL,
-    position     integer       NOT NULL,
-    slots        timestamptz[] NOT NULL,
+    workspace_id uuid        NOT NULL,
+    vendor       text        NOT NULL,
+    client_id    text        NOT NULL,
+    kind         text        NOT NULL,
+    next_at      timestamptz NOT NULL,
     paused_until timestamptz,
     PRIMARY KEY (workspace_id, vendor, client_id, kind)
+);
+
+-- The HubSpot account that a vendor's client serves where records are known by bare ids there. It has
+-- no workspace: the vendor knows none, so one client serves one account of the installation. While
+-- `reserved_until` is set, the first record of the account is under way.
+CREATE TABLE vendor_account (
+    vendor         text        NOT NULL,
+    client_id      text        NOT NULL,
+    hub_id         bigint      NOT NULL,
+    reserved_until timestamptz,
+    PRIMARY KEY (vendor, client_id)
 );
 
 -- A case at First Mile Labs and what its Company should show. `due_at` is set while a write to the
@@ -569,6 +579,7 @@ CREATE TABLE kyb_case (
     workspace_id  uuid        NOT NULL,
     run_id        uuid        NOT NULL,
     app_id        uuid        NOT NULL,
+    client_id     text        NOT NULL,
     crm_source    text        NOT NULL,
     crm_record_id text        NOT NULL,
     case_id       text,
@@ -584,7 +595,8 @@ CREATE TABLE kyb_case (
     due_at        timestamptz,
     last_error    text,
     PRIMARY KEY (workspace_id, run_id),
-    FOREIGN KEY (workspace_id, run_id) REFERENCES recipe_run (workspace_id, id) ON DELETE CASCADE
+    FOREIGN KEY (workspace_id, run_id) REFERENCES recipe_run (workspace_id, id) ON DELETE CASCADE,
+    CONSTRAINT case_belongs_to_one_run UNIQUE (workspace_id, client_id, case_id)
 );
 CREATE INDEX kyb_case_by_case ON kyb_case (workspace_id, app_id, case_id);
 CREATE INDEX kyb_case_by_record ON kyb_case (workspace_id, app_id, crm_record_id);
@@ -616,8 +628,8 @@ CREATE INDEX vendor_event_parked ON vendor_event (workspace_id, app_id, received
 CREATE INDEX vendor_event_by_time ON vendor_event (received_at) WHERE body IS NOT NULL;
 
 -- migrate: rollback
-DROP TABLE vendor_event, kyb_case, vendor_rate_limit, vendor_client, workflow_callback, recipe_step,
-recipe_run, recipe_setting, operator_session, connect_session, journal, delivery, endpoint, event,
+DROP TABLE vendor_event, kyb_case, vendor_account, vendor_rate_limit, vendor_client,
+workflow_callback, recipe_step, recipe_run, recipe_setting, operator_session, connect_session, journal, delivery, endpoint, event,
 seen_event, webhook_inbox, idempotent_call, proxied_call, quota_share, quota, audit, revocation,
 pending_grant, renewal_attempt, connection, install_link, app, access_token, api_key, sealing_key,
 workspace;

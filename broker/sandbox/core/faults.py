@@ -15,7 +15,8 @@ class Fault:
     """One thing that goes wrong. `path` is a glob over the decoded path; `times` None means always.
 
     Kinds: hang, delay, reset, drip, garbage, html, status, redirect, gzip, set-cookie, headers,
-    lose-answer (the work is done), early-answer (before the body is read).
+    lose-answer (the work is done), late-answer (the same, but an answer comes after `seconds`),
+    early-answer (before the body is read).
     """
 
     path: str
@@ -74,6 +75,9 @@ async def strike(fault: Fault, request: web.Request, handler: Handler) -> web.St
         await asyncio.sleep(fault.seconds)
         return await handler(request)
     response = await handler(request)
+    if fault.kind == "late-answer":
+        await asyncio.sleep(fault.seconds)
+        return response
     if fault.kind == "lose-answer":
         return _cut(request, response)
     assert isinstance(response, web.Response)  # noqa: S101  # no handler here streams
@@ -122,7 +126,7 @@ async def _redirect(fault: Fault, _request: web.Request) -> web.StreamResponse:
 
 KINDS = (
     "hang", "delay", "reset", "drip", "garbage", "html", "status", "redirect", "gzip",
-    "set-cookie", "headers", "lose-answer", "early-answer",
+    "set-cookie", "headers", "lose-answer", "late-answer", "early-answer",
 )  # fmt: skip
 _INSTEAD: dict[str, Callable[[Fault, web.Request], Awaitable[Any]]] = {
     "hang": _hang,

@@ -4,7 +4,7 @@ changes its own.
 
 from aiohttp import web
 
-from broker.sandbox.endpoints.control import Handler, guarded, said
+from broker.sandbox.core.control_requests import Handler, guarded, read_object
 from broker.sandbox.salesforce.org import Org
 from broker.sandbox.salesforce.world import ADMIN, Host, Salesforce
 
@@ -58,7 +58,7 @@ class Addresses:
 
     async def post_org(self, request: web.Request) -> web.Response:
         """Make an org: name, admin (a username), sandbox."""
-        payload = await said(request)
+        payload = await read_object(request)
         name, sandbox = str(payload["name"]), bool(payload.get("sandbox"))
         admin = str(payload.get("admin", f"admin@{name}.example"))
         org = await self.add_org(name, admin, sandbox=sandbox)

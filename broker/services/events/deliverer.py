@@ -1,25 +1,27 @@
-"""Deliver events until they are taken.
+"""Attempts at deliveries, repeated until a receiver accepts or the schedule ends.
 
-How nobody is held up by somebody else's dead receiver
-------------------------------------------------------
-What is due is claimed by endpoint, a few at a time for each, so a queue of any length behind one
-endpoint costs the others nothing. An endpoint that failed several times in a row is closed: for a
-while nothing is sent there, then one delivery tries whether it takes again. A delivery that waits
-behind a closed endpoint is not tried and loses no attempt.
+How a dead receiver delays no other
+-----------------------------------
+Due deliveries are claimed by endpoint, a few at a time for each, so a queue of any length behind
+one endpoint costs the others nothing. Several failures in a row open an endpoint's circuit: for a
+while nothing is sent there, then one delivery probes it. A delivery that waits behind an open
+circuit is not attempted and loses no attempt.
 
 Why nothing is lost
 -------------------
-A claim is a lease: whoever stops between claim and outcome leaves the delivery due again. What was
-sent by then is sent twice, under the same `webhook-id`.
+A claim is a lease: a process that ends between claim and outcome leaves the delivery due again.
+What was sent by then is sent twice, under the same `webhook-id`.
 """
 
 import asyncio
 import logging
-import random
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
+from broker.concurrency.backoff import Backoff
+from broker.concurrency.task_set import TaskSet
 from broker.domain.events import Delivery, DeliveryRecord, Endpoint, NewEvent, Reply, message_id
 from broker.domain.model import App
 from broker.errors import BrokerError
@@ -30,8 +32,11 @@ from broker.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
-SCHEDULE_S = (5, 30, 120, 600, 1800, 3600, 10_800, 21_600, 43_200, 86_400, 86_400)
-"""Pauses after each failed attempt, in seconds: twelve attempts in just under three days."""
+BACKOFF = Backoff(
+    schedule=(5, 30, 120, 600, 1800, 3600, 10_800, 21_600, 43_200, 86_400, 86_400),
+    jitter=(0.85, 1.0),
+)
+"""Twelve attempts in just under three days."""
 
 MAX_CONCURRENT = 200
 MAX_CONCURRENT_PER_ENDPOINT = 10
@@ -47,12 +52,13 @@ LEASE = timedelta(seconds=60)
 
 MIN_CLAIM_INTERVAL_S = 0.25
 GATHER_S = 0.01
-"""While attempts are under way: how often to look for more, at least, and how long to let ends
-gather, so that one claim fills several places.
+"""While attempts are under way: the longest time between two claims, and how long to let attempts
+end, so that one claim fills the room that several left.
 """
 
 LONGEST_RETRY_AFTER_S = 3600.0
-STOP_S = 5.0
+STOP_GRACE_S = 5.0
+"""How long attempts under way may go on once the process is told to stop."""
 
 
 class Deliverer:
@@ -62,58 +68,55 @@ class Deliverer:
         self._deliveries = deliveries
         self._receivers = receivers
         self._metrics = metrics
-        self._tasks: dict[asyncio.Task[Reply], UUID] = {}
+        self._attempts: TaskSet[UUID] = TaskSet(_log_failure)
+        self._claiming = asyncio.Lock()
+        self._stopping = False
 
     async def deliver_due(self) -> int:
-        """Begin attempts at what is due, as far as there is room; how many."""
-        room = MAX_CONCURRENT - len(self._tasks)
-        if room <= 0:
-            return 0
-        claimed = await self._deliveries.claim(
-            room,
-            at_once=MAX_CONCURRENT_PER_ENDPOINT,
-            closing=FAILURES_TO_OPEN_CIRCUIT,
-            busy=Counter(self._tasks.values()),
-            lease=LEASE,
-        )
-        for delivery in claimed:
-            task = asyncio.create_task(self._attempt(delivery, once=False))
-            self._tasks[task] = delivery.endpoint_id
-            task.add_done_callback(self._ended)
-        return len(claimed)
+        """Begin attempts at due deliveries, up to the limit of this process; how many."""
+        async with self._claiming:
+            room = MAX_CONCURRENT - len(self._attempts)
+            if room <= 0 or self._stopping:
+                return 0
+            claimed = await self._deliveries.claim(
+                room,
+                at_once=MAX_CONCURRENT_PER_ENDPOINT,
+                closing=FAILURES_TO_OPEN_CIRCUIT,
+                busy=Counter(self._attempts.subjects),
+                lease=LEASE,
+            )
+            for delivery in claimed:
+                self._attempts.spawn(self._attempt(delivery, once=False), delivery.endpoint_id)
+            return len(claimed)
 
     async def deliver(self) -> int:
-        """Deliver what is due and what becomes due meanwhile, until nothing is under way; how many
-        attempts were begun.
+        """Deliver what is due and what becomes due meanwhile, until no attempt is under way; how
+        many attempts were begun.
         """
         begun = 0
-        while (claimed := await self.deliver_due()) or self._tasks:
+        while (claimed := await self.deliver_due()) or len(self._attempts):
             begun += claimed
-            if self._tasks:
-                await asyncio.wait(
-                    list(self._tasks),
-                    timeout=MIN_CLAIM_INTERVAL_S,
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
+            await self._attempts.wait_any(MIN_CLAIM_INTERVAL_S)
             await asyncio.sleep(GATHER_S)
         return begun
 
     async def join(self) -> None:
         """Wait for the attempts under way."""
-        while self._tasks:
-            await asyncio.wait(list(self._tasks))
+        await self._attempts.join()
 
     async def stop(self) -> None:
-        """Let attempts under way end, for a moment; what is cut off is made again by lease."""
-        if self._tasks:
-            _, left = await asyncio.wait(list(self._tasks), timeout=STOP_S)
-            for task in left:
-                task.cancel()
+        """Claim nothing more and let the attempts under way end within the grace. One that is cut
+        is due again when its lease expires.
+        """
+        self._stopping = True
+        async with self._claiming:
+            pass  # what a claim under way takes is begun, and ends within the grace too
+        await self._attempts.stop(STOP_GRACE_S)
 
     async def test(self, app: App, endpoint: Endpoint) -> DeliveryRecord:
-        """Send an endpoint a test event now, once; what came of it."""
-        fact = NewEvent("endpoint.test", app.slug, None, None, {"endpoint": str(endpoint.id)})
-        delivery_id = await self._deliveries.enqueue_for_endpoint(app, endpoint, fact)
+        """Send an endpoint a test event now, once; the delivery with its outcome."""
+        event = NewEvent("endpoint.test", app.slug, None, None, {"endpoint": str(endpoint.id)})
+        delivery_id = await self._deliveries.enqueue_for_endpoint(app, endpoint, event)
         delivery = await self._deliveries.claim_one(app.workspace_id, delivery_id, LEASE)
         await self._attempt(delivery, once=True)
         return await self._deliveries.get(app, delivery_id)
@@ -144,7 +147,7 @@ class Deliverer:
         self._metrics.deliveries.labels(outcome).inc()
         log.log(
             logging.WARNING if outcome == "dead" else logging.INFO,
-            "attempted",
+            "delivery_attempt",
             extra={
                 "delivery": str(delivery.id),
                 "endpoint": str(delivery.endpoint_id),
@@ -156,18 +159,20 @@ class Deliverer:
         )
         return reply
 
-    def _ended(self, task: "asyncio.Task[Reply]") -> None:
-        self._tasks.pop(task, None)
-        failure = None if task.cancelled() else task.exception()
-        if isinstance(failure, BrokerError):
-            log.warning("attempt not settled", extra={"reason": failure.code})
-        elif failure is not None:
-            log.error("attempt failed", exc_info=failure)
+
+def _log_failure(endpoint_id: UUID, task: "asyncio.Task[Any]") -> None:
+    failure = None if task.cancelled() else task.exception()
+    if isinstance(failure, BrokerError):
+        log.warning(
+            "delivery_not_settled", extra={"endpoint": str(endpoint_id), "reason": failure.code}
+        )
+    elif failure is not None:
+        log.error("delivery_failed", extra={"endpoint": str(endpoint_id)}, exc_info=failure)
 
 
 def pause_after(attempts: int, retry_after: float | None = None) -> timedelta | None:
     """How long to wait after that many attempts; None when there is no further one."""
-    if attempts > len(SCHEDULE_S):
+    if BACKOFF.is_exhausted(attempts):
         return None
-    pause = SCHEDULE_S[attempts - 1] * random.uniform(0.85, 1)  # noqa: S311
-    return timedelta(seconds=max(pause, min(retry_after or 0, LONGEST_RETRY_AFTER_S)))
+    at_least = min(retry_after or 0, LONGEST_RETRY_AFTER_S)
+    return timedelta(seconds=BACKOFF.pause(attempts, at_least))

@@ -1,15 +1,17 @@
-"""Read HubSpot's journal: a second source that fills what webhooks left out.
+"""HubSpot's journal, read as a second source of the events that webhooks missed.
 
-A file and the place after it commit together, so a process that stops loses nothing and repeats at
-most a file, which its marks make harmless. What both sources tell is told once (`splitting`). What
-is older than HubSpot keeps is lost, and said to be (`hubspot.events_lost`).
+A file and the offset after it commit together, so a process that stops loses nothing and repeats at
+most a file, which deduplication makes harmless (`splitter`). Events older than HubSpot's retention
+are lost, which the event `hubspot.events_lost` reports.
 """
 
 import asyncio
 import logging
-import random
+import time
 from datetime import datetime, timedelta
+from uuid import UUID
 
+from broker.concurrency.backoff import Backoff
 from broker.domain.events import NewEvent
 from broker.domain.model import Secret
 from broker.errors import BrokerError
@@ -20,17 +22,28 @@ from broker.stores.events.journals import Journal, Journals
 
 log = logging.getLogger(__name__)
 
-FILES_AT_ONCE = 200
+FILES_PER_READING = 100
 POLL_INTERVAL = timedelta(seconds=20)
-LONGEST_PAUSE_S = 600.0
+CATCH_UP_INTERVAL = timedelta(seconds=60)
+"""How many files of one app are read in a row, and the pauses after: when the end was reached, and
+when it was not. HubSpot documents no limit for the journal; 100 requests a minute is what its
+integrators report.
+"""
+
+TOKEN_FRESH_S = 600.0
+"""How long an app's token is used again: a third of what HubSpot grants."""
+
+MAX_TOKENS = 1_000
+BACKOFF = Backoff(first=10, longest=600)
 
 
 class JournalReader:
-    """Reads the journals of the apps that ask for it."""
+    """Reads the journals of the apps that have it switched on."""
 
     def __init__(self, journals: Journals, hubspot: HubSpot) -> None:
         self._journals = journals
         self._hubspot = hubspot
+        self._tokens: dict[UUID, tuple[float, Secret]] = {}
 
     async def read_due(self, limit: int) -> int:
         """Read on in the journals that are due; how many."""
@@ -40,23 +53,32 @@ class JournalReader:
 
     async def _read(self, journal: Journal) -> None:
         try:
-            token = await self._hubspot.app_token(journal.client_id, journal.client_secret)
+            token = await self._token(journal)
             if journal.position is None:
                 await self._begin(journal, token)
             else:
                 await self._read_next(journal, token)
         except (BrokerError, GrantEnded, OffsetUnknown) as error:
+            if not isinstance(error, OffsetUnknown):
+                self._tokens.pop(journal.app_id, None)
             code = error.code if isinstance(error, BrokerError) else "not-readable"
-            pause = min(10.0 * 2.0 ** min(journal.failures, 9), LONGEST_PAUSE_S)
-            log.warning("journal not read", extra={"app": journal.app_slug, "reason": code})
-            await self._journals.reschedule(
-                journal,
-                timedelta(seconds=pause * random.uniform(0.5, 1)),  # noqa: S311
-                error=code,
-            )
+            log.warning("journal_read_failed", extra={"app": journal.app_slug, "reason": code})
+            pause = timedelta(seconds=BACKOFF.pause(journal.failures + 1))
+            await self._journals.reschedule(journal, pause, error=code)
+
+    async def _token(self, journal: Journal) -> Secret:
+        now = time.monotonic()
+        issued_at, token = self._tokens.get(journal.app_id, (0.0, None))
+        if token is None or now - issued_at > TOKEN_FRESH_S:
+            token = await self._hubspot.app_token(journal.client_id, journal.client_secret)
+            self._tokens.pop(journal.app_id, None)
+            if len(self._tokens) >= MAX_TOKENS:
+                self._tokens.pop(next(iter(self._tokens)))
+            self._tokens[journal.app_id] = now, token
+        return token
 
     async def _begin(self, journal: Journal, token: Secret) -> None:
-        """Take the place after the newest file: what was before, webhooks have told."""
+        """Start after the newest file: webhooks have reported what was before."""
         await self._hubspot.subscribe_to_lifecycle(token)
         newest = await self._hubspot.journal_file(token, None)
         position = "" if newest is None else newest[0]
@@ -66,18 +88,20 @@ class JournalReader:
     async def _read_next(self, journal: Journal, token: Secret) -> None:
         kept_from = journal.started_at - KEPT
         if journal.read_to < kept_from:
-            found = await self._restart(journal, kept_from)
-            if found is None:
+            restarted = await self._restart(journal, kept_from)
+            if restarted is None:
                 return
-            journal = found
-        for _ in range(FILES_AT_ONCE):
+            journal = restarted
+        refused_before = False
+        for _ in range(FILES_PER_READING):
             try:
                 file = await self._hubspot.journal_file(token, journal.position)
             except OffsetUnknown:
-                if not journal.position:
+                # From the oldest file once: all that HubSpot keeps is read again, and repeats are
+                # known. A second refusal must not lead to a third reading of the same.
+                if refused_before or not journal.position:
                     raise
-                # Nothing is lost by it: all that HubSpot keeps is read again, and told once.
-                file = None
+                refused_before = True
                 moved = await self._journals.advance(journal, "", journal.read_to)
             else:
                 if file is None:
@@ -93,14 +117,14 @@ class JournalReader:
             if moved is None:
                 return
             journal = moved
-        await self._journals.reschedule(journal, timedelta(0))
+        await self._journals.reschedule(journal, CATCH_UP_INTERVAL)
 
     async def _restart(self, journal: Journal, kept_from: datetime) -> Journal | None:
-        """Say what is lost, and go on from the oldest file that is left."""
+        """Report the lost span, and go on from the oldest file that is left."""
         span = {
             "from": journal.read_to.isoformat(timespec="milliseconds"),
             "to": kept_from.isoformat(timespec="milliseconds"),
         }
-        log.warning("events lost", extra={"app": journal.app_slug, **span})
-        fact = NewEvent("hubspot.events_lost", journal.app_slug, None, None, span)
-        return await self._journals.advance(journal, "", kept_from, lost=fact)
+        log.warning("events_lost", extra={"app": journal.app_slug, **span})
+        lost = NewEvent("hubspot.events_lost", journal.app_slug, None, None, span)
+        return await self._journals.advance(journal, "", kept_from, lost=lost)

@@ -30,13 +30,18 @@ class Splitter:
         self._inbox = batches
         self._metrics = metrics
         self._watch = watch
+        self._stopping = False
+
+    async def stop(self) -> None:
+        """Take no further batch; the one that is being split is ended."""
+        self._stopping = True
 
     async def split_due(self, limit: int) -> int:
         """Split batches until none waits; how many were taken. One that cannot be split holds up
         no other.
         """
         for taken in range(limit):
-            if not await self._split_next():
+            if self._stopping or not await self._split_next():
                 return taken
         return limit
 

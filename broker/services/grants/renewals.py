@@ -18,8 +18,10 @@ import asyncio
 import logging
 import random
 import time
+from typing import Any
 from uuid import UUID
 
+from broker.concurrency.task_set import TaskSet
 from broker.domain.model import Connection, Grant, Secret, Status, Tokens
 from broker.errors import (
     BrokerError,
@@ -48,6 +50,10 @@ borrows a second for a moment, so this must stay well below half the pool."""
 MAX_PER_SECOND = 50
 """Renewals that one process begins in a second, of those that nobody waits for."""
 
+STOP_GRACE_S = 12.0
+"""How long renewals under way may go on once the process is told to stop: more than a token request
+may take."""
+
 STORE_RETRIES = 10
 """Tries to store tokens whose transaction was lost: about half a minute."""
 
@@ -68,8 +74,10 @@ class Grants:
         self._hubspot = hubspot
         self._metrics = metrics
         self._renewals: dict[UUID, asyncio.Task[Grant]] = {}
+        self._tasks: TaskSet[UUID] = TaskSet(self._ended)
         self._semaphore = asyncio.Semaphore(MAX_CONCURRENT)
         self._breaker = CircuitBreaker()
+        self._stopping = False
 
     def fresh_or_none(self, connection: Connection) -> Grant | None:
         """The grant of a connection, where nothing has to be done for it."""
@@ -105,28 +113,32 @@ class Grants:
         if self._breaker.open:
             limit = 1
         due = await self._connections.claim_due(limit)
-        await asyncio.gather(
-            *(
-                self._renew_claimed(*claim, after=turn / MAX_PER_SECOND)
-                for turn, claim in enumerate(due)
-            )
-        )
+        renewals = [
+            # Tasks of their own: a worker that stops cancels its turn, and a renewal must not be
+            # cut between HubSpot's answer and the row.
+            self._tasks.spawn(self._renew_claimed(*claim, after=turn / MAX_PER_SECOND), claim[1])
+            for turn, claim in enumerate(due)
+        ]
+        await asyncio.gather(*(asyncio.shield(each) for each in renewals))
         return len(due)
+
+    async def stop(self) -> None:
+        """Begin no further renewal and let those under way be stored, within a grace."""
+        self._stopping = True
+        await self._tasks.stop(STOP_GRACE_S)
 
     def _shared(self, stale: Connection) -> "asyncio.Task[Grant]":
         renewal = self._renewals.get(stale.id)
         if renewal is None:
             generation = stale.grant.generation if stale.grant else 0
-            renewal = self._renewals[stale.id] = asyncio.create_task(
-                self._renew(stale.workspace_id, stale.id, generation, due=False)
+            renewal = self._renewals[stale.id] = self._tasks.spawn(
+                self._renew(stale.workspace_id, stale.id, generation, due=False), stale.id
             )
-            renewal.add_done_callback(lambda done: self._ended(stale.id, done))
         return renewal
 
-    def _ended(self, connection_id: UUID, renewal: "asyncio.Task[Grant]") -> None:
-        self._renewals.pop(connection_id, None)
-        if not renewal.cancelled():
-            renewal.exception()  # seen here, for there may be nobody left who waits
+    def _ended(self, connection_id: UUID, renewal: "asyncio.Task[Any]") -> None:
+        if self._renewals.get(connection_id) is renewal:
+            del self._renewals[connection_id]
 
     async def _renew_claimed(
         self, workspace_id: UUID, connection_id: UUID, generation: int, *, after: float
@@ -144,6 +156,8 @@ class Grants:
     ) -> Grant:
         outcome: Tokens | BrokerError | None = None
         async with self._semaphore:
+            if due and self._stopping:
+                raise Busy  # claimed, not begun: due again when the claim's time is over
             try:
                 async with self._connections.lock(workspace_id, connection_id) as held:
                     current = held.connection

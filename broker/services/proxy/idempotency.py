@@ -11,7 +11,9 @@ import hashlib
 import hmac
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from uuid import UUID
 
+from broker.concurrency.task_set import TaskSet
 from broker.domain.model import Connection, ProxyCall
 from broker.errors import (
     BrokerError,
@@ -32,6 +34,9 @@ MOST_BYTES = 8_388_608
 PATIENCE_S = 30.0
 """How long a repeat waits for the first to end."""
 
+STOP_GRACE_S = 5.0
+"""How long calls under way may go on once all connections of callers are closed."""
+
 SLACK_S = 15.0
 """What a call may take besides waiting for quota and its deadline: a renewal, for one."""
 
@@ -49,7 +54,7 @@ class Idempotency:
         self._calls = calls
         self._quota_wait = quota_wait
         self._total = total
-        self._running: set[asyncio.Task[Answer]] = set()
+        self._running: TaskSet[UUID] = TaskSet()
 
     async def run_once(
         self, call: ProxyCall, connection: Connection, make: Callable[[], Awaitable[Answer]]
@@ -83,15 +88,13 @@ class Idempotency:
 
     async def _run_claimed(self, claim: Claim, make: Callable[[], Awaitable[Answer]]) -> Answer:
         # A caller who leaves must not leave the outcome unknown.
-        task = asyncio.create_task(self._make(claim, make))
-        self._running.add(task)
-        task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
+        return await asyncio.shield(self._running.spawn(self._make(claim, make), claim.id))
 
-    def _ended(self, task: "asyncio.Task[Answer]") -> None:
-        self._running.discard(task)
-        if not task.cancelled():
-            task.exception()  # seen here, for the caller may have left
+    async def stop(self) -> None:
+        """Let calls whose callers have left end within a grace; the outcome of one that is cut is
+        unknown.
+        """
+        await self._running.stop(STOP_GRACE_S)
 
     async def _make(self, claim: Claim, make: Callable[[], Awaitable[Answer]]) -> Answer:
         try:

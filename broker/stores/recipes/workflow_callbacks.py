@@ -1,4 +1,4 @@
-"""Workflow actions of HubSpot's that wait for runs."""
+"""HubSpot's workflow actions that wait for runs."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,7 +21,7 @@ class WorkflowCallback:
 
 
 class CallbackStore:
-    """What HubSpot waits for, until it was told."""
+    """Callbacks to complete, until they are."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -32,7 +32,7 @@ class CallbackStore:
         )
 
     async def claim(self, limit: int, lease: timedelta) -> list[WorkflowCallback]:
-        """Take actions whose runs have ended; others leave them while the lease lasts."""
+        """Claim actions whose runs have ended; other processes leave them while the lease lasts."""
         rows = await self._database.fetch(sql.claim_workflow_callbacks, limit, lease)
         return [
             WorkflowCallback(
@@ -52,6 +52,6 @@ class CallbackStore:
         await self._database.execute(sql.reschedule_workflow_callback, *key, pause)
 
     async def delete(self, action: WorkflowCallback) -> None:
-        """It is completed, or nobody waits for it any more."""
+        """It is completed, or HubSpot no longer waits for it."""
         key = action.workspace_id, action.run_id, action.callback_id
         await self._database.execute(sql.delete_workflow_callback, *key)

@@ -17,7 +17,7 @@ from broker.services.installs.oauth_flow import LINK_LIFETIME
 from broker.stores.connections.apps import Apps
 from broker.web.core.cookies import Cookie, check_same_origin
 from broker.web.core.middleware import LOG_FIELDS, problem
-from broker.web.core.openapi import documented, operation
+from broker.web.core.openapi import operation, public
 from broker.web.core.pages import Pages
 from broker.web.core.requests import SLUG, RequestModel, Text, UserRef, read_body, read_form
 from broker.web.core.wording import HEADINGS, OURS, OURS_HEADING, REFUSALS, describe_scope
@@ -96,7 +96,7 @@ class ConnectHandlers:
         url = f"{self._public_url}/connect/{token.reveal()}"
         return 201, Session(token=token.reveal(), url=url, expiresAt=expires_at)
 
-    @documented(public=True, tags=("Connect",))
+    @public(tags=("Connect",))
     async def show(self, request: web.Request) -> web.Response:
         """Show the consent page (safe to open more than once)."""
         try:
@@ -119,7 +119,7 @@ class ConnectHandlers:
             back=session.return_url,
         )
 
-    @documented(public=True, answers={303: None}, tags=("Connect",))
+    @public(answers={303: None}, tags=("Connect",))
     async def begin(self, request: web.Request) -> web.Response:
         """Send a user on to HubSpot; only the first browser can start a session."""
         try:
@@ -134,7 +134,7 @@ class ConnectHandlers:
         self.cookie.set(response, browser, COOKIE_MAX_AGE_S)
         return response
 
-    @documented(public=True, tags=("Connect",))
+    @public(tags=("Connect",))
     async def ended(self, request: web.Request) -> web.Response:
         """Show the outcome to the browser that started; a popup reports it to its opener."""
         try:
@@ -161,7 +161,7 @@ class ConnectHandlers:
             return_url=session.return_url,
         )
 
-    @documented(public=True, answers={200: Progress}, tags=("Connect",))
+    @public(answers={200: Progress}, tags=("Connect",))
     async def outcome(self, request: web.Request) -> web.Response:
         """Tell the page that opened the popup how far it is.
 

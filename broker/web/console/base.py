@@ -1,7 +1,7 @@
 """What every console page stands on: who is signed in, where forms come from, how pages look."""
 
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 from urllib.parse import parse_qs, quote
@@ -25,12 +25,13 @@ SECTIONS = (
     ("connections", "Connections", ("connect",)),
     ("playground", "Playground", ("proxy", "proxy:read")),
     ("calls", "Calls", ("calls",)),
-    ("kyb", "KYB", ("recipes",)),
     ("events", "Events", ("webhooks",)),
     ("keys", "Keys", ("apps",)),
     ("audit", "Audit", ("audit",)),
 )
 """The sections of the console, each with the scopes of which one opens it."""
+
+Section = tuple[str, str, tuple[str, ...]]
 
 PAGE_BYTES = 262_144
 
@@ -38,11 +39,15 @@ PAGE_BYTES = 262_144
 class ConsoleBase:
     """Pages for operators."""
 
-    def __init__(self, pages: Pages, operators: Operators, apps: Apps) -> None:
+    def __init__(
+        self, pages: Pages, operators: Operators, apps: Apps, panels: Sequence[Section] = ()
+    ) -> None:
+        """`panels` are further sections, shown before the last two."""
         self.pages = pages
         self.operators = operators
         self.cookie = Cookie("broker-console", https=pages.https)
         self._apps = apps
+        self._sections = (*SECTIONS[:-3], *panels, *SECTIONS[-3:])
 
     async def operator(self, request: web.Request) -> Operator | None:
         token = self.cookie.read(request)
@@ -66,7 +71,7 @@ class ConsoleBase:
             section=section,
             sections=[
                 each
-                for each in SECTIONS
+                for each in self._sections
                 if operator is not None and operator.has_any_scope(*each[2])
             ],
             when=format_time,

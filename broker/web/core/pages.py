@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from broker.web.core.openapi import documented
+from broker.web.core.openapi import public
 
 HERE = Path(__file__).parents[1]
 
@@ -28,13 +28,14 @@ DAY_S = 86_400
 class Pages:
     """Pages from templates, at home at a public URL."""
 
-    def __init__(self, public_url: str) -> None:
+    def __init__(self, public_url: str, *template_folders: Path) -> None:
+        """`template_folders` are searched after the broker's own."""
         parts = urlsplit(public_url)
         self.origin = f"{parts.scheme}://{parts.netloc}".lower()
         self.root = parts.path
         self.https = parts.scheme == "https"
         self._templates = Environment(
-            loader=FileSystemLoader(HERE / "templates"),
+            loader=FileSystemLoader([HERE / "templates", *template_folders]),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -85,7 +86,7 @@ def policy(posts_to: str, images: str | None = None) -> str:
 class StaticFiles:
     """`/static/{name}` and `/connect.js`."""
 
-    @documented(public=True, tags=("Operations",))
+    @public(tags=("Operations",))
     async def file(self, request: web.Request) -> web.Response:
         """Give a script or style sheet of the broker's own pages."""
         name = request.match_info["name"]
@@ -95,7 +96,7 @@ class StaticFiles:
         known = request.query.get("v") == DIGESTS[name]
         return _given(request, name, 365 * DAY_S if known else 300)
 
-    @documented(public=True, tags=("Connect",))
+    @public(tags=("Connect",))
     async def connect_js(self, request: web.Request) -> web.Response:
         """Give the script that defines `<connect-hubspot>`."""
         response = _given(request, "connect.js", 300)

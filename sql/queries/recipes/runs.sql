@@ -29,15 +29,44 @@ SELECT id, state, hub_id, claim
    FOR UPDATE;
 
 -- name: restart_run
--- Let a failed run go on, with another input where one is given.
---   $1 workspace, $2 id, $3 input or null, $4 version or null, $5 by how much the claim moves, $6 lease
+-- Let a failed or dismissed run go on; with another input it acts for the user who sent that.
+--   $1 workspace, $2 id, $3 input or null, $4 version, $5 by how much the claim moves, $6 lease,
+--   $7 user reference, $8 hub
 UPDATE recipe_run
    SET state = 'running', problem = NULL, ended_at = NULL, claim = claim + $5,
-       input = coalesce($3, input), version = coalesce($4, version), due_at = now() + $6::interval
+       input = coalesce($3, input), version = $4, due_at = now() + $6::interval,
+       user_ref = CASE WHEN $3::text IS NULL THEN user_ref ELSE $7 END,
+       hub_id = CASE WHEN $3::text IS NULL THEN hub_id ELSE $8 END
  WHERE workspace_id = $1
    AND id = $2
-   AND state = 'failed'
+   AND state IN ('failed', 'dismissed')
 RETURNING claim;
+
+-- name: dismiss_run
+-- A failed run will not be mended.
+--   $1 workspace, $2 id
+UPDATE recipe_run
+   SET state = 'dismissed'
+ WHERE workspace_id = $1
+   AND id = $2
+   AND state = 'failed';
+
+-- name: run_has_effects
+-- Whether a run has changed something outside, or may have.
+--   $1 workspace, $2 run, $3 steps with effects
+SELECT EXISTS (SELECT
+                 FROM recipe_step
+                WHERE workspace_id = $1
+                  AND run_id = $2
+                  AND name = ANY ($3::text[])
+                  AND (state = 'done' OR outcome_unknown));
+
+-- name: delete_steps
+-- A run begins again from nothing.
+--   $1 workspace, $2 run
+DELETE FROM recipe_step
+ WHERE workspace_id = $1
+   AND run_id = $2;
 
 -- name: restart_steps
 -- The failed step is tried again; and while nothing was changed outside, what was read is read anew.
@@ -283,7 +312,7 @@ SELECT name, state, attempts, failures, error, outcome, checkpoint, started_at, 
 WITH old AS (
     SELECT workspace_id, id
       FROM recipe_run
-     WHERE state = 'done'
+     WHERE state IN ('done', 'dismissed')
        AND ended_at < now() - interval '90 days'
        AND input <> '{}'
      ORDER BY ended_at

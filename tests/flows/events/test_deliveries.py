@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from broker.services.events.deliverer import MAX_CONCURRENT_PER_ENDPOINT, SCHEDULE_S
+from broker.services.events.deliverer import BACKOFF, MAX_CONCURRENT_PER_ENDPOINT
 
 ENDPOINTS = "/api/apps/hbdev/endpoints"
 
@@ -175,9 +175,9 @@ async def test_a_delivery_is_tried_for_three_days_and_then_dead(
     assert len(receiver.got) == 12
     assert len({each.id for each in receiver.got}) == 1
     assert len({each.body for each in receiver.got}) == 1
-    for gap, planned in zip(gaps, SCHEDULE_S, strict=True):
+    for gap, planned in zip(gaps, BACKOFF.schedule, strict=True):
         assert planned * 0.84 <= gap <= planned + 2, gaps
-    assert 2.5 * 86_400 < sum(SCHEDULE_S) < 3 * 86_400
+    assert 2.5 * 86_400 < sum(BACKOFF.schedule) < 3 * 86_400
     (shown,) = (await of(broker_with_local_endpoints, endpoint, state="dead"))["deliveries"]
     assert (shown["attempts"], shown["lastStatus"], shown["nextAttemptAt"]) == (12, 500, None)
 

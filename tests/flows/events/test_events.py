@@ -406,12 +406,10 @@ async def test_waiting_is_not_needed_for_what_is_new(broker_with_local_endpoints
     """The background work finds what is new by itself."""
     await broker_with_local_endpoints.connects("u1")
     await broker_with_local_endpoints.sends_to(f"{receiver.url}/in", "hubspot.*")
-    working = asyncio.create_task(worker(broker_with_local_endpoints.parts).run())
-    await broker_with_local_endpoints.receives_webhook([contact(1)])
-    until = time.monotonic() + 10
-    while not receiver.got and time.monotonic() < until:
-        await asyncio.sleep(0.02)
-    working.cancel()
-    await asyncio.gather(working, return_exceptions=True)
+    async with worker(broker_with_local_endpoints.parts).running():
+        await broker_with_local_endpoints.receives_webhook([contact(1)])
+        until = time.monotonic() + 10
+        while not receiver.got and time.monotonic() < until:
+            await asyncio.sleep(0.02)
 
     assert len(receiver.got) == 1

@@ -225,6 +225,7 @@ async def test_two_pollers_read_everything_once(reading, receiver, hubspot, data
 
 async def test_a_journal_that_cannot_be_read_is_left_alone_for_a_while(reading, hubspot, database):
     hubspot.apps["client-of-hbdev"].client_secret = "canary-other"
+    hubspot.grants.access_tokens.clear()
 
     for _ in range(3):
         await reads(reading, database)
@@ -232,7 +233,48 @@ async def test_a_journal_that_cannot_be_read_is_left_alone_for_a_while(reading, 
     row = await database.fetchrow(
         "SELECT failures, last_error, due_at > now() + interval '3 seconds' AS rests FROM journal"
     )
-    assert tuple(row) == (3, "hubspot-unavailable", True)
+    assert tuple(row) == (3, "credentials-refused", True)
+
+
+async def test_a_journal_whose_end_is_refused_is_read_again_once_and_then_rests(
+    reading, receiver, hubspot, database, monkeypatch
+):
+    """F20: HubSpot answers 404 where 204 is documented."""
+    after = type(hubspot.journal).after
+
+    def refuses_its_end(journal, client_id, offset):
+        found = after(journal, client_id, offset)
+        if found is None and offset is not None:
+            raise KeyError(offset)
+        return found
+
+    monkeypatch.setattr(type(hubspot.journal), "after", refuses_its_end)
+    hubspot.webhooks.paused = True
+    made = creates(hubspot, 5)
+    hubspot.seen.clear()
+
+    for _ in range(3):
+        await reads(reading, database)
+
+    asked = [each.raw_path for each in hubspot.seen if "/journal/" in each.raw_path]
+    minted = [each for each in hubspot.seen if each.raw_path.endswith("/token")]
+    assert len([path for path in asked if path.endswith("/earliest")]) <= 2 * 3
+    assert len(asked) <= 2 * 3 * (2 + len(made))
+    assert minted == []
+    row = await database.fetchrow(
+        "SELECT failures, due_at > now() + interval '15 seconds' AS rests FROM journal"
+    )
+    assert tuple(row) == (3, True)
+    assert told(receiver) == made
+
+
+async def test_readings_of_one_journal_share_a_token(reading, hubspot, database):
+    hubspot.seen.clear()
+
+    for _ in range(3):
+        await reads(reading, database)
+
+    assert [each for each in hubspot.seen if each.raw_path.endswith("/token")] == []
 
 
 async def test_no_journal_is_read_unless_the_app_says_so(

@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.endpoints.control import Handler, guarded, said
+from broker.sandbox.core.control_requests import Handler, guarded, read_object
 from broker.sandbox.salesforce.control.levers import org_of
 from broker.sandbox.salesforce.endpoints.shown import shown
 from broker.sandbox.salesforce.ids import parse_id
@@ -50,7 +50,7 @@ class PeopleEndpoints:
 
     async def create(self, request: web.Request) -> web.Response:
         """Create a record from its fields; no rule of the org is payload."""
-        payload = await said(request)
+        payload = await read_object(request)
         org, kind = self._place(request, payload)
         values = _values(org, kind, payload)
         if "ownerid" in kind.fields:
@@ -60,7 +60,7 @@ class PeopleEndpoints:
 
     async def update(self, request: web.Request) -> web.Response:
         """Change fields of a record."""
-        payload = await said(request)
+        payload = await read_object(request)
         org, kind = self._place(request, payload)
         record = _record(org, kind, request.match_info["id"])
         record.update(_values(org, kind, payload))
@@ -89,7 +89,7 @@ class PeopleEndpoints:
 
     async def convert(self, request: web.Request) -> web.Response:
         """Convert a lead; `opportunity` makes one as well. The ids of what it became."""
-        payload = await said(request)
+        payload = await read_object(request)
         org = org_of(self._world, payload)
         lead = _record(org, org.objects["lead"], request.match_info["id"])
         wanted = bool(payload.get("opportunity"))
@@ -99,7 +99,7 @@ class PeopleEndpoints:
 
     async def merge(self, request: web.Request) -> web.Response:
         """Merge the record of `loser` into this one."""
-        payload = await said(request)
+        payload = await read_object(request)
         org, kind = self._place(request, payload)
         winner = _record(org, kind, request.match_info["id"])
         loser = _record(org, kind, str(payload["loser"]))
@@ -108,7 +108,7 @@ class PeopleEndpoints:
 
     async def seed(self, request: web.Request) -> web.Response:
         """Fill an org with believable leads: leads (how many)."""
-        payload = await said(request)
+        payload = await read_object(request)
         org, number = org_of(self._world, payload), int(payload.get("leads", 25))
         if not 0 <= number <= MOST:
             raise ValueError(f"leads is at most {MOST}")

@@ -40,16 +40,6 @@ class Metrics:
             "Proxied calls dropped from the call log (database slow or unavailable).",
             registry=self.registry,
         )
-        self.connections_shed = Counter(
-            "broker_connections_shed",
-            "Connections of callers closed because file descriptors ran short.",
-            registry=self.registry,
-        )
-        Gauge(
-            "broker_log_lines_lost",
-            "Log lines dropped because the standard error did not accept them.",
-            registry=self.registry,
-        ).set_function(log_writer.dropped_lines)
         self.events = self._counter(
             "broker_events",
             "Events received from HubSpot, by outcome: told (one for each connection), duplicate, "
@@ -71,6 +61,19 @@ class Metrics:
             "recipe",
             "outcome",
         )
+        self._count_losses()
+
+    def _count_losses(self) -> None:
+        self.connections_shed = Counter(
+            "broker_connections_shed",
+            "Connections of callers closed because file descriptors ran short.",
+            registry=self.registry,
+        )
+        Gauge(
+            "broker_log_lines_lost",
+            "Log lines dropped because the standard error did not accept them.",
+            registry=self.registry,
+        ).set_function(log_writer.dropped_lines)
 
     def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
         return Counter(name, help_text, labels or ("outcome",), registry=self.registry)

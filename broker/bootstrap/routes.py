@@ -42,7 +42,7 @@ from broker.web.proxy.handlers import METHODS, ProxyHandlers
 
 WORKSPACE = "{workspace:[0-9A-Fa-f-]{36}}"
 
-CONNECTION = "/api/apps/{slug}/connections/{user}"
+CONNECTION = "/api/apps/{slug}/connections/{user:[^/]+}"
 ENDPOINT = "/api/apps/{slug}/endpoints/{id}"
 
 URL_TABLE: tuple[tuple[str, str, type, str], ...] = (
@@ -79,7 +79,7 @@ URL_TABLE: tuple[tuple[str, str, type, str], ...] = (
     ("GET", "/api/audit", AuditHandlers, "index"),
     ("POST", "/api/raw/{slug}", ProxyHandlers, "wrapped"),
     ("POST", "/api/hubspot/proxy/{slug}", ProxyHandlers, "wrapped"),
-    ("*", "/proxy/{slug}/{user}/{target:[\\s\\S]*}", ProxyHandlers, "transparent"),
+    ("*", "/proxy/{slug}/{user:[^/]+}/{target:[\\s\\S]*}", ProxyHandlers, "transparent"),
     ("POST", "/api/connect/sessions", ConnectHandlers, "create"),
     ("GET", "/connect/{token}", ConnectHandlers, "show"),
     ("POST", "/connect/{token}", ConnectHandlers, "begin"),

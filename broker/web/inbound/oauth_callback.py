@@ -1,6 +1,6 @@
 """A user's browser coming back from HubSpot: the callback."""
 
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, urlencode
 from uuid import UUID
 
 from aiohttp import web
@@ -158,8 +158,8 @@ def refused(request: web.Request, pages: Pages, refusal: BrokerError) -> web.Res
 
 
 def _redirect(url: str, said: dict[str, str], name: str, code: Secret | None) -> web.Response:
-    parts = urlsplit(url)
-    query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), *said.items()])
-    fragment = f"{name}={quote(code.reveal())}" if code else ""
-    location = urlunsplit((parts.scheme, parts.netloc, parts.path, query, fragment))
+    # What the URL holds already stays as it is, byte for byte; it has no fragment.
+    joint = "" if not said or url.endswith("?") else "&" if "?" in url else "?"
+    fragment = f"#{name}={quote(code.reveal())}" if code else ""
+    location = f"{url}{joint}{urlencode(said)}{fragment}"
     return web.Response(status=303, headers={"Location": location})

@@ -372,3 +372,23 @@ async def test_a_portal_is_known_though_introspection_fails(broker, hubspot):
     assert answer.status == 200
     known = (await broker.asks("GET", "/api/apps/hbdev/connections/u1")).json()
     assert (known["hubId"], known["missingScopes"]) == (101, [])
+
+
+@pytest.mark.parametrize(
+    "returns",
+    [
+        "https://product.example/?status=open&tab=crm%20sync",
+        "https://product.example/a?q=%2B+%C3%A4&empty=&flag",
+        "https://product.example",
+        "https://product.example/?",
+    ],
+)
+async def test_a_return_url_keeps_what_it_holds(broker, returns):
+    """F15: ours are appended, once each, and nothing is encoded again."""
+    await broker.asks("PATCH", "/api/apps/hbdev", json={"returnUrls": [returns]})
+
+    answer = await broker.connects("u1", returnUrl=returns)
+
+    ours = "status=connected&userForeignIdentifier=u1"
+    joint = "" if returns.endswith("?") else "&" if "?" in returns else "?"
+    assert answer.headers["Location"] == f"{returns}{joint}{ours}"

@@ -78,6 +78,7 @@ async def open_broker(settings: Settings, dsn: str, keyring: Keyring) -> AsyncIt
     fml = FirstMileLabs(settings.fml_url)
     try:
         broker = _assemble(settings, dsn, pool, _Clients(hubspot, receivers, fml), Sealer(keyring))
+        pool.on_change = broker.invalidate
         await broker.seals.check()
         try:
             yield broker
@@ -187,7 +188,7 @@ def process_tasks(broker: Components) -> Worker:
 def listener(broker: Components) -> InvalidationListener:
     """What other processes notify this one of."""
     return InvalidationListener(
-        broker.database_url, broker.invalidate_caches, broker.quota.on_notification
+        broker.database_url, broker.invalidate, broker.quota.on_notification
     )
 
 

@@ -145,7 +145,7 @@ async def cut_listeners(dsn):
     session = await asyncpg.connect(dsn)
     await session.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE application_name = 'broker doorbell'"
+        " WHERE application_name = 'broker listener'"
     )
     await session.close()
 

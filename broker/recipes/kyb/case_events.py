@@ -15,6 +15,7 @@ from uuid import UUID
 
 from broker.crm.companies import CompanyAccess
 from broker.domain.events import NewEvent
+from broker.domain.invalidation import Invalidation
 from broker.domain.runs import RetryLater
 from broker.errors import BrokerError, Busy, NotAuthenticated, RecipeNotFound
 from broker.providers.fml.protocol import FmlEvent, check_signature, read_event
@@ -52,8 +53,12 @@ class CaseEvents:
         self._cache: TtlCache[tuple[UUID, str], KybSettings | None] = TtlCache(self._find)
 
     def clear_cache(self) -> None:
-        """Read again whatever was remembered."""
         self._cache.clear()
+
+    def invalidate(self, change: Invalidation) -> None:
+        """Read the settings of an app again that changed, or whose recipes did."""
+        if change.kind in {"app", "recipe"}:
+            self._cache.discard_where(lambda key, _: change.is_of_app(*key))
 
     async def accept(
         self, workspace_id: UUID, slug: str, body: bytes, signature: str | None

@@ -1,8 +1,9 @@
-"""Who is calling: a key's secret, a client id with it, or an access token made from them."""
+"""Authentication of callers: a key's secret, a client id with it, or an access token."""
 
 import base64
 import binascii
 
+from broker.domain.invalidation import Invalidation
 from broker.domain.model import Caller, Secret
 from broker.errors import NotAllowed, NotAuthenticated
 from broker.services.access.ttl_cache import TtlCache
@@ -10,15 +11,20 @@ from broker.stores.access.keys import Keys
 
 
 class Callers:
-    """Recognises callers by their `Authorization`, from memory for a few seconds."""
+    """Recognises callers by their `Authorization`, cached for a few seconds."""
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
         self._cache: TtlCache[str, Caller] = TtlCache(self._find)
 
     def clear_cache(self) -> None:
-        """Read again whatever was remembered."""
         self._cache.clear()
+
+    def invalidate(self, change: Invalidation) -> None:
+        """Read a key that changed again, and the tokens made from it."""
+        if change.kind == "key":
+            key_id, *_ = change.names
+            self._cache.discard_where(lambda _, caller: str(caller.key_id) == key_id)
 
     async def authenticate(self, authorization: str | None) -> Caller:
         """The caller behind an `Authorization` header. Raises NotAuthenticated."""

@@ -8,10 +8,12 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+from broker.domain.invalidation import Invalidation
 from broker.domain.model import KEY_SCOPES, Caller, Key, PolicyRule, Secret, Workspace
 from broker.errors import NotFound
 from broker.stores.access.policies import read_policy, write_policy
 from broker.stores.core.database import Database
+from broker.stores.core.invalidation import notify
 from broker.stores.core.queries import sql
 
 CLIENT_ID, SECRET, TOKEN = "bc_", "bs_", "bt_"
@@ -97,7 +99,7 @@ class Keys:
                 None,
                 row["client_id"],
             )
-            await session.execute(sql.notify_invalidation)
+            await notify(session, Invalidation.key(key_id))
 
     async def find_caller(self, credential: Secret, client_id: str | None) -> Caller | None:
         """Who holds a key's secret or an access token, of this client id where one is given."""

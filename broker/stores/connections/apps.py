@@ -9,11 +9,13 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from broker.domain.events import NewEvent
+from broker.domain.invalidation import Invalidation
 from broker.domain.model import App, Confirm, PolicyRule, Secret
 from broker.errors import AppNotFound, SlugTaken
 from broker.sealing import Place, Sealer
 from broker.stores.access.policies import read_policy, write_policy
 from broker.stores.core.database import Database, Session
+from broker.stores.core.invalidation import notify
 from broker.stores.core.queries import sql
 from broker.stores.events.events import publish
 
@@ -63,6 +65,7 @@ class Apps:
                 await session.execute(
                     sql.record_audit, workspace_id, actor, "app.registered", slug, None, None
                 )
+                await notify(session, Invalidation.app(workspace_id, slug))
         except asyncpg.UniqueViolationError as error:
             raise SlugTaken(f"This workspace already has an app called {slug}.") from error
         return self._app(row)
@@ -130,7 +133,7 @@ class LockedApp:
         await self._session.execute(
             sql.record_audit, self.app.workspace_id, actor, "app.changed", self.app.slug, None, None
         )
-        await self._session.execute(sql.notify_invalidation)
+        await notify(self._session, Invalidation.app(self.app.workspace_id, self.app.slug))
         return read_app(sealer, row)
 
     async def remove(self, actor: str) -> None:
@@ -143,7 +146,7 @@ class LockedApp:
         await self._session.execute(sql.end_connections_of_app, workspace_id, app_id)
         await self._session.execute(sql.delete_pending_grants_of_app, workspace_id, app_id)
         await self._session.execute(sql.remove_endpoints_of_app, workspace_id, app_id)
-        await self._session.execute(sql.notify_invalidation)
+        await notify(self._session, Invalidation.app(self.app.workspace_id, self.app.slug))
 
 
 async def flag_credentials(session: Session, workspace_id: UUID, app_id: UUID) -> None:

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from broker.domain.invalidation import Invalidation
 from broker.domain.model import App, Secret
 from broker.domain.runs import RecipeSetting
 from broker.sealing import Place, Sealer
 from broker.stores.core.database import Database, Session
+from broker.stores.core.invalidation import notify
 from broker.stores.core.queries import sql
 
 
@@ -56,6 +58,7 @@ class RecipeSettings:
             await session.execute(
                 sql.record_audit, app.workspace_id, actor, "recipe.changed", app.slug, None, detail
             )
+            await notify(session, Invalidation.recipe(app.workspace_id, app.slug))
 
     async def find(self, workspace_id: UUID, app_id: UUID, recipe: str) -> RecipeSetting | None:
         row = await self._database.fetchrow(sql.recipe_setting_of_app, workspace_id, app_id, recipe)
@@ -76,6 +79,7 @@ class RecipeSettings:
             await session.execute(
                 sql.record_audit, app.workspace_id, actor, "recipe.removed", app.slug, None, detail
             )
+            await notify(session, Invalidation.recipe(app.workspace_id, app.slug))
         return bool(done != "DELETE 0")
 
     def _setting(self, workspace_id: UUID, app_id: UUID, recipe: str, row: Any) -> RecipeSetting:

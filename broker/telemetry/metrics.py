@@ -16,9 +16,7 @@ class Metrics:
             ["route", "status"],
             registry=self.registry,
         )
-        self.renewals = self._counter(
-            "broker_renewals", "Refresh requests sent to HubSpot, by outcome."
-        )
+        self.renewals = self._counter("broker_renewals", "Refresh requests to HubSpot, by outcome.")
         self.revocations = self._counter(
             "broker_revocations", "Revocations of refresh tokens at HubSpot, by outcome."
         )

@@ -148,6 +148,25 @@ class RunRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class RunTask:
+    """Something to do for a run that has ended, claimed: `kind` and `key` name it, `revision` is
+    the fence. The user and the account are the run's.
+    """
+
+    workspace_id: UUID
+    run_id: UUID
+    kind: str
+    key: str
+    payload: Mapping[str, Any]
+    revision: int
+    attempts: int
+    app_id: UUID
+    app_slug: str
+    user_ref: str | None
+    hub_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class RecipeSetting:
     """An app's settings of a recipe, with the secrets by their names."""
 

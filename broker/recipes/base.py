@@ -18,6 +18,7 @@ from broker.crm.records import CrmRecords, HubSpotUser
 from broker.domain.model import App, Caller
 from broker.domain.runs import ObjectTrigger, RunRecord, RunRequest, Step, StepContext
 from broker.recipes.settings import RecipeSetup, StoredSettings
+from broker.services.runs.tasks import TaskKind
 from broker.stores.core.database import Database
 from broker.stores.recipes.run_records import RunRecords
 from broker.stores.recipes.vendors import VendorClients
@@ -166,9 +167,12 @@ class BuiltRecipe(Protocol[S, B_contra]):
     async def shown(self, app: App, settings: StoredSettings[S]) -> Mapping[str, Any]:
         """The settings as the API shows them, without secrets."""
 
+    def task_kinds(self) -> Sequence[TaskKind]:
+        """What the recipe does for runs that have ended: due until it is done."""
+
     def periodic_tasks(self) -> Sequence[tuple[str, float, Callable[[], Awaitable[Any]]]]:
-        """Background work: a name, an interval in seconds, and a function that says how much it
-        did.
+        """Other background work: a name, an interval in seconds, and a function that says how much
+        it did.
         """
 
     def clear_cache(self) -> None:
@@ -196,6 +200,9 @@ class DefaultRecipe(Generic[S]):
 
     async def shown(self, _app: App, settings: StoredSettings[S]) -> Mapping[str, Any]:
         return settings.model.model_dump()
+
+    def task_kinds(self) -> Sequence[TaskKind]:
+        return ()
 
     def periodic_tasks(self) -> Sequence[tuple[str, float, Callable[[], Awaitable[Any]]]]:
         return ()

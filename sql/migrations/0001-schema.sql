@@ -506,19 +506,23 @@ CREATE TABLE recipe_step (
     CONSTRAINT step_state_is_known CHECK (state IN ('running', 'waiting', 'done', 'failed'))
 );
 
--- A HubSpot workflow action to be completed when a run ends.
-CREATE TABLE workflow_callback (
+-- Work for a run that follows its end: a workflow's action to complete, a record to update. It is due
+-- until it is done; `revision` is the fencing token against a worker that has not seen the latest
+-- request for it.
+CREATE TABLE recipe_task (
     workspace_id uuid        NOT NULL,
     run_id       uuid        NOT NULL,
-    callback_id  text        NOT NULL,
-    user_ref     text        NOT NULL,
+    kind         text        NOT NULL,
+    key          text        NOT NULL,
+    payload      text        NOT NULL,
+    revision     integer     NOT NULL DEFAULT 1,
     attempts     integer     NOT NULL DEFAULT 0,
-    due_at       timestamptz NOT NULL DEFAULT now(),
-    created_at   timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (workspace_id, run_id, callback_id),
+    due_at       timestamptz DEFAULT now(),
+    last_error   text,
+    PRIMARY KEY (workspace_id, run_id, kind, key),
     FOREIGN KEY (workspace_id, run_id) REFERENCES recipe_run (workspace_id, id) ON DELETE CASCADE
 );
-CREATE INDEX workflow_callback_due ON workflow_callback (due_at);
+CREATE INDEX recipe_task_due ON recipe_task (due_at) WHERE due_at IS NOT NULL;
 
 -- A client of a vendor's API with its token, shared by all replicas. Until `token_locked_until` one
 -- replica is requesting a new token.
@@ -556,8 +560,7 @@ CREATE TABLE vendor_account (
     PRIMARY KEY (vendor, client_id)
 );
 
--- A case at First Mile Labs and what its Company should show. `due_at` is set while a write to the
--- Company is pending; `revision` is the fencing token against a writer with older facts.
+-- A case at First Mile Labs. Each field has the moment of the event that set it.
 CREATE TABLE kyb_case (
     workspace_id  uuid        NOT NULL,
     run_id        uuid        NOT NULL,
@@ -573,17 +576,12 @@ CREATE TABLE kyb_case (
     decision      text,
     decision_at   timestamptz,
     last_event_at timestamptz,
-    revision      integer     NOT NULL DEFAULT 0,
-    attempts      integer     NOT NULL DEFAULT 0,
-    due_at        timestamptz,
-    last_error    text,
     PRIMARY KEY (workspace_id, run_id),
     FOREIGN KEY (workspace_id, run_id) REFERENCES recipe_run (workspace_id, id) ON DELETE CASCADE,
     CONSTRAINT case_belongs_to_one_run UNIQUE (workspace_id, client_id, case_id)
 );
 CREATE INDEX kyb_case_by_case ON kyb_case (workspace_id, app_id, case_id);
 CREATE INDEX kyb_case_by_record ON kyb_case (workspace_id, app_id, crm_record_id);
-CREATE INDEX kyb_case_due ON kyb_case (due_at) WHERE due_at IS NOT NULL;
 
 -- Events from First Mile Labs, once by their id. Each is relayed once, even if it is applied later,
 -- when its run exists. The body is deleted long before the id.
@@ -611,8 +609,8 @@ CREATE INDEX vendor_event_parked ON vendor_event (workspace_id, app_id, received
 CREATE INDEX vendor_event_by_time ON vendor_event (received_at) WHERE body IS NOT NULL;
 
 -- migrate: rollback
-DROP TABLE vendor_event, kyb_case, vendor_account, vendor_rate_limit, vendor_client,
-workflow_callback, recipe_step, recipe_run, recipe_setting, operator_session, connect_session, journal, delivery, endpoint, event,
-seen_event, webhook_inbox, idempotent_call, proxied_call, quota_share, quota, audit, revocation,
-pending_grant, renewal_attempt, connection, install_link, app, access_token, api_key, sealing_key,
-workspace;
+DROP TABLE vendor_event, kyb_case, vendor_account, vendor_rate_limit, vendor_client, recipe_task,
+recipe_step, recipe_run, recipe_setting, operator_session, connect_session, journal, delivery,
+endpoint, event, seen_event, webhook_inbox, idempotent_call, proxied_call, quota_share, quota, audit,
+revocation, pending_grant, renewal_attempt, connection, install_link, app, access_token, api_key,
+sealing_key, workspace;

@@ -143,7 +143,9 @@ class Kickoffs:
                 "body": sent,
             }
         if reader is not None:
-            state = before.case or CaseState(NOT_YET_KNOWN, NEW_CASE, None, None, None)
+            state = before.case or CaseState(
+                given["recordId"], NOT_YET_KNOWN, NEW_CASE, None, None, None
+            )
             changes = company_changes(settings, state)
             fields["wouldWrite"] = {"companyId": company_id, "properties": changes}
         return fields

@@ -50,6 +50,7 @@ from broker.recipes.kyb.models import (
 from broker.recipes.kyb.properties import property_definitions
 from broker.recipes.kyb.steps import VENDOR, KybSteps, build_result, vendor_account
 from broker.recipes.settings import RecipeSetup, StoredSettings
+from broker.services.runs.tasks import TaskKind
 from broker.services.vendors.api import VendorApi
 from broker.stores.recipes.kyb_cases import Cases
 
@@ -142,10 +143,12 @@ class KybRecipe(DefaultRecipe[KybSettings]):
         """The addresses to enter at First Mile Labs and at HubSpot, by their names in the API."""
         return addresses(KYB, self._public_url, app.slug, str(app.workspace_id))
 
+    def task_kinds(self) -> Sequence[TaskKind]:
+        return (self.events.task_kind(),)
+
     def periodic_tasks(self) -> Sequence[tuple[str, float, Callable[[], Awaitable[Any]]]]:
         return (
             ("case events", 0.25, self.events.apply_due),
-            ("company updates", 0.5, self.events.write_due),
             ("old event bodies", 600, self.cases.purge_bodies),
         )
 

@@ -195,7 +195,7 @@ async def test_a_case_event_reaches_only_the_account_in_which_the_run_began(kyb,
     assert sent.status == 204
     assert properties(kyb, twin) == {}
     assert kyb.writes() == []
-    error = await kyb.broker.parts.database.fetchval("SELECT last_error FROM kyb_case")
+    error = await kyb.broker.parts.database.fetchval("SELECT last_error FROM recipe_task")
     assert error == "other-account"
 
 

@@ -33,6 +33,7 @@ from broker.services.proxy.forwarding import Proxy
 from broker.services.proxy.idempotency import Idempotency
 from broker.services.quota.service import Quota
 from broker.settings import Settings
+from broker.stores.access.audit import Audit
 from broker.stores.access.keys import Keys
 from broker.stores.access.operators import Operators
 from broker.stores.connections.apps import Apps
@@ -125,11 +126,10 @@ def _assemble(
     settings: Settings, dsn: str, pool: Database, clients: _Clients, sealer: Sealer, specs: _Specs
 ) -> Components:
     metrics, hubspot = Metrics(), clients.hubspot
-    keys, apps = Keys(pool), Apps(pool, sealer)
+    keys, apps, sessions = Keys(pool), Apps(pool, sealer), ConnectSessions(pool, sealer)
     connections, links = Connections(pool, sealer), Links(pool, sealer)
     held_grants, revocations = PendingGrants(pool, sealer), Revocations(pool, sealer)
     batches, deliveries = WebhookInbox(pool, sealer), Deliveries(pool, sealer)
-    sessions = ConnectSessions(pool, sealer)
     revoker = Revoker(revocations, hubspot, metrics)
     grants = Grants(connections, hubspot, metrics)
     installs = Installs(
@@ -151,6 +151,7 @@ def _assemble(
         hubspot=hubspot,
         seals=Seals(pool, sealer),
         keys=keys,
+        audit=Audit(pool),
         apps=apps,
         connections=connections,
         links=links,
@@ -197,7 +198,7 @@ def process_tasks(broker: Components) -> Worker:
 def listener(broker: Components) -> InvalidationListener:
     """What other processes notify this one of."""
     return InvalidationListener(
-        broker.database_url, broker.invalidate_caches, broker.quota.on_wanted
+        broker.database_url, broker.invalidate_caches, broker.quota.on_notification
     )
 
 

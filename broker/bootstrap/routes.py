@@ -13,6 +13,7 @@ from broker.recipes.catalog import RECIPES
 from broker.recipes.workflow_actions import WorkflowActions
 from broker.services.installs.app_checks import AppChecks
 from broker.web.api.apps import AppHandlers
+from broker.web.api.audit import AuditHandlers
 from broker.web.api.calls import CallHandlers
 from broker.web.api.connect import ConnectHandlers
 from broker.web.api.connections import ConnectionHandlers
@@ -24,6 +25,7 @@ from broker.web.api.stackgo import StackGoHandlers
 from broker.web.api.tokens import TokenHandlers
 from broker.web.console import routes as console
 from broker.web.console.apps import AppViews
+from broker.web.console.audit import AuditViews
 from broker.web.console.base import ConsoleBase
 from broker.web.console.calls import CallViews
 from broker.web.console.connections import ConnectionViews
@@ -33,6 +35,7 @@ from broker.web.console.playground import PlaygroundViews
 from broker.web.console.sign_in import SignInViews
 from broker.web.core import openapi
 from broker.web.core.pages import Pages, StaticFiles
+from broker.web.core.unproved import UnprovedBodies
 from broker.web.inbound.hubspot_webhooks import HubSpotWebhooks
 from broker.web.inbound.oauth_callback import OAuthCallback
 from broker.web.proxy.handlers import METHODS, ProxyHandlers
@@ -73,6 +76,7 @@ URL_TABLE: tuple[tuple[str, str, type, str], ...] = (
     ("POST", f"{ENDPOINT}/rotate", EndpointHandlers, "rotate"),
     ("POST", "/api/apps/{slug}/deliveries/{id}/replay", DeliveryHandlers, "replay"),
     ("GET", "/api/apps/{slug}/calls", CallHandlers, "index"),
+    ("GET", "/api/audit", AuditHandlers, "index"),
     ("POST", "/api/raw/{slug}", ProxyHandlers, "wrapped"),
     ("POST", "/api/hubspot/proxy/{slug}", ProxyHandlers, "wrapped"),
     ("*", "/proxy/{slug}/{user}/{target:[\\s\\S]*}", ProxyHandlers, "transparent"),
@@ -126,13 +130,14 @@ def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
             broker.apps, broker.connections, broker.confirmations, broker.connection_admin
         ),
         CallHandlers: CallHandlers(broker.apps, broker.calls),
+        AuditHandlers: AuditHandlers(broker.audit),
         EndpointHandlers: EndpointHandlers(
             broker.apps, broker.endpoints, allow_private=settings.allow_private_endpoints
         ),
         DeliveryHandlers: DeliveryHandlers(
             broker.apps, broker.endpoints, broker.deliveries, broker.deliverer
         ),
-        HubSpotWebhooks: HubSpotWebhooks(broker.intake, settings.public_url),
+        HubSpotWebhooks: HubSpotWebhooks(broker.intake, UnprovedBodies(), settings.public_url),
         **_recipe_handlers(broker),
         ConnectHandlers: connect,
         OAuthCallback: OAuthCallback(broker.connect_flow, ours, connect.cookie),
@@ -196,4 +201,5 @@ def _console_views(broker: Components, ours: Pages) -> list[object]:
         ),
         *panels.views(broker.recipes.specs, desk, broker.recipes),
         KeyViews(desk, broker.keys),
+        AuditViews(desk, broker.audit),
     ]

@@ -75,6 +75,10 @@ CREATE TABLE app (
     deleted_at             timestamptz,
     legacy_signatures      boolean     NOT NULL DEFAULT false,
     journal                boolean     NOT NULL DEFAULT false,
+    display_name           text,
+    logo_url               text,
+    install_url            text,
+    marketplace            boolean     NOT NULL DEFAULT false,
     PRIMARY KEY (workspace_id, id),
     CONSTRAINT app_slug_is_a_slug CHECK (slug ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),
     CONSTRAINT app_confirm_is_known CHECK (confirm IN ('auto', 'required'))
@@ -207,19 +211,31 @@ CREATE TABLE revocation (
 );
 CREATE INDEX revocation_due ON revocation (due_at) WHERE due_at IS NOT NULL;
 
--- Audit log: who did what. Never a secret, never a payload.
+-- Who did what, from where, for the people who must find out later. Never a secret, never a payload.
+-- Each entry's hash covers the entry before it: see broker/stores/access/audit.py.
 CREATE TABLE audit (
     workspace_id uuid        NOT NULL,
-    id           bigint      GENERATED ALWAYS AS IDENTITY,
-    at           timestamptz NOT NULL DEFAULT now(),
+    sequence     bigint      NOT NULL,
+    at           timestamptz NOT NULL,
     actor        text        NOT NULL,
+    via          text        NOT NULL,
+    address      text,
     action       text        NOT NULL,
     app_slug     text,
     user_ref     text,
     detail       text,
-    PRIMARY KEY (workspace_id, id)
+    hash         bytea       NOT NULL,
+    PRIMARY KEY (workspace_id, sequence)
 );
-CREATE INDEX audit_by_time ON audit (workspace_id, at);
+CREATE INDEX audit_by_actor ON audit (workspace_id, actor, sequence);
+
+-- The last entry of each workspace's audit log; its row lock puts entries into one order.
+CREATE TABLE audit_head (
+    workspace_id uuid   NOT NULL,
+    sequence     bigint NOT NULL,
+    hash         bytea  NOT NULL,
+    PRIMARY KEY (workspace_id)
+);
 
 -- How many calls HubSpot accepts from one app for one account within an interval; searches are counted
 -- separately. `size_known`: the size was read from HubSpot's headers.
@@ -415,6 +431,7 @@ CREATE TABLE connect_session (
     token_hash   bytea       NOT NULL,
     app_id       uuid        NOT NULL,
     user_ref     text        NOT NULL,
+    user_label   text,
     return_url   text,
     browser_hash bytea,
     origin       text,

@@ -89,7 +89,7 @@ class CaseEvents:
                 )
         except TimeoutError as error:
             raise Busy from error
-        self._metrics.events.labels("kept" if fresh else "duplicate").inc()
+        self._metrics.vendor_events.labels("fml", "kept" if fresh else "duplicate").inc()
 
     async def apply_due(self, limit: int = 50) -> int:
         """Apply stored events; how many. An event that cannot be applied holds up no other."""
@@ -141,7 +141,7 @@ class CaseEvents:
         fields = {"event_id": event.event_id, "case": event.case_id, "outcome": outcome}
         level = logging.WARNING if outcome == "parked" else logging.INFO
         log.log(level, "case_event", extra={**fields, "app": locked.app_slug, "kind": event.name})
-        self._metrics.events.labels(outcome).inc()
+        self._metrics.vendor_events.labels("fml", outcome).inc()
 
     async def _update_company(self, task: RunTask) -> str | None:
         settings = await self._setup.of_app(task.workspace_id, task.app_id)

@@ -1,16 +1,15 @@
 """The part of `/_sandbox` that is the same for every vendor: levers, faults, requests, webhooks."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Any
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from broker.sandbox.core.control_requests import guarded, read_object
+from broker.sandbox.core.control_requests import Handler, guarded, read_object, set_levers
 from broker.sandbox.core.deliveries import Deliveries
-from broker.sandbox.core.faults import KINDS, Fault
-from broker.sandbox.core.simulation import Handler, Simulation
+from broker.sandbox.core.fault_endpoints import FaultEndpoints
+from broker.sandbox.core.simulation import Simulation
 
 SHOWN = 100
 
@@ -37,15 +36,13 @@ class LeverEndpoints:
         table: list[tuple[str, str, Handler]] = [
             ("GET", "/_sandbox/levers", self.show),
             ("POST", "/_sandbox/levers", self.set),
-            ("GET", "/_sandbox/faults", self.faults),
-            ("POST", "/_sandbox/faults", self.add_fault),
-            ("DELETE", "/_sandbox/faults", self.clear_faults),
             ("GET", "/_sandbox/requests", self.requests),
             ("GET", "/_sandbox/counters", self.counters),
             ("GET", "/_sandbox/deliveries", self.deliveries),
             ("POST", "/_sandbox/deliveries/{deliveryId}/replay", self.replay),
         ]
-        return [web.route(method, path, guarded(handler)) for method, path, handler in table]
+        own = [web.route(method, path, guarded(handler)) for method, path, handler in table]
+        return [*own, *FaultEndpoints(self._simulation.faults).routes()]
 
     def values(self) -> dict[str, Any]:
         """How every lever stands."""
@@ -60,35 +57,13 @@ class LeverEndpoints:
 
     async def set(self, request: web.Request) -> web.Response:
         """Set levers by their names; do actions once."""
-        asked = await read_object(request)
-        unknown = set(asked) - set(self.values()) - set(self._actions)
-        if unknown:
-            raise ValueError(f"no such lever: {', '.join(sorted(unknown))}")
-        if "latency" in asked:
-            self._simulation.latency = float(asked["latency"])
-        for target in self._targets:
-            for name in {each.name for each in fields(target)} & set(asked):
-                setattr(target, name, asked[name])
+        payload = await read_object(request)
+        set_levers(payload, *self._targets, actions=("latency", *self._actions))
+        if "latency" in payload:
+            self._simulation.latency = float(payload["latency"])
         for name, action in self._actions.items():
-            if name in asked:
-                action(asked[name])
-        return web.Response(status=204)
-
-    async def faults(self, _request: web.Request) -> web.Response:
-        """List the faults with how often each struck."""
-        return web.json_response([asdict(fault) for fault in self._simulation.faults.active])
-
-    async def add_fault(self, request: web.Request) -> web.Response:
-        """Set a fault, by the fields of `Fault`."""
-        fault = Fault(**await read_object(request))
-        if fault.kind not in KINDS:
-            raise ValueError(f"kind is one of {', '.join(KINDS)}")
-        self._simulation.faults.add(fault)
-        return web.json_response({"faults": len(self._simulation.faults.active)}, status=201)
-
-    async def clear_faults(self, _request: web.Request) -> web.Response:
-        """Remove every fault."""
-        self._simulation.faults.clear()
+            if name in payload:
+                action(payload[name])
         return web.Response(status=204)
 
     async def requests(self, request: web.Request) -> web.Response:
@@ -110,10 +85,3 @@ class LeverEndpoints:
         """Send a delivery again, byte for byte."""
         self._deliveries.replay(request.match_info["deliveryId"])
         return web.Response(status=202)
-
-
-def refuse_other_origins(request: web.Request) -> None:
-    """Only the simulation's own pages may post its forms. Raises HTTPForbidden."""
-    origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != request.host:
-        raise web.HTTPForbidden

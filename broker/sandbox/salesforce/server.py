@@ -6,8 +6,8 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.answers import Refused
 from broker.sandbox.core.faults import strike
+from broker.sandbox.core.serving import make_runner
 from broker.sandbox.salesforce.addresses import Addresses
 from broker.sandbox.salesforce.control.levers import ControlEndpoints
 from broker.sandbox.salesforce.control.people import PeopleEndpoints
@@ -84,14 +84,7 @@ async def serve(
         addresses,
     ):
         app.add_routes(endpoints.routes())
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        handler_cancellation=True,
-        shutdown_timeout=1,
-        max_line_size=8 * LONGEST_URL,
-        max_field_size=2 * LONGEST_URL,
-    )
+    runner = make_runner(app, max_line_size=8 * LONGEST_URL)
     await runner.setup()
     try:
         await addresses.open(runner, port, login_port, test_port)
@@ -129,8 +122,6 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
         return await handler(request)
     except (ApiError, MultipleChoicesError, OAuthError) as refused:
         return error_response(refused)
-    except Refused as refused:
-        return web.json_response({"error": str(refused)}, status=refused.status)
     except web.HTTPNotFound:
         return error_response(not_found())
     except web.HTTPMethodNotAllowed as refused:

@@ -69,7 +69,7 @@ class Sending:
         """
         whose = (connection.workspace_id, call.app_slug, call.user_ref)
         bucket = self._quota.bucket(connection, kind_of(call.method, call.target))
-        bucket.retry_budget.note_call()
+        bucket.retry_budget.record_call()
         safe = retrying.is_safe_to_retry(call.method, effect)
         account = _account(connection)
         tries = CallAttempts(
@@ -111,7 +111,7 @@ class Sending:
         grant = await self._grants.usable(tries.connection)
         user, patience = tries.connection.id, tries.call.quota_wait
         if not self._quota.take(tries.bucket, user):
-            await self._quota.wait(tries.bucket, user, patience, tries.arrived)
+            await self._quota.wait(tries.bucket, user, patience, tries.arrived, tries.record.key_id)
             # What was deleted or renewed meanwhile must not be used.
             tries.connection = await self._cache.get(tries.key)
             tries.account = _account(tries.connection)

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+
 from broker.domain.model import App, Secret
 from broker.domain.runs import ObjectTrigger, RecipeSetting
 from broker.errors import AppNotFound
 from broker.sealing import Place, Sealer
+from broker.stores.access.audit import record_audit
 from broker.stores.core.database import Database, Session
 from broker.stores.core.queries import sql
 
@@ -72,9 +75,13 @@ class RecipeSettings:
             done = await session.execute(
                 sql.delete_recipe_setting, app.workspace_id, app.id, recipe
             )
-            detail = f"recipe {recipe}"
-            await session.execute(
-                sql.record_audit, app.workspace_id, actor, "recipe.removed", app.slug, None, detail
+            await record_audit(
+                session,
+                app.workspace_id,
+                actor,
+                "recipe.removed",
+                app.slug,
+                detail=f"recipe {recipe}",
             )
         return bool(done != "DELETE 0")
 
@@ -87,6 +94,11 @@ class RecipeSettings:
             row["created_at"],
             row["updated_at"],
         )
+
+
+async def recipes_in_use(session: "asyncpg.Connection[asyncpg.Record]") -> set[str]:
+    """The names of the recipes that any app has settings for."""
+    return {row["recipe"] for row in await session.fetch(sql.recipes_in_use)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +132,13 @@ class LockedSetting:
             self.sealer.seal(Secret(json.dumps(opened)), place),
             json.dumps(rules) if rules else None,
         )
-        detail = f"recipe {self.recipe}"
-        await self.session.execute(
-            sql.record_audit, workspace_id, actor, "recipe.changed", app.slug, None, detail
+        await record_audit(
+            self.session,
+            workspace_id,
+            actor,
+            "recipe.changed",
+            app.slug,
+            detail=f"recipe {self.recipe}",
         )
 
 

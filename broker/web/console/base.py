@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, quote
 
 from aiohttp import web
 
+from broker.domain.audit import SOURCE, Source
 from broker.domain.browser_sessions import Operator
 from broker.domain.model import App
 from broker.errors import BrokerError
@@ -23,9 +24,10 @@ SECTIONS = (
     ("apps", "Apps", ("apps", "connect")),
     ("connections", "Connections", ("connect",)),
     ("playground", "Playground", ("proxy", "proxy:read")),
-    ("calls", "Calls", ("audit",)),
+    ("calls", "Calls", ("calls",)),
     ("events", "Events", ("webhooks",)),
     ("keys", "Keys", ("apps",)),
+    ("audit", "Audit", ("audit",)),
 )
 """The sections of the console, each with the scopes of which one opens it."""
 
@@ -45,7 +47,7 @@ class ConsoleBase:
         self.operators = operators
         self.cookie = Cookie("broker-console", https=pages.https)
         self._apps = apps
-        self._sections = (*SECTIONS[:-2], *panels, *SECTIONS[-2:])
+        self._sections = (*SECTIONS[:-3], *panels, *SECTIONS[-3:])
 
     async def operator(self, request: web.Request) -> Operator | None:
         token = self.cookie.read(request)
@@ -122,11 +124,12 @@ def for_operators(*scopes: str) -> Callable[[H], Callable[[Any, web.Request], An
                     back = request.path_qs if request.method == "GET" else "/console"
                     return desk.redirect(request, f"/sign-in?next={quote(back, safe='')}")
                 request[LOG_FIELDS]["key"] = str(operator.caller.key_id)
+                SOURCE.set(Source("console", request.remote))
                 if scopes:
                     require(operator.caller, *scopes)
                 return await function(owner, request, operator)
             except BrokerError as refusal:
-                if refusal.status >= 500:
+                if refusal.status == 500:
                     raise
                 return refused(desk, request, operator, refusal)
 

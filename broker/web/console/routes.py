@@ -6,6 +6,7 @@ from types import MethodType
 from aiohttp import web
 
 from broker.web.console.apps import AppViews
+from broker.web.console.audit import AuditViews
 from broker.web.console.calls import CallViews
 from broker.web.console.connections import ConnectionViews
 from broker.web.console.events import EventViews
@@ -51,7 +52,10 @@ TABLE: tuple[tuple[str, str, View], ...] = (
     ("POST", "/endpoint/span", EventViews.replay_span),
     ("GET", "/keys", KeyViews.index),
     ("POST", "/keys", KeyViews.create),
+    ("GET", "/key", KeyViews.show),
+    ("POST", "/key", KeyViews.change),
     ("POST", "/keys/revoke", KeyViews.revoke),
+    ("GET", "/audit", AuditViews.index),
 )
 
 

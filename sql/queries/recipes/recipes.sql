@@ -55,3 +55,12 @@ SELECT recipe, triggers, settings, created_at, updated_at
  WHERE workspace_id = $1
    AND app_id = $2
    AND triggers IS NOT NULL;
+
+-- name: recipes_in_use
+-- The recipes that any live app has settings for.
+SELECT DISTINCT recipe_setting.recipe
+  FROM recipe_setting
+  JOIN app
+    ON app.workspace_id = recipe_setting.workspace_id
+   AND app.id = recipe_setting.app_id
+ WHERE app.deleted_at IS NULL;

@@ -191,7 +191,7 @@ async def test_an_operator_of_one_app_does_not_see_another(broker):
     cookie = await signs_in(
         broker,
         await broker.makes_key(
-            "console", "apps", "connect", "proxy", "webhooks", "audit", apps=("other",)
+            "console", "apps", "connect", "proxy", "webhooks", "calls", "audit", apps=("other",)
         ),
     )
 

@@ -4,9 +4,9 @@ from urllib.parse import quote, urlencode
 
 from aiohttp import web
 
-from broker.sandbox.core.pages import render
 from broker.sandbox.hubspot.endpoints.tokens import CODE_LIFETIME_S
 from broker.sandbox.hubspot.grants import App, Code
+from broker.sandbox.hubspot.pages import render
 from broker.sandbox.hubspot.portal import Portal
 from broker.sandbox.hubspot.world import Sandbox
 
@@ -40,7 +40,7 @@ class ConsentPages:
         asked = {name: request.query.get(name, "") for name in FIELDS}
         app, wrong = self._judge(asked)
         if app is None:
-            return render("impossible.html", status=400, problem=wrong)
+            return render("problem.html", status=400, problem=wrong)
         chosen = request.match_info.get("hub_id")
         portals = [
             portal
@@ -58,7 +58,7 @@ class ConsentPages:
         asked = {name: str(form.get(name, "")) for name in FIELDS}
         app, wrong = self._judge(asked)
         if app is None:
-            return render("impossible.html", status=400, problem=wrong)
+            return render("problem.html", status=400, problem=wrong)
         chosen, _, user = str(form.get("portal", "")).partition("/")
         portal = self._sandbox.portals.get(int(chosen)) if chosen.isdecimal() else None
         if form.get("decision") != "allow" or portal is None:
@@ -71,7 +71,7 @@ class ConsentPages:
         if user in self._sandbox.may_not_install:
             # HubSpot ends here: the browser never comes back.
             rights = "You need to be a super admin, or have Marketplace access, to connect an app."
-            return render("impossible.html", status=403, problem=rights)
+            return render("problem.html", status=403, problem=rights)
         return self._allow(asked, app, portal, user)
 
     def _allow(

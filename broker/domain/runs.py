@@ -51,7 +51,7 @@ class StepContext:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a recipe. Its name is what is stored: it is never given to another step."""
+    """One step of a recipe. Its name is stored: it is never reused for another step."""
 
     name: str
     run: Callable[[StepContext], Awaitable[Mapping[str, Any]]]
@@ -129,7 +129,7 @@ class StepRecord:
 @dataclass(frozen=True, slots=True)
 class RunRecord:
     """A run, for display: running, done with a result, failed with a problem, or dismissed: failed,
-    and nobody will mend it.
+    and it will not be mended.
     """
 
     id: UUID

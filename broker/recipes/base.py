@@ -88,7 +88,7 @@ class StartingRecord:
 
 @dataclass(frozen=True, slots=True)
 class PropertyDefinitions:
-    """Properties of one object type that a recipe needs, as HubSpot wants them defined."""
+    """Properties of one object type that a recipe needs, as HubSpot defines them."""
 
     object_type: str
     by_name: Mapping[str, Mapping[str, Any]]
@@ -100,7 +100,7 @@ class WorkflowAction(Generic[S]):
 
     `inputs` names the action's input fields that may override the record; `outputs` the fields of a
     run's result that the action returns; `record_field` is where a card's body names the record,
-    beside `objectId`. `allows_cards` says whether settings let cards and "Send a webhook" start
+    as `objectId` does. `allows_cards` says whether settings let cards and "Send a webhook" start
     runs.
     """
 
@@ -128,12 +128,12 @@ class RecipeDeps:
 
 
 class BuiltRecipe(Protocol[S, B_contra]):
-    """A recipe in one process. `DefaultRecipe` has what a recipe may leave out."""
+    """A recipe in one process."""
 
     setup: RecipeSetup[S]
 
     def steps(self) -> Sequence[Step]:
-        """The steps, in order. A name is what is stored: it is never given to another step."""
+        """The steps, in order. A name is stored: it is never reused for another step."""
 
     def build_result(self, context: StepContext) -> Mapping[str, Any]:
         """The result of a run whose steps are all done."""
@@ -159,7 +159,7 @@ class BuiltRecipe(Protocol[S, B_contra]):
     async def findings(
         self, app: App, user: HubSpotUser, settings: StoredSettings[S]
     ) -> list[Finding]:
-        """What else would make a run fail, beside connection, scopes and properties."""
+        """What else would make a run fail, apart from connection, scopes and properties."""
 
     async def current(self, workspace_id: UUID, run: RunRecord) -> RunRecord:
         """A run with what became known since it ended."""
@@ -183,7 +183,7 @@ class BuiltRecipe(Protocol[S, B_contra]):
 
 
 class DefaultRecipe(Generic[S]):
-    """What most recipes do where `BuiltRecipe` asks."""
+    """The parts of `BuiltRecipe` that a recipe may leave out."""
 
     setup: RecipeSetup[S]
 

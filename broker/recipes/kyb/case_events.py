@@ -89,13 +89,13 @@ class CaseEvents:
                 )
         except TimeoutError as error:
             raise Busy from error
-        self._metrics.vendor_events.labels("fml", "kept" if fresh else "duplicate").inc()
+        self._metrics.vendor_events.labels("fml", "stored" if fresh else "duplicate").inc()
 
     async def apply_due(self, limit: int = 50) -> int:
         """Apply stored events; how many. An event that cannot be applied holds up no other."""
-        for taken in range(limit):
+        for applied in range(limit):
             if not await self._apply_next():
-                return taken
+                return applied
         return limit
 
     async def _apply_next(self) -> bool:

@@ -4,14 +4,14 @@ from dataclasses import asdict
 
 from aiohttp import web
 
-from broker.sandbox.core.control_requests import (
+from broker.sandbox.core.control.faults import FaultEndpoints
+from broker.sandbox.core.control.requests import (
     Handler,
     guarded,
     read_object,
     refuse_other_origins,
     set_levers,
 )
-from broker.sandbox.core.fault_endpoints import FaultEndpoints
 from broker.sandbox.fml.pages import render
 from broker.sandbox.fml.sender import Sender
 from broker.sandbox.fml.world import FirstMileLabs, WebhookEndpoint

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from multidict import CIMultiDictProxy
 
 from broker.sandbox.core.clock import Clock
+from broker.sandbox.core.directory import Entry
 from broker.sandbox.core.faults import Faults
 from broker.sandbox.hubspot.crm.operations import Crm
 from broker.sandbox.hubspot.events.changes import Author, Change, Listener
@@ -68,6 +69,7 @@ class Sandbox(Clock):
         self.days: dict[tuple[str, int], tuple[int, int]] = {}
         self.searches: dict[int, deque[float]] = {}
         self.listeners: list[Listener] = []
+        self.directory: list[Entry] = []
         self.webhooks = Webhooks(self.apps, self.portals, self.grants, self.now)
         self.workflows = Workflows(self.apps, self.now)
         self.journal = Journal(self.now)

@@ -6,8 +6,8 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.control_requests import Handler, guarded, read_object, set_levers
-from broker.sandbox.core.fault_endpoints import FaultEndpoints
+from broker.sandbox.core.control.faults import FaultEndpoints
+from broker.sandbox.core.control.requests import Handler, guarded, read_object, set_levers
 from broker.sandbox.shopify.apps import App
 from broker.sandbox.shopify.webhooks import SIGNING, Subscription, slug
 from broker.sandbox.shopify.world import Shopify

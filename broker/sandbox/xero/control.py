@@ -5,9 +5,9 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.control_requests import Handler, guarded, read_object
+from broker.sandbox.core.control.levers import LeverEndpoints
+from broker.sandbox.core.control.requests import Handler, guarded, read_object
 from broker.sandbox.core.decimals import dumps, loads
-from broker.sandbox.core.lever_endpoints import LeverEndpoints
 from broker.sandbox.core.sending import SESSION
 from broker.sandbox.xero.api.problems import XeroProblem
 from broker.sandbox.xero.books.organisation import Organisation

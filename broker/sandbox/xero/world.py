@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from broker.sandbox.core.simulation import Simulation
 from broker.sandbox.xero.api.access import Access
+from broker.sandbox.xero.books.defaults import plant
 from broker.sandbox.xero.books.organisation import Change, Organisation
-from broker.sandbox.xero.books.seed import plant
 from broker.sandbox.xero.levers import Levers, Settings
 from broker.sandbox.xero.oauth.grants import App, Grants
 from broker.sandbox.xero.webhooks import Webhooks

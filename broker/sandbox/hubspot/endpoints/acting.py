@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.control_requests import Handler, guarded, read_object
+from broker.sandbox.core.control.requests import Handler, guarded, read_object
 from broker.sandbox.core.sending import SESSION
 from broker.sandbox.hubspot.crm.shown import whole
 from broker.sandbox.hubspot.crm.types import ObjectType

@@ -1,9 +1,8 @@
 """The consent page: what a person sees at HubSpot before an app is connected."""
 
-from urllib.parse import quote, urlencode
-
 from aiohttp import web
 
+from broker.sandbox.core.redirects import is_registered, redirect
 from broker.sandbox.hubspot.endpoints.tokens import CODE_LIFETIME_S
 from broker.sandbox.hubspot.grants import App, Code
 from broker.sandbox.hubspot.pages import render
@@ -67,7 +66,7 @@ class ConsentPages:
                 "error_description": "The user denied the request.",
                 "state": asked["state"],
             }
-            return _redirect(asked["redirect_uri"], denied)
+            return redirect(asked["redirect_uri"], denied)
         if user in self._sandbox.may_not_install:
             # HubSpot ends here: the browser never comes back.
             rights = "You need to be a super admin, or have Marketplace access, to connect an app."
@@ -90,14 +89,14 @@ class ConsentPages:
         brought = {"code": self._sandbox.grants.issue_code(code)}
         if asked["state"]:
             brought["state"] = asked["state"]
-        return _redirect(asked["redirect_uri"], brought)
+        return redirect(asked["redirect_uri"], brought)
 
     def _judge(self, asked: dict[str, str]) -> tuple[App | None, str]:
         """The app that asks, or why HubSpot shows its own error page instead."""
         app = self._sandbox.apps.get(asked["client_id"])
         if app is None:
             return None, "An invalid client_id was provided."
-        if asked["redirect_uri"] not in app.redirect_urls:
+        if not is_registered(asked["redirect_uri"], app.redirect_urls):
             return None, "The redirect URL does not match the app's registered redirect URL."
         scopes = set(asked["scope"].split())
         if not scopes <= {*app.scopes, *app.optional_scopes, "oauth"}:
@@ -107,9 +106,3 @@ class ConsentPages:
         if asked["code_challenge"] and asked["code_challenge_method"] != "S256":
             return None, "The code challenge method is not supported."
         return app, ""
-
-
-def _redirect(url: str, query: dict[str, str]) -> web.Response:
-    separator = "&" if "?" in url else "?"
-    location = f"{url}{separator}{urlencode(query, quote_via=quote)}"
-    return web.Response(status=302, headers={"Location": location})

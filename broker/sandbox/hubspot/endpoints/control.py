@@ -4,8 +4,8 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.control_requests import Handler, guarded, read_object
-from broker.sandbox.core.fault_endpoints import FaultEndpoints
+from broker.sandbox.core.control.faults import FaultEndpoints
+from broker.sandbox.core.control.requests import Handler, guarded, read_object
 from broker.sandbox.core.faults import KINDS
 from broker.sandbox.hubspot.pages import render
 from broker.sandbox.hubspot.world import Sandbox
@@ -73,6 +73,7 @@ class ControlEndpoints:
         ]
         return render(
             "home.html",
+            directory=sandbox.directory,
             portals=portals,
             apps=sandbox.apps.values(),
             seen=list(sandbox.seen)[: -SHOWN // 2 : -1],

@@ -2,11 +2,10 @@
 with the code, here.
 """
 
-from urllib.parse import quote, urlencode
-
 from aiohttp import web
 
-from broker.sandbox.core.control_requests import refuse_other_origins
+from broker.sandbox.core.control.requests import refuse_other_origins
+from broker.sandbox.core.redirects import is_registered, redirect
 from broker.sandbox.quickbooks.oauth.grants import SCOPES, App
 from broker.sandbox.quickbooks.pages import render
 from broker.sandbox.quickbooks.world import QuickBooks
@@ -49,7 +48,7 @@ class ConsentPages:
         realm_id = str(form.get("realmId", ""))
         if form.get("decision") != "connect" or realm_id not in self._companies():
             denied = {"error": "access_denied", "state": asked["state"]}
-            return _redirect(asked["redirect_uri"], denied)
+            return redirect(asked["redirect_uri"], denied)
         return self._connect(asked, app, realm_id)
 
     def _connect(self, asked: dict[str, str], app: App, realm_id: str) -> web.Response:
@@ -57,7 +56,7 @@ class ConsentPages:
         code = self._world.grants.issue_code(app, realm_id, scopes, asked["redirect_uri"])
         self._world.count("consents")
         brought = {"code": code, "state": asked["state"], "realmId": realm_id}
-        return _redirect(asked["redirect_uri"], brought)
+        return redirect(asked["redirect_uri"], brought)
 
     def _companies(self) -> dict[str, str]:
         environment = self._world.levers.environment
@@ -72,7 +71,7 @@ class ConsentPages:
         app = self._world.grants.apps.get(asked["client_id"])
         if app is None:
             return None, "The client_id query parameter value is invalid."
-        if asked["redirect_uri"] not in app.redirect_uris:
+        if not is_registered(asked["redirect_uri"], app.redirect_uris):
             return None, "The redirect_uri query parameter value is invalid."
         if asked["response_type"] != "code":
             return None, "The response_type query parameter value is invalid."
@@ -81,9 +80,3 @@ class ConsentPages:
         if not asked["scope"] or not set(asked["scope"].split()) <= SCOPES:
             return None, "The scope query parameter value is invalid."
         return app, ""
-
-
-def _redirect(url: str, query: dict[str, str]) -> web.Response:
-    separator = "&" if "?" in url else "?"
-    location = f"{url}{separator}{urlencode(query, quote_via=quote)}"
-    return web.Response(status=302, headers={"Location": location})

@@ -1,10 +1,9 @@
 """The consent page at login.xero.com: a person chooses the organisations."""
 
-from urllib.parse import quote, urlencode
-
 from aiohttp import web
 
-from broker.sandbox.core.control_requests import refuse_other_origins
+from broker.sandbox.core.control.requests import refuse_other_origins
+from broker.sandbox.core.redirects import is_registered, redirect
 from broker.sandbox.xero.oauth.grants import BROAD_SCOPES, SCOPES, App
 from broker.sandbox.xero.pages import render
 from broker.sandbox.xero.world import Xero
@@ -86,7 +85,7 @@ class ConsentPages:
         app = self._world.grants.apps.get(asked["client_id"])
         if app is None or app.custom_tenant:
             return None, "unauthorized_client: Unknown client or client not enabled"
-        if asked["redirect_uri"] not in app.redirect_uris:
+        if not is_registered(asked["redirect_uri"], app.redirect_uris):
             return None, "unauthorized_client: Invalid redirect_uri"
         if asked["response_type"] != "code":
             return None, "unsupported_response_type"
@@ -104,7 +103,4 @@ class ConsentPages:
 def _redirect(asked: dict[str, str], brought: dict[str, str]) -> web.Response:
     if asked["state"]:
         brought = {**brought, "state": asked["state"]}
-    url = asked["redirect_uri"]
-    separator = "&" if "?" in url else "?"
-    location = f"{url}{separator}{urlencode(brought, quote_via=quote)}"
-    return web.Response(status=302, headers={"Location": location})
+    return redirect(asked["redirect_uri"], brought)

@@ -20,6 +20,7 @@ from broker.services.proxy.forwarding import Proxy
 from broker.services.proxy.idempotency import Idempotency
 from broker.services.quota.service import Quota
 from broker.settings import Settings
+from broker.stores.access.audit import Audit
 from broker.stores.access.keys import Keys
 from broker.stores.access.operators import Operators
 from broker.stores.connections.apps import Apps
@@ -49,6 +50,7 @@ class Components:
     hubspot: HubSpot
     seals: Seals
     keys: Keys
+    audit: Audit
     apps: Apps
     connections: Connections
     links: Links
@@ -84,4 +86,4 @@ class Components:
         self.callers.clear_cache()
         self.proxy.clear_cache()
         self.intake.clear_cache()
-        self.recipes.events.clear_cache()
+        self.recipes.clear_cache()

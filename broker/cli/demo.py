@@ -16,7 +16,6 @@ import typer
 
 from broker.bootstrap.components import Components
 from broker.bootstrap.server import serving, wait_for_shutdown_signal
-from broker.cli.demo_kyb import COMPANY_SCOPES, KybScenario
 from broker.cli.runtime import (
     Runtime,
     echo,
@@ -26,6 +25,7 @@ from broker.cli.runtime import (
     read_settings,
     run,
 )
+from broker.recipes.kyb.demo import COMPANY_SCOPES, KybScenario
 from broker.sandbox.fml.server import RunningFml
 from broker.sandbox.hubspot.server import Running
 from broker.sandbox.suite.suite import Suite, running

@@ -1,4 +1,4 @@
-"""Runs of recipes as people and programs look at them: `/api/recipes`."""
+"""Runs of recipes: `/api/recipes/runs` for any of them, and the list of each recipe."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -10,15 +10,13 @@ from pydantic import BaseModel, Field
 from broker.domain.model import Caller
 from broker.domain.runs import RunRecord, StepRecord
 from broker.errors import RunNotFound
-from broker.recipes.kyb.settings import KYB
+from broker.recipes.api.summaries import TAGS, summary
+from broker.recipes.base import AnySpec
 from broker.services.runs.engine import Runs
 from broker.stores.connections.apps import Apps
-from broker.stores.recipes.kyb_cases import Cases
 from broker.stores.recipes.run_records import RunRecords
 from broker.web.core.openapi import operation
 from broker.web.core.requests import RequestModel, path_id, path_slug
-
-TAGS = ("Recipes",)
 
 
 class StepShown(BaseModel):
@@ -34,7 +32,9 @@ class StepShown(BaseModel):
 
 
 class RunShown(BaseModel):
-    """A run: running, done with a result, or failed with a problem that says what to do."""
+    """A run: running, done with a result, failed with a problem that says what to do, or
+    dismissed.
+    """
 
     runId: UUID
     app: str
@@ -59,8 +59,8 @@ class RunWithSteps(RunShown):
 class RunQuery(RequestModel):
     """Which runs to list: in a state, before a run's number."""
 
-    state: Literal["running", "done", "failed"] | None = None
-    before: int | None = None
+    state: Literal["running", "done", "failed", "dismissed"] | None = None
+    before: int | None = Field(default=None, ge=0, lt=2**53)
     limit: int = Field(default=50, ge=1, le=200)
 
 
@@ -71,79 +71,39 @@ class RunList(BaseModel):
     before: int | None
 
 
-class ParkedShown(BaseModel):
-    """An event of First Mile Labs' that fits no run."""
-
-    eventId: str
-    event: str
-    caseId: str | None
-    crmRecordId: str | None
-    receivedAt: datetime
-
-
-class ParkedList(BaseModel):
-    """Parked events, newest first."""
-
-    events: list[ParkedShown]
-
-
 class RunHandlers:
-    """`/api/recipes/runs` and the lists of an app."""
+    """`/api/recipes/runs`."""
 
-    def __init__(self, apps: Apps, records: RunRecords, runs: Runs, cases: Cases) -> None:
-        self._apps = apps
+    def __init__(self, records: RunRecords, runs: Runs) -> None:
         self._records = records
         self._runs = runs
-        self._cases = cases
 
     @operation("recipes", answers={200: RunWithSteps}, tags=TAGS)
     async def show(self, request: web.Request, caller: Caller) -> RunWithSteps:
         """Show a run with its steps, attempts and errors."""
         record = await self._run(request, caller)
         steps = await self._records.steps(caller.workspace_id, record.id)
-        return RunWithSteps(**_facts(record), steps=[_step(step) for step in steps])
+        return RunWithSteps(**_fields(record), steps=[_step(step) for step in steps])
 
     @operation("recipes", answers={202: RunShown}, tags=TAGS)
     async def retry(self, request: web.Request, caller: Caller) -> tuple[int, RunShown]:
         """Let a failed run go on where it stopped; any other stays as it is.
 
-        While nothing was changed outside, the Company is read anew: what was corrected counts.
+        While nothing was changed outside, the record is read again: what was corrected counts.
         """
         record = await self._run(request, caller)
         await self._runs.retry(caller.workspace_id, record.id)
-        return 202, RunShown(**_facts(await self._records.get(caller.workspace_id, record.id)))
+        return 202, RunShown(**_fields(await self._records.get(caller.workspace_id, record.id)))
 
-    @operation("recipes", query=RunQuery, answers={200: RunList}, tags=TAGS)
-    async def index(self, request: web.Request, caller: Caller, query: RunQuery) -> RunList:
-        """List an app's runs of the KYB recipe, newest first."""
-        app = await self._apps.get(caller.workspace_id, path_slug(request, caller))
-        records, before = await self._records.page(
-            app.workspace_id,
-            app.id,
-            KYB,
-            state=query.state,
-            before=query.before,
-            limit=query.limit,
-        )
-        return RunList(runs=[RunShown(**_facts(each)) for each in records], before=before)
+    @operation("recipes", answers={200: RunShown}, tags=TAGS)
+    async def dismiss(self, request: web.Request, caller: Caller) -> RunShown:
+        """Mark a failed run that nobody will mend; any other stays as it is.
 
-    @operation("recipes", answers={200: ParkedList}, tags=TAGS)
-    async def parked(self, request: web.Request, caller: Caller) -> ParkedList:
-        """List events of First Mile Labs' that fit no run, newest first."""
-        app = await self._apps.get(caller.workspace_id, path_slug(request, caller))
-        found = await self._cases.parked(app.workspace_id, app.id, 200)
-        return ParkedList(
-            events=[
-                ParkedShown(
-                    eventId=each.event_id,
-                    event=each.name,
-                    caseId=each.case_id,
-                    crmRecordId=each.record_id,
-                    receivedAt=each.received_at,
-                )
-                for each in found
-            ]
-        )
+        It leaves the list of failed runs. A new start of its subject begins it again.
+        """
+        record = await self._run(request, caller)
+        await self._runs.dismiss(caller.workspace_id, record.id)
+        return RunShown(**_fields(await self._records.get(caller.workspace_id, record.id)))
 
     async def _run(self, request: web.Request, caller: Caller) -> RunRecord:
         record = await self._records.get(caller.workspace_id, path_id(request, RunNotFound))
@@ -152,7 +112,32 @@ class RunHandlers:
         return record
 
 
-def _facts(record: RunRecord) -> dict[str, Any]:
+def run_list_handlers(spec: AnySpec) -> type:
+    """The handler of one recipe's list of runs, made with `(apps, records)`."""
+
+    class RunListHandlers:
+        def __init__(self, apps: Apps, records: RunRecords) -> None:
+            self._apps = apps
+            self._records = records
+
+        @operation("recipes", query=RunQuery, answers={200: RunList}, tags=TAGS)
+        @summary(f"List an app's runs of the {spec.title} recipe, newest first.")
+        async def index(self, request: web.Request, caller: Caller, query: RunQuery) -> RunList:
+            app = await self._apps.get(caller.workspace_id, path_slug(request, caller))
+            records, before = await self._records.page(
+                app.workspace_id,
+                app.id,
+                spec.name,
+                state=query.state,
+                before=query.before,
+                limit=query.limit,
+            )
+            return RunList(runs=[RunShown(**_fields(each)) for each in records], before=before)
+
+    return RunListHandlers
+
+
+def _fields(record: RunRecord) -> dict[str, Any]:
     return {
         "runId": record.id,
         "app": record.app_slug,

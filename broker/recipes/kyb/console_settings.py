@@ -1,18 +1,22 @@
-"""What an app wants of KYB, as an operator sets it up."""
+"""An app's settings of KYB in the console."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from aiohttp import web
 
-from broker.crm.companies import CompanyAccess
 from broker.domain.browser_sessions import Operator
-from broker.domain.model import App, Secret
+from broker.domain.model import App
 from broker.errors import InvalidRequest, RecipeNotFound
-from broker.recipes.kyb.settings import LABELS, READ, WRITTEN, KybSettings, KybSetup
-from broker.web.api.kyb import ForUser, KybChange
+from broker.recipes.base import ForUser
+from broker.recipes.checks import Checks
+from broker.recipes.kyb.models import NAME, READ, WRITTEN, KybSettings
+from broker.recipes.kyb.properties import LABELS
 from broker.web.console.base import ConsoleBase, for_operators, form_of, form_value
 from broker.web.core.requests import validate
+
+if TYPE_CHECKING:
+    from broker.recipes.kyb.recipe import KybRecipe
 
 SECRETS = ("clientSecret", "webhookSecret")
 
@@ -20,13 +24,10 @@ SECRETS = ("clientSecret", "webhookSecret")
 class KybSettingsViews:
     """`/console/kyb/settings`."""
 
-    def __init__(
-        self, desk: ConsoleBase, setup: KybSetup, companies: CompanyAccess, public_url: str
-    ) -> None:
+    def __init__(self, desk: ConsoleBase, recipe: "KybRecipe", checks: Checks) -> None:
         self.desk = desk
-        self._setup = setup
-        self._companies = companies
-        self._public_url = public_url
+        self._recipe = recipe
+        self._checks = checks
 
     @for_operators("recipes")
     async def show(self, request: web.Request, operator: Operator) -> web.Response:
@@ -34,23 +35,18 @@ class KybSettingsViews:
         apps = await self.desk.apps(operator)
         slug = request.query.get("app", apps[0].slug if apps else "")
         if not slug:
-            return self.desk.render(operator, "kyb/settings.html", "kyb", apps=apps, slug="")
+            return self.desk.render(operator, "kyb/settings.html", NAME, apps=apps, slug="")
         return await self._shown(operator, await self.desk.app(operator, slug))
 
     @for_operators("recipes")
     async def put(self, request: web.Request, operator: Operator) -> web.Response:
-        """Keep the settings; a secret that is left empty stays as it is."""
+        """Store the settings; a secret that is left empty stays as it is."""
         form = await form_of(request)
         app = await self.desk.app(operator, form_value(form, "app"))
         typed = _typed(form)
         try:
-            body = validate(KybChange, typed)
-            await self._setup.put(
-                app,
-                str(operator.caller.key_id),
-                body.model_dump(exclude=set(SECRETS)),
-                *(Secret(typed[name]) if name in typed else None for name in SECRETS),
-            )
+            body = validate(KybSettings, typed)
+            await self._recipe.setup.put(app, str(operator.caller.key_id), body)
         except InvalidRequest as refusal:
             wrong = {each["field"]: each["message"] for each in refusal.context.get("errors", [])}
             return await self._shown(operator, app, typed, wrong, 400)
@@ -58,21 +54,32 @@ class KybSettingsViews:
 
     @for_operators("recipes")
     async def remove(self, request: web.Request, operator: Operator) -> web.Response:
-        """Forget the settings; runs stay, and wait."""
+        """Delete the settings; runs stay, and wait."""
         app = await self.desk.app(operator, form_value(await form_of(request), "app"))
-        await self._setup.delete(app, str(operator.caller.key_id))
+        await self._recipe.setup.delete(app, str(operator.caller.key_id))
         return self.desk.redirect(request, f"/kyb/settings?{urlencode({'app': app.slug})}")
 
     @for_operators("recipes")
     async def setup(self, request: web.Request, operator: Operator) -> web.Response:
-        """Make the Company properties that a user's HubSpot account lacks."""
+        """Create the Company properties that a user's HubSpot account lacks."""
+        app, user_ref = await self._user(request, operator)
+        done = await self._checks.create_properties(self._recipe, app, operator.caller, user_ref)
+        return self.desk.render(
+            operator, "kyb/prepared.part.html", made=done.created, existing=done.existing
+        )
+
+    @for_operators("recipes")
+    async def check(self, request: web.Request, operator: Operator) -> web.Response:
+        """List everything that would make a run of a user fail."""
+        app, user_ref = await self._user(request, operator)
+        findings = await self._checks.findings(self._recipe, app, operator.caller, user_ref)
+        return self.desk.render(operator, "kyb/checked.part.html", findings=findings)
+
+    async def _user(self, request: web.Request, operator: Operator) -> tuple[App, str]:
         form = await form_of(request)
         app = await self.desk.app(operator, form_value(form, "app"))
-        whose = {"userForeignIdentifier": form.get("user", [""])[0]}
-        user = validate(ForUser, whose).userForeignIdentifier
-        writer = self._companies.writer(app.workspace_id, app.slug, user)
-        made, existing = await self._setup.create_properties(app, writer)
-        return self.desk.render(operator, "kyb/prepared.part.html", made=made, existing=existing)
+        body = validate(ForUser, {"userForeignIdentifier": form.get("user", [""])[0]})
+        return app, body.userForeignIdentifier
 
     async def _shown(
         self,
@@ -83,29 +90,30 @@ class KybSettingsViews:
         status: int = 200,
     ) -> web.Response:
         try:
-            kept = await self._setup.get(app)
+            stored = await self._recipe.setup.get(app)
         except RecipeNotFound:
-            kept = None
-        name = f"{app.slug}-{app.workspace_id}"
+            stored = None
+        model = KybSettings(clientId=" ") if stored is None else stored.model
+        empty = {"clientId": ""} if stored is None else {}
         return self.desk.render(
             operator,
             "kyb/settings.html",
-            "kyb",
+            NAME,
             status,
             apps=await self.desk.apps(operator),
             slug=app.slug,
-            kept=kept,
-            typed=typed or _as_typed(kept),
+            stored=stored,
+            has_webhook_secret=stored is not None and "webhookSecret" in stored.secrets,
+            typed=typed or {**model.model_dump(), **empty},
             wrong=wrong or {},
             labels=LABELS,
-            webhook_url=f"{self._public_url}/fml/{name}/webhooks",
-            action_url=f"{self._public_url}/hubspot/{name}/actions/kyb",
+            addresses=self._recipe.addresses(app),
         )
 
 
 def _typed(form: dict[str, list[str]]) -> dict[str, Any]:
     """A form as the API's body: what is empty is left out, or null where that means something."""
-    limit = form_value(form, "callsPerMinute")
+    limit, hub_id = form_value(form, "callsPerMinute"), form_value(form, "hubId")
     trigger = {name: form_value(form, f"trigger.{name}") for name in ("property", "value")}
     typed: dict[str, Any] = {
         "clientId": form_value(form, "clientId"),
@@ -114,25 +122,8 @@ def _typed(form: dict[str, list[str]]) -> dict[str, Any]:
         "trigger": trigger if any(trigger.values()) else None,
         "sendInvite": "sendInvite" in form,
         "callsPerMinute": int(limit) if limit.isdecimal() and len(limit) < 9 else 0,
+        "recordIds": form_value(form, "recordIds") or "company",
+        "hubId": hub_id or None,
+        "cards": "cards" in form,
     }
     return typed | {name: form_value(form, name) for name in SECRETS if form_value(form, name)}
-
-
-def _as_typed(kept: KybSettings | None) -> dict[str, Any]:
-    if kept is None:
-        return {
-            "clientId": "",
-            "properties": READ,
-            "writeBack": WRITTEN,
-            "trigger": None,
-            "sendInvite": True,
-            "callsPerMinute": 120,
-        }
-    return {
-        "clientId": kept.client_id,
-        "properties": kept.properties,
-        "writeBack": kept.write_back,
-        "trigger": kept.trigger,
-        "sendInvite": kept.send_invite,
-        "callsPerMinute": kept.calls_a_minute,
-    }

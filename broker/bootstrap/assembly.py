@@ -1,7 +1,7 @@
 """The whole broker on one page: what exists and who is handed what. `application` serves it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -9,11 +9,13 @@ import asyncpg
 
 from broker.bootstrap.components import Components
 from broker.bootstrap.worker import PeriodicTask, Worker
+from broker.crm.accounts import HubSpotAccounts
 from broker.errors import BrokerError
-from broker.providers.fml.client import FirstMileLabs
 from broker.providers.hubspot.client import Deadlines, HubSpot
 from broker.receivers.client import Receivers
+from broker.recipes.base import AnySpec
 from broker.recipes.building import build_recipes
+from broker.recipes.catalog import RECIPES
 from broker.sealing import Keyring, Sealer
 from broker.services.access.callers import Callers
 from broker.services.events.deliverer import Deliverer
@@ -31,6 +33,7 @@ from broker.services.proxy.forwarding import Proxy
 from broker.services.proxy.idempotency import Idempotency
 from broker.services.quota.service import Quota
 from broker.settings import Settings
+from broker.stores.access.audit import Audit
 from broker.stores.access.keys import Keys
 from broker.stores.access.operators import Operators
 from broker.stores.connections.apps import Apps
@@ -54,7 +57,9 @@ from broker.telemetry.metrics import Metrics
 
 
 @asynccontextmanager
-async def open_broker(settings: Settings, dsn: str, keyring: Keyring) -> AsyncIterator[Components]:
+async def open_broker(
+    settings: Settings, dsn: str, keyring: Keyring, recipes: Sequence[AnySpec] = RECIPES
+) -> AsyncIterator[Components]:
     """A broker on a database that is up to date and that its keys open.
 
     Raises Busy, migrations.SchemaMissing or seals.WrongSealingKey otherwise.
@@ -75,9 +80,10 @@ async def open_broker(settings: Settings, dsn: str, keyring: Keyring) -> AsyncIt
         Deadlines(settings.upstream_connect_s, settings.upstream_idle_s, settings.upstream_total_s),
     )
     receivers = Receivers(allow_private=settings.allow_private_endpoints)
-    fml = FirstMileLabs(settings.fml_url)
+    broker: Components | None = None
     try:
-        broker = _assemble(settings, dsn, pool, _Clients(hubspot, receivers, fml), Sealer(keyring))
+        clients = _Clients(hubspot, receivers)
+        broker = _assemble(settings, dsn, pool, clients, Sealer(keyring), recipes)
         pool.on_change = broker.invalidate
         await broker.seals.check()
         try:
@@ -85,7 +91,8 @@ async def open_broker(settings: Settings, dsn: str, keyring: Keyring) -> AsyncIt
         finally:
             await _stop(broker)
     finally:
-        await fml.close()
+        if broker is not None:
+            await broker.recipes.close()
         await receivers.close()
         await hubspot.close()
         await pool.close()
@@ -105,24 +112,25 @@ async def _stop(broker: Components) -> None:
             await flush()
 
 
+_Specs = Sequence[AnySpec]
+
+
 @dataclass(frozen=True, slots=True)
 class _Clients:
     """The clients of services outside the broker."""
 
     hubspot: HubSpot
     receivers: Receivers
-    fml: FirstMileLabs
 
 
 def _assemble(
-    settings: Settings, dsn: str, pool: Database, clients: _Clients, sealer: Sealer
+    settings: Settings, dsn: str, pool: Database, clients: _Clients, sealer: Sealer, specs: _Specs
 ) -> Components:
     metrics, hubspot = Metrics(), clients.hubspot
-    keys, apps = Keys(pool), Apps(pool, sealer)
+    keys, apps, sessions = Keys(pool), Apps(pool, sealer), ConnectSessions(pool, sealer)
     connections, links = Connections(pool, sealer), Links(pool, sealer)
     held_grants, revocations = PendingGrants(pool, sealer), Revocations(pool, sealer)
     batches, deliveries = WebhookInbox(pool, sealer), Deliveries(pool, sealer)
-    sessions = ConnectSessions(pool, sealer)
     revoker = Revoker(revocations, hubspot, metrics)
     grants = Grants(connections, hubspot, metrics)
     installs = Installs(
@@ -130,10 +138,12 @@ def _assemble(
     )
     quota = Quota(Quotas(pool), settings.quota_wait_s, metrics)
     calls, idempotent = Calls(pool), IdempotentCalls(pool, sealer)
-    call_log = CallLog(calls, metrics)
+    call_log, accounts = CallLog(calls, metrics), HubSpotAccounts(connections, installs)
     once = Idempotency(idempotent, settings.quota_wait_s, settings.upstream_total_s)
     proxy = Proxy(connections, grants, installs, quota, hubspot, once, call_log, metrics)
-    recipes = build_recipes(pool, sealer, clients.fml, proxy, connections, installs, metrics)
+    recipes = build_recipes(
+        specs, pool, sealer, proxy, accounts, metrics, settings.public_url, settings.vendor_urls
+    )
     return Components(
         settings=settings,
         database_url=dsn,
@@ -142,6 +152,7 @@ def _assemble(
         hubspot=hubspot,
         seals=Seals(pool, sealer),
         keys=keys,
+        audit=Audit(pool),
         apps=apps,
         connections=connections,
         links=links,

@@ -21,6 +21,7 @@ from broker.services.proxy.forwarding import Proxy
 from broker.services.proxy.idempotency import Idempotency
 from broker.services.quota.service import Quota
 from broker.settings import Settings
+from broker.stores.access.audit import Audit
 from broker.stores.access.keys import Keys
 from broker.stores.access.operators import Operators
 from broker.stores.connections.apps import Apps
@@ -50,6 +51,7 @@ class Components:
     hubspot: HubSpot
     seals: Seals
     keys: Keys
+    audit: Audit
     apps: Apps
     connections: Connections
     links: Links
@@ -86,10 +88,10 @@ class Components:
         if change is None:
             self.invalidate_caches()
             return
-        for cache in (self.callers, self.proxy, self.intake, self.recipes.events):
+        for cache in (self.callers, self.proxy, self.intake, self.recipes):
             cache.invalidate(change)
 
     def invalidate_caches(self) -> None:
         """Discard every cached value."""
-        for cache in (self.callers, self.proxy, self.intake, self.recipes.events):
+        for cache in (self.callers, self.proxy, self.intake, self.recipes):
             cache.clear_cache()

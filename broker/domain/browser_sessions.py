@@ -1,4 +1,4 @@
-"""The nouns of people in browsers, as values: users who connect, operators who look."""
+"""Value types for browser sessions: users who connect, operators who are signed in."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -8,7 +8,7 @@ from broker.domain.model import App, Caller, Secret
 
 @dataclass(frozen=True, slots=True)
 class InstallLink:
-    """What a state handle stands for: one user of one app on the way to a connection."""
+    """What a state handle identifies: one user of one app on the way to a connection."""
 
     app: App
     user_ref: str
@@ -21,14 +21,16 @@ class InstallLink:
 
 @dataclass(frozen=True, slots=True)
 class ConnectSession:
-    """A single-use way for one user to connect on a page of ours. `origin` and `nonce` are the
-    page that opened it in a popup; `outcome` is how the last visit to HubSpot ended.
+    """A single-use way for one user to connect on the connect page. `user_label` is the user's
+    name for people; `origin` and `nonce` are the page that opened it in a popup; `outcome` is how
+    the last visit to HubSpot ended.
     """
 
     id: UUID
     app: App
     workspace_name: str
     user_ref: str
+    user_label: str | None
     return_url: str | None
     browser_hash: bytes | None
     origin: str | None
@@ -40,7 +42,7 @@ class ConnectSession:
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """Somebody signed in to the console with a key, who may there what the key may."""
+    """An operator signed in to the console with a key, whose scopes apply there."""
 
     caller: Caller
     key_name: str

@@ -9,11 +9,12 @@ from uuid import UUID
 
 KEY_SCOPES: Mapping[str, str] = {
     "apps": "register and change apps",
-    "connect": "mint links, list and delete connections",
+    "connect": "create links, list and delete connections",
     "proxy": "call HubSpot as a connected user",
     "proxy:read": "call HubSpot as a connected user, reading only",
     "recipes": "set up and start recipes",
     "webhooks": "register endpoints and replay deliveries",
+    "calls": "read the call log",
     "audit": "read who did what",
     "console": "sign in to the console",
 }
@@ -51,6 +52,7 @@ class Workspace:
 
     id: UUID
     name: str
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,12 @@ class Key:
     created_at: datetime
     revoked_at: datetime | None
 
+    @property
+    def manages_keys(self) -> bool:
+        """Whether it can create any key in the console, so that nobody is locked out."""
+        unlimited = self.app_slugs is None and self.policy is None
+        return self.revoked_at is None and unlimited and {"apps", "console"} <= set(self.scopes)
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -90,7 +98,7 @@ class Caller:
         return scope in self.scopes
 
     def can_access_app(self, slug: str) -> bool:
-        """Whether the key is limited to other apps than this (lower-case) slug."""
+        """Whether the key may access the app with this (lower-case) slug."""
         return self.app_slugs is None or slug in self.app_slugs
 
 
@@ -120,6 +128,10 @@ class App:
     policy: tuple[PolicyRule, ...] | None
     legacy_signatures: bool
     journal: bool
+    display_name: str | None
+    logo_url: str | None
+    install_url: str | None
+    marketplace: bool
     credentials_refused_at: datetime | None
     created_at: datetime
     updated_at: datetime
@@ -247,6 +259,8 @@ class ProxyCall:
     """How many seconds it may wait for quota; None: as long as the operator says."""
     request_id: str = ""
     idempotency_key: str | None = None
+    hub_id: int | None = None
+    """The only account in which it may act; None: the one that the user is connected to."""
 
     @property
     def replayable(self) -> bool:

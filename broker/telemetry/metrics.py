@@ -43,12 +43,6 @@ class Metrics:
             "Changes that made cached values stale: connection, key, app, recipe, or all.",
             ("kind",),
         )
-        self.connections_shed = self._counter(
-            "broker_connections_shed",
-            "Connections of callers closed because file descriptors ran short.",
-            (),
-        )
-        self._register_log_gauge()
         self.events = self._counter(
             "broker_events",
             "Events received from HubSpot, by outcome: told (one for each connection), duplicate, "
@@ -68,11 +62,17 @@ class Metrics:
             "Runs of recipes that paused or ended, by recipe and outcome: done, waiting, failed.",
             ("recipe", "outcome"),
         )
+        self._count_losses()
 
-    def _register_log_gauge(self) -> None:
+    def _count_losses(self) -> None:
+        self.connections_shed = self._counter(
+            "broker_connections_shed",
+            "Connections of callers closed because file descriptors ran short.",
+            (),
+        )
         Gauge(
             "broker_log_lines_lost",
-            "Log lines dropped because the stream did not take them.",
+            "Log lines dropped because standard error did not accept them.",
             registry=self.registry,
         ).set_function(log_writer.dropped_lines)
 

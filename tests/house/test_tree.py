@@ -54,6 +54,7 @@ def test_where_a_secret_is_revealed_is_known():
 
     assert revealing == {
         "broker/cli/admin.py",  # a new key, shown once
+        "broker/cli/keys.py",  # a new key, shown once
         "broker/cli/demo.py",
         "broker/providers/fml/client.py",  # to First Mile Labs, as the bearer
         "broker/providers/fml/protocol.py",  # in the body of a token request, and to what it signs

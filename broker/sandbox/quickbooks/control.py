@@ -5,18 +5,18 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.control_requests import guarded, read_object
+from broker.sandbox.core.control.levers import LeverEndpoints
+from broker.sandbox.core.control.requests import Handler, guarded, read_object
 from broker.sandbox.core.decimals import dumps, loads
-from broker.sandbox.core.lever_endpoints import LeverEndpoints
-from broker.sandbox.core.simulation import Handler
-from broker.sandbox.quickbooks import invoices, problems
-from broker.sandbox.quickbooks.company import Company
-from broker.sandbox.quickbooks.entities import BY_LOWER_NAME, ENTITIES
+from broker.sandbox.quickbooks.api import problems
+from broker.sandbox.quickbooks.books import invoices
+from broker.sandbox.quickbooks.books.company import Company
+from broker.sandbox.quickbooks.books.defaults import plant_own_records, plant_taxes
+from broker.sandbox.quickbooks.books.entities import BY_LOWER_NAME, ENTITIES
+from broker.sandbox.quickbooks.books.writing import write
 from broker.sandbox.quickbooks.levers import Levers, Settings
 from broker.sandbox.quickbooks.pages import render
-from broker.sandbox.quickbooks.seed import plant_own_records, plant_taxes
 from broker.sandbox.quickbooks.world import QuickBooks
-from broker.sandbox.quickbooks.writing import write
 
 SHOWN = 50
 

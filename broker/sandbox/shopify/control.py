@@ -1,12 +1,13 @@
 """The control API under `/_sandbox`: levers, faults, apps, and what was asked and sent."""
 
-from dataclasses import asdict, fields
+from dataclasses import asdict
+from itertools import product
 from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.control_requests import Handler, guarded, read_object
-from broker.sandbox.core.faults import KINDS, Fault
+from broker.sandbox.core.control.faults import FaultEndpoints
+from broker.sandbox.core.control.requests import Handler, guarded, read_object, set_levers
 from broker.sandbox.shopify.apps import App
 from broker.sandbox.shopify.webhooks import SIGNING, Subscription, slug
 from broker.sandbox.shopify.world import Shopify
@@ -27,9 +28,6 @@ class ControlEndpoints:
             ("POST", "/_sandbox/apps/{clientId}/rotate", self.rotate),
             ("GET", "/_sandbox/levers", self.show_levers),
             ("POST", "/_sandbox/levers", self.levers),
-            ("GET", "/_sandbox/faults", self.faults),
-            ("POST", "/_sandbox/faults", self.add_fault),
-            ("DELETE", "/_sandbox/faults", self.clear_faults),
             ("GET", "/_sandbox/subscriptions", self.subscriptions),
             ("DELETE", "/_sandbox/subscriptions/{id}", self.drop_subscription),
             ("GET", "/_sandbox/deliveries", self.deliveries),
@@ -37,7 +35,8 @@ class ControlEndpoints:
             ("GET", "/_sandbox/requests", self.requests),
             ("GET", "/_sandbox/counters", self.counters),
         ]
-        return [web.route(method, path, guarded(handler)) for method, path, handler in table]
+        own = [web.route(method, path, guarded(handler)) for method, path, handler in table]
+        return [*own, *FaultEndpoints(self._world.faults).routes()]
 
     async def put_app(self, request: web.Request) -> web.Response:
         """Make or replace an app: clientId, clientSecret, scopes, redirectUrls, name, public,
@@ -76,46 +75,23 @@ class ControlEndpoints:
         `revoke` (a shop's domain) ends its tokens, `drain` empties every bucket of points.
         """
         payload = await read_object(request)
-        self._world.ahead += float(payload.pop("jump", 0))
-        revoked = payload.pop("revoke", None)
-        if revoked is not None:
-            for app in self._world.apps:
-                self._world.grants.end(app, self._world.shops[revoked].domain)
-        if payload.pop("drain", False):
-            now = self._world.now()
-            for shop in self._world.shops:
-                for app in self._world.apps:
-                    self._world.buckets[app, shop] = (0.0, now)
         webhooks = payload.pop("webhooks", {})
         if webhooks.get("signing", "right") not in SIGNING:
             raise ValueError(f"signing is one of {', '.join(SIGNING)}")
-        for target, values in (
-            (self._world.levers, payload),
-            (self._world.webhooks.ways, webhooks),
-        ):
-            for name in {each.name for each in fields(target)} & set(values):
-                setattr(target, name, values.pop(name))
-        unknown = {*payload, *webhooks}
-        if unknown:
-            raise ValueError(f"no such lever: {', '.join(sorted(unknown))}")
+        set_levers(webhooks, self._world.webhooks.ways)
+        set_levers(payload, self._world.levers, actions=("jump", "revoke", "drain"))
+        self._act(payload)
         return web.Response(status=204)
 
-    async def faults(self, _request: web.Request) -> web.Response:
-        """List the faults with how often each struck."""
-        return web.json_response([asdict(fault) for fault in self._world.faults.active])
-
-    async def add_fault(self, request: web.Request) -> web.Response:
-        """Set a fault, by the fields of `Fault`."""
-        fault = Fault(**await read_object(request))
-        if fault.kind not in KINDS:
-            raise ValueError(f"kind is one of {', '.join(KINDS)}")
-        self._world.faults.add(fault)
-        return web.json_response({"faults": len(self._world.faults.active)}, status=201)
-
-    async def clear_faults(self, _request: web.Request) -> web.Response:
-        """Make everything go right again."""
-        self._world.faults.clear()
-        return web.Response(status=204)
+    def _act(self, payload: dict[str, Any]) -> None:
+        world = self._world
+        world.jump(float(payload.get("jump", 0)))
+        if "revoke" in payload:
+            for app in world.apps:
+                world.grants.end(app, world.shops[payload["revoke"]].domain)
+        if payload.get("drain"):
+            for shop, app in product(world.shops, world.apps):
+                world.buckets[app, shop] = (0.0, world.now())
 
     async def subscriptions(self, _request: web.Request) -> web.Response:
         """List the subscriptions of every app and shop."""

@@ -4,11 +4,15 @@ refunds and cancels.
 
 from dataclasses import asdict
 from typing import Any
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from broker.sandbox.core.control_requests import Handler, guarded, read_object
+from broker.sandbox.core.control.requests import (
+    Handler,
+    guarded,
+    read_object,
+    refuse_other_origins,
+)
 from broker.sandbox.shopify.pages import render
 from broker.sandbox.shopify.store.kinds import KINDS, place
 from broker.sandbox.shopify.store.merchant import Merchant
@@ -66,9 +70,7 @@ class ShopEndpoints:
 
     async def press(self, request: web.Request) -> web.Response:
         """A button of the page; only the page itself may press it."""
-        origin = request.headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc != request.host:
-            raise web.HTTPForbidden
+        refuse_other_origins(request)
         shop, form = self._shop(request), await request.post()
         merchant = Merchant(self._world, shop)
         if "kind" in form:

@@ -19,6 +19,7 @@ from typing import Any
 
 import aiohttp
 
+from broker.sandbox.core.sending import post
 from broker.sandbox.shopify.apps import App
 from broker.sandbox.shopify.store.records import Shop
 
@@ -171,6 +172,11 @@ class Webhooks:
         """Send a delivery again, byte for byte and under its old id."""
         self.queue.append(_copy(self.sent[webhook_id], due=self._now()))
 
+    @property
+    def pending(self) -> bool:
+        """Whether any delivery waits."""
+        return bool(self.queue)
+
     async def tick(self, session: aiohttp.ClientSession) -> None:
         """Send what is due."""
         if self.ways.paused:
@@ -189,19 +195,13 @@ class Webhooks:
         if self.ways.signing == "changed-byte":
             body = body.replace(b'"id"', b'"iD"', 1)
         limit = aiohttp.ClientTimeout(total=self.ways.timeout, sock_connect=CONNECT_WITHIN_S)
-        status: int | None = None
-        try:
-            async with session.post(
-                subscription.uri, data=body, headers=headers, allow_redirects=False, timeout=limit
-            ) as response:
-                status = response.status
-        except (aiohttp.ClientError, OSError, TimeoutError):
-            status = None
+        reply = await post(session, subscription.uri, body, headers, limit)
+        status = reply.status if reply is not None else None
         topic, shop = slug(subscription.topic), subscription.shop.domain
         self.attempts.append(
             Attempt(subscription.uri, topic, shop, each.webhook_id, each.event_id, status)
         )
-        if status is not None and 200 <= status < 300:
+        if reply is not None and reply.ok:
             return
         if each.tried <= len(WAITS_S):
             each.due = self._now() + WAITS_S[each.tried - 1]

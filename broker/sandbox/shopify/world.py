@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from broker.sandbox.core.clock import Clock
 from broker.sandbox.core.faults import Faults
 from broker.sandbox.shopify.apps import App
 from broker.sandbox.shopify.grants import Grants
@@ -59,12 +60,11 @@ class Seen:
     at: float
 
 
-class Shopify:
+class Shopify(Clock):
     """One simulated Shopify with any number of shops. Levers may change at any time."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
-        self._now = now
-        self.ahead = 0.0
+        super().__init__(now)
         self.levers = Levers()
         self.faults = Faults()
         self.apps: dict[str, App] = {}
@@ -74,10 +74,6 @@ class Shopify:
         self.buckets: dict[tuple[str, str], tuple[float, float]] = {}
         self.seen: deque[Seen] = deque(maxlen=20_000)
         self.ids = itertools.count(450_789_469)
-
-    def now(self) -> float:
-        """Seconds on the simulator's own clock."""
-        return self._now() + self.ahead
 
     def timestamp(self, at: float | None) -> str | None:
         """A GraphQL `DateTime`: UTC to the second."""

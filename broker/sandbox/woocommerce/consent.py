@@ -133,4 +133,4 @@ def _back(fields: dict[str, str], *, success: int) -> str:
 
 
 def _died(problem: str) -> web.Response:
-    return render("refused.html", status=401, problem=problem)
+    return render("problem.html", status=401, problem=problem)

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from broker.sandbox.core.sending import post
 from broker.sandbox.woocommerce.rest.answers import invalid_id, unknown_resource
 from broker.sandbox.woocommerce.site import Site
 from broker.sandbox.woocommerce.store.bodies import customer_body, order_body
@@ -119,6 +120,11 @@ class Webhooks:
         webhook, record_id = self.last[webhook_id]
         self.queue.append((self._site.now(), webhook, record_id))
 
+    @property
+    def pending(self) -> bool:
+        """Whether any request waits."""
+        return bool(self.queue or self.pings)
+
     async def tick(self, session: aiohttp.ClientSession) -> None:
         """Send what is due."""
         if self.ways.paused:
@@ -174,18 +180,8 @@ class Webhooks:
     ) -> int | None:
         if self.ways.refuses_local and urlsplit(webhook.delivery_url).hostname in LOCAL:
             return None
-        limit = aiohttp.ClientTimeout(total=self.ways.timeout)
-        try:
-            async with session.post(
-                webhook.delivery_url,
-                data=body,
-                headers=headers,
-                allow_redirects=False,
-                timeout=limit,
-            ) as response:
-                return response.status
-        except (aiohttp.ClientError, OSError, TimeoutError):
-            return None
+        reply = await post(session, webhook.delivery_url, body, headers, self.ways.timeout)
+        return None if reply is None else reply.status
 
     def _payload(self, webhook: Webhook, record_id: int) -> dict[str, Any]:
         """What the REST API answers for the record: its refusal, when the record is gone by now."""

@@ -3,23 +3,21 @@
 from dataclasses import asdict, fields
 from typing import Any
 
-import aiohttp
 from aiohttp import web
 
-from broker.sandbox.core.control_requests import guarded, read_object
+from broker.sandbox.core.control.levers import LeverEndpoints
+from broker.sandbox.core.control.requests import Handler, guarded, read_object
 from broker.sandbox.core.decimals import dumps, loads
-from broker.sandbox.core.lever_endpoints import LeverEndpoints
-from broker.sandbox.core.simulation import Handler
+from broker.sandbox.core.sending import SESSION
+from broker.sandbox.xero.api.problems import XeroProblem
+from broker.sandbox.xero.books.organisation import Organisation
+from broker.sandbox.xero.books.resources import RESOURCES
+from broker.sandbox.xero.books.saving import save_all
 from broker.sandbox.xero.levers import Settings
-from broker.sandbox.xero.organisation import Organisation
 from broker.sandbox.xero.pages import render
-from broker.sandbox.xero.problems import XeroProblem
-from broker.sandbox.xero.resources import RESOURCES
-from broker.sandbox.xero.saving import save_all
 from broker.sandbox.xero.world import Xero
 
 SHOWN = 50
-SESSION: web.AppKey[aiohttp.ClientSession] = web.AppKey("session", aiohttp.ClientSession)
 
 
 class ControlEndpoints:

@@ -34,11 +34,16 @@ class ConnectFlow:
         self._installs = installs
 
     async def open(
-        self, app: App, user_ref: str, return_url: str | None, lifetime: timedelta
+        self,
+        app: App,
+        user_ref: str,
+        return_url: str | None,
+        lifetime: timedelta,
+        user_label: str | None = None,
     ) -> tuple[Secret, datetime]:
         """A token for one user's browser. Raises InvalidRequest for a return URL not the app's."""
         check_return_url(app, return_url)
-        return await self._sessions.create(app, user_ref, return_url, lifetime)
+        return await self._sessions.create(app, user_ref, return_url, lifetime, user_label)
 
     async def peek(self, token: Secret, browser: Secret | None) -> ConnectSession:
         """What a token stands for; looking uses nothing up.

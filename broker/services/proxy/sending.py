@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from broker.domain.model import Connection, Grant, ProxyCall
-from broker.errors import BrokerError, HubSpotTimeout, HubSpotUnavailable
+from broker.errors import BrokerError, HubSpotTimeout, HubSpotUnavailable, OtherAccount
 from broker.providers.hubspot import retrying
 from broker.providers.hubspot.answers import Answer
 from broker.providers.hubspot.client import HubSpot
@@ -38,6 +38,8 @@ class CallAttempts:
     record: CallRecord
     safe: bool
     arrived: float
+    account: tuple[int, int | None]
+    """Generation and HubSpot account of the connection as it was read last."""
     until: float = 0.0
 
 
@@ -69,12 +71,17 @@ class Sending:
         bucket = self._quota.bucket(connection, kind_of(call.method, call.target))
         bucket.retry_budget.record_call()
         safe = retrying.is_safe_to_retry(call.method, effect)
-        tries = CallAttempts(call, whose, connection, bucket, record, safe, time.monotonic())
+        account = _account(connection)
+        tries = CallAttempts(
+            call, whose, connection, bucket, record, safe, time.monotonic(), account
+        )
         last: Answer | None = None
         try:
             while True:
                 try:
                     grant = self._try_immediately(tries) or await self._wait_for_quota(tries)
+                    if call.hub_id is not None:
+                        await self._check_account(tries, grant)
                 except BrokerError:
                     if last is None:
                         raise
@@ -107,8 +114,22 @@ class Sending:
             await self._quota.wait(tries.bucket, user, patience, tries.arrived, tries.record.key_id)
             # What was deleted or renewed meanwhile must not be used.
             tries.connection = await self._cache.get(tries.key)
+            tries.account = _account(tries.connection)
             grant = await self._grants.usable(tries.connection)
         return grant
+
+    async def _check_account(self, tries: CallAttempts, grant: Grant) -> None:
+        """Raise OtherAccount unless the grant is for the account in which the call may act. A grant
+        that is newer than the connection that was read may be another account's.
+        """
+        if grant.generation != tries.account[0]:
+            self._cache.discard(tries.key)
+            tries.account = _account(await self._cache.get(tries.key))
+        if tries.account[1] != tries.call.hub_id:
+            raise OtherAccount(
+                f"The user is connected to another HubSpot account than {tries.call.hub_id}. "
+                "Have the user connect that account again."
+            )
 
     async def _attempt(
         self, tries: CallAttempts, grant: Grant
@@ -158,3 +179,8 @@ class Sending:
         self._metrics.retries.labels("made").inc()
         tries.record.retries += 1
         return True
+
+
+def _account(connection: Connection) -> tuple[int, int | None]:
+    grant = connection.grant
+    return (-1 if grant is None else grant.generation), connection.hub_id

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,6 +13,7 @@ from broker.domain.invalidation import Invalidation
 from broker.domain.model import App, Confirm, PolicyRule, Secret
 from broker.errors import AppNotFound, SlugTaken
 from broker.sealing import Place, Sealer
+from broker.stores.access.audit import record_audit
 from broker.stores.access.policies import read_policy, write_policy
 from broker.stores.core.database import Database, Session
 from broker.stores.core.invalidation import notify
@@ -22,7 +23,7 @@ from broker.stores.events.events import publish
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What a person says about an app; everything but the slug can change later."""
+    """The settings of an app; everything but the slug can change later."""
 
     client_id: str
     client_secret: Secret
@@ -36,6 +37,15 @@ class Registration:
     policy: tuple[PolicyRule, ...] | None
     legacy_signatures: bool = False
     journal: bool = False
+    display_name: str | None = None
+    logo_url: str | None = None
+    install_url: str | None = None
+    marketplace: bool = False
+
+    @classmethod
+    def of(cls, app: App) -> "Registration":
+        """An app's settings as they are."""
+        return cls(**{each.name: getattr(app, each.name) for each in fields(cls)})
 
 
 class Apps:
@@ -62,9 +72,7 @@ class Apps:
                     sealed,
                     *_columns(registration),
                 )
-                await session.execute(
-                    sql.record_audit, workspace_id, actor, "app.registered", slug, None, None
-                )
+                await record_audit(session, workspace_id, actor, "app.registered", slug)
                 await notify(session, Invalidation.app(workspace_id, slug))
         except asyncpg.UniqueViolationError as error:
             raise SlugTaken(f"This workspace already has an app called {slug}.") from error
@@ -130,23 +138,31 @@ class LockedApp:
             sealer.seal(self.app.client_secret, former) if renewed else None,
             *_columns(registration),
         )
-        await self._session.execute(
-            sql.record_audit, self.app.workspace_id, actor, "app.changed", self.app.slug, None, None
-        )
         await notify(self._session, Invalidation.app(self.app.workspace_id, self.app.slug))
+        changed = [
+            each.name
+            for each in fields(Registration)
+            if getattr(registration, each.name) != getattr(self.app, each.name)
+        ]
+        await record_audit(
+            self._session,
+            self.app.workspace_id,
+            actor,
+            "app.changed",
+            self.app.slug,
+            detail=", ".join(changed) or None,
+        )
         return read_app(sealer, row)
 
     async def remove(self, actor: str) -> None:
         """Make the app look as if it never existed, its connections wiped at once."""
         workspace_id, app_id = self.app.workspace_id, self.app.id
         await self._session.execute(sql.remove_app, workspace_id, app_id)
-        await self._session.execute(
-            sql.record_audit, workspace_id, actor, "app.removed", self.app.slug, None, None
-        )
         await self._session.execute(sql.end_connections_of_app, workspace_id, app_id)
         await self._session.execute(sql.delete_pending_grants_of_app, workspace_id, app_id)
         await self._session.execute(sql.remove_endpoints_of_app, workspace_id, app_id)
         await notify(self._session, Invalidation.app(self.app.workspace_id, self.app.slug))
+        await record_audit(self._session, workspace_id, actor, "app.removed", self.app.slug)
 
 
 async def flag_credentials(session: Session, workspace_id: UUID, app_id: UUID) -> None:
@@ -184,6 +200,10 @@ def read_app(sealer: Sealer, row: Any) -> App:
         policy=read_policy(row["policy"]),
         legacy_signatures=row["legacy_signatures"],
         journal=row["journal"],
+        display_name=row["display_name"],
+        logo_url=row["logo_url"],
+        install_url=row["install_url"],
+        marketplace=row["marketplace"],
         credentials_refused_at=row["credentials_refused_at"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
@@ -203,4 +223,8 @@ def _columns(registration: Registration) -> tuple[Any, ...]:
         write_policy(registration.policy),
         registration.legacy_signatures,
         registration.journal,
+        registration.display_name,
+        registration.logo_url,
+        registration.install_url,
+        registration.marketplace,
     )

@@ -16,6 +16,7 @@ from broker.domain.invalidation import Invalidation
 from broker.domain.model import Account, Connection, Grant, Secret, Status, Tokens
 from broker.errors import Busy
 from broker.sealing import Place, Sealer
+from broker.stores.access.audit import record_audit
 from broker.stores.access.policies import read_policy
 from broker.stores.connections.apps import flag_credentials, secret_place
 from broker.stores.core.database import Session
@@ -98,7 +99,6 @@ class LockedConnection:
         except asyncpg.UniqueViolationError as error:
             raise Busy("The user is being connected by somebody else just now.") from error
         await self.session.execute(sql.delete_pending_grants, *self._key)
-        await self.record(actor, "connection.connected", user_ref)
         await self.publish(
             "connection.created",
             user_ref=user_ref,
@@ -107,6 +107,7 @@ class LockedConnection:
             reconnected=self._row["generation"] > 0,
         )
         await self._invalidate(user_ref)
+        await self.record(actor, "connection.connected", user_ref)
 
     async def replace_grant(self, tokens: Tokens) -> Grant:
         """Store a renewed grant; the refresh token stays when none came."""
@@ -126,9 +127,9 @@ class LockedConnection:
         """HubSpot ended the grant: wipe it; only an install helps."""
         await self.session.execute(sql.end_grant, *self._key, why)
         await self.clear_renewal_attempt()
-        await self.record("broker", "connection.reauth_required", detail=why)
         await self.publish("connection.reauth_required", reason=why)
         await self._invalidate()
+        await self.record("broker", "connection.reauth_required", detail=why)
 
     async def postpone_renewal(self, why: str, seconds: float) -> None:
         await self.session.execute(
@@ -166,10 +167,10 @@ class LockedConnection:
         owed = await self.enqueue_revocation()
         await self.session.execute(sql.delete_pending_grants, *self._key)
         await self.discard()
-        await self.record(actor, "connection.deleted")
         if self._row["user_ref"] is not None:
             await self.publish("connection.deleted")
         await self._invalidate()
+        await self.record(actor, "connection.deleted")
         return owed
 
     async def discard(self) -> None:
@@ -181,9 +182,9 @@ class LockedConnection:
     async def record(
         self, actor: str, action: str, user_ref: str | None = None, detail: str | None = None
     ) -> None:
-        """Write into the audit who did what to this connection."""
-        await self.session.execute(
-            sql.record_audit,
+        """Record who did what to this connection."""
+        await record_audit(
+            self.session,
             self._row["workspace_id"],
             actor,
             action,

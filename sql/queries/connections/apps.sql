@@ -1,18 +1,19 @@
 -- columns: app of app
 -- Everything that is read of an app.
 workspace_id, id, slug, client_id, client_secret, hubspot_app_id, scopes, optional_scopes, return_urls,
-origins, confirm, pkce, policy, legacy_signatures, journal, credentials_refused_at, created_at,
-updated_at;
+origins, confirm, pkce, policy, legacy_signatures, journal, display_name, logo_url, install_url,
+marketplace, credentials_refused_at, created_at, updated_at;
 
 -- name: create_app
 -- Register a HubSpot app under a slug.
 --   $1 workspace, $2 id, $3 slug, $4 client id, $5 sealed client secret, $6 HubSpot app id,
 --   $7 scopes, $8 optional scopes, $9 return URLs, $10 origins, $11 confirm, $12 pkce, $13 policy,
---   $14 legacy signatures, $15 journal
+--   $14 legacy signatures, $15 journal, $16 display name, $17 logo URL, $18 install URL,
+--   $19 marketplace
 INSERT INTO app (workspace_id, id, slug, client_id, client_secret, hubspot_app_id,
                  scopes, optional_scopes, return_urls, origins, confirm, pkce, policy,
-                 legacy_signatures, journal)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+                 legacy_signatures, journal, display_name, logo_url, install_url, marketplace)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
 RETURNING {app};
 
 -- name: app_of_slug
@@ -47,7 +48,8 @@ SELECT {app}
 -- Write an app's new settings; a new secret keeps the old one for a day of webhook signatures.
 --   $1 workspace, $2 id, $3 client id, $4 sealed client secret, $5 sealed previous secret or null,
 --   $6 HubSpot app id, $7 scopes, $8 optional scopes, $9 return URLs, $10 origins, $11 confirm,
---   $12 pkce, $13 policy, $14 legacy signatures, $15 journal
+--   $12 pkce, $13 policy, $14 legacy signatures, $15 journal, $16 display name, $17 logo URL,
+--   $18 install URL, $19 marketplace
 UPDATE app
    SET client_id = $3,
        client_secret = $4,
@@ -66,6 +68,10 @@ UPDATE app
        policy = $13,
        legacy_signatures = $14,
        journal = $15,
+       display_name = $16,
+       logo_url = $17,
+       install_url = $18,
+       marketplace = $19,
        updated_at = now()
  WHERE workspace_id = $1
    AND id = $2

@@ -197,7 +197,7 @@ async def test_a_thousand_who_miss_at_once_share_one_read(broker):
     assert sorted(queries.names) == FIRST
 
 
-async def test_a_deleted_connection_stops_elsewhere_though_the_doorbell_is_cut(
+async def test_a_connection_deleted_without_a_notification_stops_within_five_seconds(
     broker, second_broker, database
 ):
     """F4, U9."""
@@ -216,7 +216,7 @@ async def test_a_deleted_connection_stops_elsewhere_though_the_doorbell_is_cut(
     assert (await second_broker.proxies(CALL)).status == 404
 
 
-async def test_the_doorbell_is_hung_up_again_after_a_lost_connection(broker, database):
+async def test_the_listener_reconnects_after_a_lost_connection(broker, database):
     """F4."""
 
     async def pids():

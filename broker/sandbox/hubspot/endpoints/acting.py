@@ -5,11 +5,11 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.control_requests import Handler, guarded, read_object
+from broker.sandbox.core.control.requests import Handler, guarded, read_object
+from broker.sandbox.core.sending import SESSION
 from broker.sandbox.hubspot.crm.shown import whole
 from broker.sandbox.hubspot.crm.types import ObjectType
 from broker.sandbox.hubspot.endpoints.subscriptions import SubscriptionEndpoints
-from broker.sandbox.hubspot.events.outgoing import SESSION
 from broker.sandbox.hubspot.portal import FIRST_USER_ID, Portal
 from broker.sandbox.hubspot.seed import plant
 from broker.sandbox.hubspot.world import Sandbox

@@ -1,13 +1,13 @@
 """The control API under `/_sandbox`, and the page at `/`: levers for other processes and people."""
 
-from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.control_requests import Handler, guarded, read_object
-from broker.sandbox.core.faults import KINDS, Fault
-from broker.sandbox.core.pages import render
+from broker.sandbox.core.control.faults import FaultEndpoints
+from broker.sandbox.core.control.requests import Handler, guarded, read_object
+from broker.sandbox.core.faults import KINDS
+from broker.sandbox.hubspot.pages import render
 from broker.sandbox.hubspot.world import Sandbox
 
 # How a lever is called outside, and which attribute it moves.
@@ -47,15 +47,13 @@ class ControlEndpoints:
             ("GET", "/", self.home),
             ("POST", "/_sandbox/apps", self.put_app),
             ("POST", "/_sandbox/portals", self.put_portal),
-            ("GET", "/_sandbox/faults", self.faults),
-            ("POST", "/_sandbox/faults", self.add_fault),
-            ("DELETE", "/_sandbox/faults", self.clear_faults),
             ("GET", "/_sandbox/levers", self.show_levers),
             ("POST", "/_sandbox/levers", self.levers),
             ("GET", "/_sandbox/counters", self.counters),
             ("GET", "/_sandbox/requests", self.requests),
         ]
-        return [web.route(method, path, guarded(handler)) for method, path, handler in table]
+        own = [web.route(method, path, guarded(handler)) for method, path, handler in table]
+        return [*own, *FaultEndpoints(self._sandbox.faults).routes()]
 
     async def home(self, _request: web.Request) -> web.Response:
         """Show portals, records, requests and levers to a person."""
@@ -75,6 +73,7 @@ class ControlEndpoints:
         ]
         return render(
             "home.html",
+            directory=sandbox.directory,
             portals=portals,
             apps=sandbox.apps.values(),
             seen=list(sandbox.seen)[: -SHOWN // 2 : -1],
@@ -103,23 +102,6 @@ class ControlEndpoints:
         asked = await read_object(request)
         self._sandbox.add_portal(int(asked["hubId"]), asked["domain"], asked["users"])
         return web.json_response({"hubId": asked["hubId"]}, status=201)
-
-    async def add_fault(self, request: web.Request) -> web.Response:
-        """Set a fault, by the fields of `Fault`."""
-        fault = Fault(**await read_object(request))
-        if fault.kind not in KINDS:
-            raise ValueError(f"kind is one of {', '.join(KINDS)}")
-        self._sandbox.faults.add(fault)
-        return web.json_response({"faults": len(self._sandbox.faults.active)}, status=201)
-
-    async def faults(self, _request: web.Request) -> web.Response:
-        """List the faults with how often each struck."""
-        return web.json_response([asdict(fault) for fault in self._sandbox.faults.active])
-
-    async def clear_faults(self, _request: web.Request) -> web.Response:
-        """Make everything go right again."""
-        self._sandbox.faults.clear()
-        return web.Response(status=204)
 
     async def show_levers(self, _request: web.Request) -> web.Response:
         """Tell how every lever stands."""

@@ -7,10 +7,10 @@ sent on at once.
 import base64
 import hashlib
 import hmac
-from urllib.parse import quote, urlencode
 
 from aiohttp import web
 
+from broker.sandbox.core.redirects import is_registered, redirect
 from broker.sandbox.shopify.addressing import paths, shop_of
 from broker.sandbox.shopify.apps import App
 from broker.sandbox.shopify.pages import render
@@ -69,18 +69,18 @@ class ConsentPages:
         """Who asks for what in which shop, or the page that refuses it."""
         shop = shop_of(self._world, request)
         if shop is None:
-            return render("refused.html", status=404, problem="This store is unavailable.")
+            return render("problem.html", status=404, problem="This store is unavailable.")
         app = self._world.apps.get(fields["client_id"])
         if app is None:
             problem = "Oauth error invalid_request: Could not find Shopify API application."
-            return render("refused.html", status=400, problem=problem)
-        if fields["redirect_uri"] not in app.redirect_urls:
+            return render("problem.html", status=400, problem=problem)
+        if not is_registered(fields["redirect_uri"], app.redirect_urls):
             problem = "Oauth error invalid_request: The redirect_uri is not whitelisted."
-            return render("refused.html", status=400, problem=problem)
+            return render("problem.html", status=400, problem=problem)
         scopes = [each.strip() for each in fields["scope"].split(",") if each.strip()]
         if not set(scopes or [""]) <= set(app.scopes):
             problem = "Oauth error invalid_scope: The access scope is invalid."
-            return render("refused.html", status=400, problem=problem)
+            return render("problem.html", status=400, problem=problem)
         return app, shop, scopes
 
     def _back(
@@ -98,7 +98,4 @@ class ConsentPages:
         if fields["state"]:
             query["state"] = fields["state"]
         query["hmac"] = callback_hmac(query, app.client_secret)
-        separator = "&" if "?" in fields["redirect_uri"] else "?"
-        encoded = urlencode(sorted(query.items()), quote_via=quote)
-        location = f"{fields['redirect_uri']}{separator}{encoded}"
-        return web.Response(status=302, headers={"Location": location})
+        return redirect(fields["redirect_uri"], dict(sorted(query.items())))

@@ -192,5 +192,5 @@ def _refused(status: int, error: str, description: str) -> web.Response:
 
 def _denied(error: str, description: str, as_page: bool) -> web.Response:
     if as_page:
-        return render("refused.html", status=400, problem=f"Oauth error {error}: {description}")
+        return render("problem.html", status=400, problem=f"Oauth error {error}: {description}")
     return _refused(400, error, description)

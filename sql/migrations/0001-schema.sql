@@ -488,6 +488,7 @@ CREATE TABLE recipe_run (
     state        text        NOT NULL DEFAULT 'running',
     result       text,
     problem      text,
+    restarts     integer     NOT NULL DEFAULT 0,
     claim        integer     NOT NULL DEFAULT 0,
     due_at       timestamptz,
     created_at   timestamptz NOT NULL DEFAULT now(),

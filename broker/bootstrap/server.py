@@ -18,6 +18,7 @@ from broker.settings import Address
 from broker.stores.core.readiness import readiness
 from broker.telemetry.metrics import Metrics
 from broker.web.api.health import HealthHandlers
+from broker.web.core.descriptors import DescriptorGuard, raise_descriptor_limit
 from broker.web.core.http_server import AppRunner
 from broker.web.core.middleware import observe_requests
 
@@ -42,6 +43,7 @@ async def serving(
     runner = AppRunner(
         application(broker, health),
         partial(observe_requests, metrics=broker.metrics),
+        DescriptorGuard(raise_descriptor_limit(), broker.metrics.connections_shed),
         access_log=None,
         handler_cancellation=True,  # a caller who leaves frees the call to HubSpot
         auto_decompress=False,

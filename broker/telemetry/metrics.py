@@ -16,6 +16,11 @@ class Metrics:
             ["route", "status"],
             registry=self.registry,
         )
+        self.connections_shed = Counter(
+            "broker_connections_shed",
+            "Connections of callers closed because file descriptors ran short.",
+            registry=self.registry,
+        )
         self.renewals = Counter(
             "broker_renewals",
             "Refresh requests sent to HubSpot, by outcome.",

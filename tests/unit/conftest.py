@@ -1,4 +1,4 @@
-"""What HubSpot is called over is tried on the loop that serves, too: its transports differ."""
+"""What moves bytes is tried on the loop that serves, too: its transports differ."""
 
 import asyncio
 
@@ -8,6 +8,6 @@ import uvloop
 def pytest_asyncio_loop_factories(item):
     """The loops that a test runs on."""
     loops = {"asyncio": asyncio.new_event_loop}
-    if item.path.name == "test_pool.py":
+    if item.path.name in {"test_pool.py", "test_around.py"}:
         loops["uvloop"] = uvloop.new_event_loop
     return loops

@@ -1,6 +1,7 @@
 """What stands around every request, with applications that go wrong."""
 
 import asyncio
+import resource
 import socket
 from contextlib import asynccontextmanager
 from functools import partial
@@ -10,8 +11,11 @@ import pytest
 from aiohttp import web
 
 from broker.errors import BodyTooLarge
+from broker.providers.hubspot.answers import Answer
+from broker.services.proxy.idempotency import BufferedBody
 from broker.telemetry.metrics import Metrics
 from broker.web.core import http_server, middleware
+from broker.web.core.descriptors import DescriptorGuard, raise_descriptor_limit
 from broker.web.core.http_server import AppRunner
 from broker.web.core.middleware import (
     LOG_FIELDS,
@@ -19,17 +23,20 @@ from broker.web.core.middleware import (
     cancel_on_disconnect,
     observe_requests,
 )
+from broker.web.proxy.proxy_response import SingleWriteResponse
 
 
 @asynccontextmanager
-async def answering(handler, **settings):
+async def answering(handler, descriptors=1_000_000, **settings):
     """The address of an application whose every request has this handler."""
+    observed = Metrics()
+    guard = DescriptorGuard(descriptors, observed.connections_shed)
     begun = ShieldedRequests(lambda: None)
     app = web.Application()
     app.router.add_route("*", "/{rest:.*}", begun.wrap(handler))
     app.on_cleanup.append(begun.drain)
-    metrics = partial(observe_requests, metrics=Metrics())
-    runner = AppRunner(app, metrics, access_log=None, handler_cancellation=True, **settings)
+    around = partial(observe_requests, metrics=observed)
+    runner = AppRunner(app, around, guard, access_log=None, handler_cancellation=True, **settings)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -55,6 +62,40 @@ async def test_a_refusal_after_an_answer_began_cuts_it_and_is_no_second_answer(f
 
     assert told.count(b"HTTP/1.1") == 1
     assert told.endswith(b"4\r\nhalf\r\n")
+
+
+async def test_an_answer_that_cannot_be_ended_is_reset_for_a_peer_of_http_1_0():
+    """F1: for it the end of the connection is the end of the body."""
+
+    async def half(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"half")
+        raise BodyTooLarge
+
+    async with answering(half) as url:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        writer.write(b"GET / HTTP/1.0\r\nHost: x\r\n\r\n")
+        with pytest.raises(ConnectionResetError):
+            await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+
+
+async def test_a_failure_after_an_answer_in_one_write_is_no_second_answer():
+    async def whole(request):
+        headers = [("Content-Length", "2")]
+        answer = Answer(200, "OK", headers, BufferedBody(b"hi"), False, None, None, lambda: None)
+        await SingleWriteResponse(request, answer).prepare(request)
+        raise BodyTooLarge
+
+    async with answering(whole) as url:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        received = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+
+    assert received.count(b"HTTP/1.1") == 1
+    assert received.endswith(b"hi")
 
 
 @pytest.mark.parametrize(
@@ -167,3 +208,59 @@ async def test_the_last_of_an_answer_counts_as_unread_too(monkeypatch):
             await loop.sock_sendall(client, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 
             await asyncio.wait_for(lost.wait(), 5)
+
+
+async def connected(url):
+    return await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+
+
+async def answers(reader, writer):
+    """Whether a connection gets an answer to a request."""
+    try:
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        return (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).startswith(
+            b"HTTP/1.1 200"
+        )
+    except (ConnectionError, asyncio.IncompleteReadError):
+        return False
+
+
+async def test_when_descriptors_run_short_the_longest_silent_connections_make_room():
+    """2.10b: whoever speaks is served, however many say nothing; and a call under way goes on."""
+    go_on = asyncio.Event()
+
+    async def slowly(request):
+        if request.path == "/slow":
+            await go_on.wait()
+        return web.Response()
+
+    line = socket.socket()
+    free = line.fileno()
+    line.close()
+    async with answering(slowly, descriptors=(free + 100) * 4 // 3, shutdown_timeout=1) as url:
+        slow, served, silent = await connected(url), await connected(url), []
+        slow[1].write(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert await answers(*served)
+        for _ in range(60):
+            silent.append(await connected(url))
+            fresh = await connected(url)
+            assert await answers(*fresh)
+            fresh[1].close()
+        assert await answers(*served)
+        assert not await answers(*silent[0])
+        assert await answers(*silent[-1])
+        go_on.set()
+        assert b" 200 " in await asyncio.wait_for(slow[0].readline(), 10)
+        for _, writer in (slow, served, *silent):
+            writer.close()
+
+
+def test_the_descriptor_limit_is_raised_as_far_as_the_system_allows():
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(before[0], 256), before[1]))
+        limit = raise_descriptor_limit()
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        assert limit == soft == (hard if hard != resource.RLIM_INFINITY else soft)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

@@ -4,10 +4,13 @@ HubSpot spells one operation in many ways: `/crm/v3/objects/contacts`,
 `/crm/objects/2026-03/contacts` and `/crm/v3/objects/0-1` are one thing, as are
 `/crm/v4/associations`, `/crm/associations/v4` and `/crm/associations/2026-03`; and a POST can read
 (`search`) or delete (`batch/archive`). So versions do not count, and a rule for one holds for all.
+
+A POST reads only where HubSpot documents that it does; every other one counts as a write, because
+paths can end in names of a caller's choosing (`/cms/source-code/published/content/{path}`).
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Literal
 
@@ -32,49 +35,127 @@ TYPES = {
 }
 """HubSpot's names of standard objects (https://developers.hubspot.com/docs/guides/api/crm/understanding-the-crm)."""
 
-READING = re.compile(r"/(search|batch/read|batch/query)$")
+READING = frozenset(
+    tuple(path.split("/"))
+    for path in (
+        "crm/objects/*/search",
+        "crm/objects/*/batch/read",
+        "crm/associations/*/*/batch/read",
+        "crm/properties/*/batch/read",
+        "crm/schemas/batch/read",
+        "crm/lists/search",
+        "webhooks-journal/journal/batch/read",
+        "webhooks-journal/journal-local/batch/read",
+        "cms/hubdb/tables/*/rows/batch/read",
+        "cms/hubdb/tables/*/rows/draft/batch/read",
+        "cms/blogs/posts/batch/read",
+        "cms/blogs/authors/batch/read",
+        "cms/blogs/tags/batch/read",
+        "cms/pages/landing-pages/batch/read",
+        "cms/pages/landing-pages/folders/batch/read",
+        "cms/pages/site-pages/batch/read",
+        "communication-preferences/statuses/batch/read",
+        "conversations/conversations/actors/batch/read",
+        "automation/flows/batch/read",
+        "automation/workflow-id-mappings/batch/read",
+    )
+)
+"""POSTs that change nothing (HubSpot's API reference and OpenAPI documents), in the spelling of
+`canonical`; `*` is one segment."""
+
+LAST_READING_WORDS = frozenset(segments[-1] for segments in READING)
+
 DELETING = re.compile(
-    r"/(batch/archive|batch/delete|labels/archive|gdpr-delete|batch/purge"
-    r"|batch-delete|associations(/v1)?/(associations/)?delete(-batch)?)$",  # of older versions
+    r"/(batch/archive|labels/archive|gdpr-delete|batch/purge|batch-delete|delete(-batch)?)$",
     re.IGNORECASE,
 )
+"""How paths of requests that delete end, whatever their method."""
+
 VERSION = re.compile(r"v\d{1,2}|\d{4}-\d{2}(-beta)?")
 MOVED = {("app-webhooks",): ("webhooks",), ("crm-object-schemas", "schemas"): ("crm", "schemas")}
 """Where one API stands under two names."""
 
+SEVERITY: tuple[Effect, ...] = ("read", "write", "delete")
+
 
 def effect_of(method: str, target: str) -> Effect:
-    """What HubSpot will do with a call."""
+    """What HubSpot will do with a call; the gravest where its path can be read in two ways."""
     if method in {"GET", "HEAD"}:
         return "read"
     if method == "DELETE":
         return "delete"
-    path = "/".join(("", *_segments(target)))
-    if DELETING.search(path):
-        return "delete"
-    return "read" if method == "POST" and READING.search(path) else "write"
+    return max((_effect(method, each) for each in _readings(target)), key=SEVERITY.index)
 
 
 def allows(rules: Iterable[PolicyRule], method: str, target: str) -> bool:
-    """Whether one of the rules covers the call."""
-    path, effect = canonical(target), effect_of(method, target)
-    counts_as = {
-        "read": {method, "GET"},
-        "write": {method},
-        "delete": {"DELETE"},
-    }[effect]
-    return any(
-        counts_as & {name.upper() for name in rule.methods}
-        and any(pattern.fullmatch(path) for pattern in _patterns(rule.path))
-        for rule in rules
-    )
+    """Whether one of the rules covers the call, in each way in which its path can be read."""
+    rules = tuple(rules)
+    return all(_allows(rules, method, segments) for segments in _readings(target))
 
 
 def canonical(target: str) -> str:
     """The path of a target in the one spelling that rules are compared in: without a version,
     wherever it stands, and with standard objects by their plural names.
     """
-    return _spelled(_segments(target), VERSION.fullmatch)
+    return _join(_spelled(_segments(target), VERSION.fullmatch))
+
+
+def covers(parts: Sequence[str], path: str) -> bool:
+    """Whether a path is these parts with anything between them.
+
+    Each part is looked for once, from where the one before ended, so that the time grows with the
+    path and not with the ways in which it could be divided.
+    """
+    if len(parts) == 1:
+        return path == parts[0]
+    first, *middle, last = parts
+    position, end = len(first), len(path) - len(last)
+    if position > end or not path.startswith(first) or not path.endswith(last):
+        return False
+    for part in middle:
+        position = path.find(part, position, end)
+        if position < 0:
+            return False
+        position += len(part)
+    return True
+
+
+def _effect(method: str, segments: list[str]) -> Effect:
+    if DELETING.search(_join(segments)):
+        return "delete"
+    reads = method == "POST" and segments[-1:] and segments[-1] in LAST_READING_WORDS
+    return "read" if reads and _is_reading(_spelled(segments, VERSION.fullmatch)) else "write"
+
+
+def _is_reading(segments: list[str]) -> bool:
+    return any(
+        len(pattern) == len(segments)
+        and all(part in {"*", segment} for part, segment in zip(pattern, segments, strict=True))
+        for pattern in READING
+    )
+
+
+def _allows(rules: Iterable[PolicyRule], method: str, segments: list[str]) -> bool:
+    effect: Effect = "delete" if method == "DELETE" else "read"
+    if method not in {"GET", "HEAD", "DELETE"}:
+        effect = _effect(method, segments)
+    counts_as = {"read": {method, "GET"}, "write": {method}, "delete": {"DELETE"}}[effect]
+    path = _join(_spelled(segments, VERSION.fullmatch))
+    return any(
+        counts_as & {name.upper() for name in rule.methods}
+        and any(covers(parts, path) for parts in _patterns(rule.path))
+        for rule in rules
+    )
+
+
+def _readings(target: str) -> list[list[str]]:
+    """The segments of a target; and, where its path holds an encoded `?` or `#`, those of what it
+    would be for a server that decodes before it looks for the query.
+    """
+    segments = _segments(target)
+    path = _join(segments)
+    cut = re.split("[?#]", path, maxsplit=1)[0]
+    return [segments] if cut == path else [segments, [part for part in cut.split("/") if part]]
 
 
 def _segments(target: str) -> list[str]:
@@ -82,14 +163,18 @@ def _segments(target: str) -> list[str]:
     return [part for part in (piece.partition(";")[0] for piece in path.split("/")) if part]
 
 
-def _spelled(segments: list[str], is_version: Callable[[str], object]) -> str:
-    place = next((i for i in (1, 2) if i < len(segments) and is_version(segments[i])), None)
-    if place is not None:
-        segments = segments[:place] + segments[place + 1 :]
+def _join(segments: Iterable[str]) -> str:
+    return "/".join(("", *segments))
+
+
+def _spelled(segments: list[str], is_version: Callable[[str], object]) -> list[str]:
+    index = next((i for i in (1, 2) if i < len(segments) and is_version(segments[i])), None)
+    if index is not None:
+        segments = segments[:index] + segments[index + 1 :]
     for old, new in MOVED.items():
         if tuple(segments[: len(old)]) == old:
             segments = [*new, *segments[len(old) :]]
-    return "/".join(("", *map(_plural, segments)))
+    return [_plural(segment) for segment in segments]
 
 
 def _plural(segment: str) -> str:
@@ -99,13 +184,12 @@ def _plural(segment: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _patterns(path: str) -> tuple[re.Pattern[str], ...]:
-    """What a rule's path matches; a `*` in a version's place stands for no version too."""
+def _patterns(path: str) -> tuple[tuple[str, ...], ...]:
+    """What a rule's path matches, as parts between stars; a `*` in a version's position stands for
+    no version too.
+    """
     segments = _segments(path)
-    spellings = {_spelled(segments, VERSION.fullmatch)}
+    spellings = {_join(_spelled(segments, VERSION.fullmatch))}
     if any(segment in {"*", "v*"} for segment in segments[1:3]) and segments[-1:] != ["*"]:
-        spellings.add(_spelled(segments, {"*", "v*"}.__contains__))
-    return tuple(
-        re.compile(".*".join(map(re.escape, spelling.split("*"))), re.DOTALL)
-        for spelling in spellings
-    )
+        spellings.add(_join(_spelled(segments, {"*", "v*"}.__contains__)))
+    return tuple(tuple(spelling.split("*")) for spelling in spellings)

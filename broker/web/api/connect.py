@@ -16,7 +16,7 @@ from broker.services.installs.connect_sessions import ConnectFlow, PopupOpener, 
 from broker.stores.connections.apps import Apps
 from broker.web.core.cookies import Cookie, check_same_origin
 from broker.web.core.middleware import LOG_FIELDS
-from broker.web.core.openapi import documented, operation
+from broker.web.core.openapi import operation, public
 from broker.web.core.pages import Pages
 from broker.web.core.requests import SLUG, RequestModel, Text, UserRef, read_body, read_form
 from broker.web.core.wording import OURS, REFUSALS, describe_scope
@@ -77,7 +77,7 @@ class ConnectHandlers:
         url = f"{self._public_url}/connect/{token.reveal()}"
         return 201, Session(token=token.reveal(), url=url, expiresAt=expires_at)
 
-    @documented(public=True, tags=("Connect",))
+    @public(tags=("Connect",))
     async def show(self, request: web.Request) -> web.Response:
         """Show a user whose app asks for what; looking uses nothing up."""
         try:
@@ -99,7 +99,7 @@ class ConnectHandlers:
             back=session.return_url,
         )
 
-    @documented(public=True, answers={303: None}, tags=("Connect",))
+    @public(answers={303: None}, tags=("Connect",))
     async def begin(self, request: web.Request) -> web.Response:
         """Send a user on to HubSpot, bound to this browser; of many browsers, one begins."""
         try:
@@ -114,7 +114,7 @@ class ConnectHandlers:
         self.cookie.set(response, browser, COOKIE_MAX_AGE_S)
         return response
 
-    @documented(public=True, tags=("Connect",))
+    @public(tags=("Connect",))
     async def ended(self, request: web.Request) -> web.Response:
         """Show how it ended, to the browser that began it, and tell the page that opened ours."""
         try:

@@ -10,7 +10,7 @@ from aiohttp import web
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from broker.web.core.openapi import documented
+from broker.web.core.openapi import public
 from broker.web.core.pages import Pages
 
 _PACKAGED = Path(__file__).parents[2] / "docs"
@@ -29,7 +29,7 @@ class DocsPages:
         }
         self._rendered: dict[str, tuple[str, str]] = {}
 
-    @documented(public=True, tags=("Operations",))
+    @public(tags=("Operations",))
     async def reference(self, _request: web.Request) -> web.Response:
         """Show every operation for people, with the guides."""
         return self._pages.page(
@@ -40,7 +40,7 @@ class DocsPages:
             groups=_groups(self._document),
         )
 
-    @documented(public=True, tags=("Operations",))
+    @public(tags=("Operations",))
     async def guide(self, request: web.Request) -> web.Response:
         """Show a guide: errors, operating, security and others."""
         name = request.match_info["name"]

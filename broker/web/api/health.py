@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.web.core.openapi import documented
+from broker.web.core.openapi import public
 
 
 class OpenApiHandler:
@@ -14,7 +14,7 @@ class OpenApiHandler:
     def __init__(self, document: dict[str, Any]) -> None:
         self._document = document
 
-    @documented(public=True, tags=("Operations",))
+    @public(tags=("Operations",))
     async def openapi(self, _request: web.Request) -> web.Response:
         """Describe the broker's own operations as OpenAPI 3.1."""
         return web.json_response(self._document)
@@ -28,12 +28,12 @@ class HealthHandlers:
         self._check = check
         self.stopping = False
 
-    @documented(public=True, tags=("Operations",))
+    @public(tags=("Operations",))
     async def alive(self, _request: web.Request) -> web.Response:
         """Say that this process lives."""
         return web.json_response({"status": "ok"})
 
-    @documented(public=True, answers={200: None, 503: None}, tags=("Operations",))
+    @public(answers={200: None, 503: None}, tags=("Operations",))
     async def ready(self, _request: web.Request) -> web.Response:
         """Say whether the database, its schema and the sealing keys are as they must be."""
         checks = await self._check()

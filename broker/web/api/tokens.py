@@ -20,7 +20,7 @@ from authlib.oauth2.rfc6750 import BearerTokenGenerator
 from broker.domain.model import KEY_SCOPES, Secret
 from broker.errors import BodyTooLarge, InvalidRequest
 from broker.stores.access.keys import TOKEN, Keys, TokenClient
-from broker.web.core.openapi import documented
+from broker.web.core.openapi import self_authenticating
 from broker.web.core.requests import read_body, read_form, read_json
 
 LIFETIME = timedelta(hours=24)
@@ -118,7 +118,7 @@ class TokenHandlers:
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
 
-    @documented(public=True, tags=("Keys",))
+    @self_authenticating(tags=("Keys",))
     async def token(self, request: web.Request) -> web.Response:
         """Issue an access token for a key's client id and secret.
 

@@ -1,5 +1,6 @@
-"""What is no request at all is refused in the broker's own words, for aiohttp's repeat the line
-that is wrong, with the key or the code that may stand in it.
+"""aiohttp's server, stricter: with deadlines for silent and slow callers, and with refusals of
+malformed requests in the broker's own words, because aiohttp's repeat the line that is wrong, with
+the key or the code that may stand in it.
 """
 
 import asyncio
@@ -13,13 +14,15 @@ from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from broker.errors import InvalidRequest
+from broker.web.core.cut_answers import reset
+from broker.web.core.descriptors import DescriptorGuard
 from broker.web.core.middleware import REQUEST_ID, Handler, problem
 
 log = logging.getLogger(__name__)
 
 FIRST_REQUEST_TIMEOUT_S = 30.0
-"""How long a connection may be open before the head of its first request is there; later ones have
-the keep-alive time."""
+"""How long a connection may be open before the head of its first request has arrived; later ones
+have the keep-alive time."""
 
 WRITE_STALL_TIMEOUT_S = 130.0
 """How long a caller may leave unread what was written."""
@@ -28,45 +31,69 @@ WRITE_STALL_TIMEOUT_S = 130.0
 class ConnectionHandler(RequestHandler):
     """One connection of a caller's."""
 
-    __slots__ = ("_first_request_timer", "_write_stall_timer")
+    __slots__ = ("_first_request_timer", "_guard", "_last_heard_at", "_write_stall_timer")
+
+    def __init__(self, manager: web.Server, guard: DescriptorGuard, **settings: Any) -> None:
+        super().__init__(manager, loop=asyncio.get_running_loop(), **settings)
+        self._guard = guard
+        self._last_heard_at = 0.0
+        self._write_stall_timer: asyncio.TimerHandle | None = None
+        self._first_request_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for a first request, but not for ever."""
         super().connection_made(transport)
         # Whatever the kernel does not take at once is waited for, and counts as unread.
         cast(asyncio.Transport, transport).set_write_buffer_limits(0)
-        self._write_stall_timer: asyncio.TimerHandle | None = None
-        self._first_request_timer: asyncio.TimerHandle | None = self._loop.call_later(
-            FIRST_REQUEST_TIMEOUT_S, self._give_up
-        )
+        loop = asyncio.get_running_loop()
+        self._last_heard_at = loop.time()
+        self._first_request_timer = loop.call_later(FIRST_REQUEST_TIMEOUT_S, self._give_up)
+        line = transport.get_extra_info("socket")
+        manager = self._manager
+        if line is not None and manager is not None and self._guard.runs_short(line.fileno()):
+            self._guard.make_room(self, cast(list[ConnectionHandler], manager.connections))
+
+    @property
+    def silent_since(self) -> tuple[bool, float] | None:
+        """Whether it has ever sent a request, and when it was last heard; None while a request is
+        under way.
+        """
+        if self._current_request is not None or self._messages:
+            return None
+        return self._request_count > 0, self._last_heard_at
+
+    def shed(self) -> None:
+        """End it, for its descriptor is needed."""
+        if self.transport is not None:
+            self.transport.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Nobody is waited for any more."""
+        """Stop waiting for the caller."""
         for timer in (self._first_request_timer, self._write_stall_timer):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """What was written waits for the caller to read, but not for ever."""
+        """Wait for the caller to read what was written, but not for ever."""
         super().pause_writing()
         if self.transport is not None:
-            self._write_stall_timer = self._loop.call_later(
-                WRITE_STALL_TIMEOUT_S, self.transport.abort
-            )
+            loop = asyncio.get_running_loop()
+            self._write_stall_timer = loop.call_later(WRITE_STALL_TIMEOUT_S, reset, self.transport)
 
     def resume_writing(self) -> None:
-        """All of it is on its way."""
+        """Stop waiting: the kernel has taken all of it."""
         if self._write_stall_timer is not None:
             self._write_stall_timer.cancel()
         super().resume_writing()
 
     async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109  # as aiohttp
-        """Give what goes on so long to end, and cut it then: aiohttp would wait once more."""
+        """Give a request under way so long to end, then cancel it: aiohttp would wait once more."""
         handling = self._task_handler
         cut = None
         if handling is not None and timeout:
-            cut = self._loop.call_later(timeout + 0.1, handling.cancel)
+            loop = asyncio.get_running_loop()
+            cut = loop.call_later(timeout + 0.1, handling.cancel)
         try:
             await super().shutdown(timeout)
         finally:
@@ -79,7 +106,8 @@ class ConnectionHandler(RequestHandler):
             self.force_close()
 
     def data_received(self, data: bytes) -> None:
-        """Let whoever waits for a body know at once that it cannot be read to its end."""
+        """Tell a handler that reads a body at once when it cannot be read to its end."""
+        self._last_heard_at = asyncio.get_running_loop().time()
         super().data_received(data)
         request = self._current_request
         if request is None or not self._messages or request.content.is_eof():
@@ -103,10 +131,10 @@ class ConnectionHandler(RequestHandler):
         request[REQUEST_ID] = f"{random.getrandbits(128):032x}"
         long = isinstance(exc, LineTooLong)
         log.info(
-            "not HTTP",
+            "malformed_request",
             extra={"request_id": request[REQUEST_ID], "reason": type(exc).__name__},
         )
-        detail = "The request's line or a header is too long." if long else "This is not HTTP."
+        detail = "The request line or a header is too long." if long else "Malformed HTTP request."
         response = problem(request, InvalidRequest(detail))
         response.force_close()
         return response
@@ -115,21 +143,30 @@ class ConnectionHandler(RequestHandler):
 class Server(web.Server):
     """Gives every connection such a protocol."""
 
+    guard: DescriptorGuard
+
     def __call__(self) -> RequestHandler:
-        return ConnectionHandler(self, loop=self._loop, **self._kwargs)
+        return ConnectionHandler(self, self.guard, **self._kwargs)
 
 
 class AppRunner(web.AppRunner):
-    """Runs an application behind it, with something around its handling of every request."""
+    """Runs an application behind this server."""
 
     def __init__(
-        self, app: web.Application, around: Callable[[Handler], Handler], **settings: Any
+        self,
+        app: web.Application,
+        around: Callable[[Handler], Handler],
+        guard: DescriptorGuard,
+        **settings: Any,
     ) -> None:
+        """`around` wraps the handling of every request."""
         super().__init__(app, **settings)
         self._wrap_handler = around
+        self._guard = guard
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
         server.__class__ = Server  # aiohttp has no other way to name the protocol
+        cast(Server, server).guard = self._guard
         server.request_handler = self._wrap_handler(server.request_handler)  # type: ignore[assignment]
         return server

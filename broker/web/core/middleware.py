@@ -13,6 +13,7 @@ from aiohttp import web
 from broker.errors import BodyTooLarge, BrokerError, InvalidRequest, MethodNotAllowed, NotFound
 from broker.telemetry.log_writer import REQUEST_LOGGER, log_request
 from broker.telemetry.metrics import Metrics
+from broker.web.core.cut_answers import cut_off
 
 log = logging.getLogger(REQUEST_LOGGER)
 
@@ -96,7 +97,8 @@ def _refused(request: web.Request, error: Exception) -> web.StreamResponse:
         error.code if isinstance(error, BrokerError) else BrokerError.code
     )
     if request.writer is not None and request.writer.output_size:
-        raise error  # too late for a second response: aiohttp cuts the connection instead
+        cut_off(request)
+        raise error  # too late for a second response
     if not isinstance(error, BrokerError):
         log.error("unexpected", exc_info=error, extra={"request_id": request[REQUEST_ID]})
         error = BrokerError()

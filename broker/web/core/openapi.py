@@ -1,4 +1,9 @@
-"""Operations: what each takes and gives, checked on the way in and told as OpenAPI 3.1."""
+"""Operations: what each takes and gives, checked on the way in and described as OpenAPI 3.1.
+
+A handler is one of three kinds: `operation` checks an API key and its scopes before the handler
+runs; `self_authenticating` marks one that proves by itself who calls; `public` one that anybody may
+call.
+"""
 
 import functools
 import inspect
@@ -43,7 +48,7 @@ class Problem(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a handler takes and gives."""
+    """What a handler takes and gives; `scopes` is None where no API key is needed."""
 
     summary: str
     description: str
@@ -56,21 +61,18 @@ class Operation:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-OPERATIONS: dict[Callable[..., Any], Operation] = {}
-
 
 def operation(
     *scopes: str,
     body: type[BaseModel] | None = None,
     query: type[BaseModel] | None = None,
     answers: dict[int, type[BaseModel] | None] | None = None,
-    public: bool = False,
     tags: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., Awaitable[Any]]], Callable[..., Awaitable[web.StreamResponse]]]:
-    """Make a handler of `async def name(self, request[, caller][, body=][, query=])`.
+    """Guard a handler `async def name(self, request, caller[, body=][, query=])`.
 
-    The caller needs one of `scopes`; a `public` operation has no caller. What the handler returns
-    is a response, a model, or a status with a model.
+    The caller needs one of `scopes`. What the handler returns is a response, a model, or a status
+    with a model.
     """
 
     def decorate(
@@ -78,57 +80,71 @@ def operation(
     ) -> Callable[..., Awaitable[web.StreamResponse]]:
         @functools.wraps(function)
         async def handler(owner: Any, request: web.Request) -> web.StreamResponse:
-            positional: list[Any] = [request]
-            if not public:
-                positional.append(await _caller(request, scopes))
+            caller = await _authenticate(request, scopes)
             parsed: dict[str, Any] = {}
             if query is not None:
                 parsed["query"] = parse_query(request, query)
             if body is not None:
                 parsed["body"] = await parse_body(request, body)
-            return _respond(await function(owner, *positional, **parsed))
+            return _respond(await function(owner, request, caller, **parsed))
 
-        summary, _, description = (inspect.getdoc(function) or "").partition("\n")
-        OPERATIONS[handler] = Operation(
-            summary.rstrip("."),
-            description.strip(),
-            None if public else scopes,
-            body,
-            query,
-            answers or {200: None},
-            tags,
-        )
-        return handler
+        return _describe_as(handler, scopes, body, query, answers, tags)
 
     return decorate
 
 
-def documented(
-    *scopes: str,
+def self_authenticating(
+    *,
+    enforces: tuple[str, ...] | None = None,
     body: type[BaseModel] | None = None,
     answers: dict[int, type[BaseModel] | None] | None = None,
-    public: bool = False,
     tags: tuple[str, ...] = (),
 ) -> Callable[[F], F]:
-    """Tell what a handler takes and gives that checks it by itself."""
+    """Describe a handler that checks by itself who calls. This checks nothing.
 
-    def decorate(function: F) -> F:
-        summary, _, description = (inspect.getdoc(function) or "").partition("\n")
-        OPERATIONS[function] = Operation(
-            summary.rstrip("."),
-            description.strip(),
-            None if public else scopes,
-            body,
-            None,
-            answers or {200: None},
-            tags,
-        )
-        return function
-
-    return decorate
+    `enforces`: the scopes of which the handler demands one; None where callers have no API key but
+    a signature or a client secret.
+    """
+    return lambda function: _describe_as(function, enforces, body, None, answers, tags)
 
 
-async def _caller(request: web.Request, scopes: tuple[str, ...]) -> Caller:
+def public(
+    *,
+    answers: dict[int, type[BaseModel] | None] | None = None,
+    tags: tuple[str, ...] = (),
+) -> Callable[[F], F]:
+    """Describe a handler that anybody may call."""
+    return lambda function: _describe_as(function, None, None, None, answers, tags)
+
+
+def operation_of(handler: Callable[..., Any]) -> Operation:
+    """What a handler takes and gives."""
+    described: Operation = handler.operation  # type: ignore[attr-defined]
+    return described
+
+
+def _describe_as(
+    handler: F,
+    scopes: tuple[str, ...] | None,
+    body: type[BaseModel] | None,
+    query: type[BaseModel] | None,
+    answers: dict[int, type[BaseModel] | None] | None,
+    tags: tuple[str, ...],
+) -> F:
+    summary, _, description = (inspect.getdoc(handler) or "").partition("\n")
+    handler.operation = Operation(  # type: ignore[attr-defined]
+        summary.rstrip("."),
+        description.strip(),
+        scopes,
+        body,
+        query,
+        answers or {200: None},
+        tags,
+    )
+    return handler
+
+
+async def _authenticate(request: web.Request, scopes: tuple[str, ...]) -> Caller:
     caller = await request.app[CALLERS].authenticate(request.headers.get("Authorization"))
     request[LOG_FIELDS]["key"] = str(caller.key_id)
     require(caller, *scopes)
@@ -148,7 +164,7 @@ def document(
     table: Iterable[tuple[str, str, Callable[..., Any]]], public_url: str
 ) -> dict[str, Any]:
     """The OpenAPI 3.1 document of a table of method, path and operation."""
-    rows = [(method, path, OPERATIONS[function]) for method, path, function in table]
+    rows = [(method, path, operation_of(function)) for method, path, function in table]
     models: set[tuple[type[BaseModel], Any]] = {(Problem, "serialization")}
     for _, _, known in rows:
         models |= {(model, "validation") for model in (known.body, known.query) if model}

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from broker.web.core.openapi import documented
+from broker.web.core.openapi import public
 
 HERE = Path(__file__).parents[1]
 
@@ -74,7 +74,7 @@ def policy(posts_to: str) -> str:
 class StaticFiles:
     """`/static/{name}` and `/connect.js`."""
 
-    @documented(public=True, tags=("Operations",))
+    @public(tags=("Operations",))
     async def file(self, request: web.Request) -> web.Response:
         """Give a script or style sheet of the broker's own pages."""
         name = request.match_info["name"]
@@ -84,7 +84,7 @@ class StaticFiles:
         known = request.query.get("v") == DIGESTS[name]
         return _given(request, name, 365 * DAY_S if known else 300)
 
-    @documented(public=True, tags=("Connect",))
+    @public(tags=("Connect",))
     async def connect_js(self, request: web.Request) -> web.Response:
         """Give the script that defines `<connect-hubspot>`."""
         response = _given(request, "connect.js", 300)

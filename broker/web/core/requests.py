@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from collections import Counter
 from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -18,6 +19,9 @@ BODY_BYTES = 1_048_576
 
 BODY_S = 60.0
 """How long a caller may take to send a body that is kept."""
+
+MAX_ERRORS = 50
+"""How many wrong fields a refusal names."""
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,29}")
 SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
@@ -60,27 +64,43 @@ async def read_body(request: web.Request, at_most: int = BODY_BYTES) -> bytes:
                     raise BodyTooLarge(f"At most {at_most} bytes are accepted here.")
                 parts.append(part)
     except web.RequestPayloadError:
-        raise InvalidRequest("The body is not framed as its headers say.") from None
+        raise InvalidRequest(
+            "The body does not match Content-Length or Transfer-Encoding."
+        ) from None
     except TimeoutError:
-        raise InvalidRequest(f"The body did not come within {BODY_S:.0f} seconds.") from None
+        raise InvalidRequest(f"The body did not arrive within {BODY_S:.0f} seconds.") from None
     return b"".join(parts)
 
 
-async def parse_body(request: web.Request, model: type[M], at_most: int = BODY_BYTES) -> M:
-    """The body (JSON or a form) as a model. Raises InvalidRequest, BodyTooLarge."""
-    raw = await read_body(request, at_most)
+def sends_form(request: web.Request) -> bool:
+    """Whether the body is a form rather than JSON, by its headers alone.
+
+    Raises InvalidRequest for what is neither.
+    """
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise InvalidRequest("Send the body without a content encoding.")
     if request.content_type == "multipart/form-data":
         raise InvalidRequest("Send the body as JSON or application/x-www-form-urlencoded.")
-    if request.content_type == "application/x-www-form-urlencoded":
-        return validate(model, read_form(raw))
-    return validate(model, read_json(raw) if raw else {})
+    return request.content_type == "application/x-www-form-urlencoded"
+
+
+async def parse_body(request: web.Request, model: type[M], at_most: int = BODY_BYTES) -> M:
+    """The body (JSON or a form) as a model. Raises InvalidRequest, BodyTooLarge."""
+    form = sends_form(request)
+    raw = await read_body(request, at_most)
+    return validate(model, parse_fields(raw, form=form))
+
+
+def parse_fields(raw: bytes, *, form: bool) -> Any:
+    """The value of a form or a JSON text; no fields where it is empty. Raises InvalidRequest."""
+    if form:
+        return read_form(raw)
+    return read_json(raw) if raw else {}
 
 
 def parse_query(request: web.Request, model: type[M]) -> M:
     """The query as a model; a name may stand once. Raises InvalidRequest."""
-    return validate(model, _reject_duplicates(list(request.query.items())))
+    return validate(model, reject_duplicates(list(request.query.items())))
 
 
 def validate(model: type[M], value: Any) -> M:
@@ -98,15 +118,13 @@ def validate(model: type[M], value: Any) -> M:
             )
         ]
         detail = "; ".join(f"{each['field']}: {each['message']}" for each in problems[:5])
-        raise InvalidRequest(detail[:1000], errors=problems[:50]) from None
+        raise InvalidRequest(detail[:1000], errors=problems[:MAX_ERRORS]) from None
 
 
 def read_json(raw: bytes) -> Any:
     """The value of a JSON text; a name may stand once in an object. Raises InvalidRequest."""
     try:
-        return json.loads(
-            raw.decode(), object_pairs_hook=_reject_duplicates, parse_constant=_refuse
-        )
+        return json.loads(raw.decode(), object_pairs_hook=reject_duplicates, parse_constant=_refuse)
     except (ValueError, RecursionError):
         raise InvalidRequest("The body is not JSON.") from None
 
@@ -119,12 +137,17 @@ def read_form(raw: bytes) -> dict[str, str]:
         )
     except ValueError:
         raise InvalidRequest("The body is not a form.") from None
+    check_not_json(raw)
+    return reject_duplicates(pairs)
+
+
+def check_not_json(raw: bytes) -> None:
+    """Raise InvalidRequest for a form that is JSON, which would be one long name."""
     if raw.lstrip()[:1] in {b"{", b"["}:
         raise InvalidRequest(
-            "The body looks like JSON, and its Content-Type says a form: "
+            "The body looks like JSON, but its Content-Type is that of a form: "
             "send it as Content-Type: application/json."
         )
-    return _reject_duplicates(pairs)
 
 
 def path_slug(request: web.Request, caller: Caller | None = None) -> str:
@@ -155,19 +178,20 @@ def prefers_json(request: web.Request) -> bool:
     return wanted["application/json"] > wanted["text/html"]
 
 
-def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise InvalidRequest(
-            "A field stands more than once.",
-            errors=[
-                {"field": _safe_field_name(name), "message": "stands more than once"}
-                for name in twice
-            ],
-        )
-    return found
+def reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The fields of one object. Raises InvalidRequest where a name is repeated."""
+    fields = dict(pairs)
+    if len(fields) == len(pairs):
+        return fields
+    counts = Counter(name for name, _ in pairs)
+    repeated = sorted(name for name, count in counts.items() if count > 1)
+    raise InvalidRequest(
+        "Duplicate field.",
+        errors=[
+            {"field": _safe_field_name(name), "message": "is duplicated"}
+            for name in repeated[:MAX_ERRORS]
+        ],
+    )
 
 
 def _refuse(constant: str) -> Any:

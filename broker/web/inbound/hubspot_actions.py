@@ -19,7 +19,7 @@ from broker.recipes.triggers import COMPANY_ID
 from broker.recipes.workflow_callbacks import WorkflowCallbacks, failed, fields, output_fields
 from broker.services.events.intake import Intake
 from broker.stores.connections.apps import Apps
-from broker.web.core.openapi import operation
+from broker.web.core.openapi import self_authenticating
 from broker.web.core.requests import SLUG, read_body, read_json
 
 WAIT_S = 8.0
@@ -49,7 +49,7 @@ class HubSpotActions:
         self._callbacks = waiting
         self._public_url = public_url
 
-    @operation(public=True, answers={200: None}, tags=("Webhooks",))
+    @self_authenticating(answers={200: None}, tags=("Webhooks",))
     async def kyb(self, request: web.Request) -> web.Response:
         """Kick off a Company from HubSpot: a workflow's action, or a card's button.
 

@@ -8,7 +8,7 @@ from broker.errors import NotAuthenticated
 from broker.providers.hubspot.events.signature import SignedRequest
 from broker.providers.hubspot.events.webhooks import BATCH_BYTES
 from broker.services.events.intake import Intake
-from broker.web.core.openapi import operation
+from broker.web.core.openapi import self_authenticating
 from broker.web.core.requests import SLUG, read_body
 
 
@@ -19,7 +19,7 @@ class HubSpotWebhooks:
         self._intake = intake
         self._public_url = public_url
 
-    @operation(public=True, answers={200: None}, tags=("Webhooks",))
+    @self_authenticating(answers={200: None}, tags=("Webhooks",))
     async def hubspot(self, request: web.Request) -> web.Response:
         """Take a batch of HubSpot's webhook events, signed with the app's client secret.
 

@@ -12,7 +12,7 @@ from broker.services.installs.connect_sessions import ConnectFlow
 from broker.services.installs.oauth_flow import Consent, Outcome
 from broker.web.core.cookies import Cookie
 from broker.web.core.middleware import LOG_FIELDS, REQUEST_ID, problem
-from broker.web.core.openapi import documented
+from broker.web.core.openapi import public
 from broker.web.core.pages import Pages
 from broker.web.core.requests import path_slug, prefers_json
 from broker.web.core.wording import OURS, REFUSALS
@@ -27,7 +27,7 @@ class OAuthCallback:
         self._pages = pages
         self._cookie = cookie
 
-    @documented(public=True, answers={200: None, 303: None}, tags=("Install links",))
+    @public(answers={200: None, 303: None}, tags=("Install links",))
     async def callback(self, request: web.Request) -> web.Response:
         """Take what HubSpot's redirect brought; end at the product, at a page, or with JSON."""
         try:

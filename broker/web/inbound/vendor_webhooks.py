@@ -6,7 +6,7 @@ from aiohttp import web
 
 from broker.errors import NotAuthenticated
 from broker.recipes.kyb.case_events import CaseEvents
-from broker.web.core.openapi import operation
+from broker.web.core.openapi import self_authenticating
 from broker.web.core.requests import SLUG, read_body
 
 EVENT_BYTES = 5 * 1_048_576
@@ -19,7 +19,7 @@ class VendorWebhooks:
     def __init__(self, events: CaseEvents) -> None:
         self._events = events
 
-    @operation(public=True, answers={204: None}, tags=("Webhooks",))
+    @self_authenticating(answers={204: None}, tags=("Webhooks",))
     async def fml(self, request: web.Request) -> web.Response:
         """Take an event of First Mile Labs', signed with the recipe's webhook secret.
 

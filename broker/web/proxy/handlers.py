@@ -22,17 +22,20 @@ from broker.errors import (
     wrong_field,
 )
 from broker.providers.hubspot.destination import check_target
-from broker.services.access.callers import Callers
+from broker.services.access.callers import Callers, require
 from broker.services.proxy.forwarding import Proxy
+from broker.web.core.cut_answers import cut_off
 from broker.web.core.middleware import LOG_FIELDS, REQUEST_ID, cancel_on_disconnect
-from broker.web.core.openapi import documented
+from broker.web.core.openapi import self_authenticating
 from broker.web.core.requests import CONTROL, path_slug, read_body
 from broker.web.proxy.proxy_response import SingleWriteResponse, begin_stream, can_write_at_once
-from broker.web.proxy.wrapped import DataEnvelope, RawCall, read_wrapped
+from broker.web.proxy.wrapped import DataEnvelope, RawCall, WrappedCallReader
 
 log = logging.getLogger(__name__)
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+
+SCOPES = ("proxy", "proxy:read")
 
 REPEATABLE_BYTES = 262_144
 """Bodies up to here are kept, so that the call can be repeated with a renewed token."""
@@ -54,10 +57,10 @@ class ProxyHandlers:
     def __init__(self, callers: Callers, proxy: Proxy, api_url: str, max_body: int) -> None:
         self._callers = callers
         self._proxy = proxy
-        self._api_url = api_url
         self._max_body = max_body
+        self._wrapped_calls = WrappedCallReader(api_url, max_body)
 
-    @documented("proxy", "proxy:read", tags=("Proxy",))
+    @self_authenticating(enforces=SCOPES, tags=("Proxy",))
     @cancel_on_disconnect
     async def transparent(self, request: web.Request) -> web.StreamResponse:
         """Call HubSpot as a user: method, path, query, headers and body go as they are.
@@ -71,7 +74,7 @@ class ProxyHandlers:
         # The raw target, for a parsed one has lost what it looked like.
         raw = TRANSPARENT.fullmatch(request.raw_path)
         if raw is None:
-            raise InvalidRequest("The address must be /proxy/{app}/{user}/{path at HubSpot}.")
+            raise InvalidRequest("Expected /proxy/{app}/{user}/{HubSpot path}.")
         key = idempotency_key_in(request.headers.getall("Idempotency-Key", ()))
         call = ProxyCall(
             path_slug(request, caller),
@@ -79,14 +82,14 @@ class ProxyHandlers:
             request.method,
             check_target(raw[2]),
             list(request.headers.items()),
-            await self._body(request, key),
+            await self._body(request, caller, key),
             quota_wait_of(request),
             request[REQUEST_ID],
             key,
         )
         return await self._pass_on(request, caller, call, None)
 
-    @documented("proxy", "proxy:read", body=RawCall, tags=("Proxy",))
+    @self_authenticating(enforces=SCOPES, body=RawCall, tags=("Proxy",))
     @cancel_on_disconnect
     async def wrapped(self, request: web.Request) -> web.StreamResponse:
         """Call HubSpot as a user, StackGo's way: described in a body, answered as `{"data": ...}`.
@@ -96,7 +99,8 @@ class ProxyHandlers:
         """
         caller = await self._caller(request)
         slug = path_slug(request, caller)
-        call = await read_wrapped(request, slug, self._api_url, self._max_body)
+        require(caller, *SCOPES)
+        call = await self._wrapped_calls.read(request, slug)
         inside = [value for name, value in call.headers if name.lower() == "idempotency-key"]
         key = idempotency_key_in([*request.headers.getall("Idempotency-Key", ()), *inside])
         call = replace(
@@ -113,10 +117,10 @@ class ProxyHandlers:
         return caller
 
     async def _body(
-        self, request: web.Request, key: str | None
+        self, request: web.Request, caller: Caller, key: str | None
     ) -> bytes | AsyncIterator[bytes] | None:
-        if not request.body_exists:
-            return None
+        if not request.body_exists or not any(map(caller.has_scope, SCOPES)):
+            return None  # of a caller who may not call at all, nothing is read
         if key is not None and request.method not in {"GET", "HEAD"}:
             # What a key stands for must be known before anything is sent.
             return await read_body(request, min(self._max_body, KEYED_BYTES))
@@ -128,7 +132,7 @@ class ProxyHandlers:
         codings = request.headers.getall("Transfer-Encoding", ())
         if length is None and [coding.strip().lower() for coding in codings] != ["chunked"]:
             # It would be taken off with the header that names it, and the body mean something else.
-            raise InvalidRequest("No transfer encoding but chunked is understood.")
+            raise InvalidRequest("Only chunked transfer encoding is supported.")
         return self._stream(request)
 
     async def _stream(self, request: web.Request) -> AsyncIterator[bytes]:
@@ -140,7 +144,9 @@ class ProxyHandlers:
                     raise BodyTooLarge(f"At most {self._max_body} bytes are accepted.")
                 yield part
         except web.RequestPayloadError:
-            raise InvalidRequest("The body is not framed as its headers say.") from None
+            raise InvalidRequest(
+                "The body does not match Content-Length or Transfer-Encoding."
+            ) from None
 
     async def _pass_on(
         self, request: web.Request, caller: Caller, call: ProxyCall, wrapping: DataEnvelope | None
@@ -162,13 +168,15 @@ class ProxyHandlers:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             if response is None:
                 raise
-            # Half an answer must not look like a whole one.
             log.warning(
-                "answer cut",
+                "response_truncated",
                 extra={"request_id": request[REQUEST_ID], "reason": type(error).__name__},
             )
-            if request.transport is not None:
-                request.transport.close()
+            cut_off(request)
+        except BaseException:
+            if response is not None:
+                cut_off(request)
+            raise
         return response
 
 
@@ -194,7 +202,7 @@ def idempotency_key_in(headers: Iterable[str]) -> str | None:
             raise wrong_field("Idempotency-Key", "is not 1 to 255 visible ASCII characters")
         keys.add(found[1])
     if len(keys) > 1:
-        raise wrong_field("Idempotency-Key", "stands more than once")
+        raise wrong_field("Idempotency-Key", "is duplicated")
     return keys.pop() if keys else None
 
 

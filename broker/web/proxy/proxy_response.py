@@ -68,7 +68,10 @@ class SingleWriteResponse(web.StreamResponse):
             body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
         head = "".join([f"{name}: {value}\r\n" for name, value in headers])
         head = f"HTTP/1.1 {self.status} {self.reason}\r\n{head}\r\n"
-        request.transport.write(head.encode("utf-8", "surrogateescape") + body)
+        whole = head.encode("utf-8", "surrogateescape") + body
+        request.transport.write(whole)
+        # It went past the writer, which is asked whether an answer has begun.
+        request.writer.output_size += len(whole)
         await request.writer.drain()
 
     async def write_eof(self, _data: bytes = b"") -> None:

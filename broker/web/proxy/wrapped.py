@@ -1,5 +1,6 @@
 """StackGo's wrapping: a call inside a JSON object or a form, its answer as `{"data": ...}`."""
 
+import asyncio
 import codecs
 import json
 import zlib
@@ -14,10 +15,25 @@ from broker.errors import InvalidRequest, wrong_field
 from broker.providers.hubspot.answers import Answer
 from broker.providers.hubspot.destination import target_of
 from broker.providers.hubspot.headers import check_header
-from broker.web.core.requests import RequestModel, UserRef, parse_body, read_json
+from broker.web.core.requests import (
+    RequestModel,
+    UserRef,
+    parse_fields,
+    read_body,
+    read_json,
+    sends_form,
+    validate,
+)
+from broker.web.proxy.large_calls import LARGE_BYTES, LargeCallReader
 
 FRAMING = {"content-length", "content-type", "content-encoding", "accept-ranges", "etag"}
-"""Headers that describe HubSpot's bytes, which the wrapping changes."""
+"""Headers that describe the provider's bytes, which the wrapping changes."""
+
+MAX_BYTES = 10 * 1_048_576
+"""The longest wrapped call; longer bodies stream through the transparent form."""
+
+INFLATED_BYTES = 65_536
+"""How much of a compressed answer is in memory at a time."""
 
 
 class RawCall(RequestModel):
@@ -45,28 +61,48 @@ class RawCall(RequestModel):
             raise ValueError("must be an object, or a string of JSON that holds one") from None
 
 
-async def read_wrapped(request: web.Request, slug: str, api_url: str, at_most: int) -> ProxyCall:
-    """The call that a body describes. Raises InvalidRequest, DestinationRefused, BodyTooLarge."""
-    said = await parse_body(request, RawCall, at_most)
-    named = set(request.query.getall("userForeignIdentifier", []))
-    if named - {said.userForeignIdentifier}:
-        raise wrong_field("userForeignIdentifier", "differs between the query and the body")
-    for name, value in said.headers.items():
+class WrappedCallReader:
+    """Reads the calls that bodies describe."""
+
+    def __init__(self, api_url: str, max_body: int) -> None:
+        """`max_body`: how many bytes a request body may have at most."""
+        self._api_url = api_url
+        self._max_body = min(max_body, MAX_BYTES)
+        self._large_calls = LargeCallReader()
+
+    async def read(self, request: web.Request, slug: str) -> ProxyCall:
+        """The call. Raises InvalidRequest, DestinationRefused, BodyTooLarge."""
+        form = sends_form(request)
+        raw = await read_body(request, self._max_body)
+        if len(raw) <= LARGE_BYTES:
+            described = validate(RawCall, parse_fields(raw, form=form))
+            body = _encode_body(described.body)
+        else:
+            fields, body = await self._large_calls.read(raw, form=form)
+            described = validate(RawCall, fields)
+        user_ref = described.userForeignIdentifier
+        if set(request.query.getall("userForeignIdentifier", [])) - {user_ref}:
+            raise wrong_field("userForeignIdentifier", "differs between the query and the body")
+        headers = _headers(described.headers, has_body=body is not None)
+        target = target_of(described.url, self._api_url)
+        return ProxyCall(slug, user_ref, described.method, target, headers, body)
+
+
+def _headers(described: dict[str, str], *, has_body: bool) -> list[tuple[str, str]]:
+    for name, value in described.items():
         if wrong := check_header(name, value):
             raise wrong_field(f"headers.{name[:100]}", wrong)
-    names = {name.lower() for name in said.headers}
+    names = {name.lower() for name in described}
     headers = [
-        (name, value) for name, value in said.headers.items() if name.lower() != "accept-encoding"
+        (name, value) for name, value in described.items() if name.lower() != "accept-encoding"
     ]
     # The answer is spliced into ours, so it must come as it is.
     headers.append(("Accept-Encoding", "identity"))
-    body = _body(said.body)
-    if body is not None and "content-type" not in names:
+    if has_body and "content-type" not in names:
         headers.append(("Content-Type", "application/json"))
     if "accept" not in names:
         headers.append(("Accept", "application/json"))
-    target = target_of(said.url, api_url)
-    return ProxyCall(slug, said.userForeignIdentifier, said.method, target, headers, body)
+    return headers
 
 
 class DataEnvelope:
@@ -83,12 +119,12 @@ class DataEnvelope:
         """The wrapped body. Raises ValueError for an encoding that cannot be undone."""
         if answer.status in {204, 304}:
             return
-        said = {name.lower(): value.lower() for name, value in answer.headers}
-        kind = said.get("content-type", "").partition(";")[0].strip()
+        headers = {name.lower(): value.lower() for name, value in answer.headers}
+        kind = headers.get("content-type", "").partition(";")[0].strip()
         spliced = kind == "application/json" or kind.endswith("+json")
         decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         begun = False
-        async for chunk in _plain(answer.chunks, said.get("content-encoding", "identity")):
+        async for chunk in _inflated(answer.chunks, headers.get("content-encoding", "identity")):
             if not chunk:
                 continue
             if not begun:
@@ -103,7 +139,7 @@ class DataEnvelope:
             yield json.dumps(decoder.decode(b"", final=True))[1:-1].encode() + b'"}'
 
 
-async def _plain(chunks: AsyncIterator[bytes], encoding: str) -> AsyncIterator[bytes]:
+async def _inflated(chunks: AsyncIterator[bytes], encoding: str) -> AsyncIterator[bytes]:
     """The body without its content encoding, for a HubSpot that was not asked for one."""
     if encoding in {"", "identity"}:
         async for chunk in chunks:
@@ -113,16 +149,24 @@ async def _plain(chunks: AsyncIterator[bytes], encoding: str) -> AsyncIterator[b
         raise ValueError(encoding)
     inflater = zlib.decompressobj(wbits=47)
     async for chunk in chunks:
-        try:
-            yield inflater.decompress(chunk)
-        except zlib.error as error:
-            raise ValueError(encoding) from error
+        rest = chunk
+        while rest and not inflater.eof:
+            try:
+                yield inflater.decompress(rest, INFLATED_BYTES)
+            except zlib.error as error:
+                raise ValueError(encoding) from error
+            rest = inflater.unconsumed_tail
+            # A few bytes can hold very many: others are served in between.
+            await asyncio.sleep(0)
     yield inflater.flush()
 
 
-def _body(value: Any) -> bytes | None:
+def _encode_body(value: Any) -> bytes | None:
     if value is None:
         return None
-    if isinstance(value, str):
-        return value.encode()
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    try:
+        if isinstance(value, str):
+            return value.encode()
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        raise wrong_field("body", "holds characters that cannot be sent") from None

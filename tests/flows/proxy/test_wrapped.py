@@ -1,12 +1,24 @@
 """StackGo's wrapped calls."""
 
+import asyncio
+import hashlib
+import io
 import json
+import time
+import tracemalloc
+import zlib
+from urllib.parse import urlencode
 
 import pytest
+from yarl import URL
 
 from broker.errors import DestinationRefused
+from broker.providers.hubspot.answers import Answer
 from broker.providers.hubspot.destination import target_of
 from broker.sandbox.core.faults import Fault
+from broker.services.proxy.idempotency import BufferedBody
+from broker.web.proxy.large_calls import LargeCallReader
+from broker.web.proxy.wrapped import DataEnvelope
 
 
 async def wraps(broker, path="/api/raw/hbdev", **call):
@@ -214,3 +226,162 @@ def test_an_api_url_with_a_path_is_named_once():
         assert target_of(url, api_url) == target
     with pytest.raises(DestinationRefused):
         target_of(f"{api_url}//evil.test/x", api_url)
+
+
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+
+
+async def sends(broker, text, kind=JSON):
+    """A wrapped call whose body is this text."""
+    body, headers = io.BytesIO(text.encode()), {"Content-Type": kind}
+    return await broker.asks("POST", "/api/raw/hbdev", data=body, headers=headers)
+
+
+def large_body(size=1_000_000):
+    """A JSON value with everything in it that could be mistaken for the end of it."""
+    words = ['"', "\\", "{", "]", "é", "\u2028", 'a"]}', "\\\\", "x" * 100]
+    return {"inputs": [{"properties": {"note": word * 7}} for word in words * (size // 1000)]}
+
+
+@pytest.mark.parametrize("form", [False, True])
+async def test_a_large_body_goes_on_as_it_stands(broker, hubspot, form):
+    """2.13: byte for byte, so that nothing has to be parsed."""
+    await broker.connects("u1")
+    text = json.dumps(large_body(), indent=1, ensure_ascii=False)
+    call = {"method": "POST", "url": "/_echo/x", "userForeignIdentifier": "u1", "headers": "{}"}
+    if form:
+        answer = await sends(broker, urlencode({**call, "body": text}), FORM)
+    else:
+        answer = await sends(broker, json.dumps(call)[:-1] + ' , "b\\u006fdy" : ' + text + " }\n")
+
+    assert answer.status == 200, answer.body
+    assert answer.json()["data"]["bodySha256"] == hashlib.sha256(text.encode()).hexdigest()
+
+
+async def test_a_large_string_is_sent_as_what_it_holds(broker):
+    await broker.connects("u1")
+    text = 'é"\\\n' * 200_000
+
+    answer = await sends(broker, AROUND % json.dumps(text))
+
+    assert answer.json()["data"]["bodySha256"] == hashlib.sha256(text.encode()).hexdigest()
+
+
+AROUND = '{"method":"POST","url":"/_echo/x","userForeignIdentifier":"u1","body":%s}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        AROUND % ("[" * 300_000),
+        AROUND % ('"' + '\\"' * 200_000),
+        AROUND % ('"' + "x" * 300_000 + "\\"),
+        AROUND % ("[" + "1," * 200_000 + '1]],"body":null'),
+        AROUND % ("9" * 300_000),
+        AROUND % ('"\\ud800' + "x" * 300_000 + '"'),
+        AROUND % ("[" + "1," * 200_000 + "1]") + "{}",
+        AROUND % ("[" + "1," * 200_000 + '1],"body":[]'),
+        AROUND % ("[" + "1," * 200_000 + '1],"extra":1'),
+        AROUND % ("[" + "1," * 200_000 + "1],"),
+        AROUND % ("[" + "1," * 200_000 + '1],"url":NaN'),
+        "[" + "1," * 200_000 + "1]",
+        "{" + ",".join(f'"a{number}":1' for number in range(60_000)) + "}",
+        "{" + " " * 300_000,
+        '"' + "x" * 300_000 + '"',
+    ],
+    ids=range(15),
+)
+async def test_a_large_call_is_read_as_strictly_as_a_small_one(broker, hubspot, text):
+    await broker.connects("u1")
+    hubspot.seen.clear()
+
+    answer = await sends(broker, text)
+
+    assert (answer.status, answer.code) == (400, "invalid-request"), answer.body
+    assert list(hubspot.seen) == []
+
+
+@pytest.mark.parametrize("field", ["url", "headers"])
+@pytest.mark.parametrize("form", [False, True])
+async def test_only_the_body_of_a_call_may_be_large(broker, field, form):
+    call = {"method": "GET", "url": "/x", "userForeignIdentifier": "u1", field: "x" * 300_000}
+
+    text, kind = (urlencode(call), FORM) if form else (json.dumps(call), JSON)
+    answer = await sends(broker, text, kind)
+
+    assert (answer.status, answer.code) == (413, "body-too-large")
+
+
+async def test_a_wrapped_call_has_at_most_ten_megabytes(broker):
+    call = {"method": "GET", "url": "/x", "userForeignIdentifier": "u1", "body": "x" * 10_485_760}
+
+    answer = await sends(broker, json.dumps(call))
+
+    assert (answer.status, answer.code) == (413, "body-too-large")
+
+
+async def longest_silence(work):
+    """What comes of some work, and the most CPU time that it took between two turns of the loop."""
+    task = asyncio.ensure_future(work)
+    longest, last = 0.0, time.thread_time()
+    while not task.done():
+        await asyncio.sleep(0)
+        now = time.thread_time()
+        longest, last = max(longest, now - last), now
+    return await task, longest
+
+
+@pytest.mark.parametrize("unit", ["[],", '"",', '{"a":1},', "1,", '"' + "\\n" * 5000 + '",'])
+async def test_others_are_served_while_a_large_call_is_read(unit):
+    """2.13: CPU time of this thread, which other programs on the machine do not spend."""
+    text = AROUND % ("[" + unit * (4_000_000 // len(unit)) + "0]")
+
+    (_, body), longest = await longest_silence(LargeCallReader().read(text.encode(), form=False))
+
+    assert body is not None
+    assert longest < 0.1
+
+
+async def test_others_are_served_while_a_large_form_is_read():
+    form = b"method=GET&url=/x&userForeignIdentifier=u1&body=" + b"%41" * 1_300_000
+
+    (_, body), longest = await longest_silence(LargeCallReader().read(form, form=True))
+
+    assert body == b"A" * 1_300_000
+    assert longest < 0.1
+
+
+@pytest.mark.parametrize("path", ["/api/raw/hbdev", "/proxy/hbdev/u1/_echo/x"])
+async def test_a_key_that_may_not_call_is_refused_before_its_body_is_read(broker, path):
+    """2.13: the head alone is enough for an answer."""
+    await broker.connects("u1")
+    key = await broker.makes_key("apps", "audit", "console")
+    reader, writer = await asyncio.open_connection("localhost", URL(broker.url).port)
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"
+    writer.write(f"{head}Idempotency-Key: k\r\nContent-Length: 100000\r\n\r\n".encode())
+
+    answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+    writer.close()
+
+    assert answer.startswith(b"HTTP/1.1 403 ")
+    assert b"Broker-Error: not-allowed" in answer
+
+
+async def test_a_body_that_inflates_without_end_is_inflated_a_piece_at_a_time():
+    """2.16: 100 kB that hold 100 MB."""
+    bomb = zlib.compress(b"\0" * 100_000_000, wbits=31)
+    headers = [("Content-Type", "application/json"), ("Content-Encoding", "gzip")]
+    answer = Answer(200, "OK", headers, BufferedBody(bomb), False, None, None, lambda: None)
+    longest = total = 0
+    tracemalloc.start()
+    try:
+        async for piece in DataEnvelope().chunks(answer):
+            longest, total = max(longest, len(piece)), total + len(piece)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert total == 100_000_000 + len(b'{"data":}')
+    assert longest <= 65_536
+    assert peak < 2_000_000

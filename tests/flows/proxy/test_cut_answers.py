@@ -1,0 +1,125 @@
+"""An answer that HubSpot broke off is broken off for the caller, whatever stands in between."""
+
+import asyncio
+import json
+import re
+import shutil
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+from yarl import URL
+
+from broker.sandbox.core.faults import Fault
+
+NGINX = shutil.which("nginx")
+OPERATING = Path(__file__).parents[3] / "docs" / "operating.md"
+
+WRAPPED = json.dumps(
+    {"method": "GET", "url": "/crm/v3/objects/contacts", "userForeignIdentifier": "u1"}
+)
+FORMS = {
+    "transparent": ("GET", "/proxy/hbdev/u1/crm/v3/objects/contacts", ""),
+    "wrapped": ("POST", "/api/raw/hbdev", WRAPPED),
+}
+
+CONFIGURATION = """
+daemon off; worker_processes 1; error_log {folder}/error.log; pid {folder}/nginx.pid;
+events {{ worker_connections 64; }}
+http {{
+  access_log off; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p;
+  fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  upstream broker {{ server {broker}; }}
+  server {{ listen 127.0.0.1:{port}; {server} location / {{ proxy_pass http://broker; {location} }} }}
+}}
+"""
+
+
+@pytest.fixture
+async def cut_broker(broker, hubspot):
+    """A broker whose HubSpot breaks off each chunked answer after 200,000 bytes."""
+    await broker.connects("u1")
+    hubspot.faults.add(Fault("/crm/*", "reset", after_bytes=200_000, chunked=True))
+    return broker
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_peer_of_http_1_0_sees_that_an_answer_was_cut(cut_broker, form):
+    """F1: its connection is reset, for its end would be the end of the answer."""
+    method, path, body = FORMS[form]
+    reader, writer = await asyncio.open_connection("localhost", URL(cut_broker.url).port)
+    head = f"{method} {path} HTTP/1.0\r\nHost: x\r\nAuthorization: Bearer {cut_broker.key}\r\n"
+    kind = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" if body else ""
+    writer.write(f"{head}{kind}\r\n{body}".encode())
+
+    with pytest.raises(ConnectionResetError):
+        await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+
+
+@asynccontextmanager
+async def nginx(folder, broker, port, server="", location=""):
+    """An nginx in front of a broker; its address."""
+    address = f"localhost:{URL(broker.url).port}"
+    configuration = folder / "nginx.conf"
+    configuration.write_text(
+        CONFIGURATION.format(
+            folder=folder, broker=address, port=port, server=server, location=location
+        )
+    )
+    command = [NGINX, "-c", str(configuration), "-e", str(folder / "error.log")]
+    process = await asyncio.create_subprocess_exec(*command, stderr=subprocess.DEVNULL)
+    try:
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                except OSError:
+                    await asyncio.sleep(0.02)
+                else:
+                    writer.close()
+                    break
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+def shown_lines():
+    """The lines for a server and for a location that docs/operating.md shows."""
+    block = re.search(r"```nginx\n(.*?)```", OPERATING.read_text(), re.DOTALL)[1]
+    inside = re.search(r"location / \{(.*?)\}", block, re.DOTALL)[1]
+    server = re.findall(r"^    (client_[^\n]*;)", block, re.MULTILINE)
+    location = [line.strip() for line in inside.splitlines() if "proxy_pass" not in line]
+    return " ".join(server), " ".join(line for line in location if not line.startswith("#"))
+
+
+@pytest.mark.skipif(NGINX is None or sys.platform == "win32", reason="nginx is not installed")
+@pytest.mark.parametrize("configured", ["stock", "as shown"])
+async def test_a_cut_answer_is_cut_behind_nginx(cut_broker, tmp_path, unused_tcp_port, configured):
+    """F1."""
+    server, location = shown_lines() if configured == "as shown" else ("", "")
+    async with nginx(tmp_path, cut_broker, unused_tcp_port, server, location) as url:
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await cut_broker.asks("GET", url + FORMS["transparent"][1])
+
+
+@pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+async def test_the_nginx_lines_that_are_shown_pass_raw_paths_and_large_bodies(
+    broker, tmp_path, unused_tcp_port
+):
+    """F20 of trials: a large body, and a path that must not be decoded on its way."""
+    await broker.connects("u1")
+    target = "/_echo/a%2Fb%25c?x=%2520"
+
+    async def body():
+        for _ in range(300):
+            yield b"x" * 10_000
+
+    async with nginx(tmp_path, broker, unused_tcp_port, *shown_lines()) as url:
+        answer = await broker.asks("POST", f"{url}/proxy/hbdev/u1{target}", data=body())
+
+    assert (answer.json()["target"], answer.json()["bodyLength"]) == (target, 3_000_000)

@@ -1,4 +1,4 @@
-"""Every refusal of the broker, named by what the caller should do next.
+"""Every error of the broker, grouped by what the caller should do next.
 
 The docstring is the problem's title, `code` is a contract and never renamed, and
 `docs/errors.md` has one heading for each code.
@@ -61,14 +61,14 @@ class BodyTooLarge(BrokerError):
 
 
 class MethodNotAllowed(BrokerError):
-    """This address does not take this method."""
+    """This endpoint does not support this HTTP method."""
 
     code = "method-not-allowed"
     status = 405
 
 
 class InputRefused(BrokerError):
-    """The recipe cannot start with this input; every field that is missing or wrong is named."""
+    """The recipe cannot start with this input; every missing or invalid field is named."""
 
     code = "input-refused"
     status = 422
@@ -85,7 +85,7 @@ class NotAuthenticated(BrokerError):
 
 
 class NotAllowed(BrokerError):
-    """The API key may not do this."""
+    """This API key does not have the required permission."""
 
     code = "not-allowed"
     status = 403
@@ -95,7 +95,7 @@ class NotAllowed(BrokerError):
 
 
 class DestinationRefused(BrokerError):
-    """The call would leave HubSpot's API hosts."""
+    """The call would leave the API hosts of the app's provider."""
 
     code = "destination-refused"
     status = 403
@@ -112,24 +112,24 @@ class CallRefused(BrokerError):
 
 
 class NotFound(BrokerError):
-    """There is nothing at this address."""
+    """No such endpoint or page."""
 
     code = "not-found"
     status = 404
 
 
 class AppNotFound(NotFound):
-    """This key knows no such app."""
+    """No such app, or this API key has no access to it."""
 
     code = "app-not-found"
 
 
 class ConnectionNotFound(NotFound):
-    """This user of the app has no connection."""
+    """This user has not connected an account to the app."""
 
     code = "connection-not-found"
     app_id: UUID | None = None
-    """The app's, where it is known; nobody is told."""
+    """The app's id, where it is known; it is never shown to callers."""
 
 
 class EndpointNotFound(NotFound):
@@ -139,7 +139,7 @@ class EndpointNotFound(NotFound):
 
 
 class DeliveryNotFound(NotFound):
-    """The app's endpoints have no such delivery."""
+    """No endpoint of the app has such a delivery."""
 
     code = "delivery-not-found"
 
@@ -151,7 +151,7 @@ class RecipeNotFound(NotFound):
 
 
 class RunNotFound(NotFound):
-    """There is no such run."""
+    """No such run in this workspace."""
 
     code = "run-not-found"
 
@@ -167,14 +167,16 @@ class SlugTaken(BrokerError):
 
 
 class IdempotencyKeyConflict(BrokerError):
-    """This Idempotency-Key stands for another request, or for one without a known answer."""
+    """This Idempotency-Key was already used for another request, or for one whose outcome is
+    unknown.
+    """
 
     code = "idempotency-key-conflict"
     status = 409
 
 
 class LinkUsed(BrokerError):
-    """The link or code has been used already; it works once."""
+    """The link or code was already used; each one works once."""
 
     code = "link-used"
     status = 409
@@ -188,21 +190,30 @@ class LinkExpired(BrokerError):
 
 
 class PortalMismatch(BrokerError):
-    """The user's connection to another HubSpot account serves until the new one is confirmed."""
+    """The user is already connected to a different account, which stays active until the change is
+    confirmed.
+    """
 
     code = "portal-mismatch"
     status = 409
 
 
+class OtherAccount(BrokerError):
+    """The record, run or case belongs to another account than the one now connected."""
+
+    code = "other-account"
+    status = 409
+
+
 class ConnectionPending(BrokerError):
-    """The connection is installed, but not confirmed or claimed yet."""
+    """The app is installed, but the connection has not been confirmed or claimed yet."""
 
     code = "connection-pending"
     status = 409
 
 
 class ReauthRequired(BrokerError):
-    """HubSpot ended the grant; the user must install again."""
+    """The account's access was revoked or has expired; the user must connect again."""
 
     code = "reauth-required"
     status = 409
@@ -212,35 +223,35 @@ class ReauthRequired(BrokerError):
 
 
 class OriginRefused(BrokerError):
-    """The page that opened the connect page is not one of the app's origins."""
+    """The request came from a page whose origin is not allowed here."""
 
     code = "origin-refused"
     status = 403
 
 
 class OtherBrowser(BrokerError):
-    """The connection was begun in another browser; it can be finished there."""
+    """This connection was started in another browser; finish it there."""
 
     code = "other-browser"
     status = 403
 
 
 class ConsentDenied(BrokerError):
-    """The user did not allow the app at HubSpot; the link can be used again."""
+    """The user declined access; the same link can be used again."""
 
     code = "consent-denied"
     status = 403
 
 
 class ScopesMissing(BrokerError):
-    """HubSpot granted fewer scopes than the app needs."""
+    """Fewer scopes were granted than the app needs."""
 
     code = "scopes-missing"
     status = 403
 
 
 class ExchangeFailed(BrokerError):
-    """HubSpot did not accept the authorization code."""
+    """The authorization code was not accepted."""
 
     code = "exchange-failed"
     status = 400
@@ -250,7 +261,7 @@ class ExchangeFailed(BrokerError):
 
 
 class Busy(BrokerError):
-    """The broker or its database is overloaded or away; nothing was done."""
+    """The service is temporarily overloaded or its database is unavailable. Retry later."""
 
     code = "busy"
     status = 503
@@ -261,35 +272,48 @@ class Busy(BrokerError):
 
 
 class QuotaExhausted(BrokerError):
-    """The account's quota at HubSpot cannot be had within the wait; HubSpot was not asked."""
+    """No quota became available within the wait time; the call was not sent."""
 
     code = "quota-exhausted"
     status = 429
 
 
 class HubSpotUnavailable(BrokerError):
-    """HubSpot cannot be reached, or answered what is not HTTP."""
+    """HubSpot is unreachable or returned an invalid response."""
 
     code = "hubspot-unavailable"
     status = 502
     unsent = False
-    """Whether it is certain that HubSpot got nothing of the call."""
+    """Whether it is certain that HubSpot received nothing of the call."""
 
 
 class HubSpotTimeout(BrokerError):
-    """HubSpot did not answer within the deadline."""
+    """HubSpot did not respond within the deadline."""
 
     code = "hubspot-timeout"
     status = 504
     unsent = False
 
 
-# Faults of ours that operators must see; callers learn no more than "internal".
+class VendorTimeout(BrokerError):
+    """The provider did not respond within the deadline."""
+
+    code = "vendor-timeout"
+    status = 504
+    unsent = False
 
 
-class SealBroken(BrokerError):
-    """A sealed value does not open in its place."""
+# Ask the operator: only a person with access to the app's settings can fix it.
 
 
 class CredentialsRefused(HubSpotUnavailable):
-    """HubSpot refuses the app's client id and secret; the app must be corrected."""
+    """The provider rejects the app's client id or client secret; correct the app."""
+
+    code = "credentials-refused"
+
+
+# Faults of the broker's own, for operators; callers learn no more than "internal".
+
+
+class SealBroken(BrokerError):
+    """A sealed value cannot be decrypted where it is stored."""

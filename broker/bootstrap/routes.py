@@ -91,6 +91,7 @@ URL_TABLE: tuple[tuple[str, str, type, str], ...] = (
     ("POST", "/api/connect/sessions", ConnectHandlers, "create"),
     ("GET", "/connect/{token}", ConnectHandlers, "show"),
     ("POST", "/connect/{token}", ConnectHandlers, "begin"),
+    ("GET", "/connect/{token}/outcome", ConnectHandlers, "outcome"),
     ("GET", "/connect/ended/{workspace}/{session}", ConnectHandlers, "ended"),
     ("GET", "/connect.js", StaticFiles, "connect_js"),
     ("GET", "/static/{name:.+}", StaticFiles, "file"),

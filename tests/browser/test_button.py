@@ -1,6 +1,7 @@
 """The button on a product's page, on another origin than the broker's."""
 
 import shutil
+import sys
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -17,6 +18,26 @@ def button(page, number=0):
 
 def heard(page):
     return page.locator("#heard")
+
+
+def warnings_of(page):
+    """What the page says to developers, as it comes."""
+    warnings = []
+    page.on("console", lambda line: warnings.append(line.text) if line.type == "warning" else None)
+    return warnings
+
+
+async def records_details(page):
+    """Remember the detail of every event of the button."""
+    await page.evaluate(
+        """window.details = [];
+        for (const name of ["connected", "pending", "cancelled", "failed"])
+          addEventListener(name, (event) => details.push(event.detail));"""
+    )
+
+
+async def details(page):
+    return await page.evaluate("details")
 
 
 async def consents(popup, choice="Allow"):
@@ -95,7 +116,7 @@ async def test_a_browser_blocks_the_window(broker, hubspot, page, product):
 
     await button(page).click()
     await expect(heard(page)).to_have_text("failed: popup-blocked")
-    await expect(page.get_by_text("Press the button again to go on in this tab.")).to_be_visible()
+    await expect(page.get_by_text("Click again to continue in this tab.")).to_be_visible()
     await button(page).click()
     await consents(page)
 
@@ -124,15 +145,144 @@ async def test_a_session_of_another_broker_is_not_opened(page, product):
     await expect(heard(page)).to_have_text("failed: session-failed")
 
 
-async def test_a_page_that_is_not_listed_is_told_so_and_hears_nothing(broker, page, product):
-    """C18."""
-    await page.goto(await product(listed=False))
+async def test_a_page_that_is_not_listed_learns_which_origin_to_register(broker, page, product):
+    """C18: nothing is connected, and the developer is told in the console and in the event."""
+    origin = await product(listed=False)
+    warnings = warnings_of(page)
+    await page.goto(origin)
+    await records_details(page)
 
     popup = await presses(page)
-    await expect(popup.get_by_text("is not one that this product has registered")).to_be_visible()
-    await popup.close()
 
-    await expect(heard(page)).to_have_text("cancelled: cancelled")
+    await expect(popup.get_by_text("is not allowed to connect HubSpot here")).to_be_visible()
+    await expect(popup.get_by_text(f"{origin} is not one of the app's origins")).to_be_visible()
+    await expect(heard(page)).to_have_text("failed: origin-refused")
+    assert f"{origin} is not one of the app's origins" in (await details(page))[0]["reason"]
+    assert f"{origin} is not one of the app's origins" in warnings[0]
+    await check_usable(popup)
+
+
+@pytest.mark.parametrize("backend", ["python", "node"])
+async def test_a_return_url_that_is_not_registered_is_named_to_the_developer(
+    broker, page, product, backend
+):
+    if backend == "node" and not shutil.which("node"):
+        pytest.skip("node is not here")
+    node = ("node", str(ROOT / "docs/examples/backend.mjs"))
+    warnings = warnings_of(page)
+    origin = await product(*(node if backend == "node" else ()), returnUrls=[])
+    await page.goto(origin)
+    await records_details(page)
+
+    await button(page).click()
+
+    await expect(heard(page)).to_have_text("failed: session-failed")
+    assert "returnUrl: is not one of the app's return URLs" in (await details(page))[0]["reason"]
+    assert "returnUrl: is not one of the app's return URLs" in warnings[0]
+
+
+async def test_a_wrong_client_secret_is_the_products_fault_on_the_page_and_in_the_event(
+    broker, hubspot, page, product, caplog
+):
+    """Not "HubSpot could not be reached", which sends everybody to look in the wrong place."""
+    hubspot.auto_consent = None
+    await page.goto(await product(clientSecret="canary-wrong-secret"))
+    await records_details(page)
+
+    popup = await presses(page)
+    await consents(popup)
+
+    await expect(heard(page)).to_have_text("failed: credentials-refused")
+    assert "client secret" in (await details(page))[0]["reason"]
+    await expect(popup.get_by_text("This is not your fault")).to_be_visible()
+    assert [each.levelname for each in caplog.records if each.msg == "app_credentials_refused"] == [
+        "WARNING"
+    ]
+    await check_usable(popup)
+
+
+async def test_a_sign_in_page_that_severs_the_window_ends_connected(broker, hubspot, page, product):
+    """F4: `closed` is true from then on, the user consents all the same."""
+    hubspot.auto_consent = None
+    severing = {"Cross-Origin-Opener-Policy": "same-origin"}
+    hubspot.faults.add(Fault("/oauth/authorize", "headers", headers=severing))
+    await page.goto(await product())
+    await records_details(page)
+
+    popup = await presses(page)
+    await popup.get_by_role("button", name="Continue to HubSpot").click()
+    await popup.get_by_role("button", name="Allow").wait_for()
+    await page.wait_for_timeout(1500)
+    assert await heard(page).text_content() == ""
+    async with popup.expect_event("close"):
+        await popup.get_by_role("button", name="Allow").click()
+
+    await expect(heard(page)).to_have_text("connected: connected")
+    assert [each["code"] for each in await details(page)] == ["connected"]
+    assert (await broker.proxies(user="user-42")).status == 200
+
+
+async def test_a_user_who_comes_back_too_early_is_connected_in_the_end(hubspot, page, product):
+    """F4: the page was told `cancelled`, and hears of the connection that was made after all."""
+    hubspot.auto_consent = None
+    severing = {"Cross-Origin-Opener-Policy": "same-origin"}
+    hubspot.faults.add(Fault("/oauth/authorize", "headers", headers=severing))
+    await page.goto(await product())
+
+    popup = await presses(page)
+    await popup.get_by_role("button", name="Continue to HubSpot").click()
+    await expect(heard(page)).to_have_text("cancelled: cancelled", timeout=15_000)
+    await popup.get_by_role("button", name="Allow").click()
+
+    await expect(heard(page)).to_have_text("connected: connected")
+
+
+LOADS = {
+    "module": '<script type="module" src="BROKER/connect.js"></script>',
+    "import": '<script type="module">import "BROKER/connect.js";</script>',
+    "dynamic import": '<script type="module">await import("BROKER/connect.js");</script>',
+}
+
+
+@pytest.mark.parametrize("how", LOADS)
+async def test_the_script_works_as_a_module(broker, hubspot, page, product, tmp_path, how):
+    """F5: a module has no `document.currentScript`."""
+    hubspot.auto_consent = None
+    example = shutil.copytree(ROOT / "docs/examples", tmp_path / "example")
+    html, classic = (
+        (example / "index.html").read_text(),
+        '<script src="http://localhost:8080/connect.js" defer></script>',
+    )
+    assert classic in html
+    loads = LOADS[how].replace("BROKER", "http://localhost:8080")
+    (example / "index.html").write_text(html.replace(classic, loads))
+    await page.goto(await product(sys.executable, str(example / "backend.py")))
+
+    await consents(await presses(page))
+
+    await expect(heard(page)).to_have_text("connected: connected")
+
+
+async def test_a_return_url_with_a_status_of_its_own_does_not_confuse_the_button(
+    broker, hubspot, page, product
+):
+    """F15."""
+    hubspot.auto_consent = None
+    origin = await product()
+    returns = f"{origin}/?status=open&tab=crm%20sync"
+    await broker.asks("PATCH", "/api/apps/hbdev", json={"returnUrls": [returns]})
+    await page.goto(origin)
+    session = {"app": "hbdev", "userForeignIdentifier": "user-42", "returnUrl": returns}
+    made = await broker.asks("POST", "/api/connect/sessions", json=session)
+    broker.secrets.append(made.json()["token"])
+    await page.route(
+        "**/connect-hubspot", lambda route: route.fulfill(json={"url": made.json()["url"]})
+    )
+
+    await button(page, 1).click()
+    await consents(page)
+
+    await expect(heard(page)).to_have_text("connected: connected")
 
 
 async def test_forged_messages_are_not_heard(broker, hubspot, page, product):
@@ -227,11 +377,11 @@ async def test_the_pages_on_the_way_are_usable_by_everybody(broker, hubspot, pag
     popup = await presses(page)
     await check_usable(popup)
 
-    for path in [
-        "/connect/cs_nothing",
-        "/connect/ended/x/y",
-        f"/hubspot/hbdev-{broker.workspace}/callback",
+    for path, heading in [
+        ("/connect/cs_nothing", "Page not found"),
+        ("/connect/ended/x/y", "Page not found"),
+        (f"/hubspot/hbdev-{broker.workspace}/callback", "This link does not work"),
     ]:
         await page.goto(broker.url + path)
-        await expect(page.get_by_role("heading", name="HubSpot is not connected")).to_be_visible()
+        await expect(page.get_by_role("heading", name=heading)).to_be_visible()
         await check_usable(page)

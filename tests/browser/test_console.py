@@ -50,8 +50,8 @@ async def test_the_main_job_from_the_first_screen_to_a_call_and_kyb(
     await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     await page.locator("[data-copy=redirect]").click()
     assert await page.evaluate("navigator.clipboard.readText()") == redirect_url
-    await page.get_by_role("button", name="Ask HubSpot").click()
-    await expect(page.get_by_text("HubSpot does not know this Client Id")).to_be_visible()
+    await page.get_by_role("button", name="Check credentials").click()
+    await expect(page.get_by_text("HubSpot rejects this Client Id")).to_be_visible()
     scopes = [
         "oauth",
         "crm.objects.contacts.read",
@@ -63,15 +63,15 @@ async def test_the_main_job_from_the_first_screen_to_a_call_and_kyb(
         "client-of-hbdev", "canary-client-secret", 1234567, scopes, [redirect_url], []
     )
     hubspot.auto_consent = None
-    await page.get_by_role("button", name="Ask HubSpot").click()
-    await expect(page.get_by_text("HubSpot knows the Client Id")).to_be_visible()
+    await page.get_by_role("button", name="Check credentials").click()
+    await expect(page.get_by_text("HubSpot accepts the Client Id")).to_be_visible()
 
     await page.get_by_label("Connect a user").fill("user-42")
-    await page.get_by_role("button", name="Make a link").click()
+    await page.get_by_role("button", name="Create a link").click()
     url = await page.get_by_label("Install link for user-42").input_value()
     broker.secrets.append(url.partition("state=")[2].partition("&")[0])
-    await page.get_by_role("link", name="See the connection").click()
-    await expect(page.get_by_text("Nobody called user-42 is connected.")).to_be_visible()
+    await page.get_by_role("link", name="Show the connection").click()
+    await expect(page.get_by_text("user-42 is not connected.")).to_be_visible()
     user = await page.context.new_page()
     await user.goto(url)
     await user.get_by_role("button", name="Allow").click()
@@ -84,12 +84,12 @@ async def test_the_main_job_from_the_first_screen_to_a_call_and_kyb(
     await page.get_by_label("Example").select_option(index=2)
     await page.get_by_role("button", name="Send").click()
     await expect(page.get_by_text("201 Created")).to_be_visible()
-    await expect(page.get_by_label("HubSpot's answer")).to_contain_text("jane@acme.example")
-    curl = await page.get_by_label("The same with curl").input_value()
+    await expect(page.get_by_label("HubSpot's response")).to_contain_text("jane@acme.example")
+    curl = await page.get_by_label("The same call with curl").input_value()
     assert "/proxy/hbdev/user-42/crm/v3/objects/contacts" in curl
     await page.get_by_label("Path at HubSpot").fill("https://evil.example/")
     await page.get_by_role("button", name="Send").click()
-    await expect(page.get_by_role("alert")).to_contain_text("leave HubSpot's API hosts")
+    await expect(page.get_by_role("alert")).to_contain_text("leave the API hosts")
     await kicks_off(hubspot, fml, page)
 
 
@@ -166,7 +166,7 @@ async def test_a_connection_is_found_renewed_and_deleted(broker, hubspot, page):
     await page.get_by_text("Delete this connection").click()
     await page.get_by_role("button", name="Delete the connection").click()
 
-    await expect(page.get_by_text("the grant is revoked.")).to_be_visible()
+    await expect(page.get_by_text("access was revoked.")).to_be_visible()
     assert (await broker.proxies(user="jane")).status == 404
 
 
@@ -237,7 +237,7 @@ async def test_events_reach_an_endpoint_and_are_sent_again(start_broker, page, a
     await page.get_by_label("Address").fill(f"http://127.0.0.1:{receiver.port}/events")
     await page.get_by_role("button", name="Add the endpoint").click()
     broker.secrets.append(await page.get_by_label("Signing secret").input_value())
-    await page.get_by_role("link", name="To the endpoint").click()
+    await page.get_by_role("link", name="Show the endpoint").click()
     await page.get_by_role("button", name="Send a test event").click()
     await expect(page.locator("#said")).to_contain_text("delivered 204")
     await broker.connects("jane")
@@ -277,16 +277,35 @@ async def test_calls_are_drawn(broker, page):
     await page.get_by_role("link", name="Calls").click()
 
     await expect(page.locator(".chart canvas")).to_have_count(2)
-    await expect(page.get_by_text("2 calls, 1 went wrong")).to_be_visible()
+    await expect(page.get_by_text("2 calls, 1 failed")).to_be_visible()
     await expect(page.get_by_role("row", name="GET /crm/v3/objects/contacts")).to_contain_text(
         "200"
     )
     await broker.proxies(user="jane")
     await broker.parts.call_log.flush()
-    await expect(page.get_by_text("3 calls, 1 went wrong")).to_be_visible(timeout=15_000)
+    await expect(page.get_by_text("3 calls, 1 failed")).to_be_visible(timeout=15_000)
     await expect(page.locator(".chart canvas")).to_have_count(2)
     await page.goto(f"{broker.url}/console/connection?app=hbdev&user=jane")
     await expect(page.get_by_role("row", name="GET /crm/v3/objects/contacts")).to_have_count(2)
+
+
+async def test_older_calls_are_a_click_away(broker, database, page):
+    await broker.connects("jane")
+    await broker.proxies(user="jane")
+    await broker.parts.call_log.flush()
+    await database.execute(
+        "INSERT INTO proxied_call SELECT workspace_id, gen_random_uuid(), app_id, at - interval '1 minute',"
+        " connection_id, 'joe', key_id, request_id, method, path, 503, 'busy', 0, 5, 0, false"
+        " FROM proxied_call, generate_series(1, 60)"
+    )
+    await signs_in(page, broker)
+    await page.get_by_role("link", name="Calls").click()
+    await expect(page.get_by_role("row", name="GET")).to_have_count(50)
+
+    await page.get_by_role("button", name="Older ones").click()
+
+    await expect(page.get_by_role("row", name="GET")).to_have_count(61)
+    await expect(page.get_by_role("button", name="Older ones")).to_have_count(0)
 
 
 async def test_wrong_fields_are_said_beside_them(broker, page):

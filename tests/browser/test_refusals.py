@@ -28,15 +28,12 @@ async def reads(page, title, said, next_step):
     await check_usable(page)
 
 
-NOT_CONNECTED = "HubSpot is not connected"
-
-
 async def test_a_session_that_is_too_old(session, database, page):
     await database.execute("UPDATE connect_session SET expires_at = now() - interval '1 second'")
 
     await page.goto(session)
 
-    await reads(page, NOT_CONNECTED, "This link is too old.", "start again there")
+    await reads(page, "This link has expired", "This link is too old.", "start again there")
 
 
 async def test_a_session_that_ran_out_while_the_page_was_open(session, database, page):
@@ -45,7 +42,20 @@ async def test_a_session_that_ran_out_while_the_page_was_open(session, database,
 
     await page.get_by_role("button", name="Continue to HubSpot").click()
 
-    await reads(page, NOT_CONNECTED, "This link is too old.", "start again there")
+    await reads(page, "This link has expired", "This link is too old.", "start again there")
+
+
+async def test_a_link_that_connected_is_not_called_unconnected(broker, session, page):
+    """After "Back" the user is connected; the page says that the link was used, and no more."""
+    await page.goto(session)
+    await page.get_by_role("button", name="Continue to HubSpot").click()
+    await page.get_by_role("button", name="Allow").click()
+    await expect(page.get_by_role("heading", name="HubSpot is connected")).to_be_visible()
+
+    await page.goto(session)
+
+    await reads(page, "This link was already used", "Each link works once", "start again")
+    await expect(page.get_by_text("HubSpot is not connected", exact=True)).to_have_count(0)
 
 
 async def test_a_session_of_another_browser(session, page):
@@ -55,7 +65,9 @@ async def test_a_session_of_another_browser(session, page):
 
     await page.goto(session)
 
-    await reads(page, NOT_CONNECTED, "each link works once", "start again from the product")
+    await reads(
+        page, "This link was already used", "Each link works once", "start again from the product"
+    )
 
 
 async def test_an_answer_of_hubspots_in_another_browser(session, page):
@@ -65,7 +77,7 @@ async def test_an_answer_of_hubspots_in_another_browser(session, page):
 
     await page.get_by_role("button", name="Allow").click()
 
-    await reads(page, NOT_CONNECTED, "begun in another browser", "Finish it there")
+    await reads(page, "Finish in the other browser", "in a different browser", "Finish it there")
 
 
 async def test_an_answer_that_came_twice_is_one(hubspot, session, page):
@@ -89,7 +101,7 @@ async def test_no_at_hubspot(session, page):
 
     await page.get_by_role("button", name="Deny").click()
 
-    await reads(page, NOT_CONNECTED, "You did not allow the connection", "open the link again")
+    await reads(page, "You did not allow the connection", "at HubSpot.", "open the link again")
 
 
 async def test_fewer_scopes_than_needed(hubspot, page, product):
@@ -109,7 +121,12 @@ async def test_fewer_scopes_than_needed(hubspot, page, product):
 
     await expect(heard(page)).to_have_text("failed: scopes-missing")
     await expect(page.get_by_text("Ask a super admin of your HubSpot account")).to_be_visible()
-    await reads(popup, NOT_CONNECTED, "granted less than the product needs", "a super admin")
+    await reads(
+        popup,
+        "More permissions are needed",
+        "fewer permissions than the product needs",
+        "a super admin",
+    )
 
 
 async def test_an_installer_without_rights(hubspot, page, product):
@@ -137,7 +154,7 @@ async def test_another_account_than_before(broker, session, hubspot, page):
     await page.get_by_role("button", name="Continue to HubSpot").click()
     await page.get_by_role("button", name="Allow").click()
 
-    await reads(page, "One more step", "another HubSpot account", "to confirm the change")
+    await reads(page, "One more step", "a different HubSpot account", "to confirm the change")
 
 
 async def test_a_connection_that_has_to_be_confirmed(broker, hubspot, page, product):
@@ -157,11 +174,13 @@ async def test_a_connection_that_has_to_be_confirmed(broker, hubspot, page, prod
 async def test_what_is_no_link_of_ours(broker, page):
     for path in ["/connect/cs_nothing", "/connect/ended/x/y"]:
         await page.goto(broker.url + path)
-        await reads(page, NOT_CONNECTED, "There is nothing at this address.", "start again there")
+        await reads(
+            page, "Page not found", "There is nothing at this address.", "start again there"
+        )
     callback = f"{broker.url}/hubspot/hbdev-{broker.workspace}/callback"
     for query in ["", "?code=x&state=<img src=x onerror=alert(1)>"]:
         await page.goto(callback + query)
-        await reads(page, NOT_CONNECTED, "not complete, or not one of ours", "start again there")
+        await reads(page, "This link does not work", "it is not one of ours", "start again there")
 
 
 async def test_an_install_from_the_marketplace_waits_for_its_user(broker, hubspot, page):

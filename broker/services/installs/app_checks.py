@@ -33,30 +33,43 @@ class AppChecks:
         if app.credentials_refused_at is not None:
             found.append(
                 Finding(
-                    "bad", "HubSpot refused the Client Id or Client Secret. Correct them below."
+                    "bad", "HubSpot rejected the Client Id or Client Secret. Correct them below."
                 )
             )
         redirect = urlsplit(self._installs.redirect_url(app))
         if redirect.scheme != "https" and redirect.hostname not in {"localhost", "127.0.0.1"}:
             found.append(
                 Finding(
-                    "bad", "HubSpot takes no http redirect URL: set BROKER_PUBLIC_URL to https."
+                    "bad",
+                    "HubSpot accepts only https redirect URLs: set BROKER_PUBLIC_URL to https.",
                 )
             )
         if "oauth" not in app.scopes:
             found.append(Finding("todo", "Add the scope oauth: HubSpot requires it of every app."))
         if connected:
-            found.append(Finding("good", "Users connect: the redirect URL is known at HubSpot."))
+            found.append(
+                Finding("good", "Users have connected: the redirect URL is registered in HubSpot.")
+            )
         else:
             found.append(
-                Finding("todo", "Nobody is connected yet. Paste the redirect URL into HubSpot.")
+                Finding("todo", "No user is connected yet. Paste the redirect URL into HubSpot.")
             )
         if not app.return_urls:
             found.append(
-                Finding("todo", "There is no return URL: users end on a page of the broker's.")
+                Finding(
+                    "todo",
+                    "No return URL registered yet: users will see a page of the broker after "
+                    "connecting.",
+                )
             )
         if not app.origins:
-            found.append(Finding("todo", "There is no origin: the button opens no popup anywhere."))
+            found.append(
+                Finding(
+                    "todo",
+                    "No origin registered yet: the Connect button will not work in popup mode. "
+                    "Add your page's origin below.",
+                )
+            )
         return found
 
     async def verify_credentials(self, app: App) -> Finding:
@@ -68,11 +81,11 @@ class AppChecks:
             await self._hubspot.exchange(app, code, self._installs.redirect_url(app), None)
         except CredentialsRefused:
             await self._apps.flag_credentials(app.workspace_id, app.id)
-            return Finding("bad", "HubSpot does not know this Client Id with this Client Secret.")
+            return Finding("bad", "HubSpot rejects this Client Id with this Client Secret.")
         except GrantEnded:
-            return Finding("good", "HubSpot knows the Client Id and Client Secret.")
+            return Finding("good", "HubSpot accepts the Client Id and Client Secret.")
         except BrokerError as refusal:
             if refusal.code == "exchange-failed":
-                return Finding("good", "HubSpot knows the Client Id and Client Secret.")
-            return Finding("todo", "HubSpot could not be asked just now. Try again in a minute.")
-        return Finding("good", "HubSpot knows the Client Id and Client Secret.")
+                return Finding("good", "HubSpot accepts the Client Id and Client Secret.")
+            return Finding("todo", "HubSpot could not be reached just now. Try again in a minute.")
+        return Finding("good", "HubSpot accepts the Client Id and Client Secret.")

@@ -1,8 +1,9 @@
 """Connecting on a page of ours: a session, the browser that begins it, and how it ends."""
 
 import hmac
+import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -13,10 +14,13 @@ from broker.services.installs.oauth_flow import Consent, Installs, Outcome, chec
 from broker.stores.access.keys import hash_of
 from broker.stores.connections.connect_sessions import ConnectSessions
 
+ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]{1,260}")
+"""An origin that may be repeated to a person: nothing else than a scheme, a host and a port."""
+
 
 @dataclass(frozen=True, slots=True)
 class PopupOpener:
-    """The page that opened ours in a popup, and what it wants to be answered with."""
+    """The page that opened the connect page in a popup, and the nonce that its answer carries."""
 
     origin: str
     nonce: str
@@ -55,7 +59,7 @@ class ConnectFlow:
     ) -> tuple[str, Secret]:
         """Take a session for a browser: where it consents, and what it must carry back.
 
-        Raises as `look` does, and OriginRefused for an opener that is not one of the app's.
+        Raises as `peek` does, and OriginRefused for an opener that is not one of the app's.
         """
         session = await self.peek(token, browser)
         check_opener(session.app, opener)
@@ -94,11 +98,27 @@ class ConnectFlow:
             raise NotFound
         return session
 
+    async def get_progress(self, token: Secret, origin: str, nonce: str) -> ConnectSession:
+        """A session as the page that opened ours in a popup may see it; `outcome` is the popup's.
+
+        Raises NotFound, or OriginRefused for a page that is not one of the app's origins.
+        """
+        session = await self._sessions.find(token)
+        if session is None:
+            raise NotFound
+        check_opener(session.app, PopupOpener(origin, nonce))
+        return session if session.nonce == nonce else replace(session, outcome=None)
+
 
 def check_opener(app: App, opener: PopupOpener | None) -> None:
-    """Raise OriginRefused unless the opener is one of the app's origins, exactly."""
-    if opener is not None and opener.origin not in app.origins:
-        raise OriginRefused("The page's origin is not in the app's list.")
+    """Raise OriginRefused, which names the origin, unless it is one of the app's, exactly."""
+    if opener is None or opener.origin in app.origins:
+        return
+    origin = opener.origin if ORIGIN.fullmatch(opener.origin) else "The page's origin"
+    raise OriginRefused(
+        f"{origin} is not one of the app's origins; add it with "
+        f'PATCH /api/apps/{app.slug} {{"origins": [...]}} or in the console.'
+    )
 
 
 def _free_for(session: ConnectSession, browser: Secret | None) -> bool:

@@ -1,6 +1,7 @@
 """From link to connection: begin and finish."""
 
 import hmac
+import logging
 import re
 import secrets
 from dataclasses import dataclass, replace
@@ -39,6 +40,8 @@ from broker.services.grants.revocations import Revoker
 from broker.stores.connections.apps import Apps
 from broker.stores.connections.connections import Connections
 from broker.stores.connections.installs import Links, PendingGrants, hash_of
+
+log = logging.getLogger(__name__)
 
 LINK_LIFETIME = timedelta(minutes=60)
 CONFIRM_LIFETIME = timedelta(minutes=10)
@@ -213,6 +216,7 @@ class Installs:
         except GrantEnded as ended:
             raise ExchangeFailed("HubSpot did not accept the authorization code.") from ended
         except CredentialsRefused:
+            log.warning("app_credentials_refused", extra={"app": app.slug})
             await self._apps.flag_credentials(app.workspace_id, app.id)
             raise
         try:

@@ -1,8 +1,8 @@
-"""The page behind the button: whose app asks for what, consent begun by POST, and the end of it."""
+"""The page behind the button: which app asks for what, consent started by POST, the outcome."""
 
 import re
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -13,19 +13,20 @@ from broker.domain.browser_sessions import ConnectSession
 from broker.domain.model import Caller, Secret
 from broker.errors import BrokerError, InvalidRequest, NotFound
 from broker.services.installs.connect_sessions import ConnectFlow, PopupOpener, check_opener
+from broker.services.installs.oauth_flow import LINK_LIFETIME
 from broker.stores.connections.apps import Apps
 from broker.web.core.cookies import Cookie, check_same_origin
-from broker.web.core.middleware import LOG_FIELDS
+from broker.web.core.middleware import LOG_FIELDS, problem
 from broker.web.core.openapi import operation, public
 from broker.web.core.pages import Pages
 from broker.web.core.requests import SLUG, RequestModel, Text, UserRef, read_body, read_form
-from broker.web.core.wording import OURS, REFUSALS, describe_scope
+from broker.web.core.wording import HEADINGS, OURS, OURS_HEADING, REFUSALS, describe_scope
 from broker.web.inbound.oauth_callback import refused
 
 NONCE = re.compile(r"[A-Za-z0-9_-]{16,128}")
 
-COOKIE_MAX_AGE_S = 3600
-"""How long a browser stays bound: as long as HubSpot's answer may take."""
+COOKIE_MAX_AGE_S = int(LINK_LIFETIME.total_seconds())
+"""How long a browser stays bound: as long as the link to HubSpot is valid (seconds)."""
 
 
 class NewSession(RequestModel):
@@ -43,6 +44,16 @@ class Session(BaseModel):
     token: str
     url: str
     expiresAt: datetime
+
+
+class Progress(BaseModel):
+    """How far a connect session is. `state` is `waiting` until the user goes on to HubSpot, then
+    `started`; `outcome` is `connected`, `pending` or an error code once a visit there has ended.
+    """
+
+    state: Literal["waiting", "started"]
+    outcome: str | None
+    userForeignIdentifier: str
 
 
 class ConnectHandlers:
@@ -63,9 +74,10 @@ class ConnectHandlers:
     async def create(
         self, _request: web.Request, caller: Caller, body: NewSession
     ) -> tuple[int, Session]:
-        """Let one user connect on a page of ours, once.
+        """Create a connect session for one user.
 
-        `returnUrl` must be one of the app's. 404 app-not-found when the key knows no such app.
+        `returnUrl` must be one of the app's. 404 app-not-found when the key has no
+        access to such an app.
         """
         slug = body.app.lower()
         if not SLUG.fullmatch(slug) or not caller.can_access_app(slug):
@@ -79,7 +91,7 @@ class ConnectHandlers:
 
     @public(tags=("Connect",))
     async def show(self, request: web.Request) -> web.Response:
-        """Show a user whose app asks for what; looking uses nothing up."""
+        """Show the consent page (safe to open more than once)."""
         try:
             session = await self._connecting.peek(_token(request), self.cookie.read(request))
             opener = _opener(dict(request.query))
@@ -101,7 +113,7 @@ class ConnectHandlers:
 
     @public(answers={303: None}, tags=("Connect",))
     async def begin(self, request: web.Request) -> web.Response:
-        """Send a user on to HubSpot, bound to this browser; of many browsers, one begins."""
+        """Send a user on to HubSpot; only the first browser can start a session."""
         try:
             check_same_origin(request, self._pages.origin, needs_proof=False)
             form = read_form(await read_body(request, 4096))
@@ -116,20 +128,23 @@ class ConnectHandlers:
 
     @public(tags=("Connect",))
     async def ended(self, request: web.Request) -> web.Response:
-        """Show how it ended, to the browser that began it, and tell the page that opened ours."""
+        """Show the outcome to the browser that started; a popup reports it to its opener."""
         try:
             session = await self._connecting.get_finished(
                 UUID(request.match_info["workspace"]),
                 UUID(request.match_info["session"]),
                 self.cookie.read(request),
             )
-        except (NotFound, ValueError):
+        except ValueError:
             return refused(request, self._pages, NotFound())
+        except BrokerError as refusal:
+            return refused(request, self._pages, refusal)
         outcome = session.outcome or "internal"
         explanation, next_step = REFUSALS.get(outcome, OURS)
         return self._pages.page(
             "pages/ended.html",
             outcome=outcome,
+            heading=HEADINGS.get(outcome, OURS_HEADING),
             explanation=explanation,
             next_step=next_step,
             origin=session.origin,
@@ -138,6 +153,26 @@ class ConnectHandlers:
             return_url=session.return_url,
         )
 
+    @public(answers={200: Progress}, tags=("Connect",))
+    async def outcome(self, request: web.Request) -> web.Response:
+        """Tell the page that opened the popup how far it is.
+
+        For pages at one of the app's origins that hold the session's URL and the popup's `nonce`.
+        The button asks here when the popup can no longer report to it.
+        """
+        try:
+            session = await self._connecting.get_progress(
+                _token(request), request.headers.get("Origin", ""), request.query.get("nonce", "")
+            )
+        except BrokerError as refusal:
+            response = problem(request, refusal)
+        else:
+            request[LOG_FIELDS]["app"] = session.app.slug
+            response = web.json_response(text=_progress(session).model_dump_json())
+        # The token in the address is the proof; no cookie goes with the request.
+        response.headers["Access-Control-Allow-Origin"] = "*"
+        return response
+
     def _leads_to(self, session: ConnectSession) -> str:
         """Where consent may lead: browsers check each redirect that follows a form."""
         found = ["'self'", self._hubspot, "https://*.hubspot.com"]
@@ -145,6 +180,14 @@ class ConnectHandlers:
             parts = urlsplit(session.return_url)
             found.append(f"{parts.scheme}://{parts.netloc}")
         return " ".join(dict.fromkeys(found))
+
+
+def _progress(session: ConnectSession) -> Progress:
+    return Progress(
+        state="waiting" if session.browser_hash is None else "started",
+        outcome=session.outcome,
+        userForeignIdentifier=session.user_ref,
+    )
 
 
 def _token(request: web.Request) -> Secret:
@@ -156,5 +199,5 @@ def _opener(query: dict[str, str]) -> PopupOpener | None:
     if not origin and not nonce:
         return None
     if not origin or not nonce or not NONCE.fullmatch(nonce):
-        raise InvalidRequest("An opener says its origin and a nonce.")
+        raise InvalidRequest("origin and nonce must be sent together.")
     return PopupOpener(origin, nonce)

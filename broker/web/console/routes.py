@@ -1,6 +1,7 @@
-"""Every address of the console, and who answers."""
+"""Every address of the console, and which view answers it."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from types import MethodType
 
 from aiohttp import web
 
@@ -14,61 +15,65 @@ from broker.web.console.kyb_settings import KybSettingsViews
 from broker.web.console.playground import PlaygroundViews
 from broker.web.console.sign_in import SignInViews
 
-TABLE: tuple[tuple[str, str, type, str], ...] = (
-    ("GET", "/sign-in", SignInViews, "sign_in_form"),
-    ("POST", "/sign-in", SignInViews, "sign_in"),
-    ("POST", "/sign-out", SignInViews, "sign_out"),
-    ("GET", "", SignInViews, "home"),
-    ("GET", "/", SignInViews, "home"),
-    ("GET", "/apps", AppViews, "index"),
-    ("POST", "/apps", AppViews, "register"),
-    ("GET", "/register", AppViews, "new_form"),
-    ("GET", "/apps/{slug}", AppViews, "show"),
-    ("POST", "/apps/{slug}", AppViews, "change"),
-    ("POST", "/apps/{slug}/check", AppViews, "check"),
-    ("POST", "/apps/{slug}/remove", AppViews, "remove"),
-    ("GET", "/connections", ConnectionViews, "index"),
-    ("GET", "/connection", ConnectionViews, "show"),
-    ("POST", "/connection/link", ConnectionViews, "link"),
-    ("POST", "/connection/renew", ConnectionViews, "renew"),
-    ("POST", "/connection/delete", ConnectionViews, "delete"),
-    ("GET", "/playground", PlaygroundViews, "form"),
-    ("GET", "/playground/users", PlaygroundViews, "users"),
-    ("POST", "/playground", PlaygroundViews, "call"),
-    ("GET", "/calls", CallViews, "index"),
-    ("GET", "/calls/log", CallViews, "log"),
-    ("GET", "/events", EventViews, "index"),
-    ("GET", "/event", EventViews, "event"),
-    ("GET", "/endpoints", EventViews, "endpoints"),
-    ("POST", "/endpoints", EventViews, "register"),
-    ("GET", "/endpoint", EventViews, "show"),
-    ("POST", "/endpoint/test", EventViews, "test"),
-    ("POST", "/endpoint/rotate", EventViews, "rotate"),
-    ("POST", "/endpoint/enable", EventViews, "enable"),
-    ("POST", "/endpoint/remove", EventViews, "remove"),
-    ("POST", "/endpoint/replay", EventViews, "replay"),
-    ("POST", "/endpoint/span", EventViews, "replay_span"),
-    ("GET", "/kyb", KybViews, "index"),
-    ("POST", "/kyb", KybViews, "start"),
-    ("GET", "/kyb/run", KybViews, "show"),
-    ("POST", "/kyb/retry", KybViews, "retry"),
-    ("GET", "/kyb/parked", KybViews, "parked"),
-    ("GET", "/kyb/settings", KybSettingsViews, "show"),
-    ("POST", "/kyb/settings", KybSettingsViews, "put"),
-    ("POST", "/kyb/remove", KybSettingsViews, "remove"),
-    ("POST", "/kyb/prepare", KybSettingsViews, "setup"),
-    ("GET", "/keys", KeyViews, "index"),
-    ("POST", "/keys", KeyViews, "create"),
-    ("POST", "/keys/revoke", KeyViews, "revoke"),
+View = Callable[..., Awaitable[web.StreamResponse]]
+
+TABLE: tuple[tuple[str, str, View], ...] = (
+    ("GET", "/sign-in", SignInViews.sign_in_form),
+    ("POST", "/sign-in", SignInViews.sign_in),
+    ("POST", "/sign-out", SignInViews.sign_out),
+    ("GET", "", SignInViews.home),
+    ("GET", "/", SignInViews.home),
+    ("GET", "/apps", AppViews.index),
+    ("POST", "/apps", AppViews.register),
+    ("GET", "/register", AppViews.new_form),
+    ("GET", "/apps/{slug}", AppViews.show),
+    ("POST", "/apps/{slug}", AppViews.change),
+    ("POST", "/apps/{slug}/check", AppViews.check),
+    ("POST", "/apps/{slug}/remove", AppViews.remove),
+    ("GET", "/connections", ConnectionViews.index),
+    ("GET", "/connection", ConnectionViews.show),
+    ("POST", "/connection/link", ConnectionViews.link),
+    ("POST", "/connection/renew", ConnectionViews.renew),
+    ("POST", "/connection/delete", ConnectionViews.delete),
+    ("GET", "/playground", PlaygroundViews.form),
+    ("GET", "/playground/users", PlaygroundViews.users),
+    ("POST", "/playground", PlaygroundViews.call),
+    ("GET", "/calls", CallViews.index),
+    ("GET", "/calls/log", CallViews.log),
+    ("GET", "/events", EventViews.index),
+    ("GET", "/event", EventViews.event),
+    ("GET", "/endpoints", EventViews.endpoints),
+    ("POST", "/endpoints", EventViews.register),
+    ("GET", "/endpoint", EventViews.show),
+    ("POST", "/endpoint/test", EventViews.test),
+    ("POST", "/endpoint/rotate", EventViews.rotate),
+    ("POST", "/endpoint/enable", EventViews.enable),
+    ("POST", "/endpoint/remove", EventViews.remove),
+    ("POST", "/endpoint/replay", EventViews.replay),
+    ("POST", "/endpoint/span", EventViews.replay_span),
+    ("GET", "/kyb", KybViews.index),
+    ("POST", "/kyb", KybViews.start),
+    ("GET", "/kyb/run", KybViews.show),
+    ("POST", "/kyb/retry", KybViews.retry),
+    ("GET", "/kyb/parked", KybViews.parked),
+    ("GET", "/kyb/settings", KybSettingsViews.show),
+    ("POST", "/kyb/settings", KybSettingsViews.put),
+    ("POST", "/kyb/remove", KybSettingsViews.remove),
+    ("POST", "/kyb/prepare", KybSettingsViews.setup),
+    ("GET", "/keys", KeyViews.index),
+    ("POST", "/keys", KeyViews.create),
+    ("POST", "/keys/revoke", KeyViews.revoke),
 )
 
 
-def routes(parts: Sequence[object]) -> list[web.RouteDef]:
-    """The console's routes, of parts that are one of each kind in the table."""
-    by_kind = {type(part): part for part in parts}
-    return [
-        web.get(f"/console{path}", getattr(by_kind[kind], name), allow_head=False)
-        if method == "GET"
-        else web.route(method, f"/console{path}", getattr(by_kind[kind], name))
-        for method, path, kind, name in TABLE
-    ]
+def routes(views: Sequence[object]) -> list[web.RouteDef]:
+    """The console's routes; `views` holds one of each class that the table names."""
+    owners = {id(each): view for view in views for each in vars(type(view)).values()}
+    found = []
+    for method, path, view in TABLE:
+        handler = MethodType(view, owners[id(view)])
+        if method == "GET":
+            found.append(web.get(f"/console{path}", handler, allow_head=False))
+        else:
+            found.append(web.route(method, f"/console{path}", handler))
+    return found

@@ -1,4 +1,4 @@
-"""What refusals and scopes mean to a person who is no programmer, and what to do next."""
+"""What errors and scopes mean to a person who is not a programmer, and what to do next."""
 
 import re
 
@@ -7,44 +7,69 @@ AGAIN = "Go back to the product that you wanted to connect, and start again ther
 REFUSALS = {
     "consent-denied": (
         "You did not allow the connection at HubSpot.",
-        "If that was not what you meant, open the link again.",
+        "If that was a mistake, open the link again.",
     ),
-    "invalid-request": ("This link is not complete, or not one of ours.", AGAIN),
+    "invalid-request": ("This link is incomplete, or it is not one of ours.", AGAIN),
     "link-used": (
-        "This link has been used already; each link works once.",
+        "Each link works once, and this one was used.",
         "If HubSpot is not connected yet, start again from the product.",
     ),
     "link-expired": ("This link is too old.", AGAIN),
     "scopes-missing": (
-        "HubSpot granted less than the product needs.",
-        "Ask somebody with the rights of a super admin in your HubSpot account to connect it.",
+        "HubSpot granted fewer permissions than the product needs.",
+        "Ask a super admin of your HubSpot account to connect it.",
     ),
-    "exchange-failed": ("HubSpot did not accept this answer any more.", AGAIN),
+    "exchange-failed": ("HubSpot no longer accepts this sign-in.", AGAIN),
     "portal-mismatch": (
-        "You chose another HubSpot account than the one that is connected now.",
-        "The connected account goes on serving. Go back to the product to confirm the change.",
+        "You chose a different HubSpot account from the one that is connected now.",
+        "Your current account stays connected. Go back to the product to confirm the change.",
+    ),
+    "credentials-refused": (
+        "HubSpot rejects the product's client id or secret. This is not your fault.",
+        "Tell the product's support. Once it is fixed, open the same link again.",
     ),
     "hubspot-unavailable": (
         "HubSpot could not be reached just now.",
         "Open the same link again in a minute.",
     ),
     "hubspot-timeout": (
-        "HubSpot did not answer in time.",
+        "HubSpot did not respond in time.",
         "Open the same link again in a minute.",
     ),
     "other-browser": (
-        "This connection was begun in another browser.",
+        "You started connecting in a different browser.",
         "Finish it there, or go back to the product and start again in this one.",
     ),
     "origin-refused": (
-        "The page that opened this window is not one that this product has registered.",
-        "Nothing was connected. If it is your product, add the page's origin to the app.",
+        "The page that opened this window is not allowed to connect HubSpot here.",
+        "Nothing was connected. Tell the product's support.",
     ),
-    "busy": ("Too much is going on here just now.", "Open the same link again in a minute."),
+    "busy": ("We are overloaded right now.", "Open the same link again in a minute."),
     "app-not-found": ("There is nothing at this address.", AGAIN),
     "not-found": ("There is nothing at this address.", AGAIN),
 }
-"""What a refusal means to the person who sees it, and what to do next."""
+"""What an error means to the person who sees it, and what to do next."""
+
+HEADINGS = {
+    "consent-denied": "You did not allow the connection",
+    "invalid-request": "This link does not work",
+    "link-used": "This link was already used",
+    "link-expired": "This link has expired",
+    "scopes-missing": "More permissions are needed",
+    "exchange-failed": "This sign-in has expired",
+    "portal-mismatch": "One more step",
+    "credentials-refused": "The product needs to fix its HubSpot app",
+    "hubspot-unavailable": "HubSpot could not be reached",
+    "hubspot-timeout": "HubSpot did not respond",
+    "other-browser": "Finish in the other browser",
+    "origin-refused": "This page is not registered",
+    "busy": "Please try again in a minute",
+    "app-not-found": "Page not found",
+    "not-found": "Page not found",
+}
+"""What stands above it. Whether the user is connected, by an earlier link, is not known there."""
+
+OURS_HEADING = "Something went wrong"
 
 OURS = ("Something went wrong on our side.", "Open the link again in a minute.")
 
@@ -129,7 +154,7 @@ THINGS = {
 
 
 def describe_scope(scope: str) -> str:
-    """A scope in plain words; as it is where nothing better is known."""
+    """A scope in plain words, or the scope itself where none are known."""
     if SCOPES.get(scope):
         return SCOPES[scope]
     found = re.fullmatch(r"crm\.(objects|schemas)\.([a-z_]+)\.(read|write)", scope)

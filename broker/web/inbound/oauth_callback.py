@@ -7,7 +7,7 @@ from aiohttp import web
 
 from broker.domain.browser_sessions import ConnectSession
 from broker.domain.model import Secret
-from broker.errors import BrokerError, NotFound
+from broker.errors import BrokerError, NotFound, OriginRefused
 from broker.services.installs.connect_sessions import ConnectFlow
 from broker.services.installs.oauth_flow import Consent, Outcome
 from broker.web.core.cookies import Cookie
@@ -15,7 +15,7 @@ from broker.web.core.middleware import LOG_FIELDS, REQUEST_ID, problem
 from broker.web.core.openapi import public
 from broker.web.core.pages import Pages
 from broker.web.core.requests import path_slug, prefers_json
-from broker.web.core.wording import OURS, REFUSALS
+from broker.web.core.wording import HEADINGS, OURS, OURS_HEADING, REFUSALS
 
 
 class OAuthCallback:
@@ -145,8 +145,11 @@ def refused(request: web.Request, pages: Pages, refusal: BrokerError) -> web.Res
     response = pages.page(
         "pages/refused.html",
         status=refusal.status,
+        heading=HEADINGS.get(refusal.code, OURS_HEADING),
         explanation=explanation,
         next_step=next_step,
+        # For the product's developer: it names the origin that is not registered.
+        hint=refusal.detail if isinstance(refusal, OriginRefused) else None,
         code=refusal.code,
         request_id=request[REQUEST_ID],
     )

@@ -1,11 +1,12 @@
 // <connect-hubspot session-url="/your/endpoint" [mode="popup|redirect"]>: a button that connects a
 // user's HubSpot account. Your endpoint answers a POST with {"url"} of a fresh connect session.
 // Fires `connected`, `cancelled` or `failed` (and `pending` when your backend has to confirm), each
-// with detail {code, userForeignIdentifier}.
+// with detail {code, userForeignIdentifier?, reason?}; `reason` is for developers.
 (() => {
   "use strict";
   if (customElements.get("connect-hubspot")) return;
-  const BROKER = new URL(document.currentScript.src).origin;
+  // A module has no currentScript, but its own address stands in a stack trace.
+  const SCRIPT = document.currentScript?.src || new Error().stack?.match(/https?:\/\/[^\s()@]+?\/connect\.js/)?.[0];
   const RETURNING = "connect-hubspot:returning";
   const WORDS = {
     ready: "Connect to HubSpot",
@@ -13,17 +14,25 @@
     connected: "HubSpot is connected.",
     pending: "One more step: confirm the connection in the window that just opened.",
     cancelled: "HubSpot was not connected. You can try again at any time.",
-    "popup-blocked": "Your browser blocked the window. Press the button again to go on in this tab.",
-    "session-failed": "The connection could not be started. Try again in a minute; if that does not help, tell support.",
-    failed: "HubSpot was not connected. Try again; if that does not help, tell support.",
-    "scopes-missing": "HubSpot granted too little. Ask a super admin of your HubSpot account to connect it.",
-    "portal-mismatch": "That is another HubSpot account than the one connected now, which goes on serving.",
-    "link-used": "That link was used already. Try again.",
+    "popup-blocked": "Your browser blocked the window. Click again to continue in this tab.",
+    "session-failed": "The connection could not be started. Try again in a minute; if it keeps failing, contact support.",
+    failed: "HubSpot was not connected. Try again; if it keeps failing, contact support.",
+    "scopes-missing": "HubSpot did not grant all the permissions we need. Ask a super admin of your HubSpot account to connect.",
+    "portal-mismatch": "You chose a different HubSpot account. Your current account stays connected until you confirm the change.",
+    "link-used": "That link was already used. Try again.",
     "link-expired": "That took too long. Try again.",
-    "other-browser": "Finish in the browser in which you started, or try again here.",
+    "other-browser": "Finish in the browser where you started, or try again here.",
+    "origin-refused": "HubSpot cannot be connected from this page yet. Contact support.",
+    "credentials-refused": "HubSpot could not be connected because of a problem on our side. Contact support.",
     "hubspot-unavailable": "HubSpot could not be reached. Try again in a minute.",
-    "hubspot-timeout": "HubSpot did not answer in time. Try again in a minute.",
+    "hubspot-timeout": "HubSpot did not respond in time. Try again in a minute.",
   };
+  const REASONS = {
+    "credentials-refused": "HubSpot rejects the app's client id or client secret; correct the app in the broker's console",
+    "scopes-missing": "fewer scopes were granted than the app asks for",
+  };
+  const KINDS = { connected: "connected", pending: "pending", cancelled: "cancelled", "consent-denied": "cancelled" };
+  const [LOOK_MS, ASK_MS, GRACE_MS, GIVE_UP_MS] = [300, 1000, 4000, 10 * 60_000];
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(`
     :host { display: inline-block; color-scheme: light dark; }
@@ -53,23 +62,29 @@
     }
 
     connectedCallback() {
-      // Back from a full-page redirect: your return URL carries the outcome.
-      const said = new URL(location.href).searchParams;
-      if (!said.has("status") || sessionStorage.getItem(RETURNING) !== this.#name) return;
+      // Back from a full-page redirect: the broker appended the outcome to your return URL, which
+      // may have parameters of the same names.
+      const query = new URL(location.href).searchParams;
+      const last = (name) => query.getAll(name).at(-1);
+      if (!query.has("status") || sessionStorage.getItem(RETURNING) !== this.#name) return;
       sessionStorage.removeItem(RETURNING);
-      const outcome = said.get("status") === "error" ? said.get("code") : said.get("status");
-      const tell = () => this.#end(outcome, said.get("userForeignIdentifier"));
-      if (document.readyState === "complete") queueMicrotask(tell);
-      else addEventListener("load", tell, { once: true }); // your listeners are there by then
+      const outcome = last("status") === "error" ? last("code") : last("status");
+      const finish = () => this.#end(outcome, last("userForeignIdentifier"));
+      if (document.readyState === "complete") queueMicrotask(finish);
+      else addEventListener("load", finish, { once: true }); // your listeners are there by then
     }
 
     get #name() { return `${this.getAttribute("mode")} ${this.getAttribute("session-url")}`; }
+
+    /** The broker's origin: where this script came from, unless a bundler moved it. */
+    get #broker() { return new URL(this.getAttribute("broker") ?? SCRIPT).origin; }
 
     disconnectedCallback() { this.#stop(); }
 
     /** Start; call it from a click, or browsers block the window. */
     async connect() {
       if (this.#busy) return;
+      this.#stop();
       const redirect = this.#inThisTab || this.getAttribute("mode") === "redirect";
       let popup = null;
       if (!redirect) {
@@ -85,15 +100,10 @@
       this.#setBusy(true);
       let url;
       try {
-        const answer = await fetch(this.getAttribute("session-url"), {
-          method: "POST", credentials: "same-origin", headers: { Accept: "application/json" } });
-        if (!answer.ok) throw new Error(`status ${answer.status}`);
-        url = new URL((await answer.json()).url);
-        if (url.origin !== BROKER) throw new Error("the session is another broker's");
+        url = await this.#session();
       } catch (error) {
-        console.warn("connect-hubspot: no session:", error.message);
         popup?.close();
-        return this.#end("session-failed");
+        return this.#end("session-failed", null, error.message);
       }
       if (redirect) {
         sessionStorage.setItem(RETURNING, this.#name);
@@ -101,39 +111,84 @@
         return undefined;
       }
       const nonce = Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("");
+      const outcome = new URL(`${url.origin}${url.pathname}/outcome?nonce=${nonce}`);
       url.searchParams.set("origin", location.origin);
       url.searchParams.set("nonce", nonce);
-      this.#listen(popup, nonce);
+      this.#watch(popup, nonce, outcome);
       popup.location = url;
       return undefined;
     }
 
-    #listen(popup, nonce) {
-      const heard = (event) => {
-        const said = event.data;
-        // The window may have gone on already; then its message has no source.
-        if (event.origin !== BROKER || (event.source && event.source !== popup)) return;
-        if (said?.type !== "broker:connect" || said.nonce !== nonce) return;
-        this.#end(said.outcome, said.userForeignIdentifier);
-      };
-      const watch = setInterval(() => {
-        if (!popup.closed) return;
-        clearInterval(watch);
-        // A message sent just before the window closed may still be on its way.
-        setTimeout(() => { if (this.#busy) this.#end("cancelled"); }, 250);
-      }, 300);
-      this.#stop = () => { clearInterval(watch); removeEventListener("message", heard); };
-      addEventListener("message", heard);
+    /** A fresh session's address. Throws what a developer needs to know. */
+    async #session() {
+      const response = await fetch(this.getAttribute("session-url"), {
+        method: "POST", credentials: "same-origin", headers: { Accept: "application/json" } });
+      const text = await response.text();
+      let body = {};
+      try { body = JSON.parse(text); } catch { /* not JSON: the text says what it can */ }
+      if (!response.ok) throw new Error(`the session endpoint responded ${response.status}: ${body?.detail ?? text.slice(0, 300)}`);
+      if (!body?.url) throw new Error('the session endpoint did not respond with {"url": ...}');
+      const url = new URL(body.url);
+      if (url.origin !== this.#broker) throw new Error(`the session belongs to ${url.origin}, not to ${this.#broker}`);
+      return url;
     }
 
-    #end(outcome, user) {
-      this.#stop();
+    #watch(popup, nonce, address) {
+      const broker = this.#broker;
+      let [over, asking, closedAt, focusedAt, askedAt] = [false, false, 0, 0, 0];
+      const finish = (outcome, user, reason) => {
+        if (over) return;
+        // An outcome that comes after `cancelled` counts only if it is a connection after all.
+        if (!this.#busy && outcome !== "connected" && outcome !== "pending") return;
+        this.#end(outcome, user, reason);
+      };
+      const heard = (event) => {
+        const message = event.data;
+        // The window may have navigated already; then its message has no source.
+        if (event.origin !== broker || (event.source && event.source !== popup)) return;
+        if (message?.type !== "broker:connect" || message.nonce !== nonce) return;
+        finish(message.outcome, message.userForeignIdentifier);
+      };
+      const ask = async () => {
+        [asking, askedAt] = [true, Date.now()];
+        try {
+          const response = await fetch(address, { credentials: "omit" });
+          const body = await response.json();
+          if (over) return;
+          if (body.code === "origin-refused") finish(body.code, null, body.detail);
+          else if (body.outcome) finish(body.outcome, body.userForeignIdentifier);
+          // Closed before consent began: there is nothing to wait for.
+          else if (closedAt && body.state === "waiting" && this.#busy && document.hasFocus()) this.#end("cancelled", null, null, true);
+        } catch { /* your policy may not allow it (connect-src), or the network is away */ }
+        asking = false;
+      };
+      // `closed` is also true for a window that a sign-in page with a Cross-Origin-Opener-Policy
+      // severed from this one, so the broker is asked; a user who is back here has closed it.
+      const look = () => {
+        const now = Date.now();
+        if (!popup.closed) return undefined;
+        closedAt ||= now;
+        focusedAt = document.hasFocus() ? focusedAt || now : 0;
+        if (this.#busy && focusedAt && now - focusedAt > GRACE_MS) this.#end("cancelled", null, null, true);
+        if (now - closedAt > GIVE_UP_MS) return this.#busy ? this.#end("cancelled") : this.#stop();
+        if (!asking && now - askedAt > (now - closedAt > 60_000 ? 5 * ASK_MS : ASK_MS)) ask();
+        return undefined;
+      };
+      const timer = setInterval(look, LOOK_MS);
+      this.#stop = () => { over = true; clearInterval(timer); removeEventListener("message", heard); };
+      addEventListener("message", heard);
+      ask();
+    }
+
+    #end(outcome, user, reason = REASONS[outcome], watching = false) {
+      if (!watching) this.#stop();
       this.#setBusy(false);
-      const kind = { connected: "connected", pending: "pending", cancelled: "cancelled", "consent-denied": "cancelled" }[outcome] ?? "failed";
+      const kind = KINDS[outcome] ?? "failed";
+      if (kind === "failed") console.warn(`connect-hubspot: ${outcome}${reason ? `: ${reason}` : ""}`);
       this.#status.textContent = WORDS[outcome] ?? WORDS[kind];
       this.dispatchEvent(new CustomEvent(kind, {
         bubbles: true, composed: true,
-        detail: { code: outcome, ...(user ? { userForeignIdentifier: user } : {}) } }));
+        detail: { code: outcome, ...(user ? { userForeignIdentifier: user } : {}), ...(reason ? { reason } : {}) } }));
     }
 
     #setBusy(busy) {

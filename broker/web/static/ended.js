@@ -1,23 +1,21 @@
-// Tells the page that opened this one how it ended: exactly that page, and never a secret.
+// Reports the outcome to the page that opened this one: exactly that page, and never a secret.
 "use strict";
 (() => {
   const { outcome, user, origin, nonce, returnUrl } = document.getElementById("ended").dataset;
   if (!origin) return;
+  document.querySelector("[data-close]")?.addEventListener("click", () => window.close());
   const confirm = location.hash.startsWith("#confirm=") ? location.hash : "";
   if (confirm) history.replaceState(null, "", location.pathname);
-  if (window.opener) {
-    window.opener.postMessage(
-      { type: "broker:connect", nonce, outcome, userForeignIdentifier: user }, origin);
-  }
+  // A sign-in page may have severed this window from its opener, which then asks the broker.
+  window.opener?.postMessage(
+    { type: "broker:connect", nonce, outcome, userForeignIdentifier: user }, origin);
   if (confirm && returnUrl) {
-    // The code goes on in the fragment, which no server and no other page sees.
-    const back = new URL(returnUrl);
-    if (outcome === "pending") back.searchParams.set("status", "pending");
-    else { back.searchParams.set("status", "error"); back.searchParams.set("code", outcome); }
-    back.searchParams.set("userForeignIdentifier", user);
-    back.hash = confirm;
-    location.replace(back);
-  } else if (window.opener && (outcome === "connected" || outcome === "consent-denied")) {
+    // The code goes on in the fragment, which no server and no other page sees; what the return URL
+    // holds already is left as it is.
+    const ours = new URLSearchParams(outcome === "pending" ? { status: "pending" } : { status: "error", code: outcome });
+    ours.append("userForeignIdentifier", user);
+    location.replace(`${returnUrl}${returnUrl.includes("?") ? "&" : "?"}${ours}${confirm}`);
+  } else if (outcome === "connected" || outcome === "consent-denied") {
     window.close();
   }
 })();

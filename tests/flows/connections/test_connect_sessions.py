@@ -170,6 +170,44 @@ async def test_only_a_listed_origin_may_open_the_page(broker):
             assert pressed.status == status, (origin, nonce)
 
 
+async def test_the_opener_may_ask_how_far_its_popup_is(broker):
+    """F4: with the session's URL and its own nonce, from an origin of the app's, without cookies."""
+    await broker.asks("PATCH", "/api/apps/hbdev", json={"origins": [ORIGIN]})
+    session = await opens(broker)
+
+    async def asks(origin=ORIGIN, nonce=NONCE, url=session["url"]):
+        return await broker.asks(
+            "GET", f"{url}/outcome", key="", params={"nonce": nonce}, headers={"Origin": origin}
+        )
+
+    before = await asks()
+    answer, cookie = await presses(broker, session["url"], origin=ORIGIN, nonce=NONCE)
+    started = await asks()
+    back = await broker.consents(answer.headers["Location"])
+    await broker.asks("GET", back, key="", headers={"Cookie": cookie})
+    ended, other_popup = await asks(), await asks(nonce=NONCE[::-1])
+
+    user = {"userForeignIdentifier": "u1"}
+    assert before.json() == {"state": "waiting", "outcome": None, **user}
+    assert started.json() == {"state": "started", "outcome": None, **user}
+    assert ended.json() == {"state": "started", "outcome": "connected", **user}
+    assert other_popup.json()["outcome"] is None
+    for refused, status, code in [
+        (await asks(origin="https://evil.example"), 403, "origin-refused"),
+        (await asks(origin=""), 403, "origin-refused"),
+        (await asks(url=f"{broker.url}/connect/cs_nothing"), 404, "not-found"),
+    ]:
+        assert (refused.status, refused.code) == (status, code)
+        assert refused.headers["Access-Control-Allow-Origin"] == "*"
+        assert b"u1" not in refused.body
+    assert (
+        "https://evil.example is not one of"
+        in (await asks("https://evil.example")).json()["detail"]
+    )
+    shown = await asks(origin="https://evil.example/<img>call 555")
+    assert b"call 555" not in shown.body
+
+
 async def test_a_popup_ends_on_a_page_that_tells_its_opener(broker):
     """C18: exactly the origin and the nonce; never a token, state or code."""
     await broker.asks("PATCH", "/api/apps/hbdev", json={"origins": [ORIGIN]})

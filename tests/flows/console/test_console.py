@@ -32,7 +32,7 @@ async def sees(broker, path, cookie, method="GET", **rest):
 
 
 async def test_nobody_sees_anything_unsigned(broker):
-    pages = [path.format(slug="hbdev") for method, path, _, _ in TABLE if method == "GET"]
+    pages = [path.format(slug="hbdev") for method, path, _ in TABLE if method == "GET"]
     for path in set(pages) - {"/sign-in"}:
         answer = await broker.asks("GET", f"/console{path}", key="")
         assert answer.status == 303
@@ -123,7 +123,7 @@ async def test_the_cookie_is_ours_alone(start_broker):
 async def test_no_other_site_posts_for_an_operator(broker):
     """U15."""
     cookie = await signs_in(broker)
-    posts = [path.format(slug="hbdev") for method, path, _, _ in TABLE if method == "POST"]
+    posts = [path.format(slug="hbdev") for method, path, _ in TABLE if method == "POST"]
     assert "/kyb/settings" in posts
 
     for path in posts:
@@ -173,7 +173,7 @@ async def test_what_an_operator_may_is_what_the_key_may(broker):
         answer = await sees(broker, path, cookie, method, data=form)
         assert (answer.status, answer.headers["Broker-Error"]) == (403, "not-allowed"), path
     alone = await signs_in(broker, await broker.makes_key("console"))
-    assert b"Your key may sign in and nothing else" in (await sees(broker, "", alone)).body
+    assert b"Your key can sign in and nothing else" in (await sees(broker, "", alone)).body
 
 
 async def test_an_operator_of_one_app_does_not_see_another(broker):
@@ -302,8 +302,8 @@ async def test_an_app_is_registered_changed_checked_and_removed(broker, hubspot)
     assert again.status == 409
     assert b"is taken by another app" in again.body
     assert b"canary-second" not in again.body
-    assert b"does not know this Client Id" in unknown.body
-    assert b"HubSpot knows the Client Id" in known.body
+    assert b"rejects this Client Id" in unknown.body
+    assert b"HubSpot accepts the Client Id" in known.body
     assert (changed.status, wrong.status) == (303, 400)
     app = (await broker.asks("GET", "/api/apps/second")).json()
     assert app["appId"] == "78"
@@ -348,7 +348,7 @@ async def test_connections_are_found_renewed_and_ended(broker, hubspot):
     ended = await sees(
         broker, "/connection/delete", cookie, "POST", data={"app": "hbdev", "user": "jane"}
     )
-    assert b"the grant is revoked" in ended.body
+    assert b"access was revoked" in ended.body
     assert (await broker.proxies(user="jane")).status == 404
     gone = await sees(
         broker, "/connection/renew", cookie, "POST", data={"app": "hbdev", "user": "jane"}
@@ -469,7 +469,7 @@ async def test_events_are_found_with_what_became_of_them_and_sent_again(broker, 
     await database.execute("UPDATE delivery SET state = 'dead', due_at = NULL")
     span = {"from": "2020-01-01T00:00", "to": "2100-01-01T00:00"}
     again = await sees(broker, "/endpoint/span", cookie, "POST", data={**endpoint, **span})
-    assert b"event is on the way again" in again.body
+    assert b"event is being sent again" in again.body
     backwards = {"from": span["to"], "to": span["from"]}
     refused = await sees(broker, "/endpoint/span", cookie, "POST", data={**endpoint, **backwards})
     assert refused.status == 400
@@ -523,8 +523,8 @@ async def test_calls_are_counted_and_told_one_by_one(broker, database):
         return (await sees(broker, path, cookie)).body.decode()
 
     hour, week = await text("/calls?app=hbdev"), await text("/calls?app=hbdev&span=week")
-    assert "<strong>4</strong> calls, <strong>1</strong> went wrong" in hour
-    assert "<strong>64</strong> calls, <strong>61</strong> went wrong" in week
+    assert "<strong>4</strong> calls, <strong>1</strong> failed" in hour
+    assert "<strong>64</strong> calls, <strong>61</strong> failed" in week
     assert "busy" in week
     assert "busy" not in hour
     assert '<th scope="row">101</th><td>4</td>' in hour

@@ -1,0 +1,198 @@
+"""Webhooks on their way: base64(HMAC-SHA256) over the raw body, retries, and what may go wrong."""
+
+import asyncio
+import base64
+import contextlib
+import hmac
+import random
+import uuid
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+TICK_S = 0.02
+
+
+@dataclass(slots=True)
+class Ways:
+    """How webhooks are sent. `signing` is right, wrong-secret, changed-byte or missing; `waits`
+    are the seconds before each further attempt; with `hold_until_ack` an address gets nothing more
+    until what was sent first is acknowledged.
+    """
+
+    waits: list[float]
+    timeout: float
+    signing: str = "right"
+    duplicates: int = 0
+    shuffled: bool = False
+    paused: bool = False
+    hold_until_ack: bool = False
+
+
+@dataclass(slots=True)
+class Delivery:
+    """One request on its way to one address."""
+
+    url: str
+    secret: str
+    body: bytes
+    content_type: str
+    due: float
+    delivery_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    attempts: int = 0
+    sending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt. `status` is None when there was no answer."""
+
+    delivery_id: str
+    url: str
+    body: str
+    status: int | None
+    acknowledged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a receiver answered."""
+
+    status: int
+    body: bytes
+    sets_cookies: bool
+
+
+def signature(secret: str, body: bytes) -> str:
+    """base64(HMAC-SHA256(secret, body))."""
+    return base64.b64encode(hmac.digest(secret.encode(), body, "sha256")).decode()
+
+
+class Deliveries:
+    """Sends and sends again. `acknowledges` judges a receiver's reply as the vendor does;
+    `given_up` hears of what was never acknowledged.
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], float],
+        header: str,
+        ways: Ways,
+        acknowledges: Callable[[Reply], bool],
+        given_up: Callable[[Delivery], None] = lambda _: None,
+    ) -> None:
+        self._now = now
+        self._header = header
+        self._acknowledges = acknowledges
+        self._given_up = given_up
+        self.ways = ways
+        self.queue: list[Delivery] = []
+        self.sent: deque[Attempt] = deque(maxlen=1000)
+        self._known: dict[str, tuple[str, str, bytes, str]] = {}
+
+    def add(
+        self, url: str, secret: str, body: bytes, content_type: str = "application/json"
+    ) -> str:
+        """Queue a request; its id."""
+        first = Delivery(url, secret, body, content_type, self._now())
+        self._known[first.delivery_id] = (url, secret, body, content_type)
+        self.queue.append(first)
+        for _ in range(self.ways.duplicates):
+            again = Delivery(url, secret, body, content_type, self._now())
+            again.delivery_id = first.delivery_id
+            self.queue.append(again)
+        return first.delivery_id
+
+    def replay(self, delivery_id: str) -> None:
+        """Send a request again, byte for byte. Raises KeyError for an unknown one."""
+        url, secret, body, content_type = self._known[delivery_id]
+        again = Delivery(url, secret, body, content_type, self._now())
+        again.delivery_id = delivery_id
+        self.queue.append(again)
+
+    async def tick(self, session: aiohttp.ClientSession) -> None:
+        """Send what is due."""
+        if self.ways.paused:
+            return
+        due = [each for each in self.queue if each.due <= self._now() and not each.sending]
+        if self.ways.hold_until_ack:
+            first: dict[str, Delivery] = {}
+            for each in self.queue:
+                first.setdefault(each.url, each)
+            due = [each for each in due if first[each.url] is each]
+        if self.ways.shuffled:
+            random.shuffle(due)
+        for each in due:
+            each.sending = True
+        await asyncio.gather(*(self._attempt(session, each) for each in due))
+
+    async def _attempt(self, session: aiohttp.ClientSession, each: Delivery) -> None:
+        reply = await self.post(session, each.url, each.body, self._signed(each))
+        acknowledged = reply is not None and self._acknowledges(reply)
+        status = reply.status if reply is not None else None
+        text = each.body.decode(errors="replace")
+        self.sent.append(Attempt(each.delivery_id, each.url, text, status, acknowledged))
+        each.sending = False
+        if acknowledged:
+            self.queue.remove(each)
+        elif each.attempts >= len(self.ways.waits):
+            self.queue.remove(each)
+            self._given_up(each)
+        else:
+            each.due = self._now() + self.ways.waits[each.attempts]
+            each.attempts += 1
+
+    def _signed(self, each: Delivery) -> dict[str, str]:
+        headers = {"Content-Type": each.content_type}
+        how = self.ways.signing
+        if how != "missing":
+            secret = "another secret" if how == "wrong-secret" else each.secret
+            body = each.body + b" " if how == "changed-byte" else each.body
+            headers[self._header] = signature(secret, body)
+        return headers
+
+    async def post(
+        self, session: aiohttp.ClientSession, url: str, body: bytes, headers: dict[str, str]
+    ) -> Reply | None:
+        """Send one request without following redirects; None when there was no answer in time."""
+        try:
+            async with session.post(
+                url,
+                data=body,
+                headers=headers,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=self.ways.timeout),
+            ) as response:
+                content = await response.read()
+                return Reply(response.status, content, "Set-Cookie" in response.headers)
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return None
+
+    def running(
+        self, before: Callable[[], None], session: web.AppKey[aiohttp.ClientSession]
+    ) -> Any:
+        """A cleanup context that sends while the application is served; `before` runs first."""
+
+        async def run(app: web.Application) -> AsyncIterator[None]:
+            async with aiohttp.ClientSession() as opened:
+                app[session] = opened
+                loop = asyncio.create_task(self._go_on(opened, before))
+                yield
+                loop.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await loop
+
+        return run
+
+    async def _go_on(self, session: aiohttp.ClientSession, before: Callable[[], None]) -> None:
+        # Not awaited: a receiver that hangs must not hold up the others.
+        async with asyncio.TaskGroup() as group:
+            while True:
+                before()
+                if self.queue:
+                    group.create_task(self.tick(session))
+                await asyncio.sleep(TICK_S)

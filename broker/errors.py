@@ -129,6 +129,7 @@ class ConnectionNotFound(NotFound):
 
     code = "connection-not-found"
     app_id: UUID | None = None
+    provider: str = ""
     """The app's id, where it is known; it is never shown to callers."""
 
 
@@ -271,6 +272,12 @@ class Busy(BrokerError):
         super().__init__(detail, retry_after=retry_after)
 
 
+class InstallNotStored(Busy):
+    """The install could not be completed here; the user must start again."""
+
+    code = "install-not-stored"
+
+
 class QuotaExhausted(BrokerError):
     """No quota became available within the wait time; the call was not sent."""
 
@@ -278,24 +285,16 @@ class QuotaExhausted(BrokerError):
     status = 429
 
 
-class HubSpotUnavailable(BrokerError):
-    """HubSpot is unreachable or returned an invalid response."""
+class ProviderUnavailable(BrokerError):
+    """The provider is unreachable or returned an invalid response."""
 
-    code = "hubspot-unavailable"
+    code = "vendor-unavailable"
     status = 502
     unsent = False
-    """Whether it is certain that HubSpot received nothing of the call."""
+    """Whether it is certain that the provider received nothing of the call."""
 
 
-class HubSpotTimeout(BrokerError):
-    """HubSpot did not respond within the deadline."""
-
-    code = "hubspot-timeout"
-    status = 504
-    unsent = False
-
-
-class VendorTimeout(BrokerError):
+class ProviderTimeout(BrokerError):
     """The provider did not respond within the deadline."""
 
     code = "vendor-timeout"
@@ -303,10 +302,22 @@ class VendorTimeout(BrokerError):
     unsent = False
 
 
+class HubSpotUnavailable(ProviderUnavailable):
+    """HubSpot is unreachable or returned an invalid response."""
+
+    code = "hubspot-unavailable"
+
+
+class HubSpotTimeout(ProviderTimeout):
+    """HubSpot did not respond within the deadline."""
+
+    code = "hubspot-timeout"
+
+
 # Ask the operator: only a person with access to the app's settings can fix it.
 
 
-class CredentialsRefused(HubSpotUnavailable):
+class CredentialsRefused(ProviderUnavailable):
     """The provider rejects the app's client id or client secret; correct the app."""
 
     code = "credentials-refused"

@@ -10,8 +10,10 @@ import asyncpg
 from broker.bootstrap.components import Components
 from broker.bootstrap.worker import PeriodicTask, Worker
 from broker.errors import BrokerError
+from broker.providers.base import Deadlines
+from broker.providers.catalog import PROVIDERS, Providers
 from broker.providers.fml.client import FirstMileLabs
-from broker.providers.hubspot.client import Deadlines, HubSpot
+from broker.providers.transport.pools import Pools
 from broker.receivers.client import Receivers
 from broker.recipes.building import build_recipes
 from broker.sealing import Keyring, Sealer
@@ -68,16 +70,17 @@ async def open_broker(settings: Settings, dsn: str, keyring: Keyring) -> AsyncIt
             f"Postgres cannot be reached at BROKER_DATABASE_URL: {type(error).__name__}"
         ) from error
     pool = await database.connect(dsn)
-    hubspot = HubSpot(
-        settings.hubspot_api_url,
-        settings.hubspot_app_url,
-        settings.hubspot_oauth_version,
+    providers = Providers(
+        Pools(settings.upstream_connect_s, settings.upstream_idle_s, settings.upstream_connections),
         Deadlines(settings.upstream_connect_s, settings.upstream_idle_s, settings.upstream_total_s),
+        {name: getattr(settings, name) for spec in PROVIDERS for name in spec.settings},
     )
     receivers = Receivers(allow_private=settings.allow_private_endpoints)
     fml = FirstMileLabs(settings.fml_url)
     try:
-        broker = _assemble(settings, dsn, pool, _Clients(hubspot, receivers, fml), Sealer(keyring))
+        broker = _assemble(
+            settings, dsn, pool, _Clients(providers, receivers, fml), Sealer(keyring)
+        )
         await broker.seals.check()
         try:
             yield broker
@@ -86,7 +89,7 @@ async def open_broker(settings: Settings, dsn: str, keyring: Keyring) -> AsyncIt
     finally:
         await fml.close()
         await receivers.close()
-        await hubspot.close()
+        await providers.close()
         await pool.close()
 
 
@@ -108,7 +111,7 @@ async def _stop(broker: Components) -> None:
 class _Clients:
     """The clients of services outside the broker."""
 
-    hubspot: HubSpot
+    providers: Providers
     receivers: Receivers
     fml: FirstMileLabs
 
@@ -116,35 +119,35 @@ class _Clients:
 def _assemble(
     settings: Settings, dsn: str, pool: Database, clients: _Clients, sealer: Sealer
 ) -> Components:
-    metrics, hubspot = Metrics(), clients.hubspot
+    metrics, providers = Metrics(), clients.providers
     keys, apps = Keys(pool), Apps(pool, sealer)
     connections, links = Connections(pool, sealer), Links(pool, sealer)
-    held_grants, revocations = PendingGrants(pool, sealer), Revocations(pool, sealer)
+    pending_grants, revocations = PendingGrants(pool, sealer), Revocations(pool, sealer)
     batches, deliveries = WebhookInbox(pool, sealer), Deliveries(pool, sealer)
     sessions = ConnectSessions(pool, sealer)
-    revoker = Revoker(revocations, hubspot, metrics)
-    grants = Grants(connections, hubspot, metrics)
+    revoker = Revoker(revocations, providers, metrics)
+    grants = Grants(connections, providers, metrics)
     installs = Installs(
-        apps, links, held_grants, connections, revoker, hubspot, settings.public_url
+        apps, links, pending_grants, connections, revoker, providers, settings.public_url
     )
     quota = Quota(Quotas(pool), settings.quota_wait_s, metrics)
     calls, idempotent = Calls(pool), IdempotentCalls(pool, sealer)
-    call_log = CallLog(calls, metrics)
-    once = Idempotency(idempotent, settings.quota_wait_s, settings.upstream_total_s)
-    proxy = Proxy(connections, grants, installs, quota, hubspot, once, call_log, metrics)
+    call_log = CallLog(calls, providers, metrics)
+    once = Idempotency(idempotent, providers, settings.quota_wait_s, settings.upstream_total_s)
+    proxy = Proxy(connections, grants, installs, quota, providers, once, call_log, metrics)
     recipes = build_recipes(pool, sealer, clients.fml, proxy, connections, installs, metrics)
     return Components(
         settings=settings,
         database_url=dsn,
         database=pool,
         metrics=metrics,
-        hubspot=hubspot,
+        providers=providers,
         seals=Seals(pool, sealer),
         keys=keys,
         apps=apps,
         connections=connections,
         links=links,
-        pending_grants=held_grants,
+        pending_grants=pending_grants,
         revocations=revocations,
         revoker=revoker,
         grants=grants,
@@ -152,8 +155,8 @@ def _assemble(
         connect_sessions=sessions,
         operators=Operators(pool),
         connect_flow=ConnectFlow(sessions, installs),
-        confirmations=Confirmations(held_grants, connections),
-        connection_admin=ConnectionAdmin(apps, connections, grants, revoker, hubspot),
+        confirmations=Confirmations(pending_grants),
+        connection_admin=ConnectionAdmin(apps, connections, grants, revoker, providers),
         callers=Callers(keys),
         quota=quota,
         calls=calls,
@@ -168,7 +171,7 @@ def _assemble(
         endpoints=Endpoints(pool, sealer),
         deliveries=deliveries,
         deliverer=Deliverer(deliveries, clients.receivers, metrics),
-        journal=JournalReader(Journals(pool, sealer), hubspot),
+        journal=JournalReader(Journals(pool, sealer), providers.hubspot.client),
         recipes=recipes,
     )
 

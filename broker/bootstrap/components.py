@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from broker.providers.hubspot.client import HubSpot
+from broker.providers.catalog import Providers
 from broker.recipes.building import Recipes
 from broker.services.access.callers import Callers
 from broker.services.events.deliverer import Deliverer
@@ -46,7 +46,7 @@ class Components:
     database_url: str
     database: Database
     metrics: Metrics
-    hubspot: HubSpot
+    providers: Providers
     seals: Seals
     keys: Keys
     apps: Apps

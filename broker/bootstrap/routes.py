@@ -5,6 +5,8 @@ from typing import Any
 from aiohttp import web
 
 from broker.bootstrap.components import Components
+from broker.providers.base import ProviderSpec
+from broker.providers.catalog import KEY_HEADERS, PROVIDERS
 from broker.services.installs.app_checks import AppChecks
 from broker.web.api.apps import AppHandlers
 from broker.web.api.calls import CallHandlers
@@ -43,17 +45,34 @@ CONNECTION = "/api/apps/{slug}/connections/{user}"
 RECIPE = "/api/apps/{slug}/recipes/kyb"
 ENDPOINT = "/api/apps/{slug}/endpoints/{id}"
 
-URL_TABLE: tuple[tuple[str, str, type, str], ...] = (
+Row = tuple[str, str, type, str]
+
+
+def _provider_rows(spec: ProviderSpec) -> list[Row]:
+    """The addresses that each provider has."""
+    name = spec.name
+    rows: list[Row] = [
+        ("GET", f"/api/{name}/auth/{{slug}}", StackGoHandlers, "link"),
+        ("GET", f"/{name}/{{slug:[^/]+}}-{WORKSPACE}/callback", OAuthCallback, "callback"),
+        ("POST", f"/api/{name}/proxy/{{slug}}", ProxyHandlers, "wrapped"),
+    ]
+    if spec.marketplace:
+        rows += [
+            ("GET", f"/api/{name}/claims/{{claim}}", ConnectionHandlers, "peek"),
+            ("POST", f"/api/{name}/claims/{{claim}}", ConnectionHandlers, "claim"),
+        ]
+    return rows
+
+
+URL_TABLE: tuple[Row, ...] = (
     ("POST", "/oauth/token", TokenHandlers, "token"),
     ("POST", "/api/apps", AppHandlers, "register"),
     ("GET", "/api/apps", AppHandlers, "index"),
     ("GET", "/api/apps/{slug}", AppHandlers, "show"),
     ("PATCH", "/api/apps/{slug}", AppHandlers, "change"),
     ("DELETE", "/api/apps/{slug}", AppHandlers, "remove"),
-    ("GET", "/api/hubspot/auth/{slug}", StackGoHandlers, "link"),
-    ("GET", f"/hubspot/{{slug:[^/]+}}-{WORKSPACE}/callback", OAuthCallback, "callback"),
+    *(row for spec in PROVIDERS for row in _provider_rows(spec)),
     ("POST", f"/hubspot/{{slug:[^/]+}}-{WORKSPACE}/webhooks", HubSpotWebhooks, "hubspot"),
-    ("POST", "/api/hubspot/claims/{claim}", ConnectionHandlers, "claim"),
     ("POST", "/api/connections/confirm", ConnectionHandlers, "confirm"),
     ("GET", "/api/saas-org-user/get-users/{slug}", StackGoHandlers, "users"),
     ("GET", "/api/saas-org-user/get-user/{slug}", StackGoHandlers, "user"),
@@ -86,7 +105,6 @@ URL_TABLE: tuple[tuple[str, str, type, str], ...] = (
     ("POST", f"/hubspot/{{slug:[^/]+}}-{WORKSPACE}/actions/kyb", HubSpotActions, "kyb"),
     ("POST", f"/fml/{{slug:[^/]+}}-{WORKSPACE}/webhooks", VendorWebhooks, "fml"),
     ("POST", "/api/raw/{slug}", ProxyHandlers, "wrapped"),
-    ("POST", "/api/hubspot/proxy/{slug}", ProxyHandlers, "wrapped"),
     ("*", "/proxy/{slug}/{user}/{target:[\\s\\S]*}", ProxyHandlers, "transparent"),
     ("POST", "/api/connect/sessions", ConnectHandlers, "create"),
     ("GET", "/connect/{token}", ConnectHandlers, "show"),
@@ -145,7 +163,7 @@ def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
         ProxyHandlers: ProxyHandlers(
             broker.callers,
             broker.proxy,
-            settings.hubspot_api_url,
+            KEY_HEADERS,
             settings.max_body_mb * 1_048_576,
         ),
         HealthHandlers: health,
@@ -178,7 +196,7 @@ def _console_views(broker: Components, ours: Pages) -> list[object]:
     """Who answers in the console."""
     settings, recipes = broker.settings, broker.recipes
     desk = ConsoleBase(ours, broker.operators, broker.apps)
-    checks = AppChecks(broker.apps, broker.installs, broker.hubspot)
+    checks = AppChecks(broker.apps, broker.installs, broker.providers)
     return [
         SignInViews(desk, broker.keys),
         AppViews(desk, broker.apps, broker.connections, broker.installs, checks),
@@ -188,7 +206,6 @@ def _console_views(broker: Components, ours: Pages) -> list[object]:
             broker.proxy,
             broker.connections,
             settings.public_url,
-            settings.hubspot_api_url,
         ),
         CallViews(desk, broker.calls),
         EventViews(

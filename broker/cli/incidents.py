@@ -44,14 +44,14 @@ def list_connections(workspace: WorkspaceOption, app: AppOption, as_json: Json =
         records = []
         while True:
             page = await broker.connections.page(
-                found, status=None, hub_id=None, after=after, limit=500
+                found, status=None, account_id=None, after=after, limit=500
             )
             records += page.records
             if page.after is None:
                 break
             after = page.after
         lines = [
-            f"{each.number:8} {each.status:16} {each.hub_id or '-':>12} {each.user_ref}"
+            f"{each.number:8} {each.status:16} {each.account_id or '-':>12} {each.user_ref}"
             for each in records
         ]
         told = [shown(record).model_dump(mode="json") for record in records]

@@ -218,7 +218,7 @@ class Kickoffs:
         Raises ConnectionNotFound.
         """
         page = await self._connections.page(
-            app, status=Status.ACTIVE, hub_id=hub_id, after=0, limit=1
+            app, status=Status.ACTIVE, account_id=str(hub_id), after=0, limit=1
         )
         users = [each.user_ref for each in page.records if each.user_ref is not None]
         if not users:

@@ -73,10 +73,10 @@ class ConnectFlow:
         return url, browser
 
     async def finish(
-        self, workspace_id: UUID, slug: str, consent: Consent
+        self, provider: str, workspace_id: UUID, slug: str, consent: Consent
     ) -> tuple[Outcome, ConnectSession | None]:
         """Finish an install, and the session that it began in."""
-        outcome = await self._installs.finish(workspace_id, slug, consent)
+        outcome = await self._installs.finish(provider, workspace_id, slug, consent)
         if outcome.session_id is None:
             return outcome, None
         word = outcome.refusal.code if outcome.refusal else outcome.state

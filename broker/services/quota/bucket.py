@@ -5,7 +5,7 @@ import math
 import time
 from uuid import UUID
 
-from broker.providers.hubspot.limits import RateLimitInfo
+from broker.providers.calls.limits import QuotaLimit, RateLimitInfo
 from broker.services.quota.fair_queue import FairQueue
 from broker.services.quota.retry_budget import RetryBudget
 from broker.services.quota.sliding_window import SlidingWindow
@@ -21,10 +21,11 @@ QUARTER_S = 900.0
 class Bucket:
     """A quota's places here, with the line of those who wait. Times are on the monotonic clock."""
 
-    def __init__(self, name: QuotaName, assumed: QuotaFacts) -> None:
+    def __init__(self, name: QuotaName, limit: QuotaLimit) -> None:
         self.name = name
-        self.facts = assumed
-        self.permits = SlidingWindow(assumed.interval)
+        self.limit = limit
+        self.facts = QuotaFacts(limit.size, limit.interval)
+        self.permits = SlidingWindow(limit.interval)
         self.queue = FairQueue()
         self.retry_budget = RetryBudget()
         self.users: dict[UUID, float] = {}
@@ -93,19 +94,22 @@ class Bucket:
         if facts.size_known and not self.limit_changed:
             self.limit_known.set()
 
-    def refused(self, said: RateLimitInfo, now: float) -> None:
+    def refused(self, info: RateLimitInfo, now: float) -> None:
         """HubSpot answered 429: pause, and longer when it does so again."""
         self.consecutive_429 += 1
-        pause = said.retry_after
+        pause = info.retry_after
         if pause is None:
             pause = min(2.0 ** (self.consecutive_429 - 1), self.facts.interval)
         self.paused_until = max(self.paused_until, now + min(pause, 60.0))
 
-    def spend(self, now: float) -> None:
-        """The daily limit is used up until the next quarter of an hour, when one call may ask."""
-        wall = time.time()
-        until_quarter = (math.floor(wall / QUARTER_S) + 1) * QUARTER_S - wall
-        self.daily_exhausted_until = now + until_quarter + 2
+    def spend(self, now: float, resets_in: float | None = None) -> None:
+        """The daily limit is used up: for so many seconds, else until the next quarter of an hour,
+        when one call may try.
+        """
+        if resets_in is None:
+            wall = time.time()
+            resets_in = (math.floor(wall / QUARTER_S) + 1) * QUARTER_S - wall + 2
+        self.daily_exhausted_until = now + resets_in
         self.daily_changed = True
 
     def wait_for(self, user: UUID, now: float) -> float:

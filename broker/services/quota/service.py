@@ -20,10 +20,10 @@ from uuid import UUID
 
 from broker.domain.model import Connection
 from broker.errors import AppNotFound, Busy, QuotaExhausted
-from broker.providers.hubspot.limits import ASSUMED, SMALLEST, Kind, RateLimitInfo
+from broker.providers.calls.limits import QuotaLimit, RateLimitInfo
 from broker.services.quota.bucket import Bucket
 from broker.services.quota.shares import fair_share, rebalance
-from broker.stores.proxy.quotas import QuotaFacts, QuotaName, Quotas
+from broker.stores.proxy.quotas import QuotaName, Quotas
 from broker.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -52,16 +52,16 @@ class Quota:
         self._quotas = quotas
         self._patience = patience
         self._metrics = metrics
-        self._buckets: dict[tuple[UUID, int, str], Bucket] = {}
+        self._buckets: dict[tuple[UUID, str, str], Bucket] = {}
         self._by_text: dict[str, Bucket] = {}
 
-    def bucket(self, connection: Connection, kind: Kind) -> Bucket:
-        """What counts a connection's calls of a kind."""
-        key = (connection.app_id, connection.hub_id or 0, kind)
+    def bucket(self, connection: Connection, limit: QuotaLimit) -> Bucket:
+        """The bucket that counts a connection's calls under a limit."""
+        key = (connection.app_id, connection.account_id or "", limit.kind)
         found = self._buckets.get(key)
         if found is None:
             name = QuotaName(connection.workspace_id, *key)
-            found = self._buckets[key] = Bucket(name, QuotaFacts(*ASSUMED[kind]))
+            found = self._buckets[key] = Bucket(name, limit)
             self._by_text[name.text] = found
         return found
 
@@ -88,25 +88,21 @@ class Quota:
         # Who has waited for something else already, a renewal say, still has a moment for this.
         await self._wait(bucket, user, min(patience, max(MIN_WAIT_S, left)))
 
-    def observe(self, bucket: Bucket, said: RateLimitInfo | None) -> None:
+    def observe(self, bucket: Bucket, info: RateLimitInfo | None) -> None:
         """Learn from HubSpot's answer, or from there being none."""
         now = time.monotonic()
-        if said is None:
+        if info is None:
             bucket.consecutive_429 = 0
         else:
-            if (
-                said.size
-                and bucket.name.kind == "calls"
-                and bucket.set_size(said.size, said.interval)
-            ):
+            if info.size and bucket.limit.announced and bucket.set_size(info.size, info.interval):
                 self._sync_now(bucket)
-            if said.daily_spent:
-                bucket.spend(now)
+            if info.daily_exhausted:
+                bucket.spend(now, info.resets_in)
                 self._sync_now(bucket)
-            elif said.refused_by is not None:
-                bucket.refused(said, now)
-                if bucket.name.kind == "calls" and not bucket.facts.size_known:
-                    bucket.set_size(*SMALLEST)
+            elif info.refused_by is not None:
+                bucket.refused(info, now)
+                if bucket.limit.smallest is not None and not bucket.facts.size_known:
+                    bucket.set_size(*bucket.limit.smallest)
                     self._sync_now(bucket)
             else:
                 bucket.consecutive_429 = 0
@@ -144,7 +140,7 @@ class Quota:
             for bucket in idle:
                 if time.monotonic() - bucket.used_at > IDLE_S:
                     name = bucket.name
-                    del self._buckets[name.app_id, name.hub_id, name.kind]
+                    del self._buckets[name.app_id, name.account_id, name.kind]
                     del self._by_text[bucket.name.text]
 
     async def release_all(self) -> None:
@@ -295,7 +291,7 @@ class Quota:
 
     def _refusal(self, seconds: float, limit: str) -> QuotaExhausted:
         detail = {
-            "daily": "The HubSpot account's daily limit is used up.",
-            "burst": "The HubSpot account's quota cannot be had within the wait.",
+            "daily": "The account's daily limit is used up.",
+            "burst": "No quota of the account became available within the wait time.",
         }[limit]
         return QuotaExhausted(detail, retry_after=max(1, math.ceil(seconds)), limit=limit)

@@ -1,7 +1,10 @@
-"""Install links by the hash of their state, and grants held until their code comes back."""
+"""Install links by the hash of their state, and grants that are pending until their code is
+presented.
+"""
 
 import hashlib
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,11 +16,17 @@ from broker.domain.model import Account, App, PendingGrant, Secret, Status, Toke
 from broker.errors import InvalidRequest, LinkExpired, LinkUsed, NotFound
 from broker.sealing import Place, Sealer
 from broker.stores.connections.apps import read_app
-from broker.stores.connections.locked_connection import LockedConnection, lifetime_of, seal_tokens
+from broker.stores.connections.locked_connection import (
+    LockedConnection,
+    ends_of,
+    lifetime_of,
+    seal_tokens,
+    span,
+)
 from broker.stores.core.database import Database, Session
 from broker.stores.core.queries import sql
 
-UNKNOWN_CODE = "This code is unknown, or a newer install took its place; make a new link."
+UNKNOWN_CODE = "Unknown or superseded code; create a new link."
 
 
 class Links:
@@ -49,6 +58,7 @@ class Links:
             lifetime,
             link.session_id,
             link.browser_hash,
+            json.dumps(dict(link.options)),
         )
 
     async def use(self, app: App, state: Secret) -> InstallLink:
@@ -63,7 +73,7 @@ class Links:
             return self._link(app, hashed, row)
         row = await self._database.fetchrow(sql.find_link, app.workspace_id, hashed, app.id)
         if row is None:
-            raise InvalidRequest("This link is not one of ours.")
+            raise InvalidRequest("Unknown state: this link was not made here.")
         raise LinkUsed if row["used_at"] is not None else LinkExpired
 
     async def find(self, app: App, state: Secret) -> InstallLink | None:
@@ -73,7 +83,7 @@ class Links:
         return None if row is None else self._link(app, hashed, row)
 
     async def reopen(self, app: App, state: Secret) -> None:
-        """HubSpot could not be asked: the same link may be tried again."""
+        """The provider could not be reached: the same link may be tried again."""
         await self._database.execute(sql.reopen_link, app.workspace_id, hash_of(state))
 
     async def purge(self) -> None:
@@ -90,11 +100,12 @@ class Links:
             return_url=row["return_url"],
             session_id=row["session_id"],
             browser_hash=row["browser_hash"],
+            options=json.loads(row["options"]),
         )
 
 
 class PendingGrants:
-    """Grants that nobody may use until somebody with a key brings their code back."""
+    """Grants that are not used until their code is presented with an API key."""
 
     def __init__(self, database: Database, sealer: Sealer) -> None:
         self._database = database
@@ -102,7 +113,7 @@ class PendingGrants:
 
     async def store(
         self,
-        held: LockedConnection,
+        locked: LockedConnection,
         reason: str,
         tokens: Tokens,
         account: Account,
@@ -110,29 +121,36 @@ class PendingGrants:
         lifetime: timedelta,
         return_url: str | None = None,
     ) -> None:
-        """Hold a grant for a held connection, in its transaction; earlier ones are dropped."""
-        connection, held_id = held.connection, uuid4()
-        await held.session.execute(
+        """Keep a grant for a locked connection, in its transaction; earlier ones are deleted."""
+        connection, grant_id = locked.connection, uuid4()
+        await locked.session.execute(
             sql.delete_pending_grants, connection.workspace_id, connection.id
         )
-        await held.session.execute(
+        await locked.session.execute(
             sql.insert_pending_grant,
             connection.workspace_id,
-            held_id,
+            grant_id,
             hash_of(code),
             connection.app_id,
             connection.id,
             reason,
+            account.account_id,
+            account.account_name,
             account.hub_id,
-            account.hub_domain,
             account.user,
             list(account.scopes),
-            *seal_tokens(self._sealer, tokens, connection.workspace_id, f"pending_grant/{held_id}"),
+            *seal_tokens(
+                self._sealer, tokens, connection.workspace_id, f"pending_grant/{grant_id}"
+            ),
             lifetime_of(tokens),
+            span(tokens.renew_in),
+            *ends_of(tokens),
+            tokens.api_url,
+            json.dumps(dict(tokens.details or {})),
             return_url,
             lifetime,
         )
-        await held.record("broker", f"grant.held.{reason}")
+        await locked.record("broker", f"grant.pending.{reason}")
 
     async def store_unclaimed(
         self,
@@ -143,7 +161,7 @@ class PendingGrants:
         lifetime: timedelta,
         return_url: str,
     ) -> None:
-        """Keep a Marketplace install until a user of the app claims it."""
+        """Keep a Marketplace install until it is claimed for a user of the app."""
         connection_id = uuid4()
         async with self._database.transaction() as session:
             await session.execute(
@@ -165,47 +183,87 @@ class PendingGrants:
                 return_url,
             )
 
-    @asynccontextmanager
-    async def lock(
-        self, workspace_id: UUID, code: Secret, *, claim: bool
-    ) -> AsyncIterator["LockedPendingGrant"]:
-        """Lock what a code stands for.
+    async def find(self, workspace_id: UUID, code: Secret, *, claim: bool) -> PendingGrant:
+        """What a code stands for; looking uses nothing up.
 
-        Raises NotFound, LinkUsed when its grant has found its connection, LinkExpired when the
+        Raises NotFound, LinkUsed when its grant has become a connection's, LinkExpired when the
         code came too late.
         """
+        row = await self._database.fetchrow(
+            sql.find_pending_grant, workspace_id, hash_of(code), claim
+        )
+        return self._grant(row)
+
+    @asynccontextmanager
+    async def lock(
+        self, workspace_id: UUID, code: Secret, user_ref: str, *, claim: bool
+    ) -> AsyncIterator["LockedPendingGrant"]:
+        """Lock what a code stands for, with the connections that it may become: its own, and, of a
+        claim, the user's. Raises as `find`.
+
+        Connections first, in the order of their ids, then the grant: everything else that locks
+        both does so in this order.
+        """
         async with self._database.transaction() as session:
-            row = await session.fetchrow(sql.lock_pending_grant, workspace_id, hash_of(code), claim)
-            if row is None:
+            await session.execute(sql.limit_idle_transaction)
+            key = workspace_id, hash_of(code), claim
+            found = self._grant(await session.fetchrow(sql.find_pending_grant, *key))
+            ids = {found.connection_id}
+            if claim:
+                present = await session.fetchval(
+                    sql.id_of_user, workspace_id, found.app.id, user_ref
+                )
+                ids |= {present} if present is not None else set()
+            connections = {}
+            for connection_id in sorted(ids):
+                row = await session.fetchrow(sql.lock_connection, workspace_id, connection_id)
+                if row is not None:
+                    connections[connection_id] = LockedConnection(session, self._sealer, row)
+            grant = self._grant(await session.fetchrow(sql.lock_pending_grant, *key))
+            if grant.connection_id not in connections:
                 raise NotFound(UNKNOWN_CODE)
-            if row["used_at"] is not None:
-                raise LinkUsed
-            if row["lapsed"]:
-                raise LinkExpired
-            place = f"pending_grant/{row['held_id']}"
-            refresh = row["refresh_token"]
-            tokens = Tokens(
-                self._sealer.open(row["access_token"], Place(workspace_id, place, "access_token")),
-                refresh and self._sealer.open(refresh, Place(workspace_id, place, "refresh_token")),
-                max(0.0, row["expires_in"]),
-            )
-            account = Account(
-                row["hub_id"], row["hub_domain"], row["installed_by"], tuple(row["granted"])
-            )
-            grant = PendingGrant(
-                row["held_id"],
-                read_app(self._sealer, row),
-                row["connection_id"],
-                row["user_ref"],
-                row["reason"],
-                tokens,
-                account,
-                row["return_url"],
-            )
-            yield LockedPendingGrant(session, self._sealer, grant)
+            yield LockedPendingGrant(session, grant, connections)
+
+    def _grant(self, row: Any) -> PendingGrant:
+        if row is None:
+            raise NotFound(UNKNOWN_CODE)
+        if row["used_at"] is not None:
+            raise LinkUsed
+        if row["expired"]:
+            raise LinkExpired
+        workspace_id, place = row["workspace_id"], f"pending_grant/{row['grant_id']}"
+        refresh = row["refresh_token"]
+        tokens = Tokens(
+            self._sealer.open(row["access_token"], Place(workspace_id, place, "access_token")),
+            refresh and self._sealer.open(refresh, Place(workspace_id, place, "refresh_token")),
+            max(0.0, row["expires_in"]),
+            api_url=row["api_url"],
+            details=json.loads(row["details"]),
+            renew_in=row["renew_in"],
+            refresh_expires_in=row["refresh_expires_in"],
+            ends_in=row["ends_in"],
+        )
+        account = Account(
+            row["account_id"],
+            row["account_name"],
+            row["installed_by"],
+            tuple(row["granted"]),
+            row["hub_id"],
+        )
+        return PendingGrant(
+            row["grant_id"],
+            read_app(self._sealer, row),
+            row["connection_id"],
+            row["user_ref"],
+            row["reason"],
+            tokens,
+            account,
+            row["return_url"],
+            row["code_expires_at"],
+        )
 
     async def expire_unclaimed(self) -> None:
-        """Give back to HubSpot what nobody confirmed or claimed in time."""
+        """Revoke the grants that were not confirmed or claimed in time."""
         for row in await self._database.fetch(sql.expired_pending_grants, 100):
             async with self._database.transaction() as session:
                 await session.execute(sql.delete_pending_grant, row["workspace_id"], row["id"])
@@ -217,22 +275,26 @@ class PendingGrants:
 
 @dataclass(frozen=True, slots=True)
 class LockedPendingGrant:
-    """A locked held grant."""
+    """A locked pending grant."""
 
     session: Session
-    _sealer: Sealer
     grant: PendingGrant
+    _connections: Mapping[UUID, LockedConnection]
 
-    async def connection(self, connection_id: UUID | None = None) -> LockedConnection:
-        """Lock the connection that the grant waits for, or another, in the same transaction."""
-        row = await self.session.fetchrow(
-            sql.lock_connection,
-            self.grant.app.workspace_id,
-            connection_id or self.grant.connection_id,
+    @property
+    def connection(self) -> LockedConnection:
+        """The connection that the grant waits for."""
+        return self._connections[self.grant.connection_id]
+
+    @property
+    def present(self) -> LockedConnection | None:
+        """The other connection, which the user of a claim has already, if any."""
+        others = (
+            connection
+            for connection_id, connection in self._connections.items()
+            if connection_id != self.grant.connection_id
         )
-        if row is None:
-            raise NotFound
-        return LockedConnection(self.session, self._sealer, row)
+        return next(others, None)
 
     async def use(self) -> None:
         """The grant has become a connection's: spend the code and wipe the tokens here."""
@@ -241,7 +303,7 @@ class LockedPendingGrant:
         )
 
     async def delete(self) -> None:
-        """Nobody may have this grant: HubSpot is told, and what waited for it is gone."""
+        """Revoke this grant, and delete the connection that waited for it."""
         workspace_id = self.grant.app.workspace_id
         await self.session.execute(sql.delete_pending_grant, workspace_id, self.grant.id)
         await self.session.execute(

@@ -1,4 +1,4 @@
-"""Quotas of HubSpot accounts, and which process holds how much of each."""
+"""Quotas of accounts, and which process holds how much of each."""
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -19,22 +19,22 @@ too early."""
 
 
 class QuotaName(NamedTuple):
-    """What HubSpot counts together: the calls, or the searches, of one app for one account."""
+    """What a provider counts together: the calls of one kind, of one app for one account."""
 
     workspace_id: UUID
     app_id: UUID
-    hub_id: int
+    account_id: str
     kind: str
 
     @property
     def text(self) -> str:
         """The name as a doorbell's ring carries it."""
-        return f"{self.workspace_id}/{self.app_id}/{self.hub_id}/{self.kind}"
+        return f"{self.workspace_id}/{self.app_id}/{self.account_id}/{self.kind}"
 
 
 @dataclass(frozen=True, slots=True)
 class QuotaFacts:
-    """How many calls HubSpot takes within an interval (in seconds), and whether it said so."""
+    """How many calls a provider accepts within an interval (in seconds), and whether it said so."""
 
     size: int
     interval: float
@@ -116,7 +116,9 @@ class Quotas:
             sql.extend_shares, self._holder, *_columns(list(names)), EXPIRES_S
         )
         return {
-            QuotaName(row["workspace_id"], row["app_id"], row["hub_id"], row["kind"]): row["wanted"]
+            QuotaName(row["workspace_id"], row["app_id"], row["account_id"], row["kind"]): row[
+                "wanted"
+            ]
             for row in rows
         }
 
@@ -136,6 +138,6 @@ def _columns(names: list[QuotaName]) -> tuple[list[Any], ...]:
     return (
         [name.workspace_id for name in names],
         [name.app_id for name in names],
-        [name.hub_id for name in names],
+        [name.account_id for name in names],
         [name.kind for name in names],
     )

@@ -1,4 +1,4 @@
-"""Registering HubSpot apps: `/api/apps`."""
+"""Registering apps: `/api/apps`."""
 
 from datetime import datetime
 from typing import Annotated, Literal, TypeVar
@@ -9,7 +9,8 @@ from aiohttp import web
 from pydantic import AfterValidator, BaseModel, Field, SecretStr
 
 from broker.domain.model import App, Caller, Confirm, PolicyRule, Secret
-from broker.errors import NotAllowed
+from broker.errors import NotAllowed, wrong_field
+from broker.providers.catalog import BY_NAME, DEFAULT
 from broker.services.installs.oauth_flow import Installs
 from broker.stores.connections.apps import Apps, Registration
 from broker.web.core.openapi import operation
@@ -65,13 +66,24 @@ class AppSettings(RequestModel):
     journal: bool = False
 
 
+def _provider(name: str) -> str:
+    if name not in BY_NAME:
+        raise ValueError(f"must be one of {', '.join(BY_NAME)}")
+    return name
+
+
 class NewApp(AppSettings):
-    """A HubSpot app as its settings page at HubSpot shows it."""
+    """An app as its settings page at the provider shows it; `appId` is HubSpot's."""
 
     slug: Slug
-    clientId: Text
-    clientSecret: SecretStr = Field(min_length=1, max_length=1024)
-    appId: Annotated[str, Field(pattern=r"^\d{1,20}$")]
+    provider: Annotated[str, AfterValidator(_provider)] = DEFAULT
+    clientId: Text | None = None
+    clientSecret: SecretStr | None = Field(default=None, min_length=1, max_length=1024)
+    appId: Annotated[str, Field(pattern=r"^\d{1,20}$")] | None = None
+    displayName: Annotated[Text, Field(max_length=100)] | None = None
+    logoUrl: PageUrl | None = None
+    installUrl: PageUrl | None = None
+    marketplace: bool = False
 
 
 class AppChange(RequestModel):
@@ -89,6 +101,10 @@ class AppChange(RequestModel):
     policy: list[Rule] | None = Field(default=None, max_length=200)
     legacySignatures: bool | None = None
     journal: bool | None = None
+    displayName: Annotated[Text, Field(max_length=100)] | None = None
+    logoUrl: PageUrl | None = None
+    installUrl: PageUrl | None = None
+    marketplace: bool | None = None
 
 
 class RegisteredApp(BaseModel):
@@ -96,8 +112,9 @@ class RegisteredApp(BaseModel):
 
     slug: str
     UUID: UUID
+    provider: str
     clientId: str
-    appId: str
+    appId: str | None
     scopes: list[str]
     optionalScopes: list[str]
     returnUrls: list[str]
@@ -107,6 +124,10 @@ class RegisteredApp(BaseModel):
     policy: list[Rule] | None
     legacySignatures: bool
     journal: bool
+    displayName: str | None
+    logoUrl: str | None
+    installUrl: str | None
+    marketplace: bool
     redirectUrl: str
     webhookUrl: str
     credentialsRefusedAt: datetime | None
@@ -179,8 +200,9 @@ class AppHandlers:
         return RegisteredApp(
             slug=app.slug,
             UUID=app.workspace_id,
+            provider=app.provider,
             clientId=app.client_id,
-            appId=app.hubspot_app_id,
+            appId=app.hubspot_app_id or None,
             scopes=list(app.scopes),
             optionalScopes=list(app.optional_scopes),
             returnUrls=list(app.return_urls),
@@ -192,6 +214,10 @@ class AppHandlers:
             else [Rule.model_validate({"methods": r.methods, "path": r.path}) for r in rules],
             legacySignatures=app.legacy_signatures,
             journal=app.journal,
+            displayName=app.display_name,
+            logoUrl=app.logo_url,
+            installUrl=app.install_url,
+            marketplace=app.marketplace,
             redirectUrl=self._installs.redirect_url(app),
             webhookUrl=self._installs.webhook_url(app),
             credentialsRefusedAt=app.credentials_refused_at,
@@ -201,11 +227,22 @@ class AppHandlers:
 
 
 def registration(body: NewApp) -> Registration:
-    """What a body registers."""
+    """What a body registers. Raises InvalidRequest for what the provider needs or does not have."""
+    spec = BY_NAME[body.provider]
+    given = {"clientId": body.clientId, "clientSecret": body.clientSecret, "appId": body.appId}
+    needed = {"clientId": spec.needs_client, "clientSecret": spec.needs_client}
+    needed["appId"] = spec.needs_app_id
+    for name, value in given.items():
+        if needed[name] and value is None:
+            raise wrong_field(name, "Field required")
+        if value is not None and not needed[name]:
+            raise wrong_field(name, f"is not a setting of {spec.label} apps")
+    secret = "" if body.clientSecret is None else body.clientSecret.get_secret_value()
     return Registration(
-        client_id=body.clientId,
-        client_secret=Secret(body.clientSecret.get_secret_value()),
-        hubspot_app_id=body.appId,
+        provider=spec.name,
+        client_id=body.clientId or "",
+        client_secret=Secret(secret),
+        hubspot_app_id=body.appId or "",
         scopes=tuple(dict.fromkeys(body.scopes)),
         optional_scopes=tuple(dict.fromkeys(body.optionalScopes)),
         return_urls=tuple(body.returnUrls),
@@ -215,6 +252,10 @@ def registration(body: NewApp) -> Registration:
         policy=_rules(body.policy),
         legacy_signatures=body.legacySignatures,
         journal=body.journal,
+        display_name=body.displayName,
+        logo_url=body.logoUrl,
+        install_url=body.installUrl,
+        marketplace=body.marketplace,
     )
 
 
@@ -234,7 +275,18 @@ def changed(app: App, body: AppChange) -> Registration:
         policy=_rules(body.policy) if "policy" in body.model_fields_set else app.policy,
         legacy_signatures=or_current(body.legacySignatures, app.legacy_signatures),
         journal=or_current(body.journal, app.journal),
+        display_name=_nullable(body, "displayName", app.display_name),
+        logo_url=_nullable(body, "logoUrl", app.logo_url),
+        install_url=_nullable(body, "installUrl", app.install_url),
+        marketplace=or_current(body.marketplace, app.marketplace),
+        options=app.options,
+        provider=app.provider,
     )
+
+
+def _nullable(body: AppChange, name: str, old: str | None) -> str | None:
+    """The new value, null among them, where the body names the field."""
+    return getattr(body, name) if name in body.model_fields_set else old
 
 
 def or_current(new: T | None, old: T) -> T:

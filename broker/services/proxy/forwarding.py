@@ -9,6 +9,7 @@ from types import TracebackType
 from uuid import UUID
 
 from broker.domain.model import Caller, Connection, ProxyCall
+from broker.domain.urls import path_of
 from broker.errors import (
     AppNotFound,
     BrokerError,
@@ -19,6 +20,7 @@ from broker.errors import (
 )
 from broker.providers.base import Provider
 from broker.providers.calls.answers import Answer
+from broker.providers.calls.effects import effect_of_method
 from broker.services.access.callers import require
 from broker.services.access.ttl_cache import TtlCache
 from broker.services.grants.renewals import Grants
@@ -83,7 +85,8 @@ class Proxy:
         except NotFound as missing:
             if isinstance(missing, ConnectionNotFound) and missing.app_id is not None:
                 trace.app_id, trace.provider = missing.app_id, missing.provider
-            require(caller, *READ)  # a key that may not call learns nothing of who is connected
+            # A key that may not make the call learns nothing of who is connected.
+            require(caller, *self._scopes_for(call, trace.provider))
             raise
         trace.belongs_to(connection)
         if call.provider is not None and call.provider != connection.provider:
@@ -109,6 +112,16 @@ class Proxy:
             raise await self._installs.with_reconnect_url(refusal, caller, call) from None
         self._last_used[connection.workspace_id, connection.id] = time.monotonic()
         return answer
+
+    def _scopes_for(self, call: ProxyCall, provider: str) -> tuple[str, ...]:
+        """What a call of which only the provider is known, or not even that, needs."""
+        target, known = path_of(call.target), self._providers.get(provider)
+        effect = (
+            effect_of_method(call.method)
+            if known is None
+            else known.effect_of(call.method, target)
+        )
+        return READ if effect == "read" else WRITE
 
     async def flush_last_used(self) -> None:
         """Write when connections were last used, since the last time."""

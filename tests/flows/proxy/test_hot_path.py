@@ -8,7 +8,7 @@ import asyncpg
 CALL = "/_echo/x"
 
 
-ASIDE = {"write_calls", "note_use", "prolong_shares"}
+ASIDE = {"write_calls", "record_last_used", "extend_shares"}
 """What a process does every few seconds for all calls together, whoever calls just then."""
 
 
@@ -54,8 +54,8 @@ FIRST = [
     "COMMIT;",
     "caller_of_secret",
     "connection_of_user",
-    "hold_quota",
-    "others_of_quota",
+    "lock_quota",
+    "other_shares_of_quota",
     "write_share",
 ]
 """What a first call asks: who calls, as whom, and for places of the account's quota."""

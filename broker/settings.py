@@ -92,6 +92,11 @@ class Settings(BaseModel):
     allow_private_endpoints: bool = False
     log_format: Literal["json", "console"] | None = None
 
+    @property
+    def vendor_urls(self) -> dict[str, str]:
+        """Where the vendors of recipes are reached, by the vendor's name."""
+        return {"fml": self.fml_url}
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str], dotenv: Path | None = None) -> "Settings":
         """Read `BROKER_*` from the environment, then from the file for what is not there.

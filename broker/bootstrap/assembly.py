@@ -1,7 +1,7 @@
 """The whole broker on one page: what exists and who is handed what. `application` serves it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -9,13 +9,15 @@ import asyncpg
 
 from broker.bootstrap.components import Components
 from broker.bootstrap.worker import PeriodicTask, Worker
+from broker.crm.accounts import HubSpotAccounts
 from broker.errors import BrokerError
 from broker.providers.base import Deadlines
 from broker.providers.catalog import PROVIDERS, Providers
-from broker.providers.fml.client import FirstMileLabs
 from broker.providers.transport.pools import Pools
 from broker.receivers.client import Receivers
+from broker.recipes.base import AnySpec
 from broker.recipes.building import build_recipes
+from broker.recipes.catalog import RECIPES
 from broker.sealing import Keyring, Sealer
 from broker.services.access.callers import Callers
 from broker.services.events.deliverer import Deliverer
@@ -33,12 +35,14 @@ from broker.services.proxy.forwarding import Proxy
 from broker.services.proxy.idempotency import Idempotency
 from broker.services.quota.service import Quota
 from broker.settings import Settings
+from broker.stores.access.audit import Audit
 from broker.stores.access.keys import Keys
 from broker.stores.access.operators import Operators
 from broker.stores.connections.apps import Apps
 from broker.stores.connections.connect_sessions import ConnectSessions
 from broker.stores.connections.connections import Connections
-from broker.stores.connections.installs import Links, PendingGrants
+from broker.stores.connections.links import Links
+from broker.stores.connections.pending_grants import PendingGrants
 from broker.stores.connections.revocations import Revocations
 from broker.stores.core import database, migrations
 from broker.stores.core.database import Database
@@ -56,7 +60,9 @@ from broker.telemetry.metrics import Metrics
 
 
 @asynccontextmanager
-async def open_broker(settings: Settings, dsn: str, keyring: Keyring) -> AsyncIterator[Components]:
+async def open_broker(
+    settings: Settings, dsn: str, keyring: Keyring, recipes: Sequence[AnySpec] = RECIPES
+) -> AsyncIterator[Components]:
     """A broker on a database that is up to date and that its keys open.
 
     Raises Busy, migrations.SchemaMissing or seals.WrongSealingKey otherwise.
@@ -76,18 +82,18 @@ async def open_broker(settings: Settings, dsn: str, keyring: Keyring) -> AsyncIt
         {name: getattr(settings, name) for spec in PROVIDERS for name in spec.settings},
     )
     receivers = Receivers(allow_private=settings.allow_private_endpoints)
-    fml = FirstMileLabs(settings.fml_url)
+    broker: Components | None = None
     try:
-        broker = _assemble(
-            settings, dsn, pool, _Clients(providers, receivers, fml), Sealer(keyring)
-        )
+        clients = _Clients(providers, receivers)
+        broker = _assemble(settings, dsn, pool, clients, Sealer(keyring), recipes)
         await broker.seals.check()
         try:
             yield broker
         finally:
             await _stop(broker)
     finally:
-        await fml.close()
+        if broker is not None:
+            await broker.recipes.close()
         await receivers.close()
         await providers.close()
         await pool.close()
@@ -107,24 +113,25 @@ async def _stop(broker: Components) -> None:
             await flush()
 
 
+_Specs = Sequence[AnySpec]
+
+
 @dataclass(frozen=True, slots=True)
 class _Clients:
     """The clients of services outside the broker."""
 
     providers: Providers
     receivers: Receivers
-    fml: FirstMileLabs
 
 
 def _assemble(
-    settings: Settings, dsn: str, pool: Database, clients: _Clients, sealer: Sealer
+    settings: Settings, dsn: str, pool: Database, clients: _Clients, sealer: Sealer, specs: _Specs
 ) -> Components:
     metrics, providers = Metrics(), clients.providers
-    keys, apps = Keys(pool), Apps(pool, sealer)
+    keys, apps, sessions = Keys(pool), Apps(pool, sealer), ConnectSessions(pool, sealer)
     connections, links = Connections(pool, sealer), Links(pool, sealer)
     pending_grants, revocations = PendingGrants(pool, sealer), Revocations(pool, sealer)
     batches, deliveries = WebhookInbox(pool, sealer), Deliveries(pool, sealer)
-    sessions = ConnectSessions(pool, sealer)
     revoker = Revoker(revocations, providers, metrics)
     grants = Grants(connections, providers, metrics)
     installs = Installs(
@@ -133,9 +140,12 @@ def _assemble(
     quota = Quota(Quotas(pool), settings.quota_wait_s, metrics)
     calls, idempotent = Calls(pool), IdempotentCalls(pool, sealer)
     call_log = CallLog(calls, providers, metrics)
+    accounts = HubSpotAccounts(connections, installs)
     once = Idempotency(idempotent, providers, settings.quota_wait_s, settings.upstream_total_s)
     proxy = Proxy(connections, grants, installs, quota, providers, once, call_log, metrics)
-    recipes = build_recipes(pool, sealer, clients.fml, proxy, connections, installs, metrics)
+    recipes = build_recipes(
+        specs, pool, sealer, proxy, accounts, metrics, settings.public_url, settings.vendor_urls
+    )
     return Components(
         settings=settings,
         database_url=dsn,
@@ -144,6 +154,7 @@ def _assemble(
         providers=providers,
         seals=Seals(pool, sealer),
         keys=keys,
+        audit=Audit(pool),
         apps=apps,
         connections=connections,
         links=links,
@@ -190,7 +201,7 @@ def process_tasks(broker: Components) -> Worker:
 def listener(broker: Components) -> InvalidationListener:
     """What other processes notify this one of."""
     return InvalidationListener(
-        broker.database_url, broker.invalidate_caches, broker.quota.on_wanted
+        broker.database_url, broker.invalidate_caches, broker.quota.on_notification
     )
 
 

@@ -20,12 +20,14 @@ from broker.services.proxy.forwarding import Proxy
 from broker.services.proxy.idempotency import Idempotency
 from broker.services.quota.service import Quota
 from broker.settings import Settings
+from broker.stores.access.audit import Audit
 from broker.stores.access.keys import Keys
 from broker.stores.access.operators import Operators
 from broker.stores.connections.apps import Apps
 from broker.stores.connections.connect_sessions import ConnectSessions
 from broker.stores.connections.connections import Connections
-from broker.stores.connections.installs import Links, PendingGrants
+from broker.stores.connections.links import Links
+from broker.stores.connections.pending_grants import PendingGrants
 from broker.stores.connections.revocations import Revocations
 from broker.stores.core.database import Database
 from broker.stores.core.seals import Seals
@@ -49,6 +51,7 @@ class Components:
     providers: Providers
     seals: Seals
     keys: Keys
+    audit: Audit
     apps: Apps
     connections: Connections
     links: Links
@@ -84,4 +87,4 @@ class Components:
         self.callers.clear_cache()
         self.proxy.clear_cache()
         self.intake.clear_cache()
-        self.recipes.events.clear_cache()
+        self.recipes.clear_cache()

@@ -15,7 +15,7 @@ from broker.bootstrap.assembly import listener, process_tasks, worker
 from broker.bootstrap.components import Components
 from broker.bootstrap.worker import Worker, background_tasks
 from broker.settings import Address
-from broker.stores.core.readiness import readiness
+from broker.stores.core.readiness import Readiness
 from broker.telemetry.metrics import Metrics
 from broker.web.api.health import HealthHandlers
 from broker.web.core.descriptors import DescriptorGuard, raise_descriptor_limit
@@ -39,7 +39,7 @@ async def serving(
     broker: Components, address: Address, *, reuse_port: bool = False
 ) -> AsyncIterator[HealthHandlers]:
     """The broker answering on an address. Raises OSError when the port is taken."""
-    health = HealthHandlers(lambda: readiness(broker.seals, broker.database_url))
+    health = HealthHandlers(Readiness(broker.database, broker.seals).check)
     runner = AppRunner(
         application(broker, health),
         partial(observe_requests, metrics=broker.metrics),

@@ -9,7 +9,7 @@ from broker.domain.model import App, Caller, Secret
 
 @dataclass(frozen=True, slots=True)
 class InstallLink:
-    """What a state handle stands for: one user of one app on the way to a connection. `options` are
+    """What a state handle identifies: one user of one app on the way to a connection. `options` are
     what the provider's link needs, such as a shop.
     """
 
@@ -25,14 +25,16 @@ class InstallLink:
 
 @dataclass(frozen=True, slots=True)
 class ConnectSession:
-    """A single-use way for one user to connect on a page of ours. `origin` and `nonce` are the
-    page that opened it in a popup; `outcome` is how the last visit to the provider ended.
+    """A single-use way for one user to connect on the connect page. `user_label` is the user's
+    name for people; `origin` and `nonce` are the page that opened it in a popup; `outcome` is how
+    the last visit to the provider ended.
     """
 
     id: UUID
     app: App
     workspace_name: str
     user_ref: str
+    user_label: str | None
     return_url: str | None
     browser_hash: bytes | None
     origin: str | None
@@ -44,7 +46,7 @@ class ConnectSession:
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """A person signed in to the console with a key, with the permissions of the key."""
+    """An operator signed in to the console with a key, whose scopes apply there."""
 
     caller: Caller
     key_name: str

@@ -9,11 +9,12 @@ from uuid import UUID
 
 KEY_SCOPES: Mapping[str, str] = {
     "apps": "register and change apps",
-    "connect": "mint links, list and delete connections",
+    "connect": "create links, list and delete connections",
     "proxy": "call providers as a connected user",
     "proxy:read": "call providers as a connected user, reading only",
     "recipes": "set up and start recipes",
     "webhooks": "register endpoints and replay deliveries",
+    "calls": "read the call log",
     "audit": "read who did what",
     "console": "sign in to the console",
 }
@@ -51,6 +52,7 @@ class Workspace:
 
     id: UUID
     name: str
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,12 @@ class Key:
     policy: tuple[PolicyRule, ...] | None
     created_at: datetime
     revoked_at: datetime | None
+
+    @property
+    def manages_keys(self) -> bool:
+        """Whether it can create any key in the console, so that nobody is locked out."""
+        unlimited = self.app_slugs is None and self.policy is None
+        return self.revoked_at is None and unlimited and {"apps", "console"} <= set(self.scopes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,42 +165,6 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """The account at a provider that a token belongs to. `hub_id` is HubSpot's account id as a
-    number, by which its webhooks and journal name the account; None elsewhere.
-    """
-
-    account_id: str
-    account_name: str | None
-    user: str | None
-    scopes: tuple[str, ...]
-    hub_id: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """A token endpoint's response, or credentials that take the place of one.
-
-    `lifetime` of the access token in seconds; None: it has no known end, and `renew_in` says after
-    how many seconds it should be renewed all the same, if at all. `api_url` and `details`
-    are what the provider needs to know of the connection from now on; None: what it knows already.
-    `refresh_expires_in`: seconds until the grant ends unless it is renewed; `ends_in`: seconds
-    until it ends however often it is renewed.
-    """
-
-    access_token: Secret
-    refresh_token: Secret | None
-    lifetime: float | None
-    account: Account | None = None
-    scopes: tuple[str, ...] = ()
-    api_url: str | None = None
-    details: Mapping[str, str] | None = None
-    renew_in: float | None = None
-    refresh_expires_in: float | None = None
-    ends_in: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Grant:
     """The access token a connection holds. Times are on this process's monotonic clock, in
     seconds, so that a wrong wall clock cannot make a good token look stale or the reverse.
@@ -252,35 +224,6 @@ class ConnectionRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class PendingGrant:
-    """A grant that is kept until its code is presented with an API key."""
-
-    id: UUID
-    app: App
-    connection_id: UUID
-    user_ref: str | None
-    reason: str
-    tokens: Tokens
-    account: Account
-    return_url: str | None
-    code_expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Revocation:
-    """A refresh token that is still to be revoked at the provider."""
-
-    workspace_id: UUID
-    id: UUID
-    provider: str
-    client: ProviderClient
-    details: Mapping[str, str]
-    refresh_token: Secret
-    shared: bool
-    attempts: int
-
-
-@dataclass(frozen=True, slots=True)
 class ProxyCall:
     """A request to a provider, made for one user. Its target is a raw path, byte for byte, that
     begins with one slash and cannot name another host or climb out of its path; or an absolute
@@ -299,6 +242,8 @@ class ProxyCall:
     idempotency_key: str | None = None
     provider: str | None = None
     """Whose app it must be; None: any provider's."""
+    hub_id: int | None = None
+    """The only account in which it may act; None: the one that the user is connected to."""
 
     @property
     def replayable(self) -> bool:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from broker.domain.grants import Account, Tokens
 from broker.domain.model import (
-    Account,
     App,
     Connection,
     Grant,
@@ -19,7 +19,6 @@ from broker.domain.model import (
     ProviderClient,
     ProxyCall,
     Secret,
-    Tokens,
 )
 from broker.errors import InvalidRequest, wrong_field
 from broker.providers.calls import destination, effects

@@ -14,7 +14,7 @@ CREATE TABLE workspace (
     CONSTRAINT workspace_has_a_name CHECK (name <> '')
 );
 
--- Proof that a sealing key in the key ring is the one that sealed these rows. The one table without a
+-- Proof that a sealing key in the key ring is the one that sealed these rows. It has no
 -- workspace: the key ring belongs to the installation.
 CREATE TABLE sealing_key (
     key_id     text        PRIMARY KEY,
@@ -230,19 +230,31 @@ CREATE TABLE revocation (
 );
 CREATE INDEX revocation_due ON revocation (due_at) WHERE due_at IS NOT NULL;
 
--- Audit log: who did what. Never a secret, never a payload.
+-- Who did what, from where, for the people who must find out later. Never a secret, never a payload.
+-- Each entry's hash covers the entry before it: see broker/stores/access/audit.py.
 CREATE TABLE audit (
     workspace_id uuid        NOT NULL,
-    id           bigint      GENERATED ALWAYS AS IDENTITY,
-    at           timestamptz NOT NULL DEFAULT now(),
+    sequence     bigint      NOT NULL,
+    at           timestamptz NOT NULL,
     actor        text        NOT NULL,
+    via          text        NOT NULL,
+    address      text,
     action       text        NOT NULL,
     app_slug     text,
     user_ref     text,
     detail       text,
-    PRIMARY KEY (workspace_id, id)
+    hash         bytea       NOT NULL,
+    PRIMARY KEY (workspace_id, sequence)
 );
-CREATE INDEX audit_by_time ON audit (workspace_id, at);
+CREATE INDEX audit_by_actor ON audit (workspace_id, actor, sequence);
+
+-- The last entry of each workspace's audit log; its row lock puts entries into one order.
+CREATE TABLE audit_head (
+    workspace_id uuid   NOT NULL,
+    sequence     bigint NOT NULL,
+    hash         bytea  NOT NULL,
+    PRIMARY KEY (workspace_id)
+);
 
 -- How many calls a provider accepts from one app for one account within an interval; what it counts
 -- separately is a kind of its own. `size_known`: the size was read from the provider's headers.
@@ -438,6 +450,7 @@ CREATE TABLE connect_session (
     token_hash   bytea       NOT NULL,
     app_id       uuid        NOT NULL,
     user_ref     text        NOT NULL,
+    user_label   text,
     return_url   text,
     browser_hash bytea,
     origin       text,
@@ -466,15 +479,14 @@ CREATE INDEX operator_session_by_expiry ON operator_session (expires_at);
 
 -- The settings of a recipe for an app. The secrets are one sealed JSON object.
 CREATE TABLE recipe_setting (
-    workspace_id     uuid        NOT NULL,
-    app_id           uuid        NOT NULL,
-    recipe           text        NOT NULL,
-    settings         text        NOT NULL,
-    secrets          bytea       NOT NULL,  -- sealed
-    trigger_property text,
-    trigger_value    text,
-    created_at       timestamptz NOT NULL DEFAULT now(),
-    updated_at       timestamptz NOT NULL DEFAULT now(),
+    workspace_id uuid        NOT NULL,
+    app_id       uuid        NOT NULL,
+    recipe       text        NOT NULL,
+    settings     text        NOT NULL,
+    secrets      bytea       NOT NULL,  -- sealed
+    triggers     text,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    updated_at   timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (workspace_id, app_id, recipe),
     FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id) ON DELETE CASCADE
 );
@@ -502,12 +514,12 @@ CREATE TABLE recipe_run (
     PRIMARY KEY (workspace_id, id),
     FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id) ON DELETE CASCADE,
     CONSTRAINT run_once_per_subject UNIQUE (workspace_id, app_id, recipe, subject),
-    CONSTRAINT run_state_is_known CHECK (state IN ('running', 'done', 'failed')),
+    CONSTRAINT run_state_is_known CHECK (state IN ('running', 'done', 'failed', 'dismissed')),
     CONSTRAINT run_due_while_running CHECK ((due_at IS NOT NULL) = (state = 'running'))
 );
 CREATE INDEX run_due ON recipe_run (workspace_id, app_id, recipe, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX run_by_number ON recipe_run (workspace_id, app_id, recipe, number);
-CREATE INDEX run_by_end ON recipe_run (ended_at) WHERE state = 'done';
+CREATE INDEX run_by_end ON recipe_run (ended_at) WHERE state IN ('done', 'dismissed');
 
 -- A run's progress: each step's outcome, stored before the next step begins. `outcome_unknown`: an
 -- attempt started whose outcome was never recorded. `checkpoint`: the step's state between attempts.
@@ -530,19 +542,23 @@ CREATE TABLE recipe_step (
     CONSTRAINT step_state_is_known CHECK (state IN ('running', 'waiting', 'done', 'failed'))
 );
 
--- A HubSpot workflow action to be completed when a run ends.
-CREATE TABLE workflow_callback (
+-- Work for a run that follows its end: a workflow's action to complete, a record to update. It is due
+-- until it is done; `revision` is the fencing token against a worker that has not seen the latest
+-- request for it.
+CREATE TABLE recipe_task (
     workspace_id uuid        NOT NULL,
     run_id       uuid        NOT NULL,
-    callback_id  text        NOT NULL,
-    user_ref     text        NOT NULL,
+    kind         text        NOT NULL,
+    key          text        NOT NULL,
+    payload      text        NOT NULL,
+    revision     integer     NOT NULL DEFAULT 1,
     attempts     integer     NOT NULL DEFAULT 0,
-    due_at       timestamptz NOT NULL DEFAULT now(),
-    created_at   timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (workspace_id, run_id, callback_id),
+    due_at       timestamptz DEFAULT now(),
+    last_error   text,
+    PRIMARY KEY (workspace_id, run_id, kind, key),
     FOREIGN KEY (workspace_id, run_id) REFERENCES recipe_run (workspace_id, id) ON DELETE CASCADE
 );
-CREATE INDEX workflow_callback_due ON workflow_callback (due_at);
+CREATE INDEX recipe_task_due ON recipe_task (due_at) WHERE due_at IS NOT NULL;
 
 -- A client of a vendor's API with its token, shared by all replicas. Until `token_locked_until` one
 -- replica is requesting a new token.
@@ -557,24 +573,35 @@ CREATE TABLE vendor_client (
     PRIMARY KEY (workspace_id, vendor, client_id)
 );
 
--- How much of a vendor's rate limit all replicas have used: when each of the last calls was due.
+-- How much of a vendor's rate limit all replicas have used, as a GCRA: when the limit would be unused
+-- again.
 CREATE TABLE vendor_rate_limit (
-    workspace_id uuid          NOT NULL,
-    vendor       text          NOT NULL,
-    client_id    text          NOT NULL,
-    kind         text          NOT NULL,
-    position     integer       NOT NULL,
-    slots        timestamptz[] NOT NULL,
+    workspace_id uuid        NOT NULL,
+    vendor       text        NOT NULL,
+    client_id    text        NOT NULL,
+    kind         text        NOT NULL,
+    next_at      timestamptz NOT NULL,
     paused_until timestamptz,
     PRIMARY KEY (workspace_id, vendor, client_id, kind)
 );
 
--- A case at First Mile Labs and what its Company should show. `due_at` is set while a write to the
--- Company is pending; `revision` is the fencing token against a writer with older facts.
+-- The HubSpot account that a vendor's client serves where records are known by bare ids there. It has
+-- no workspace: the vendor knows none, so one client serves one account of the installation. While
+-- `reserved_until` is set, the first record of the account is under way.
+CREATE TABLE vendor_account (
+    vendor         text        NOT NULL,
+    client_id      text        NOT NULL,
+    hub_id         bigint      NOT NULL,
+    reserved_until timestamptz,
+    PRIMARY KEY (vendor, client_id)
+);
+
+-- A case at First Mile Labs. Each field has the moment of the event that set it.
 CREATE TABLE kyb_case (
     workspace_id  uuid        NOT NULL,
     run_id        uuid        NOT NULL,
     app_id        uuid        NOT NULL,
+    client_id     text        NOT NULL,
     crm_source    text        NOT NULL,
     crm_record_id text        NOT NULL,
     case_id       text,
@@ -585,16 +612,12 @@ CREATE TABLE kyb_case (
     decision      text,
     decision_at   timestamptz,
     last_event_at timestamptz,
-    revision      integer     NOT NULL DEFAULT 0,
-    attempts      integer     NOT NULL DEFAULT 0,
-    due_at        timestamptz,
-    last_error    text,
     PRIMARY KEY (workspace_id, run_id),
-    FOREIGN KEY (workspace_id, run_id) REFERENCES recipe_run (workspace_id, id) ON DELETE CASCADE
+    FOREIGN KEY (workspace_id, run_id) REFERENCES recipe_run (workspace_id, id) ON DELETE CASCADE,
+    CONSTRAINT case_belongs_to_one_run UNIQUE (workspace_id, client_id, case_id)
 );
 CREATE INDEX kyb_case_by_case ON kyb_case (workspace_id, app_id, case_id);
 CREATE INDEX kyb_case_by_record ON kyb_case (workspace_id, app_id, crm_record_id);
-CREATE INDEX kyb_case_due ON kyb_case (due_at) WHERE due_at IS NOT NULL;
 
 -- Events from First Mile Labs, once by their id. Each is relayed once, even if it is applied later,
 -- when its run exists. The body is deleted long before the id.
@@ -622,8 +645,8 @@ CREATE INDEX vendor_event_parked ON vendor_event (workspace_id, app_id, received
 CREATE INDEX vendor_event_by_time ON vendor_event (received_at) WHERE body IS NOT NULL;
 
 -- migrate: rollback
-DROP TABLE vendor_event, kyb_case, vendor_rate_limit, vendor_client, workflow_callback, recipe_step,
-recipe_run, recipe_setting, operator_session, connect_session, journal, delivery, endpoint, event,
-seen_event, webhook_inbox, idempotent_call, proxied_call, quota_share, quota, audit, revocation,
-pending_grant, renewal_attempt, connection, install_link, app, access_token, api_key, sealing_key,
-workspace;
+DROP TABLE vendor_event, kyb_case, vendor_account, vendor_rate_limit, vendor_client, recipe_task,
+recipe_step, recipe_run, recipe_setting, operator_session, connect_session, journal, delivery,
+endpoint, event, seen_event, webhook_inbox, idempotent_call, proxied_call, quota_share, quota, audit,
+revocation, pending_grant, renewal_attempt, connection, install_link, app, access_token, api_key,
+sealing_key, workspace;

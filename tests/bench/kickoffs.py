@@ -23,8 +23,8 @@ import aiohttp
 
 from broker.bootstrap.assembly import open_broker
 from broker.bootstrap.server import serving
+from broker.domain.runs import RunRequest
 from broker.embedded import server as embedded
-from broker.recipes.kyb.kickoffs import Kickoff
 from broker.sandbox.fml.server import serve as serve_fml
 from broker.sandbox.hubspot.server import serve as serve_hubspot
 from broker.sealing import Keyring
@@ -109,9 +109,15 @@ async def measure(dsn, kickoffs, limit, single):
         app_id = await broker.database.fetchval("SELECT id FROM app")
         given = {"customerEmail": "a@acme.example"}
         for number in range(kickoffs):
-            kickoff = Kickoff("bench", f"lead-{number}", None, given)
+            body = {
+                "source": "bench",
+                "recordId": f"lead-{number}",
+                "overrides": given,
+                "sendInvite": None,
+            }
+            subject = f"bench-lead-{number}"
             await broker.recipes.runs.start(
-                kickoff.run_request(issued.key.workspace_id, app_id, None)
+                RunRequest(issued.key.workspace_id, app_id, "kyb", subject, None, None, body)
             )
         while len(fml.fml.cases) - before < kickoffs:
             await asyncio.sleep(0.05)

@@ -10,6 +10,7 @@ from hubspot.utils.signature import Signature
 from broker.domain.model import Secret
 from broker.errors import NotAuthenticated
 from broker.providers.hubspot.events.signature import (
+    SignatureCheck,
     SignedRequest,
     Version,
     check,
@@ -182,3 +183,36 @@ def test_the_window_is_worth_nothing_without_the_signature_over_it():
 
     assert not verdict(SignedRequest("POST", HOOK, moved, b"[]"))
     assert not verdict(signed(**{"X-HubSpot-Signature-v3": base64.b64encode(digest).decode()}))
+
+
+@pytest.mark.parametrize("cuts", [[], [0], [1], [5, 5, 9], [40, 200]])
+def test_a_body_may_arrive_in_any_parts(cuts):
+    """2.5: each part is hashed as it arrives, so that none has to be held to be judged."""
+    request = signed(body=EVENT)
+    signature = SignatureCheck(request, [BACKEND], NOW)
+    for start, end in zip([0, *cuts], [*cuts, len(EVENT)], strict=True):
+        signature.update(EVENT[start:end])
+
+    signature.finish()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"X-HubSpot-Signature-v3": "short"},
+        {"X-HubSpot-Signature-v3": "\udcff" * 44},
+        {"X-HubSpot-Request-Timestamp": str(NOW - 300_001)},
+        {"X-HubSpot-Signature-v3": None},
+        {"X-HubSpot-Signature-v3": None, "X-HubSpot-Signature-Version": "v3"},
+        {"X-HubSpot-Signature-v3": None, "X-HubSpot-Signature-Version": "v2", "X-HubSpot-Signature": "0" * 64},
+    ],
+)  # fmt: skip
+def test_what_a_head_shows_to_be_no_signature_is_refused_before_the_body(changes):
+    """2.5."""
+    with pytest.raises(NotAuthenticated):
+        SignatureCheck(signed(**changes), [BACKEND], NOW)
+
+
+def test_where_there_is_no_secret_no_body_is_hashed():
+    with pytest.raises(NotAuthenticated):
+        SignatureCheck(signed(), [], NOW)

@@ -1,6 +1,7 @@
 """HubSpot's own endpoints over HTTP: tokens, accounts, the journal."""
 
-from broker.domain.model import Account, ProviderClient, Secret, Tokens
+from broker.domain.grants import Account, Tokens
+from broker.domain.model import ProviderClient, Secret
 from broker.errors import HubSpotTimeout, HubSpotUnavailable
 from broker.providers.calls import upstream
 from broker.providers.calls.answers import Answer

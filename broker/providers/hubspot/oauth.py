@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from broker.domain.model import Account, App, Secret, Tokens
+from broker.domain.grants import Account, Tokens
+from broker.domain.model import App, Secret
 from broker.errors import CredentialsRefused, ExchangeFailed, HubSpotUnavailable
 from broker.providers.base import ConsentRequest
 from broker.providers.oauth import (

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+from broker.domain.grants import Account, Tokens
 from broker.domain.model import (
-    Account,
     App,
     Connection,
     Grant,
@@ -14,7 +14,6 @@ from broker.domain.model import (
     ProviderClient,
     ProxyCall,
     Secret,
-    Tokens,
 )
 from broker.domain.urls import with_parameters
 from broker.errors import wrong_field

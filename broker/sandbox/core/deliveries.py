@@ -2,19 +2,16 @@
 
 import asyncio
 import base64
-import contextlib
 import hmac
 import random
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import aiohttp
-from aiohttp import web
 
-TICK_S = 0.02
+from broker.sandbox.core.sending import Reply, post
 
 
 @dataclass(slots=True)
@@ -56,15 +53,6 @@ class Attempt:
     body: str
     status: int | None
     acknowledged: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What a receiver answered."""
-
-    status: int
-    body: bytes
-    sets_cookies: bool
 
 
 def signature(secret: str, body: bytes) -> str:
@@ -114,6 +102,11 @@ class Deliveries:
         again.delivery_id = delivery_id
         self.queue.append(again)
 
+    @property
+    def pending(self) -> bool:
+        """Whether any request waits."""
+        return bool(self.queue)
+
     async def tick(self, session: aiohttp.ClientSession) -> None:
         """Send what is due."""
         if self.ways.paused:
@@ -131,7 +124,8 @@ class Deliveries:
         await asyncio.gather(*(self._attempt(session, each) for each in due))
 
     async def _attempt(self, session: aiohttp.ClientSession, each: Delivery) -> None:
-        reply = await self.post(session, each.url, each.body, self._signed(each))
+        headers, limit = self._signed(each), self.ways.timeout
+        reply = await post(session, each.url, each.body, headers, limit)
         acknowledged = reply is not None and self._acknowledges(reply)
         status = reply.status if reply is not None else None
         text = each.body.decode(errors="replace")
@@ -154,45 +148,3 @@ class Deliveries:
             body = each.body + b" " if how == "changed-byte" else each.body
             headers[self._header] = signature(secret, body)
         return headers
-
-    async def post(
-        self, session: aiohttp.ClientSession, url: str, body: bytes, headers: dict[str, str]
-    ) -> Reply | None:
-        """Send one request without following redirects; None when there was no answer in time."""
-        try:
-            async with session.post(
-                url,
-                data=body,
-                headers=headers,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=self.ways.timeout),
-            ) as response:
-                content = await response.read()
-                return Reply(response.status, content, "Set-Cookie" in response.headers)
-        except (aiohttp.ClientError, OSError, TimeoutError):
-            return None
-
-    def running(
-        self, before: Callable[[], None], session: web.AppKey[aiohttp.ClientSession]
-    ) -> Any:
-        """A cleanup context that sends while the application is served; `before` runs first."""
-
-        async def run(app: web.Application) -> AsyncIterator[None]:
-            async with aiohttp.ClientSession() as opened:
-                app[session] = opened
-                loop = asyncio.create_task(self._go_on(opened, before))
-                yield
-                loop.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await loop
-
-        return run
-
-    async def _go_on(self, session: aiohttp.ClientSession, before: Callable[[], None]) -> None:
-        # Not awaited: a receiver that hangs must not hold up the others.
-        async with asyncio.TaskGroup() as group:
-            while True:
-                before()
-                if self.queue:
-                    group.create_task(self.tick(session))
-                await asyncio.sleep(TICK_S)

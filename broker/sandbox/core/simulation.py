@@ -7,12 +7,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.answers import Refused, error
-from broker.sandbox.faults import Faults, strike
+from broker.sandbox.core.clock import Clock
+from broker.sandbox.core.faults import Faults, strike
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Answering = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
@@ -33,28 +32,19 @@ class Seen:
     status: int = 0
 
 
-class Simulation:
+class Simulation(Clock):
     """State that does not depend on the vendor. `latency` is in seconds, before every answer."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
-        self._now = now
-        self.ahead = 0.0
+        super().__init__(now)
         self.latency = 0.0
         self.faults = Faults()
         self.seen: deque[Seen] = deque(maxlen=REMEMBERED_REQUESTS)
         self.counters: dict[str, int] = {}
 
-    def now(self) -> float:
-        """Seconds on the simulation's own clock."""
-        return self._now() + self.ahead
-
     def moment(self) -> datetime:
         """The present, in UTC."""
         return datetime.fromtimestamp(self.now(), UTC)
-
-    def jump(self, seconds: float) -> None:
-        """Move the clock."""
-        self.ahead += seconds
 
     def count(self, name: str) -> None:
         """Add one to a counter."""
@@ -74,10 +64,7 @@ def application(
     @web.middleware
     async def play(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path == "/" or request.path.startswith(("/_sandbox", *own_pages)):
-            try:
-                return await handler(request)
-            except Refused as refused:
-                return error(refused)
+            return await handler(request)
         seen = _seen(request, await request.read(), simulation.now(), token_paths)
         simulation.seen.append(seen)
         if simulation.latency:
@@ -106,23 +93,3 @@ def _seen(request: web.Request, body: bytes, at: float, token_paths: str) -> See
 def digest(secret: str) -> str:
     """What a secret is shown as: the beginning of its SHA-256."""
     return f"sha256:{hashlib.sha256(secret.encode()).hexdigest()[:16]}"
-
-
-async def listen(app: web.Application, host: str, port: int) -> tuple[web.AppRunner, str]:
-    """Serve; port 0 takes a free one. The runner and the base URL. Raises OSError when taken."""
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        handler_cancellation=True,
-        shutdown_timeout=1,
-        max_line_size=32_768,
-        max_field_size=32_768,
-    )
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-    except OSError:
-        await runner.cleanup()
-        raise
-    address: Any = runner.addresses[0]
-    return runner, f"http://localhost:{address[1]}"

@@ -1,16 +1,20 @@
 """The control API under `/_sandbox`, and the page at `/` on which a person moves cases on."""
 
-from dataclasses import asdict, fields
-from typing import Any
-from urllib.parse import urlsplit
+from dataclasses import asdict
 
 from aiohttp import web
 
-from broker.sandbox.core.faults import KINDS, Fault
-from broker.sandbox.core.pages import render
+from broker.sandbox.core.control.faults import FaultEndpoints
+from broker.sandbox.core.control.requests import (
+    Handler,
+    guarded,
+    read_object,
+    refuse_other_origins,
+    set_levers,
+)
+from broker.sandbox.fml.pages import render
 from broker.sandbox.fml.sender import Sender
 from broker.sandbox.fml.world import FirstMileLabs, WebhookEndpoint
-from broker.sandbox.hubspot.endpoints.control import Handler, guarded, said
 
 STAGES = (
     "collecting_documents",
@@ -38,9 +42,6 @@ class ControlEndpoints:
             ("POST", "/_sandbox/webhooks", self.put_webhook),
             ("GET", "/_sandbox/levers", self.show_levers),
             ("POST", "/_sandbox/levers", self.levers),
-            ("GET", "/_sandbox/faults", self.faults),
-            ("POST", "/_sandbox/faults", self.add_fault),
-            ("DELETE", "/_sandbox/faults", self.clear_faults),
             ("GET", "/_sandbox/cases", self.cases),
             ("POST", "/_sandbox/cases/{caseId}", self.move),
             ("POST", "/_sandbox/events", self.send),
@@ -49,12 +50,13 @@ class ControlEndpoints:
             ("GET", "/_sandbox/requests", self.requests),
             ("GET", "/_sandbox/counters", self.counters),
         ]
-        return [web.route(method, path, guarded(handler)) for method, path, handler in table]
+        own = [web.route(method, path, guarded(handler)) for method, path, handler in table]
+        return [*own, *FaultEndpoints(self._fml.faults).routes()]
 
     async def home(self, _request: web.Request) -> web.Response:
         """Show cases, with buttons that move them on."""
         return render(
-            "fml.html",
+            "home.html",
             cases=list(self._fml.cases.values())[:-51:-1],
             stages=STAGES,
             decisions=DECISIONS,
@@ -65,9 +67,7 @@ class ControlEndpoints:
 
     async def press(self, request: web.Request) -> web.Response:
         """A button of the page; only the page itself may press it."""
-        origin = request.headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc != request.host:
-            raise web.HTTPForbidden
+        refuse_other_origins(request)
         case, form = self._fml.cases[request.match_info["caseId"]], await request.post()
         changes = {
             name: str(form[name]) for name in ("stage", "status", "decision") if name in form
@@ -77,7 +77,7 @@ class ControlEndpoints:
 
     async def put_client(self, request: web.Request) -> web.Response:
         """Make a client: clientId, clientSecret, scopes, orgId."""
-        asked = await said(request)
+        asked = await read_object(request)
         client = self._fml.add_client(
             asked["clientId"],
             asked["clientSecret"],
@@ -90,7 +90,7 @@ class ControlEndpoints:
         """Send events somewhere: url, secret, events. The address may be this machine's, which
         FML itself refuses.
         """
-        asked = await said(request)
+        asked = await read_object(request)
         endpoint = WebhookEndpoint(asked["url"], asked["secret"], asked.get("events", ["*"]))
         self._sender.endpoints = [
             each for each in self._sender.endpoints if each.url != endpoint.url
@@ -103,32 +103,12 @@ class ControlEndpoints:
 
     async def levers(self, request: web.Request) -> web.Response:
         """Set levers by their names; `jump` moves the clock, `revokeTokens` ends every token."""
-        asked: dict[str, Any] = await said(request)
-        self._fml.ahead += float(asked.pop("jump", 0))
-        if asked.pop("revokeTokens", False):
+        payload = await read_object(request)
+        actions = ("jump", "revokeTokens")
+        set_levers(payload, self._fml.levers, self._sender.ways, actions=actions)
+        self._fml.jump(float(payload.get("jump", 0)))
+        if payload.get("revokeTokens"):
             self._fml.revoke_tokens()
-        for target in (self._fml.levers, self._sender.ways):
-            for name in {each.name for each in fields(target)} & set(asked):
-                setattr(target, name, asked.pop(name))
-        if asked:
-            raise ValueError(f"no such lever: {', '.join(sorted(asked))}")
-        return web.Response(status=204)
-
-    async def faults(self, _request: web.Request) -> web.Response:
-        """List the faults with how often each struck."""
-        return web.json_response([asdict(fault) for fault in self._fml.faults.active])
-
-    async def add_fault(self, request: web.Request) -> web.Response:
-        """Set a fault, by the fields of `Fault`."""
-        fault = Fault(**await said(request))
-        if fault.kind not in KINDS:
-            raise ValueError(f"kind is one of {', '.join(KINDS)}")
-        self._fml.faults.add(fault)
-        return web.json_response({"faults": len(self._fml.faults.active)}, status=201)
-
-    async def clear_faults(self, _request: web.Request) -> web.Response:
-        """Make everything go right again."""
-        self._fml.faults.clear()
         return web.Response(status=204)
 
     async def cases(self, _request: web.Request) -> web.Response:
@@ -143,14 +123,14 @@ class ControlEndpoints:
     async def move(self, request: web.Request) -> web.Response:
         """Move a case on: status, stage, decision; the ids of the events."""
         case = self._fml.cases[request.match_info["caseId"]]
-        asked = await said(request)
+        asked = await read_object(request)
         if set(asked) - {"status", "stage", "decision"}:
             raise ValueError("a case has status, stage and decision")
         return web.json_response({"eventIds": self._sender.move(case, **asked)}, status=202)
 
     async def send(self, request: web.Request) -> web.Response:
         """Send an event just as it is given."""
-        self._sender.send(await said(request))
+        self._sender.send(await read_object(request))
         return web.Response(status=202)
 
     async def redeliver(self, request: web.Request) -> web.Response:

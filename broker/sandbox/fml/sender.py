@@ -16,6 +16,7 @@ from typing import Any
 
 import aiohttp
 
+from broker.sandbox.core.sending import post
 from broker.sandbox.fml.world import Case, FirstMileLabs, WebhookEndpoint
 
 
@@ -132,6 +133,11 @@ class Sender:
                 for _ in range(1 + self.ways.duplicates):
                     self.queue.append(Outgoing(endpoint, name, body, self._fml.now()))
 
+    @property
+    def pending(self) -> bool:
+        """Whether any event waits."""
+        return bool(self.queue)
+
     async def tick(self, session: aiohttp.ClientSession) -> None:
         """Send what is due."""
         if self.ways.paused:
@@ -149,21 +155,11 @@ class Sender:
         body = each.body
         if self.ways.signing == "changed-byte":
             body = body.replace(b'"event"', b'"Event"', 1)
-        status: int | None = None
-        try:
-            async with session.post(
-                each.endpoint.url,
-                data=body,
-                headers=headers,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=self.ways.timeout),
-            ) as response:
-                status = response.status
-        except (aiohttp.ClientError, OSError, TimeoutError):
-            status = None
+        reply = await post(session, each.endpoint.url, body, headers, self.ways.timeout)
+        status = None if reply is None else reply.status
         event_id = str(json.loads(each.body).get("eventId"))
         self.sent.append(Sent(each.endpoint.url, each.name, event_id, status))
-        if (status is None or not 200 <= status < 300) and each.tried < self.ways.tries:
+        if (reply is None or not reply.ok) and each.tried < self.ways.tries:
             each.due = self._fml.now() + self.ways.first_wait * 4.0 ** (each.tried - 1)
             self.queue.append(each)
 

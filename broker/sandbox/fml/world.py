@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from broker.sandbox.core.clock import Clock
 from broker.sandbox.core.faults import Faults
 
 SCOPES = (
@@ -119,11 +120,11 @@ class Seen:
     at: float
 
 
-class FirstMileLabs:
+class FirstMileLabs(Clock):
     """One simulated First Mile Labs. Attributes are levers; they may change at any time."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
-        self._now = now
+        super().__init__(now)
         self.levers = Levers()
         self.faults = Faults()
         self.clients: dict[str, Client] = {}
@@ -135,11 +136,6 @@ class FirstMileLabs:
         self.refused_calls = 0
         self.seen: deque[Seen] = deque(maxlen=20_000)
         self.marker = ""
-        self.ahead = 0.0
-
-    def now(self) -> float:
-        """Seconds on the simulator's own clock."""
-        return self._now() + self.ahead
 
     def moment(self) -> str:
         """The present as FML writes it: UTC with milliseconds."""

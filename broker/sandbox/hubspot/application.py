@@ -5,9 +5,10 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.answers import Refused, error
 from broker.sandbox.core.faults import strike
+from broker.sandbox.core.sending import sending
 from broker.sandbox.hubspot.access import LIMITS
+from broker.sandbox.hubspot.answers import Refused, error
 from broker.sandbox.hubspot.endpoints import account, callbacks
 from broker.sandbox.hubspot.endpoints.acting import ActingEndpoints
 from broker.sandbox.hubspot.endpoints.consent import ConsentPages
@@ -25,7 +26,6 @@ from broker.sandbox.hubspot.endpoints.echo import EchoEndpoints
 from broker.sandbox.hubspot.endpoints.journal import JournalEndpoints
 from broker.sandbox.hubspot.endpoints.subscriptions import SubscriptionEndpoints
 from broker.sandbox.hubspot.endpoints.tokens import TokenEndpoints
-from broker.sandbox.hubspot.events.outgoing import Outgoing
 from broker.sandbox.hubspot.world import Sandbox, SeenRequest
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -50,7 +50,7 @@ def build(sandbox: Sandbox) -> web.Application:
         JournalEndpoints(sandbox),
     ):
         app.add_routes(endpoints.routes())
-    app.cleanup_ctx.append(Outgoing(sandbox).running)
+    app.cleanup_ctx.append(sending(sandbox.webhooks, sandbox.workflows))
     return app
 
 

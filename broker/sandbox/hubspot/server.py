@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from broker.sandbox.core.serving import listen
 from broker.sandbox.hubspot import keeping
 from broker.sandbox.hubspot.application import build
 from broker.sandbox.hubspot.seed import plant
@@ -58,25 +59,9 @@ async def serve(
         for portal in sandbox.portals.values():
             if not any(records.by_id for records in portal.records.values()):
                 plant(sandbox, portal)
-    runner = web.AppRunner(
-        build(sandbox),
-        access_log=None,
-        auto_decompress=False,
-        handler_cancellation=True,
-        shutdown_timeout=1,
-        max_line_size=32_768,
-        max_field_size=32_768,
-    )
-    await runner.setup()
-    site = web.TCPSite(runner, host, port)
-    try:
-        await site.start()
-    except OSError:
-        await runner.cleanup()
-        raise
-    bound = runner.addresses[0][1]
+    runner, url = await listen(build(sandbox), host, port, auto_decompress=False)
     keeper = asyncio.create_task(_keep(sandbox, data)) if data is not None else None
-    return Running(f"http://localhost:{bound}", sandbox, runner, keeper, data)
+    return Running(url, sandbox, runner, keeper, data)
 
 
 async def _keep(sandbox: Sandbox, data: Path) -> None:

@@ -5,18 +5,18 @@ from typing import Any
 
 from aiohttp import web
 
+from broker.sandbox.core.control.levers import LeverEndpoints
+from broker.sandbox.core.control.requests import Handler, guarded, read_object
 from broker.sandbox.core.decimals import dumps, loads
-from broker.sandbox.core.lever_endpoints import LeverEndpoints
-from broker.sandbox.core.simulation import Handler
-from broker.sandbox.endpoints.control import guarded, said
-from broker.sandbox.quickbooks import invoices, problems
-from broker.sandbox.quickbooks.company import Company
-from broker.sandbox.quickbooks.entities import BY_LOWER_NAME, ENTITIES
+from broker.sandbox.quickbooks.api import problems
+from broker.sandbox.quickbooks.books import invoices
+from broker.sandbox.quickbooks.books.company import Company
+from broker.sandbox.quickbooks.books.defaults import plant_own_records, plant_taxes
+from broker.sandbox.quickbooks.books.entities import BY_LOWER_NAME, ENTITIES
+from broker.sandbox.quickbooks.books.writing import write
 from broker.sandbox.quickbooks.levers import Levers, Settings
 from broker.sandbox.quickbooks.pages import render
-from broker.sandbox.quickbooks.seed import plant_own_records, plant_taxes
 from broker.sandbox.quickbooks.world import QuickBooks
-from broker.sandbox.quickbooks.writing import write
 
 SHOWN = 50
 
@@ -77,7 +77,7 @@ class ControlEndpoints:
         """Make or replace an app: clientId, clientSecret, redirectUris, verifierToken, webhookUrl,
         entities.
         """
-        asked = await said(request)
+        asked = await read_object(request)
         app = self._world.register_app(
             asked["clientId"],
             asked["clientSecret"],
@@ -90,7 +90,7 @@ class ControlEndpoints:
 
     async def send_events(self, request: web.Request) -> web.Response:
         """Send an app a webhook body just as given: clientId, body."""
-        asked = await said(request)
+        asked = await read_object(request)
         app = self._world.grants.apps[asked["clientId"]]
         return web.json_response({"id": self._world.webhooks.send(app, asked["body"])}, status=202)
 
@@ -104,7 +104,7 @@ class ControlEndpoints:
         """Make a company, or change its settings by their names. Another country gives it that
         country's tax codes.
         """
-        asked, realm_id = await said(request), request.match_info["realmId"]
+        asked, realm_id = await read_object(request), request.match_info["realmId"]
         unknown = set(asked) - {each.name for each in fields(Settings)}
         if unknown:
             raise ValueError(f"no such setting: {', '.join(sorted(unknown))}")
@@ -122,7 +122,7 @@ class ControlEndpoints:
 
     async def take_name(self, request: web.Request) -> web.Response:
         """Let a name be taken: name, by (vendor, employee or inactive)."""
-        asked, company = await said(request), self._company(request)
+        asked, company = await read_object(request), self._company(request)
         by = asked["by"]
         entity = {"vendor": "Vendor", "employee": "Employee", "inactive": "Customer"}[by]
         made = write(company, Levers(), ENTITIES[entity], {"DisplayName": asked["name"]}, "")
@@ -133,7 +133,7 @@ class ControlEndpoints:
 
     async def pay(self, request: web.Request) -> web.Response:
         """Take a payment for an invoice: amount, or all that is owed."""
-        asked = await said(request)
+        asked = await read_object(request)
         paid = invoices.pay(self._company(request), request.match_info["id"], asked.get("amount"))
         return _json(paid)
 

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from broker.sandbox.core.deliveries import Deliveries, Reply, Ways
-from broker.sandbox.quickbooks.company import Change
-from broker.sandbox.quickbooks.grants import App, Grants
+import aiohttp
+
+from broker.sandbox.core.deliveries import Deliveries, Ways
+from broker.sandbox.core.sending import Reply
+from broker.sandbox.quickbooks.books.company import Change
 from broker.sandbox.quickbooks.levers import Levers
+from broker.sandbox.quickbooks.oauth.grants import App, Grants
 
 # 10 s, 20 s, 30 s, 5 min, 20 min, 2 h, 4 h, 6 h, then every 6 h up to a day.
 WAITS_S = [10.0, 20.0, 30.0, 300.0, 1200.0, 7200.0, 14400.0, 21600.0, 21600.0]
@@ -46,7 +49,17 @@ class Webhooks:
             if app.webhook_url and wanted and connected:
                 self._waiting.setdefault((app.client_id, change.realm_id), []).append(change)
 
-    def collect(self) -> None:
+    @property
+    def pending(self) -> bool:
+        """Whether changes or deliveries wait."""
+        return bool(self._waiting) or self.deliveries.pending
+
+    async def tick(self, session: aiohttp.ClientSession) -> None:
+        """Queue the changes and send the deliveries that are due."""
+        self._collect()
+        await self.deliveries.tick(session)
+
+    def _collect(self) -> None:
         """Queue one delivery for each app and company with changes."""
         waiting, self._waiting = self._waiting, {}
         for (client_id, _), changes in waiting.items():
@@ -101,4 +114,4 @@ def _time(at: float) -> str:
 
 
 def _acknowledges(reply: Reply) -> bool:
-    return 200 <= reply.status < 300
+    return reply.ok

@@ -5,11 +5,11 @@ from collections import deque
 from collections.abc import Callable
 
 from broker.sandbox.core.simulation import Simulation
-from broker.sandbox.quickbooks import problems
-from broker.sandbox.quickbooks.company import Change, Company
-from broker.sandbox.quickbooks.grants import App, Grants
+from broker.sandbox.quickbooks.api import problems
+from broker.sandbox.quickbooks.books.company import Change, Company
+from broker.sandbox.quickbooks.books.defaults import plant
 from broker.sandbox.quickbooks.levers import Levers, Settings
-from broker.sandbox.quickbooks.seed import plant
+from broker.sandbox.quickbooks.oauth.grants import App, Grants
 from broker.sandbox.quickbooks.webhooks import Webhooks
 
 MINUTE_S = 60.0

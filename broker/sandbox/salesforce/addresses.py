@@ -4,7 +4,8 @@ changes its own.
 
 from aiohttp import web
 
-from broker.sandbox.endpoints.control import Handler, guarded, said
+from broker.sandbox.core.control.requests import Handler, guarded, read_object
+from broker.sandbox.core.serving import url_of
 from broker.sandbox.salesforce.org import Org
 from broker.sandbox.salesforce.world import ADMIN, Host, Salesforce
 
@@ -58,7 +59,7 @@ class Addresses:
 
     async def post_org(self, request: web.Request) -> web.Response:
         """Make an org: name, admin (a username), sandbox."""
-        payload = await said(request)
+        payload = await read_object(request)
         name, sandbox = str(payload["name"]), bool(payload.get("sandbox"))
         admin = str(payload.get("admin", f"admin@{name}.example"))
         org = await self.add_org(name, admin, sandbox=sandbox)
@@ -77,6 +78,6 @@ class Addresses:
         known = {each[1] for each in self._runner.addresses}
         await web.TCPSite(self._runner, self._host, port).start()
         bound = next(each[1] for each in self._runner.addresses if each[1] not in known)
-        url = f"http://localhost:{bound}"
+        url = url_of(self._host, bound)
         self._hosts[bound] = Host(kind, url, org_id)
         return url

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from broker.sandbox.faults import Faults
+from broker.sandbox.core.clock import Clock
+from broker.sandbox.core.faults import Faults
 from broker.sandbox.salesforce.oauth.grants import App, Grants
 from broker.sandbox.salesforce.org import Org, Record
 
@@ -63,12 +64,11 @@ class Seen:
     status: int = 0
 
 
-class Salesforce:
+class Salesforce(Clock):
     """One simulated Salesforce. Attributes are levers; they may change at any time."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
-        self._now = now
-        self.ahead = 0.0
+        super().__init__(now)
         self.levers = Levers()
         self.faults = Faults()
         self.apps: dict[str, App] = {}
@@ -80,10 +80,6 @@ class Salesforce:
         self.counters: dict[str, int] = {}
         self.login_url = "https://login.salesforce.com"
         self.test_url = "https://test.salesforce.com"
-
-    def now(self) -> float:
-        """Seconds on the simulator's own clock."""
-        return self._now() + self.ahead
 
     def add_org(self, name: str = "acme", admin: str = ADMIN, *, sandbox: bool = False) -> Org:
         """Make an org with its admin. A running server gives it an address of its own."""

@@ -3,23 +3,21 @@
 from dataclasses import asdict, fields
 from typing import Any
 
-import aiohttp
 from aiohttp import web
 
+from broker.sandbox.core.control.levers import LeverEndpoints
+from broker.sandbox.core.control.requests import Handler, guarded, read_object
 from broker.sandbox.core.decimals import dumps, loads
-from broker.sandbox.core.lever_endpoints import LeverEndpoints
-from broker.sandbox.core.simulation import Handler
-from broker.sandbox.endpoints.control import guarded, said
+from broker.sandbox.core.sending import SESSION
+from broker.sandbox.xero.api.problems import XeroProblem
+from broker.sandbox.xero.books.organisation import Organisation
+from broker.sandbox.xero.books.resources import RESOURCES
+from broker.sandbox.xero.books.saving import save_all
 from broker.sandbox.xero.levers import Settings
-from broker.sandbox.xero.organisation import Organisation
 from broker.sandbox.xero.pages import render
-from broker.sandbox.xero.problems import XeroProblem
-from broker.sandbox.xero.resources import RESOURCES
-from broker.sandbox.xero.saving import save_all
 from broker.sandbox.xero.world import Xero
 
 SHOWN = 50
-SESSION: web.AppKey[aiohttp.ClientSession] = web.AppKey("session", aiohttp.ClientSession)
 
 
 class ControlEndpoints:
@@ -74,7 +72,7 @@ class ControlEndpoints:
         """Make or replace an app: clientId, clientSecret ("" for PKCE), redirectUris, customTenant,
         webhookUrl, webhookKey.
         """
-        asked = await said(request)
+        asked = await read_object(request)
         app = self._world.register_app(
             asked["clientId"],
             str(asked.get("clientSecret", "")),
@@ -94,7 +92,7 @@ class ControlEndpoints:
 
     async def send_events(self, request: web.Request) -> web.Response:
         """Send an app events just as given: clientId, events."""
-        asked = await said(request)
+        asked = await read_object(request)
         app = self._world.grants.apps[asked["clientId"]]
         sent = self._world.webhooks.send(app, list(asked["events"]))
         return web.json_response({"id": sent}, status=202)
@@ -107,7 +105,7 @@ class ControlEndpoints:
 
     async def put_organisation(self, request: web.Request) -> web.Response:
         """Make an organisation, or change its settings by their names."""
-        asked, tenant_id = await said(request), request.match_info["tenantId"]
+        asked, tenant_id = await read_object(request), request.match_info["tenantId"]
         unknown = set(asked) - {each.name for each in fields(Settings)}
         if unknown:
             raise ValueError(f"no such setting: {', '.join(sorted(unknown))}")

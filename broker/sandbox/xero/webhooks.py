@@ -8,11 +8,12 @@ from typing import Any
 
 import aiohttp
 
-from broker.sandbox.core.deliveries import Deliveries, Delivery, Reply, Ways, signature
-from broker.sandbox.xero.grants import App, Grants
+from broker.sandbox.core.deliveries import Deliveries, Delivery, Ways, signature
+from broker.sandbox.core.sending import Reply, post
+from broker.sandbox.xero.api.rendering import utc_of
+from broker.sandbox.xero.books.organisation import Change
 from broker.sandbox.xero.levers import Levers
-from broker.sandbox.xero.organisation import Change
-from broker.sandbox.xero.rendering import utc_of
+from broker.sandbox.xero.oauth.grants import App, Grants
 
 # Decreasing frequency, for about 24 hours; Xero does not tell the steps.
 WAITS_S = [5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0, 28800.0, 28800.0]
@@ -46,7 +47,17 @@ class Webhooks:
             if self._active(app) and self._grants.connection(app.client_id, change.tenant_id):
                 self._waiting.setdefault(app.client_id, []).append(change)
 
-    def collect(self) -> None:
+    @property
+    def pending(self) -> bool:
+        """Whether changes or deliveries wait."""
+        return bool(self._waiting) or self.deliveries.pending
+
+    async def tick(self, session: aiohttp.ClientSession) -> None:
+        """Queue the changes and send the deliveries that are due."""
+        self._collect()
+        await self.deliveries.tick(session)
+
+    def _collect(self) -> None:
         """Queue one delivery for each app with changes."""
         waiting, self._waiting = self._waiting, {}
         for client_id, changes in waiting.items():
@@ -70,7 +81,7 @@ class Webhooks:
             body = _body([], 0, 0)
             key = app.webhook_key if signed_well else secrets.token_urlsafe(32)
             headers = {"Content-Type": "application/json", HEADER: signature(key, body)}
-            reply = await self.deliveries.post(session, app.webhook_url, body, headers)
+            reply = await post(session, app.webhook_url, body, headers, self.ways.timeout)
             wanted = 200 if signed_well else 401
             right = reply is not None and _bare(reply) and reply.status == wanted
             checks.append(Check(signed_well, reply.status if reply else None, right))

@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable
 
 from broker.sandbox.core.simulation import Simulation
-from broker.sandbox.xero.access import Access
-from broker.sandbox.xero.grants import App, Grants
+from broker.sandbox.xero.api.access import Access
+from broker.sandbox.xero.books.defaults import plant
+from broker.sandbox.xero.books.organisation import Change, Organisation
 from broker.sandbox.xero.levers import Levers, Settings
-from broker.sandbox.xero.organisation import Change, Organisation
-from broker.sandbox.xero.seed import plant
+from broker.sandbox.xero.oauth.grants import App, Grants
 from broker.sandbox.xero.webhooks import Webhooks
 
 

@@ -1,4 +1,4 @@
-"""Take what HubSpot's webhooks tell: proved to be HubSpot's, kept, then acknowledged."""
+"""HubSpot's webhooks: proved to be HubSpot's, stored, then acknowledged."""
 
 import asyncio
 import time
@@ -8,13 +8,13 @@ from uuid import UUID
 from broker.domain.events import WebhookSecrets
 from broker.domain.model import Secret
 from broker.errors import Busy, NotAuthenticated
-from broker.providers.hubspot.events.signature import SignedRequest, Version, check
+from broker.providers.hubspot.events.signature import SignatureCheck, SignedRequest, Version
 from broker.providers.hubspot.events.webhooks import read_batch
 from broker.services.access.ttl_cache import TtlCache
 from broker.stores.events.webhook_inbox import WebhookInbox
 
 PATIENCE_S = 3.0
-"""How long keeping a batch may take: HubSpot waits five seconds and counts anything later as lost,
+"""How long storing a batch may take: HubSpot waits five seconds and counts anything later as lost,
 so a refusal in time is worth more than a late yes."""
 
 EVERY_VERSION = frozenset(Version)
@@ -32,25 +32,24 @@ class Intake:
         """Read again whatever was remembered."""
         self._cache.clear()
 
-    async def accept(self, workspace_id: UUID, slug: str, request: SignedRequest) -> None:
-        """Keep a batch; it is safe when this returns.
+    async def begin(self, workspace_id: UUID, slug: str, head: SignedRequest) -> "IncomingBatch":
+        """A batch whose body is still to come, from its head.
 
-        Raises NotAuthenticated for whatever HubSpot did not sign (an unknown app looks the same),
-        InvalidRequest for what is not a batch, Busy when HubSpot should send it again.
+        Raises NotAuthenticated for whatever cannot be HubSpot's (an unknown app looks the same),
+        Busy when HubSpot should send it again.
         """
         try:
             async with asyncio.timeout(PATIENCE_S):
                 signers = await self._cache.get((workspace_id, slug))
-                secrets = signers.secrets if signers else ()
-                legacy = signers is not None and signers.accepts_legacy
-                accepted = EVERY_VERSION if legacy else CURRENT_VERSION
-                check(request, secrets, int(time.time() * 1000), accepted)
-                if signers is None:
-                    raise NotAuthenticated  # never reached: nothing was signed with no secret
-                read_batch(request.body)
-                await self._inbox.store(workspace_id, signers.app_id, "webhook", request.body)
         except TimeoutError as error:
             raise Busy from error
+        secrets = signers.secrets if signers else ()
+        legacy = signers is not None and signers.accepts_legacy
+        accepted = EVERY_VERSION if legacy else CURRENT_VERSION
+        signature = SignatureCheck(head, secrets, int(time.time() * 1000), accepted)
+        if signers is None:
+            raise NotAuthenticated  # never reached: no secret, no signature
+        return IncomingBatch(self._inbox, workspace_id, signers.app_id, signature)
 
     async def secrets(self, workspace_id: UUID, slug: str) -> Sequence[Secret]:
         """Who may sign calls to an app; nobody, for an app that is not there."""
@@ -59,3 +58,33 @@ class Intake:
 
     async def _find(self, key: tuple[UUID, str]) -> WebhookSecrets | None:
         return await self._inbox.webhook_secrets(*key)
+
+
+class IncomingBatch:
+    """A batch of HubSpot's webhook events while its body arrives."""
+
+    def __init__(
+        self, inbox: WebhookInbox, workspace_id: UUID, app_id: UUID, signature: SignatureCheck
+    ) -> None:
+        self._inbox = inbox
+        self._workspace_id = workspace_id
+        self._app_id = app_id
+        self._signature = signature
+
+    def update(self, part: bytes) -> None:
+        """Hash the next part of the body."""
+        self._signature.update(part)
+
+    async def accept(self, body: bytes) -> None:
+        """Store the body, of which each part was hashed; it is safe when this returns.
+
+        Raises NotAuthenticated for what HubSpot did not sign, InvalidRequest for what is not a
+        batch, Busy when HubSpot should send it again.
+        """
+        self._signature.finish()
+        read_batch(body)
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await self._inbox.store(self._workspace_id, self._app_id, "webhook", body)
+        except TimeoutError as error:
+            raise Busy from error

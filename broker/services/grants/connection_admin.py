@@ -6,7 +6,8 @@ from contextlib import suppress
 from dataclasses import replace
 from uuid import UUID
 
-from broker.domain.model import Account, App, Secret, Tokens
+from broker.domain.grants import Account, Tokens
+from broker.domain.model import App, Secret
 from broker.errors import (
     BrokerError,
     Busy,

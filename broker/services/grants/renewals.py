@@ -23,31 +23,26 @@ request is then repeated with the same token, and if that is refused the grant e
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from broker.concurrency.task_set import TaskSet
-from broker.domain.model import Connection, Grant, Status, Tokens
+from broker.domain.grants import Tokens
+from broker.domain.model import Connection, Grant, Status
 from broker.errors import (
     BrokerError,
     Busy,
     ConnectionNotFound,
     ConnectionPending,
-    CredentialsRefused,
-    ExchangeFailed,
-    ProviderTimeout,
-    ProviderUnavailable,
     ReauthRequired,
 )
-from broker.providers.base import Provider, Renewable
-from broker.providers.oauth import GrantEnded
-from broker.services.grants.circuit_breaker import CircuitBreaker
+from broker.providers.base import Provider
 from broker.services.grants.permits import RenewalPermits
+from broker.services.grants.refresher import Refresher
 from broker.stores.connections.connections import Connections
-from broker.stores.connections.locked_connection import ROTATION_LOST, LockedConnection
+from broker.stores.connections.locked_connection import LockedConnection
 from broker.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -72,13 +67,8 @@ may take."""
 STORE_RETRIES = 10
 """Tries to store tokens whose transaction was lost: about half a minute."""
 
-NOT_NOW = "The access token could not be refreshed right now."
-
 LONGEST_WAIT_S = 5.0
 """The longest pause after a failed renewal before a waiting caller may cause another."""
-
-LONGEST_PAUSE_S = 60.0
-"""The longest pause after a failed renewal before one is tried that no caller waits for."""
 
 
 class Grants:
@@ -89,12 +79,10 @@ class Grants:
     ) -> None:
         self._connections = connections
         self._providers = providers
-        self._metrics = metrics
+        self._refresher = Refresher(connections, providers, metrics)
         self._renewals: dict[UUID, asyncio.Task[Grant]] = {}
         self._tasks: TaskSet[UUID] = TaskSet(self._ended)
         self._permits = RenewalPermits(MAX_CONCURRENT, MAX_BACKGROUND)
-        self._breakers: dict[tuple[str, str | None], CircuitBreaker] = {}
-        self._deferred = 0
         self._max_claims = MAX_CLAIMS
         self._stopping = False
 
@@ -131,7 +119,7 @@ class Grants:
 
     async def renew_due(self, limit: int) -> int:
         """Renew what is due, ahead of its end and at a steady pace; how many were taken."""
-        deferred_before = self._deferred
+        deferred_before = self._refresher.deferred
         due = await self._connections.claim_due(min(limit, self._max_claims))
         renewals = [
             # Tasks of their own: a worker that stops cancels its turn, and a renewal must not be
@@ -140,7 +128,7 @@ class Grants:
             for turn, claim in enumerate(due)
         ]
         await asyncio.gather(*(asyncio.shield(each) for each in renewals))
-        deferred = self._deferred - deferred_before
+        deferred = self._refresher.deferred - deferred_before
         # While circuits are open there is no sense in claiming what cannot be requested.
         self._max_claims = max(1, 2 * (len(due) - deferred)) if deferred else MAX_CLAIMS
         return len(due)
@@ -190,8 +178,8 @@ class Grants:
                         return current.grant
                     pause = min(2.0 ** min(locked.failures, 9), LONGEST_WAIT_S)
                     if not due and locked.failures and locked.seconds_since_failure < pause:
-                        raise self._not_now(current)
-                    outcome = await self._refresh_unless_circuit_open(locked, current)
+                        raise self._refresher.not_now(current)
+                    outcome = await self._refresher.refresh(locked, current)
                     if isinstance(outcome, Tokens):
                         return await locked.replace_grant(outcome)
             except Busy:
@@ -232,92 +220,6 @@ class Grants:
                 )
             raise ConnectionNotFound
         return grant
-
-    async def _refresh_unless_circuit_open(
-        self, locked: LockedConnection, current: Connection
-    ) -> Tokens | BrokerError:
-        # One for each API; those that do not fail are not kept.
-        breaker = self._breakers.setdefault(_api_of(current), CircuitBreaker())
-        if not breaker.admits():
-            self._deferred += 1
-            await locked.reschedule(random.uniform(1, 5))  # noqa: S311
-            return self._not_now(current)
-        generation = current.grant.generation if current.grant else 0
-        unanswered = await self._connections.record_renewal_attempt(locked, generation)
-        outcome = await self._refresh(locked, current, breaker, unanswered=unanswered)
-        if not breaker.failures:
-            self._breakers.pop(_api_of(current), None)
-        return outcome
-
-    async def _request_tokens(self, locked: LockedConnection, current: Connection) -> Tokens:
-        provider = self._providers[current.provider]
-        renewable = Renewable(locked.refresh_token, current.account_id, current.details)
-        try:
-            return await provider.refresh(locked.client, renewable)
-        except ProviderUnavailable as broken:
-            if broken.__cause__ is None:
-                raise
-        # A connection that broke is no sign of an outage, and a caller may be waiting.
-        try:
-            return await provider.refresh(locked.client, renewable)
-        except GrantEnded as ended:
-            raise GrantEnded(ROTATION_LOST if provider.rotates else ended.reason) from ended
-
-    async def _refresh(
-        self,
-        locked: LockedConnection,
-        current: Connection,
-        breaker: CircuitBreaker,
-        *,
-        unanswered: bool,
-    ) -> Tokens | BrokerError:
-        """Request tokens and mark the outcome: tokens to store, or the error to raise."""
-        failure: BrokerError
-        try:
-            tokens = await self._request_tokens(locked, current)
-        except GrantEnded as ended:
-            breaker.succeeded()
-            # With a response lost before, the token that came in it is lost too.
-            rotated = unanswered and self._providers[current.provider].rotates
-            await locked.end_grant(ROTATION_LOST if rotated else ended.reason)
-            failure = ReauthRequired()
-        except CredentialsRefused as refused:
-            breaker.succeeded()
-            await locked.flag_credentials()
-            await locked.clear_renewal_attempt()
-            await locked.postpone_renewal(refused.code, random.uniform(20, 40))  # noqa: S311
-            failure = refused
-        except (ProviderUnavailable, ProviderTimeout, ExchangeFailed) as unwell:
-            wait = unwell.retry_after or 0
-            if not isinstance(unwell, ExchangeFailed):
-                breaker.failed(wait)
-            pause = min(2.0 ** min(locked.failures + 1, 9), LONGEST_PAUSE_S)
-            pause *= random.uniform(0.5, 1)  # noqa: S311
-            await locked.postpone_renewal(unwell.code, max(pause, wait))
-            if unwell.__cause__ is None:  # the provider did answer; nothing was lost on the way
-                await locked.clear_renewal_attempt()
-            failure = unwell
-            if isinstance(unwell, ExchangeFailed):
-                failure = self._not_now(current)
-        else:
-            breaker.succeeded()
-            await locked.unflag_credentials()
-            self._metrics.renewals.labels("renewed").inc()
-            return tokens
-        self._metrics.renewals.labels(failure.code).inc()
-        log.warning(
-            "renewal_failed",
-            extra={"connection": str(current.id), "reason": failure.code},
-        )
-        return failure
-
-    def _not_now(self, connection: Connection) -> ProviderUnavailable:
-        failures = self._providers[connection.provider].failures
-        return failures.unavailable(NOT_NOW, retry_after=2)
-
-
-def _api_of(connection: Connection) -> tuple[str, str | None]:
-    return connection.provider, connection.api_url
 
 
 def refusal_of(connection: Connection) -> BrokerError:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from uuid import UUID, uuid4
 
-from broker.domain.model import App, Revocation, Tokens
+from broker.domain.grants import Revocation, Tokens
+from broker.domain.model import App
 from broker.errors import BrokerError, Busy
 from broker.providers.base import Provider
 from broker.stores.connections.revocations import Revocations

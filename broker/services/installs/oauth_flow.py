@@ -3,30 +3,20 @@
 import hmac
 import logging
 import secrets
-import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
 from broker.domain.browser_sessions import ConnectSession, InstallLink
-from broker.domain.model import (
-    Account,
-    App,
-    Caller,
-    Confirm,
-    ProxyCall,
-    Secret,
-    Tokens,
-)
+from broker.domain.grants import Account, Tokens
+from broker.domain.model import App, Caller, Confirm, ProxyCall, Secret
 from broker.errors import (
     AppNotFound,
     BrokerError,
     Busy,
     ConsentDenied,
-    CredentialsRefused,
-    ExchangeFailed,
     InstallNotStored,
     InvalidRequest,
     OtherBrowser,
@@ -38,50 +28,23 @@ from broker.errors import (
     wrong_field,
 )
 from broker.providers.base import Callback, ConsentRequest, Exchange, Provider
-from broker.providers.oauth import GrantEnded, new_verifier
+from broker.providers.oauth import new_verifier
 from broker.services.access.ttl_cache import TtlCache
 from broker.services.grants.revocations import Revoker
 from broker.services.grants.storing import store_tokens
-from broker.services.installs.pacing import Pacer
+from broker.services.installs.exchange import CodeExchange
+from broker.services.installs.marketplace import MarketplaceInstalls
+from broker.services.installs.outcomes import Consent, Outcome
 from broker.stores.connections.apps import Apps
 from broker.stores.connections.connections import Connections
-from broker.stores.connections.installs import Links, PendingGrants, hash_of
+from broker.stores.connections.handles import hash_of
+from broker.stores.connections.links import Links
+from broker.stores.connections.pending_grants import PendingGrants
 
 log = logging.getLogger(__name__)
 
 LINK_LIFETIME = timedelta(minutes=60)
 CONFIRM_LIFETIME = timedelta(minutes=10)
-CLAIM_LIFETIME = timedelta(days=7)
-
-UNPROVED_PER_SECOND = 5
-"""Exchanges of codes without a state, for one app: whoever knows its address can ask for them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Consent:
-    """What a provider's redirect brought: its query, and the cookie of the browser."""
-
-    query: Mapping[str, str]
-    browser: Secret | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a visit to the callback.
-
-    `state` is connected, pending, portal-mismatch, unclaimed, refused, or on-the-way: the provider
-    wants the user to sign in to the product first, at `return_url`. `code` is to be presented with
-    an API key where one is set. `provider_page` is where the provider wants the browser back.
-    """
-
-    state: str
-    app: App
-    user_ref: str | None = None
-    return_url: str | None = None
-    code: Secret | None = None
-    refusal: BrokerError | None = None
-    session_id: UUID | None = None
-    provider_page: str | None = None
 
 
 class Installs:
@@ -104,7 +67,8 @@ class Installs:
         self._revoker = revoker
         self._providers = providers
         self._public_url = public_url
-        self._pacer = Pacer(UNPROVED_PER_SECOND)
+        self._exchange = CodeExchange(apps, revoker, providers)
+        self._marketplace = MarketplaceInstalls(self._exchange, pending_grants, revoker)
         self._reconnects: TtlCache[tuple[UUID, str, str], str] = TtlCache(self._reconnect_url)
 
     def redirect_url(self, app: App) -> str:
@@ -174,20 +138,25 @@ class Installs:
             raise AppNotFound
         try:
             callback = self._providers[app.provider].read_callback(consent.query)
+            if callback.state is None:
+                return await self._marketplace.finish(app, callback, self.redirect_url(app))
         except BrokerError as refusal:
             return Outcome("refused", app, refusal=refusal)
-        if callback.state is None:
-            return await self._without_state(app, callback)
-        link = await self._links.find(app, callback.state)
-        if link is not None and not _same_browser(link, consent.browser):
+        return await self._finish_link(app, callback, callback.state, consent.browser)
+
+    async def _finish_link(
+        self, app: App, callback: Callback, state: Secret, browser: Secret | None
+    ) -> Outcome:
+        link = await self._links.find(app, state)
+        if link is not None and not _same_browser(link, browser):
             return Outcome("refused", app, refusal=OtherBrowser())
         try:
             if link is not None and callback.error is not None:
                 raise self._consent_error(app, callback.error)
             if callback.code is None:
                 raise InvalidRequest("The provider's redirect contains neither code nor error.")
-            link = await self._links.use(app, callback.state)
-            outcome = await self._connect(link, callback.state, callback.code, callback)
+            link = await self._links.use(app, state)
+            outcome = await self._connect(link, state, callback.code, callback)
         except BrokerError as refusal:
             if isinstance(refusal, Busy) and not isinstance(refusal, InstallNotStored):
                 raise
@@ -209,27 +178,6 @@ class Installs:
             )
         return ConsentDenied()
 
-    async def _without_state(self, app: App, callback: Callback) -> Outcome:
-        """A visit that no link of the broker's led to: an install that begins at the provider."""
-        try:
-            if callback.page is not None and callback.wants_sign_in:
-                return self._to_sign_in(app, callback.page)
-            if callback.page is not None and callback.code is not None:
-                return await self._store_marketplace_install(
-                    app, callback, callback.code, callback.page
-                )
-            raise InvalidRequest("Missing state parameter.")
-        except BrokerError as refusal:
-            return Outcome("refused", app, refusal=refusal)
-
-    def _to_sign_in(self, app: App, page: str) -> Outcome:
-        """The provider sends a user who has yet to sign in to the product, which then makes a
-        link for that user.
-        """
-        if app.install_url is None:
-            raise InvalidRequest("The app has no install URL, where users sign in to the product.")
-        return Outcome("on-the-way", app, return_url=app.install_url, provider_page=page)
-
     async def _connect(
         self, link: InstallLink, state: Secret, code: Secret, callback: Callback
     ) -> Outcome:
@@ -238,7 +186,7 @@ class Installs:
             code, self.redirect_url(app), link.verifier, callback.query, link.options
         )
         try:
-            tokens, account = await self._exchange(app, request)
+            tokens, account = await self._exchange.exchange(app, request)
         except (ProviderUnavailable, ProviderTimeout):
             # The code may be unspent; the same link can be opened again.
             try:
@@ -277,55 +225,6 @@ class Installs:
         if reason == "confirm":
             return Outcome("pending", app, code=code)
         return Outcome(reason, app, code=code, refusal=PortalMismatch())
-
-    async def _exchange(self, app: App, request: Exchange) -> tuple[Tokens, Account]:
-        provider = self._providers[app.provider]
-        try:
-            tokens = await provider.exchange(app, request)
-        except GrantEnded as ended:
-            raise ExchangeFailed(
-                f"{self._label(app)} did not accept the authorization code."
-            ) from ended
-        except CredentialsRefused:
-            log.warning("app_credentials_refused", extra={"app": app.slug})
-            await self._apps.flag_credentials(app.workspace_id, app.id)
-            raise
-        try:
-            account = await provider.identify(app, tokens)
-        except (ProviderUnavailable, ProviderTimeout):
-            # The code is spent: a grant that names its account is worth more than the rest.
-            account = tokens.account
-        if account is None:
-            await self._revoker.revoke_orphan(app, tokens)
-            raise ExchangeFailed(f"{self._label(app)} returned no account for the grant.")
-        return tokens, replace(account, scopes=account.scopes or tokens.scopes)
-
-    async def _store_marketplace_install(
-        self, app: App, callback: Callback, code: Secret, page: str
-    ) -> Outcome:
-        if not app.marketplace:
-            raise InvalidRequest(
-                "Missing state parameter; installs from a marketplace are off for this app."
-            )
-        if not self._pacer.admits(app.id, time.monotonic()):
-            raise Busy(
-                "Too many installs without a state at once; open the link again in a minute.",
-                retry_after=60,
-            )
-        request = Exchange(code, self.redirect_url(app), None, callback.query, {})
-        tokens, account = await self._exchange(app, request)
-        claim = Secret(secrets.token_urlsafe(32))
-        try:
-            await store_tokens(
-                lambda: self._pending_grants.store_unclaimed(
-                    app, tokens, account, claim, CLAIM_LIFETIME, page
-                )
-            )
-        except Busy as busy:
-            with suppress(BrokerError):
-                await self._revoker.revoke_orphan(app, tokens)
-            raise InstallNotStored from busy
-        return Outcome("unclaimed", app, code=claim, provider_page=page)
 
     def _label(self, app: App) -> str:
         return self._providers[app.provider].spec.label

@@ -2,9 +2,10 @@
 
 import logging
 
-from broker.domain.model import App, Caller, PendingGrant, Secret
+from broker.domain.grants import PendingGrant
+from broker.domain.model import App, Caller, Secret
 from broker.errors import LinkExpired, NotAllowed, NotFound, PortalMismatch
-from broker.stores.connections.installs import PendingGrants
+from broker.stores.connections.pending_grants import PendingGrants
 
 log = logging.getLogger(__name__)
 

@@ -117,9 +117,7 @@ class Proxy:
         """What a call of which only the provider is known, or not even that, needs."""
         target, known = path_of(call.target), self._providers.get(provider)
         effect = (
-            effect_of_method(call.method)
-            if known is None
-            else known.effect_of(call.method, target)
+            effect_of_method(call.method) if known is None else known.effect_of(call.method, target)
         )
         return READ if effect == "read" else WRITE
 

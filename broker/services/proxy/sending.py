@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from broker.domain.model import Connection, Grant, ProxyCall
-from broker.errors import BrokerError, ProviderTimeout, ProviderUnavailable
+from broker.errors import BrokerError, OtherAccount, ProviderTimeout, ProviderUnavailable
 from broker.providers.base import Provider
 from broker.providers.calls.answers import Answer
 from broker.providers.calls.effects import Effect
@@ -40,6 +40,8 @@ class CallAttempts:
     trace: CallTrace
     safe: bool
     arrived: float
+    account: tuple[int, int | None]
+    """Generation and HubSpot account of the connection as it was read last."""
     until: float = 0.0
 
 
@@ -69,7 +71,7 @@ class Sending:
         provider = self._providers[connection.provider]
         limit = provider.quota_of(call.method, call.target)
         bucket = self._quota.bucket(connection, limit)
-        bucket.retry_budget.note_call()
+        bucket.retry_budget.record_call()
         attempts = CallAttempts(
             call,
             (connection.workspace_id, call.app_slug, call.user_ref),
@@ -79,12 +81,15 @@ class Sending:
             trace,
             is_safe_to_retry(call.method, effect),
             time.monotonic(),
+            _account(connection),
         )
         last: Answer | None = None
         try:
             while True:
                 try:
                     grant = self._try_immediately(attempts) or await self._wait_for_quota(attempts)
+                    if call.hub_id is not None:
+                        await self._check_account(attempts, grant)
                 except BrokerError:
                     if last is None:
                         raise
@@ -114,11 +119,27 @@ class Sending:
         grant = await self._grants.usable(attempts.connection)
         user, quota_wait = attempts.connection.id, attempts.call.quota_wait
         if not self._quota.take(attempts.bucket, user):
-            await self._quota.wait(attempts.bucket, user, quota_wait, attempts.arrived)
+            await self._quota.wait(
+                attempts.bucket, user, quota_wait, attempts.arrived, attempts.trace.key_id
+            )
             # A connection that was deleted or renewed meanwhile must not be used.
             attempts.connection = await self._cache.get(attempts.key)
+            attempts.account = _account(attempts.connection)
             grant = await self._grants.usable(attempts.connection)
         return grant
+
+    async def _check_account(self, attempts: CallAttempts, grant: Grant) -> None:
+        """Raise OtherAccount unless the grant is for the account in which the call may act. A grant
+        that is newer than the connection that was read may be another account's.
+        """
+        if grant.generation != attempts.account[0]:
+            self._cache.discard(attempts.key)
+            attempts.account = _account(await self._cache.get(attempts.key))
+        if attempts.account[1] != attempts.call.hub_id:
+            raise OtherAccount(
+                f"The user is connected to another HubSpot account than {attempts.call.hub_id}. "
+                "Have the user connect that account again."
+            )
 
     async def _attempt(
         self, attempts: CallAttempts, grant: Grant
@@ -186,3 +207,8 @@ class Sending:
         self._metrics.retries.labels("made").inc()
         attempts.trace.retries += 1
         return True
+
+
+def _account(connection: Connection) -> tuple[int, int | None]:
+    grant = connection.grant
+    return (-1 if grant is None else grant.generation), connection.hub_id

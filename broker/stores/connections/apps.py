@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,6 +13,7 @@ from broker.domain.events import NewEvent
 from broker.domain.model import App, Confirm, PolicyRule, ProviderClient, Secret
 from broker.errors import AppNotFound, SlugTaken
 from broker.sealing import Place, Sealer
+from broker.stores.access.audit import record_audit
 from broker.stores.access.policies import read_policy, write_policy
 from broker.stores.core.database import Database, Session
 from broker.stores.core.queries import sql
@@ -42,6 +43,11 @@ class Registration:
     options: Mapping[str, str] = field(default_factory=dict)
     provider: str = "hubspot"
 
+    @classmethod
+    def of(cls, app: App) -> "Registration":
+        """An app's settings as they are."""
+        return cls(**{each.name: getattr(app, each.name) for each in fields(cls)})
+
 
 class Apps:
     """Live apps; a removed one is hidden until its grants have been revoked."""
@@ -68,9 +74,7 @@ class Apps:
                     *_columns(registration),
                     registration.provider,
                 )
-                await session.execute(
-                    sql.record_audit, workspace_id, actor, "app.registered", slug, None, None
-                )
+                await record_audit(session, workspace_id, actor, "app.registered", slug)
         except asyncpg.UniqueViolationError as error:
             raise SlugTaken(f"This workspace already has an app called {slug}.") from error
         return self._app(row)
@@ -135,23 +139,31 @@ class LockedApp:
             sealer.seal(self.app.client_secret, former) if renewed else None,
             *_columns(registration),
         )
-        await self._session.execute(
-            sql.record_audit, self.app.workspace_id, actor, "app.changed", self.app.slug, None, None
-        )
         await self._session.execute(sql.notify_invalidation)
+        changed = [
+            each.name
+            for each in fields(Registration)
+            if getattr(registration, each.name) != getattr(self.app, each.name)
+        ]
+        await record_audit(
+            self._session,
+            self.app.workspace_id,
+            actor,
+            "app.changed",
+            self.app.slug,
+            detail=", ".join(changed) or None,
+        )
         return read_app(sealer, row)
 
     async def remove(self, actor: str) -> None:
         """Make the app look as if it never existed, its connections wiped at once."""
         workspace_id, app_id = self.app.workspace_id, self.app.id
         await self._session.execute(sql.remove_app, workspace_id, app_id)
-        await self._session.execute(
-            sql.record_audit, workspace_id, actor, "app.removed", self.app.slug, None, None
-        )
         await self._session.execute(sql.end_connections_of_app, workspace_id, app_id)
         await self._session.execute(sql.delete_pending_grants_of_app, workspace_id, app_id)
         await self._session.execute(sql.remove_endpoints_of_app, workspace_id, app_id)
         await self._session.execute(sql.notify_invalidation)
+        await record_audit(self._session, workspace_id, actor, "app.removed", self.app.slug)
 
 
 async def flag_credentials(session: Session, workspace_id: UUID, app_id: UUID) -> None:

@@ -32,8 +32,8 @@ class Connections:
         return read_connection(self._sealer, row)
 
     async def record_renewal_attempt(self, locked: LockedConnection, generation: int) -> bool:
-        """Commit, before the request is sent, that a generation is being renewed; whether an earlier
-        request for the same one has had no response that arrived.
+        """Commit, before the request is sent, that a generation is being renewed; whether the
+        response to an earlier request for the same one never arrived.
         """
         key = locked.connection.workspace_id, locked.connection.id
         before = await locked.session.fetchval(sql.attempted_generation, *key)

@@ -1,9 +1,7 @@
 """A locked connection: the one way to write one, with its tokens sealed for their row."""
 
-import hashlib
 import json
 import math
-import random
 import time
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,28 +11,25 @@ from uuid import UUID
 import asyncpg
 
 from broker.domain.events import NewEvent
-from broker.domain.model import (
-    Account,
-    Connection,
-    Grant,
-    ProviderClient,
-    Secret,
-    Status,
-    Tokens,
-)
+from broker.domain.grants import Account, Tokens
+from broker.domain.model import Connection, Grant, ProviderClient, Secret, Status
 from broker.errors import Busy
 from broker.sealing import Place, Sealer
+from broker.stores.access.audit import record_audit
 from broker.stores.access.policies import read_policy
 from broker.stores.connections.apps import flag_credentials, read_client
+from broker.stores.connections.sealed_tokens import (
+    ends_of,
+    lifetime_of,
+    renewal_after,
+    seal_tokens,
+)
 from broker.stores.core.database import Session
 from broker.stores.core.queries import sql
 from broker.stores.events.events import publish
 
 ROTATION_LOST = "rotation-lost"
-"""Why a grant ended whose renewal was answered without the answer arriving: it held the next token."""
-
-FOREVER = timedelta(days=36_500)
-"""The lifetime of a token that never runs out."""
+"""Why a grant ended whose renewal had a response that never arrived: it held the next token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +100,6 @@ class LockedConnection:
         except asyncpg.UniqueViolationError as error:
             raise Busy("The user is being connected by another request.") from error
         await self.session.execute(sql.delete_pending_grants, *self._key)
-        await self.record(actor, "connection.connected", user_ref)
         await self.publish(
             "connection.created",
             user_ref=user_ref,
@@ -116,6 +110,7 @@ class LockedConnection:
             reconnected=self._row["generation"] > 0,
         )
         await self.session.execute(sql.notify_invalidation)
+        await self.record(actor, "connection.connected", user_ref)
 
     async def replace_grant(self, tokens: Tokens) -> Grant:
         """Store a renewed grant; the refresh token stays when none came."""
@@ -148,9 +143,9 @@ class LockedConnection:
         """The provider ended the grant: wipe it; only another install helps."""
         await self.session.execute(sql.end_grant, *self._key, why)
         await self.clear_renewal_attempt()
-        await self.record("broker", "connection.reauth_required", detail=why)
         await self.publish("connection.reauth_required", reason=why)
         await self.session.execute(sql.notify_invalidation)
+        await self.record("broker", "connection.reauth_required", detail=why)
 
     async def postpone_renewal(self, why: str, seconds: float) -> None:
         await self.session.execute(
@@ -188,10 +183,10 @@ class LockedConnection:
         revocation_id = await self.enqueue_revocation()
         await self.session.execute(sql.delete_pending_grants, *self._key)
         await self.discard()
-        await self.record(actor, "connection.deleted")
         if self._row["user_ref"] is not None:
             await self.publish("connection.deleted")
         await self.session.execute(sql.notify_invalidation)
+        await self.record(actor, "connection.deleted")
         return revocation_id
 
     async def discard(self) -> None:
@@ -204,8 +199,8 @@ class LockedConnection:
         self, actor: str, action: str, user_ref: str | None = None, detail: str | None = None
     ) -> None:
         """Record in the audit log who did what to this connection."""
-        await self.session.execute(
-            sql.record_audit,
+        await record_audit(
+            self.session,
             self._row["workspace_id"],
             actor,
             action,
@@ -241,44 +236,6 @@ class LockedConnection:
 
     def _sealed(self, tokens: Tokens) -> tuple[bytes, bytes | None, bytes | None]:
         return seal_tokens(self._sealer, tokens, self._row["workspace_id"], self._place("").row)
-
-
-def seal_tokens(
-    sealer: Sealer, tokens: Tokens, workspace_id: UUID, row: str
-) -> tuple[bytes, bytes | None, bytes | None]:
-    """Sealed access token, sealed refresh token and its fingerprint, for a row."""
-    access = sealer.seal(tokens.access_token, Place(workspace_id, row, "access_token"))
-    if tokens.refresh_token is None:
-        return access, None, None
-    refresh = sealer.seal(tokens.refresh_token, Place(workspace_id, row, "refresh_token"))
-    return access, refresh, fingerprint_of(tokens.refresh_token)
-
-
-def fingerprint_of(refresh_token: Secret) -> bytes:
-    """Tells equal refresh tokens apart from others without holding them."""
-    return hashlib.sha256(b"refresh token\0" + refresh_token.reveal().encode()).digest()
-
-
-def lifetime_of(tokens: Tokens) -> timedelta:
-    return FOREVER if tokens.lifetime is None else timedelta(seconds=tokens.lifetime)
-
-
-def renewal_after(tokens: Tokens) -> timedelta | None:
-    """When to renew: at 75 to 85 % of the life, so that grants made together renew apart."""
-    lifetime = tokens.lifetime if tokens.renew_in is None else tokens.renew_in
-    if lifetime is None:
-        return None
-    return timedelta(seconds=lifetime * random.uniform(0.75, 0.85))  # noqa: S311
-
-
-def ends_of(tokens: Tokens) -> tuple[timedelta | None, timedelta | None]:
-    """After how long the grant ends unless it is renewed, and anyway."""
-    return span(tokens.refresh_expires_in), span(tokens.ends_in)
-
-
-def span(seconds: float | None) -> timedelta | None:
-    """Seconds as a span."""
-    return None if seconds is None else timedelta(seconds=seconds)
 
 
 def read_connection(sealer: Sealer, row: Any) -> Connection:

@@ -5,16 +5,17 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from broker.domain.model import Revocation, Secret
+from broker.domain.grants import Revocation
+from broker.domain.model import Secret
 from broker.sealing import Place, Sealer
 from broker.stores.connections.apps import read_client
-from broker.stores.connections.locked_connection import fingerprint_of
+from broker.stores.connections.sealed_tokens import fingerprint_of
 from broker.stores.core.database import Database
 from broker.stores.core.queries import sql
 
 
 class Revocations:
-    """An outbox: written in the transaction that wipes the tokens, emptied until each is revoked."""
+    """An outbox: written in the transaction that wipes the tokens, emptied as each is revoked."""
 
     def __init__(self, database: Database, sealer: Sealer) -> None:
         self._database = database

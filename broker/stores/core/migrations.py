@@ -3,6 +3,7 @@
 import asyncpg
 from pogo_core.util import migrate
 
+from broker.stores.core.database import Session
 from broker.stores.core.queries import SQL
 
 LOCK = 0x62726F6B6572
@@ -26,7 +27,7 @@ async def bring_up_to_date(dsn: str) -> list[str]:
         await session.close()
 
 
-async def missing(session: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
+async def missing(session: "asyncpg.Connection[asyncpg.Record] | Session") -> list[str]:
     """The ids of migrations that this program has and the database lacks."""
     ours = sorted(file.stem for file in (SQL / "migrations").glob("*.sql"))
     if await session.fetchval("SELECT to_regclass('public._pogo_migration')") is None:

@@ -1,4 +1,4 @@
-"""Runs and their steps as people look at them."""
+"""Runs and their steps, for display."""
 
 import json
 from collections.abc import Collection
@@ -12,13 +12,13 @@ from broker.stores.core.queries import sql
 
 
 class RunRecords:
-    """Every run, for looking at."""
+    """Every run, to read."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def get(self, workspace_id: UUID, run_id: UUID) -> RunRecord:
-        """A run as people look at it. Raises RunNotFound."""
+        """A run. Raises RunNotFound."""
         row = await self._database.fetchrow(sql.run_of_workspace, workspace_id, run_id)
         if row is None:
             raise RunNotFound
@@ -75,7 +75,7 @@ class RunRecords:
         return records, records[-1].number if len(rows) > limit else None
 
     async def purge(self) -> int:
-        """Forget what was read for runs that ended long ago; how many."""
+        """Delete the inputs and steps of runs that ended long ago; how many."""
         return await self._database.execute(sql.purge_runs)
 
 

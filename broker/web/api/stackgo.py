@@ -28,7 +28,7 @@ PAGE = 100
 
 
 class LinkBase(RequestModel):
-    """Whom the link is for; `scope` narrows the requested scopes, `returnUrl` is one of the app's."""
+    """Whom the link is for; `scope` narrows the scopes, `returnUrl` is one of the app's."""
 
     userForeignIdentifier: UserRef
     returnUrl: Text | None = None

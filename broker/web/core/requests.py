@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections import Counter
+from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -19,7 +20,9 @@ from broker.web.core.middleware import LOG_FIELDS
 BODY_BYTES = 1_048_576
 
 BODY_S = 60.0
-"""How long a caller may take to send a body that is kept."""
+"""How many seconds a caller may take to send a body that is kept in memory."""
+
+BROKEN_FRAMING = "The body does not match Content-Length or Transfer-Encoding."
 
 MAX_ERRORS = 50
 """How many wrong fields a refusal names."""
@@ -50,26 +53,35 @@ class RequestModel(BaseModel):
 M = TypeVar("M", bound=BaseModel)
 
 
-async def read_body(request: web.Request, at_most: int = BODY_BYTES) -> bytes:
-    """The body, if it is not longer than allowed and comes in time. Raises BodyTooLarge,
-    InvalidRequest.
+async def read_body(
+    request: web.Request,
+    at_most: int = BODY_BYTES,
+    *,
+    within: float | None = None,
+    on_part: Callable[[bytes], None] | None = None,
+) -> bytes:
+    """The body, if it is not longer than allowed and arrives in time (`within` seconds).
+
+    `on_part` is called with each part as it arrives. Raises BodyTooLarge, InvalidRequest, and what
+    `on_part` raises.
     """
     if (request.content_length or 0) > at_most:
         raise BodyTooLarge(f"At most {at_most} bytes are accepted here.")
+    seconds = BODY_S if within is None else within
     parts, size = [], 0
     try:
-        async with asyncio.timeout(BODY_S):
+        async with asyncio.timeout(seconds):
             async for part in request.content.iter_any():
                 size += len(part)
                 if size > at_most:
                     raise BodyTooLarge(f"At most {at_most} bytes are accepted here.")
+                if on_part is not None:
+                    on_part(part)
                 parts.append(part)
     except web.RequestPayloadError:
-        raise InvalidRequest(
-            "The body does not match Content-Length or Transfer-Encoding."
-        ) from None
+        raise InvalidRequest(BROKEN_FRAMING) from None
     except TimeoutError:
-        raise InvalidRequest(f"The body did not arrive within {BODY_S:.0f} seconds.") from None
+        raise InvalidRequest(f"The body did not arrive within {seconds:.0f} seconds.") from None
     return b"".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""HubSpot telling us things: its webhooks, by their signature."""
+"""HubSpot's webhooks, proved by their signature."""
 
 from uuid import UUID
 
@@ -9,14 +9,16 @@ from broker.providers.hubspot.events.signature import SignedRequest
 from broker.providers.hubspot.events.webhooks import BATCH_BYTES
 from broker.services.events.intake import Intake
 from broker.web.core.openapi import self_authenticating
-from broker.web.core.requests import SLUG, read_body
+from broker.web.core.requests import SLUG
+from broker.web.core.unproved import UnprovedBodies
 
 
 class HubSpotWebhooks:
     """`/hubspot/{slug}-{UUID}/webhooks`."""
 
-    def __init__(self, intake: Intake, public_url: str) -> None:
+    def __init__(self, intake: Intake, bodies: UnprovedBodies, public_url: str) -> None:
         self._intake = intake
+        self._bodies = bodies
         self._public_url = public_url
 
     @self_authenticating(answers={200: None}, tags=("Webhooks",))
@@ -26,19 +28,28 @@ class HubSpotWebhooks:
         401 for anything that HubSpot did not sign, 503 when HubSpot should send it again; a 200
         says that the batch is stored.
         """
-        slug = request.match_info["slug"]
-        body = await read_body(request, BATCH_BYTES)
-        try:
-            workspace_id = UUID(request.match_info["workspace"])
-        except ValueError:
-            raise NotAuthenticated from None
-        if not SLUG.fullmatch(slug):
-            raise NotAuthenticated
-        signed = SignedRequest(
+        workspace_id, slug = signed_app(request)
+        head = SignedRequest(
             request.method,
             self._public_url + request.raw_path,
             list(request.headers.items()),
-            body,
+            b"",
         )
-        await self._intake.accept(workspace_id, slug.lower(), signed)
+        batch = await self._intake.begin(workspace_id, slug, head)
+        await batch.accept(await self._bodies.read(request, BATCH_BYTES, batch.update))
         return web.Response(status=200)
+
+
+def signed_app(request: web.Request) -> tuple[UUID, str]:
+    """Workspace and lower-case slug in the path of a request that is proved by a signature.
+
+    Raises NotAuthenticated for what cannot be an app, as for one with another secret.
+    """
+    slug = request.match_info["slug"]
+    try:
+        workspace_id = UUID(request.match_info["workspace"])
+    except ValueError:
+        raise NotAuthenticated from None
+    if not SLUG.fullmatch(slug):
+        raise NotAuthenticated
+    return workspace_id, slug.lower()

@@ -10,7 +10,7 @@ from broker.domain.model import Secret
 from broker.domain.urls import with_parameters
 from broker.errors import BrokerError, Busy, NotFound, OriginRefused
 from broker.services.installs.connect_sessions import ConnectFlow
-from broker.services.installs.oauth_flow import Consent, Outcome
+from broker.services.installs.outcomes import Consent, Outcome
 from broker.web.core.cookies import Cookie
 from broker.web.core.middleware import LOG_FIELDS, REQUEST_ID, problem
 from broker.web.core.openapi import public
@@ -30,7 +30,7 @@ class OAuthCallback:
 
     @public(answers={200: None, 303: None}, tags=("Install links",))
     async def callback(self, request: web.Request) -> web.Response:
-        """Take what the provider's redirect brought; end at the product, at a page, or with JSON."""
+        """Take what the provider's redirect brought; end at the product, at a page or with JSON."""
         try:
             slug, workspace_id = path_slug(request), UUID(request.match_info["workspace"])
             consent = _consent(request, self._cookie.read(request))
@@ -44,15 +44,21 @@ class OAuthCallback:
         request[LOG_FIELDS].update(app=outcome.app.slug, outcome=outcome.state)
         if prefers_json(request):
             return _as_json(request, outcome)
+        return self._onwards(request, outcome, session)
+
+    def _onwards(
+        self, request: web.Request, outcome: Outcome, session: ConnectSession | None
+    ) -> web.Response:
+        """Where the browser goes next."""
         if session is not None and _ends_with_us(session, outcome):
             return self._to_end(session, outcome)
-        if outcome.state == "on-the-way":
-            page = outcome.provider_page or ""
-            return _redirect(outcome.return_url or "", {"returnUrl": page}, "", None)
         if outcome.state == "unclaimed":
             return self._to_claim(outcome)
-        if outcome.state == "connected" and outcome.provider_page is not None:
-            return _redirect(outcome.provider_page, {}, "", None)
+        page = outcome.provider_page
+        if outcome.state == "on-the-way":
+            return _redirect(outcome.return_url or "", {"returnUrl": page or ""}, "", None)
+        if outcome.state == "connected" and page is not None:
+            return _redirect(page, {}, "", None)
         if outcome.return_url is not None:
             return _back_to_product(outcome, outcome.return_url)
         return self._as_page(request, outcome)

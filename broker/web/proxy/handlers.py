@@ -27,7 +27,13 @@ from broker.services.proxy.forwarding import Proxy
 from broker.web.core.cut_answers import cut_off
 from broker.web.core.middleware import LOG_FIELDS, REQUEST_ID, cancel_on_disconnect
 from broker.web.core.openapi import self_authenticating
-from broker.web.core.requests import CONTROL, path_provider, path_slug, read_body
+from broker.web.core.requests import (
+    BROKEN_FRAMING,
+    CONTROL,
+    path_provider,
+    path_slug,
+    read_body,
+)
 from broker.web.proxy.proxy_response import SingleWriteResponse, begin_stream, can_write_at_once
 from broker.web.proxy.wrapped import DataEnvelope, RawCall, WrappedCallReader
 
@@ -154,9 +160,7 @@ class ProxyHandlers:
                     raise BodyTooLarge(f"At most {self._max_body} bytes are accepted.")
                 yield part
         except web.RequestPayloadError:
-            raise InvalidRequest(
-                "The body does not match Content-Length or Transfer-Encoding."
-            ) from None
+            raise InvalidRequest(BROKEN_FRAMING) from None
 
     async def _pass_on(
         self, request: web.Request, caller: Caller, call: ProxyCall, wrapping: DataEnvelope | None

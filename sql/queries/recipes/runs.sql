@@ -29,15 +29,44 @@ SELECT id, state, hub_id, claim
    FOR UPDATE;
 
 -- name: restart_run
--- Let a failed run go on, with another input where one is given.
---   $1 workspace, $2 id, $3 input or null, $4 version or null, $5 by how much the claim moves, $6 lease
+-- Let a failed or dismissed run go on; with another input it acts for the user who sent that.
+--   $1 workspace, $2 id, $3 input or null, $4 version, $5 by how much the claim moves, $6 lease,
+--   $7 user reference, $8 hub
 UPDATE recipe_run
    SET state = 'running', problem = NULL, ended_at = NULL, claim = claim + $5,
-       input = coalesce($3, input), version = coalesce($4, version), due_at = now() + $6::interval
+       input = coalesce($3, input), version = $4, due_at = now() + $6::interval,
+       user_ref = CASE WHEN $3::text IS NULL THEN user_ref ELSE $7 END,
+       hub_id = CASE WHEN $3::text IS NULL THEN hub_id ELSE $8 END
  WHERE workspace_id = $1
    AND id = $2
-   AND state = 'failed'
+   AND state IN ('failed', 'dismissed')
 RETURNING claim;
+
+-- name: dismiss_run
+-- A failed run will not be mended.
+--   $1 workspace, $2 id
+UPDATE recipe_run
+   SET state = 'dismissed'
+ WHERE workspace_id = $1
+   AND id = $2
+   AND state = 'failed';
+
+-- name: run_has_effects
+-- Whether a run has changed something outside, or may have.
+--   $1 workspace, $2 run, $3 steps with effects
+SELECT EXISTS (SELECT
+                 FROM recipe_step
+                WHERE workspace_id = $1
+                  AND run_id = $2
+                  AND name = ANY ($3::text[])
+                  AND (state = 'done' OR outcome_unknown));
+
+-- name: delete_steps
+-- A run begins again from nothing.
+--   $1 workspace, $2 run
+DELETE FROM recipe_step
+ WHERE workspace_id = $1
+   AND run_id = $2;
 
 -- name: restart_steps
 -- The failed step is tried again; and while nothing was changed outside, what was read is read anew.
@@ -283,7 +312,7 @@ SELECT name, state, attempts, failures, error, outcome, checkpoint, started_at, 
 WITH old AS (
     SELECT workspace_id, id
       FROM recipe_run
-     WHERE state = 'done'
+     WHERE state IN ('done', 'dismissed')
        AND ended_at < now() - interval '90 days'
        AND input <> '{}'
      ORDER BY ended_at
@@ -299,55 +328,3 @@ UPDATE recipe_run
   FROM old
  WHERE recipe_run.workspace_id = old.workspace_id
    AND recipe_run.id = old.id;
-
--- name: insert_workflow_callback
--- A workflow action of HubSpot's waits for a run's end.
---   $1 workspace, $2 run, $3 callback, $4 user reference
-INSERT INTO workflow_callback (workspace_id, run_id, callback_id, user_ref)
-VALUES ($1, $2, $3, $4)
-ON CONFLICT DO NOTHING;
-
--- name: claim_workflow_callbacks
--- Take actions whose runs have ended; they are due again after the lease.
---   $1 how many, $2 lease
-WITH taken AS (
-    SELECT action.workspace_id, action.run_id, action.callback_id, app.slug
-      FROM workflow_callback AS action
-      JOIN recipe_run AS run
-        ON run.workspace_id = action.workspace_id
-       AND run.id = action.run_id
-       AND run.state <> 'running'
-      JOIN app
-        ON app.workspace_id = run.workspace_id
-       AND app.id = run.app_id
-       AND app.deleted_at IS NULL
-     WHERE action.due_at <= now()
-     ORDER BY action.due_at
-     LIMIT $1
-       FOR UPDATE OF action SKIP LOCKED
-)
-UPDATE workflow_callback AS action
-   SET due_at = now() + $2::interval, attempts = action.attempts + 1
-  FROM taken
- WHERE action.workspace_id = taken.workspace_id
-   AND action.run_id = taken.run_id
-   AND action.callback_id = taken.callback_id
-RETURNING action.workspace_id, action.run_id, action.callback_id, action.user_ref, action.attempts,
-          taken.slug;
-
--- name: reschedule_workflow_callback
--- An action could not be completed: again later.
---   $1 workspace, $2 run, $3 callback, $4 pause
-UPDATE workflow_callback
-   SET due_at = now() + $4::interval
- WHERE workspace_id = $1
-   AND run_id = $2
-   AND callback_id = $3;
-
--- name: delete_workflow_callback
--- An action is completed, or nobody waits for it any more.
---   $1 workspace, $2 run, $3 callback
-DELETE FROM workflow_callback
- WHERE workspace_id = $1
-   AND run_id = $2
-   AND callback_id = $3;

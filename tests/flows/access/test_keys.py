@@ -5,7 +5,11 @@ import base64
 import time
 from uuid import UUID
 
+import asyncpg
 import pytest
+
+from broker.domain.model import PolicyRule
+from broker.errors import NotAllowed
 
 
 def basic(client_id, secret):
@@ -194,3 +198,99 @@ async def test_only_hashes_of_keys_are_stored(broker, database):
 
     assert broker.key not in stored
     assert broker.key.encode().hex() not in stored
+
+
+async def key_named(broker, name):
+    keys = await broker.parts.keys.of_workspace(UUID(broker.workspace))
+    return next(key for key in keys if key.name == name)
+
+
+async def changes(broker, key, **what):
+    """Change a key behind the API, as the console and the command line do."""
+    limits = {
+        "name": key.name,
+        "scopes": key.scopes,
+        "app_slugs": key.app_slugs,
+        "policy": key.policy,
+    }
+    async with broker.parts.keys.lock(key.id) as locked:
+        changed = await locked.change("operator", **{**limits, **what})
+    broker.parts.invalidate_caches()
+    return changed
+
+
+async def test_a_changed_key_gains_and_loses_scopes_with_the_same_secret(broker):
+    secret = await broker.makes_key("apps")
+    key = await key_named(broker, "another")
+
+    assert (await broker.asks("GET", "/api/apps/hbdev/calls", key=secret)).status == 403
+    await changes(broker, key, scopes=("calls",))
+
+    assert (await broker.asks("GET", "/api/apps/hbdev/calls", key=secret)).status == 200
+    assert (await broker.asks("GET", "/api/apps", key=secret)).status == 403
+
+
+async def test_an_access_token_loses_what_its_key_loses(broker):
+    workspace = UUID(broker.workspace)
+    issued = await broker.parts.keys.create(workspace, "x", ("apps", "calls"), None)
+    pair = {
+        "client_id": issued.key.client_id,
+        "client_secret": issued.client_secret.reveal(),
+        "grant_type": "client_credentials",
+    }
+    broker.secrets.append(pair["client_secret"])
+    token = (await broker.asks("POST", "/oauth/token", key="", json=pair)).json()["access_token"]
+    broker.secrets.append(token)
+
+    await changes(broker, issued.key, scopes=("calls", "audit"))
+
+    assert (await broker.asks("GET", "/api/apps", key=token)).status == 403
+    assert (await broker.asks("GET", "/api/audit", key=token)).status == 403
+    assert (await broker.asks("GET", "/api/apps/hbdev/calls", key=token)).status == 200
+
+
+async def test_the_last_key_that_manages_keys_can_be_neither_revoked_nor_narrowed(broker):
+    first = await key_named(broker, "first")
+    await broker.makes_key("apps", "console", apps=("hbdev",))
+
+    with pytest.raises(NotAllowed, match="last key that can manage keys"):
+        await broker.parts.keys.revoke(first.id)
+    for narrower in (
+        {"scopes": ("apps", "proxy")},
+        {"app_slugs": ("hbdev",)},
+        {"policy": (PolicyRule(("GET",), "/*"),)},
+    ):
+        with pytest.raises(NotAllowed):
+            await changes(broker, first, **narrower)
+    assert (await changes(broker, first, scopes=("apps", "console"))).scopes == ("apps", "console")
+    await broker.makes_key("apps", "console")
+    await broker.parts.keys.revoke(first.id)
+
+    broker.parts.invalidate_caches()
+    assert (await broker.asks("GET", "/api/apps")).status == 401
+
+
+async def test_of_two_last_keys_revoked_at_once_one_stays(broker):
+    first = await key_named(broker, "first")
+    await broker.makes_key("apps", "console")
+    second = await key_named(broker, "another")
+
+    outcomes = await asyncio.gather(
+        broker.parts.keys.revoke(first.id),
+        broker.parts.keys.revoke(second.id),
+        return_exceptions=True,
+    )
+
+    assert sorted(type(each).__name__ for each in outcomes) == ["NoneType", "NotAllowed"]
+
+
+async def test_a_workspace_never_stands_without_its_first_key(broker, database):
+    """A crash between the two would leave a workspace that nobody can enter."""
+    await database.execute(
+        "ALTER TABLE api_key ADD CONSTRAINT nothing_new CHECK (name <> 'first') NOT VALID"
+    )
+
+    with pytest.raises(asyncpg.CheckViolationError):
+        await broker.parts.keys.create_workspace("half")
+
+    assert await database.fetchval("SELECT count(*) FROM workspace WHERE name = 'half'") == 0

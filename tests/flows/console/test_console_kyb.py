@@ -2,8 +2,8 @@
 
 import re
 
-from broker.recipes.kyb.steps import Kyb
-from broker.web.console.kyb import STEPS
+from broker.recipes.kyb.console import STEP_TITLES
+from broker.recipes.kyb.steps import KybSteps
 
 from .test_console import HTML, sees, signs_in
 
@@ -18,7 +18,7 @@ async def starts(kyb, cookie, company, **more):
 
 
 async def test_the_words_for_steps_are_those_of_the_recipe():
-    assert list(STEPS) == [step.name for step in Kyb(None, None, None, None).recipe().steps]
+    assert list(STEP_TITLES) == [step.name for step in KybSteps(*[None] * 6).steps()]
 
 
 async def test_a_kickoff_is_started_and_its_steps_are_seen(kyb):
@@ -28,7 +28,7 @@ async def test_a_kickoff_is_started_and_its_steps_are_seen(kyb):
     again = await starts(kyb, cookie, kyb.company(), customerEmail="no address")
 
     shown = (await sees(kyb.broker, page, cookie)).body.decode()
-    assert [step in shown for step in STEPS.values()] == [True] * 4
+    assert [step in shown for step in STEP_TITLES.values()] == [True] * 4
     assert shown.count('<li class="done">') == 4
     assert next(iter(kyb.fml.fml.cases)) in shown
     assert "https://cases.firstmilelabs.com/" in shown

@@ -7,6 +7,9 @@ import hmac
 import time
 from uuid import uuid4
 
+import pytest
+from yarl import URL
+
 EVENT = {
     "eventId": 1,
     "subscriptionId": 12345,
@@ -152,3 +155,33 @@ async def test_without_the_database_hubspot_is_asked_to_come_again(broker, datab
     assert "Retry-After" in frozen[0].headers
     assert (await broker.receives_webhook([EVENT])).status == 200
     assert len(await kept(database)) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "changes"),
+    [
+        ("/hubspot/nosuch-00000000-0000-0000-0000-000000000000/webhooks", {}),
+        ("/hubspot/nosuch-{workspace}/webhooks", {}),
+        ("/hubspot/hbdev-{workspace}/webhooks", {"X-HubSpot-Signature-v3": "nonsense"}),
+        ("/hubspot/hbdev-{workspace}/webhooks", {"X-HubSpot-Request-Timestamp": "1600000000000"}),
+        ("/hubspot/hbdev-{workspace}/webhooks", {"X-HubSpot-Signature-v3": ""}),
+    ],
+)
+async def test_of_what_cannot_be_hubspots_no_body_is_read(broker, path, changes):
+    """2.5: the head is enough for an answer, and no byte of the body is waited for or kept."""
+    headers = {
+        "Host": "x",
+        "Content-Length": "10485760",
+        "X-HubSpot-Signature-v3": base64.b64encode(bytes(32)).decode(),
+        "X-HubSpot-Request-Timestamp": str(int(time.time() * 1000)),
+        **changes,
+    }
+    reader, writer = await asyncio.open_connection("localhost", URL(broker.url).port)
+    lines = [f"{name}: {value}" for name, value in headers.items()]
+    line = f"POST {path.format(workspace=broker.workspace)} HTTP/1.1"
+    writer.write("\r\n".join([line, *lines, "", ""]).encode())
+
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+    writer.close()
+
+    assert head.startswith(b"HTTP/1.1 401 ")

@@ -179,7 +179,7 @@ async def test_only_those_who_may_see_the_log_and_only_their_own(broker):
     await broker.parts.call_log.flush()
     await broker.registers("other", clientId="other-client")
     key = await broker.makes_key("proxy", "connect")
-    elsewhere = await broker.makes_key("audit", apps=("other",))
+    elsewhere = await broker.makes_key("calls", apps=("other",))
 
     assert (await broker.asks("GET", CALLS, key=key)).code == "not-allowed"
     assert (await broker.asks("GET", CALLS, key=elsewhere)).code == "app-not-found"

@@ -58,10 +58,10 @@ FIRST = [
     "other_shares_of_quota",
     "write_share",
 ]
-"""What a first call asks: who calls, as whom, and for places of the account's quota."""
+"""What a first call asks: who calls, as whom, and for permits of the account's quota."""
 
 
-async def test_a_first_call_reads_the_key_and_the_connection_and_takes_places(broker):
+async def test_a_first_call_reads_the_key_and_the_connection_and_takes_permits(broker):
     await broker.connects("u1")
 
     async with Queries(broker) as queries:

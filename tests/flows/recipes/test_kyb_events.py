@@ -112,7 +112,7 @@ async def test_a_new_secret_leaves_the_one_before_valid_for_a_day(kyb, case, dat
         "UPDATE recipe_setting SET settings = jsonb_set(settings::jsonb, '{webhookSecretChangedAt}',"
         " to_jsonb((now() - interval '25 hours')::timestamptz))::text"
     )
-    kyb.broker.parts.recipes.events.clear_cache()
+    kyb.broker.parts.recipes.clear_cache()
     retired = await kyb.sends_fml_event(event(company, case_id, 3, status="c"))
 
     assert [old.status, new.status, retired.status] == [204, 204, 401]
@@ -211,7 +211,7 @@ async def test_events_reach_the_company_when_hubspot_is_well_again(kyb, case):
     await kyb.run_background_work()
     meanwhile = kyb.shows(company)["fml_case_status"]
     fault.clear()
-    await kyb.broker.parts.database.execute("UPDATE kyb_case SET due_at = now()")
+    await kyb.broker.parts.database.execute("UPDATE recipe_task SET due_at = now()")
     await kyb.run_background_work()
 
     assert meanwhile == "in-progress"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from broker.sandbox.core.answers import Refused
+from broker.sandbox.hubspot.answers import Refused
 from broker.sandbox.hubspot.crm.links import LinkType
 from broker.sandbox.hubspot.crm.types import ObjectType
 from broker.sandbox.hubspot.events.changes import Author, Change

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from broker.sandbox.core.answers import Refused
+from broker.sandbox.hubspot.answers import Refused
 from broker.sandbox.hubspot.crm.associating import Associating
 from broker.sandbox.hubspot.crm.records import Record, Values
 from broker.sandbox.hubspot.crm.types import ObjectType

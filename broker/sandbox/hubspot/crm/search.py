@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from broker.sandbox.core.answers import Refused
+from broker.sandbox.hubspot.answers import Refused
 from broker.sandbox.hubspot.crm.records import Record
 
 Definitions = dict[str, dict[str, Any]]

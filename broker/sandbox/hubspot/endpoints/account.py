@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.answers import Refused, answer
+from broker.sandbox.hubspot.answers import Refused, answer
 from broker.sandbox.hubspot.crm.definitions import BORN
 from broker.sandbox.hubspot.endpoints.crm.entry import Call, Work, entered
 from broker.sandbox.hubspot.portal import FIRST_OWNER_ID, FIRST_USER_ID

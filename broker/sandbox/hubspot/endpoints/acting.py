@@ -5,11 +5,11 @@ from typing import Any
 
 from aiohttp import web
 
+from broker.sandbox.core.control.requests import Handler, guarded, read_object
+from broker.sandbox.core.sending import SESSION
 from broker.sandbox.hubspot.crm.shown import whole
 from broker.sandbox.hubspot.crm.types import ObjectType
-from broker.sandbox.hubspot.endpoints.control import Handler, guarded, said
 from broker.sandbox.hubspot.endpoints.subscriptions import SubscriptionEndpoints
-from broker.sandbox.hubspot.events.outgoing import SESSION
 from broker.sandbox.hubspot.portal import FIRST_USER_ID, Portal
 from broker.sandbox.hubspot.seed import plant
 from broker.sandbox.hubspot.world import Sandbox
@@ -49,13 +49,13 @@ class ActingEndpoints:
     async def create(self, request: web.Request) -> web.Response:
         """Make a record as a person does: {"properties", "associations"}."""
         portal, kind = self._place(request)
-        record = self._sandbox.crm(portal).create(kind, await said(request))
+        record = self._sandbox.crm(portal).create(kind, await read_object(request))
         return web.json_response(whole(portal, kind, record), status=201)
 
     async def update(self, request: web.Request) -> web.Response:
         """Change a record as a person does: {"properties"}."""
         portal, kind = self._place(request)
-        crm, asked = self._sandbox.crm(portal), await said(request)
+        crm, asked = self._sandbox.crm(portal), await read_object(request)
         record = crm.find(kind, request.match_info["objectId"])
         crm.update(kind, record, asked["properties"])
         return web.json_response(whole(portal, kind, record))
@@ -75,12 +75,12 @@ class ActingEndpoints:
     async def seed(self, request: web.Request) -> web.Response:
         """Fill a portal with believable records: {"companies"}."""
         portal = self._sandbox.portals[int(request.match_info["hubId"])]
-        plant(self._sandbox, portal, int((await said(request)).get("companies", 25)))
+        plant(self._sandbox, portal, int((await read_object(request)).get("companies", 25)))
         return web.Response(status=204)
 
     async def subscribe(self, request: web.Request) -> web.Response:
         """Send an app's events somewhere: {"targetUrl", "subscriptions": [...]}."""
-        app, asked = self._sandbox.apps[request.match_info["clientId"]], await said(request)
+        app, asked = self._sandbox.apps[request.match_info["clientId"]], await read_object(request)
         app.target_url = str(asked.get("targetUrl", app.target_url))
         maker = SubscriptionEndpoints(self._sandbox)
         for each in asked.get("subscriptions", []):
@@ -89,7 +89,7 @@ class ActingEndpoints:
 
     async def send(self, request: web.Request) -> web.Response:
         """Send events just as they are given: {"events": [...]}."""
-        app, asked = self._sandbox.apps[request.match_info["clientId"]], await said(request)
+        app, asked = self._sandbox.apps[request.match_info["clientId"]], await read_object(request)
         for event in asked["events"]:
             self._sandbox.webhooks.send(app, {"attemptNumber": 0, **event})
         return web.Response(status=202)
@@ -109,7 +109,7 @@ class ActingEndpoints:
         """Run a custom workflow action for a record: {"clientId", "url", "hubId", "objectType",
         "objectId", "properties", "inputFields"}.
         """
-        asked = await said(request)
+        asked = await read_object(request)
         portal = self._sandbox.portals[int(asked["hubId"])]
         kind = portal.type(str(asked["objectType"]))
         if kind is None:
@@ -140,7 +140,7 @@ class ActingEndpoints:
         """Call a backend as `hubspot.fetch` does: {"clientId", "method", "url", "hubId", "user",
         "body"}.
         """
-        asked = await said(request)
+        asked = await read_object(request)
         portal = self._sandbox.portals[int(asked["hubId"])]
         user = str(asked.get("user", portal.users[0]))
         sent: dict[str, Any] = {

@@ -1,12 +1,11 @@
 """The consent page: what a person sees at HubSpot before an app is connected."""
 
-from urllib.parse import quote, urlencode
-
 from aiohttp import web
 
-from broker.sandbox.core.pages import render
+from broker.sandbox.core.redirects import is_registered, redirect
 from broker.sandbox.hubspot.endpoints.tokens import CODE_LIFETIME_S
 from broker.sandbox.hubspot.grants import App, Code
+from broker.sandbox.hubspot.pages import render
 from broker.sandbox.hubspot.portal import Portal
 from broker.sandbox.hubspot.world import Sandbox
 
@@ -40,7 +39,7 @@ class ConsentPages:
         asked = {name: request.query.get(name, "") for name in FIELDS}
         app, wrong = self._judge(asked)
         if app is None:
-            return render("impossible.html", status=400, problem=wrong)
+            return render("problem.html", status=400, problem=wrong)
         chosen = request.match_info.get("hub_id")
         portals = [
             portal
@@ -58,7 +57,7 @@ class ConsentPages:
         asked = {name: str(form.get(name, "")) for name in FIELDS}
         app, wrong = self._judge(asked)
         if app is None:
-            return render("impossible.html", status=400, problem=wrong)
+            return render("problem.html", status=400, problem=wrong)
         chosen, _, user = str(form.get("portal", "")).partition("/")
         portal = self._sandbox.portals.get(int(chosen)) if chosen.isdecimal() else None
         if form.get("decision") != "allow" or portal is None:
@@ -67,11 +66,11 @@ class ConsentPages:
                 "error_description": "The user denied the request.",
                 "state": asked["state"],
             }
-            return _redirect(asked["redirect_uri"], denied)
+            return redirect(asked["redirect_uri"], denied)
         if user in self._sandbox.may_not_install:
             # HubSpot ends here: the browser never comes back.
             rights = "You need to be a super admin, or have Marketplace access, to connect an app."
-            return render("impossible.html", status=403, problem=rights)
+            return render("problem.html", status=403, problem=rights)
         return self._allow(asked, app, portal, user)
 
     def _allow(
@@ -90,14 +89,14 @@ class ConsentPages:
         brought = {"code": self._sandbox.grants.issue_code(code)}
         if asked["state"]:
             brought["state"] = asked["state"]
-        return _redirect(asked["redirect_uri"], brought)
+        return redirect(asked["redirect_uri"], brought)
 
     def _judge(self, asked: dict[str, str]) -> tuple[App | None, str]:
         """The app that asks, or why HubSpot shows its own error page instead."""
         app = self._sandbox.apps.get(asked["client_id"])
         if app is None:
             return None, "An invalid client_id was provided."
-        if asked["redirect_uri"] not in app.redirect_urls:
+        if not is_registered(asked["redirect_uri"], app.redirect_urls):
             return None, "The redirect URL does not match the app's registered redirect URL."
         scopes = set(asked["scope"].split())
         if not scopes <= {*app.scopes, *app.optional_scopes, "oauth"}:
@@ -107,9 +106,3 @@ class ConsentPages:
         if asked["code_challenge"] and asked["code_challenge_method"] != "S256":
             return None, "The code challenge method is not supported."
         return app, ""
-
-
-def _redirect(url: str, query: dict[str, str]) -> web.Response:
-    separator = "&" if "?" in url else "?"
-    location = f"{url}{separator}{urlencode(query, quote_via=quote)}"
-    return web.Response(status=302, headers={"Location": location})

@@ -1,18 +1,15 @@
 """The control API under `/_sandbox`, and the page at `/`: levers for other processes and people."""
 
-import json
-from collections.abc import Awaitable, Callable
-from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.answers import Refused
-from broker.sandbox.core.faults import KINDS, Fault
-from broker.sandbox.core.pages import render
+from broker.sandbox.core.control.faults import FaultEndpoints
+from broker.sandbox.core.control.requests import Handler, guarded, read_object
+from broker.sandbox.core.faults import KINDS
+from broker.sandbox.hubspot.pages import render
 from broker.sandbox.hubspot.world import Sandbox
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 # How a lever is called outside, and which attribute it moves.
 LEVERS = {
     "autoConsent": "auto_consent",
@@ -38,29 +35,6 @@ ACTIONS = ("jump", "expire", "revoke", "removePortal", "lock", "move")
 SHOWN = 100
 
 
-async def said(request: web.Request) -> dict[str, Any]:
-    """The JSON object that a control request carries."""
-    try:
-        read = json.loads(await request.read())
-    except ValueError as error:
-        raise Refused(400, "The body is not JSON") from error
-    if not isinstance(read, dict):
-        raise Refused(400, "The body is not an object")
-    return read
-
-
-def guarded(handler: Handler) -> Handler:
-    """Answer 400 when a field is missing or wrong, instead of failing."""
-
-    async def handle(request: web.Request) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except (KeyError, TypeError, ValueError, AttributeError) as wrong:
-            raise Refused(400, f"A field is missing or wrong: {wrong}") from wrong
-
-    return handle
-
-
 class ControlEndpoints:
     """What a test or a person may do to the sandbox from outside."""
 
@@ -73,15 +47,13 @@ class ControlEndpoints:
             ("GET", "/", self.home),
             ("POST", "/_sandbox/apps", self.put_app),
             ("POST", "/_sandbox/portals", self.put_portal),
-            ("GET", "/_sandbox/faults", self.faults),
-            ("POST", "/_sandbox/faults", self.add_fault),
-            ("DELETE", "/_sandbox/faults", self.clear_faults),
             ("GET", "/_sandbox/levers", self.show_levers),
             ("POST", "/_sandbox/levers", self.levers),
             ("GET", "/_sandbox/counters", self.counters),
             ("GET", "/_sandbox/requests", self.requests),
         ]
-        return [web.route(method, path, guarded(handler)) for method, path, handler in table]
+        own = [web.route(method, path, guarded(handler)) for method, path, handler in table]
+        return [*own, *FaultEndpoints(self._sandbox.faults).routes()]
 
     async def home(self, _request: web.Request) -> web.Response:
         """Show portals, records, requests and levers to a person."""
@@ -101,6 +73,7 @@ class ControlEndpoints:
         ]
         return render(
             "home.html",
+            directory=sandbox.directory,
             portals=portals,
             apps=sandbox.apps.values(),
             seen=list(sandbox.seen)[: -SHOWN // 2 : -1],
@@ -112,7 +85,7 @@ class ControlEndpoints:
 
     async def put_app(self, request: web.Request) -> web.Response:
         """Make or replace an app: clientId, clientSecret, appId, scopes, redirectUrls."""
-        asked = await said(request)
+        asked = await read_object(request)
         app = self._sandbox.register_app(
             asked["clientId"],
             asked["clientSecret"],
@@ -126,26 +99,9 @@ class ControlEndpoints:
 
     async def put_portal(self, request: web.Request) -> web.Response:
         """Make a portal: hubId, domain, users."""
-        asked = await said(request)
+        asked = await read_object(request)
         self._sandbox.add_portal(int(asked["hubId"]), asked["domain"], asked["users"])
         return web.json_response({"hubId": asked["hubId"]}, status=201)
-
-    async def add_fault(self, request: web.Request) -> web.Response:
-        """Set a fault, by the fields of `Fault`."""
-        fault = Fault(**await said(request))
-        if fault.kind not in KINDS:
-            raise ValueError(f"kind is one of {', '.join(KINDS)}")
-        self._sandbox.faults.add(fault)
-        return web.json_response({"faults": len(self._sandbox.faults.active)}, status=201)
-
-    async def faults(self, _request: web.Request) -> web.Response:
-        """List the faults with how often each struck."""
-        return web.json_response([asdict(fault) for fault in self._sandbox.faults.active])
-
-    async def clear_faults(self, _request: web.Request) -> web.Response:
-        """Make everything go right again."""
-        self._sandbox.faults.clear()
-        return web.Response(status=204)
 
     async def show_levers(self, _request: web.Request) -> web.Response:
         """Tell how every lever stands."""
@@ -161,7 +117,7 @@ class ControlEndpoints:
 
     async def levers(self, request: web.Request) -> web.Response:
         """Set levers, jump the clock, end tokens, lock a record, move an account."""
-        asked, sandbox = await said(request), self._sandbox
+        asked, sandbox = await read_object(request), self._sandbox
         unknown = set(asked) - {*LEVERS, *ACTIONS, "limits", "webhooks"}
         unknown |= set(asked.get("limits", {})) - set(LIMITS)
         unknown |= set(asked.get("webhooks", {})) - set(WEBHOOKS)

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from broker.sandbox.core.answers import answer
 from broker.sandbox.hubspot.access import authorized
+from broker.sandbox.hubspot.answers import answer
 from broker.sandbox.hubspot.world import Sandbox
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.answers import Refused, answer
-from broker.sandbox.hubspot.endpoints.control import guarded, said
+from broker.sandbox.core.control.requests import guarded, read_object
+from broker.sandbox.hubspot.answers import Refused, answer
 from broker.sandbox.hubspot.events.journal import File
 from broker.sandbox.hubspot.world import Sandbox
 
@@ -75,7 +75,7 @@ class JournalEndpoints:
     async def subscribe(self, request: web.Request) -> web.Response:
         """Record something from now on: objects of a portal, or the app's own life."""
         client_id = self._app(request, SUBSCRIBE)
-        return answer(self._sandbox.journal.subscribe(client_id, await said(request)), 201)
+        return answer(self._sandbox.journal.subscribe(client_id, await read_object(request)), 201)
 
     def _app(self, request: web.Request, scope: str) -> str:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")

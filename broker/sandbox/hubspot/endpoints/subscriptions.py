@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.answers import Refused, answer
+from broker.sandbox.hubspot.answers import Refused, answer
 from broker.sandbox.hubspot.crm.values import moment
 from broker.sandbox.hubspot.grants import App
 from broker.sandbox.hubspot.world import Sandbox

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from broker.sandbox.core.answers import Refused, answer, oauth_error
+from broker.sandbox.hubspot.answers import Refused, answer, oauth_error
 from broker.sandbox.hubspot.grants import AccessToken, App, RefreshToken
 from broker.sandbox.hubspot.portal import FIRST_USER_ID
 from broker.sandbox.hubspot.world import Sandbox

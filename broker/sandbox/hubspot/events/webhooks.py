@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 
+from broker.sandbox.core.sending import post
 from broker.sandbox.hubspot.events.changes import Change
 from broker.sandbox.hubspot.events.signing import signed
 from broker.sandbox.hubspot.grants import App, Grants
@@ -81,6 +82,11 @@ class Webhooks:
         self.queue.append(Pending(app.client_id, event, self.now() + self.window))
         self.woken.set()
 
+    @property
+    def pending(self) -> bool:
+        """Whether any event waits."""
+        return bool(self.queue)
+
     async def tick(self, session: aiohttp.ClientSession) -> None:
         """Send what is due, without waiting for the answers of other portals."""
         if self.paused:
@@ -129,17 +135,8 @@ class Webhooks:
             "User-Agent": "HubSpot Connect 2.0 (http://dev.hubspot.com/) - WebhooksExecutorDaemon",
             **signed(app.client_secret, "POST", app.target_url, body, self.now()),
         }
-        try:
-            async with session.post(
-                app.target_url,
-                data=body,
-                headers=headers,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=self.timeout),
-            ) as response:
-                return response.status
-        except (aiohttp.ClientError, TimeoutError):
-            return None
+        reply = await post(session, app.target_url, body, headers, self.timeout)
+        return None if reply is None else reply.status
 
     def _retry(self, batch: list[Pending]) -> None:
         for each in batch:

@@ -70,6 +70,11 @@ class Workflows:
         await self._attempt(session, made)
         return made
 
+    @property
+    def pending(self) -> bool:
+        """Whether any action may have to be tried again."""
+        return any(each.state == "RUNNING" for each in self.executions.values())
+
     async def tick(self, session: aiohttp.ClientSession) -> None:
         """Try again what is due."""
         now = self.now()

@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.endpoints.control import Handler, guarded, said
+from broker.sandbox.core.control.requests import Handler, guarded, read_object
 from broker.sandbox.salesforce.control.levers import org_of
 from broker.sandbox.salesforce.endpoints.shown import shown
 from broker.sandbox.salesforce.ids import parse_id
@@ -13,9 +13,9 @@ from broker.sandbox.salesforce.records import lifecycle, writes
 from broker.sandbox.salesforce.records.rules import Caller
 from broker.sandbox.salesforce.records.values import to_stored
 from broker.sandbox.salesforce.schema.fields import SObject
+from broker.sandbox.salesforce.seed import plant
 from broker.sandbox.salesforce.world import Salesforce
 
-NAMES = ("Ada Byron", "Grace Hopper", "Jean Bartik", "Kay McNulty", "Mary Keller", "Edith Clarke")
 MOST = 20_000
 
 
@@ -49,8 +49,8 @@ class PeopleEndpoints:
         return web.json_response([shown("", kind, each, every) for each in rows])
 
     async def create(self, request: web.Request) -> web.Response:
-        """Create a record from its fields; no rule of the org is payload."""
-        payload = await said(request)
+        """Create a record from its fields; the org's rules are not applied."""
+        payload = await read_object(request)
         org, kind = self._place(request, payload)
         values = _values(org, kind, payload)
         if "ownerid" in kind.fields:
@@ -60,7 +60,7 @@ class PeopleEndpoints:
 
     async def update(self, request: web.Request) -> web.Response:
         """Change fields of a record."""
-        payload = await said(request)
+        payload = await read_object(request)
         org, kind = self._place(request, payload)
         record = _record(org, kind, request.match_info["id"])
         record.update(_values(org, kind, payload))
@@ -89,7 +89,7 @@ class PeopleEndpoints:
 
     async def convert(self, request: web.Request) -> web.Response:
         """Convert a lead; `opportunity` makes one as well. The ids of what it became."""
-        payload = await said(request)
+        payload = await read_object(request)
         org = org_of(self._world, payload)
         lead = _record(org, org.objects["lead"], request.match_info["id"])
         wanted = bool(payload.get("opportunity"))
@@ -99,7 +99,7 @@ class PeopleEndpoints:
 
     async def merge(self, request: web.Request) -> web.Response:
         """Merge the record of `loser` into this one."""
-        payload = await said(request)
+        payload = await read_object(request)
         org, kind = self._place(request, payload)
         winner = _record(org, kind, request.match_info["id"])
         loser = _record(org, kind, str(payload["loser"]))
@@ -108,7 +108,7 @@ class PeopleEndpoints:
 
     async def seed(self, request: web.Request) -> web.Response:
         """Fill an org with believable leads: leads (how many)."""
-        payload = await said(request)
+        payload = await read_object(request)
         org, number = org_of(self._world, payload), int(payload.get("leads", 25))
         if not 0 <= number <= MOST:
             raise ValueError(f"leads is at most {MOST}")
@@ -118,16 +118,6 @@ class PeopleEndpoints:
     def _place(self, request: web.Request, payload: dict[str, Any]) -> tuple[Org, SObject]:
         org = org_of(self._world, payload)
         return org, org.objects[request.match_info["sobject"].lower()]
-
-
-def plant(org: Org, number: int) -> None:
-    """Add leads as an import does."""
-    for each in range(number):
-        first, _, last = NAMES[each % len(NAMES)].partition(" ")
-        email = f"{first}.{last}.{each}@example.com".lower()
-        values = {"FirstName": first, "LastName": last, "Email": email, "LeadSource": "Web"}
-        company = {"Company": f"Example {each // 10 + 1} Ltd", "OwnerId": org.default_lead_owner}
-        org.insert("Lead", {**values, **company}, org.default_lead_owner)
 
 
 def _values(org: Org, kind: SObject, payload: dict[str, Any]) -> Record:

@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.endpoints.control import Handler, guarded, said
+from broker.sandbox.core.control.requests import Handler, guarded, read_object
 from broker.sandbox.salesforce.control.levers import org_of
 from broker.sandbox.salesforce.org import ValidationRule
 from broker.sandbox.salesforce.schema.fields import Field, PicklistValue
@@ -37,7 +37,7 @@ class SetupEndpoints:
         """Make or replace an app: clientId, clientSecret, callbackUrls; also scopes, name, runAs,
         certificate (a public key's PEM), installed, selfAuthorize, approved (usernames).
         """
-        payload = await said(request)
+        payload = await read_object(request)
         rest: dict[str, Any] = {
             name: payload[key]
             for key, name in (
@@ -63,7 +63,7 @@ class SetupEndpoints:
         """Add a user, or change the one with this username: username, email, firstName, lastName,
         active, admin.
         """
-        payload = await said(request)
+        payload = await read_object(request)
         org, username = org_of(self._world, payload), str(payload["username"])
         user = org.find_user(username) or org.add_user(username)
         names = {"email": "Email", "firstName": "FirstName", "lastName": "LastName"}
@@ -76,7 +76,7 @@ class SetupEndpoints:
 
     async def add_queue(self, request: web.Request) -> web.Response:
         """Add a queue that may own leads: name."""
-        payload = await said(request)
+        payload = await read_object(request)
         queue = org_of(self._world, payload).add_queue(str(payload["name"]))
         return web.json_response({"id": queue["Id"]}, status=201)
 
@@ -84,7 +84,7 @@ class SetupEndpoints:
         """Add a custom field: object, name, type, length; also label, externalId, unique,
         caseSensitive, required, visible (true unless said otherwise).
         """
-        payload = await said(request)
+        payload = await read_object(request)
         kind = str(payload.get("type", "string"))
         made = Field(
             str(payload["name"]),
@@ -103,7 +103,7 @@ class SetupEndpoints:
 
     async def secure(self, request: web.Request) -> web.Response:
         """Set field-level security: object, field, access ("none", "read" or "edit")."""
-        payload = await said(request)
+        payload = await read_object(request)
         org, access = org_of(self._world, payload), payload["access"]
         if access not in ACCESS:
             raise ValueError(f"access is one of {', '.join(ACCESS)}")
@@ -115,7 +115,7 @@ class SetupEndpoints:
 
     async def set_picklist(self, request: web.Request) -> web.Response:
         """Set a picklist: object, field, restricted, values (value, active, default, converted)."""
-        payload = await said(request)
+        payload = await read_object(request)
         org = org_of(self._world, payload)
         kind = org.objects[str(payload["object"]).lower()]
         field = kind.fields[str(payload["field"]).lower()]
@@ -133,7 +133,7 @@ class SetupEndpoints:
         """Add a validation rule: text, object (Lead unless said otherwise), field, and `when`, the
         values of fields that it refuses; without `when` it refuses every record.
         """
-        payload = await said(request)
+        payload = await read_object(request)
         org = org_of(self._world, payload)
         kind = org.objects[str(payload.get("object", "Lead")).lower()]
         when = dict(payload.get("when", {}))

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.answers import Refused, answer
+from broker.sandbox.hubspot.answers import Refused, answer
 from broker.sandbox.hubspot.crm.links import LinkType
 from broker.sandbox.hubspot.crm.types import ObjectType
 from broker.sandbox.hubspot.endpoints.crm.batches import batch, missing

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.answers import answer
+from broker.sandbox.hubspot.answers import answer
 from broker.sandbox.hubspot.crm.search import find
 from broker.sandbox.hubspot.crm.shown import listed, shown, whole, with_associations
 from broker.sandbox.hubspot.endpoints.crm.entry import Call, Work, entered

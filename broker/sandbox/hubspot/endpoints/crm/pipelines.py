@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.answers import Refused, answer
+from broker.sandbox.hubspot.answers import Refused, answer
 from broker.sandbox.hubspot.crm.types import ObjectType
 from broker.sandbox.hubspot.crm.values import moment
 from broker.sandbox.hubspot.endpoints.crm.entry import Call, Work, entered

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.answers import Refused, answer
+from broker.sandbox.hubspot.answers import Refused, answer
 from broker.sandbox.hubspot.crm.definitions import definition, group_of
 from broker.sandbox.hubspot.crm.types import ObjectType, custom
 from broker.sandbox.hubspot.crm.values import moment

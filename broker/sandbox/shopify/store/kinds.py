@@ -1,0 +1,54 @@
+"""Orders as shops have them, by name: what makes each awkward for who reads them."""
+
+from typing import Any
+
+from broker.sandbox.shopify.store.merchant import Merchant
+from broker.sandbox.shopify.store.records import Order
+
+LINES = [
+    {"title": "Enamel mug", "sku": "MUG-1", "quantity": 2, "price": "14.50"},
+    {"title": "Linen apron", "sku": "APR-2", "quantity": 1, "price": "39.00", "discount": "4.00"},
+]
+ADA = {
+    "email": "Ada.Lovelace@Example.com",
+    "first_name": "Ada",
+    "last_name": "Lovelace",
+    "phone": "+15551230001",
+    "address": {
+        "first_name": "Ada", "last_name": "Lovelace", "company": "Analytical Ltd",
+        "address1": "12 Engine Street", "city": "New York", "province_code": "NY",
+        "zip": "10001", "country_code": "US",
+    },
+}  # fmt: skip
+KINDS = ("plain", "guest", "pos", "test", "pending", "authorized", "multi_currency", "free", "long")
+
+
+def place(merchant: Merchant, kind: str = "plain", **fields: Any) -> Order:
+    """An order of a kind of `KINDS`; `fields` go over it. Raises ValueError on another kind.
+
+    `guest` has an e-mail address at most and no customer, `pos` neither, `multi_currency` is paid
+    in euros, `long` has more lines than a page.
+    """
+    asked: dict[str, Any] = {"lines": LINES}
+    if kind in {"plain", "test", "pending", "authorized", "multi_currency", "long", "free"}:
+        known = merchant.shop.customers.values()
+        ada = next((each for each in known if each.email == ADA["email"]), None)
+        asked["customer"] = ada or merchant.add_customer(**ADA)
+    if kind == "pos":
+        asked |= {"source": "pos", "email": "", "fulfillment": "FULFILLED"}
+    elif kind == "test":
+        asked["test"] = True
+    elif kind == "pending":
+        asked["paid"] = False
+    elif kind == "authorized":
+        asked |= {"paid": False, "payment": "AUTHORIZED"}
+    elif kind == "multi_currency":
+        asked |= {"currency": "EUR", "rate": "0.9237"}
+    elif kind == "free":
+        asked["lines"] = [{"title": "Sample", "price": "0"}]
+    elif kind == "long":
+        asked["lines"] = [{"title": f"Part {n}", "price": "1.00"} for n in range(60)]
+    elif kind not in KINDS:
+        raise ValueError(f"kind is one of {', '.join(KINDS)}")
+    asked |= fields
+    return merchant.place(asked.pop("lines"), **asked)

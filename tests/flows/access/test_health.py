@@ -1,0 +1,32 @@
+"""Whether a process lives and can work, asked by whoever likes."""
+
+import asyncio
+
+
+async def sessions(database):
+    """How many sessions the test's database has ever had."""
+    return await database.fetchval(
+        "SELECT sessions FROM pg_stat_database WHERE datname = current_database()"
+    )
+
+
+async def test_readiness_costs_no_session_however_often_it_is_asked(broker, database):
+    """Each look used to open a session of its own, and anybody may look."""
+    assert (await broker.asks("GET", "/readyz", key="")).status == 200
+    before = await sessions(database)
+
+    answers = await asyncio.gather(*(broker.asks("GET", "/readyz", key="") for _ in range(200)))
+
+    assert {answer.status for answer in answers} == {200}
+    assert await sessions(database) - before < 5
+
+
+async def test_readiness_says_no_within_seconds_when_the_schema_is_behind(broker, database):
+    assert (await broker.asks("GET", "/readyz", key="")).status == 200
+    await database.execute("DELETE FROM public._pogo_migration")
+
+    async with asyncio.timeout(10):
+        while (answer := await broker.asks("GET", "/readyz", key="")).status == 200:
+            await asyncio.sleep(0.1)
+
+    assert (answer.status, answer.json()["checks"]["schema"]) == (503, "behind")

@@ -16,7 +16,7 @@ INSTALLED = .venv/installed-for
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes
 
 help:
-	@echo "make demo    everything on this machine: Postgres, sandbox HubSpot, broker, and a walk through it"
+	@echo "make demo    everything on this machine: Postgres, the sandboxes, broker, and a walk through it"
 	@echo "make test    the tests"
 	@echo "make check   format, lint, types, import layers"
 	@echo "make bench   how fast it is beside nginx and a bare pass-through (needs wrk and nginx; ARGS=--write)"
@@ -73,8 +73,8 @@ $(INSTALLED): requirements.lock pyproject.toml
 	echo "Installed."
 
 lock:
-	$(COMPILE) --extra embedded --group dev pyproject.toml -o requirements.lock $(ARGS)
-	$(COMPILE) pyproject.toml -o docker/requirements.lock $(ARGS)
+	$(COMPILE) --extra embedded --extra sandbox --group dev pyproject.toml -o requirements.lock $(ARGS)
+	$(COMPILE) --extra sandbox pyproject.toml -o docker/requirements.lock $(ARGS)
 	echo "hatchling>=1.27" | $(COMPILE) - -o docker/build.lock $(ARGS)
 
 clean:

@@ -526,7 +526,7 @@ class KybUnderTest:
         for task in recipes.built["kyb"].periodic_tasks():
             while await task[2]():
                 pass
-        while await recipes.callbacks.complete_due():
+        while await recipes.tasks.work_due():
             pass
 
     async def run(self, run_id: str) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from broker.crm.accounts import HubSpotAccounts
 from broker.crm.records import CrmRecords
+from broker.domain.invalidation import Invalidation
 from broker.domain.runs import Recipe
 from broker.recipes.base import AnyRecipe, AnySpec, RecipeDeps
 from broker.recipes.checks import Checks
@@ -17,12 +18,13 @@ from broker.recipes.workflow_callbacks import WorkflowCallbacks
 from broker.sealing import Sealer
 from broker.services.proxy.forwarding import Proxy
 from broker.services.runs.engine import Runs
+from broker.services.runs.tasks import TaskWorker
 from broker.stores.core.database import Database
 from broker.stores.recipes.recipe_settings import RecipeSettings
 from broker.stores.recipes.run_records import RunRecords
 from broker.stores.recipes.runs import RunStore
+from broker.stores.recipes.tasks import TaskStore
 from broker.stores.recipes.vendors import VendorClients
-from broker.stores.recipes.workflow_callbacks import CallbackStore
 from broker.telemetry.metrics import Metrics
 
 
@@ -40,6 +42,7 @@ class Recipes:
     checks: Checks
     triggers: Triggers
     callbacks: WorkflowCallbacks
+    tasks: TaskWorker
 
     def periodic_tasks(self) -> list[tuple[str, float, Callable[[], Awaitable[Any]]]]:
         """Background work: a name, an interval in seconds, and a function that says how much it
@@ -47,15 +50,20 @@ class Recipes:
         """
         return [
             ("runs", 0.25, self.runs.work_due),
-            ("workflow callbacks", 1, self.callbacks.complete_due),
+            ("tasks of runs", 0.5, self.tasks.work_due),
             ("old runs", 600, self.records.purge),
             *(task for recipe in self.built.values() for task in recipe.periodic_tasks()),
         ]
 
     def clear_cache(self) -> None:
-        """Read cached settings again."""
+        """Discard cached settings."""
         for recipe in self.built.values():
             recipe.clear_cache()
+
+    def invalidate(self, change: Invalidation) -> None:
+        """Discard the cached settings that a change has made stale."""
+        for recipe in self.built.values():
+            recipe.invalidate(change)
 
     async def close(self) -> None:
         """Close the clients that recipes opened."""
@@ -91,6 +99,12 @@ def build_recipes(
         for name, recipe in built.items()
     }
     runs = Runs(RunStore(database), records, list(steps.values()), metrics)
+    tasks = TaskStore(database)
+    callbacks = WorkflowCallbacks(tasks, records, crm, by_name)
+    kinds = [
+        callbacks.task_kind(),
+        *(kind for each in built.values() for kind in each.task_kinds()),
+    ]
     return Recipes(
         specs=specs,
         built=built,
@@ -101,7 +115,8 @@ def build_recipes(
         starter=Starter(runs, built),
         checks=Checks(accounts, crm),
         triggers=Triggers(store, built, steps),
-        callbacks=WorkflowCallbacks(CallbackStore(database), records, crm, by_name),
+        callbacks=callbacks,
+        tasks=TaskWorker(tasks, kinds),
     )
 
 

@@ -9,35 +9,32 @@ afterwards makes another update due, whichever of the two arrived last.
 
 import asyncio
 import logging
-from datetime import timedelta
 from uuid import UUID
 
 from broker.concurrency.backoff import Backoff
 from broker.crm.object_types import COMPANIES
 from broker.crm.records import CrmRecords, HubSpotUser
 from broker.domain.events import NewEvent
-from broker.domain.runs import RetryLater
-from broker.errors import BrokerError, Busy, NotAuthenticated, OtherAccount, RecipeNotFound
+from broker.domain.invalidation import Invalidation
+from broker.domain.runs import RunTask
+from broker.errors import Busy, NotAuthenticated
 from broker.providers.fml.protocol import FmlEvent, check_signature, read_event
 from broker.recipes.kyb.identity import company_of
 from broker.recipes.kyb.models import NAME, KybSettings
 from broker.recipes.kyb.steps import company_changes
 from broker.recipes.settings import RecipeSetup, StoredSettings
 from broker.services.access.ttl_cache import TtlCache
-from broker.stores.recipes.kyb_cases import Cases, LockedEvent, PendingUpdate
+from broker.services.runs.tasks import TaskKind
+from broker.stores.recipes.kyb_cases import COMPANY_UPDATE, Cases, LockedEvent
 from broker.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
 STORE_TIMEOUT_S = 3.0
-LEASE = timedelta(seconds=30)
 RETRIES = Backoff(
     schedule=(1, 5, 30, 120, 600, 1800, 3600, 10_800, 21_600, 43_200, 86_400), jitter=(0.7, 1.3)
 )
 """Twelve attempts at an update of a Company in about two days, unless one succeeds."""
-
-FINAL = (OtherAccount, RecipeNotFound)
-"""Refusals that time does not heal."""
 
 
 class CaseEvents:
@@ -59,8 +56,16 @@ class CaseEvents:
         )
 
     def clear_cache(self) -> None:
-        """Read cached settings again."""
         self._cache.clear()
+
+    def invalidate(self, change: Invalidation) -> None:
+        """Read the settings of an app again that changed, or whose recipes did."""
+        if change.kind in {"app", "recipe"}:
+            self._cache.discard_where(lambda key, _: change.is_of_app(*key))
+
+    def task_kind(self) -> TaskKind:
+        """What updating a Company is, for the worker."""
+        return TaskKind(COMPANY_UPDATE, RETRIES, self._update_company)
 
     async def accept(
         self, workspace_id: UUID, slug: str, body: bytes, signature: str | None
@@ -89,20 +94,14 @@ class CaseEvents:
                 )
         except TimeoutError as error:
             raise Busy from error
-        self._metrics.vendor_events.labels("fml", "kept" if fresh else "duplicate").inc()
+        self._metrics.vendor_events.labels("fml", "stored" if fresh else "duplicate").inc()
 
     async def apply_due(self, limit: int = 50) -> int:
         """Apply stored events; how many. An event that cannot be applied holds up no other."""
-        for taken in range(limit):
+        for applied in range(limit):
             if not await self._apply_next():
-                return taken
+                return applied
         return limit
-
-    async def write_due(self, limit: int = 20) -> int:
-        """Bring Companies up to date; how many were due."""
-        due = await self._cases.claim_updates(limit, LEASE)
-        await asyncio.gather(*(self._write(each) for each in due))
-        return len(due)
 
     async def _apply_next(self) -> bool:
         locked: LockedEvent | None = None
@@ -149,28 +148,13 @@ class CaseEvents:
         log.log(level, "case_event", extra={**fields, "app": locked.app_slug, "kind": event.name})
         self._metrics.vendor_events.labels("fml", outcome).inc()
 
-    async def _write(self, update: PendingUpdate) -> None:
-        error: str | None = None
-        try:
-            settings = await self._setup.of_app(update.workspace_id, update.app_id)
-            changes = company_changes(settings.model, update.state)
-            if update.user_ref is not None and changes:
-                user = HubSpotUser(
-                    update.workspace_id, update.app_slug, update.user_ref, update.hub_id
-                )
-                company_id = company_of(update.record_id)
-                if not await self._crm.writer(user).update(COMPANIES, company_id, changes):
-                    error = "company-gone"
-        except RetryLater as later:
-            pause = timedelta(seconds=later.after_s)
-            await self._cases.reschedule(update, pause, "hubspot-throttles")
-            return
-        except BrokerError as refusal:
-            if not isinstance(refusal, FINAL) and not RETRIES.is_exhausted(update.attempts):
-                pause = timedelta(seconds=RETRIES.pause(update.attempts))
-                await self._cases.reschedule(update, pause, refusal.code)
-                return
-            error = refusal.code
-        if error is not None:
-            log.warning("company_update_failed", extra={"run": str(update.run_id), "reason": error})
-        await self._cases.record_written(update, error)
+    async def _update_company(self, task: RunTask) -> str | None:
+        settings = await self._setup.of_app(task.workspace_id, task.app_id)
+        state = await self._cases.of_run(task.workspace_id, task.run_id)
+        changes = {} if state is None else company_changes(settings.model, state)
+        if task.user_ref is None or state is None or not changes:
+            return None
+        user = HubSpotUser(task.workspace_id, task.app_slug, task.user_ref, task.hub_id)
+        company_id = company_of(state.record_id)
+        found = await self._crm.writer(user).update(COMPANIES, company_id, changes)
+        return None if found else "company-gone"

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from broker.crm.object_types import COMPANIES, type_id
 from broker.crm.records import HubSpotUser
+from broker.domain.invalidation import Invalidation
 from broker.domain.model import App, Caller
 from broker.domain.runs import (
     ObjectTrigger,
@@ -50,6 +51,7 @@ from broker.recipes.kyb.models import (
 from broker.recipes.kyb.properties import property_definitions
 from broker.recipes.kyb.steps import VENDOR, KybSteps, build_result, vendor_account
 from broker.recipes.settings import RecipeSetup, StoredSettings
+from broker.services.runs.tasks import TaskKind
 from broker.services.vendors.api import VendorApi
 from broker.stores.recipes.kyb_cases import Cases
 
@@ -114,7 +116,7 @@ class KybRecipe(DefaultRecipe[KybSettings]):
             if minted.scopes and WRITE_SCOPE not in minted.scopes:
                 message = f"The client at First Mile Labs lacks the scope {WRITE_SCOPE}."
                 found.append(_finding(message, "Make a client that has it and put it here."))
-        served = await self._kickoffs.served_account(settings)
+        served = await self._kickoffs.served_account(app.workspace_id, settings)
         by_company = settings.model.recordIds == "company"
         if by_company and served is not None and user.hub_id not in {None, served}:
             message = serves_another_account(served).detail or ""
@@ -134,23 +136,28 @@ class KybRecipe(DefaultRecipe[KybSettings]):
             return run
         return replace(run, result={**run.result, "status": state.status})
 
-    async def shown(self, _app: App, settings: StoredSettings[KybSettings]) -> Mapping[str, Any]:
-        served = await self._kickoffs.served_account(settings)
+    async def shown(self, app: App, settings: StoredSettings[KybSettings]) -> Mapping[str, Any]:
+        served = await self._kickoffs.served_account(app.workspace_id, settings)
         return {**settings.model.model_dump(), "hubId": served}
 
     def addresses(self, app: App) -> dict[str, str]:
         """The addresses to enter at First Mile Labs and at HubSpot, by their names in the API."""
         return addresses(KYB, self._public_url, app.slug, str(app.workspace_id))
 
+    def task_kinds(self) -> Sequence[TaskKind]:
+        return (self.events.task_kind(),)
+
     def periodic_tasks(self) -> Sequence[tuple[str, float, Callable[[], Awaitable[Any]]]]:
         return (
             ("case events", 0.25, self.events.apply_due),
-            ("company updates", 0.5, self.events.write_due),
             ("old event bodies", 600, self.cases.purge_bodies),
         )
 
     def clear_cache(self) -> None:
         self.events.clear_cache()
+
+    def invalidate(self, change: Invalidation) -> None:
+        self.events.invalidate(change)
 
     async def close(self) -> None:
         await self._client.close()

@@ -35,7 +35,13 @@ async def listen(
     except OSError:
         await runner.cleanup()
         raise
-    return runner, f"http://localhost:{runner.addresses[0][1]}"
+    return runner, url_of(host, runner.addresses[0][1])
+
+
+def url_of(host: str, port: int) -> str:
+    """The base URL of a server that listens at a host: its name, or localhost for an IP address."""
+    is_name = host.replace("-", "").replace(".", "").isalnum() and not host[-1:].isdigit()
+    return f"http://{host if is_name else 'localhost'}:{port}"
 
 
 def make_runner(app: web.Application, **options: Any) -> web.AppRunner:

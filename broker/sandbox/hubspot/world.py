@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from multidict import CIMultiDictProxy
 
 from broker.sandbox.core.clock import Clock
+from broker.sandbox.core.directory import Entry
 from broker.sandbox.core.faults import Faults
 from broker.sandbox.hubspot.crm.operations import Crm
 from broker.sandbox.hubspot.events.changes import Author, Change, Listener
@@ -68,6 +69,7 @@ class Sandbox(Clock):
         self.days: dict[tuple[str, int], tuple[int, int]] = {}
         self.searches: dict[int, deque[float]] = {}
         self.listeners: list[Listener] = []
+        self.directory: list[Entry] = []
         self.webhooks = Webhooks(self.apps, self.portals, self.grants, self.now)
         self.workflows = Workflows(self.apps, self.now)
         self.journal = Journal(self.now)
@@ -77,9 +79,9 @@ class Sandbox(Clock):
 
     def crm(self, portal: Portal, author: Author | None = None) -> Crm:
         """A portal's records as somebody may change them; a person when no author is named."""
-        return Crm(portal, author or Author(), self.now, self.tell, self.search_lag)
+        return Crm(portal, author or Author(), self.now, self.publish, self.search_lag)
 
-    def tell(self, change: Change) -> None:
+    def publish(self, change: Change) -> None:
         """Tell every listener of a change."""
         for listener in self.listeners:
             listener(change)
@@ -118,7 +120,7 @@ class Sandbox(Clock):
                 ended |= {refresh.client_id} if refresh.alive else set()
                 refresh.alive = False
         for each in ended:
-            self.journal.note_life(each, hub_id, "APP_UNINSTALL")
+            self.journal.record_life(each, hub_id, "APP_UNINSTALL")
         for access in self.grants.access_tokens.values():
             if not access.refresh.alive:
                 access.alive = False

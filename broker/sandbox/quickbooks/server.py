@@ -11,12 +11,19 @@ from broker.sandbox.quickbooks.api.rendering import answer, intuit_tid, wants_js
 from broker.sandbox.quickbooks.control import ControlEndpoints
 from broker.sandbox.quickbooks.oauth.consent import ConsentPages
 from broker.sandbox.quickbooks.oauth.tokens import TokenEndpoints
+from broker.sandbox.quickbooks.seed import plant
 from broker.sandbox.quickbooks.world import QuickBooks
 
 
-async def serve(host: str, port: int, world: QuickBooks | None = None) -> Running[QuickBooks]:
-    """Start; port 0 takes a free one. Raises OSError when the port is taken."""
+async def serve(
+    host: str, port: int, world: QuickBooks | None = None, *, seed: bool = False
+) -> Running[QuickBooks]:
+    """Start; port 0 takes a free one. `seed` adds customers and invoices to companies
+    that have none. Raises OSError when the port is taken.
+    """
     world = world or QuickBooks()
+    if seed:
+        plant(world)
     app = application(world, _answering(world), ("/connect/",), "/oauth2/")
     for endpoints in (
         ControlEndpoints(world),

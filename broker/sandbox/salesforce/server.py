@@ -28,6 +28,7 @@ from broker.sandbox.salesforce.oauth.parameters import HOST
 from broker.sandbox.salesforce.oauth.sessions import SessionEndpoints
 from broker.sandbox.salesforce.oauth.tokens import TokenEndpoint
 from broker.sandbox.salesforce.recording import record
+from broker.sandbox.salesforce.seed import plant
 from broker.sandbox.salesforce.world import Salesforce
 
 LONGEST_URL = 16_384
@@ -59,14 +60,19 @@ async def serve(
     *,
     login_port: int = 0,
     test_port: int = 0,
+    seed: bool = False,
 ) -> RunningSalesforce:
-    """Start; port 0 takes a free one. A world without an org gets one, a production org.
+    """Start; port 0 takes a free one. A world without an org gets one, a production org;
+    `seed` adds leads to orgs that have none.
 
     Raises OSError when a port is taken.
     """
     world = world or Salesforce()
     if not world.orgs:
         world.add_org()
+    for org in world.orgs.values():
+        if seed and not org.tables["Lead"]:
+            plant(org)
     addresses = Addresses(world, host)
     app = web.Application(middlewares=[_play(world, addresses)], client_max_size=8 * 1_048_576)
     # Fixed paths stand before those with a name in the same place.

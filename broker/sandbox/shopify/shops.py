@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.control_requests import (
+from broker.sandbox.core.control.requests import (
     Handler,
     guarded,
     read_object,

@@ -6,14 +6,14 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.control_requests import (
+from broker.sandbox.core.control.faults import FaultEndpoints
+from broker.sandbox.core.control.requests import (
     Handler,
     guarded,
     read_object,
     refuse_other_origins,
     set_levers,
 )
-from broker.sandbox.core.fault_endpoints import FaultEndpoints
 from broker.sandbox.woocommerce.pages import render
 from broker.sandbox.woocommerce.store.bodies import customer_body, order_body
 from broker.sandbox.woocommerce.store.records import Order
@@ -111,8 +111,8 @@ class ControlEndpoints:
         acts: dict[str, Callable[..., Any]] = {
             "complete": lambda: people.change(order, status="completed"),
             "cancel": lambda: people.change(order, status="cancelled"),
-            "refund": lambda **asked: people.refund(order, **asked),
-            "change": lambda **asked: people.change(order, **asked),
+            "refund": lambda **payload: people.refund(order, **payload),
+            "change": lambda **payload: people.change(order, **payload),
             "trash": lambda: people.trash(order),
             "restore": lambda: people.restore(order),
             "delete": lambda: people.delete(order),

@@ -11,12 +11,19 @@ from broker.sandbox.xero.api.rendering import answer, wants_json
 from broker.sandbox.xero.control import ControlEndpoints
 from broker.sandbox.xero.oauth.consent import ConsentPages
 from broker.sandbox.xero.oauth.tokens import TokenEndpoints
+from broker.sandbox.xero.seed import plant
 from broker.sandbox.xero.world import Xero
 
 
-async def serve(host: str, port: int, world: Xero | None = None) -> Running[Xero]:
-    """Start; port 0 takes a free one. Raises OSError when the port is taken."""
+async def serve(
+    host: str, port: int, world: Xero | None = None, *, seed: bool = False
+) -> Running[Xero]:
+    """Start; port 0 takes a free one. `seed` adds contacts and invoices to organisations
+    that have none. Raises OSError when the port is taken.
+    """
     world = world or Xero()
+    if seed:
+        plant(world)
     app = application(world, _answering(world), ("/identity/",), "/connect/")
     for endpoints in (
         ControlEndpoints(world),

@@ -1,7 +1,8 @@
-"""Recognises callers by a key's secret, a client id with it, or an access token."""
+"""Authentication of callers: a key's secret, a client id with it, or an access token."""
 
 import base64
 
+from broker.domain.invalidation import Invalidation
 from broker.domain.model import Caller, Secret
 from broker.errors import NotAllowed, NotAuthenticated
 from broker.services.access.ttl_cache import TtlCache
@@ -18,6 +19,12 @@ class Callers:
     def clear_cache(self) -> None:
         """Read again whatever was cached."""
         self._cache.clear()
+
+    def invalidate(self, change: Invalidation) -> None:
+        """Read a key that changed again, and the tokens made from it."""
+        if change.kind == "key":
+            key_id, *_ = change.names
+            self._cache.discard_where(lambda _, caller: str(caller.key_id) == key_id)
 
     async def authenticate(self, authorization: str | None) -> Caller:
         """The caller behind an `Authorization` header. Raises NotAuthenticated."""

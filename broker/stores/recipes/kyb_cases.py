@@ -1,9 +1,9 @@
-"""Cases at First Mile Labs, the updates that Companies still need, and First Mile Labs' events."""
+"""Cases at First Mile Labs, and First Mile Labs' events."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +15,10 @@ from broker.errors import OtherAccount
 from broker.stores.core.database import Database, Session
 from broker.stores.core.queries import sql
 from broker.stores.events.events import publish
+from broker.stores.recipes.tasks import enqueue
+
+COMPANY_UPDATE = "kyb-company-update"
+"""The kind of task that lets a Company show its case."""
 
 QUARANTINE_AFTER = 8
 """Failures after which an event is parked for people to look at: about four minutes."""
@@ -24,29 +28,12 @@ QUARANTINE_AFTER = 8
 class CaseState:
     """What a Company should show of its case."""
 
+    record_id: str
     case_id: str | None
     status: str | None
     stage: str | None
     decision: str | None
     last_event_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class PendingUpdate:
-    """A Company that should show something newer, claimed. `revision` is what it will show, in the
-    HubSpot account in which the run began.
-    """
-
-    workspace_id: UUID
-    run_id: UUID
-    app_id: UUID
-    app_slug: str
-    user_ref: str | None
-    hub_id: int | None
-    record_id: str
-    revision: int
-    attempts: int
-    state: CaseState
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +57,7 @@ class ParkedEvent:
 
 
 class Cases:
-    """Cases by run, events by their ids, and pending updates of Companies."""
+    """Cases by run, and events by their ids."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -101,37 +88,6 @@ class Cases:
     async def of_run(self, workspace_id: UUID, run_id: UUID) -> CaseState | None:
         row = await self._database.fetchrow(sql.case_of_run, workspace_id, run_id)
         return None if row is None else _state(row)
-
-    async def claim_updates(self, limit: int, lease: timedelta) -> list[PendingUpdate]:
-        """Claim Companies that need an update; other processes leave them while the lease lasts."""
-        rows = await self._database.fetch(sql.claim_cases, limit, lease)
-        return [
-            PendingUpdate(
-                row["workspace_id"],
-                row["run_id"],
-                row["app_id"],
-                row["slug"],
-                row["user_ref"],
-                row["hub_id"],
-                row["crm_record_id"],
-                row["revision"],
-                row["attempts"],
-                _state(row),
-            )
-            for row in rows
-        ]
-
-    async def record_written(self, update: PendingUpdate, error: str | None) -> None:
-        """The Company shows this revision, or never will; a later one is due at once."""
-        await self._database.execute(
-            sql.record_case_written, update.workspace_id, update.run_id, update.revision, error
-        )
-
-    async def reschedule(self, update: PendingUpdate, pause: timedelta, error: str) -> None:
-        """The Company could not be changed now."""
-        await self._database.execute(
-            sql.reschedule_case, update.workspace_id, update.run_id, pause, error
-        )
 
     async def store_event(
         self,
@@ -220,10 +176,13 @@ class LockedEvent:
         decision: str | None,
         at: datetime,
     ) -> None:
-        """Apply the event to the case, each field unless a later event has set it."""
+        """Apply the event to the case, each field unless a later event has set it; the Company is
+        to show it.
+        """
         await self.session.execute(
             sql.apply_to_case, self.key[0], run_id, status, stage, decision, at
         )
+        await enqueue(self.session, self.key[0], run_id, COMPANY_UPDATE, "", {})
 
     async def publish(self, event: NewEvent) -> None:
         """Relay the event to the app's endpoints."""
@@ -236,5 +195,10 @@ class LockedEvent:
 
 def _state(row: Any) -> CaseState:
     return CaseState(
-        row["case_id"], row["status"], row["stage"], row["decision"], row["last_event_at"]
+        row["crm_record_id"],
+        row["case_id"],
+        row["status"],
+        row["stage"],
+        row["decision"],
+        row["last_event_at"],
     )

@@ -29,7 +29,7 @@ UPDATE vendor_event
 -- name: case_of_run
 -- The state of a run's case.
 --   $1 workspace, $2 run
-SELECT case_id, status, stage, decision, last_event_at, revision, attempts, due_at, last_error
+SELECT case_id, crm_record_id, status, stage, decision, last_event_at
   FROM kyb_case
  WHERE workspace_id = $1
    AND run_id = $2;
@@ -63,53 +63,7 @@ UPDATE kyb_case
        stage_at = CASE WHEN $4::text IS NULL THEN stage_at ELSE greatest(stage_at, $6) END,
        decision = CASE WHEN $5::text IS NULL OR decision_at > $6 THEN decision ELSE $5 END,
        decision_at = CASE WHEN $5::text IS NULL THEN decision_at ELSE greatest(decision_at, $6) END,
-       last_event_at = greatest(last_event_at, $6),
-       revision = revision + 1, attempts = 0, due_at = now()
- WHERE workspace_id = $1
-   AND run_id = $2;
-
--- name: claim_cases
--- Claim cases of which a Company should show something newer; they are due again after the lease.
---   $1 how many, $2 lease
-WITH taken AS (
-    SELECT kyb_case.workspace_id, kyb_case.run_id, app.slug, run.user_ref, run.hub_id
-      FROM kyb_case
-      JOIN recipe_run AS run
-        ON run.workspace_id = kyb_case.workspace_id
-       AND run.id = kyb_case.run_id
-       AND run.state <> 'running'
-      JOIN app
-        ON app.workspace_id = run.workspace_id
-       AND app.id = run.app_id
-       AND app.deleted_at IS NULL
-     WHERE kyb_case.due_at <= now()
-     ORDER BY kyb_case.due_at
-     LIMIT $1
-       FOR UPDATE OF kyb_case SKIP LOCKED
-)
-UPDATE kyb_case
-   SET due_at = now() + $2::interval, attempts = attempts + 1
-  FROM taken
- WHERE kyb_case.workspace_id = taken.workspace_id
-   AND kyb_case.run_id = taken.run_id
-RETURNING kyb_case.workspace_id, kyb_case.run_id, kyb_case.app_id, kyb_case.crm_record_id,
-          kyb_case.case_id, kyb_case.status, kyb_case.stage, kyb_case.decision,
-          kyb_case.last_event_at, kyb_case.revision, kyb_case.attempts, taken.slug, taken.user_ref,
-          taken.hub_id;
-
--- name: record_case_written
--- The Company shows a revision; a later one is due at once.
---   $1 workspace, $2 run, $3 revision, $4 error
-UPDATE kyb_case
-   SET due_at = CASE WHEN revision = $3 THEN NULL ELSE now() END, last_error = $4
- WHERE workspace_id = $1
-   AND run_id = $2;
-
--- name: reschedule_case
--- The Company could not be changed: again later.
---   $1 workspace, $2 run, $3 pause, $4 error
-UPDATE kyb_case
-   SET due_at = now() + $3::interval, last_error = $4
+       last_event_at = greatest(last_event_at, $6)
  WHERE workspace_id = $1
    AND run_id = $2;
 

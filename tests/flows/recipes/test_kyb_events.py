@@ -211,7 +211,7 @@ async def test_events_reach_the_company_when_hubspot_is_well_again(kyb, case):
     await kyb.run_background_work()
     meanwhile = kyb.shows(company)["fml_case_status"]
     fault.clear()
-    await kyb.broker.parts.database.execute("UPDATE kyb_case SET due_at = now()")
+    await kyb.broker.parts.database.execute("UPDATE recipe_task SET due_at = now()")
     await kyb.run_background_work()
 
     assert meanwhile == "in-progress"

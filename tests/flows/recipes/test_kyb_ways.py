@@ -124,7 +124,9 @@ async def test_a_slow_run_is_completed_when_it_ends(kyb, hubspot_calls, monkeypa
     await kyb.run_background_work()
     path = f"{kyb.broker.hubspot.url}/_sandbox/workflow-actions/{run['callback_id']}"
     ended = (await kyb.broker.asks("GET", path)).json()
-    left = await kyb.broker.parts.database.fetchval("SELECT count(*) FROM workflow_callback")
+    left = await kyb.broker.parts.database.fetchval(
+        "SELECT count(*) FROM recipe_task WHERE due_at IS NOT NULL"
+    )
 
     assert (run["state"], run["output"]) == ("ASYNC", {"hs_execution_state": "ASYNC"})
     assert button["body"]["outputFields"]["hs_execution_state"] == "ASYNC"

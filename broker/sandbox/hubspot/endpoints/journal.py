@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.control_requests import guarded, read_object
+from broker.sandbox.core.control.requests import guarded, read_object
 from broker.sandbox.hubspot.answers import Refused, answer
 from broker.sandbox.hubspot.events.journal import File
 from broker.sandbox.hubspot.world import Sandbox

@@ -5,8 +5,8 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.control_requests import Handler, guarded, read_object, set_levers
-from broker.sandbox.core.fault_endpoints import FaultEndpoints
+from broker.sandbox.core.control.faults import FaultEndpoints
+from broker.sandbox.core.control.requests import Handler, guarded, read_object, set_levers
 from broker.sandbox.salesforce.oauth.parameters import HOST
 from broker.sandbox.salesforce.org import Org
 from broker.sandbox.salesforce.pages import render

@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.control_requests import Handler, guarded, read_object
+from broker.sandbox.core.control.requests import Handler, guarded, read_object
 from broker.sandbox.salesforce.control.levers import org_of
 from broker.sandbox.salesforce.org import ValidationRule
 from broker.sandbox.salesforce.schema.fields import Field, PicklistValue

@@ -1,9 +1,10 @@
 """The login and consent page: what a person sees before an app is connected."""
 
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from broker.sandbox.core.redirects import is_registered, redirect
 from broker.sandbox.salesforce.oauth.grants import App, Code
 from broker.sandbox.salesforce.oauth.parameters import HOST, may_use, users_at
 from broker.sandbox.salesforce.org import Org, Record
@@ -32,11 +33,11 @@ class ConsentPages:
     def routes(self) -> list[web.RouteDef]:
         """Every endpoint of this module."""
         return [
-            web.get("/services/oauth2/authorize", self.ask),
+            web.get("/services/oauth2/authorize", self.show_page),
             web.post("/_sandbox/consent", self.decide),
         ]
 
-    async def ask(self, request: web.Request) -> web.Response:
+    async def show_page(self, request: web.Request) -> web.Response:
         """Ask a person, or answer at once when consent is automatic."""
         params = {name: request.query.get(name, "") for name in FIELDS}
         app, refused = self._judge(params)
@@ -90,7 +91,7 @@ class ConsentPages:
         app = self._world.apps.get(params["client_id"])
         if app is None:
             return None, _problem("client identifier invalid", "invalid_client_id")
-        if params["redirect_uri"] not in app.callback_urls:
+        if not is_registered(params["redirect_uri"], app.callback_urls):
             problem = "redirect_uri must match configuration"
             return app, _problem(problem, "redirect_uri_mismatch")
         wrong = self._wrong(params, app)
@@ -115,9 +116,7 @@ def _problem(problem: str, error: str = "") -> web.Response:
     return render("problem.html", status=400, problem=problem, error=error)
 
 
-def _back(params: dict[str, str], **brought: str) -> web.Response:
+def _back(params: dict[str, str], **query: str) -> web.Response:
     if params["state"]:
-        brought["state"] = params["state"]
-    separator = "&" if "?" in params["redirect_uri"] else "?"
-    location = f"{params['redirect_uri']}{separator}{urlencode(brought, quote_via=quote)}"
-    return web.Response(status=302, headers={"Location": location})
+        query["state"] = params["state"]
+    return redirect(params["redirect_uri"], query)

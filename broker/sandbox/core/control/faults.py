@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 from aiohttp import web
 
-from broker.sandbox.core.control_requests import guarded, read_object
+from broker.sandbox.core.control.requests import guarded, read_object
 from broker.sandbox.core.faults import KINDS, Fault, Faults
 
 

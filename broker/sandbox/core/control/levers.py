@@ -6,9 +6,9 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.control_requests import Handler, guarded, read_object, set_levers
+from broker.sandbox.core.control.faults import FaultEndpoints
+from broker.sandbox.core.control.requests import Handler, guarded, read_object, set_levers
 from broker.sandbox.core.deliveries import Deliveries
-from broker.sandbox.core.fault_endpoints import FaultEndpoints
 from broker.sandbox.core.simulation import Simulation
 
 SHOWN = 100

@@ -139,8 +139,7 @@ def _assemble(
     )
     quota = Quota(Quotas(pool), settings.quota_wait_s, metrics)
     calls, idempotent = Calls(pool), IdempotentCalls(pool, sealer)
-    call_log = CallLog(calls, providers, metrics)
-    accounts = HubSpotAccounts(connections, installs)
+    call_log, accounts = CallLog(calls, providers, metrics), HubSpotAccounts(connections, installs)
     once = Idempotency(idempotent, providers, settings.quota_wait_s, settings.upstream_total_s)
     proxy = Proxy(connections, grants, installs, quota, providers, once, call_log, metrics)
     recipes = build_recipes(

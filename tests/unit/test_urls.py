@@ -9,7 +9,10 @@ from broker.domain.urls import path_of, with_parameters
     ("url", "expected"),
     [
         ("https://p.example/", "https://p.example/?status=ok"),
-        ("https://p.example/?status=open&tab=crm%20sync", "https://p.example/?tab=crm%20sync&status=ok"),
+        (
+            "https://p.example/?status=open&tab=crm%20sync",
+            "https://p.example/?tab=crm%20sync&status=ok",
+        ),
         ("https://p.example/?a=1&a=2&b", "https://p.example/?a=1&a=2&b&status=ok"),
         ("https://p.example/?a=%2f%2B+", "https://p.example/?a=%2f%2B+&status=ok"),
         ("https://p.example/?stat%75s=x", "https://p.example/?status=ok"),

@@ -207,9 +207,7 @@ async def test_other_refusals_renew_nothing(broker, hubspot, status, category):
     assert hubspot.refreshes == 0
 
 
-async def test_a_body_too_large_to_keep_is_not_sent_twice_but_its_token_is_renewed(
-    broker, hubspot
-):
+async def test_a_body_too_large_to_keep_is_not_sent_twice_but_its_token_is_renewed(broker, hubspot):
     """R13, F6: the refusal is the caller's, and the next call works."""
     await broker.connects("u1")
     hubspot.expire_access_tokens()

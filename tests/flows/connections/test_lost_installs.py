@@ -149,8 +149,6 @@ async def test_confirming_and_connecting_at_once_never_deadlock(broker, hubspot,
             "/api/connections/confirm",
             json={"confirm": code, "userForeignIdentifier": "u1"},
         )
-        answers = await asyncio.gather(
-            confirming, broker.asks("GET", back, key="", headers=JSON)
-        )
+        answers = await asyncio.gather(confirming, broker.asks("GET", back, key="", headers=JSON))
         assert {answer.status for answer in answers} <= {200, 404, 409}
         await broker.asks("DELETE", "/api/apps/hbdev/connections/u1")

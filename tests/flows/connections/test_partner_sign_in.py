@@ -95,7 +95,10 @@ async def test_exchanges_that_strangers_cause_are_paced(broker, hubspot):
     query = "returnUrl=https://app.hubspot.com/x"
 
     answers = await asyncio.gather(
-        *(broker.asks("GET", f"{broker.redirect_url}?code=bad{n}&{query}", key="") for n in range(60))
+        *(
+            broker.asks("GET", f"{broker.redirect_url}?code=bad{n}&{query}", key="")
+            for n in range(60)
+        )
     )
 
     assert hubspot.exchanges <= 3 * UNPROVED_PER_SECOND

@@ -44,7 +44,7 @@ from broker.web.proxy.handlers import METHODS, ProxyHandlers
 
 WORKSPACE = "{workspace:[0-9A-Fa-f-]{36}}"
 
-CONNECTION = "/api/apps/{slug}/connections/{user}"
+CONNECTION = "/api/apps/{slug}/connections/{user:[^/]+}"
 ENDPOINT = "/api/apps/{slug}/endpoints/{id}"
 
 Row = tuple[str, str, type, str]
@@ -97,7 +97,7 @@ URL_TABLE: tuple[Row, ...] = (
     ("GET", "/api/apps/{slug}/calls", CallHandlers, "index"),
     ("GET", "/api/audit", AuditHandlers, "index"),
     ("POST", "/api/raw/{slug}", ProxyHandlers, "wrapped"),
-    ("*", "/proxy/{slug}/{user}/{target:[\\s\\S]*}", ProxyHandlers, "transparent"),
+    ("*", "/proxy/{slug}/{user:[^/]+}/{target:[\\s\\S]*}", ProxyHandlers, "transparent"),
     ("POST", "/api/connect/sessions", ConnectHandlers, "create"),
     ("GET", "/connect/{token}", ConnectHandlers, "show"),
     ("POST", "/connect/{token}", ConnectHandlers, "begin"),

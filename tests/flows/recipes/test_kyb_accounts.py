@@ -82,7 +82,7 @@ async def test_one_fml_client_serves_one_account_across_workspaces(kyb, twin):
     assert len(kyb.asked()) == 1
 
 
-async def test_who_knows_only_a_client_id_learns_and_reserves_nothing(kyb, twin):
+async def test_a_client_id_without_its_secret_reveals_and_reserves_nothing(kyb, twin):
     """Another workspace names a client whose secret it does not have."""
     tenant = kyb.broker
     workspace, key = tenant.workspace, tenant.key

@@ -84,6 +84,7 @@ async def open_broker(
     try:
         clients = _Clients(hubspot, receivers)
         broker = _assemble(settings, dsn, pool, clients, Sealer(keyring), recipes)
+        pool.on_change = broker.invalidate
         await broker.seals.check()
         try:
             yield broker
@@ -198,7 +199,7 @@ def process_tasks(broker: Components) -> Worker:
 def listener(broker: Components) -> InvalidationListener:
     """What other processes notify this one of."""
     return InvalidationListener(
-        broker.database_url, broker.invalidate_caches, broker.quota.on_notification
+        broker.database_url, broker.invalidate, broker.quota.on_notification
     )
 
 

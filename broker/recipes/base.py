@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from broker.crm.accounts import HubSpotAccounts
 from broker.crm.records import CrmRecords, HubSpotUser
+from broker.domain.invalidation import Invalidation
 from broker.domain.model import App, Caller
 from broker.domain.runs import Consistency, ObjectTrigger, RunRecord, RunRequest, Step, StepContext
 from broker.recipes.settings import RecipeSetup, StoredSettings
@@ -179,7 +180,10 @@ class BuiltRecipe(Protocol[S, B_contra]):
         """
 
     def clear_cache(self) -> None:
-        """Read cached settings again."""
+        """Discard cached settings."""
+
+    def invalidate(self, change: Invalidation) -> None:
+        """Discard the cached settings that a change has made stale."""
 
     async def close(self) -> None:
         """Close the clients that the recipe opened."""
@@ -214,6 +218,9 @@ class DefaultRecipe(Generic[S]):
         return ()
 
     def clear_cache(self) -> None:
+        """Nothing is cached."""
+
+    def invalidate(self, _change: Invalidation) -> None:
         """Nothing is cached."""
 
     async def close(self) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from broker.crm.object_types import COMPANIES, type_id
 from broker.crm.records import HubSpotUser
+from broker.domain.invalidation import Invalidation
 from broker.domain.model import App, Caller
 from broker.domain.runs import (
     ObjectTrigger,
@@ -154,6 +155,9 @@ class KybRecipe(DefaultRecipe[KybSettings]):
 
     def clear_cache(self) -> None:
         self.events.clear_cache()
+
+    def invalidate(self, change: Invalidation) -> None:
+        self.events.invalidate(change)
 
     async def close(self) -> None:
         await self._client.close()

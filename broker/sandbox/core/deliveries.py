@@ -71,23 +71,23 @@ class Deliveries:
         header: str,
         ways: Ways,
         acknowledges: Callable[[Reply], bool],
-        given_up: Callable[[Delivery], None] = lambda _: None,
+        on_abandoned: Callable[[Delivery], None] = lambda _: None,
     ) -> None:
         self._now = now
         self._header = header
         self._acknowledges = acknowledges
-        self._given_up = given_up
+        self._on_abandoned = on_abandoned
         self.ways = ways
         self.queue: list[Delivery] = []
         self.sent: deque[Attempt] = deque(maxlen=1000)
-        self._known: dict[str, tuple[str, str, bytes, str]] = {}
+        self._by_id: dict[str, tuple[str, str, bytes, str]] = {}
 
     def add(
         self, url: str, secret: str, body: bytes, content_type: str = "application/json"
     ) -> str:
         """Queue a request; its id."""
         first = Delivery(url, secret, body, content_type, self._now())
-        self._known[first.delivery_id] = (url, secret, body, content_type)
+        self._by_id[first.delivery_id] = (url, secret, body, content_type)
         self.queue.append(first)
         for _ in range(self.ways.duplicates):
             again = Delivery(url, secret, body, content_type, self._now())
@@ -97,7 +97,7 @@ class Deliveries:
 
     def replay(self, delivery_id: str) -> None:
         """Send a request again, byte for byte. Raises KeyError for an unknown one."""
-        url, secret, body, content_type = self._known[delivery_id]
+        url, secret, body, content_type = self._by_id[delivery_id]
         again = Delivery(url, secret, body, content_type, self._now())
         again.delivery_id = delivery_id
         self.queue.append(again)
@@ -135,7 +135,7 @@ class Deliveries:
             self.queue.remove(each)
         elif each.attempts >= len(self.ways.waits):
             self.queue.remove(each)
-            self._given_up(each)
+            self._on_abandoned(each)
         else:
             each.due = self._now() + self.ways.waits[each.attempts]
             each.attempts += 1

@@ -73,7 +73,7 @@ def application(
         if fault is None:
             response = await answering(request, handler)
         else:
-            response = await strike(fault, request, lambda asked: answering(asked, handler))
+            response = await strike(fault, request, lambda passed: answering(passed, handler))
         seen.status = response.status
         return response
 

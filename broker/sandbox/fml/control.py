@@ -77,12 +77,12 @@ class ControlEndpoints:
 
     async def put_client(self, request: web.Request) -> web.Response:
         """Make a client: clientId, clientSecret, scopes, orgId."""
-        asked = await read_object(request)
+        payload = await read_object(request)
         client = self._fml.add_client(
-            asked["clientId"],
-            asked["clientSecret"],
-            asked.get("scopes"),
-            asked.get("orgId", "org"),
+            payload["clientId"],
+            payload["clientSecret"],
+            payload.get("scopes"),
+            payload.get("orgId", "org"),
         )
         return web.json_response({"clientId": client.client_id}, status=201)
 
@@ -90,8 +90,8 @@ class ControlEndpoints:
         """Send events somewhere: url, secret, events. The address may be this machine's, which
         FML itself refuses.
         """
-        asked = await read_object(request)
-        endpoint = WebhookEndpoint(asked["url"], asked["secret"], asked.get("events", ["*"]))
+        payload = await read_object(request)
+        endpoint = WebhookEndpoint(payload["url"], payload["secret"], payload.get("events", ["*"]))
         self._sender.endpoints = [
             each for each in self._sender.endpoints if each.url != endpoint.url
         ] + [endpoint]
@@ -123,10 +123,10 @@ class ControlEndpoints:
     async def move(self, request: web.Request) -> web.Response:
         """Move a case on: status, stage, decision; the ids of the events."""
         case = self._fml.cases[request.match_info["caseId"]]
-        asked = await read_object(request)
-        if set(asked) - {"status", "stage", "decision"}:
+        payload = await read_object(request)
+        if set(payload) - {"status", "stage", "decision"}:
             raise ValueError("a case has status, stage and decision")
-        return web.json_response({"eventIds": self._sender.move(case, **asked)}, status=202)
+        return web.json_response({"eventIds": self._sender.move(case, **payload)}, status=202)
 
     async def send(self, request: web.Request) -> web.Response:
         """Send an event just as it is given."""

@@ -79,19 +79,19 @@ class Sender:
             case.stage = str(changes["stage"])
         if "status" in changes:
             case.status = str(changes["status"])
-            told = {"status": case.status, "previousStatus": before}
+            change = {"status": case.status, "previousStatus": before}
             by = {"changedBy": "analyst@fml.example"}
-            events.append(self.note("case.status.changed", case, {**told, **by}))
+            events.append(self.queue_event("case.status.changed", case, {**change, **by}))
         if "decision" in changes:
             case.decision, case.stage = str(changes["decision"]), "decision_made"
-            events.append(self.note("case.decision.made", case, {"decision": case.decision}))
+            events.append(self.queue_event("case.decision.made", case, {"decision": case.decision}))
         if "stage" in changes or "decision" in changes:
             label = case.stage.replace("_", " ").capitalize()
             shown = {"stage": case.stage, "stageLabel": label, "roster": [], "summary": {}}
-            events.append(self.note("case.onboarding_progress.changed", case, shown))
+            events.append(self.queue_event("case.onboarding_progress.changed", case, shown))
         return events
 
-    def note(self, name: str, case: Case, fields: dict[str, Any], **envelope: Any) -> str:
+    def queue_event(self, name: str, case: Case, fields: dict[str, Any], **envelope: Any) -> str:
         """Queue an event about a case for every endpoint that wants it; its id."""
         event: dict[str, Any] = {
             "event": name,

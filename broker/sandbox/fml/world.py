@@ -99,7 +99,7 @@ class Case:
 
 
 @dataclass(slots=True)
-class Kept:
+class SavedAnswer:
     """What a key stands for: the first answer given under it."""
 
     endpoint: str
@@ -130,7 +130,7 @@ class FirstMileLabs(Clock):
         self.clients: dict[str, Client] = {}
         self.tokens: dict[str, Token] = {}
         self.cases: dict[str, Case] = {}
-        self.keys: dict[tuple[str, str], Kept] = {}
+        self.keys: dict[tuple[str, str], SavedAnswer] = {}
         self.in_flight: set[tuple[str, str]] = set()
         self.windows: dict[tuple[str, str], deque[float]] = {}
         self.refused_calls = 0
@@ -189,8 +189,8 @@ class FirstMileLabs(Clock):
         """A new case, with an invitation when one is asked for."""
         serial = f"CS-2026-{len(self.cases) + 1:05}"
         case_id = serial if self.levers.case_ids == "serial" else str(uuid.uuid4())
-        kept = {**fields, "crmSource": str(fields.get("crmSource") or "").lower() or None}
-        case = self.cases[case_id] = Case(case_id, org_id, kept)
+        stored = {**fields, "crmSource": str(fields.get("crmSource") or "").lower() or None}
+        case = self.cases[case_id] = Case(case_id, org_id, stored)
         if fields.get("sendInvite"):
             case.invites, case.invited_at, case.stage = 1, self.moment(), "invite_sent"
         return case

@@ -65,7 +65,7 @@ def _play(sandbox: Sandbox) -> Any:
         body = await request.read() if small and request.content_length and not early else b""
         sandbox.seen.append(SeenRequest(request.method, request.raw_path, request.headers, body))
         if fault is not None:
-            return await strike(fault, request, lambda asked: _answered(sandbox, asked, handler))
+            return await strike(fault, request, lambda passed: _answered(sandbox, passed, handler))
         return await _answered(sandbox, request, handler)
 
     return play

@@ -12,7 +12,7 @@ from broker.sandbox.hubspot.world import Sandbox
 
 
 @dataclass(slots=True)
-class Kept:
+class SavedState:
     """What survives: apps with their secrets, accounts with their records, tokens, the clock."""
 
     apps: dict[str, App]
@@ -22,13 +22,13 @@ class Kept:
     ahead: float
 
 
-_kept = TypeAdapter(Kept)
+_adapter = TypeAdapter(SavedState)
 
 
 def write(sandbox: Sandbox, folder: Path) -> None:
     """Write everything down. Raises OSError when the folder takes no file."""
     grants = sandbox.grants
-    kept = Kept(
+    saved = SavedState(
         sandbox.apps,
         sandbox.portals,
         grants.refresh_tokens,
@@ -39,7 +39,7 @@ def write(sandbox: Sandbox, folder: Path) -> None:
     fresh = folder / "sandbox.json.new"
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(_kept.dump_json(kept))
+        file.write(_adapter.dump_json(saved))
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(folder / "sandbox.json")
@@ -50,17 +50,17 @@ def read(sandbox: Sandbox, folder: Path) -> bool:
     path = folder / "sandbox.json"
     if not path.exists():
         return False
-    kept = _kept.validate_json(path.read_bytes())
+    saved = _adapter.validate_json(path.read_bytes())
     # The same dictionaries go on: webhooks and workflows hold them.
-    for mine, theirs in (
-        (sandbox.apps, kept.apps),
-        (sandbox.portals, kept.portals),
-        (sandbox.grants.refresh_tokens, kept.refresh_tokens),
-        (sandbox.grants.access_tokens, kept.access_tokens),
+    for target, source in (
+        (sandbox.apps, saved.apps),
+        (sandbox.portals, saved.portals),
+        (sandbox.grants.refresh_tokens, saved.refresh_tokens),
+        (sandbox.grants.access_tokens, saved.access_tokens),
     ):
-        mine.clear()
-        mine.update(theirs)  # type: ignore[arg-type]
+        target.clear()
+        target.update(source)  # type: ignore[arg-type]
     for access in sandbox.grants.access_tokens.values():
-        access.refresh = kept.refresh_tokens.get(access.refresh.token, access.refresh)
-    sandbox.ahead = kept.ahead
+        access.refresh = saved.refresh_tokens.get(access.refresh.token, access.refresh)
+    sandbox.ahead = saved.ahead
     return True

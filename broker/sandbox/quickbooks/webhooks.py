@@ -44,9 +44,9 @@ class Webhooks:
         if change.entity not in SENT_ENTITIES:
             return
         for app in self._grants.apps.values():
-            wanted = not app.entities or change.entity in app.entities
+            subscribed = not app.entities or change.entity in app.entities
             connected = self._grants.connected(app.client_id, change.realm_id)
-            if app.webhook_url and wanted and connected:
+            if app.webhook_url and subscribed and connected:
                 self._waiting.setdefault((app.client_id, change.realm_id), []).append(change)
 
     @property

@@ -75,9 +75,9 @@ class Addresses:
     async def _listen(self, port: int, kind: str, org_id: str = "") -> str:
         if self._runner is None:
             raise RuntimeError("the sandbox does not run")
-        known = {each[1] for each in self._runner.addresses}
+        ports = {each[1] for each in self._runner.addresses}
         await web.TCPSite(self._runner, self._host, port).start()
-        bound = next(each[1] for each in self._runner.addresses if each[1] not in known)
+        bound = next(each[1] for each in self._runner.addresses if each[1] not in ports)
         url = url_of(self._host, bound)
         self._hosts[bound] = Host(kind, url, org_id)
         return url

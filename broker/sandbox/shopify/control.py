@@ -29,7 +29,7 @@ class ControlEndpoints:
             ("GET", "/_sandbox/levers", self.show_levers),
             ("POST", "/_sandbox/levers", self.levers),
             ("GET", "/_sandbox/subscriptions", self.subscriptions),
-            ("DELETE", "/_sandbox/subscriptions/{id}", self.drop_subscription),
+            ("DELETE", "/_sandbox/subscriptions/{id}", self.delete_subscription),
             ("GET", "/_sandbox/deliveries", self.deliveries),
             ("POST", "/_sandbox/deliveries/{webhookId}/replay", self.replay),
             ("GET", "/_sandbox/requests", self.requests),
@@ -99,12 +99,12 @@ class ControlEndpoints:
             [_subscription(each) for each in self._world.webhooks.subscriptions]
         )
 
-    async def drop_subscription(self, request: web.Request) -> web.Response:
+    async def delete_subscription(self, request: web.Request) -> web.Response:
         """Delete a subscription, as Shopify does after too many failures."""
         number = int(request.match_info["id"])
         for each in list(self._world.webhooks.subscriptions):
             if each.id == number:
-                self._world.webhooks.drop(each)
+                self._world.webhooks.delete(each)
                 return web.Response(status=204)
         raise ValueError("no such subscription")
 

@@ -67,7 +67,7 @@ class Grants:
         self.codes[code] = Code(client_id, shop, scopes, self._now() + CODE_LIFETIME_S)
         return code
 
-    def take_code(self, text: str, client_id: str, shop: str) -> Code | None:
+    def redeem_code(self, text: str, client_id: str, shop: str) -> Code | None:
         """Use a code up. None when it is unknown, used, late, or somebody else's."""
         code = self.codes.get(text)
         if code is None or code.used or code.expires_at <= self._now():

@@ -118,7 +118,7 @@ class Webhooks:
         self.subscriptions.append(made)
         return made
 
-    def drop(self, subscription: Subscription) -> None:
+    def delete(self, subscription: Subscription) -> None:
         """Delete a subscription with what waits for it."""
         self.subscriptions = [each for each in self.subscriptions if each is not subscription]
         self.queue = [each for each in self.queue if each.subscription is not subscription]
@@ -207,7 +207,7 @@ class Webhooks:
             each.due = self._now() + WAITS_S[each.tried - 1]
             self.queue.append(each)
         elif subscription.from_api:
-            self.drop(subscription)
+            self.delete(subscription)
 
     def _headers(self, each: Delivery) -> dict[str, str]:
         subscription, how = each.subscription, self.ways.signing

@@ -108,8 +108,8 @@ class Shopify(Clock):
         shop.installed[app.client_id] = list(scopes)
         self._configure(app, shop)
         if before is not None and set(before) != set(scopes):
-            told = {"id": shop.id, "previous": before, "current": list(scopes)}
-            body = {**told, "updated_at": moment(shop, self.now())}
+            scopes_changed = {"id": shop.id, "previous": before, "current": list(scopes)}
+            body = {**scopes_changed, "updated_at": moment(shop, self.now())}
             self.webhooks.emit(shop, "APP_SCOPES_UPDATE", lambda _app: body, only=app)
 
     def uninstall(self, app: App, shop: Shop) -> None:
@@ -132,14 +132,14 @@ class Shopify(Clock):
         del self.shops[shop.domain]
         for subscription in list(self.webhooks.subscriptions):
             if subscription.shop is shop:
-                self.webhooks.drop(subscription)
+                self.webhooks.delete(subscription)
 
     def _configure(self, app: App, shop: Shop) -> None:
-        kept = [
+        others = [
             each
             for each in self.webhooks.subscriptions
             if each.from_api or each.shop is not shop or each.app.client_id != app.client_id
         ]
-        self.webhooks.subscriptions = kept
+        self.webhooks.subscriptions = others
         for topic, uri in app.subscriptions.items():
             self.webhooks.subscribe(app, shop, topic, uri, from_api=False)

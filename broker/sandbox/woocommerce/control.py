@@ -111,8 +111,8 @@ class ControlEndpoints:
         acts: dict[str, Callable[..., Any]] = {
             "complete": lambda: people.change(order, status="completed"),
             "cancel": lambda: people.change(order, status="cancelled"),
-            "refund": lambda **asked: people.refund(order, **asked),
-            "change": lambda **asked: people.change(order, **asked),
+            "refund": lambda **payload: people.refund(order, **payload),
+            "change": lambda **payload: people.change(order, **payload),
             "trash": lambda: people.trash(order),
             "restore": lambda: people.restore(order),
             "delete": lambda: people.delete(order),

@@ -111,8 +111,8 @@ class Webhooks:
         due = self._site.now() + self.ways.cron_delay
         waiting = {(webhook.id, number) for _, webhook, number in self.queue}
         for webhook in self.by_id.values():
-            is_asked = webhook.status == "active" and webhook.topic == topic
-            if is_asked and (webhook.id, record_id) not in waiting:
+            is_subscribed = webhook.status == "active" and webhook.topic == topic
+            if is_subscribed and (webhook.id, record_id) not in waiting:
                 self.queue.append((due, webhook, record_id))
 
     def replay(self, webhook_id: int) -> None:

@@ -82,8 +82,8 @@ class Webhooks:
             key = app.webhook_key if signed_well else secrets.token_urlsafe(32)
             headers = {"Content-Type": "application/json", HEADER: signature(key, body)}
             reply = await post(session, app.webhook_url, body, headers, self.ways.timeout)
-            wanted = 200 if signed_well else 401
-            right = reply is not None and _bare(reply) and reply.status == wanted
+            expected = 200 if signed_well else 401
+            right = reply is not None and _bare(reply) and reply.status == expected
             checks.append(Check(signed_well, reply.status if reply else None, right))
         app.webhook_status = "ok" if all(each.right for each in checks) else "pending"
         return checks

@@ -1,4 +1,4 @@
-"""A held connection: the one way to write one, with its tokens sealed for their row."""
+"""A locked connection: the one way to write one, with its tokens sealed for their row."""
 
 import hashlib
 import math
@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from broker.domain.events import NewEvent
+from broker.domain.invalidation import Invalidation
 from broker.domain.model import Account, Connection, Grant, Secret, Status, Tokens
 from broker.errors import Busy
 from broker.sealing import Place, Sealer
@@ -19,6 +20,7 @@ from broker.stores.access.audit import record_audit
 from broker.stores.access.policies import read_policy
 from broker.stores.connections.apps import flag_credentials, secret_place
 from broker.stores.core.database import Session
+from broker.stores.core.invalidation import notify
 from broker.stores.core.queries import sql
 from broker.stores.events.events import publish
 
@@ -104,7 +106,7 @@ class LockedConnection:
             hubDomain=account.hub_domain,
             reconnected=self._row["generation"] > 0,
         )
-        await self.session.execute(sql.notify_invalidation)
+        await self._invalidate(user_ref)
         await self.record(actor, "connection.connected", user_ref)
 
     async def replace_grant(self, tokens: Tokens) -> Grant:
@@ -126,7 +128,7 @@ class LockedConnection:
         await self.session.execute(sql.end_grant, *self._key, why)
         await self.clear_renewal_attempt()
         await self.publish("connection.reauth_required", reason=why)
-        await self.session.execute(sql.notify_invalidation)
+        await self._invalidate()
         await self.record("broker", "connection.reauth_required", detail=why)
 
     async def postpone_renewal(self, why: str, seconds: float) -> None:
@@ -167,7 +169,7 @@ class LockedConnection:
         await self.discard()
         if self._row["user_ref"] is not None:
             await self.publish("connection.deleted")
-        await self.session.execute(sql.notify_invalidation)
+        await self._invalidate()
         await self.record(actor, "connection.deleted")
         return owed
 
@@ -208,6 +210,11 @@ class LockedConnection:
             data,
         )
         await publish(self.session, self._row["workspace_id"], self._row["app_id"], [fact])
+
+    async def _invalidate(self, user_ref: str | None = None) -> None:
+        for user in {user_ref, self._row["user_ref"]} - {None}:
+            change = Invalidation.connection(self._row["workspace_id"], self._row["slug"], user)
+            await notify(self.session, change)
 
     @property
     def _key(self) -> tuple[UUID, UUID]:

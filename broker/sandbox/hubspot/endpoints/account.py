@@ -31,17 +31,17 @@ def routes(sandbox: Sandbox) -> list[web.RouteDef]:
 
 def _owners(call: Call) -> list[dict[str, Any]]:
     made: list[dict[str, Any]] = []
-    for place, email in enumerate(call.portal.users):
+    for index, email in enumerate(call.portal.users):
         first, _, last = email.partition("@")[0].partition(".")
         made.append(
             {
-                "id": str(FIRST_OWNER_ID + place),
+                "id": str(FIRST_OWNER_ID + index),
                 "email": email,
                 "type": "PERSON",
                 "firstName": first.title(),
                 "lastName": last.title(),
-                "userId": FIRST_USER_ID + place,
-                "userIdIncludingInactive": FIRST_USER_ID + place,
+                "userId": FIRST_USER_ID + index,
+                "userIdIncludingInactive": FIRST_USER_ID + index,
                 "createdAt": BORN,
                 "updatedAt": BORN,
                 "archived": False,

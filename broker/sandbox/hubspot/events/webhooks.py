@@ -74,7 +74,7 @@ class Webhooks:
         for app in self.apps.values():
             if app.target_url and self._installed(app, change.hub_id):
                 for number, subscription in app.subscriptions.items():
-                    if subscription["active"] and _wants(subscription, change):
+                    if subscription["active"] and _matches(subscription, change):
                         self.send(app, self._event(app, int(number), subscription, change))
 
     def send(self, app: App, event: dict[str, Any]) -> None:
@@ -184,12 +184,12 @@ class Webhooks:
     def _sensitive(self, change: Change) -> bool:
         if change.action != "propertyChange":
             return False
-        known = self.portals[change.hub_id].definitions(change.type)
-        defined = known.get(change.details["propertyName"], {})
+        definitions = self.portals[change.hub_id].definitions(change.type)
+        defined = definitions.get(change.details["propertyName"], {})
         return bool(defined.get("dataSensitivity", "non_sensitive") != "non_sensitive")
 
 
-def _wants(subscription: dict[str, Any], change: Change) -> bool:
+def _matches(subscription: dict[str, Any], change: Change) -> bool:
     named, _, action = subscription["eventType"].partition(".")
     if action != change.action:
         return False

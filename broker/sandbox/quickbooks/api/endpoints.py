@@ -11,7 +11,7 @@ from broker.sandbox.quickbooks.api.finding import find
 from broker.sandbox.quickbooks.api.query import parse
 from broker.sandbox.quickbooks.api.rendering import answer, wants_json
 from broker.sandbox.quickbooks.books import invoices
-from broker.sandbox.quickbooks.books.company import Company, Kept
+from broker.sandbox.quickbooks.books.company import Company, SavedAnswer
 from broker.sandbox.quickbooks.books.entities import BY_LOWER_NAME, Entity
 from broker.sandbox.quickbooks.books.writing import current, write
 from broker.sandbox.quickbooks.oauth.grants import ACCOUNTING, AccessToken
@@ -119,13 +119,13 @@ class ApiEndpoints:
         if len(request_id) > REQUEST_ID_LENGTH:
             raise problems.too_long("requestid", REQUEST_ID_LENGTH, len(request_id))
         key = entity.name, request_id
-        kept = company.answers.get(key)
-        if kept is not None and not self._world.levers.requestid_ignored:
+        saved = company.answers.get(key)
+        if saved is not None and not self._world.levers.requestid_ignored:
             self._world.count("replays")
-            return self._answer(request, kept.body)
+            return self._answer(request, saved.body)
         body = {entity.name: self._done(request, company, entity, sent)}
         if request_id:
-            company.answers[key] = Kept(body)
+            company.answers[key] = SavedAnswer(body)
         return self._answer(request, body)
 
     def _done(

@@ -50,17 +50,17 @@ def _checked(entity: Entity, condition: Condition) -> Condition:
 
 
 def _check_field(entity: Entity, name: str) -> str:
-    for known in entity.filters:
-        if known.lower() == name.lower():
-            return known
+    for filterable in entity.filters:
+        if filterable.lower() == name.lower():
+            return filterable
     raise problems.query_invalid(f"Property {name} not found for Entity {entity.name}")
 
 
 def _selected(record: Record, fields: list[str]) -> Record:
     if not fields:
         return record
-    wanted = {each.split(".")[0] for each in fields} | {"Id", "domain", "sparse"}
-    return {**{name: record[name] for name in record if name in wanted}, "sparse": True}
+    requested = {each.split(".")[0] for each in fields} | {"Id", "domain", "sparse"}
+    return {**{name: record[name] for name in record if name in requested}, "sparse": True}
 
 
 def _value(record: Record, path: str) -> Any:

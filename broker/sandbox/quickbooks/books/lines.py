@@ -93,25 +93,25 @@ def _sales_line(company: Company, line: Record, calculation: str) -> tuple[Recor
         raise problems.business("A service date is required for each line.")
     item = company.active("Item", detail.get("ItemRef") or {"value": DEFAULT_ITEM})
     code = _tax_code(company, detail.get("TaxCodeRef"), calculation)
-    kept = {
+    shown = {
         name: value
         for name, value in detail.items()
         if value is not None and name not in {"Qty", "UnitPrice", "TaxInclusiveAmt"}
     }
-    kept |= {
+    shown |= {
         "ItemRef": {"value": item["Id"], "name": item["Name"]},
         "ItemAccountRef": item["IncomeAccountRef"],
     }
     if code:
-        kept["TaxCodeRef"] = {"value": code}
-    kept |= {"Qty": quantity} if quantity is not None else {}
-    kept |= {"UnitPrice": price} if price is not None else {}
-    return {**line, "Amount": rounded(total), "SalesItemLineDetail": kept}, code
+        shown["TaxCodeRef"] = {"value": code}
+    shown |= {"Qty": quantity} if quantity is not None else {}
+    shown |= {"UnitPrice": price} if price is not None else {}
+    return {**line, "Amount": rounded(total), "SalesItemLineDetail": shown}, code
 
 
-def _tax_code(company: Company, given: Any, calculation: str) -> str:
+def _tax_code(company: Company, reference: Any, calculation: str) -> str:
     country = company.settings.country
-    value = str(given.get("value") or "") if isinstance(given, dict) else ""
+    value = str(reference.get("value") or "") if isinstance(reference, dict) else ""
     if country == "US":
         if value not in {"", "TAX", "NON"}:
             raise problems.invalid_reference(f"TaxCode {value}")

@@ -33,11 +33,11 @@ class ConsentPages:
     def routes(self) -> list[web.RouteDef]:
         """Every endpoint of this module."""
         return [
-            web.get("/services/oauth2/authorize", self.ask),
+            web.get("/services/oauth2/authorize", self.show_page),
             web.post("/_sandbox/consent", self.decide),
         ]
 
-    async def ask(self, request: web.Request) -> web.Response:
+    async def show_page(self, request: web.Request) -> web.Response:
         """Ask a person, or answer at once when consent is automatic."""
         params = {name: request.query.get(name, "") for name in FIELDS}
         app, refused = self._judge(params)
@@ -116,7 +116,7 @@ def _problem(problem: str, error: str = "") -> web.Response:
     return render("problem.html", status=400, problem=problem, error=error)
 
 
-def _back(params: dict[str, str], **brought: str) -> web.Response:
+def _back(params: dict[str, str], **query: str) -> web.Response:
     if params["state"]:
-        brought["state"] = params["state"]
-    return redirect(params["redirect_uri"], brought)
+        query["state"] = params["state"]
+    return redirect(params["redirect_uri"], query)

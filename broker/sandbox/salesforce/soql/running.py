@@ -149,8 +149,8 @@ class Run:
         order = _ORDERS[operator]
 
         def holds(record: Record) -> bool:
-            held = self._plain(column, record)
-            return held is not None and value is not None and order(held, value)
+            stored = self._plain(column, record)
+            return stored is not None and value is not None and order(stored, value)
 
         return holds
 
@@ -193,8 +193,8 @@ class Run:
 
 
 _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
-    "<": lambda held, value: held < value,
-    "<=": lambda held, value: held <= value,
-    ">": lambda held, value: held > value,
-    ">=": lambda held, value: held >= value,
+    "<": lambda stored, value: stored < value,
+    "<=": lambda stored, value: stored <= value,
+    ">": lambda stored, value: stored > value,
+    ">=": lambda stored, value: stored >= value,
 }

@@ -35,11 +35,11 @@ class ConsentPages:
     def routes(self) -> list[web.RouteDef]:
         """Every endpoint of this module."""
         return [
-            *(web.get(path, self.ask) for path in paths("/admin/oauth/authorize")),
+            *(web.get(path, self.show_page) for path in paths("/admin/oauth/authorize")),
             *(web.post(path, self.decide) for path in paths("/admin/oauth/decision")),
         ]
 
-    async def ask(self, request: web.Request) -> web.Response:
+    async def show_page(self, request: web.Request) -> web.Response:
         """Ask a merchant, or answer at once."""
         fields = {name: request.query.get(name, "") for name in FIELDS}
         judged = self._judge(request, fields)

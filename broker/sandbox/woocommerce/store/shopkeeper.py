@@ -116,10 +116,10 @@ class Shopkeeper:
         order's status; its total stays. Raises ValueError when more is asked than is left.
         """
         left = order.total - order.refunded
-        given = left if amount is None else Decimal(amount)
-        if given < 0 or given > left:
+        refunded = left if amount is None else Decimal(amount)
+        if refunded < 0 or refunded > left:
             raise ValueError("Invalid refund amount.")
-        refund = Refund(next(self._world.ids), self._world.now(), given, reason)
+        refund = Refund(next(self._world.ids), self._world.now(), refunded, reason)
         order.refunds.append(refund)
         fields = {"status": "refunded"} if order.refunded >= order.total else {}
         self.change(order, **fields)

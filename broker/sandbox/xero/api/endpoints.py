@@ -172,13 +172,13 @@ class ApiEndpoints:
             with access.counted(token, organisation.tenant_id):
                 if self._world.levers.work:
                     await asyncio.sleep(self._world.levers.work)
-                kept = access.kept(request, token, body) if writes else None
-                if kept is not None:
+                saved = access.saved_answer(request, token, body) if writes else None
+                if saved is not None:
                     self._world.count("replays")
-                    return kept
+                    return saved
                 response = await work(organisation)
                 if writes:
-                    access.keep(request, token, body, response)
+                    access.save_answer(request, token, body, response)
                 return response
         finally:
             request[REMAINING] = access.remaining(token.client_id, organisation.tenant_id)

@@ -41,10 +41,10 @@ def check_lines(organisation: Organisation, sent: Any, document: Document) -> To
     """Check and complete lines. Raises Invalid with every reason."""
     wrong: list[str] = []
     lines: list[Record] = []
-    given = [each for each in sent or [] if isinstance(each, dict)]
-    if not given and document.approved:
+    sent_lines = [each for each in sent or [] if isinstance(each, dict)]
+    if not sent_lines and document.approved:
         wrong.append("One or more line items must be specified")
-    for each in given:
+    for each in sent_lines:
         try:
             lines.append(_line(organisation, each, document))
         except Invalid as invalid:

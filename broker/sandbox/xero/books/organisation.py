@@ -35,12 +35,12 @@ class Organisation:
         tenant_id: str,
         settings: Settings,
         now: Callable[[], float],
-        tell: Callable[[Change], None],
+        publish_change: Callable[[Change], None],
     ) -> None:
         self.tenant_id = tenant_id
         self.settings = settings
         self.now = now
-        self._tell = tell
+        self._publish_change = publish_change
         self.records: dict[str, dict[str, Record]] = {kind: {} for kind in KINDS}
         self._changes: list[Change] = []
 
@@ -52,10 +52,10 @@ class Organisation:
     def all(self, kind: str) -> Iterator[Record]:
         return iter(self.records[kind].values())
 
-    def find(self, kind: str, **wanted: Any) -> Record | None:
+    def find(self, kind: str, **values: Any) -> Record | None:
         """The first record whose fields have these values, text without regard to case."""
         for record in self.all(kind):
-            if all(_folded(record.get(name)) == _folded(value) for name, value in wanted.items()):
+            if all(_folded(record.get(name)) == _folded(value) for name, value in values.items()):
                 return record
         return None
 
@@ -93,7 +93,7 @@ class Organisation:
         """Tell the changes since the last time."""
         changes, self._changes = self._changes, []
         for change in changes:
-            self._tell(change)
+            self._publish_change(change)
 
 
 def _folded(value: Any) -> Any:

@@ -133,10 +133,12 @@ class TokenEndpoints:
         client_id, secret = form.get("client_id", ""), form.get("client_secret", "")
         if scheme.lower() == "basic":
             try:
-                name, _, given = base64.b64decode(value, validate=True).decode().partition(":")
+                name, _, encoded_secret = (
+                    base64.b64decode(value, validate=True).decode().partition(":")
+                )
             except (binascii.Error, UnicodeDecodeError):
                 return None
-            client_id, secret = unquote(name), unquote(given)
+            client_id, secret = unquote(name), unquote(encoded_secret)
         app = self._world.grants.apps.get(client_id)
         if app is None or not hmac.compare_digest(app.client_secret.encode(), secret.encode()):
             return None

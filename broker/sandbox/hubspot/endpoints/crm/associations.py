@@ -67,13 +67,13 @@ def _spec(link: LinkType) -> dict[str, Any]:
 
 def _associated(call: Call, source: ObjectType, from_id: str, target: ObjectType) -> list[Any]:
     # Doc samples of v4 have numbers here, the dated documents have strings.
-    held = call.portal.links.of(source.id, from_id, target.id)
+    linked = call.portal.links.of(source.id, from_id, target.id)
     return [
         {
             "toObjectId": other if call.dated else int(other),
             "associationTypes": [_spec(link) for link in links],
         }
-        for other, links in held.items()
+        for other, links in linked.items()
     ]
 
 
@@ -236,8 +236,8 @@ async def read_v3(call: Call) -> web.StreamResponse:
     lost: list[str] = []
     for each in await call.inputs(MOST_READ):
         from_id = str(each["id"])
-        held = call.portal.links.of(source.id, from_id, target.id)
-        to = [{"id": other, "type": link.name} for other, links in held.items() for link in links]
+        linked = call.portal.links.of(source.id, from_id, target.id)
+        to = [{"id": other, "type": link.name} for other, links in linked.items() for link in links]
         if to:
             found.append({"from": {"id": from_id}, "to": to})
         else:

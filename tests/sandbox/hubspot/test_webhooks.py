@@ -232,10 +232,10 @@ async def test_after_ten_retries_an_event_is_given_up(app, receiver):
     await app.makes("companies", name="A")
     for tries in range(1, 12):
         await eventually(lambda n=tries: len(receiver.requests) == n)
-        await eventually(lambda: app.hubspot.webhooks.queue or app.hubspot.webhooks.given_up)
+        await eventually(lambda: app.hubspot.webhooks.queue or app.hubspot.webhooks.abandoned)
         app.hubspot.jump(86_400)
     assert [each["attemptNumber"] for each in receiver.events] == list(range(11))
-    assert len(app.hubspot.webhooks.given_up) == 1
+    assert len(app.hubspot.webhooks.abandoned) == 1
 
 
 async def test_batches_hold_a_hundred_events_of_one_portal_unless_told_otherwise(app, receiver):

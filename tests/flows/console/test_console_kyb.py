@@ -46,9 +46,9 @@ async def test_a_kickoff_is_started_and_its_steps_are_seen(kyb):
     assert len(kyb.fml.fml.cases) == 1
 
 
-async def test_a_rehearsal_shows_and_does_nothing(kyb):
+async def test_a_dry_run_shows_what_it_would_do_and_does_nothing(kyb):
     cookie = await signs_in(kyb.broker)
-    form = {"app": "hbdev", "user": "u1", "companyId": kyb.company(), "rehearse": "yes"}
+    form = {"app": "hbdev", "user": "u1", "companyId": kyb.company(), "dryRun": "yes"}
 
     answer = await sees(kyb.broker, "/kyb", cookie, "POST", data=form)
 

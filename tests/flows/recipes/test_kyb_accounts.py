@@ -82,6 +82,28 @@ async def test_one_fml_client_serves_one_account_across_workspaces(kyb, twin):
     assert len(kyb.asked()) == 1
 
 
+async def test_who_knows_only_a_client_id_learns_and_reserves_nothing(kyb, twin):
+    """Another workspace names a client whose secret it does not have."""
+    tenant = kyb.broker
+    workspace, key = tenant.workspace, tenant.key
+    await tenant.makes_workspace()
+    await tenant.registers("hbdev", clientId="c3", scopes=COMPANY_SCOPES)
+    await tenant.connects("u9", portal=102)
+    await puts(kyb, clientSecret="not-the-secret")
+    early = await kyb.kicks_off(twin, userForeignIdentifier="u9")
+    reserved = await tenant.parts.database.fetchval("SELECT count(*) FROM vendor_account")
+    stranger, tenant.workspace, tenant.key = tenant.key, workspace, key
+    first = await kyb.kicks_off(twin)
+    own = (await tenant.asks("GET", SETTINGS)).json()["hubId"]
+    shown = (await tenant.asks("GET", SETTINGS, key=stranger)).json()["hubId"]
+    body = {"userForeignIdentifier": "u9", "companyId": twin}
+    late = await tenant.asks("POST", KYB_PATH, key=stranger, json=body)
+
+    assert (early.code, late.code) == ("vendor-credentials-refused",) * 2
+    assert (reserved, first.status) == (0, 201)
+    assert (own, shown) == (101, None)
+
+
 async def test_two_first_kickoffs_at_once_serve_one_account(kyb, twin):
     await kyb.broker.registers("other", clientId="c2", scopes=COMPANY_SCOPES)
     await kyb.broker.connects("u3", portal=102, slug="other")

@@ -17,7 +17,7 @@ SETUPS = ("plain", "tls", "workers")
 
 @dataclass
 class Lineup:
-    """Subjects that take turns, and what is needed to compare them."""
+    """Subjects that alternate, and what is needed to compare them."""
 
     client: list[int]
     subjects: list[Subject] = field(default_factory=list)
@@ -53,7 +53,12 @@ def lineup(setup: str, revisions: Sequence[Revision], *, express: bool) -> Itera
                 found.postgres[name] = server
                 if workers > 1:
                     found.comparisons.append((name, revision.name))
-        newest = revisions[0].name
-        found.comparisons += [(newest, older.name) for older in revisions[1:]]
+        for older in revisions[1:]:
+            same = {each.name.removeprefix(older.name) for each in found.subjects}
+            found.comparisons += [
+                (f"{revisions[0].name}{kind}", f"{older.name}{kind}")
+                for kind in ("", f", {WORKERS} workers")
+                if kind in same
+            ]
         found.comparisons += [(each.name, base) for each in revisions for base in plain[::-1]]
         yield found

@@ -8,6 +8,8 @@ from pathlib import Path
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _SCHEDULER_CLOCK = 2
+_KERNEL = 2
+"""The process whose children are the kernel's threads."""
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
@@ -51,34 +53,64 @@ class Load:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Seconds of CPU by now: by everything, by this process and what it started, stolen."""
+    """Seconds of CPU by now: the machine's, ours, that of other processes we see, stolen."""
 
     at: float
-    everything: float
+    machine: float
     own: float
+    others: float
     steal: float
 
     @classmethod
     def take(cls) -> "Snapshot":
-        """Read the kernel's accounts of the machine and of our processes."""
-        # user nice system idle iowait irq softirq steal; interrupts are mostly our own packets.
-        fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
-        user, nice, system, *_, steal = (int(field) for field in fields[:8])
-        own = sum(_with_children(pid) for pid in [os.getpid(), *descendants(os.getpid())])
-        busy = (user + nice + system) * _TICK_S
-        return cls(time.monotonic(), busy, own * _TICK_S, steal * _TICK_S)
+        """Read the kernel's accounts of the machine and of each process."""
+        # user nice system idle iowait irq softirq steal. Time in soft interrupts counts: the kernel
+        # adds it to the process that it interrupts as well.
+        line = Path("/proc/stat").read_text().split("\n", 1)[0]
+        fields = [int(field) for field in line.split()[1:]]
+        machine = sum(fields[:3]) + sum(fields[5:7])
+        own, others = _own_and_others()
+        ticks = (machine, own, others, fields[7])
+        return cls(time.monotonic(), *(each * _TICK_S for each in ticks))
 
     def load_since(self, before: "Snapshot") -> Load:
-        """What was not ours between two snapshots."""
+        """What was not ours between two snapshots, by the less favourable of two accounts.
+
+        The machine's account also has what runs in containers that we cannot see, but comes from
+        samples; that of the processes is exact.
+        """
         seconds = max(self.at - before.at, 1e-9)
-        others = (self.everything - before.everything) - (self.own - before.own)
-        return Load(max(0.0, others) / seconds, (self.steal - before.steal) / seconds)
+        hidden = (self.machine - before.machine) - (self.own - before.own)
+        seen = self.others - before.others
+        return Load(max(0.0, hidden, seen) / seconds, (self.steal - before.steal) / seconds)
 
 
-def _with_children(pid: int) -> int:
-    """Ticks of a process and of its children that have ended."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0
-    return sum(int(field) for field in fields[11:15])
+def _own_and_others() -> tuple[int, int]:
+    """Ticks of this process with all that it started, and of all others but the kernel's own."""
+    parents, ticks = {}, {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has ended meanwhile
+        parents[int(entry.name)] = int(fields[1])
+        # Children that have ended are in their parent's account.
+        ticks[int(entry.name)] = sum(int(field) for field in fields[11:15])
+
+    def line_of(pid: int) -> set[int]:
+        found: set[int] = set()
+        while pid and pid not in found:
+            found.add(pid)
+            pid = parents.get(pid, 0)
+        return found
+
+    own = others = 0
+    for pid, used in ticks.items():
+        line = line_of(pid)
+        if os.getpid() in line:
+            own += used
+        elif _KERNEL not in line:
+            others += used
+    return own, others

@@ -1,4 +1,4 @@
-"""Figures of a run as tables: medians, and ratios pair by pair within a turn."""
+"""Figures of a run as tables: medians, and ratios pair by pair within a block."""
 
 import statistics
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ from tests.bench.workloads import WORKLOADS, Workload
 
 
 @dataclass(frozen=True)
-class Turn:
+class Block:
     """Every subject measured once, one after the other, and what else the machine did meanwhile."""
 
     workload: Workload
@@ -38,51 +38,52 @@ class Spread:
         return f"{self.median:.2f} ({self.least:.2f} to {self.most:.2f})"
 
 
-def ratio(turns: Sequence[Turn], name: str, base: str, field: str) -> Spread:
-    """How many times the base's figure a subject's is, each pair from one turn."""
+def ratio(blocks: Sequence[Block], name: str, base: str, field: str) -> Spread:
+    """How many times the base's figure a subject's is, each pair from one block."""
     return Spread.of(
-        getattr(turn.measured[name], field) / getattr(turn.measured[base], field) for turn in turns
+        getattr(block.measured[name], field) / getattr(block.measured[base], field)
+        for block in blocks
     )
 
 
-def above_direct(turns: Sequence[Turn], name: str) -> float:
+def above_direct(blocks: Sequence[Block], name: str) -> float:
     """Milliseconds at the median that a subject adds to a call without it."""
     return statistics.median(
-        turn.measured[name].p50 - turn.measured["direct"].p50 for turn in turns
+        block.measured[name].p50 - block.measured["direct"].p50 for block in blocks
     )
 
 
-def median(turns: Sequence[Turn], name: str, field: str) -> float:
+def median(blocks: Sequence[Block], name: str, field: str) -> float:
     """The median of a subject's figure."""
-    return statistics.median(getattr(turn.measured[name], field) for turn in turns)
+    return statistics.median(getattr(block.measured[name], field) for block in blocks)
 
 
-def cells(turns: Iterable[Turn]) -> dict[tuple[str, int], list[Turn]]:
-    """Turns by workload and connections."""
-    found: dict[tuple[str, int], list[Turn]] = {}
-    for turn in turns:
-        found.setdefault((turn.workload.name, turn.connections), []).append(turn)
+def cells(blocks: Iterable[Block]) -> dict[tuple[str, int], list[Block]]:
+    """Blocks by workload and connections."""
+    found: dict[tuple[str, int], list[Block]] = {}
+    for block in blocks:
+        found.setdefault((block.workload.name, block.connections), []).append(block)
     return found
 
 
-def too_busy(turns: Sequence[Turn], allowed: float) -> list[str]:
-    """Cells of which at most half the turns were quiet, a line each."""
+def too_busy(blocks: Sequence[Block], allowed: float) -> list[str]:
+    """Cells of which at most half the blocks were quiet, a line each."""
     lines = []
-    for (name, connections), group in cells(turns).items():
-        loud = [turn.load for turn in group if turn.load.exceeds(allowed)]
+    for (name, connections), group in cells(blocks).items():
+        loud = [block.load for block in group if block.load.exceeds(allowed)]
         if len(loud) * 2 >= len(group):
             worst = max(loud, key=lambda load: load.others + load.steal)
             lines.append(
-                f"{name}, {connections} connections: {len(loud)} of {len(group)} turns; {worst}"
+                f"{name}, {connections} connections: {len(loud)} of {len(group)} blocks; {worst}"
             )
     return lines
 
 
-def tables(turns: Sequence[Turn], comparisons: Sequence[tuple[str, str]]) -> str:
+def tables(blocks: Sequence[Block], comparisons: Sequence[tuple[str, str]]) -> str:
     """Tables of each workload: what answers, and how it compares."""
     lines: list[str] = []
-    for name in dict.fromkeys(turn.workload.name for turn in turns):
-        groups = [(cell[1], group) for cell, group in cells(turns).items() if cell[0] == name]
+    for name in dict.fromkeys(block.workload.name for block in blocks):
+        groups = [(cell[1], group) for cell, group in cells(blocks).items() if cell[0] == name]
         present = groups[0][1][0].measured.keys()
         lines += [
             f"### `{name}`: {WORKLOADS[name].about}",

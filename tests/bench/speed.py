@@ -1,8 +1,8 @@
 """`make bench`: how fast the broker is beside an earlier revision, bare aiohttp and nginx.
 
-Subjects take turns round by round, so that a busy machine is as bad for one as for another; they
+Subjects alternate round by round, so that a busy machine is as bad for one as for another; they
 have one core (with --workers 2: two), client, upstream and Postgres the others. Ratios are made pair
-by pair within a turn. A turn in which other processes were busy is repeated, twice at most; if too
+by pair within a block. A block in which other processes were busy is repeated, twice at most; if too
 many stay so, nothing is reported and the exit status is 3.
 """
 
@@ -21,7 +21,7 @@ from tests.bench.lineup import SETUPS, Lineup, lineup
 from tests.bench.load import CallsFailed, measure
 from tests.bench.machine import Load, Snapshot
 from tests.bench.processes import ALL_CORES
-from tests.bench.report import Turn
+from tests.bench.report import Block
 from tests.bench.revisions import Revision, checked_out, same_requirements, this_tree
 from tests.bench.statements import Statements, count
 from tests.bench.workloads import WORKLOADS, Workload
@@ -42,7 +42,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--express", action="store_true", help="express with axios too")
     parser.add_argument("--all", action="store_true", help="all of these, and 256 connections")
     parser.add_argument("--rounds", type=_positive, default=5)
-    parser.add_argument("--seconds", type=_positive, default=2, help="of a subject in a turn")
+    parser.add_argument("--seconds", type=_positive, default=2, help="of a subject in a block")
     parser.add_argument(
         "--allowed", type=float, default=0.15, help="cores that others may use meanwhile"
     )
@@ -91,18 +91,18 @@ def main() -> int:
         revisions = [this_tree()]
         if chosen.against:
             revisions.append(stack.enter_context(checked_out(chosen.against)))
-        turns, comparisons, counted = everything(revisions, chosen)
-        head = heading(revisions, turns, chosen)
-    problems = report.too_busy(turns, chosen.allowed)
+        blocks, comparisons, counted = everything(revisions, chosen)
+        head = heading(revisions, blocks, chosen)
+    problems = report.too_busy(blocks, chosen.allowed)
     if problems and not chosen.anyway:
         print(
             "The machine was too busy, nothing is reported:", *problems, sep="\n", file=sys.stderr
         )
         return TOO_BUSY
     if chosen.anyway:
-        kept = turns
+        kept = blocks
     else:
-        kept = [turn for turn in turns if not turn.load.exceeds(chosen.allowed)]
+        kept = [block for block in blocks if not block.load.exceeds(chosen.allowed)]
     parts = [head, report.tables(kept, comparisons), report.statement_table(counted)]
     if problems:
         parts.insert(0, "**The machine was too busy; these figures prove nothing.**\n")
@@ -124,9 +124,9 @@ def idle_load(seconds: float = 2) -> Load:
 
 def everything(
     revisions: Sequence[Revision], chosen: argparse.Namespace
-) -> tuple[list[Turn], list[tuple[str, str]], dict[str, Statements]]:
-    """Turns of all setups, which subjects compare with which, statements of warm calls."""
-    turns: list[Turn] = []
+) -> tuple[list[Block], list[tuple[str, str]], dict[str, Statements]]:
+    """Blocks of all setups, which subjects compare with which, statements of warm calls."""
+    blocks: list[Block] = []
     comparisons: dict[tuple[str, str], None] = {}
     counted: dict[str, Statements] = {}
     for setup in SETUPS:
@@ -134,37 +134,37 @@ def everything(
         if not workloads:
             continue
         with lineup(setup, revisions, express=chosen.express) as found:
-            turns += rounds(found, workloads, chosen)
+            blocks += rounds(found, workloads, chosen)
             comparisons |= dict.fromkeys(found.comparisons)
             for subject in found.subjects:
                 if subject.name in found.postgres and subject.name not in counted:
                     server = found.postgres[subject.name]
                     counted[subject.name] = count(server, subject, chosen.seconds, found.client)
-    return turns, list(comparisons), counted
+    return blocks, list(comparisons), counted
 
 
-def rounds(found: Lineup, workloads: list[Workload], chosen: argparse.Namespace) -> list[Turn]:
+def rounds(found: Lineup, workloads: list[Workload], chosen: argparse.Namespace) -> list[Block]:
     """Warm up, then measure every workload at every number of connections, round by round."""
-    count_of_turns = chosen.rounds * len(workloads) * len(chosen.connections)
-    minutes = count_of_turns * len(found.subjects) * chosen.seconds / 60
+    cells = chosen.rounds * len(workloads) * len(chosen.connections)
+    minutes = cells * len(found.subjects) * chosen.seconds / 60
     print(f"{', '.join(each.name for each in workloads)}: about {minutes:.0f} minutes", flush=True)
     for subject in found.subjects:
         for workload in workloads:
             measure(subject, workload, max(chosen.connections), 1, found.client)
-    turns = []
+    blocks = []
     for number in range(chosen.rounds):
         for workload in workloads:
-            turns += [
-                quiet_turn(found, workload, connections, number, chosen)
+            blocks += [
+                quiet_block(found, workload, connections, number, chosen)
                 for connections in chosen.connections
             ]
         print(f"round {number + 1} of {chosen.rounds}", flush=True)
-    return turns
+    return blocks
 
 
-def quiet_turn(
+def quiet_block(
     found: Lineup, workload: Workload, connections: int, number: int, chosen: argparse.Namespace
-) -> Turn:
+) -> Block:
     """Measure every subject once; again when others were busy meanwhile, twice at most."""
     first = number % len(found.subjects)
     order = found.subjects[first:] + found.subjects[:first]
@@ -176,24 +176,24 @@ def quiet_turn(
         }
         load = Snapshot.take().load_since(before)
         measured = {subject.name: measured[subject.name] for subject in found.subjects}
-        turn = Turn(workload, connections, measured, load)
+        block = Block(workload, connections, measured, load)
         if not load.exceeds(chosen.allowed):
             break
         print(f"  {workload.name}, {connections} connections: {load}", flush=True)
-    return turn
+    return block
 
 
-def heading(revisions: Sequence[Revision], turns: list[Turn], chosen: argparse.Namespace) -> str:
+def heading(revisions: Sequence[Revision], blocks: list[Block], chosen: argparse.Namespace) -> str:
     """What was measured, on what, and how quietly."""
-    quiet = sum(not turn.load.exceeds(chosen.allowed) for turn in turns)
-    others = max(turn.load.others for turn in turns)
+    quiet = sum(not block.load.exceeds(chosen.allowed) for block in blocks)
+    others = max(block.load.others for block in blocks)
     commits = "; ".join(f"`{each.name}` is {each.commit}" for each in revisions)
     python, aiohttp = platform.python_version(), version("aiohttp")
     lines = [
         f"Python {python}, aiohttp {aiohttp}, uvloop; {len(ALL_CORES)} cores. {commits}.",
         f"{chosen.rounds} rounds of {chosen.seconds} s a subject.",
-        f"{quiet} of {len(turns)} turns were quiet; others used {others:.2f} cores at most.",
-        "Medians; ratios are pairs of one turn: median (least to most).",
+        f"{quiet} of {len(blocks)} blocks were quiet; others used {others:.2f} cores at most.",
+        "Medians; ratios are pairs of one block: median (least to most).",
     ]
     if not all(same_requirements(revisions[0], each) for each in revisions[1:]):
         lines.append("Their pinned packages differ; both ran with those of this tree.")

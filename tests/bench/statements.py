@@ -1,7 +1,7 @@
 """Statements that a broker sends to Postgres for a warm call, by Postgres's own log.
 
-The log is switched on for a pass of its own, after everything is measured. Statements at rest are
-counted for as long: what a broker does anyway is no call's.
+The log is switched on for a pass of its own, after everything is measured. What a broker sends at
+rest is counted for as long, to tell periodic work from calls.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from tests.bench.load import Subject, measure
 from tests.bench.workloads import WORKLOADS
 
 _LINE = re.compile(r"^(\S+) LOG:  (?:execute [^:]*|statement): ?(.*)$")
-_NAME = re.compile(r"^(?:--|/\*)\s*(?:name: )?(\w+)")
+_NAME = re.compile(r"^-- (\w+)")
 _FLUSH_S = 2.0
 """Call-log rows and the like are written within it."""
 

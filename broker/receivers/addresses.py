@@ -1,10 +1,13 @@
-"""Which network addresses a receiver may have, and which URLs can be one. No I/O."""
+"""The network addresses and URLs that an endpoint may have. No I/O."""
 
 import ipaddress
 import socket
 from urllib.parse import urlsplit
 
 from broker.errors import InvalidRequest, wrong_field
+
+GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+"""What the Internet routes of IPv6 (RFC 4291); the rest embeds or is an address of another kind."""
 
 REFUSED = tuple(
     ipaddress.ip_network(each)
@@ -13,6 +16,7 @@ REFUSED = tuple(
         "10.0.0.0/8",
         "100.64.0.0/10",
         "127.0.0.0/8",
+        "168.63.129.16/32",
         "169.254.0.0/16",
         "172.16.0.0/12",
         "192.0.0.0/24",
@@ -20,26 +24,21 @@ REFUSED = tuple(
         "198.18.0.0/15",
         "224.0.0.0/4",
         "240.0.0.0/4",
-        "::/128",
-        "::1/128",
-        "fc00::/7",
-        "fe80::/10",
-        "ff00::/8",
-        "::ffff:0:0/96",
-        "64:ff9b::/96",
         "2002::/16",
         "2001::/32",
     )
 )
-"""Networks of this machine, of private sites, of no host, and those that stand for an address of
-the other family."""
+"""Networks of this machine, of private sites, of no host, of a cloud's own services, and those that
+stand for an IPv4 address."""
 
 
 def is_private(address: str) -> bool:
-    """Whether nothing may be sent to an address; what is no address counts as private."""
+    """Whether nothing may be sent to an address; anything else counts as private."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
+        return True
+    if parsed.version == 6 and parsed not in GLOBAL_UNICAST:
         return True
     return not parsed.is_global or any(
         parsed in network for network in REFUSED if network.version == parsed.version

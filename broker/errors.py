@@ -104,6 +104,7 @@ class ConnectionNotFound(NotFound, code="connection-not-found"):
     """This user has not connected an account to the app."""
 
     app_id: UUID | None = None
+    provider: str = ""
     """The app's id, where it is known; it is never shown to callers."""
 
 
@@ -196,33 +197,39 @@ class Busy(BrokerError, code="busy", status=503):
         super().__init__(detail, retry_after=retry_after)
 
 
+class InstallNotStored(Busy, code="install-not-stored", status=503):
+    """The install could not be completed here; the user must start again."""
+
+
 class QuotaExhausted(BrokerError, code="quota-exhausted", status=429):
     """No quota became available within the wait time; the call was not sent."""
 
 
-class HubSpotUnavailable(BrokerError, code="hubspot-unavailable", status=502):
-    """HubSpot is unreachable or returned an invalid response."""
+class ProviderUnavailable(BrokerError, code="vendor-unavailable", status=502):
+    """The provider is unreachable or returned an invalid response."""
 
     unsent = False
-    """Whether it is certain that HubSpot received nothing of the call."""
+    """Whether it is certain that the provider received nothing of the call."""
 
 
-class HubSpotTimeout(BrokerError, code="hubspot-timeout", status=504):
-    """HubSpot did not respond within the deadline."""
-
-    unsent = False
-
-
-class VendorTimeout(BrokerError, code="vendor-timeout", status=504):
+class ProviderTimeout(BrokerError, code="vendor-timeout", status=504):
     """The provider did not respond within the deadline."""
 
     unsent = False
 
 
+class HubSpotUnavailable(ProviderUnavailable, code="hubspot-unavailable"):
+    """HubSpot is unreachable or returned an invalid response."""
+
+
+class HubSpotTimeout(ProviderTimeout, code="hubspot-timeout"):
+    """HubSpot did not respond within the deadline."""
+
+
 # Ask the operator: only a person with access to the app's settings can fix it.
 
 
-class CredentialsRefused(HubSpotUnavailable, code="credentials-refused"):
+class CredentialsRefused(ProviderUnavailable, code="credentials-refused"):
     """The provider rejects the app's client id or client secret; correct the app."""
 
 

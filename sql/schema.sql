@@ -45,17 +45,19 @@ CREATE TABLE access_token (
 );
 CREATE INDEX access_token_by_expiry ON access_token (expires_at);
 
--- One OAuth client registration, known by its slug inside a workspace. A removed app stays until the
--- last of its grants has been revoked at HubSpot.
+-- One client registration at a provider, known by its slug inside a workspace. A removed app stays until
+-- the last of its grants has been revoked there. Client id and secret are empty at providers without.
 CREATE TABLE app (
     workspace_id           uuid        NOT NULL REFERENCES workspace (id),
     id                     uuid        NOT NULL,
     slug                   text        NOT NULL,
+    provider               text        NOT NULL DEFAULT 'hubspot',
     client_id              text        NOT NULL,
     client_secret          bytea       NOT NULL,  -- sealed
     previous_client_secret bytea,                 -- sealed
     previous_secret_until  timestamptz,
     hubspot_app_id         text        NOT NULL,
+    options                jsonb       NOT NULL DEFAULT '{}',  -- the provider's own settings of the app
     scopes                 text[]      NOT NULL,
     optional_scopes        text[]      NOT NULL,
     return_urls            text[]      NOT NULL,
@@ -88,6 +90,7 @@ CREATE TABLE install_link (
     user_ref     text        NOT NULL,
     scopes       text[]      NOT NULL,
     verifier     bytea,                  -- sealed
+    options      jsonb       NOT NULL DEFAULT '{}',  -- what the provider's link needs, such as a shop
     return_url   text,
     session_id   uuid,
     browser_hash bytea,
@@ -101,8 +104,11 @@ CREATE INDEX install_link_by_expiry ON install_link (expires_at);
 CREATE INDEX install_link_by_session ON install_link (workspace_id, session_id)
     WHERE session_id IS NOT NULL;
 
--- A connection is one user of one app, tied to one HubSpot account. The user is unknown while a
--- Marketplace install waits to be claimed. Tokens are here only while they may be used.
+-- A connection is one user of one app, tied to one account at the app's provider. The user is unknown
+-- while a Marketplace install waits to be claimed. Tokens are here only while they may be used.
+-- `hub_id` is HubSpot's account id as its webhooks name it. `api_url` is where the calls go, null for the
+-- provider's one address; `details` is what else the provider knows of the connection, never a secret.
+-- The grant ends at `refresh_expires_at` unless it is renewed before, and at `grant_ends_at` anyway.
 CREATE TABLE connection (
     workspace_id        uuid        NOT NULL,
     id                  uuid        NOT NULL,
@@ -110,8 +116,11 @@ CREATE TABLE connection (
     app_id              uuid        NOT NULL,
     user_ref            text,
     status              text        NOT NULL,
+    account_id          text,
+    account_name        text,
     hub_id              bigint,
-    hub_domain          text,
+    api_url             text,
+    details             jsonb       NOT NULL DEFAULT '{}',
     installed_by        text,
     scopes              text[]      NOT NULL,
     access_token        bytea,      -- sealed
@@ -120,6 +129,8 @@ CREATE TABLE connection (
     generation          bigint      NOT NULL DEFAULT 0,
     expires_at          timestamptz,
     renew_at            timestamptz,
+    refresh_expires_at  timestamptz,
+    grant_ends_at       timestamptz,
     renewed_at          timestamptz,
     failures            integer     NOT NULL DEFAULT 0,
     failed_at           timestamptz,
@@ -138,7 +149,8 @@ CREATE TABLE connection (
         CHECK ((access_token IS NOT NULL) = (status = 'ACTIVE'))
 );
 CREATE INDEX connection_by_number ON connection (workspace_id, app_id, number);
-CREATE INDEX connection_by_hub ON connection (workspace_id, app_id, hub_id);
+CREATE INDEX connection_by_account ON connection (workspace_id, app_id, account_id);
+CREATE INDEX connection_by_hub ON connection (workspace_id, app_id, hub_id) WHERE hub_id IS NOT NULL;
 CREATE INDEX connection_due ON connection (renew_at) WHERE renew_at IS NOT NULL;
 CREATE INDEX connection_by_fingerprint ON connection (workspace_id, app_id, refresh_fingerprint)
     WHERE refresh_fingerprint IS NOT NULL;
@@ -164,14 +176,20 @@ CREATE TABLE pending_grant (
     app_id              uuid        NOT NULL,
     connection_id       uuid        NOT NULL,
     reason              text        NOT NULL,
-    hub_id              bigint      NOT NULL,
-    hub_domain          text,
+    account_id          text        NOT NULL,
+    account_name        text,
+    hub_id              bigint,
+    api_url             text,
+    details             jsonb       NOT NULL DEFAULT '{}',
     installed_by        text,
     scopes              text[]      NOT NULL,
     access_token        bytea,      -- sealed
     refresh_token       bytea,      -- sealed
     refresh_fingerprint bytea,
     expires_at          timestamptz NOT NULL,
+    renew_at            timestamptz,
+    refresh_expires_at  timestamptz,
+    grant_ends_at       timestamptz,
     return_url          text,
     created_at          timestamptz NOT NULL DEFAULT now(),
     code_expires_at     timestamptz NOT NULL,
@@ -184,7 +202,7 @@ CREATE TABLE pending_grant (
 CREATE INDEX pending_grant_by_expiry ON pending_grant (code_expires_at);
 CREATE INDEX pending_grant_by_connection ON pending_grant (workspace_id, connection_id);
 
--- A refresh token that is still to be revoked at HubSpot. The token stays sealed under the row it came
+-- A refresh token that is still to be revoked at its provider. The token stays sealed under the row it came
 -- from (`sealed_as`) and is wiped when the outcome is known.
 CREATE TABLE revocation (
     workspace_id        uuid        NOT NULL,
@@ -193,6 +211,7 @@ CREATE TABLE revocation (
     sealed_as           text        NOT NULL,
     refresh_token       bytea,      -- sealed
     refresh_fingerprint bytea,
+    details             jsonb       NOT NULL DEFAULT '{}',  -- the connection's
     attempts            integer     NOT NULL DEFAULT 0,
     due_at              timestamptz,
     outcome             text        NOT NULL DEFAULT 'pending',
@@ -231,21 +250,21 @@ CREATE TABLE audit_head (
     PRIMARY KEY (workspace_id)
 );
 
--- How many calls HubSpot accepts from one app for one account within an interval; searches are counted
--- separately. `size_known`: the size was read from HubSpot's headers.
+-- How many calls a provider accepts from one app for one account within an interval; what it counts
+-- separately is a kind of its own. `size_known`: the size was read from the provider's headers.
 CREATE TABLE quota (
     workspace_id    uuid        NOT NULL,
     app_id          uuid        NOT NULL,
-    hub_id          bigint      NOT NULL,
+    account_id      text        NOT NULL,
     kind            text        NOT NULL,
     size            bigint      NOT NULL,
     interval_ms     integer     NOT NULL,
     size_known      boolean     NOT NULL DEFAULT false,
     exhausted_until timestamptz,
     synced_at       timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (workspace_id, app_id, hub_id, kind),
+    PRIMARY KEY (workspace_id, app_id, account_id, kind),
     FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id) ON DELETE CASCADE,
-    CONSTRAINT quota_kind_is_known CHECK (kind IN ('calls', 'search'))
+    CONSTRAINT quota_has_a_kind CHECK (kind <> '')
 );
 CREATE INDEX quota_by_age ON quota (synced_at);
 
@@ -254,16 +273,16 @@ CREATE INDEX quota_by_age ON quota (synced_at);
 CREATE TABLE quota_share (
     workspace_id uuid        NOT NULL,
     app_id       uuid        NOT NULL,
-    hub_id       bigint      NOT NULL,
+    account_id   text        NOT NULL,
     kind         text        NOT NULL,
     holder       uuid        NOT NULL,
     permits      bigint      NOT NULL,
     users        integer     NOT NULL,
     waiting      boolean     NOT NULL,
     expires_at   timestamptz NOT NULL,
-    PRIMARY KEY (workspace_id, app_id, hub_id, kind, holder),
-    FOREIGN KEY (workspace_id, app_id, hub_id, kind)
-        REFERENCES quota (workspace_id, app_id, hub_id, kind) ON DELETE CASCADE
+    PRIMARY KEY (workspace_id, app_id, account_id, kind, holder),
+    FOREIGN KEY (workspace_id, app_id, account_id, kind)
+        REFERENCES quota (workspace_id, app_id, account_id, kind) ON DELETE CASCADE
 );
 CREATE INDEX quota_share_by_expiry ON quota_share (expires_at);
 
@@ -482,6 +501,7 @@ CREATE TABLE recipe_run (
     state        text        NOT NULL DEFAULT 'running',
     result       text,
     problem      text,
+    restarts     integer     NOT NULL DEFAULT 0,
     claim        integer     NOT NULL DEFAULT 0,
     due_at       timestamptz,
     created_at   timestamptz NOT NULL DEFAULT now(),
@@ -560,12 +580,13 @@ CREATE TABLE vendor_rate_limit (
     PRIMARY KEY (workspace_id, vendor, client_id, kind)
 );
 
--- The HubSpot account that a vendor's client serves where records are known by bare ids there. It has
--- no workspace: the vendor knows none, so one client serves one account of the installation. While
--- `reserved_until` is set, the first record of the account is under way.
+-- The HubSpot account that a vendor's client serves where records are known by bare ids there. The
+-- workspace is not in the key: the vendor knows none, so one client serves one account of the
+-- installation. While `reserved_until` is set, the first record of the account is under way.
 CREATE TABLE vendor_account (
     vendor         text        NOT NULL,
     client_id      text        NOT NULL,
+    workspace_id   uuid        NOT NULL,
     hub_id         bigint      NOT NULL,
     reserved_until timestamptz,
     PRIMARY KEY (vendor, client_id)

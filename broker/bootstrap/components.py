@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from broker.domain.invalidation import Invalidation
-from broker.providers.hubspot.client import HubSpot
+from broker.providers.catalog import Providers
 from broker.recipes.building import Recipes
 from broker.services.access.callers import Callers
 from broker.services.events.deliverer import Deliverer
@@ -27,7 +27,8 @@ from broker.stores.access.operators import Operators
 from broker.stores.connections.apps import Apps
 from broker.stores.connections.connect_sessions import ConnectSessions
 from broker.stores.connections.connections import Connections
-from broker.stores.connections.installs import Links, PendingGrants
+from broker.stores.connections.links import Links
+from broker.stores.connections.pending_grants import PendingGrants
 from broker.stores.connections.revocations import Revocations
 from broker.stores.core.database import Database
 from broker.stores.core.seals import Seals
@@ -48,7 +49,7 @@ class Components:
     database_url: str
     database: Database
     metrics: Metrics
-    hubspot: HubSpot
+    providers: Providers
     seals: Seals
     keys: Keys
     audit: Audit

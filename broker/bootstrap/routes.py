@@ -6,6 +6,8 @@ from typing import Any
 from aiohttp import web
 
 from broker.bootstrap.components import Components
+from broker.providers.base import ProviderSpec
+from broker.providers.catalog import KEY_HEADERS, PROVIDERS
 from broker.recipes import panels
 from broker.recipes.api.table import handlers, table
 from broker.recipes.base import AnySpec
@@ -42,20 +44,37 @@ from broker.web.proxy.handlers import METHODS, ProxyHandlers
 
 WORKSPACE = "{workspace:[0-9A-Fa-f-]{36}}"
 
-CONNECTION = "/api/apps/{slug}/connections/{user}"
+CONNECTION = "/api/apps/{slug}/connections/{user:[^/]+}"
 ENDPOINT = "/api/apps/{slug}/endpoints/{id}"
 
-URL_TABLE: tuple[tuple[str, str, type, str], ...] = (
+Row = tuple[str, str, type, str]
+
+
+def _provider_rows(spec: ProviderSpec) -> list[Row]:
+    """The addresses that each provider has."""
+    name = spec.name
+    rows: list[Row] = [
+        ("GET", f"/api/{name}/auth/{{slug}}", StackGoHandlers, "link"),
+        ("GET", f"/{name}/{{slug:[^/]+}}-{WORKSPACE}/callback", OAuthCallback, "callback"),
+        ("POST", f"/api/{name}/proxy/{{slug}}", ProxyHandlers, "wrapped"),
+    ]
+    if spec.marketplace:
+        rows += [
+            ("GET", f"/api/{name}/claims/{{claim}}", ConnectionHandlers, "peek"),
+            ("POST", f"/api/{name}/claims/{{claim}}", ConnectionHandlers, "claim"),
+        ]
+    return rows
+
+
+URL_TABLE: tuple[Row, ...] = (
     ("POST", "/oauth/token", TokenHandlers, "token"),
     ("POST", "/api/apps", AppHandlers, "register"),
     ("GET", "/api/apps", AppHandlers, "index"),
     ("GET", "/api/apps/{slug}", AppHandlers, "show"),
     ("PATCH", "/api/apps/{slug}", AppHandlers, "change"),
     ("DELETE", "/api/apps/{slug}", AppHandlers, "remove"),
-    ("GET", "/api/hubspot/auth/{slug}", StackGoHandlers, "link"),
-    ("GET", f"/hubspot/{{slug:[^/]+}}-{WORKSPACE}/callback", OAuthCallback, "callback"),
+    *(row for spec in PROVIDERS for row in _provider_rows(spec)),
     ("POST", f"/hubspot/{{slug:[^/]+}}-{WORKSPACE}/webhooks", HubSpotWebhooks, "hubspot"),
-    ("POST", "/api/hubspot/claims/{claim}", ConnectionHandlers, "claim"),
     ("POST", "/api/connections/confirm", ConnectionHandlers, "confirm"),
     ("GET", "/api/saas-org-user/get-users/{slug}", StackGoHandlers, "users"),
     ("GET", "/api/saas-org-user/get-user/{slug}", StackGoHandlers, "user"),
@@ -78,8 +97,7 @@ URL_TABLE: tuple[tuple[str, str, type, str], ...] = (
     ("GET", "/api/apps/{slug}/calls", CallHandlers, "index"),
     ("GET", "/api/audit", AuditHandlers, "index"),
     ("POST", "/api/raw/{slug}", ProxyHandlers, "wrapped"),
-    ("POST", "/api/hubspot/proxy/{slug}", ProxyHandlers, "wrapped"),
-    ("*", "/proxy/{slug}/{user}/{target:[\\s\\S]*}", ProxyHandlers, "transparent"),
+    ("*", "/proxy/{slug}/{user:[^/]+}/{target:[\\s\\S]*}", ProxyHandlers, "transparent"),
     ("POST", "/api/connect/sessions", ConnectHandlers, "create"),
     ("GET", "/connect/{token}", ConnectHandlers, "show"),
     ("POST", "/connect/{token}", ConnectHandlers, "begin"),
@@ -145,7 +163,7 @@ def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
         ProxyHandlers: ProxyHandlers(
             broker.callers,
             broker.proxy,
-            settings.hubspot_api_url,
+            KEY_HEADERS,
             settings.max_body_mb * 1_048_576,
         ),
         HealthHandlers: health,
@@ -178,7 +196,7 @@ def _console_views(broker: Components, ours: Pages) -> list[object]:
     """Who answers in the console."""
     settings = broker.settings
     desk = ConsoleBase(ours, broker.operators, broker.apps, panels.sections(broker.recipes.specs))
-    checks = AppChecks(broker.apps, broker.installs, broker.hubspot)
+    checks = AppChecks(broker.apps, broker.installs, broker.providers)
     return [
         SignInViews(desk, broker.keys),
         AppViews(desk, broker.apps, broker.connections, broker.installs, checks),
@@ -188,7 +206,6 @@ def _console_views(broker: Components, ours: Pages) -> list[object]:
             broker.proxy,
             broker.connections,
             settings.public_url,
-            settings.hubspot_api_url,
         ),
         CallViews(desk, broker.calls),
         EventViews(

@@ -32,7 +32,7 @@ def list_connections(workspace: WorkspaceOption, app: AppOption, as_json: Json =
         records = []
         while True:
             page = await broker.connections.page(
-                found, status=None, hub_id=None, after=after, limit=500
+                found, status=None, account_id=None, after=after, limit=500
             )
             records += page.records
             if page.after is None:
@@ -42,7 +42,7 @@ def list_connections(workspace: WorkspaceOption, app: AppOption, as_json: Json =
             {
                 "number": record.number,
                 "status": record.status.value,
-                "account": record.hub_id,
+                "account": record.account_id,
                 "user": record.user_ref,
             }
             for record in records

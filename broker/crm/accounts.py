@@ -40,7 +40,7 @@ class HubSpotAccounts:
         ConnectionNotFound.
         """
         page = await self._connections.page(
-            app, status=Status.ACTIVE, hub_id=hub_id, after=0, limit=1
+            app, status=Status.ACTIVE, account_id=str(hub_id), after=0, limit=1
         )
         for each in page.records:
             if each.user_ref is not None:

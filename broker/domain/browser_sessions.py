@@ -1,6 +1,7 @@
 """Value types for browser sessions: users who connect, operators who are signed in."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from broker.domain.model import App, Caller, Secret
@@ -8,7 +9,9 @@ from broker.domain.model import App, Caller, Secret
 
 @dataclass(frozen=True, slots=True)
 class InstallLink:
-    """What a state handle identifies: one user of one app on the way to a connection."""
+    """What a state handle identifies: one user of one app on the way to a connection. `options` are
+    what the provider's link needs, such as a shop.
+    """
 
     app: App
     user_ref: str
@@ -17,13 +20,14 @@ class InstallLink:
     return_url: str | None
     session_id: UUID | None = None
     browser_hash: bytes | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectSession:
     """A single-use way for one user to connect on the connect page. `user_label` is the user's
     name for people; `origin` and `nonce` are the page that opened it in a popup; `outcome` is how
-    the last visit to HubSpot ended.
+    the last visit to the provider ended.
     """
 
     id: UUID

@@ -148,6 +148,40 @@ class RunRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class RunErrors:
+    """How often runs failed with a code, and when last."""
+
+    code: str
+    count: int
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RunHealth:
+    """How runs of a recipe have gone; latencies in seconds, of those that are done. `manual` are
+    those that needed a person: failed, dismissed or started again.
+    """
+
+    runs: int
+    succeeded: int
+    failed: int
+    waiting: int
+    manual: int
+    p50: float | None
+    p95: float | None
+    errors: Sequence[RunErrors]
+
+
+@dataclass(frozen=True, slots=True)
+class Consistency:
+    """What a recipe found when it last compared the records on both sides."""
+
+    compared: int
+    equal: int
+    checked_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class RunTask:
     """Something to do for a run that has ended, claimed: `kind` and `key` name it, `revision` is
     the fence. The user and the account are the run's.

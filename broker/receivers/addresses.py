@@ -6,9 +6,6 @@ from urllib.parse import urlsplit
 
 from broker.errors import InvalidRequest, wrong_field
 
-GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
-"""What the Internet routes of IPv6 (RFC 4291); the rest embeds or is an address of another kind."""
-
 REFUSED = tuple(
     ipaddress.ip_network(each)
     for each in (
@@ -16,7 +13,6 @@ REFUSED = tuple(
         "10.0.0.0/8",
         "100.64.0.0/10",
         "127.0.0.0/8",
-        "168.63.129.16/32",
         "169.254.0.0/16",
         "172.16.0.0/12",
         "192.0.0.0/24",
@@ -24,21 +20,28 @@ REFUSED = tuple(
         "198.18.0.0/15",
         "224.0.0.0/4",
         "240.0.0.0/4",
-        "2002::/16",
+        "168.63.129.16/32",
+        "192.88.99.0/24",
         "2001::/32",
+        "2002::/16",
+        "3fff::/20",
     )
 )
-"""Networks of this machine, of private sites, of no host, of a cloud's own services, and those that
-stand for an IPv4 address."""
+"""Networks of this machine, of private sites, of no host, of a cloud's own services (168.63.129.16
+is Azure's), and those that stand for an address of the other family."""
+
+UNICAST = ipaddress.ip_network("2000::/3")
+"""All that IANA has allocated of IPv6: what is outside embeds IPv4 (::/96, 64:ff9b::/96,
+64:ff9b:1::/48), is local, or leads nowhere."""
 
 
 def is_private(address: str) -> bool:
-    """Whether nothing may be sent to an address; anything else counts as private."""
+    """Whether nothing may be sent to an address; what is not an address counts as private."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return True
-    if parsed.version == 6 and parsed not in GLOBAL_UNICAST:
+    if parsed.version == 6 and parsed not in UNICAST:
         return True
     return not parsed.is_global or any(
         parsed in network for network in REFUSED if network.version == parsed.version

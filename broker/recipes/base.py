@@ -17,7 +17,7 @@ from broker.crm.accounts import HubSpotAccounts
 from broker.crm.records import CrmRecords, HubSpotUser
 from broker.domain.invalidation import Invalidation
 from broker.domain.model import App, Caller
-from broker.domain.runs import ObjectTrigger, RunRecord, RunRequest, Step, StepContext
+from broker.domain.runs import Consistency, ObjectTrigger, RunRecord, RunRequest, Step, StepContext
 from broker.recipes.settings import RecipeSetup, StoredSettings
 from broker.services.runs.tasks import TaskKind
 from broker.stores.core.database import Database
@@ -162,6 +162,9 @@ class BuiltRecipe(Protocol[S, B_contra]):
     ) -> list[Finding]:
         """What else would make a run fail, apart from connection, scopes and properties."""
 
+    async def consistency(self, app: App) -> Consistency | None:
+        """The last comparison of the records on both sides, for the recipe's health."""
+
     async def current(self, workspace_id: UUID, run: RunRecord) -> RunRecord:
         """A run with what became known since it ended."""
 
@@ -198,6 +201,9 @@ class DefaultRecipe(Generic[S]):
         self, _app: App, _user: HubSpotUser, _settings: StoredSettings[S]
     ) -> list[Finding]:
         return []
+
+    async def consistency(self, _app: App) -> Consistency | None:
+        return None
 
     async def current(self, _workspace_id: UUID, run: RunRecord) -> RunRecord:
         return run

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from broker.errors import BodyTooLarge
-from broker.providers.hubspot.answers import Answer
+from broker.providers.calls.answers import Answer
 from broker.services.proxy.idempotency import BufferedBody
 from broker.telemetry.metrics import Metrics
 from broker.web.core import http_server, middleware

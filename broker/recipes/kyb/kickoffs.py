@@ -150,13 +150,15 @@ class Kickoffs:
             fields["wouldWrite"] = {"companyId": company_id, "properties": changes}
         return fields
 
-    async def served_account(self, settings: StoredSettings[KybSettings]) -> int | None:
+    async def served_account(
+        self, workspace_id: UUID, settings: StoredSettings[KybSettings]
+    ) -> int | None:
         """The HubSpot account that the settings' FML client serves where Companies are sent by
         their bare ids: the one that the settings name, else the one of the first case.
         """
         if settings.model.hubId is not None:
             return settings.model.hubId
-        return await self._clients.served_account(VENDOR, settings.model.clientId)
+        return await self._clients.served_account(workspace_id, VENDOR, settings.model.clientId)
 
     async def _company(
         self,
@@ -179,7 +181,7 @@ class Kickoffs:
                 if case is not None and case.case_id is not None:
                     return identity
         if settings.model.recordIds == "company":
-            served = await self.served_account(settings)
+            served = await self.served_account(user.workspace_id, settings)
             if served is not None and served != user.hub_id:
                 raise serves_another_account(served)
         return identities[0]

@@ -24,6 +24,7 @@ from uuid import UUID
 
 from broker.crm.object_types import COMPANIES
 from broker.crm.records import CrmRecords, RecordReader, user_of
+from broker.domain.model import Secret
 from broker.domain.runs import PermanentFailure, RetryLater, Run, Step, StepContext
 from broker.domain.vendors import VendorAccount
 from broker.errors import IdempotencyKeyConflict, InputRefused, OtherAccount
@@ -88,7 +89,6 @@ class KybSteps:
         account = vendor_account(run.workspace_id, await self._settings(run))
         identity = identity_of(run.input)
         await self.cases.open(run, account.client_id, identity.source, identity.record_id)
-        await self._reserve_client(run, account, identity)
         made = await self._create(context, account, identity, body)
         case = {name: text_of(made.case.get(name)) for name in RESULT_FIELDS}
         check_case(made.case, identity)
@@ -136,10 +136,14 @@ class KybSteps:
     ) -> CaseResult:
         checkpoint = context.checkpoint
         key = idempotency_key(identity, body, refused=bool(checkpoint.get("refused")))
+
+        async def send(token: Secret) -> CaseResult:
+            # Not before there is a token: who has only the client's id reserves nothing.
+            await self._reserve_client(context.run, account, identity)
+            return await self.client.create_case(token, key, body)
+
         try:
-            return await self.api.call(
-                account, checkpoint, lambda token: self.client.create_case(token, key, body)
-            )
+            return await self.api.call(account, checkpoint, send)
         except RetryLater as later:
             merged = {**checkpoint, **(later.checkpoint or {})}
             raise RetryLater(later.after_s, later.reason, merged) from later

@@ -1,7 +1,6 @@
 """Authentication of callers: a key's secret, a client id with it, or an access token."""
 
 import base64
-import binascii
 
 from broker.domain.invalidation import Invalidation
 from broker.domain.model import Caller, Secret
@@ -18,6 +17,7 @@ class Callers:
         self._cache: TtlCache[str, Caller] = TtlCache(self._find)
 
     def clear_cache(self) -> None:
+        """Read again whatever was cached."""
         self._cache.clear()
 
     def invalidate(self, change: Invalidation) -> None:
@@ -36,17 +36,23 @@ class Callers:
         scheme, _, value = authorization.partition(" ")
         client_id, secret = None, value.strip()
         if scheme.lower() == "basic":
-            try:
-                pair = base64.b64decode(secret, validate=True).decode()
-            except (binascii.Error, UnicodeDecodeError) as error:
-                raise NotAuthenticated from error
-            client_id, _, secret = pair.partition(":")
+            client_id, secret = read_basic(secret)
         elif scheme.lower() != "bearer":
             raise NotAuthenticated
         caller = await self._keys.find_caller(Secret(secret), client_id)
         if caller is None:
             raise NotAuthenticated
         return caller
+
+
+def read_basic(credentials: str) -> tuple[str, str]:
+    """The id and the secret of Basic credentials (RFC 7617). Raises NotAuthenticated."""
+    try:
+        pair = base64.b64decode(credentials, validate=True).decode()
+    except ValueError as error:  # not ASCII, not base64 or not UTF-8
+        raise NotAuthenticated from error
+    client_id, _, secret = pair.partition(":")
+    return client_id, secret
 
 
 def require(caller: Caller, *scopes: str) -> None:

@@ -1,4 +1,4 @@
-"""What HubSpot has reported of one quota: its size, pauses after a 429, the daily limit. No I/O.
+"""What a provider has reported of one quota: its size, pauses after a 429, the daily limit. No I/O.
 
 Times are seconds on the monotonic clock.
 """
@@ -8,11 +8,11 @@ import math
 import time
 
 from broker.concurrency.backoff import Backoff
-from broker.providers.hubspot.limits import SMALLEST, RateLimitInfo
+from broker.providers.calls.limits import QuotaLimit, RateLimitInfo
 from broker.stores.proxy.quotas import QuotaFacts
 
 PROBE_CALLS = 5
-"""How many calls are sent before HubSpot's first answer tells the size."""
+"""How many calls are sent before the provider's first answer tells the size."""
 
 QUARTER_S = 900.0
 """Midnight is at a quarter of an hour in every time zone; a daily limit ends at one of them."""
@@ -24,16 +24,15 @@ LONGEST_PAUSE_S = 60.0
 class AccountLimit:
     """The limit that a quota divides, as far as this process knows it."""
 
-    def __init__(self, assumed: QuotaFacts, *, reported: bool) -> None:
-        """`reported`: whether HubSpot's headers tell the size."""
-        self.facts = assumed
+    def __init__(self, limit: QuotaLimit) -> None:
+        self.facts = QuotaFacts(limit.size, limit.interval)
         self.known = asyncio.Event()
         """HubSpot has answered, and the database knows the size that it reported."""
         self.changed = False
         """It reported another size than the database knows: no call is sent meanwhile."""
         self.exhaustion_changed = False
         self.paused_until = 0.0
-        self._reported = reported
+        self._limit = limit
         self._probes_sent = 0
         self._exhausted_until = 0.0
         self._consecutive_429 = 0
@@ -61,15 +60,15 @@ class AccountLimit:
         if limits is None:
             self._consecutive_429 = 0
         else:
-            if limits.size and self._reported:
+            if limits.size and self._limit.announced:
                 told = self._learn(limits.size, limits.interval)
-            if limits.daily_spent:
-                self._exhaust(now)
+            if limits.daily_exhausted:
+                self._exhaust(now, limits.resets_in)
                 told = True
             elif limits.refused_by is not None:
                 self._pause(limits, now)
-                if self._reported and not self.facts.size_known:
-                    told = self._learn(*SMALLEST)
+                if self._limit.smallest is not None and not self.facts.size_known:
+                    told = self._learn(*self._limit.smallest)
             else:
                 self._consecutive_429 = 0
         if not self.changed:
@@ -112,9 +111,10 @@ class AccountLimit:
             pause = min(PAUSE_AFTER_429.pause(self._consecutive_429), self.facts.interval)
         self.paused_until = max(self.paused_until, now + min(pause, LONGEST_PAUSE_S))
 
-    def _exhaust(self, now: float) -> None:
-        """No call until the next quarter of an hour, when one call may try."""
-        wall = time.time()
-        until_quarter = (math.floor(wall / QUARTER_S) + 1) * QUARTER_S - wall
-        self._exhausted_until = now + until_quarter + 2
+    def _exhaust(self, now: float, resets_in: float | None) -> None:
+        """No call for so many seconds, else until the next quarter of an hour, when one may try."""
+        if resets_in is None:
+            wall = time.time()
+            resets_in = (math.floor(wall / QUARTER_S) + 1) * QUARTER_S - wall + 2
+        self._exhausted_until = now + resets_in
         self.exhaustion_changed = True

@@ -9,7 +9,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from uuid import UUID
 
-from broker.providers.hubspot.limits import RateLimitInfo
+from broker.providers.calls.limits import QuotaLimit, RateLimitInfo
 from broker.services.quota.account_limit import AccountLimit
 from broker.services.quota.fair_queue import FairQueue, Waiter
 from broker.services.quota.retry_budget import RetryBudget
@@ -46,12 +46,12 @@ class Exchange:
 class Bucket:
     """A quota's permits in this process, and the calls that wait for one."""
 
-    def __init__(self, name: QuotaName, assumed: QuotaFacts) -> None:
+    def __init__(self, name: QuotaName, limit: QuotaLimit) -> None:
         self.name = name
         self.retry_budget = RetryBudget()
         self.used_at = time.monotonic()
-        self._limit = AccountLimit(assumed, reported=name.kind == "calls")
-        self._permits = SlidingWindow(assumed.interval)
+        self._limit = AccountLimit(limit)
+        self._permits = SlidingWindow(limit.interval)
         self._queue = FairQueue()
         self._users: dict[UUID, float] = {}
         self._on_fallback = False

@@ -21,10 +21,10 @@ from uuid import UUID
 
 from broker.domain.model import Connection
 from broker.errors import QuotaExhausted
-from broker.providers.hubspot.limits import ASSUMED, Kind, RateLimitInfo
+from broker.providers.calls.limits import QuotaLimit, RateLimitInfo
 from broker.services.quota.bucket import Bucket
 from broker.services.quota.share_sync import Pace, ShareSync
-from broker.stores.proxy.quotas import QuotaFacts, QuotaName, Quotas
+from broker.stores.proxy.quotas import QuotaName, Quotas
 from broker.telemetry.metrics import Metrics
 
 RELEASE_AFTER_S = 30.0
@@ -51,7 +51,7 @@ class Quota:
         self._default_wait_s = default_wait_s
         self._metrics = metrics
         self._pace = pace or Pace()
-        self._buckets: dict[tuple[UUID, int, str], Bucket] = {}
+        self._buckets: dict[tuple[UUID, str, str], Bucket] = {}
         self._syncs: dict[str, ShareSync] = {}
 
     @property
@@ -59,13 +59,13 @@ class Quota:
         """The quotas that this process has called lately."""
         return list(self._buckets.values())
 
-    def bucket(self, connection: Connection, kind: Kind) -> Bucket:
-        """What counts a connection's calls of a kind."""
-        key = (connection.app_id, connection.hub_id or 0, kind)
+    def bucket(self, connection: Connection, limit: QuotaLimit) -> Bucket:
+        """The bucket that counts a connection's calls under a limit."""
+        key = (connection.app_id, connection.account_id or "", limit.kind)
         bucket = self._buckets.get(key)
         if bucket is None:
             name = QuotaName(connection.workspace_id, *key)
-            bucket = self._register(Bucket(name, QuotaFacts(*ASSUMED[kind])))
+            bucket = self._register(Bucket(name, limit))
         return bucket
 
     def take(self, bucket: Bucket, user: UUID) -> bool:
@@ -147,7 +147,7 @@ class Quota:
             if bucket.has_share:
                 (idle if unused_for > RELEASE_AFTER_S and bucket.is_idle else busy).append(bucket)
             elif unused_for > FORGET_AFTER_S and bucket.is_idle:
-                del self._buckets[bucket.name.app_id, bucket.name.hub_id, bucket.name.kind]
+                del self._buckets[bucket.name.app_id, bucket.name.account_id, bucket.name.kind]
                 self._syncs.pop(bucket.name.text).close()
         if idle:
             for bucket in idle:
@@ -171,7 +171,7 @@ class Quota:
 
     def _register(self, bucket: Bucket) -> Bucket:
         name = bucket.name
-        self._buckets[name.app_id, name.hub_id, name.kind] = bucket
+        self._buckets[name.app_id, name.account_id, name.kind] = bucket
         self._syncs[name.text] = ShareSync(bucket, self._quotas, self._pace, self._metrics)
         return bucket
 
@@ -194,7 +194,7 @@ class Quota:
 
 def _refusal(seconds: float, limit: str) -> QuotaExhausted:
     detail = {
-        "daily": "The HubSpot account's daily limit is used up.",
-        "burst": "No HubSpot quota became available within the wait time.",
+        "daily": "The account's daily limit is used up.",
+        "burst": "No quota of the account became available within the wait time.",
     }[limit]
     return QuotaExhausted(detail, retry_after=max(1, math.ceil(seconds)), limit=limit)

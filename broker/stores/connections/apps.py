@@ -1,8 +1,9 @@
 """Apps by slug, with their sealed client secrets."""
 
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,7 +11,7 @@ import asyncpg
 
 from broker.domain.events import NewEvent
 from broker.domain.invalidation import Invalidation
-from broker.domain.model import App, Confirm, PolicyRule, Secret
+from broker.domain.model import App, Confirm, PolicyRule, ProviderClient, Secret
 from broker.errors import AppNotFound, SlugTaken
 from broker.sealing import Place, Sealer
 from broker.stores.access.audit import record_audit
@@ -23,8 +24,9 @@ from broker.stores.events.events import publish
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """The settings of an app; everything but the slug can change later."""
+    """The settings of an app; all but the provider can change later."""
 
+    provider: str
     client_id: str
     client_secret: Secret
     hubspot_app_id: str
@@ -41,6 +43,7 @@ class Registration:
     logo_url: str | None = None
     install_url: str | None = None
     marketplace: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, app: App) -> "Registration":
@@ -49,7 +52,7 @@ class Registration:
 
 
 class Apps:
-    """Live apps; a removed one is kept out of sight until HubSpot has been told of its end."""
+    """Live apps; a removed one is hidden until its grants have been revoked."""
 
     def __init__(self, database: Database, sealer: Sealer) -> None:
         self._database = database
@@ -71,6 +74,7 @@ class Apps:
                     registration.client_id,
                     sealed,
                     *_columns(registration),
+                    registration.provider,
                 )
                 await record_audit(session, workspace_id, actor, "app.registered", slug)
                 await notify(session, Invalidation.app(workspace_id, slug))
@@ -99,12 +103,12 @@ class Apps:
             yield LockedApp(self, session, self._app(row))
 
     async def flag_credentials(self, workspace_id: UUID, app_id: UUID) -> None:
-        """Remember that HubSpot refuses the app's client id and secret."""
+        """Mark that the provider refuses the app's client id and secret."""
         async with self._database.transaction() as session:
             await flag_credentials(session, workspace_id, app_id)
 
     async def purge_removed(self) -> None:
-        """Erase removed apps to whose grants nothing is owed any more."""
+        """Delete removed apps that have no grant left to revoke."""
         for row in await self._database.fetch(sql.removed_apps):
             async with self._database.transaction() as session:
                 await session.execute(sql.delete_revocations_of_app, row["workspace_id"], row["id"])
@@ -166,14 +170,23 @@ class LockedApp:
 
 
 async def flag_credentials(session: Session, workspace_id: UUID, app_id: UUID) -> None:
-    """Mark that HubSpot refuses the app's client id and secret; told once, however many find out.
+    """Mark that the provider refuses the app's client id and secret, with one event however many
+    processes find out.
 
     The row that the mark returns is the guard: it comes back the first time only.
     """
     slug = await session.fetchval(sql.flag_credentials, workspace_id, app_id)
     if slug is not None:
-        fact = NewEvent("app.credentials_refused", slug, None, None)
-        await publish(session, workspace_id, app_id, [fact])
+        event = NewEvent("app.credentials_refused", slug, None, None)
+        await publish(session, workspace_id, app_id, [event])
+
+
+def read_client(sealer: Sealer, row: Any) -> ProviderClient:
+    """What an app presents itself with at its provider; of a row with `app_id`."""
+    place = secret_place(row["workspace_id"], row["app_id"])
+    return ProviderClient(
+        row["client_id"], sealer.open(row["client_secret"], place), json.loads(row["options"])
+    )
 
 
 def secret_place(workspace_id: UUID, app_id: UUID) -> Place:
@@ -186,6 +199,7 @@ def read_app(sealer: Sealer, row: Any) -> App:
         id=row["id"],
         workspace_id=row["workspace_id"],
         slug=row["slug"],
+        provider=row["provider"],
         client_id=row["client_id"],
         client_secret=sealer.open(
             row["client_secret"], secret_place(row["workspace_id"], row["id"])
@@ -204,6 +218,7 @@ def read_app(sealer: Sealer, row: Any) -> App:
         logo_url=row["logo_url"],
         install_url=row["install_url"],
         marketplace=row["marketplace"],
+        options=json.loads(row["options"]),
         credentials_refused_at=row["credentials_refused_at"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
@@ -227,4 +242,5 @@ def _columns(registration: Registration) -> tuple[Any, ...]:
         registration.logo_url,
         registration.install_url,
         registration.marketplace,
+        json.dumps(dict(registration.options)),
     )

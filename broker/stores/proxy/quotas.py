@@ -1,4 +1,4 @@
-"""Quotas of HubSpot accounts, and which process holds how many permits of each."""
+"""Quotas of accounts, and which process holds how many permits of each."""
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -21,22 +21,22 @@ WANTED, AVAILABLE = "wanted", "available"
 
 
 class QuotaName(NamedTuple):
-    """What HubSpot counts together: the calls, or the searches, of one app for one account."""
+    """What a provider counts together: the calls of one kind, of one app for one account."""
 
     workspace_id: UUID
     app_id: UUID
-    hub_id: int
+    account_id: str
     kind: str
 
     @property
     def text(self) -> str:
         """The name as a notification carries it."""
-        return f"{self.workspace_id}/{self.app_id}/{self.hub_id}/{self.kind}"
+        return f"{self.workspace_id}/{self.app_id}/{self.account_id}/{self.kind}"
 
 
 @dataclass(frozen=True, slots=True)
 class QuotaFacts:
-    """How many calls HubSpot admits in an interval (seconds), and whether it reported that."""
+    """How many calls a provider admits in an interval (seconds), and whether it reported that."""
 
     size: int
     interval: float
@@ -166,13 +166,13 @@ async def _notify(session: Session, kind: str, holder: UUID, name: QuotaName) ->
 
 
 def _name(row: Any) -> QuotaName:
-    return QuotaName(row["workspace_id"], row["app_id"], row["hub_id"], row["kind"])
+    return QuotaName(row["workspace_id"], row["app_id"], row["account_id"], row["kind"])
 
 
 def _columns(names: list[QuotaName]) -> tuple[list[Any], ...]:
     return (
         [name.workspace_id for name in names],
         [name.app_id for name in names],
-        [name.hub_id for name in names],
+        [name.account_id for name in names],
         [name.kind for name in names],
     )

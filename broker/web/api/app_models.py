@@ -7,9 +7,11 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from broker.domain.model import App, Confirm, PolicyRule, Secret
+from broker.providers.catalog import BY_NAME, DEFAULT
 from broker.services.installs.oauth_flow import Installs
 from broker.stores.connections.apps import Registration
 from broker.web.core.patterns import Matches
@@ -78,6 +80,15 @@ class Rule(RequestModel):
 Policy = Annotated[list[Rule], Field(max_length=200)]
 
 
+def _provider(name: str) -> str:
+    if name not in BY_NAME:
+        raise ValueError(f"must be one of {', '.join(BY_NAME)}")
+    return name
+
+
+ProviderName = Annotated[str, AfterValidator(_provider)]
+
+
 class AppSettings(RequestModel):
     """The settings of an app besides its credentials."""
 
@@ -97,12 +108,26 @@ class AppSettings(RequestModel):
 
 
 class NewApp(AppSettings):
-    """A HubSpot app as its settings page in HubSpot shows it."""
+    """An app as its settings page at the provider shows it; `appId` is HubSpot's."""
 
     slug: Slug
-    clientId: Text
-    clientSecret: ClientSecret
-    appId: AppId
+    provider: ProviderName = DEFAULT
+    clientId: Text | None = Field(default=None, validate_default=True)
+    clientSecret: ClientSecret | None = Field(default=None, validate_default=True)
+    appId: AppId | None = Field(default=None, validate_default=True)
+
+    @field_validator("clientId", "clientSecret", "appId")
+    @classmethod
+    def _as_the_provider_needs(cls, value: Any, info: ValidationInfo) -> Any:
+        spec = BY_NAME.get(info.data.get("provider", ""))
+        if spec is None:
+            return value
+        needs = spec.needs_app_id if info.field_name == "appId" else spec.needs_client
+        if needs and value is None:
+            raise PydanticCustomError("missing", "Field required")
+        if not needs and value is not None:
+            raise ValueError(f"{spec.label} apps have none")
+        return value
 
 
 class AppChange(RequestModel):
@@ -156,8 +181,9 @@ class RegisteredApp(BaseModel):
 
     slug: str
     UUID: UUID
+    provider: str
     clientId: str
-    appId: str
+    appId: str | None
     scopes: list[str]
     optionalScopes: list[str]
     returnUrls: list[str]
@@ -180,7 +206,17 @@ class RegisteredApp(BaseModel):
 
 def registration(body: NewApp) -> Registration:
     """What a body registers."""
-    return Registration(**{field: _stored(getattr(body, name)) for name, field in FIELDS.items()})
+    given = {field: _stored(getattr(body, name)) for name, field in FIELDS.items()}
+    if body.clientSecret is None:
+        given["client_secret"] = Secret("")
+    return Registration(
+        **{
+            **given,
+            "client_id": body.clientId or "",
+            "hubspot_app_id": body.appId or "",
+            "provider": body.provider,
+        }
+    )
 
 
 def changed(app: App, body: AppChange) -> Registration:
@@ -207,7 +243,8 @@ def shown(app: App, installs: Installs) -> RegisteredApp:
     return RegisteredApp(
         slug=app.slug,
         UUID=app.workspace_id,
-        **settings_of(app),
+        provider=app.provider,
+        **{**settings_of(app), "appId": app.hubspot_app_id or None},
         redirectUrl=installs.redirect_url(app),
         webhookUrl=installs.webhook_url(app),
         credentialsRefusedAt=app.credentials_refused_at,

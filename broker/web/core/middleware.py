@@ -159,7 +159,7 @@ def problem(request: web.Request, error: BrokerError) -> web.Response:
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
     if error.status == 401:
-        headers["WWW-Authenticate"] = 'Bearer realm="broker", Basic realm="broker"'
+        headers["WWW-Authenticate"] = 'Bearer realm="broker"'
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = ", ".join(error.context.get("allowed", []))
     return web.json_response(

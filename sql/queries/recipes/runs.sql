@@ -34,6 +34,7 @@ SELECT id, state, hub_id, claim
 --   $7 user reference, $8 hub
 UPDATE recipe_run
    SET state = 'running', problem = NULL, ended_at = NULL, claim = claim + $5,
+       restarts = restarts + 1,
        input = coalesce($3, input), version = $4, due_at = now() + $6::interval,
        user_ref = CASE WHEN $3::text IS NULL THEN user_ref ELSE $7 END,
        hub_id = CASE WHEN $3::text IS NULL THEN hub_id ELSE $8 END
@@ -297,6 +298,43 @@ SELECT run.id, run.number, app.slug, run.recipe, run.subject, run.user_ref, run.
    AND ($5::bigint IS NULL OR run.number < $5)
  ORDER BY run.number DESC
  LIMIT $6;
+
+-- name: health_of_runs
+-- How the newest runs of an app's recipe have gone since a moment; latencies in seconds.
+--   $1 workspace, $2 app, $3 recipe, $4 since, $5 at most so many runs
+SELECT count(*) AS runs,
+       count(*) FILTER (WHERE state = 'done') AS succeeded,
+       count(*) FILTER (WHERE state IN ('failed', 'dismissed')) AS failed,
+       count(*) FILTER (WHERE state = 'running') AS waiting,
+       count(*) FILTER (WHERE restarts > 0 OR state IN ('failed', 'dismissed')) AS manual,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE state = 'done') AS p50,
+       percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE state = 'done') AS p95
+  FROM (SELECT state, restarts, extract(epoch FROM ended_at - created_at)::float8 AS seconds
+          FROM recipe_run
+         WHERE workspace_id = $1
+           AND app_id = $2
+           AND recipe = $3
+           AND created_at >= $4
+         ORDER BY number DESC
+         LIMIT $5) AS newest;
+
+-- name: errors_of_runs
+-- The problems of the newest failed runs of an app's recipe since a moment, by code. (A problem begins
+-- with its code; the rest may hold what jsonb does not take.)
+--   $1 workspace, $2 app, $3 recipe, $4 since, $5 at most so many runs
+SELECT code, count(*) AS how_many, max(ended_at) AS last_at
+  FROM (SELECT coalesce(substring(problem FROM '^[{]"code": "([a-z-]+)"'), 'internal') AS code,
+               ended_at
+          FROM recipe_run
+         WHERE workspace_id = $1
+           AND app_id = $2
+           AND recipe = $3
+           AND created_at >= $4
+           AND problem IS NOT NULL
+         ORDER BY number DESC
+         LIMIT $5) AS newest
+ GROUP BY code
+ ORDER BY how_many DESC, code;
 
 -- name: steps_of_run
 -- The steps of a run as people look at them.

@@ -1,15 +1,15 @@
-"""What HubSpot said, still arriving."""
+"""A provider's answer to a call, while it arrives."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from broker.providers.hubspot.limits import RateLimitInfo
+from broker.providers.calls.limits import RateLimitInfo
 
 
 class Chunks(Protocol):
-    """A body's raw bytes as they come; `passed` counts those that came, `whole` says that all of
-    them are there already.
+    """A body's raw bytes as they come; `bytes_read` counts those that came, `is_complete` says that
+    all of them are there already.
     """
 
     bytes_read: int
@@ -27,9 +27,11 @@ class Chunks(Protocol):
 
 @dataclass(slots=True)
 class Answer:
-    """What HubSpot said, still arriving: end-to-end headers and raw body chunks. `rejects_grant`
-    says that the access token ran out before its time, which a renewal cures. `limits` is what it
-    tells of HubSpot's limits, if anything. Whoever has one closes it.
+    """A provider's answer while it arrives: end-to-end headers and raw body chunks.
+
+    `rejects_grant`: the access token is no longer accepted, which a renewal cures. `limits` is what
+    the answer says of limits, if anything. `throttled`: it is a refusal for a limit although its
+    status is not 429. Whoever has an answer closes it.
     """
 
     status: int
@@ -40,3 +42,4 @@ class Answer:
     limits: RateLimitInfo | None
     retry_after: float | None
     close: Callable[[], None]
+    throttled: bool = False

@@ -1,9 +1,9 @@
-"""Which headers cross: end-to-end ones, less those that say who is asking, where, or to whom we
-are speaking.
+"""Which headers cross between a caller and a provider: end-to-end ones, without credentials and
+without what names the hops or the origin.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 from functools import lru_cache
 
 HOP_BY_HOP = frozenset(
@@ -21,7 +21,7 @@ HOP_BY_HOP = frozenset(
         "http2-settings",
     }
 )
-"""RFC 9110 section 7.6.1, with what older and newer peers send besides."""
+"""RFC 9110 section 7.6.1, with what older and newer peers send as well."""
 
 STRIPPED_FROM_REQUESTS = frozenset(
     {
@@ -46,7 +46,7 @@ STRIPPED_FROM_REQUESTS = frozenset(
         "x-method-override",
     }
 )
-"""What a caller may not choose: who asks, where, with which method, over which hops."""
+"""What a caller may not choose: credentials, host, method and hops."""
 
 STRIPPED_FROM_RESPONSES = frozenset(
     {
@@ -66,15 +66,26 @@ STRIPPED_FROM_RESPONSES = frozenset(
         "x-content-type-options",
     }
 )
-"""What HubSpot tells browsers about its own origin, which is not ours."""
+"""What a provider says to browsers about its own origin, which is not the broker's."""
 
 BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
 
 
-def request_headers(received: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The headers of a call that go on to HubSpot; ours are added after."""
-    kept = [pair for pair in received if _is_forwarded(pair[0])]
-    return _without_connection_options(received, kept)
+class HeaderFilter:
+    """The headers that cross to and from one provider."""
+
+    def __init__(self, stripped_from_requests: Iterable[str] = ()) -> None:
+        """`stripped_from_requests`: further names, in lower case, that never reach the provider."""
+        stripped = HOP_BY_HOP | STRIPPED_FROM_REQUESTS | frozenset(stripped_from_requests)
+        self._is_forwarded: Callable[[str], bool] = lru_cache(maxsize=2048)(
+            lambda name: _is_forwarded(name, stripped)
+        )
+
+    def for_request(self, received: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
+        """The headers of a call that go on to the provider; credentials are added afterwards."""
+        is_forwarded = self._is_forwarded
+        kept = [pair for pair in received if is_forwarded(pair[0])]
+        return _without_connection_options(received, kept)
 
 
 def check_header(name: str, value: str) -> str | None:
@@ -87,17 +98,15 @@ def check_header(name: str, value: str) -> str | None:
 
 
 def response_headers(received: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The headers of HubSpot's answer that go back to the caller."""
+    """The headers of a provider's answer that go back to the caller."""
     kept = [pair for pair in received if _is_returned(pair[0])]
     return _without_connection_options(received, kept)
 
 
-@lru_cache(maxsize=2048)
-def _is_forwarded(name: str) -> bool:
+def _is_forwarded(name: str, stripped: Collection[str]) -> bool:
     lower = name.lower()
     return (
-        lower not in HOP_BY_HOP
-        and lower not in STRIPPED_FROM_REQUESTS
+        lower not in stripped
         and not lower.startswith("x-broker-")
         and "_" not in name  # which servers confuse with a hyphen
     )
@@ -116,12 +125,12 @@ def _is_returned(name: str) -> bool:
 def _without_connection_options(
     received: Collection[tuple[str, str]], kept: list[tuple[str, str]]
 ) -> list[tuple[str, str]]:
-    said = ""
+    options = ""
     for name, value in received:
         if len(name) == 10 and name.lower() == "connection":
-            said = f"{said},{value}" if said else value
-    # What most connections say names no header.
-    if said in {"", "close", "keep-alive", "Keep-Alive"}:
+            options = f"{options},{value}" if options else value
+    # The options of most connections name no header.
+    if options in {"", "close", "keep-alive", "Keep-Alive"}:
         return kept
-    named = {each.strip().lower() for each in said.split(",")}
+    named = {each.strip().lower() for each in options.split(",")}
     return [pair for pair in kept if pair[0].lower() not in named]

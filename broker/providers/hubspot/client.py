@@ -13,6 +13,7 @@ from broker.providers.hubspot import limits, oauth
 from broker.providers.hubspot.answers import Answer
 from broker.providers.hubspot.events import journal
 from broker.providers.hubspot.headers import request_headers, response_headers
+from broker.providers.transport.egress import proxy_for
 from broker.providers.transport.failures import to_refusal, with_deadline
 from broker.providers.transport.pool import Pool
 from broker.providers.transport.request import encode_request
@@ -23,6 +24,14 @@ OAUTH_S = 8.0
 
 LONGEST_WAIT_S = 60
 """For how long a 429 to a question of ours is believed."""
+
+OWN_HEADERS = {
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+    "User-Agent": "hubspot-broker",
+}
+"""What a question of the broker's own says of itself: edges refuse requests without a name, and
+compress answers for those that do not mind."""
 
 OAUTH_BYTES = 262_144
 REFUSAL_BYTES = 65_536
@@ -221,8 +230,9 @@ class HubSpot:
                 URL(url, encoded=True),
                 data=None if form is None else urlencode(form).encode(),
                 json=json,
-                headers={"Accept": "application/json", **(headers or {})},
+                headers={**OWN_HEADERS, **(headers or {})},
                 allow_redirects=False,
+                proxy=proxy_for(URL(url)),
                 timeout=aiohttp.ClientTimeout(total=None),
             ) as response:
                 if response.status == 429:

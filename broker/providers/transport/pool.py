@@ -14,6 +14,7 @@ import aiohappyeyeballs
 from yarl import URL
 
 from broker.providers.transport.connection import UpstreamConnection
+from broker.providers.transport.egress import open_tunnel, proxy_for
 from broker.providers.transport.response import InvalidResponse, UpstreamResponse
 
 SWEEP_S = 0.1
@@ -39,6 +40,7 @@ class Pool:
     def __init__(self, origin: URL, connect: float, idle: float) -> None:
         """`connect` and `idle` are in seconds: for a connection, and between two bytes."""
         self._host, self._port = origin.raw_host or "", origin.port or 443
+        self._proxy = proxy_for(origin)
         self._tls = _tls() if origin.scheme == "https" else None
         self._connect_s = connect
         self._idle_s = idle
@@ -107,18 +109,10 @@ class Pool:
         patience = min(self._connect_s, until - loop.time())
         try:
             async with asyncio.timeout(patience):
-                addresses = await self._resolve()
-                sock = await aiohappyeyeballs.start_connection(
-                    addresses, happy_eyeballs_delay=0.25, interleave=1
-                )
+                sock = await self._dial()
                 try:
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    _, wire = await loop.create_connection(
-                        lambda: UpstreamConnection(self._on_idle, self._on_closed),
-                        sock=sock,
-                        ssl=self._tls,
-                        server_hostname=self._host if self._tls else None,
-                    )
+                    wire = await self._begin(sock)
                 except BaseException:
                     sock.close()
                     raise
@@ -135,16 +129,50 @@ class Pool:
             self._sweep_timer = loop.call_later(SWEEP_S, self._sweep)
         return wire
 
+    async def _begin(self, sock: socket.socket) -> UpstreamConnection:
+        """A connection on a socket, with its TLS handshake done."""
+        loop = self._loop
+        if self._proxy is None or self._tls is None:
+            _, wire = await loop.create_connection(
+                lambda: UpstreamConnection(self._on_idle, self._on_closed),
+                sock=sock,
+                ssl=self._tls,
+                server_hostname=self._host if self._tls else None,
+            )
+            return wire
+        tunnel = await open_tunnel(sock, self._proxy, self._host, self._port)
+        wire = UpstreamConnection(self._on_idle, self._on_closed)
+        try:
+            transport = await loop.start_tls(tunnel, wire, self._tls, server_hostname=self._host)
+        except BaseException:
+            tunnel.abort()
+            raise
+        if transport is None:
+            raise NotConnected("The tunnel ended before its TLS began.")
+        wire.connection_made(transport)
+        return wire
+
+    async def _dial(self) -> socket.socket:
+        """A socket that is connected to the origin, or to the proxy that leads there."""
+        proxy = self._proxy
+        if proxy is not None and proxy.scheme != "http":
+            raise NotConnected("Only proxies with an http address are supported.")
+        return await aiohappyeyeballs.start_connection(
+            await self._resolve(), happy_eyeballs_delay=0.25, interleave=1
+        )
+
     async def _resolve(self) -> Any:
-        """The origin's addresses, looked up once for all who ask at the same time."""
+        """The addresses to connect to, looked up once for all who ask at the same time."""
         loop = self._loop
         known = self._addresses
         if known is None or (known.done() and (known.cancelled() or known.exception())):
             known = None
         if known is None or loop.time() > self._known_until:
             self._known_until = loop.time() + DNS_TTL_S
+            proxy = self._proxy
+            where = (self._host, self._port) if proxy is None else (proxy.raw_host, proxy.port)
             known = self._addresses = loop.create_task(
-                loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+                loop.getaddrinfo(*where, type=socket.SOCK_STREAM)
             )
             known.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(known)

@@ -16,10 +16,10 @@ INSTALLED = .venv/installed-for
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes
 
 help:
-	@echo "make demo    everything on this machine: Postgres, sandbox HubSpot, broker, and a walk through it"
+	@echo "make demo    everything on this machine: Postgres, the sandboxes, broker, and a walk through it"
 	@echo "make test    the tests"
 	@echo "make check   format, lint, types, import layers"
-	@echo "make bench   how fast it is beside nginx and a bare pass-through (needs wrk and nginx; ARGS=--write)"
+	@echo 'make bench   how fast it is (needs wrk and nginx); ARGS="--against REV" beside an earlier revision, ARGS=--help'
 	@echo "make serve   the broker alone, configured by BROKER_* and .env"
 	@echo "make lock    new requirements.lock files from pyproject.toml (needs uv; ARGS=--upgrade)"
 	@echo "make clean   without .venv and caches again; data stays"
@@ -34,8 +34,8 @@ test: $(INSTALLED)
 	.venv/bin/python -m pytest $(ARGS)
 
 bench: $(INSTALLED)
-	.venv/bin/python tests/bench/speed.py $(ARGS)
-	.venv/bin/python tests/bench/memory.py
+	.venv/bin/python -m tests.bench.speed $(ARGS)
+	.venv/bin/python -m tests.bench.memory
 
 check: $(INSTALLED)
 	.venv/bin/ruff format --check .
@@ -73,8 +73,8 @@ $(INSTALLED): requirements.lock pyproject.toml
 	echo "Installed."
 
 lock:
-	$(COMPILE) --extra embedded --group dev pyproject.toml -o requirements.lock $(ARGS)
-	$(COMPILE) pyproject.toml -o docker/requirements.lock $(ARGS)
+	$(COMPILE) --extra embedded --extra sandbox --group dev pyproject.toml -o requirements.lock $(ARGS)
+	$(COMPILE) --extra sandbox pyproject.toml -o docker/requirements.lock $(ARGS)
 	echo "hatchling>=1.27" | $(COMPILE) - -o docker/build.lock $(ARGS)
 
 clean:

@@ -14,6 +14,11 @@ class BrokerError(Exception):
     code: ClassVar[str] = "internal"
     status: ClassVar[int] = 500
 
+    def __init_subclass__(cls, code: str | None = None, status: int | None = None) -> None:
+        super().__init_subclass__()
+        cls.code = code or cls.code
+        cls.status = status or cls.status
+
     def __init__(
         self, detail: str | None = None, *, retry_after: int | None = None, **context: Any
     ) -> None:
@@ -34,11 +39,8 @@ class BrokerError(Exception):
 # Fix the request.
 
 
-class InvalidRequest(BrokerError):
+class InvalidRequest(BrokerError, code="invalid-request", status=400):
     """The request is malformed."""
-
-    code = "invalid-request"
-    status = 400
 
     def __init__(
         self, detail: str | None = None, *, errors: list[dict[str, str]] | None = None
@@ -53,263 +55,182 @@ def wrong_field(field: str, message: str) -> InvalidRequest:
     return InvalidRequest(f"{field}: {message}", errors=[{"field": field, "message": message}])
 
 
-class BodyTooLarge(BrokerError):
+class BodyTooLarge(BrokerError, code="body-too-large", status=413):
     """The request body is larger than this broker accepts."""
 
-    code = "body-too-large"
-    status = 413
 
-
-class MethodNotAllowed(BrokerError):
+class MethodNotAllowed(BrokerError, code="method-not-allowed", status=405):
     """This endpoint does not support this HTTP method."""
 
-    code = "method-not-allowed"
-    status = 405
 
-
-class InputRefused(BrokerError):
+class InputRefused(BrokerError, code="input-refused", status=422):
     """The recipe cannot start with this input; every missing or invalid field is named."""
-
-    code = "input-refused"
-    status = 422
 
 
 # Use another key.
 
 
-class NotAuthenticated(BrokerError):
+class NotAuthenticated(BrokerError, code="not-authenticated", status=401):
     """The request carries no API key, or one that is unknown, expired or revoked."""
 
-    code = "not-authenticated"
-    status = 401
 
-
-class NotAllowed(BrokerError):
+class NotAllowed(BrokerError, code="not-allowed", status=403):
     """This API key does not have the required permission."""
-
-    code = "not-allowed"
-    status = 403
 
 
 # Make another call.
 
 
-class DestinationRefused(BrokerError):
+class DestinationRefused(BrokerError, code="destination-refused", status=403):
     """The call would leave the API hosts of the app's provider."""
 
-    code = "destination-refused"
-    status = 403
 
-
-class CallRefused(BrokerError):
+class CallRefused(BrokerError, code="call-refused", status=403):
     """A policy of the app or the key forbids this method and path."""
-
-    code = "call-refused"
-    status = 403
 
 
 # Check the name, or install first.
 
 
-class NotFound(BrokerError):
+class NotFound(BrokerError, code="not-found", status=404):
     """No such endpoint or page."""
 
-    code = "not-found"
-    status = 404
 
-
-class AppNotFound(NotFound):
+class AppNotFound(NotFound, code="app-not-found"):
     """No such app, or this API key has no access to it."""
 
-    code = "app-not-found"
 
-
-class ConnectionNotFound(NotFound):
+class ConnectionNotFound(NotFound, code="connection-not-found"):
     """This user has not connected an account to the app."""
 
-    code = "connection-not-found"
     app_id: UUID | None = None
+    provider: str = ""
     """The app's id, where it is known; it is never shown to callers."""
 
 
-class EndpointNotFound(NotFound):
+class EndpointNotFound(NotFound, code="endpoint-not-found"):
     """The app has no such endpoint."""
 
-    code = "endpoint-not-found"
 
-
-class DeliveryNotFound(NotFound):
+class DeliveryNotFound(NotFound, code="delivery-not-found"):
     """No endpoint of the app has such a delivery."""
 
-    code = "delivery-not-found"
 
-
-class RecipeNotFound(NotFound):
+class RecipeNotFound(NotFound, code="recipe-not-found"):
     """The app has no such recipe, or no settings for it."""
 
-    code = "recipe-not-found"
 
-
-class RunNotFound(NotFound):
+class RunNotFound(NotFound, code="run-not-found"):
     """No such run in this workspace."""
-
-    code = "run-not-found"
 
 
 # Look at the state.
 
 
-class SlugTaken(BrokerError):
+class SlugTaken(BrokerError, code="slug-taken", status=409):
     """The workspace already has an app with this slug."""
 
-    code = "slug-taken"
-    status = 409
 
-
-class IdempotencyKeyConflict(BrokerError):
+class IdempotencyKeyConflict(BrokerError, code="idempotency-key-conflict", status=409):
     """This Idempotency-Key was already used for another request, or for one whose outcome is
     unknown.
     """
 
-    code = "idempotency-key-conflict"
-    status = 409
 
-
-class LinkUsed(BrokerError):
+class LinkUsed(BrokerError, code="link-used", status=409):
     """The link or code was already used; each one works once."""
 
-    code = "link-used"
-    status = 409
 
-
-class LinkExpired(BrokerError):
+class LinkExpired(BrokerError, code="link-expired", status=410):
     """The link or code has expired; ask for a new one."""
 
-    code = "link-expired"
-    status = 410
 
-
-class PortalMismatch(BrokerError):
+class PortalMismatch(BrokerError, code="portal-mismatch", status=409):
     """The user is already connected to a different account, which stays active until the change is
     confirmed.
     """
 
-    code = "portal-mismatch"
-    status = 409
 
-
-class OtherAccount(BrokerError):
+class OtherAccount(BrokerError, code="other-account", status=409):
     """The record, run or case belongs to another account than the one now connected."""
 
-    code = "other-account"
-    status = 409
 
-
-class ConnectionPending(BrokerError):
+class ConnectionPending(BrokerError, code="connection-pending", status=409):
     """The app is installed, but the connection has not been confirmed or claimed yet."""
 
-    code = "connection-pending"
-    status = 409
 
-
-class ReauthRequired(BrokerError):
+class ReauthRequired(BrokerError, code="reauth-required", status=409):
     """The account's access was revoked or has expired; the user must connect again."""
-
-    code = "reauth-required"
-    status = 409
 
 
 # Consent did not become a connection.
 
 
-class OriginRefused(BrokerError):
+class OriginRefused(BrokerError, code="origin-refused", status=403):
     """The request came from a page whose origin is not allowed here."""
 
-    code = "origin-refused"
-    status = 403
 
-
-class OtherBrowser(BrokerError):
+class OtherBrowser(BrokerError, code="other-browser", status=403):
     """This connection was started in another browser; finish it there."""
 
-    code = "other-browser"
-    status = 403
 
-
-class ConsentDenied(BrokerError):
+class ConsentDenied(BrokerError, code="consent-denied", status=403):
     """The user declined access; the same link can be used again."""
 
-    code = "consent-denied"
-    status = 403
 
-
-class ScopesMissing(BrokerError):
+class ScopesMissing(BrokerError, code="scopes-missing", status=403):
     """Fewer scopes were granted than the app needs."""
 
-    code = "scopes-missing"
-    status = 403
 
-
-class ExchangeFailed(BrokerError):
+class ExchangeFailed(BrokerError, code="exchange-failed", status=400):
     """The authorization code was not accepted."""
-
-    code = "exchange-failed"
-    status = 400
 
 
 # Try again later.
 
 
-class Busy(BrokerError):
+class Busy(BrokerError, code="busy", status=503):
     """The service is temporarily overloaded or its database is unavailable. Retry later."""
-
-    code = "busy"
-    status = 503
 
     def __init__(self, detail: str | None = None, *, retry_after: int = 2) -> None:
         """Refuse for now; trying again after `retry_after` seconds may work."""
         super().__init__(detail, retry_after=retry_after)
 
 
-class QuotaExhausted(BrokerError):
+class InstallNotStored(Busy, code="install-not-stored", status=503):
+    """The install could not be completed here; the user must start again."""
+
+
+class QuotaExhausted(BrokerError, code="quota-exhausted", status=429):
     """No quota became available within the wait time; the call was not sent."""
 
-    code = "quota-exhausted"
-    status = 429
 
+class ProviderUnavailable(BrokerError, code="vendor-unavailable", status=502):
+    """The provider is unreachable or returned an invalid response."""
 
-class HubSpotUnavailable(BrokerError):
-    """HubSpot is unreachable or returned an invalid response."""
-
-    code = "hubspot-unavailable"
-    status = 502
     unsent = False
-    """Whether it is certain that HubSpot received nothing of the call."""
+    """Whether it is certain that the provider received nothing of the call."""
 
 
-class HubSpotTimeout(BrokerError):
-    """HubSpot did not respond within the deadline."""
-
-    code = "hubspot-timeout"
-    status = 504
-    unsent = False
-
-
-class VendorTimeout(BrokerError):
+class ProviderTimeout(BrokerError, code="vendor-timeout", status=504):
     """The provider did not respond within the deadline."""
 
-    code = "vendor-timeout"
-    status = 504
     unsent = False
+
+
+class HubSpotUnavailable(ProviderUnavailable, code="hubspot-unavailable"):
+    """HubSpot is unreachable or returned an invalid response."""
+
+
+class HubSpotTimeout(ProviderTimeout, code="hubspot-timeout"):
+    """HubSpot did not respond within the deadline."""
 
 
 # Ask the operator: only a person with access to the app's settings can fix it.
 
 
-class CredentialsRefused(HubSpotUnavailable):
+class CredentialsRefused(ProviderUnavailable, code="credentials-refused"):
     """The provider rejects the app's client id or client secret; correct the app."""
-
-    code = "credentials-refused"
 
 
 # Faults of the broker's own, for operators; callers learn no more than "internal".

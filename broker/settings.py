@@ -85,11 +85,17 @@ class Settings(BaseModel):
     upstream_connect_s: Seconds = 5
     upstream_idle_s: Seconds = 60
     upstream_total_s: Seconds = 120
+    upstream_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
     quota_wait_s: Annotated[float, Field(ge=0, le=120)] = 10
     max_body_mb: Annotated[int, Field(ge=1, le=2048)] = 100
     call_log_days: Annotated[int, Field(ge=1, le=3650)] = 30
     allow_private_endpoints: bool = False
     log_format: Literal["json", "console"] | None = None
+
+    @property
+    def vendor_urls(self) -> dict[str, str]:
+        """Where the vendors of recipes are reached, by the vendor's name."""
+        return {"fml": self.fml_url}
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], dotenv: Path | None = None) -> "Settings":

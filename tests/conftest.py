@@ -30,6 +30,7 @@ from broker.bootstrap.components import Components
 from broker.bootstrap.server import serving
 from broker.domain.model import PolicyRule
 from broker.embedded import server as embedded
+from broker.recipes.catalog import RECIPES
 from broker.sandbox.fml.server import RunningFml
 from broker.sandbox.fml.server import serve as serve_fml
 from broker.sandbox.fml.world import FirstMileLabs
@@ -397,11 +398,15 @@ async def start_broker(
     """Start brokers on the test's database; they stop with the test."""
     async with AsyncExitStack() as stack:
 
-        async def start(keys: str = SEALING_KEY, **changes: Any) -> BrokerUnderTest:
+        async def start(
+            keys: str = SEALING_KEY, recipes: Any = RECIPES, **changes: Any
+        ) -> BrokerUnderTest:
             port = unused_tcp_port_factory()
             url = f"http://localhost:{port}"
             settings = settings_for(hubspot, url, **changes)
-            parts = await stack.enter_async_context(open_broker(settings, dsn, Keyring.parse(keys)))
+            parts = await stack.enter_async_context(
+                open_broker(settings, dsn, Keyring.parse(keys), recipes)
+            )
             await stack.enter_async_context(serving(parts, Address("localhost", port)))
             session = await stack.enter_async_context(
                 aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
@@ -518,11 +523,10 @@ class KybUnderTest:
         await recipes.runs.join()
         while await recipes.runs.work_due():
             await recipes.runs.join()
-        while await recipes.events.apply_due(50):
-            pass
-        while await recipes.events.write_due(50):
-            pass
-        while await recipes.callbacks.complete_due(50):
+        for task in recipes.built["kyb"].periodic_tasks():
+            while await task[2]():
+                pass
+        while await recipes.tasks.work_due():
             pass
 
     async def run(self, run_id: str) -> Any:

@@ -1,7 +1,7 @@
 """The whole broker on one page: what exists and who is handed what. `application` serves it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -9,11 +9,15 @@ import asyncpg
 
 from broker.bootstrap.components import Components
 from broker.bootstrap.worker import PeriodicTask, Worker
+from broker.crm.accounts import HubSpotAccounts
 from broker.errors import BrokerError
-from broker.providers.fml.client import FirstMileLabs
-from broker.providers.hubspot.client import Deadlines, HubSpot
+from broker.providers.base import Deadlines
+from broker.providers.catalog import PROVIDERS, Providers
+from broker.providers.transport.pools import Pools
 from broker.receivers.client import Receivers
+from broker.recipes.base import AnySpec
 from broker.recipes.building import build_recipes
+from broker.recipes.catalog import RECIPES
 from broker.sealing import Keyring, Sealer
 from broker.services.access.callers import Callers
 from broker.services.events.deliverer import Deliverer
@@ -31,12 +35,14 @@ from broker.services.proxy.forwarding import Proxy
 from broker.services.proxy.idempotency import Idempotency
 from broker.services.quota.service import Quota
 from broker.settings import Settings
+from broker.stores.access.audit import Audit
 from broker.stores.access.keys import Keys
 from broker.stores.access.operators import Operators
 from broker.stores.connections.apps import Apps
 from broker.stores.connections.connect_sessions import ConnectSessions
 from broker.stores.connections.connections import Connections
-from broker.stores.connections.installs import Links, PendingGrants
+from broker.stores.connections.links import Links
+from broker.stores.connections.pending_grants import PendingGrants
 from broker.stores.connections.revocations import Revocations
 from broker.stores.core import database, migrations
 from broker.stores.core.database import Database
@@ -54,7 +60,9 @@ from broker.telemetry.metrics import Metrics
 
 
 @asynccontextmanager
-async def open_broker(settings: Settings, dsn: str, keyring: Keyring) -> AsyncIterator[Components]:
+async def open_broker(
+    settings: Settings, dsn: str, keyring: Keyring, recipes: Sequence[AnySpec] = RECIPES
+) -> AsyncIterator[Components]:
     """A broker on a database that is up to date and that its keys open.
 
     Raises Busy, migrations.SchemaMissing or seals.WrongSealingKey otherwise.
@@ -68,25 +76,27 @@ async def open_broker(settings: Settings, dsn: str, keyring: Keyring) -> AsyncIt
             f"Postgres cannot be reached at BROKER_DATABASE_URL: {type(error).__name__}"
         ) from error
     pool = await database.connect(dsn)
-    hubspot = HubSpot(
-        settings.hubspot_api_url,
-        settings.hubspot_app_url,
-        settings.hubspot_oauth_version,
+    providers = Providers(
+        Pools(settings.upstream_connect_s, settings.upstream_idle_s, settings.upstream_connections),
         Deadlines(settings.upstream_connect_s, settings.upstream_idle_s, settings.upstream_total_s),
+        {name: getattr(settings, name) for spec in PROVIDERS for name in spec.settings},
     )
     receivers = Receivers(allow_private=settings.allow_private_endpoints)
-    fml = FirstMileLabs(settings.fml_url)
+    broker: Components | None = None
     try:
-        broker = _assemble(settings, dsn, pool, _Clients(hubspot, receivers, fml), Sealer(keyring))
+        clients = _Clients(providers, receivers)
+        broker = _assemble(settings, dsn, pool, clients, Sealer(keyring), recipes)
+        pool.on_change = broker.invalidate
         await broker.seals.check()
         try:
             yield broker
         finally:
             await _stop(broker)
     finally:
-        await fml.close()
+        if broker is not None:
+            await broker.recipes.close()
         await receivers.close()
-        await hubspot.close()
+        await providers.close()
         await pool.close()
 
 
@@ -104,47 +114,51 @@ async def _stop(broker: Components) -> None:
             await flush()
 
 
+_Specs = Sequence[AnySpec]
+
+
 @dataclass(frozen=True, slots=True)
 class _Clients:
     """The clients of services outside the broker."""
 
-    hubspot: HubSpot
+    providers: Providers
     receivers: Receivers
-    fml: FirstMileLabs
 
 
 def _assemble(
-    settings: Settings, dsn: str, pool: Database, clients: _Clients, sealer: Sealer
+    settings: Settings, dsn: str, pool: Database, clients: _Clients, sealer: Sealer, specs: _Specs
 ) -> Components:
-    metrics, hubspot = Metrics(), clients.hubspot
-    keys, apps = Keys(pool), Apps(pool, sealer)
+    metrics, providers = Metrics(), clients.providers
+    call_log = CallLog(calls := Calls(pool), providers, metrics)
+    keys, apps, sessions = Keys(pool), Apps(pool, sealer), ConnectSessions(pool, sealer)
     connections, links = Connections(pool, sealer), Links(pool, sealer)
-    held_grants, revocations = PendingGrants(pool, sealer), Revocations(pool, sealer)
-    batches, deliveries = WebhookInbox(pool, sealer), Deliveries(pool, sealer)
-    sessions = ConnectSessions(pool, sealer)
-    revoker = Revoker(revocations, hubspot, metrics)
-    grants = Grants(connections, hubspot, metrics)
-    installs = Installs(
-        apps, links, held_grants, connections, revoker, hubspot, settings.public_url
-    )
+    pending_grants, revocations = PendingGrants(pool, sealer), Revocations(pool, sealer)
+    inbox, deliveries = WebhookInbox(pool, sealer), Deliveries(pool, sealer)
+    revoker = Revoker(revocations, providers, metrics)
+    grants = Grants(connections, providers, metrics)
+    url = settings.public_url
+    installs = Installs(apps, links, pending_grants, connections, revoker, providers, url)
     quota = Quota(Quotas(pool), settings.quota_wait_s, metrics)
-    calls, idempotent = Calls(pool), IdempotentCalls(pool, sealer)
-    call_log = CallLog(calls, metrics)
-    once = Idempotency(idempotent, settings.quota_wait_s, settings.upstream_total_s)
-    proxy = Proxy(connections, grants, installs, quota, hubspot, once, call_log, metrics)
-    recipes = build_recipes(pool, sealer, clients.fml, proxy, connections, installs, metrics)
+    idempotent = IdempotentCalls(pool, sealer)
+    once = Idempotency(idempotent, providers, settings.quota_wait_s, settings.upstream_total_s)
+    proxy = Proxy(connections, grants, installs, quota, providers, once, call_log, metrics)
+    accounts = HubSpotAccounts(connections, installs)
+    recipes = build_recipes(
+        specs, pool, sealer, proxy, accounts, metrics, url, settings.vendor_urls
+    )
     return Components(
         settings=settings,
         database_url=dsn,
         database=pool,
         metrics=metrics,
-        hubspot=hubspot,
+        providers=providers,
         seals=Seals(pool, sealer),
         keys=keys,
+        audit=Audit(pool),
         apps=apps,
         connections=connections,
         links=links,
-        pending_grants=held_grants,
+        pending_grants=pending_grants,
         revocations=revocations,
         revoker=revoker,
         grants=grants,
@@ -152,8 +166,8 @@ def _assemble(
         connect_sessions=sessions,
         operators=Operators(pool),
         connect_flow=ConnectFlow(sessions, installs),
-        confirmations=Confirmations(held_grants, connections),
-        connection_admin=ConnectionAdmin(apps, connections, grants, revoker, hubspot),
+        confirmations=Confirmations(pending_grants),
+        connection_admin=ConnectionAdmin(apps, connections, grants, revoker, providers),
         callers=Callers(keys),
         quota=quota,
         calls=calls,
@@ -161,14 +175,14 @@ def _assemble(
         idempotent_calls=idempotent,
         idempotency=once,
         proxy=proxy,
-        webhook_inbox=batches,
-        intake=Intake(batches),
-        splitter=Splitter(batches, metrics, recipes.triggers.watch),
+        webhook_inbox=inbox,
+        intake=Intake(inbox),
+        splitter=Splitter(inbox, metrics, recipes.triggers.watch),
         events=Events(pool),
         endpoints=Endpoints(pool, sealer),
         deliveries=deliveries,
         deliverer=Deliverer(deliveries, clients.receivers, metrics),
-        journal=JournalReader(Journals(pool, sealer), hubspot),
+        journal=JournalReader(Journals(pool, sealer), providers.hubspot.client),
         recipes=recipes,
     )
 
@@ -187,7 +201,7 @@ def process_tasks(broker: Components) -> Worker:
 def listener(broker: Components) -> InvalidationListener:
     """What other processes notify this one of."""
     return InvalidationListener(
-        broker.database_url, broker.invalidate_caches, broker.quota.on_wanted
+        broker.database_url, broker.invalidate, broker.quota.on_notification
     )
 
 

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from broker.providers.hubspot.client import HubSpot
+from broker.domain.invalidation import Invalidation
+from broker.providers.catalog import Providers
 from broker.recipes.building import Recipes
 from broker.services.access.callers import Callers
 from broker.services.events.deliverer import Deliverer
@@ -20,12 +21,14 @@ from broker.services.proxy.forwarding import Proxy
 from broker.services.proxy.idempotency import Idempotency
 from broker.services.quota.service import Quota
 from broker.settings import Settings
+from broker.stores.access.audit import Audit
 from broker.stores.access.keys import Keys
 from broker.stores.access.operators import Operators
 from broker.stores.connections.apps import Apps
 from broker.stores.connections.connect_sessions import ConnectSessions
 from broker.stores.connections.connections import Connections
-from broker.stores.connections.installs import Links, PendingGrants
+from broker.stores.connections.links import Links
+from broker.stores.connections.pending_grants import PendingGrants
 from broker.stores.connections.revocations import Revocations
 from broker.stores.core.database import Database
 from broker.stores.core.seals import Seals
@@ -46,9 +49,10 @@ class Components:
     database_url: str
     database: Database
     metrics: Metrics
-    hubspot: HubSpot
+    providers: Providers
     seals: Seals
     keys: Keys
+    audit: Audit
     apps: Apps
     connections: Connections
     links: Links
@@ -79,9 +83,16 @@ class Components:
     journal: JournalReader
     recipes: Recipes
 
+    def invalidate(self, change: Invalidation | None) -> None:
+        """Discard the cached values that a change has made stale; all for None."""
+        self.metrics.invalidations.labels("all" if change is None else change.kind).inc()
+        if change is None:
+            self.invalidate_caches()
+            return
+        for cache in (self.callers, self.proxy, self.intake, self.recipes):
+            cache.invalidate(change)
+
     def invalidate_caches(self) -> None:
-        """Ask the database anew for whatever was remembered."""
-        self.callers.clear_cache()
-        self.proxy.clear_cache()
-        self.intake.clear_cache()
-        self.recipes.events.clear_cache()
+        """Discard every cached value."""
+        for cache in (self.callers, self.proxy, self.intake, self.recipes):
+            cache.clear_cache()

@@ -1,12 +1,21 @@
 """Every address of the broker, and who answers."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
 
 from broker.bootstrap.components import Components
+from broker.providers.base import ProviderSpec
+from broker.providers.catalog import KEY_HEADERS, PROVIDERS
+from broker.recipes import panels
+from broker.recipes.api.table import handlers, table
+from broker.recipes.base import AnySpec
+from broker.recipes.catalog import RECIPES
+from broker.recipes.workflow_actions import WorkflowActions
 from broker.services.installs.app_checks import AppChecks
 from broker.web.api.apps import AppHandlers
+from broker.web.api.audit import AuditHandlers
 from broker.web.api.calls import CallHandlers
 from broker.web.api.connect import ConnectHandlers
 from broker.web.api.connections import ConnectionHandlers
@@ -14,47 +23,58 @@ from broker.web.api.deliveries import DeliveryHandlers
 from broker.web.api.docs import DocsPages
 from broker.web.api.endpoints import EndpointHandlers
 from broker.web.api.health import HealthHandlers, OpenApiHandler
-from broker.web.api.kyb import KybHandlers
-from broker.web.api.runs import RunHandlers
 from broker.web.api.stackgo import StackGoHandlers
 from broker.web.api.tokens import TokenHandlers
 from broker.web.console import routes as console
 from broker.web.console.apps import AppViews
+from broker.web.console.audit import AuditViews
 from broker.web.console.base import ConsoleBase
 from broker.web.console.calls import CallViews
 from broker.web.console.connections import ConnectionViews
 from broker.web.console.events import EventViews
 from broker.web.console.keys import KeyViews
-from broker.web.console.kyb import KybViews
-from broker.web.console.kyb_settings import KybSettingsViews
 from broker.web.console.playground import PlaygroundViews
 from broker.web.console.sign_in import SignInViews
 from broker.web.core import openapi
 from broker.web.core.pages import Pages, StaticFiles
 from broker.web.core.unproved import UnprovedBodies
-from broker.web.inbound.hubspot_actions import HubSpotActions
 from broker.web.inbound.hubspot_webhooks import HubSpotWebhooks
 from broker.web.inbound.oauth_callback import OAuthCallback
-from broker.web.inbound.vendor_webhooks import VendorWebhooks
 from broker.web.proxy.handlers import METHODS, ProxyHandlers
 
 WORKSPACE = "{workspace:[0-9A-Fa-f-]{36}}"
 
-CONNECTION = "/api/apps/{slug}/connections/{user}"
-RECIPE = "/api/apps/{slug}/recipes/kyb"
+CONNECTION = "/api/apps/{slug}/connections/{user:[^/]+}"
 ENDPOINT = "/api/apps/{slug}/endpoints/{id}"
 
-URL_TABLE: tuple[tuple[str, str, type, str], ...] = (
+Row = tuple[str, str, type, str]
+
+
+def _provider_rows(spec: ProviderSpec) -> list[Row]:
+    """The addresses that each provider has."""
+    name = spec.name
+    rows: list[Row] = [
+        ("GET", f"/api/{name}/auth/{{slug}}", StackGoHandlers, "link"),
+        ("GET", f"/{name}/{{slug:[^/]+}}-{WORKSPACE}/callback", OAuthCallback, "callback"),
+        ("POST", f"/api/{name}/proxy/{{slug}}", ProxyHandlers, "wrapped"),
+    ]
+    if spec.marketplace:
+        rows += [
+            ("GET", f"/api/{name}/claims/{{claim}}", ConnectionHandlers, "peek"),
+            ("POST", f"/api/{name}/claims/{{claim}}", ConnectionHandlers, "claim"),
+        ]
+    return rows
+
+
+URL_TABLE: tuple[Row, ...] = (
     ("POST", "/oauth/token", TokenHandlers, "token"),
     ("POST", "/api/apps", AppHandlers, "register"),
     ("GET", "/api/apps", AppHandlers, "index"),
     ("GET", "/api/apps/{slug}", AppHandlers, "show"),
     ("PATCH", "/api/apps/{slug}", AppHandlers, "change"),
     ("DELETE", "/api/apps/{slug}", AppHandlers, "remove"),
-    ("GET", "/api/hubspot/auth/{slug}", StackGoHandlers, "link"),
-    ("GET", f"/hubspot/{{slug:[^/]+}}-{WORKSPACE}/callback", OAuthCallback, "callback"),
+    *(row for spec in PROVIDERS for row in _provider_rows(spec)),
     ("POST", f"/hubspot/{{slug:[^/]+}}-{WORKSPACE}/webhooks", HubSpotWebhooks, "hubspot"),
-    ("POST", "/api/hubspot/claims/{claim}", ConnectionHandlers, "claim"),
     ("POST", "/api/connections/confirm", ConnectionHandlers, "confirm"),
     ("GET", "/api/saas-org-user/get-users/{slug}", StackGoHandlers, "users"),
     ("GET", "/api/saas-org-user/get-user/{slug}", StackGoHandlers, "user"),
@@ -75,20 +95,9 @@ URL_TABLE: tuple[tuple[str, str, type, str], ...] = (
     ("POST", f"{ENDPOINT}/rotate", EndpointHandlers, "rotate"),
     ("POST", "/api/apps/{slug}/deliveries/{id}/replay", DeliveryHandlers, "replay"),
     ("GET", "/api/apps/{slug}/calls", CallHandlers, "index"),
-    ("PUT", RECIPE, KybHandlers, "put"),
-    ("GET", RECIPE, KybHandlers, "show"),
-    ("DELETE", RECIPE, KybHandlers, "remove"),
-    ("GET", "/api/recipes/runs/{id}", RunHandlers, "show"),
-    ("POST", "/api/recipes/runs/{id}/retry", RunHandlers, "retry"),
-    ("POST", "/api/recipes/kyb/{slug}", KybHandlers, "start"),
-    ("POST", "/api/recipes/kyb/{slug}/setup", KybHandlers, "setup"),
-    ("GET", "/api/recipes/kyb/{slug}/runs", RunHandlers, "index"),
-    ("GET", "/api/recipes/kyb/{slug}/parked", RunHandlers, "parked"),
-    ("POST", f"/hubspot/{{slug:[^/]+}}-{WORKSPACE}/actions/kyb", HubSpotActions, "kyb"),
-    ("POST", f"/fml/{{slug:[^/]+}}-{WORKSPACE}/webhooks", VendorWebhooks, "fml"),
+    ("GET", "/api/audit", AuditHandlers, "index"),
     ("POST", "/api/raw/{slug}", ProxyHandlers, "wrapped"),
-    ("POST", "/api/hubspot/proxy/{slug}", ProxyHandlers, "wrapped"),
-    ("*", "/proxy/{slug}/{user}/{target:[\\s\\S]*}", ProxyHandlers, "transparent"),
+    ("*", "/proxy/{slug}/{user:[^/]+}/{target:[\\s\\S]*}", ProxyHandlers, "transparent"),
     ("POST", "/api/connect/sessions", ConnectHandlers, "create"),
     ("GET", "/connect/{token}", ConnectHandlers, "show"),
     ("POST", "/connect/{token}", ConnectHandlers, "begin"),
@@ -102,14 +111,20 @@ URL_TABLE: tuple[tuple[str, str, type, str], ...] = (
     ("GET", "/docs", DocsPages, "reference"),
     ("GET", "/docs/{name:.+}", DocsPages, "guide"),
 )
-"""Every address, and who answers."""
+"""Every address but those of the recipes, and who answers."""
 
 
-def openapi_document(public_url: str) -> dict[str, Any]:
+def url_table(recipes: Sequence[AnySpec]) -> list[tuple[str, str, type, str]]:
+    """Every address, and who answers."""
+    found = [(each.method, each.path, each.handlers, each.handler) for each in table(recipes)]
+    return [*URL_TABLE, *found]
+
+
+def openapi_document(public_url: str, recipes: Sequence[AnySpec] = RECIPES) -> dict[str, Any]:
     """The OpenAPI document of the URL table."""
     rows = [
         (each, path, getattr(pages, name))
-        for method, path, pages, name in URL_TABLE
+        for method, path, pages, name in url_table(recipes)
         for each in (METHODS if method == "*" else (method,))
     ]
     return openapi.document(rows, public_url)
@@ -117,8 +132,9 @@ def openapi_document(public_url: str) -> dict[str, Any]:
 
 def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
     """Every address with who answers there, handed what they need."""
-    settings = broker.settings
-    ours = Pages(settings.public_url)
+    settings, specs = broker.settings, broker.recipes.specs
+    ours = Pages(settings.public_url, *panels.template_folders(specs))
+    document = openapi_document(settings.public_url, specs)
     connect = ConnectHandlers(
         broker.apps, broker.connect_flow, ours, settings.public_url, settings.hubspot_app_url
     )
@@ -132,6 +148,7 @@ def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
             broker.apps, broker.connections, broker.confirmations, broker.connection_admin
         ),
         CallHandlers: CallHandlers(broker.apps, broker.calls),
+        AuditHandlers: AuditHandlers(broker.audit),
         EndpointHandlers: EndpointHandlers(
             broker.apps, broker.endpoints, allow_private=settings.allow_private_endpoints
         ),
@@ -146,40 +163,40 @@ def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
         ProxyHandlers: ProxyHandlers(
             broker.callers,
             broker.proxy,
-            settings.hubspot_api_url,
+            KEY_HEADERS,
             settings.max_body_mb * 1_048_576,
         ),
         HealthHandlers: health,
-        OpenApiHandler: OpenApiHandler(openapi_document(settings.public_url)),
-        DocsPages: DocsPages(ours, openapi_document(settings.public_url)),
+        OpenApiHandler: OpenApiHandler(document),
+        DocsPages: DocsPages(ours, document),
     }
     # Mail scanners and chat previews send HEAD; only the health of the process answers it.
     return [
         web.get(path, getattr(pages[kind], name), allow_head=kind is HealthHandlers)
         if method == "GET"
         else web.route(method, path, getattr(pages[kind], name))
-        for method, path, kind, name in URL_TABLE
-    ] + console.routes(_console_views(broker, ours))
+        for method, path, kind, name in url_table(specs)
+    ] + console.routes(_console_views(broker, ours), (*console.TABLE, *panels.table(specs)))
 
 
 def _recipe_handlers(broker: Components) -> dict[type, object]:
     recipes, public_url = broker.recipes, broker.settings.public_url
-    setup, kickoffs, companies = recipes.setup, recipes.kickoffs, recipes.companies
-    return {
-        KybHandlers: KybHandlers(broker.apps, setup, kickoffs, companies, public_url),
-        RunHandlers: RunHandlers(broker.apps, recipes.records, recipes.runs, recipes.cases),
-        VendorWebhooks: VendorWebhooks(recipes.events),
-        HubSpotActions: HubSpotActions(
-            broker.intake, broker.apps, setup, kickoffs, recipes.callbacks, public_url
-        ),
-    }
+    actions = WorkflowActions(
+        broker.intake,
+        broker.apps,
+        recipes.accounts,
+        recipes.starter,
+        recipes.callbacks,
+        public_url,
+    )
+    return handlers(recipes.specs, recipes, broker.apps, actions, public_url)
 
 
 def _console_views(broker: Components, ours: Pages) -> list[object]:
     """Who answers in the console."""
-    settings, recipes = broker.settings, broker.recipes
-    desk = ConsoleBase(ours, broker.operators, broker.apps)
-    checks = AppChecks(broker.apps, broker.installs, broker.hubspot)
+    settings = broker.settings
+    desk = ConsoleBase(ours, broker.operators, broker.apps, panels.sections(broker.recipes.specs))
+    checks = AppChecks(broker.apps, broker.installs, broker.providers)
     return [
         SignInViews(desk, broker.keys),
         AppViews(desk, broker.apps, broker.connections, broker.installs, checks),
@@ -189,7 +206,6 @@ def _console_views(broker: Components, ours: Pages) -> list[object]:
             broker.proxy,
             broker.connections,
             settings.public_url,
-            settings.hubspot_api_url,
         ),
         CallViews(desk, broker.calls),
         EventViews(
@@ -200,7 +216,7 @@ def _console_views(broker: Components, ours: Pages) -> list[object]:
             broker.deliverer,
             allow_private=settings.allow_private_endpoints,
         ),
-        KybViews(desk, recipes.kickoffs, recipes.runs, recipes.records, recipes.cases),
-        KybSettingsViews(desk, recipes.setup, recipes.companies, settings.public_url),
+        *panels.views(broker.recipes.specs, desk, broker.recipes),
         KeyViews(desk, broker.keys),
+        AuditViews(desk, broker.audit),
     ]

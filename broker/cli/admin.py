@@ -1,97 +1,105 @@
-"""Commands about workspaces, keys and apps."""
+"""Commands about workspaces and their HubSpot apps."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import typer
 
 from broker.bootstrap.components import Components
+from broker.cli.output import Json, as_facts, as_table, confirm
 from broker.cli.runtime import echo, emit, fail, with_broker
-from broker.domain.model import KEY_SCOPES, App, Confirm, Key, PolicyRule, Secret
-from broker.stores.connections.apps import Registration
-from broker.web.core.requests import SLUG
-from broker.web.proxy.handlers import METHODS
+from broker.domain.model import Confirm
+from broker.errors import AppNotFound
+from broker.stores.access.audit import SHELL
+from broker.web.api.app_models import AppChange, NewApp, changed, registration, rule_of_text, shown
+from broker.web.core.requests import SLUG, validate
 
 workspaces = typer.Typer(no_args_is_help=True, help="Workspaces: the tenants.")
-keys = typer.Typer(no_args_is_help=True, help="API keys of a workspace.")
 apps = typer.Typer(no_args_is_help=True, help="HubSpot apps of a workspace.")
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else")]
 WorkspaceOption = Annotated[UUID, typer.Option("--workspace", help="The workspace's UUID")]
+
+ALLOW = 'Limit proxied calls, for example "GET,POST /crm/v3/objects/contacts*"; may be repeated'
+
+Texts = list[str] | None
+ScopeOption = Annotated[Texts, typer.Option("--scope", help="A scope, as in HubSpot; repeatable")]
+OptionalScopeOption = Annotated[
+    Texts, typer.Option("--optional-scope", help="Granted where the plan has it; repeatable")
+]
+ReturnUrlOption = Annotated[
+    Texts, typer.Option("--return-url", help="Where users end after connecting; repeatable")
+]
+OriginOption = Annotated[
+    Texts, typer.Option("--origin", help="A page's origin that shows the button; repeatable")
+]
+ConfirmOption = Annotated[
+    Confirm | None, typer.Option(help="Whether your backend confirms each new connection")
+]
+PkceOption = Annotated[bool | None, typer.Option(help="Use PKCE (default: yes)")]
+AllowOption = Annotated[Texts, typer.Option("--allow", help=ALLOW)]
+LegacyOption = Annotated[
+    bool | None, typer.Option(help="Accept webhook signatures v1 and v2 (default: no)")
+]
+JournalOption = Annotated[
+    bool | None, typer.Option(help="Read HubSpot's webhooks journal (default: no)")
+]
+NameOption = Annotated[
+    str | None, typer.Option("--display-name", help="The product's name as users see it")
+]
+LogoOption = Annotated[str | None, typer.Option("--logo-url", help="The product's logo, https")]
+InstallOption = Annotated[
+    str | None, typer.Option("--install-url", help="Where the product signs a user in")
+]
+MarketplaceOption = Annotated[
+    bool | None, typer.Option(help="Accept installs from HubSpot's Marketplace (default: no)")
+]
 
 
 @workspaces.command("create")
-def create_workspace(name: str, as_json: Json = False) -> None:
-    """Make a workspace with its first key, whose secret is shown once."""
+def create_workspace(
+    name: str,
+    same_name: Annotated[
+        bool, typer.Option("--same-name", help="Create it even if the name is in use")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Create a workspace and its first API key, whose secret is shown only once."""
 
     async def work(broker: Components) -> None:
+        same = [each for each in await broker.keys.workspaces() if each.name == name]
+        if same and not same_name:
+            fail(
+                f"there is already a workspace called {name} ({same[0].id}); "
+                "choose another name, or pass --same-name"
+            )
         workspace, issued = await broker.keys.create_workspace(name)
-        made = {
+        secret = issued.client_secret.reveal()
+        created = {
             "UUID": str(workspace.id),
             "name": workspace.name,
             "clientId": issued.key.client_id,
-            "clientSecret": issued.client_secret.reveal(),
+            "clientSecret": secret,
             "scopes": list(issued.key.scopes),
         }
-        text = "\n".join(f"{name:13}{value}" for name, value in made.items() if name != "scopes")
-        emit(made, as_json=as_json, text=f"{text}\nThe secret is not shown again.")
+        text = as_facts({name: value for name, value in created.items() if name != "scopes"})
+        hint = "clientSecret is your API key (KEY in the docs). It is not shown again."
+        emit(created, as_json=as_json, text=f"{text}\n{hint}")
 
     if not name.strip():
         fail("a workspace needs a name")
     with_broker(work)
 
 
-@keys.command("create")
-def create_key(
-    workspace: WorkspaceOption,
-    name: Annotated[str, typer.Option(help="What it is for")] = "",
-    scope: Annotated[list[str] | None, typer.Option(help="May be repeated; default: all")] = None,
-    app: Annotated[list[str] | None, typer.Option(help="Limit to these app slugs")] = None,
-    allow: Annotated[
-        list[str] | None,
-        typer.Option(help='Limit proxied calls, for example "GET,POST /crm/v3/objects/contacts*"'),
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Make a key; its secret is shown once."""
-    policy = tuple(_rule(text) for text in allow) if allow else None
-    scopes = tuple(dict.fromkeys(scope or KEY_SCOPES))
-    if unknown := [each for each in scopes if each not in KEY_SCOPES]:
-        fail(f"there is no scope {', '.join(unknown)}; known: {', '.join(KEY_SCOPES)}")
-    slugs = tuple(slug.lower() for slug in app) if app else None
+@workspaces.command("list")
+def list_workspaces(as_json: Json = False) -> None:
+    """List all workspaces, oldest first."""
 
     async def work(broker: Components) -> None:
-        issued = await broker.keys.create(workspace, name, scopes, slugs, policy)
-        made = {**_key(issued.key), "clientSecret": issued.client_secret.reveal()}
-        text = "\n".join(f"{name:13}{value}" for name, value in made.items())
-        emit(made, as_json=as_json, text=f"{text}\nThe secret is not shown again.")
-
-    with_broker(work)
-
-
-@keys.command("list")
-def list_keys(workspace: WorkspaceOption, as_json: Json = False) -> None:
-    """List the keys of a workspace, oldest first."""
-
-    async def work(broker: Components) -> None:
-        found = await broker.keys.of_workspace(workspace)
-        lines = [
-            f"{key.id}  {'revoked' if key.revoked_at else 'live   '}  {key.name or '-'}  "
-            f"{','.join(key.scopes)}"
-            for key in found
+        found = [
+            {"UUID": str(each.id), "name": each.name, "createdAt": each.created_at.isoformat()}
+            for each in await broker.keys.workspaces()
         ]
-        emit({"keys": [_key(key) for key in found]}, as_json=as_json, text="\n".join(lines))
-
-    with_broker(work)
-
-
-@keys.command("revoke")
-def revoke_key(key_id: UUID, as_json: Json = False) -> None:
-    """End a key; it stops working everywhere within five seconds."""
-
-    async def work(broker: Components) -> None:
-        await broker.keys.revoke(key_id)
-        emit({"id": str(key_id), "revoked": True}, as_json=as_json, text=f"revoked {key_id}")
+        emit({"workspaces": found}, as_json=as_json, text=as_table(found, "no workspaces yet"))
 
     with_broker(work)
 
@@ -100,43 +108,118 @@ def revoke_key(key_id: UUID, as_json: Json = False) -> None:
 def add_app(
     slug: str,
     workspace: WorkspaceOption,
-    client_id: Annotated[str, typer.Option()],
+    client_id: Annotated[str, typer.Option(help="HubSpot's Client Id")],
     app_id: Annotated[str, typer.Option(help="HubSpot's App Id")],
-    scope: Annotated[list[str], typer.Option(help="A scope, as at HubSpot; may be repeated")],
+    scope: Annotated[list[str], typer.Option(help="A scope, as in HubSpot; repeatable")],
     client_secret: Annotated[
-        str, typer.Option(prompt=True, hide_input=True, help="Asked for when left out")
+        str, typer.Option(prompt=True, hide_input=True, help="Prompted for when omitted")
     ],
-    optional_scope: Annotated[list[str] | None, typer.Option()] = None,
-    return_url: Annotated[list[str] | None, typer.Option()] = None,
-    origin: Annotated[list[str] | None, typer.Option()] = None,
-    confirm: Annotated[Confirm, typer.Option()] = Confirm.AUTO,
-    pkce: Annotated[bool, typer.Option()] = True,
+    optional_scope: OptionalScopeOption = None,
+    return_url: ReturnUrlOption = None,
+    origin: OriginOption = None,
+    confirm: ConfirmOption = None,
+    pkce: PkceOption = None,
+    allow: AllowOption = None,
+    legacy_signatures: LegacyOption = None,
+    journal: JournalOption = None,
+    display_name: NameOption = None,
+    logo_url: LogoOption = None,
+    install_url: InstallOption = None,
+    marketplace: MarketplaceOption = None,
     as_json: Json = False,
 ) -> None:
     """Register a HubSpot app."""
-    if not SLUG.fullmatch(slug):
-        fail("a slug has 1 to 63 letters, digits, hyphens and underscores")
-    registration = Registration(
-        client_id=client_id,
-        client_secret=Secret(client_secret),
-        hubspot_app_id=app_id,
-        scopes=tuple(scope),
-        optional_scopes=tuple(optional_scope or ()),
-        return_urls=tuple(return_url or ()),
-        origins=tuple(origin or ()),
-        confirm=confirm,
-        pkce=pkce,
-        policy=None,
-    )
+    said = {
+        "slug": slug,
+        "clientId": client_id,
+        "clientSecret": client_secret,
+        "appId": app_id,
+        "scopes": scope,
+        "optionalScopes": optional_scope,
+        "returnUrls": return_url,
+        "origins": origin,
+        "confirm": confirm,
+        "pkce": pkce,
+        "policy": None if allow is None else [rule_of_text(text) for text in allow],
+        "legacySignatures": legacy_signatures,
+        "journal": journal,
+        "displayName": display_name,
+        "logoUrl": logo_url,
+        "installUrl": install_url,
+        "marketplace": marketplace,
+    }
 
     async def work(broker: Components) -> None:
-        app = await broker.apps.register(workspace, "operator", slug.lower(), registration)
-        shown = _app(broker, app)
+        body = validate(NewApp, _given(said))
+        await broker.keys.get_workspace(workspace)
+        app = await broker.apps.register(workspace, SHELL, body.slug.lower(), registration(body))
+        described = shown(app, broker.installs).model_dump(mode="json")
         emit(
-            shown,
+            described,
             as_json=as_json,
-            text=f"Paste into HubSpot as redirect URL:\n{shown['redirectUrl']}",
+            text=f"Paste this redirect URL into HubSpot:\n{described['redirectUrl']}",
         )
+
+    with_broker(work)
+
+
+@apps.command("change")
+def change_app(
+    slug: str,
+    workspace: WorkspaceOption,
+    client_id: Annotated[str | None, typer.Option(help="HubSpot's Client Id")] = None,
+    app_id: Annotated[str | None, typer.Option(help="HubSpot's App Id")] = None,
+    new_secret: Annotated[
+        bool, typer.Option("--new-secret", help="Prompt for a new Client Secret")
+    ] = False,
+    scope: ScopeOption = None,
+    optional_scope: OptionalScopeOption = None,
+    return_url: ReturnUrlOption = None,
+    origin: OriginOption = None,
+    confirm: ConfirmOption = None,
+    pkce: PkceOption = None,
+    allow: AllowOption = None,
+    allow_all: Annotated[
+        bool, typer.Option("--allow-all", help="Remove the limit on proxied calls")
+    ] = False,
+    legacy_signatures: LegacyOption = None,
+    journal: JournalOption = None,
+    display_name: NameOption = None,
+    logo_url: LogoOption = None,
+    install_url: InstallOption = None,
+    marketplace: MarketplaceOption = None,
+    as_json: Json = False,
+) -> None:
+    """Change an app's settings; omitted ones keep their values."""
+    secret = typer.prompt("Client secret", hide_input=True) if new_secret else None
+    said = {
+        "clientId": client_id,
+        "clientSecret": secret,
+        "appId": app_id,
+        "scopes": scope,
+        "optionalScopes": optional_scope,
+        "returnUrls": return_url,
+        "origins": origin,
+        "confirm": confirm,
+        "pkce": pkce,
+        "policy": None if allow is None else [rule_of_text(text) for text in allow],
+        "legacySignatures": legacy_signatures,
+        "journal": journal,
+        "displayName": display_name,
+        "logoUrl": logo_url,
+        "installUrl": install_url,
+        "marketplace": marketplace,
+    }
+    changes = _given(said) | ({"policy": None} if allow_all else {})
+    if not changes:
+        fail("nothing to change; see --help for the settings")
+
+    async def work(broker: Components) -> None:
+        body = validate(AppChange, changes)
+        async with broker.apps.lock(workspace, slug) as locked:
+            app = await locked.change(SHELL, changed(locked.app, body))
+        described = shown(app, broker.installs).model_dump(mode="json")
+        emit(described, as_json=as_json, text=as_facts(described))
 
     with_broker(work)
 
@@ -146,9 +229,13 @@ def list_apps(workspace: WorkspaceOption, as_json: Json = False) -> None:
     """List the apps of a workspace."""
 
     async def work(broker: Components) -> None:
-        found = [_app(broker, app) for app in await broker.apps.of_workspace(workspace)]
-        lines = [f"{app['slug']:20} {app['appId']:12} {app['redirectUrl']}" for app in found]
-        emit({"apps": found}, as_json=as_json, text="\n".join(lines))
+        await broker.keys.get_workspace(workspace)
+        found = [
+            shown(app, broker.installs).model_dump(mode="json")
+            for app in await broker.apps.of_workspace(workspace)
+        ]
+        rows = [{name: app[name] for name in ("slug", "appId", "redirectUrl")} for app in found]
+        emit({"apps": found}, as_json=as_json, text=as_table(rows, "no apps yet"))
 
     with_broker(work)
 
@@ -158,63 +245,35 @@ def show_app(slug: str, workspace: WorkspaceOption, as_json: Json = False) -> No
     """Show an app, without its secret."""
 
     async def work(broker: Components) -> None:
-        shown = _app(broker, await broker.apps.get(workspace, slug))
-        text = "\n".join(f"{name:22}{value}" for name, value in shown.items())
-        emit(shown, as_json=as_json, text=text)
+        app = await broker.apps.get(workspace, slug)
+        described = shown(app, broker.installs).model_dump(mode="json")
+        emit(described, as_json=as_json, text=as_facts(described))
 
     with_broker(work)
 
 
 @apps.command("remove")
-def remove_app(slug: str, workspace: WorkspaceOption, as_json: Json = False) -> None:
-    """Remove an app, wipe its connections and have HubSpot revoke their grants."""
+def remove_app(
+    slug: str,
+    workspace: WorkspaceOption,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove an app, delete its connections and revoke their tokens at HubSpot."""
 
     async def work(broker: Components) -> None:
-        async with broker.apps.lock(workspace, slug) as held:
-            await held.remove("operator")
+        if not SLUG.fullmatch(slug):
+            raise AppNotFound
+        async with broker.apps.lock(workspace, slug) as locked:
+            await locked.remove(SHELL)
         while await broker.revoker.revoke_due(10):
-            echo("revoking ...") if not as_json else None
+            if not as_json:
+                echo("revoking ...")
         emit({"slug": slug, "removed": True}, as_json=as_json, text=f"removed {slug}")
 
+    confirm(f"Remove {slug} with all its connections? This cannot be undone.", yes=yes)
     with_broker(work)
 
 
-def _rule(text: str) -> PolicyRule:
-    methods, _, path = text.strip().partition(" ")
-    named = tuple(method.strip().upper() for method in methods.split(","))
-    if not set(named) <= set(METHODS) or not path.strip().startswith("/"):
-        fail(f'a rule is methods and a path, such as "GET,POST /crm/v3/objects/*", not {text!r}')
-    return PolicyRule(named, path.strip())
-
-
-def _key(key: Key) -> dict[str, object]:
-    return {
-        "id": str(key.id),
-        "clientId": key.client_id,
-        "name": key.name,
-        "scopes": list(key.scopes),
-        "apps": None if key.app_slugs is None else list(key.app_slugs),
-        "policy": key.policy
-        and [{"methods": list(rule.methods), "path": rule.path} for rule in key.policy],
-        "createdAt": key.created_at.isoformat(),
-        "revokedAt": key.revoked_at and key.revoked_at.isoformat(),
-    }
-
-
-def _app(broker: Components, app: App) -> dict[str, object]:
-    return {
-        "slug": app.slug,
-        "UUID": str(app.workspace_id),
-        "clientId": app.client_id,
-        "appId": app.hubspot_app_id,
-        "scopes": list(app.scopes),
-        "optionalScopes": list(app.optional_scopes),
-        "returnUrls": list(app.return_urls),
-        "origins": list(app.origins),
-        "confirm": app.confirm.value,
-        "pkce": app.pkce,
-        "redirectUrl": broker.installs.redirect_url(app),
-        "webhookUrl": broker.installs.webhook_url(app),
-        "credentialsRefusedAt": app.credentials_refused_at
-        and app.credentials_refused_at.isoformat(),
-    }
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}

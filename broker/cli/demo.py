@@ -1,12 +1,13 @@
 """`broker demo`: the main job for real on one machine, step by step, over HTTP."""
 
+import contextlib
 import logging
 import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from html import unescape
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urljoin
 
 import aiohttp
@@ -15,7 +16,6 @@ import typer
 
 from broker.bootstrap.components import Components
 from broker.bootstrap.server import serving, wait_for_shutdown_signal
-from broker.cli.demo_kyb import COMPANY_SCOPES, KybScenario
 from broker.cli.runtime import (
     Runtime,
     echo,
@@ -25,14 +25,12 @@ from broker.cli.runtime import (
     read_settings,
     run,
 )
+from broker.recipes.kyb.demo import COMPANY_SCOPES, KybScenario
 from broker.sandbox.fml.server import RunningFml
-from broker.sandbox.fml.server import serve as serve_fml
 from broker.sandbox.hubspot.server import Running
-from broker.sandbox.hubspot.server import serve as serve_sandbox
+from broker.sandbox.suite.suite import Suite, running
 from broker.settings import Address, Settings
 from broker.telemetry.log_setup import configure_logging
-
-R = TypeVar("R")
 
 USER = "user-42"
 SCOPES = [
@@ -52,39 +50,36 @@ def demo(*, once: bool, port: int) -> None:
     found = prepare_runtime(settings)
 
     async def command() -> None:
-        sandbox = await _at(serve_sandbox, port + 1 if port else 0)
-        fml = await _at(serve_fml, port + 2 if port else 0)
-        try:
-            await _run_and_serve(found, sandbox, fml, port, once=once)
-        finally:
-            await fml.close()
-            await sandbox.close()
+        async with contextlib.AsyncExitStack() as stack:
+            suite = await _start_sandboxes(stack, port)
+            await _run_and_serve(found, suite, port, once=once)
 
     run(command)
 
 
-async def _at(serve: Callable[[str, int], Awaitable[R]], port: int) -> R:
-    """A simulator on a port, or on any free one."""
+async def _start_sandboxes(stack: contextlib.AsyncExitStack, port: int) -> Suite:
+    """Every sandbox, at the ports after the broker's, or at free ones when one of them is taken."""
+    redirects = [f"http://localhost:{port}/*"]
     try:
-        return await serve("127.0.0.1", port)
+        return await stack.enter_async_context(
+            running("127.0.0.1", port + 1 if port else 0, redirects)
+        )
     except OSError:
-        return await serve("127.0.0.1", 0)
+        return await stack.enter_async_context(running("127.0.0.1", 0, redirects))
 
 
-async def _run_and_serve(
-    found: Runtime, sandbox: Running, fml: RunningFml, port: int, *, once: bool
-) -> None:
+async def _run_and_serve(found: Runtime, suite: Suite, port: int, *, once: bool) -> None:
     public_url = f"http://localhost:{port}"
+    urls = {name.removeprefix("BROKER_").lower(): url for name, url in suite.settings.items()}
     settings = found.settings.model_copy(
         update={
+            **{name: url for name, url in urls.items() if name in Settings.model_fields},
             "public_url": public_url,
-            "hubspot_api_url": sandbox.url,
-            "hubspot_app_url": sandbox.url,
-            "fml_url": fml.url,
             "work_in_serve": True,
             "allow_private_endpoints": True,
         }
     )
+    sandbox, fml = suite.started["hubspot"].running, suite.started["fml"].running
     dsn = await _own_database(found) if found.embedded else found.dsn
     ours = Runtime(settings, dsn, found.keyring, embedded=True)
     async with open_components(ours) as broker:
@@ -132,7 +127,7 @@ class DemoScenario:
     @property
     def company(self) -> str:
         """The Company of the walk's second half."""
-        return str(self.kyb.facts["company"])
+        return str(self.kyb.known["company"])
 
     async def all(self) -> bool:
         """Walk; whether every step ended well."""
@@ -257,7 +252,7 @@ class DemoScenario:
 def _print_next_steps(walk: DemoScenario, settings: Settings) -> None:
     echo()
     echo(f"The broker serves at   {settings.public_url}")
-    echo(f"The sandbox HubSpot at {walk.sandbox.url}")
+    echo(f"The sandboxes at       {walk.sandbox.url} (HubSpot, with a list of the others)")
     echo(f"The console at         {settings.public_url}/console")
     echo(f"  sign in with         {walk.secret}")
     echo(f"The docs at            {settings.public_url}/docs")

@@ -1,38 +1,26 @@
-"""Commands for bad days: connections, reseal, doctor."""
+"""Commands for incidents: connections, reseal."""
 
 import asyncio
 import time
+from collections import Counter
 from typing import Annotated
 
-import aiohttp
-import asyncpg
 import typer
 
 from broker.bootstrap.components import Components
-from broker.cli.admin import Json, WorkspaceOption
-from broker.cli.runtime import (
-    Runtime,
-    echo,
-    emit,
-    fail,
-    open_components,
-    prepare_runtime,
-    run,
-    with_broker,
-)
-from broker.errors import BrokerError, ConnectionNotFound
-from broker.settings import Settings
-from broker.stores.core import migrations
-from broker.stores.core.seals import WrongSealingKey
-from broker.telemetry.log_setup import configure_logging
+from broker.cli.admin import WorkspaceOption
+from broker.cli.output import Json, as_facts, as_table, confirm
+from broker.cli.runtime import echo, emit, fail, with_broker
+from broker.domain.audit import SHELL
+from broker.errors import ConnectionNotFound
 from broker.web.api.connections import shown
 
 connections = typer.Typer(no_args_is_help=True, help="Connections of an app.")
 
 AppOption = Annotated[str, typer.Option("--app", help="The app's slug")]
 
-A_SECOND = 10
-"""Connections that `revoke --all` ends in a second: well within HubSpot's limits."""
+MAX_PER_SECOND = 10
+"""How many connections `revoke --all` ends in a second: well within HubSpot's limits."""
 
 
 @connections.command("list")
@@ -44,18 +32,24 @@ def list_connections(workspace: WorkspaceOption, app: AppOption, as_json: Json =
         records = []
         while True:
             page = await broker.connections.page(
-                found, status=None, hub_id=None, after=after, limit=500
+                found, status=None, account_id=None, after=after, limit=500
             )
             records += page.records
             if page.after is None:
                 break
             after = page.after
-        lines = [
-            f"{each.number:8} {each.status:16} {each.hub_id or '-':>12} {each.user_ref}"
-            for each in records
+        rows = [
+            {
+                "number": record.number,
+                "status": record.status.value,
+                "account": record.account_id,
+                "user": record.user_ref,
+            }
+            for record in records
         ]
-        told = [shown(record).model_dump(mode="json") for record in records]
-        emit({"connections": told}, as_json=as_json, text="\n".join(lines))
+        described = [shown(record).model_dump(mode="json") for record in records]
+        text = as_table(rows, "no connections yet")
+        emit({"connections": described}, as_json=as_json, text=text)
 
     with_broker(work)
 
@@ -64,15 +58,14 @@ def list_connections(workspace: WorkspaceOption, app: AppOption, as_json: Json =
 def show_connection(
     user: str, workspace: WorkspaceOption, app: AppOption, as_json: Json = False
 ) -> None:
-    """Show one user's connection: facts and times, never a token."""
+    """Show one user's connection: its state and times, never a token."""
 
     async def work(broker: Components) -> None:
         record = await broker.connections.find_record(await broker.apps.get(workspace, app), user)
         if record is None:
             raise ConnectionNotFound
-        told = shown(record).model_dump(mode="json")
-        text = "\n".join(f"{name:23}{value}" for name, value in told.items())
-        emit(told, as_json=as_json, text=text)
+        described = shown(record).model_dump(mode="json")
+        emit(described, as_json=as_json, text=as_facts(described))
 
     with_broker(work)
 
@@ -81,21 +74,22 @@ def show_connection(
 def revoke_connections(
     workspace: WorkspaceOption,
     app: AppOption,
-    user: Annotated[str | None, typer.Argument(help="One user; or give --all")] = None,
+    user: Annotated[str | None, typer.Argument(help="One user; or pass --all")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every connection of the app")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask")] = False,
     as_json: Json = False,
 ) -> None:
-    """Wipe connections and revoke their grants at HubSpot, at a steady pace.
+    """Delete connections and revoke their tokens at HubSpot, at a steady pace.
 
-    It can be interrupted and started again: it goes on with what is left. The report says what
-    HubSpot has been told and what it has not.
+    It can be interrupted and started again: it continues with what is left. The report says what
+    was revoked at HubSpot and what was not.
     """
     if (user is None) != everything:
-        fail("name one user, or give --all")
+        fail("give a user, or --all")
 
     async def work(broker: Components) -> None:
         found = await broker.apps.get(workspace, app)
-        report: dict[str, int] = {}
+        outcomes: Counter[str] = Counter()
         users = [user] if user is not None else None
         while users is None or users:
             if users is None:
@@ -107,23 +101,27 @@ def revoke_connections(
                 batch, users = users, []
             for each in batch:
                 started = time.monotonic()
-                outcome = await broker.connection_admin.delete(found, each, "operator")
-                report[outcome] = report.get(outcome, 0) + 1
-                if not as_json and sum(report.values()) % 100 == 0:
-                    echo(f"{sum(report.values())} done ...")
-                await asyncio.sleep(max(0.0, 1 / A_SECOND - (time.monotonic() - started)))
-        not_told = sum(
-            count for outcome, count in report.items() if outcome in {"pending", "refused"}
-        )
-        done = {"connections": sum(report.values()), "outcomes": report, "notRevoked": not_told}
+                outcomes[await broker.connection_admin.delete(found, each, SHELL)] += 1
+                if not as_json and outcomes.total() % 100 == 0:
+                    echo(f"{outcomes.total()} done ...")
+                pause = 1 / MAX_PER_SECOND - (time.monotonic() - started)
+                await asyncio.sleep(max(0.0, pause))
+        open_ = outcomes["pending"] + outcomes["refused"]
+        report = {
+            "connections": outcomes.total(),
+            "outcomes": dict(outcomes),
+            "notRevoked": open_,
+        }
         text = "\n".join(
-            [f"{done['connections']} connections ended"]
-            + [f"  {count} {outcome}" for outcome, count in report.items()]
+            [f"{outcomes.total()} connections deleted"]
+            + [f"  {count} {outcome}" for outcome, count in outcomes.items()]
         )
-        emit(done, as_json=as_json, text=text)
-        if not_told:
+        emit(report, as_json=as_json, text=text)
+        if open_:
             raise typer.Exit(2)
 
+    if everything:
+        confirm(f"Delete every connection of {app}? Users have to connect again.", yes=yes)
     with_broker(work)
 
 
@@ -132,69 +130,7 @@ def reseal(as_json: Json = False) -> None:
 
     async def work(broker: Components) -> None:
         done = await broker.seals.reseal()
-        emit(
-            {"resealed": done}, as_json=as_json, text=f"{done} values are under the newest key now"
-        )
+        text = f"{done} values were re-encrypted under the newest key"
+        emit({"resealed": done}, as_json=as_json, text=text)
 
     with_broker(work)
-
-
-def doctor(as_json: Json = False) -> None:
-    """Check settings, database, schema, keys, clock and reachability, and say what to do."""
-    found = prepare_runtime()
-    configure_logging(found.settings.log_format)
-    checks: dict[str, str] = {"settings": "ok"}
-
-    async def work() -> None:
-        await _check_database(found, checks)
-        await _check_reach(found.settings, checks)
-        _check_address(found.settings, checks)
-        text = "\n".join(
-            f"{'ok ' if state == 'ok' else 'BAD'} {name}{'' if state == 'ok' else ': ' + state}"
-            for name, state in checks.items()
-        )
-        emit(checks, as_json=as_json, text=text)
-
-    run(work)
-    if any(state != "ok" for state in checks.values()):
-        raise typer.Exit(1)
-
-
-async def _check_database(found: Runtime, checks: dict[str, str]) -> None:
-    try:
-        session = await asyncpg.connect(found.dsn, timeout=5)
-        version = session.get_server_version().major
-        skew = abs(float(await session.fetchval("SELECT extract(epoch FROM now())")) - time.time())
-        lacking = await migrations.missing(session)
-        await session.close()
-    except (OSError, asyncpg.PostgresError, TimeoutError) as error:
-        checks["database"] = f"{type(error).__name__}: check BROKER_DATABASE_URL and that it runs"
-        return
-    checks["database"] = "ok" if version >= 15 else f"Postgres {version} is too old; 15 is needed"
-    checks["clock"] = "ok" if skew < 5 else f"{skew:.0f} s off the database's; set this clock"
-    checks["schema"] = "ok" if not lacking or found.embedded else "behind: run `broker migrate`"
-    if checks["schema"] != "ok":
-        return
-    try:
-        async with open_components(found):
-            checks["keys"] = "ok"
-    except (BrokerError, WrongSealingKey) as error:
-        checks["keys"] = f"{error}: put the key that was used before into BROKER_SEALING_KEYS"
-
-
-async def _check_reach(settings: Settings, checks: dict[str, str]) -> None:
-    timeout = aiohttp.ClientTimeout(total=5)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
-        for name, url in (("HubSpot", settings.hubspot_api_url), ("FML", settings.fml_url)):
-            try:
-                async with session.get(url, allow_redirects=False) as response:
-                    checks[name] = "ok" if response.status < 500 else f"answers {response.status}"
-            except (aiohttp.ClientError, OSError, TimeoutError) as error:
-                checks[name] = f"{type(error).__name__}: allow connections to {url}"
-
-
-def _check_address(settings: Settings, checks: dict[str, str]) -> None:
-    public = settings.public_url
-    local = public.startswith(("http://localhost", "http://127.0.0.1"))
-    secure = public.startswith("https://") or local
-    checks["public URL"] = "ok" if secure else "BROKER_PUBLIC_URL must be https for HubSpot"

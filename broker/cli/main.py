@@ -1,12 +1,13 @@
-"""The `broker` command: each subcommand is a few lines over the parts."""
+"""The `broker` command and its subcommands."""
 
 import json
 from typing import Annotated
 
 import typer
 
-from broker.cli import admin, incidents, service
+from broker.cli import admin, audit, doctor, incidents, keys, service
 from broker.cli.runtime import echo
+from broker.web.core.openapi import VERSION
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,16 +20,35 @@ app.command()(service.work)
 app.command()(service.migrate)
 app.command()(service.sandbox)
 app.command()(incidents.reseal)
-app.command()(incidents.doctor)
+app.command()(doctor.doctor)
 app.add_typer(admin.workspaces, name="workspace")
-app.add_typer(admin.keys, name="key")
+app.add_typer(keys.keys, name="key")
 app.add_typer(admin.apps, name="app")
 app.add_typer(incidents.connections, name="connections")
+app.add_typer(audit.audit, name="audit")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        echo(f"broker {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version"),
+    ] = False,
+) -> None:
+    """The broker: connect a product to HubSpot."""
 
 
 @app.command("openapi")
 def openapi_document(
-    public_url: Annotated[str, typer.Option(help="Where it is served")] = "http://localhost:8080",
+    public_url: Annotated[
+        str, typer.Option(help="The address it is served at")
+    ] = "http://localhost:8080",
 ) -> None:
     """Print the OpenAPI document."""
     from broker.bootstrap.routes import openapi_document  # noqa: PLC0415  # needs no database
@@ -38,10 +58,12 @@ def openapi_document(
 
 @app.command()
 def demo(
-    once: Annotated[bool, typer.Option("--once", help="End after the walk")] = False,
-    port: Annotated[int, typer.Option(help="Where the broker listens; the sandbox is next")] = 8080,
+    once: Annotated[bool, typer.Option("--once", help="Exit after the walk-through")] = False,
+    port: Annotated[
+        int, typer.Option(help="The broker's port; the sandboxes use the next two")
+    ] = 8080,
 ) -> None:
-    """Walk the main job for real on this machine, then keep serving."""
+    """Walk through the main job for real on this machine, then keep serving."""
     from broker.cli.demo import demo as walk  # noqa: PLC0415  # not in production
 
     walk(once=once, port=port)

@@ -1,8 +1,10 @@
 """What every command starts from: settings, a database, the keys. One clear line when not."""
 
 import asyncio
+import getpass
 import json
 import os
+import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -15,6 +17,7 @@ import typer
 
 from broker.bootstrap.assembly import open_broker
 from broker.bootstrap.components import Components
+from broker.domain.audit import SOURCE, Source
 from broker.embedded.folder import EmbeddedUnavailable, default_data_dir
 from broker.embedded.key import sealing_key
 from broker.embedded.server import start
@@ -121,12 +124,22 @@ def run(
         raise typer.Exit(130) from None
 
 
+def _shell() -> str:
+    """Who runs the command, as far as the system knows."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, ImportError, OSError):
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
 def with_broker(work: Callable[[Components], Awaitable[None]]) -> None:
     """Run something on an assembled broker, quietly."""
     found = prepare_runtime()
     configure_logging(found.settings.log_format)
 
     async def command() -> None:
+        SOURCE.set(Source("shell", _shell()))
         async with open_components(found) as broker:
             await work(broker)
 

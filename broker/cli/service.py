@@ -1,6 +1,7 @@
 """Commands that go on: serve, work, sandbox; and migrate, which others wait for."""
 
 import asyncio
+import contextlib
 import gc
 import logging
 import signal
@@ -23,6 +24,7 @@ from broker.bootstrap.server import (
 from broker.cli.runtime import (
     Runtime,
     echo,
+    emit,
     fail,
     open_components,
     prepare_runtime,
@@ -125,31 +127,44 @@ def migrate() -> None:
 
 
 def sandbox(
-    port: Annotated[int | None, typer.Option(help="Port to listen on")] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder that keeps data over restarts")] = None,
-    seed: Annotated[bool, typer.Option("--seed", help="Fill empty accounts")] = False,
+    port: Annotated[int | None, typer.Option(help="HubSpot's port; the others follow")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder in which HubSpot keeps its data")
+    ] = None,
+    seed: Annotated[bool, typer.Option(help="Fill empty accounts with believable data")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object")] = False,
 ) -> None:
-    """Run only the sandbox: a HubSpot and, on the next port, a First Mile Labs."""
-    from broker.sandbox.fml.server import serve as serve_fml  # noqa: PLC0415  # not in production
-    from broker.sandbox.hubspot.server import serve as serve_sandbox  # noqa: PLC0415  # not in production
+    """Run the sandboxes of every vendor, each on a port of its own, without a broker."""
+    from broker.sandbox.suite.suite import Suite, running  # noqa: PLC0415  # not in production
 
     settings = read_settings()
     configure_logging(settings.log_format)
 
+    def lines(suite: Suite) -> str:
+        found = [f"broker: sandbox {each.name} at {each.url}" for each in suite.entries]
+        found += [f"broker: no sandbox {name}: {why}" for name, why in suite.missing.items()]
+        found += ["", "Settings of a broker that uses them:"]
+        found += [f"export {name}={value}" for name, value in suite.settings.items()]
+        found += ["", f"Registered apps, for redirect URLs below {settings.public_url}/:"]
+        for each in suite.entries:
+            app = {name: value for name, value in each.app.items() if isinstance(value, str)}
+            found.append(f"{each.name:18}" + " ".join(f"{n}={v}" for n, v in app.items()))
+        return "\n".join(found)
+
     async def command() -> None:
         host = settings.listen.host
-        wanted = settings.listen.port if port is None else port
-        try:
-            running = await serve_sandbox(host, wanted, data=data, seed=seed)
-            fml = await serve_fml(host, wanted + 1 if wanted else 0)
-        except OSError as error:
-            fail(f"the sandbox cannot start: {error.strerror}")
-        except ValueError:
-            fail(f"{data} holds data of another version; remove it or name another folder")
-        echo(f"broker: sandbox HubSpot at {running.url}")
-        echo(f"broker: sandbox First Mile Labs at {fml.url}")
-        await wait_for_shutdown_signal()
-        await fml.close()
-        await running.close()
+        first = settings.listen.port if port is None else port
+        redirects = [f"{settings.public_url}/*"]
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                suite = await stack.enter_async_context(
+                    running(host, first, redirects, data=data, seed=seed)
+                )
+            except OSError as error:
+                fail(f"the sandboxes cannot start: {error.strerror}")
+            except ValueError:
+                fail(f"{data} holds data of another version; remove it or name another folder")
+            emit(suite.to_json(), as_json=as_json, text=lines(suite))
+            await wait_for_shutdown_signal()
 
     run(command)

@@ -1,6 +1,7 @@
-"""The nouns of people in browsers, as values: users who connect, operators who look."""
+"""Value types for browser sessions: users who connect, operators who are signed in."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from broker.domain.model import App, Caller, Secret
@@ -8,7 +9,9 @@ from broker.domain.model import App, Caller, Secret
 
 @dataclass(frozen=True, slots=True)
 class InstallLink:
-    """What a state handle stands for: one user of one app on the way to a connection."""
+    """What a state handle identifies: one user of one app on the way to a connection. `options` are
+    what the provider's link needs, such as a shop.
+    """
 
     app: App
     user_ref: str
@@ -17,18 +20,21 @@ class InstallLink:
     return_url: str | None
     session_id: UUID | None = None
     browser_hash: bytes | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectSession:
-    """A single-use way for one user to connect on a page of ours. `origin` and `nonce` are the
-    page that opened it in a popup; `outcome` is how the last visit to HubSpot ended.
+    """A single-use way for one user to connect on the connect page. `user_label` is the user's
+    name for people; `origin` and `nonce` are the page that opened it in a popup; `outcome` is how
+    the last visit to the provider ended.
     """
 
     id: UUID
     app: App
     workspace_name: str
     user_ref: str
+    user_label: str | None
     return_url: str | None
     browser_hash: bytes | None
     origin: str | None
@@ -40,7 +46,7 @@ class ConnectSession:
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """Somebody signed in to the console with a key, who may there what the key may."""
+    """An operator signed in to the console with a key, whose scopes apply there."""
 
     caller: Caller
     key_name: str

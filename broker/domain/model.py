@@ -1,19 +1,20 @@
-"""The nouns of the broker, as values: what travels between its parts."""
+"""The value types that travel between the parts of the broker."""
 
 import hmac
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
 KEY_SCOPES: Mapping[str, str] = {
     "apps": "register and change apps",
-    "connect": "mint links, list and delete connections",
-    "proxy": "call HubSpot as a connected user",
-    "proxy:read": "call HubSpot as a connected user, reading only",
+    "connect": "create links, list and delete connections",
+    "proxy": "call providers as a connected user",
+    "proxy:read": "call providers as a connected user, reading only",
     "recipes": "set up and start recipes",
     "webhooks": "register endpoints and replay deliveries",
+    "calls": "read the call log",
     "audit": "read who did what",
     "console": "sign in to the console",
 }
@@ -51,6 +52,7 @@ class Workspace:
 
     id: UUID
     name: str
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,12 @@ class Key:
     created_at: datetime
     revoked_at: datetime | None
 
+    @property
+    def manages_keys(self) -> bool:
+        """Whether it can create any key in the console, so that nobody is locked out."""
+        unlimited = self.app_slugs is None and self.policy is None
+        return self.revoked_at is None and unlimited and {"apps", "console"} <= set(self.scopes)
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -90,24 +98,36 @@ class Caller:
         return scope in self.scopes
 
     def can_access_app(self, slug: str) -> bool:
-        """Whether the key is limited to other apps than this (lower-case) slug."""
+        """Whether the key may access the app with this (lower-case) slug."""
         return self.app_slugs is None or slug in self.app_slugs
 
 
 class Confirm(StrEnum):
-    """Whether a new connection works at once or waits for the product's word."""
+    """Whether a new connection works at once or only after the product has confirmed it."""
 
     AUTO = "auto"
     REQUIRED = "required"
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderClient:
+    """What an app presents itself with at its provider: client id and secret (both empty where the
+    provider knows none), and the provider's own settings of the app, such as `environment`.
+    """
+
+    client_id: str
+    client_secret: Secret
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class App:
-    """One HubSpot client registration, known by its slug inside a workspace."""
+    """One client registration at a provider, known by its slug inside a workspace."""
 
     id: UUID
     workspace_id: UUID
     slug: str
+    provider: str
     client_id: str
     client_secret: Secret
     hubspot_app_id: str
@@ -120,9 +140,19 @@ class App:
     policy: tuple[PolicyRule, ...] | None
     legacy_signatures: bool
     journal: bool
+    display_name: str | None
+    logo_url: str | None
+    install_url: str | None
+    marketplace: bool
+    options: Mapping[str, str]
     credentials_refused_at: datetime | None
     created_at: datetime
     updated_at: datetime
+
+    @property
+    def client(self) -> ProviderClient:
+        """What the app presents itself with at its provider."""
+        return ProviderClient(self.client_id, self.client_secret, self.options)
 
 
 class Status(StrEnum):
@@ -135,64 +165,53 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
-    """What HubSpot's token endpoint gave; lifetime in seconds (None: never runs out)."""
-
-    access_token: Secret
-    refresh_token: Secret | None
-    lifetime: float | None
-    hub_id: int | None = None
-    scopes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """Whose HubSpot account a token speaks for, as introspection tells."""
-
-    hub_id: int
-    hub_domain: str | None
-    user: str | None
-    scopes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Grant:
     """The access token a connection holds. Times are on this process's monotonic clock, in
     seconds, so that a wrong wall clock cannot make a good token look stale or the reverse.
+    `just_issued`: it comes straight from the provider, for the call that uses it.
     """
 
     access_token: Secret
     stale_at: float
     expires_at: float
     generation: int
+    just_issued: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One user of one app, tied to one HubSpot account, with what a proxied call needs."""
+    """One user of one app, tied to one account, with what a proxied call needs. `api_url`: where
+    its calls go, None for the provider's one address; `details`: what else the provider needs to
+    know of it.
+    """
 
     id: UUID
     workspace_id: UUID
     app_id: UUID
     app_slug: str
+    provider: str
     user_ref: str | None
     status: Status
+    account_id: str | None
     hub_id: int | None
     grant: Grant | None
     policy: tuple[PolicyRule, ...] | None
     scopes: tuple[str, ...]
+    api_url: str | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionRecord:
-    """A connection as people look at it: facts and times, never a token."""
+    """A connection as people look at it, without its tokens."""
 
     id: UUID
     number: int
     user_ref: str | None
     status: Status
+    account_id: str | None
+    account_name: str | None
     hub_id: int | None
-    hub_domain: str | None
     scopes: tuple[str, ...]
     missing_scopes: tuple[str, ...]
     installed_by: str | None
@@ -205,36 +224,10 @@ class ConnectionRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class PendingGrant:
-    """A grant that waits for its code to come back from somebody with a key."""
-
-    id: UUID
-    app: App
-    connection_id: UUID
-    user_ref: str | None
-    reason: str
-    tokens: Tokens
-    account: Account
-    return_url: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Revocation:
-    """A refresh token that HubSpot still has to be told to revoke."""
-
-    workspace_id: UUID
-    id: UUID
-    client_id: str
-    client_secret: Secret
-    refresh_token: Secret
-    shared: bool
-    attempts: int
-
-
-@dataclass(frozen=True, slots=True)
 class ProxyCall:
-    """A HubSpot request made for one user. One that exists may be sent: its target is raw, byte
-    for byte, begins with one slash and cannot name another host or climb out of its path.
+    """A request to a provider, made for one user. Its target is a raw path, byte for byte, that
+    begins with one slash and cannot name another host or climb out of its path; or an absolute
+    URL, which the connection's provider turns into such a path, or refuses, before it is sent.
     """
 
     app_slug: str
@@ -247,6 +240,10 @@ class ProxyCall:
     """How many seconds it may wait for quota; None: as long as the operator says."""
     request_id: str = ""
     idempotency_key: str | None = None
+    provider: str | None = None
+    """Whose app it must be; None: any provider's."""
+    hub_id: int | None = None
+    """The only account in which it may act; None: the one that the user is connected to."""
 
     @property
     def replayable(self) -> bool:

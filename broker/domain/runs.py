@@ -1,10 +1,11 @@
-"""The nouns of running, and all that a recipe knows of it: steps, turns, and "not now".
+"""Value types for runs, and all that a recipe knows of running: steps, their context, and how a
+step ends.
 
-A recipe is a list of steps. A step is an async function of a `Turn`; what it returns (a JSON
-object) is stored before the next step begins, and never asked for again. It may be asked twice for
+A recipe is a list of steps. A step is an async function of a `StepContext`; what it returns (a JSON
+object) is stored before the next step begins, and the step is not run again. It may run twice for
 one outcome when a process stops in between, so a step that changes something outside says so
-(`effect`) and is written to bear it: by a key, by an upsert, or by looking first. It ends otherwise
-by raising: `Later` to be asked again at a time of its choosing, a BrokerError to fail.
+(`has_side_effect`) and is idempotent: by a key, by an upsert, or by looking first. It ends
+otherwise by raising: `RetryLater` to run again later, a BrokerError to fail.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -19,9 +20,7 @@ from broker.errors import BrokerError
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One execution of a recipe for one subject, claimed: whoever has it takes the next step.
-    `claim` is the fence.
-    """
+    """One execution of a recipe for one subject, claimed by this process. `claim` is the fence."""
 
     workspace_id: UUID
     id: UUID
@@ -38,10 +37,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class StepContext:
-    """What a step is given: the run, what the steps before gave, and its own memory.
+    """What a step works with: the run, the outcomes of the steps before, and its own checkpoint.
 
-    `note` is what it left when it was put off. `unsure` says that an earlier attempt began of which
-    nobody learnt whether it changed anything outside.
+    `checkpoint` is what it left when it was rescheduled. `outcome_unknown`: an earlier attempt may
+    have changed something outside; its end is not known.
     """
 
     run: Run
@@ -52,7 +51,7 @@ class StepContext:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a recipe; its name is what is stored, so it is never given to another."""
+    """One step of a recipe. Its name is stored: it is never reused for another step."""
 
     name: str
     run: Callable[[StepContext], Awaitable[Mapping[str, Any]]]
@@ -61,8 +60,8 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A named list of steps. `finish` makes a run's result of what they gave. A program leaves
-    runs of a higher `version` than it knows to a newer one.
+    """A named list of steps. `build_result` makes a run's result of their outcomes. A process
+    leaves runs of a higher `version` than it knows to a newer one.
     """
 
     name: str
@@ -72,13 +71,15 @@ class Recipe:
 
     @property
     def side_effects(self) -> list[str]:
-        """The steps that change something outside."""
+        """The names of steps that change something outside."""
         return [step.name for step in self.steps if step.has_side_effect]
 
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What a run is asked for. There is one run for each app, recipe and subject."""
+    """A run that should exist. There is one for each app, recipe and subject; it acts for the user
+    in this HubSpot account only.
+    """
 
     workspace_id: UUID
     app_id: UUID
@@ -90,27 +91,29 @@ class RunRequest:
 
 
 class RetryLater(Exception):
-    """Not now: ask this step again after some seconds, with this note. Nothing has failed."""
+    """Run this step again after some seconds, with this checkpoint. Nothing has failed."""
 
-    def __init__(self, after_s: float, why: str, note: Mapping[str, Any] | None = None) -> None:
-        super().__init__(why)
+    def __init__(
+        self, after_s: float, reason: str, checkpoint: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(reason)
         self.after_s = after_s
-        self.reason = why
-        self.checkpoint = note
+        self.reason = reason
+        self.checkpoint = checkpoint
 
 
 class PermanentFailure(Exception):
-    """A refusal that only a person can help, with a note for the attempt after that help."""
+    """A refusal that needs a person, with a checkpoint for the attempt after a retry."""
 
-    def __init__(self, refusal: BrokerError, note: Mapping[str, Any]) -> None:
+    def __init__(self, refusal: BrokerError, checkpoint: Mapping[str, Any]) -> None:
         super().__init__(refusal.code)
         self.refusal = refusal
-        self.checkpoint = note
+        self.checkpoint = checkpoint
 
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """A step as people look at it."""
+    """A step, for display."""
 
     name: str
     state: str
@@ -125,7 +128,9 @@ class StepRecord:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A run as people look at it: running, done with a result, or failed with a problem."""
+    """A run, for display: running, done with a result, failed with a problem, or dismissed: failed,
+    and it will not be mended.
+    """
 
     id: UUID
     number: int
@@ -143,14 +148,78 @@ class RunRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class RunErrors:
+    """How often runs failed with a code, and when last."""
+
+    code: str
+    count: int
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RunHealth:
+    """How runs of a recipe have gone; latencies in seconds, of those that are done. `manual` are
+    those that needed a person: failed, dismissed or started again.
+    """
+
+    runs: int
+    succeeded: int
+    failed: int
+    waiting: int
+    manual: int
+    p50: float | None
+    p95: float | None
+    errors: Sequence[RunErrors]
+
+
+@dataclass(frozen=True, slots=True)
+class Consistency:
+    """What a recipe found when it last compared the records on both sides."""
+
+    compared: int
+    equal: int
+    checked_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RunTask:
+    """Something to do for a run that has ended, claimed: `kind` and `key` name it, `revision` is
+    the fence. The user and the account are the run's.
+    """
+
+    workspace_id: UUID
+    run_id: UUID
+    kind: str
+    key: str
+    payload: Mapping[str, Any]
+    revision: int
+    attempts: int
+    app_id: UUID
+    app_slug: str
+    user_ref: str | None
+    hub_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class RecipeSetting:
-    """What an app wants of a recipe, with the vendor's secrets by their names."""
+    """An app's settings of a recipe, with the secrets by their names."""
 
     app_id: UUID
     settings: Mapping[str, Any]
     secrets: Mapping[str, Secret]
     created_at: datetime
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectTrigger:
+    """A property of a HubSpot object type that becomes a value. `object_type` is an id such as
+    `0-2`.
+    """
+
+    object_type: str
+    property: str
+    value: str
 
 
 # A vendor's trouble.

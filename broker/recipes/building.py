@@ -1,85 +1,131 @@
-"""Everything that recipes are made of; the next recipe is another module, and a line here."""
+"""The recipes of one process: each spec built, with runs, triggers and workflow actions for all."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from broker.crm.companies import CompanyAccess
-from broker.providers.fml.client import FirstMileLabs
-from broker.recipes.kyb.case_events import CaseEvents
-from broker.recipes.kyb.kickoffs import Kickoffs
-from broker.recipes.kyb.settings import KybSetup
-from broker.recipes.kyb.steps import Kyb
+from broker.crm.accounts import HubSpotAccounts
+from broker.crm.records import CrmRecords
+from broker.domain.invalidation import Invalidation
+from broker.domain.runs import Recipe
+from broker.recipes.base import AnyRecipe, AnySpec, RecipeDeps
+from broker.recipes.checks import Checks
+from broker.recipes.settings import RecipeSetup
+from broker.recipes.starting import Starter
 from broker.recipes.triggers import Triggers
 from broker.recipes.workflow_callbacks import WorkflowCallbacks
 from broker.sealing import Sealer
-from broker.services.installs.oauth_flow import Installs
 from broker.services.proxy.forwarding import Proxy
 from broker.services.runs.engine import Runs
-from broker.services.vendors.fml_api import FmlApi
-from broker.stores.connections.connections import Connections
+from broker.services.runs.tasks import TaskWorker
 from broker.stores.core.database import Database
-from broker.stores.recipes.kyb_cases import Cases
 from broker.stores.recipes.recipe_settings import RecipeSettings
 from broker.stores.recipes.run_records import RunRecords
 from broker.stores.recipes.runs import RunStore
+from broker.stores.recipes.tasks import TaskStore
 from broker.stores.recipes.vendors import VendorClients
-from broker.stores.recipes.workflow_callbacks import CallbackStore
 from broker.telemetry.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)
 class Recipes:
-    """The recipes of one process."""
+    """The recipes of one process, by name, and what they share."""
 
+    specs: Sequence[AnySpec]
+    built: Mapping[str, AnyRecipe]
     records: RunRecords
     runs: Runs
-    cases: Cases
-    companies: CompanyAccess
-    setup: KybSetup
-    kickoffs: Kickoffs
-    events: CaseEvents
+    crm: CrmRecords
+    accounts: HubSpotAccounts
+    starter: Starter
+    checks: Checks
     triggers: Triggers
     callbacks: WorkflowCallbacks
+    tasks: TaskWorker
 
     def periodic_tasks(self) -> list[tuple[str, float, Callable[[], Awaitable[Any]]]]:
-        """What must happen by itself: a name, every how many seconds, and the work."""
+        """Background work: a name, an interval in seconds, and a function that says how much it
+        did.
+        """
         return [
             ("runs", 0.25, self.runs.work_due),
-            ("actions", 1, lambda: self.callbacks.complete_due(20)),
-            ("case events", 0.25, lambda: self.events.apply_due(50)),
-            ("company updates", 0.5, lambda: self.events.write_due(20)),
+            ("tasks of runs", 0.5, self.tasks.work_due),
             ("old runs", 600, self.records.purge),
-            ("old event bodies", 600, self.cases.purge_bodies),
+            *(task for recipe in self.built.values() for task in recipe.periodic_tasks()),
         ]
+
+    def clear_cache(self) -> None:
+        """Discard cached settings."""
+        for recipe in self.built.values():
+            recipe.clear_cache()
+
+    def invalidate(self, change: Invalidation) -> None:
+        """Discard the cached settings that a change has made stale."""
+        for recipe in self.built.values():
+            recipe.invalidate(change)
+
+    async def close(self) -> None:
+        """Close the clients that recipes opened."""
+        await asyncio.gather(*(recipe.close() for recipe in self.built.values()))
 
 
 def build_recipes(
+    specs: Sequence[AnySpec],
     database: Database,
     sealer: Sealer,
-    fml: FirstMileLabs,
     proxy: Proxy,
-    connections: Connections,
-    installs: Installs,
+    accounts: HubSpotAccounts,
     metrics: Metrics,
+    public_url: str,
+    vendor_urls: Mapping[str, str],
 ) -> Recipes:
-    """The recipes on what the rest of the broker gives them."""
-    settings, records, cases = (
-        RecipeSettings(database, sealer),
-        RunRecords(database),
-        Cases(database),
+    """Each of the specs, built on what the rest of the broker provides."""
+    store, records, crm = RecipeSettings(database, sealer), RunRecords(database), CrmRecords(proxy)
+    by_name = {each.name: each for each in specs}
+    deps = RecipeDeps(
+        public_url=public_url,
+        vendor_urls=vendor_urls,
+        database=database,
+        records=records,
+        crm=crm,
+        accounts=accounts,
+        vendors=VendorClients(database, sealer),
+        metrics=metrics,
     )
-    companies, setup = CompanyAccess(proxy), KybSetup(settings)
-    kyb = Kyb(setup, FmlApi(fml, VendorClients(database, sealer)), cases, companies).recipe()
-    runs = Runs(RunStore(database), records, [kyb], metrics)
+    built = {each.name: each.build(deps, _setup(each, store)) for each in specs}
+    steps = {
+        name: Recipe(name, by_name[name].version, recipe.steps(), recipe.build_result)
+        for name, recipe in built.items()
+    }
+    runs = Runs(RunStore(database), records, list(steps.values()), metrics)
+    tasks = TaskStore(database)
+    callbacks = WorkflowCallbacks(tasks, records, crm, by_name)
+    kinds = [
+        callbacks.task_kind(),
+        *(kind for each in built.values() for kind in each.task_kinds()),
+    ]
     return Recipes(
+        specs=specs,
+        built=built,
         records=records,
         runs=runs,
-        cases=cases,
-        companies=companies,
-        setup=setup,
-        kickoffs=Kickoffs(setup, runs, records, cases, connections, companies, installs, fml.url),
-        events=CaseEvents(settings, setup, cases, companies, metrics),
-        triggers=Triggers(kyb),
-        callbacks=WorkflowCallbacks(CallbackStore(database), records, companies),
+        crm=crm,
+        accounts=accounts,
+        starter=Starter(runs, built),
+        checks=Checks(accounts, crm),
+        triggers=Triggers(store, built, steps),
+        callbacks=callbacks,
+        tasks=TaskWorker(tasks, kinds),
+    )
+
+
+def _setup(spec: AnySpec, store: RecipeSettings) -> RecipeSetup[Any]:
+    return RecipeSetup(
+        store,
+        spec.name,
+        spec.settings,
+        check=spec.check_settings,
+        triggers=spec.triggers,
+        rotating=spec.rotating_secrets,
     )

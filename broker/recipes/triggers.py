@@ -1,61 +1,75 @@
-"""Changes of Companies that start a recipe, seen as HubSpot's webhooks are split."""
+"""Changes of HubSpot records that start a recipe, seen while HubSpot's webhooks are split."""
 
 import logging
-import re
 from collections.abc import Mapping, Sequence
 
-from broker.domain.runs import Recipe
-from broker.errors import InputRefused
+from pydantic import ValidationError
+
+from broker.crm.object_types import changed_property
+from broker.crm.records import HubSpotUser
+from broker.domain.runs import ObjectTrigger, Recipe, RecipeSetting
+from broker.errors import BrokerError, Busy
 from broker.providers.hubspot.events.webhooks import HubSpotEvent
-from broker.recipes.kyb.kickoffs import company_kickoff
-from broker.recipes.kyb.settings import KYB
+from broker.recipes.base import AnyRecipe, StartingRecord
 from broker.stores.events.webhook_inbox import LockedBatch
-from broker.stores.recipes.recipe_settings import triggers_of_app
+from broker.stores.recipes.recipe_settings import RecipeSettings
 from broker.stores.recipes.runs import start
 
 log = logging.getLogger(__name__)
 
-COMPANY_TYPE = "0-2"
-COMPANY_ID = re.compile(r"[0-9]{1,20}")
-
 
 class Triggers:
-    """Starts runs in the transaction that splits a batch: a change is told and acted on, or
-    neither. A second telling of it finds the run of the first.
+    """Starts runs in the transaction that splits a batch, so that an event is relayed and acted on,
+    or neither. A second delivery of it finds the run of the first.
     """
 
-    def __init__(self, recipe: Recipe) -> None:
-        self._recipe = recipe
+    def __init__(
+        self,
+        settings: RecipeSettings,
+        recipes: Mapping[str, AnyRecipe],
+        steps: Mapping[str, Recipe],
+    ) -> None:
+        self._settings = settings
+        self._recipes = recipes
+        self._steps = steps
 
     async def watch(
         self,
-        held: LockedBatch,
-        happenings: Sequence[HubSpotEvent],
+        locked: LockedBatch,
+        events: Sequence[HubSpotEvent],
         users: Mapping[int, Sequence[str]],
     ) -> None:
-        """Start a run for each Company whose change an app waits for."""
+        """Start a run for each record whose change starts a recipe of the app."""
         changes = [
-            each for each in happenings if _is_company_change(each) and users.get(each.hub_id)
+            (each.hub_id, changed)
+            for each in events
+            if users.get(each.hub_id) and (changed := changed_property(each)) is not None
         ]
         if not changes:
             return
-        batch = held.batch
-        triggers = await triggers_of_app(held.session, batch.workspace_id, batch.app_id)
-        watched = {(each.property, each.value) for each in triggers if each.recipe == KYB}
-        for each in changes:
-            said = (each.fields.get("propertyName"), str(each.fields.get("propertyValue")))
-            if said not in watched:
-                continue
-            kickoff = company_kickoff(users[each.hub_id][0], str(each.fields["objectId"]))
-            order = kickoff.run_request(batch.workspace_id, batch.app_id, each.hub_id)
-            try:
-                await start(held.session, self._recipe, order, None)
-            except InputRefused as refusal:
-                log.warning("run not started", extra={"reason": refusal.code, "hub": each.hub_id})
+        batch = locked.batch
+        configured = await self._settings.with_triggers(
+            locked.session, batch.workspace_id, batch.app_id
+        )
+        for hub_id, (object_type, record_id, name, value) in changes:
+            trigger = ObjectTrigger(object_type, name, value)
+            user = HubSpotUser(batch.workspace_id, batch.app_slug or "", users[hub_id][0], hub_id)
+            record = StartingRecord(batch.app_id, user, object_type, record_id)
+            for recipe, triggers, setting in configured:
+                if trigger in triggers and recipe in self._recipes:
+                    await self._start(locked, recipe, setting, record)
 
-
-def _is_company_change(each: HubSpotEvent) -> bool:
-    named = each.type == "company.propertyChange" or (
-        each.type == "object.propertyChange" and each.fields.get("objectTypeId") == COMPANY_TYPE
-    )
-    return named and COMPANY_ID.fullmatch(str(each.fields.get("objectId"))) is not None
+    async def _start(
+        self, locked: LockedBatch, name: str, setting: RecipeSetting, record: StartingRecord
+    ) -> None:
+        recipe, fields = self._recipes[name], {"recipe": name, "hub": record.user.hub_id}
+        try:
+            request = await recipe.record_request(record, recipe.setup.read(setting))
+            await start(locked.session, self._steps[name], request, None)
+        except Busy:
+            raise
+        except BrokerError as refusal:
+            log.warning("run_not_started", extra={**fields, "reason": refusal.code})
+        except ValidationError:
+            # Settings of an older version of the recipe must not hold up the app's webhooks.
+            log.exception("run_not_started", extra={**fields, "reason": "settings-unreadable"})

@@ -12,67 +12,71 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.requests = Histogram(
             "broker_request_seconds",
-            "Time to answer, by route template and status class.",
+            "Time to answer a request, by route template and status class.",
             ["route", "status"],
             registry=self.registry,
         )
-        self.renewals = Counter(
-            "broker_renewals",
-            "Refresh requests sent to HubSpot, by outcome.",
-            ["outcome"],
-            registry=self.registry,
+        self.renewals = self._counter("broker_renewals", "Refresh requests to HubSpot, by outcome.")
+        self.revocations = self._counter(
+            "broker_revocations", "Revocations of refresh tokens at HubSpot, by outcome."
         )
-        self.revocations = Counter(
-            "broker_revocations",
-            "Revocations of refresh tokens at HubSpot, by outcome.",
-            ["outcome"],
-            registry=self.registry,
+        self.quota = self._counter(
+            "broker_quota", "Calls that had to wait for quota: waited (and got it), refused."
         )
-        self.quota = Counter(
-            "broker_quota",
-            "Calls that had to wait for quota, by whether they got it.",
-            ["outcome"],
-            registry=self.registry,
+        self.quota_exchanges = self._counter(
+            "broker_quota_exchanges",
+            "Exchanges of quota permits with the database, by cause: call (no permit left), wanted "
+            "and available (notified by another process), limit (a new one was reported), surplus "
+            "(permits returned), poll (calls still wait), upkeep.",
+            ("cause",),
         )
-        self.retries = Counter(
-            "broker_retries",
-            "Second tries of proxied calls: made, or left out because the budget was spent.",
-            ["outcome"],
-            registry=self.registry,
+        self.retries = self._counter(
+            "broker_retries", "Retries of proxied calls: made, or over-budget (left out)."
         )
-        self.calls_dropped = Counter(
+        self.calls_dropped = self._counter(
             "broker_calls_not_logged",
             "Proxied calls dropped from the call log (database slow or unavailable).",
-            registry=self.registry,
+            (),
         )
-        self.events = Counter(
+        self.invalidations = self._counter(
+            "broker_invalidations",
+            "Changes that made cached values stale: connection, key, app, recipe, or all.",
+            ("kind",),
+        )
+        self.events = self._counter(
             "broker_events",
-            "HubSpot's events, by what became of them: told, duplicate, unknown-account, parked.",
-            ["outcome"],
-            registry=self.registry,
+            "Events received from HubSpot, by outcome: told (one for each connection), duplicate, "
+            "unknown-account, parked (not readable).",
         )
-        self.deliveries = Counter(
+        self.vendor_events = self._counter(
+            "broker_vendor_events",
+            "Events received from the vendors of recipes, by vendor and outcome.",
+            ("vendor", "outcome"),
+        )
+        self.deliveries = self._counter(
             "broker_deliveries",
-            "Attempts to deliver an event, by outcome: delivered, waiting, dead.",
-            ["outcome"],
-            registry=self.registry,
+            "Attempts to deliver an event: delivered, waiting (for the next attempt), dead.",
         )
-        self.runs = Counter(
+        self.runs = self._counter(
             "broker_runs",
-            "Runs of recipes, by what became of a turn: done, waiting, failed.",
-            ["recipe", "outcome"],
-            registry=self.registry,
+            "Runs of recipes that paused or ended, by recipe and outcome: done, waiting, failed.",
+            ("recipe", "outcome"),
         )
-        self._of_the_process()
+        self._count_losses()
 
-    def _of_the_process(self) -> None:
-        self.connections_shed = Counter(
+    def _count_losses(self) -> None:
+        self.connections_shed = self._counter(
             "broker_connections_shed",
             "Connections of callers closed because file descriptors ran short.",
-            registry=self.registry,
+            (),
         )
         Gauge(
             "broker_log_lines_lost",
             "Log lines dropped because standard error did not accept them.",
             registry=self.registry,
         ).set_function(log_writer.dropped_lines)
+
+    def _counter(
+        self, name: str, help_text: str, labels: tuple[str, ...] = ("outcome",)
+    ) -> Counter:
+        return Counter(name, help_text, labels, registry=self.registry)

@@ -14,7 +14,7 @@ CREATE TABLE workspace (
     CONSTRAINT workspace_has_a_name CHECK (name <> '')
 );
 
--- Proof that a sealing key in the key ring is the one that sealed these rows. The one table without a
+-- Proof that a sealing key in the key ring is the one that sealed these rows. It has no
 -- workspace: the key ring belongs to the installation.
 CREATE TABLE sealing_key (
     key_id     text        PRIMARY KEY,
@@ -51,17 +51,19 @@ CREATE TABLE access_token (
 );
 CREATE INDEX access_token_by_expiry ON access_token (expires_at);
 
--- One OAuth client registration, known by its slug inside a workspace. A removed app stays until the
--- last of its grants has been revoked at HubSpot.
+-- One client registration at a provider, known by its slug inside a workspace. A removed app stays until
+-- the last of its grants has been revoked there. Client id and secret are empty at providers without.
 CREATE TABLE app (
     workspace_id           uuid        NOT NULL REFERENCES workspace (id),
     id                     uuid        NOT NULL,
     slug                   text        NOT NULL,
+    provider               text        NOT NULL DEFAULT 'hubspot',
     client_id              text        NOT NULL,
     client_secret          bytea       NOT NULL,  -- sealed
     previous_client_secret bytea,                 -- sealed
     previous_secret_until  timestamptz,
     hubspot_app_id         text        NOT NULL,
+    options                jsonb       NOT NULL DEFAULT '{}',  -- the provider's own settings of the app
     scopes                 text[]      NOT NULL,
     optional_scopes        text[]      NOT NULL,
     return_urls            text[]      NOT NULL,
@@ -75,6 +77,10 @@ CREATE TABLE app (
     deleted_at             timestamptz,
     legacy_signatures      boolean     NOT NULL DEFAULT false,
     journal                boolean     NOT NULL DEFAULT false,
+    display_name           text,
+    logo_url               text,
+    install_url            text,
+    marketplace            boolean     NOT NULL DEFAULT false,
     PRIMARY KEY (workspace_id, id),
     CONSTRAINT app_slug_is_a_slug CHECK (slug ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),
     CONSTRAINT app_confirm_is_known CHECK (confirm IN ('auto', 'required'))
@@ -90,6 +96,7 @@ CREATE TABLE install_link (
     user_ref     text        NOT NULL,
     scopes       text[]      NOT NULL,
     verifier     bytea,                  -- sealed
+    options      jsonb       NOT NULL DEFAULT '{}',  -- what the provider's link needs, such as a shop
     return_url   text,
     session_id   uuid,
     browser_hash bytea,
@@ -103,8 +110,11 @@ CREATE INDEX install_link_by_expiry ON install_link (expires_at);
 CREATE INDEX install_link_by_session ON install_link (workspace_id, session_id)
     WHERE session_id IS NOT NULL;
 
--- A connection is one user of one app, tied to one HubSpot account. The user is unknown while a
--- Marketplace install waits to be claimed. Tokens are here only while they may be used.
+-- A connection is one user of one app, tied to one account at the app's provider. The user is unknown
+-- while a Marketplace install waits to be claimed. Tokens are here only while they may be used.
+-- `hub_id` is HubSpot's account id as its webhooks name it. `api_url` is where the calls go, null for the
+-- provider's one address; `details` is what else the provider knows of the connection, never a secret.
+-- The grant ends at `refresh_expires_at` unless it is renewed before, and at `grant_ends_at` anyway.
 CREATE TABLE connection (
     workspace_id        uuid        NOT NULL,
     id                  uuid        NOT NULL,
@@ -112,8 +122,11 @@ CREATE TABLE connection (
     app_id              uuid        NOT NULL,
     user_ref            text,
     status              text        NOT NULL,
+    account_id          text,
+    account_name        text,
     hub_id              bigint,
-    hub_domain          text,
+    api_url             text,
+    details             jsonb       NOT NULL DEFAULT '{}',
     installed_by        text,
     scopes              text[]      NOT NULL,
     access_token        bytea,      -- sealed
@@ -122,6 +135,8 @@ CREATE TABLE connection (
     generation          bigint      NOT NULL DEFAULT 0,
     expires_at          timestamptz,
     renew_at            timestamptz,
+    refresh_expires_at  timestamptz,
+    grant_ends_at       timestamptz,
     renewed_at          timestamptz,
     failures            integer     NOT NULL DEFAULT 0,
     failed_at           timestamptz,
@@ -140,7 +155,8 @@ CREATE TABLE connection (
         CHECK ((access_token IS NOT NULL) = (status = 'ACTIVE'))
 );
 CREATE INDEX connection_by_number ON connection (workspace_id, app_id, number);
-CREATE INDEX connection_by_hub ON connection (workspace_id, app_id, hub_id);
+CREATE INDEX connection_by_account ON connection (workspace_id, app_id, account_id);
+CREATE INDEX connection_by_hub ON connection (workspace_id, app_id, hub_id) WHERE hub_id IS NOT NULL;
 CREATE INDEX connection_due ON connection (renew_at) WHERE renew_at IS NOT NULL;
 CREATE INDEX connection_by_fingerprint ON connection (workspace_id, app_id, refresh_fingerprint)
     WHERE refresh_fingerprint IS NOT NULL;
@@ -166,14 +182,20 @@ CREATE TABLE pending_grant (
     app_id              uuid        NOT NULL,
     connection_id       uuid        NOT NULL,
     reason              text        NOT NULL,
-    hub_id              bigint      NOT NULL,
-    hub_domain          text,
+    account_id          text        NOT NULL,
+    account_name        text,
+    hub_id              bigint,
+    api_url             text,
+    details             jsonb       NOT NULL DEFAULT '{}',
     installed_by        text,
     scopes              text[]      NOT NULL,
     access_token        bytea,      -- sealed
     refresh_token       bytea,      -- sealed
     refresh_fingerprint bytea,
     expires_at          timestamptz NOT NULL,
+    renew_at            timestamptz,
+    refresh_expires_at  timestamptz,
+    grant_ends_at       timestamptz,
     return_url          text,
     created_at          timestamptz NOT NULL DEFAULT now(),
     code_expires_at     timestamptz NOT NULL,
@@ -186,7 +208,7 @@ CREATE TABLE pending_grant (
 CREATE INDEX pending_grant_by_expiry ON pending_grant (code_expires_at);
 CREATE INDEX pending_grant_by_connection ON pending_grant (workspace_id, connection_id);
 
--- A refresh token that is still to be revoked at HubSpot. The token stays sealed under the row it came
+-- A refresh token that is still to be revoked at its provider. The token stays sealed under the row it came
 -- from (`sealed_as`) and is wiped when the outcome is known.
 CREATE TABLE revocation (
     workspace_id        uuid        NOT NULL,
@@ -195,6 +217,7 @@ CREATE TABLE revocation (
     sealed_as           text        NOT NULL,
     refresh_token       bytea,      -- sealed
     refresh_fingerprint bytea,
+    details             jsonb       NOT NULL DEFAULT '{}',  -- the connection's
     attempts            integer     NOT NULL DEFAULT 0,
     due_at              timestamptz,
     outcome             text        NOT NULL DEFAULT 'pending',
@@ -207,35 +230,47 @@ CREATE TABLE revocation (
 );
 CREATE INDEX revocation_due ON revocation (due_at) WHERE due_at IS NOT NULL;
 
--- Audit log: who did what. Never a secret, never a payload.
+-- Who did what, from where, for the people who must find out later. Never a secret, never a payload.
+-- Each entry's hash covers the entry before it: see broker/stores/access/audit.py.
 CREATE TABLE audit (
     workspace_id uuid        NOT NULL,
-    id           bigint      GENERATED ALWAYS AS IDENTITY,
-    at           timestamptz NOT NULL DEFAULT now(),
+    sequence     bigint      NOT NULL,
+    at           timestamptz NOT NULL,
     actor        text        NOT NULL,
+    via          text        NOT NULL,
+    address      text,
     action       text        NOT NULL,
     app_slug     text,
     user_ref     text,
     detail       text,
-    PRIMARY KEY (workspace_id, id)
+    hash         bytea       NOT NULL,
+    PRIMARY KEY (workspace_id, sequence)
 );
-CREATE INDEX audit_by_time ON audit (workspace_id, at);
+CREATE INDEX audit_by_actor ON audit (workspace_id, actor, sequence);
 
--- How many calls HubSpot accepts from one app for one account within an interval; searches are counted
--- separately. `size_known`: the size was read from HubSpot's headers.
+-- The last entry of each workspace's audit log; its row lock puts entries into one order.
+CREATE TABLE audit_head (
+    workspace_id uuid   NOT NULL,
+    sequence     bigint NOT NULL,
+    hash         bytea  NOT NULL,
+    PRIMARY KEY (workspace_id)
+);
+
+-- How many calls a provider accepts from one app for one account within an interval; what it counts
+-- separately is a kind of its own. `size_known`: the size was read from the provider's headers.
 CREATE TABLE quota (
     workspace_id    uuid        NOT NULL,
     app_id          uuid        NOT NULL,
-    hub_id          bigint      NOT NULL,
+    account_id      text        NOT NULL,
     kind            text        NOT NULL,
     size            bigint      NOT NULL,
     interval_ms     integer     NOT NULL,
     size_known      boolean     NOT NULL DEFAULT false,
     exhausted_until timestamptz,
     synced_at       timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (workspace_id, app_id, hub_id, kind),
+    PRIMARY KEY (workspace_id, app_id, account_id, kind),
     FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id) ON DELETE CASCADE,
-    CONSTRAINT quota_kind_is_known CHECK (kind IN ('calls', 'search'))
+    CONSTRAINT quota_has_a_kind CHECK (kind <> '')
 );
 CREATE INDEX quota_by_age ON quota (synced_at);
 
@@ -244,16 +279,16 @@ CREATE INDEX quota_by_age ON quota (synced_at);
 CREATE TABLE quota_share (
     workspace_id uuid        NOT NULL,
     app_id       uuid        NOT NULL,
-    hub_id       bigint      NOT NULL,
+    account_id   text        NOT NULL,
     kind         text        NOT NULL,
     holder       uuid        NOT NULL,
     permits      bigint      NOT NULL,
     users        integer     NOT NULL,
     waiting      boolean     NOT NULL,
     expires_at   timestamptz NOT NULL,
-    PRIMARY KEY (workspace_id, app_id, hub_id, kind, holder),
-    FOREIGN KEY (workspace_id, app_id, hub_id, kind)
-        REFERENCES quota (workspace_id, app_id, hub_id, kind) ON DELETE CASCADE
+    PRIMARY KEY (workspace_id, app_id, account_id, kind, holder),
+    FOREIGN KEY (workspace_id, app_id, account_id, kind)
+        REFERENCES quota (workspace_id, app_id, account_id, kind) ON DELETE CASCADE
 );
 CREATE INDEX quota_share_by_expiry ON quota_share (expires_at);
 
@@ -415,6 +450,7 @@ CREATE TABLE connect_session (
     token_hash   bytea       NOT NULL,
     app_id       uuid        NOT NULL,
     user_ref     text        NOT NULL,
+    user_label   text,
     return_url   text,
     browser_hash bytea,
     origin       text,
@@ -443,15 +479,14 @@ CREATE INDEX operator_session_by_expiry ON operator_session (expires_at);
 
 -- The settings of a recipe for an app. The secrets are one sealed JSON object.
 CREATE TABLE recipe_setting (
-    workspace_id     uuid        NOT NULL,
-    app_id           uuid        NOT NULL,
-    recipe           text        NOT NULL,
-    settings         text        NOT NULL,
-    secrets          bytea       NOT NULL,  -- sealed
-    trigger_property text,
-    trigger_value    text,
-    created_at       timestamptz NOT NULL DEFAULT now(),
-    updated_at       timestamptz NOT NULL DEFAULT now(),
+    workspace_id uuid        NOT NULL,
+    app_id       uuid        NOT NULL,
+    recipe       text        NOT NULL,
+    settings     text        NOT NULL,
+    secrets      bytea       NOT NULL,  -- sealed
+    triggers     text,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    updated_at   timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (workspace_id, app_id, recipe),
     FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id) ON DELETE CASCADE
 );
@@ -472,6 +507,7 @@ CREATE TABLE recipe_run (
     state        text        NOT NULL DEFAULT 'running',
     result       text,
     problem      text,
+    restarts     integer     NOT NULL DEFAULT 0,
     claim        integer     NOT NULL DEFAULT 0,
     due_at       timestamptz,
     created_at   timestamptz NOT NULL DEFAULT now(),
@@ -479,12 +515,12 @@ CREATE TABLE recipe_run (
     PRIMARY KEY (workspace_id, id),
     FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id) ON DELETE CASCADE,
     CONSTRAINT run_once_per_subject UNIQUE (workspace_id, app_id, recipe, subject),
-    CONSTRAINT run_state_is_known CHECK (state IN ('running', 'done', 'failed')),
+    CONSTRAINT run_state_is_known CHECK (state IN ('running', 'done', 'failed', 'dismissed')),
     CONSTRAINT run_due_while_running CHECK ((due_at IS NOT NULL) = (state = 'running'))
 );
 CREATE INDEX run_due ON recipe_run (workspace_id, app_id, recipe, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX run_by_number ON recipe_run (workspace_id, app_id, recipe, number);
-CREATE INDEX run_by_end ON recipe_run (ended_at) WHERE state = 'done';
+CREATE INDEX run_by_end ON recipe_run (ended_at) WHERE state IN ('done', 'dismissed');
 
 -- A run's progress: each step's outcome, stored before the next step begins. `outcome_unknown`: an
 -- attempt started whose outcome was never recorded. `checkpoint`: the step's state between attempts.
@@ -507,19 +543,23 @@ CREATE TABLE recipe_step (
     CONSTRAINT step_state_is_known CHECK (state IN ('running', 'waiting', 'done', 'failed'))
 );
 
--- A HubSpot workflow action to be completed when a run ends.
-CREATE TABLE workflow_callback (
+-- Work for a run that follows its end: a workflow's action to complete, a record to update. It is due
+-- until it is done; `revision` is the fencing token against a worker that has not seen the latest
+-- request for it.
+CREATE TABLE recipe_task (
     workspace_id uuid        NOT NULL,
     run_id       uuid        NOT NULL,
-    callback_id  text        NOT NULL,
-    user_ref     text        NOT NULL,
+    kind         text        NOT NULL,
+    key          text        NOT NULL,
+    payload      text        NOT NULL,
+    revision     integer     NOT NULL DEFAULT 1,
     attempts     integer     NOT NULL DEFAULT 0,
-    due_at       timestamptz NOT NULL DEFAULT now(),
-    created_at   timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (workspace_id, run_id, callback_id),
+    due_at       timestamptz DEFAULT now(),
+    last_error   text,
+    PRIMARY KEY (workspace_id, run_id, kind, key),
     FOREIGN KEY (workspace_id, run_id) REFERENCES recipe_run (workspace_id, id) ON DELETE CASCADE
 );
-CREATE INDEX workflow_callback_due ON workflow_callback (due_at);
+CREATE INDEX recipe_task_due ON recipe_task (due_at) WHERE due_at IS NOT NULL;
 
 -- A client of a vendor's API with its token, shared by all replicas. Until `token_locked_until` one
 -- replica is requesting a new token.
@@ -534,24 +574,36 @@ CREATE TABLE vendor_client (
     PRIMARY KEY (workspace_id, vendor, client_id)
 );
 
--- How much of a vendor's rate limit all replicas have used: when each of the last calls was due.
+-- How much of a vendor's rate limit all replicas have used, as a GCRA: when the limit would be unused
+-- again.
 CREATE TABLE vendor_rate_limit (
-    workspace_id uuid          NOT NULL,
-    vendor       text          NOT NULL,
-    client_id    text          NOT NULL,
-    kind         text          NOT NULL,
-    position     integer       NOT NULL,
-    slots        timestamptz[] NOT NULL,
+    workspace_id uuid        NOT NULL,
+    vendor       text        NOT NULL,
+    client_id    text        NOT NULL,
+    kind         text        NOT NULL,
+    next_at      timestamptz NOT NULL,
     paused_until timestamptz,
     PRIMARY KEY (workspace_id, vendor, client_id, kind)
 );
 
--- A case at First Mile Labs and what its Company should show. `due_at` is set while a write to the
--- Company is pending; `revision` is the fencing token against a writer with older facts.
+-- The HubSpot account that a vendor's client serves where records are known by bare ids there. The
+-- workspace is not in the key: the vendor knows none, so one client serves one account of the
+-- installation. While `reserved_until` is set, the first record of the account is under way.
+CREATE TABLE vendor_account (
+    vendor         text        NOT NULL,
+    client_id      text        NOT NULL,
+    workspace_id   uuid        NOT NULL,
+    hub_id         bigint      NOT NULL,
+    reserved_until timestamptz,
+    PRIMARY KEY (vendor, client_id)
+);
+
+-- A case at First Mile Labs. Each field has the moment of the event that set it.
 CREATE TABLE kyb_case (
     workspace_id  uuid        NOT NULL,
     run_id        uuid        NOT NULL,
     app_id        uuid        NOT NULL,
+    client_id     text        NOT NULL,
     crm_source    text        NOT NULL,
     crm_record_id text        NOT NULL,
     case_id       text,
@@ -562,16 +614,12 @@ CREATE TABLE kyb_case (
     decision      text,
     decision_at   timestamptz,
     last_event_at timestamptz,
-    revision      integer     NOT NULL DEFAULT 0,
-    attempts      integer     NOT NULL DEFAULT 0,
-    due_at        timestamptz,
-    last_error    text,
     PRIMARY KEY (workspace_id, run_id),
-    FOREIGN KEY (workspace_id, run_id) REFERENCES recipe_run (workspace_id, id) ON DELETE CASCADE
+    FOREIGN KEY (workspace_id, run_id) REFERENCES recipe_run (workspace_id, id) ON DELETE CASCADE,
+    CONSTRAINT case_belongs_to_one_run UNIQUE (workspace_id, client_id, case_id)
 );
 CREATE INDEX kyb_case_by_case ON kyb_case (workspace_id, app_id, case_id);
 CREATE INDEX kyb_case_by_record ON kyb_case (workspace_id, app_id, crm_record_id);
-CREATE INDEX kyb_case_due ON kyb_case (due_at) WHERE due_at IS NOT NULL;
 
 -- Events from First Mile Labs, once by their id. Each is relayed once, even if it is applied later,
 -- when its run exists. The body is deleted long before the id.
@@ -599,8 +647,8 @@ CREATE INDEX vendor_event_parked ON vendor_event (workspace_id, app_id, received
 CREATE INDEX vendor_event_by_time ON vendor_event (received_at) WHERE body IS NOT NULL;
 
 -- migrate: rollback
-DROP TABLE vendor_event, kyb_case, vendor_rate_limit, vendor_client, workflow_callback, recipe_step,
-recipe_run, recipe_setting, operator_session, connect_session, journal, delivery, endpoint, event,
-seen_event, webhook_inbox, idempotent_call, proxied_call, quota_share, quota, audit, revocation,
-pending_grant, renewal_attempt, connection, install_link, app, access_token, api_key, sealing_key,
-workspace;
+DROP TABLE vendor_event, kyb_case, vendor_account, vendor_rate_limit, vendor_client, recipe_task,
+recipe_step, recipe_run, recipe_setting, operator_session, connect_session, journal, delivery,
+endpoint, event, seen_event, webhook_inbox, idempotent_call, proxied_call, quota_share, quota, audit,
+revocation, pending_grant, renewal_attempt, connection, install_link, app, access_token, api_key,
+sealing_key, workspace;

@@ -4,7 +4,8 @@ import os
 import uuid
 from datetime import timedelta
 
-from broker.domain.model import Secret, Tokens
+from broker.domain.grants import Tokens
+from broker.domain.model import Secret
 from broker.stores.connections.locked_connection import seal_tokens
 from tests.conftest import CLIENT_ID
 

@@ -57,7 +57,7 @@ async def test_three_processes_pushing_at_three_times_the_limit_use_the_quota_an
     assert {code for _, status, code in answers if status != 200} <= {"quota-exhausted"}
 
 
-async def test_the_places_of_a_killed_process_come_back(
+async def test_the_permits_of_a_killed_process_come_back(
     broker, hubspot, database, start_process, counted
 ):
     """F14: its share lapses."""
@@ -67,7 +67,7 @@ async def test_the_places_of_a_killed_process_come_back(
     assert (await broker.asks("GET", f"{url}/proxy/hbdev/u1{CONTACTS}")).status == 200
     first.kill()
     await first.wait()
-    held = await database.fetchval("SELECT sum(places) FROM quota_share")
+    held = await database.fetchval("SELECT sum(permits) FROM quota_share")
     left = await database.fetchval("SELECT max(expires_at) - now() FROM quota_share")
     assert held >= 10
     assert 15 < left.total_seconds() <= 25

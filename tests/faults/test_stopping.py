@@ -127,9 +127,9 @@ async def test_a_batch_that_is_being_split_is_told_once(
     await until(lambda: database.fetchval(told))
     await stops(process)
 
-    waiting = await database.fetchval("SELECT count(*) FROM batch")
+    waiting = await database.fetchval("SELECT count(*) FROM webhook_inbox")
     assert await database.fetchval(told) + 100 * waiting == 4000
-    await database.execute("UPDATE batch SET due_at = now()")
+    await database.execute("UPDATE webhook_inbox SET due_at = now()")
     while await broker.parts.splitter.split_due(50):
         pass
     payloads = await database.fetch("SELECT payload FROM event WHERE type LIKE 'hubspot.%'")

@@ -83,6 +83,7 @@ async def test_every_table_leads_with_the_workspace(database):
 
     assert leading.pop("workspace") == "id"
     assert leading.pop("sealing_key") == "key_id"
+    assert leading.pop("vendor_account") == "vendor"  # of the installation, as the vendor sees it
     assert set(leading.values()) == {"workspace_id"}
 
 

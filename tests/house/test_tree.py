@@ -54,6 +54,7 @@ def test_where_a_secret_is_revealed_is_known():
 
     assert revealing == {
         "broker/cli/admin.py",  # a new key, shown once
+        "broker/cli/keys.py",  # a new key, shown once
         "broker/cli/demo.py",
         "broker/providers/fml/client.py",  # to First Mile Labs, as the bearer
         "broker/providers/fml/protocol.py",  # in the body of a token request, and to what it signs
@@ -64,8 +65,10 @@ def test_where_a_secret_is_revealed_is_known():
         "broker/sealing.py",
         "broker/stores/proxy/idempotency.py",  # a kept answer, to who has its key
         "broker/stores/connections/connect_sessions.py",  # a session's token, to its hash
-        "broker/stores/connections/locked_connection.py",  # to its fingerprint
-        "broker/stores/connections/installs.py",  # to its hash
+        "broker/stores/connections/sealed_tokens.py",  # to its fingerprint
+        "broker/stores/connections/handles.py",  # to its hash
+        "broker/providers/hubspot/provider.py",  # to HubSpot, as the bearer
+        "broker/providers/oauth.py",  # a PKCE verifier, to its challenge
         "broker/stores/access/keys.py",  # to its hash
         "broker/stores/recipes/recipe_settings.py",  # to be sealed with its like
         "broker/stores/recipes/vendors.py",  # to its hash

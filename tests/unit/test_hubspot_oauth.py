@@ -5,7 +5,8 @@ import json
 import pytest
 
 from broker.errors import CredentialsRefused, ExchangeFailed, HubSpotUnavailable
-from broker.providers.hubspot.oauth import GrantEnded, read_account, read_tokens, says_expired
+from broker.providers.hubspot.oauth import read_account, read_tokens, says_expired
+from broker.providers.oauth import GrantEnded
 
 
 def body(**fields):

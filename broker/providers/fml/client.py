@@ -8,11 +8,11 @@ from yarl import URL
 
 from broker.domain.model import Secret
 from broker.domain.runs import VendorUnavailable
+from broker.domain.vendors import MintedToken
 from broker.providers.fml.protocol import (
     CASES_PATH,
     TOKEN_PATH,
     CaseResult,
-    MintedToken,
     read_case,
     read_token,
     token_request,
@@ -21,7 +21,7 @@ from broker.providers.transport.egress import proxy_for
 
 TOTAL_S = 20.0
 CONNECT_S = 5.0
-ANSWER_BYTES = 262_144
+MAX_RESPONSE_BYTES = 262_144
 
 
 class FirstMileLabs:
@@ -44,7 +44,7 @@ class FirstMileLabs:
         return read_token(*await self._post(TOKEN_PATH, token_request(client_id, client_secret)))
 
     async def create_case(self, token: Secret, key: str, request: Mapping[str, Any]) -> CaseResult:
-        """Make a case, or learn of the one that is there; safe to repeat under one key.
+        """Create a case, or get the one that is there; safe to repeat under one key.
 
         Raises as `protocol.read_case` does, and VendorUnavailable when the answer was lost.
         """
@@ -69,7 +69,7 @@ class FirstMileLabs:
 
 async def _read(content: aiohttp.StreamReader) -> bytes:
     parts, size = [], 0
-    while size < ANSWER_BYTES and (part := await content.read(ANSWER_BYTES - size)):
+    while size < MAX_RESPONSE_BYTES and (part := await content.read(MAX_RESPONSE_BYTES - size)):
         parts.append(part)
         size += len(part)
     return b"".join(parts)

@@ -1,7 +1,7 @@
 """First Mile Labs on the wire: tokens, cases, refusals, webhooks. No I/O.
 
 What their public pages state is relied on (https://www.firstmilelabs.com/docs/hubspot, /docs/api,
-/docs/webhooks, /v1/openapi.json); what they leave open is read in every likely way.
+/docs/webhooks, /v1/openapi.json); what they leave open is accepted in every likely form.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from typing import Any
 
 from broker.domain.model import Secret
 from broker.domain.runs import VendorCredentialsRefused, VendorScopeMissing, VendorUnavailable
+from broker.domain.vendors import MintedToken, Throttled, TokenRefused
 from broker.errors import (
     BrokerError,
     IdempotencyKeyConflict,
@@ -26,43 +27,22 @@ from broker.errors import (
 TOKEN_PATH = "/v1/oauth/token"  # noqa: S105  # a path
 CASES_PATH = "/v1/cases"
 MAX_ERRORS = 50
-SHORTEST_S = 10.0
+MIN_LIFETIME_S = 10.0
 """For how long a token is tried at least; one that dies sooner is refused and replaced."""
 
-SKEW = timedelta(minutes=5)
-"""How far ahead of this clock a moment of theirs may be."""
+WRITE_SCOPE = "cases:write"
+"""The scope that making a case needs."""
+
+MAX_CLOCK_SKEW = timedelta(minutes=5)
+"""How far ahead of this clock an event's timestamp may be."""
 
 _SIGNATURE = re.compile(r"sha256=[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+){0,5}")
 
 
-class TokenRefused(Exception):
-    """The access token died before its time, as when its client is revoked; what was said."""
-
-    def __init__(self, vendor_error: Mapping[str, Any]) -> None:
-        super().__init__(vendor_error.get("error"))
-        self.vendor_error = vendor_error
-
-
-class Throttled(Exception):
-    """A limit is reached; how many seconds First Mile Labs says to wait."""
-
-    def __init__(self, after_s: float) -> None:
-        super().__init__(after_s)
-        self.after_s = after_s
-
-
-@dataclass(frozen=True, slots=True)
-class MintedToken:
-    """What the token endpoint gave; lifetime in seconds."""
-
-    access_token: Secret
-    lifetime: float
-
-
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """A case as it was answered. `replayed` says that it was there before this request."""
+    """A case as FML's API shows it; `existed`: it was there before this request."""
 
     case: Mapping[str, Any]
     existed: bool
@@ -80,17 +60,19 @@ class FmlEvent:
     fields: Mapping[str, Any]
 
     def happened_at(self, received_at: datetime) -> datetime:
-        """When; the moment of receipt where the event does not say, or cannot be right."""
-        said = self.fields.get("timestamp")
+        """The event's timestamp; the moment of receipt where it has none or cannot be right."""
+        timestamp = self.fields.get("timestamp")
         try:
-            moment = datetime.fromisoformat(said) if isinstance(said, str) else received_at
+            moment = (
+                datetime.fromisoformat(timestamp) if isinstance(timestamp, str) else received_at
+            )
         except ValueError:
             return received_at
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return min(moment, received_at + SKEW)
+        return min(moment, received_at + MAX_CLOCK_SKEW)
 
     def case_field(self, field: str) -> str | None:
-        """What a field says of the case, if this kind of event speaks of the case itself."""
+        """A field of the case itself; None in events about anything else."""
         value = self.fields.get(field)
         return text_of(value) if self.name.startswith("case.") else None
 
@@ -115,34 +97,35 @@ def token_request(client_id: str, client_secret: Secret) -> dict[str, str]:
 
 def read_token(status: int, headers: Mapping[str, str], body: bytes) -> MintedToken:
     """The token. Raises Throttled, VendorCredentialsRefused or VendorUnavailable."""
-    said = _object(body)
-    if status == 200 and isinstance(said.get("access_token"), str):
-        lifetime = said.get("expires_in")
+    payload = _object(body)
+    if status == 200 and isinstance(payload.get("access_token"), str):
+        lifetime, scope = payload.get("expires_in"), payload.get("scope")
         seconds = float(lifetime) if isinstance(lifetime, int | float) else 3600.0
-        return MintedToken(Secret(said["access_token"]), max(seconds, SHORTEST_S))
+        scopes = tuple(scope.split()) if isinstance(scope, str) else ()
+        return MintedToken(Secret(payload["access_token"]), max(seconds, MIN_LIFETIME_S), scopes)
     _raise_if_transient(status, headers)
     raise VendorCredentialsRefused(
         "First Mile Labs refuses the client id and secret. Make a new client in its console and "
         "put its secret into the recipe's settings, then retry the run.",
-        vendorError=_with_vendor_error(status, said, []),
+        vendorError=_with_vendor_error(status, payload, []),
     )
 
 
 def read_case(status: int, headers: Mapping[str, str], body: bytes) -> CaseResult:
     """The case. Raises TokenRefused, Throttled, and what `_refusal` makes."""
-    said = _object(body)
-    if status in {200, 201} and isinstance(said.get("caseId"), str):
-        return CaseResult(said, status == 200 or "idempotent-replay" in _lower(headers))
+    payload = _object(body)
+    if status in {200, 201} and isinstance(payload.get("caseId"), str):
+        return CaseResult(payload, status == 200 or "idempotent-replay" in _lower(headers))
     if status == 401:
-        raise TokenRefused(_with_vendor_error(status, said, []))
+        raise TokenRefused(_with_vendor_error(status, payload, []))
     _raise_if_transient(status, headers)
-    raise _refusal(status, said)
+    raise _refusal(status, payload)
 
 
-def _refusal(status: int, said: Mapping[str, Any]) -> BrokerError:
-    """What a final answer means for whoever must act."""
-    fields = failed_fields(said)
-    vendor_error = _with_vendor_error(status, said, fields)
+def _refusal(status: int, payload: Mapping[str, Any]) -> BrokerError:
+    """The refusal for a final answer, with what to do about it."""
+    fields = failed_fields(payload)
+    vendor_error = _with_vendor_error(status, payload, fields)
     if status == 403:
         return VendorScopeMissing(
             "The client at First Mile Labs lacks the scope cases:write. Make one that has it and "
@@ -158,28 +141,29 @@ def _refusal(status: int, said: Mapping[str, Any]) -> BrokerError:
     if 400 <= status < 500:
         named = "; ".join(f"{each['field']}: {each['message']}" for each in fields)
         return InputRefused(
-            f"First Mile Labs refuses the input: {named or 'it names no field'}.",
-            errors=fields or [{"field": "customerEmail", "message": "may be what is refused"}],
+            f"First Mile Labs rejected the input: {named or '(no field named)'}.",
+            errors=fields or [{"field": "customerEmail", "message": "may be what was rejected"}],
             vendorError=vendor_error,
         )
     return VendorUnavailable(f"First Mile Labs answered {status} and no case.")
 
 
-def failed_fields(said: Mapping[str, Any]) -> list[dict[str, str]]:
+def failed_fields(payload: Mapping[str, Any]) -> list[dict[str, str]]:
     """Each failed field of a refusal, wherever its list stands: its name is not documented."""
     found: list[dict[str, str]] = []
-    for value in said.values():
+    for value in payload.values():
         if isinstance(value, list):
             found += [each for each in map(_field, value) if each is not None]
         elif isinstance(value, dict):
             found += [
-                {"field": str(name), "message": _words(message)} for name, message in value.items()
+                {"field": str(name), "message": _message(message)}
+                for name, message in value.items()
             ]
     return found[:MAX_ERRORS]
 
 
 def text_of(value: Any) -> str | None:
-    """A value of theirs as a short text that can be stored and shown; None for anything else."""
+    """A vendor's value as a short text that can be stored and shown; None for anything else."""
     if not isinstance(value, str | int) or isinstance(value, bool):
         return None
     return str(value).replace("\x00", "").encode(errors="replace").decode()[:255] or None
@@ -187,9 +171,9 @@ def text_of(value: Any) -> str | None:
 
 def check_signature(body: bytes, signature: str | None, secrets: Iterable[Secret]) -> None:
     """Raise NotAuthenticated unless one of the secrets signed the body's bytes."""
-    given = signature or ""
-    matches = [hmac.compare_digest(given.encode(), sign(body, each).encode()) for each in secrets]
-    if not _SIGNATURE.fullmatch(given) or not any(matches):
+    received = signature if signature and _SIGNATURE.fullmatch(signature) else ""
+    matches = [hmac.compare_digest(received, sign(body, each)) for each in secrets]
+    if not any(matches):
         raise NotAuthenticated("The event's signature is missing or wrong.")
 
 
@@ -200,40 +184,40 @@ def sign(body: bytes, secret: Secret) -> str:
 def read_event(body: bytes) -> FmlEvent:
     """An event of any kind and version. Raises InvalidRequest for what has no id or no name."""
     try:
-        said = json.loads(body.decode(), parse_constant=_refuse)
+        payload = json.loads(body.decode(), parse_constant=_refuse)
     except (ValueError, RecursionError):
         raise InvalidRequest("The body is not JSON.") from None
-    if not isinstance(said, dict):
+    if not isinstance(payload, dict):
         raise InvalidRequest("The body is not an event.")
-    event_id, name = said.get("eventId"), said.get("event")
+    event_id, name = payload.get("eventId"), payload.get("event")
     if not isinstance(event_id, str) or text_of(event_id) != event_id:
         raise InvalidRequest("The event has no eventId.")
     if not isinstance(name, str) or len(name) > 100 or not _NAME.fullmatch(name):
         raise InvalidRequest("The event has no name.")
-    source = text_of(said.get("crmSource"))
+    source = text_of(payload.get("crmSource"))
     return FmlEvent(
         event_id,
         name,
-        text_of(said.get("caseId")),
-        text_of(said.get("crmRecordId")),
+        text_of(payload.get("caseId")),
+        text_of(payload.get("crmRecordId")),
         source and source.lower(),
-        said,
+        payload,
     )
 
 
 def _raise_if_transient(status: int, headers: Mapping[str, str]) -> None:
     if status == 429:
-        asked = _lower(headers).get("retry-after", "")
-        said = float(asked[:5]) if asked.isascii() and asked.isdecimal() else 5.0
-        raise Throttled(max(said, 1.0))
+        wait = _lower(headers).get("retry-after", "")
+        seconds = float(wait[:5]) if wait.isascii() and wait.isdecimal() else 5.0
+        raise Throttled(max(seconds, 1.0))
     if status >= 500 or status < 400:
         raise VendorUnavailable(f"First Mile Labs answered {status}.")
 
 
 def _with_vendor_error(
-    status: int, said: Mapping[str, Any], fields: list[dict[str, str]]
+    status: int, payload: Mapping[str, Any], fields: list[dict[str, str]]
 ) -> dict[str, Any]:
-    code = said.get("error")
+    code = payload.get("error")
     return {
         "status": status,
         "error": code[:100] if isinstance(code, str) else None,
@@ -243,7 +227,7 @@ def _with_vendor_error(
 
 def _field(each: Any) -> dict[str, str] | None:
     if isinstance(each, str):
-        return {"field": each[:100], "message": "is refused"}
+        return {"field": each[:100], "message": "is rejected"}
     if not isinstance(each, dict):
         return None
     name = each.get("field") or each.get("path") or each.get("param") or each.get("name")
@@ -251,11 +235,11 @@ def _field(each: Any) -> dict[str, str] | None:
         name = ".".join(str(part) for part in name)
     if not isinstance(name, str):
         return None
-    words = each.get("message") or each.get("reason") or each.get("error") or "is refused"
-    return {"field": name[:100], "message": _words(words)}
+    message = each.get("message") or each.get("reason") or each.get("error") or "is rejected"
+    return {"field": name[:100], "message": _message(message)}
 
 
-def _words(message: Any) -> str:
+def _message(message: Any) -> str:
     return str(message[0] if isinstance(message, list) and message else message)[:300]
 
 

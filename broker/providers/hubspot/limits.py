@@ -1,31 +1,36 @@
-"""What HubSpot says of its limits: which calls it counts together, and what its headers and its 429
-tell.
+"""Which of HubSpot's limits counts a call, what its headers and its 429 say of them, and which of
+its answers may be repeated.
 
 Sources: https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines (sizes,
-intervals, headers, that searches are counted apart and say nothing of it in their headers).
+intervals, headers, and that searches are counted apart and have no headers);
+https://developers.hubspot.com/docs/api-reference/error-handling (423 lasts two seconds, 477 says in
+`Retry-After` when it ends, 502 to 504 and 52x pass in seconds); the retry rules of HubSpot's SDKs.
 """
 
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
-from typing import Literal
 
-from broker.providers.hubspot.destination import decoded
+from broker.providers.calls.destination import decoded
+from broker.providers.calls.limits import (
+    LARGEST,
+    QuotaLimit,
+    RateLimitInfo,
+    number,
+    retry_after,
+)
+from broker.providers.calls.retrying import RetryRules
 
-Kind = Literal["calls", "search"]
+CALLS = QuotaLimit("calls", LARGEST, 10.0, announced=True, smallest=(100, 10.0))
+"""Every call but a search. HubSpot does not count calls whose answers are without its headers."""
 
-LARGEST = 2_000_000_000
+SEARCH = QuotaLimit("search", 5, 1.0)
 
-ASSUMED: dict[Kind, tuple[int, float]] = {"calls": (LARGEST, 10.0), "search": (5, 1.0)}
-"""Size and seconds until HubSpot's headers say otherwise. A search's never do; any other answer
-without them is to a call that HubSpot does not count."""
+RETRIES = RetryRules(not_executed={423: 2.0, 429: 0.0, 477: 0.0}, timed=frozenset({477}))
 
-SMALLEST = 100, 10.0
-"""The smallest limit on calls that HubSpot documents: what holds when a 429 is all that it says."""
-
-SEARCH = re.compile(r"/crm/.*/search/*$")
+SEARCH_PATH = re.compile(r"/crm/.*/search/*$")
 OTHER_LIMITS = re.compile(r"/associations(/|$)")
 """Calls with further limits of their own, whose headers may speak of those."""
 
@@ -34,39 +39,27 @@ INTERVAL = "x-hubspot-ratelimit-interval-milliseconds"
 DAILY_LEFT = "x-hubspot-ratelimit-daily-remaining"
 
 
-def kind_of(method: str, target: str) -> Kind:
-    """Which of HubSpot's limits counts a call."""
+def quota_of(method: str, target: str) -> QuotaLimit:
+    """The limit that counts a call."""
     if method != "POST" or "search" not in target:
-        return "calls"
-    return "search" if SEARCH.match(decoded(target.partition("?")[0])) else "calls"
-
-
-@dataclass(frozen=True, slots=True)
-class RateLimitInfo:
-    """What an answer tells of limits. `refused_by` is the policy that a 429 names (`DAILY`,
-    `SECONDLY`, `TEN_SECONDLY_ROLLING`; empty for a 429 that names none), None without a 429.
-    """
-
-    size: int | None
-    interval: float
-    daily_spent: bool
-    refused_by: str | None
-    retry_after: float | None
+        return CALLS
+    return SEARCH if SEARCH_PATH.match(decoded(target.partition("?")[0])) else CALLS
 
 
 def read_rate_limit(
     target: str, status: int, headers: Mapping[str, str], body: bytes
 ) -> RateLimitInfo | None:
-    """What an answer tells of limits, None when nothing. Names in `headers` have no case; `body`
-    is looked at in a 429 only.
+    """What an answer says of limits, None when nothing. Names in `headers` are in lower case;
+    `body` counts in a 429 only. The policies that a 429 names are `DAILY`, `SECONDLY` and
+    `TEN_SECONDLY_ROLLING`.
     """
     most, daily_left = headers.get(MAX), headers.get(DAILY_LEFT)
     if status == 429:
         policy = _policy(body)
-        said = _read(most, headers.get(INTERVAL), daily_left)
+        info = _read(most, headers.get(INTERVAL), daily_left)
         return replace(
-            said,
-            daily_spent=said.daily_spent or policy == "DAILY",
+            info,
+            daily_exhausted=info.daily_exhausted or policy == "DAILY",
             refused_by=policy,
             retry_after=retry_after(headers),
         )
@@ -78,27 +71,17 @@ def read_rate_limit(
 @lru_cache(maxsize=256)
 def _read(most: str | None, interval: str | None, daily_left: str | None) -> RateLimitInfo:
     return RateLimitInfo(
-        (_number(most or "") or None),
-        (_number(interval or "") or 10_000) / 1000,
+        (number(most or "") or None),
+        (number(interval or "") or 10_000) / 1000,
         daily_left is not None and daily_left.strip() == "0",
         None,
         None,
     )
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds of a `Retry-After`, if there is one in seconds."""
-    return _number(headers.get("retry-after", ""))
-
-
 def _policy(body: bytes) -> str:
     try:
-        said = json.loads(body)
-        return str(said.get("policyName", "")).upper() if isinstance(said, dict) else ""
+        payload = json.loads(body)
+        return str(payload.get("policyName", "")).upper() if isinstance(payload, dict) else ""
     except (ValueError, RecursionError):
         return ""
-
-
-def _number(text: str) -> int | None:
-    text = text.strip()
-    return min(int(text), LARGEST) if text.isascii() and text.isdecimal() else None

@@ -1,58 +1,44 @@
-"""HubSpot's OAuth on the wire: what is asked, and what the answers mean. No I/O."""
+"""HubSpot's OAuth on the wire: requests, and what the responses mean. No I/O."""
 
-import json
 import zlib
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from authlib.common.security import generate_token
-from authlib.oauth2.rfc7636 import create_s256_code_challenge
-
-from broker.domain.model import Account, App, Secret, Tokens
+from broker.domain.grants import Account, Tokens
+from broker.domain.model import App, Secret
 from broker.errors import CredentialsRefused, ExchangeFailed, HubSpotUnavailable
+from broker.providers.base import ConsentRequest
+from broker.providers.oauth import (
+    GrantEnded,
+    challenge_of,
+    json_object,
+    seconds_or,
+    text_or_none,
+    texts,
+)
 
 DEFAULT_LIFETIME = 1800.0
 LONGEST_LIFETIME = 30 * 86_400.0
 
 ENDED = {"BAD_REFRESH_TOKEN", "BAD_HUB"}
 CREDENTIALS = {"BAD_CLIENT_ID", "BAD_CLIENT_SECRET"}
-"""The `status` words of HubSpot's token endpoint; since January 2026 the standard `error` stands
-beside them (https://developers.hubspot.com/changelog/new-oauth-v3-api-endpoints-and-standardized-error-responses)."""
+"""The `status` words of HubSpot's token endpoint; since January 2026 it sends the standard `error`
+as well (https://developers.hubspot.com/changelog/new-oauth-v3-api-endpoints-and-standardized-error-responses)."""
 
 
-class GrantEnded(Exception):
-    """HubSpot will never renew this grant again. The reason is HubSpot's word for it."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-def new_verifier() -> Secret:
-    """A PKCE verifier (RFC 7636): 64 characters of randomness."""
-    return Secret(generate_token(64))
-
-
-def authorize_url(
-    consent_url: str,
-    app: App,
-    redirect_url: str,
-    scopes: Sequence[str],
-    state: Secret,
-    verifier: Secret | None,
-) -> str:
+def authorize_url(consent_url: str, app: App, request: ConsentRequest) -> str:
     """Where a user consents. Spaces are `%20`, as HubSpot's own SDKs write them."""
     query = {
         "client_id": app.client_id,
-        "redirect_uri": redirect_url,
-        "scope": " ".join(scopes),
-        "state": state.reveal(),
+        "redirect_uri": request.redirect_url,
+        "scope": " ".join(request.scopes),
+        "state": request.state.reveal(),
     }
     if app.optional_scopes:
         query["optional_scope"] = " ".join(app.optional_scopes)
-    if verifier is not None:
-        query["code_challenge"] = create_s256_code_challenge(verifier.reveal())
+    if request.verifier is not None:
+        query["code_challenge"] = challenge_of(request.verifier)
         query["code_challenge_method"] = "S256"
     return f"{consent_url}/oauth/authorize?{urlencode(query, quote_via=quote)}"
 
@@ -73,15 +59,15 @@ def refresh_form(refresh_token: Secret) -> dict[str, str]:
 
 
 def read_tokens(status: int, body: bytes) -> Tokens:
-    """What a token endpoint's answer brought.
+    """The tokens in a token endpoint's response.
 
     Raises GrantEnded when the grant is over, CredentialsRefused when HubSpot does not know the app,
     ExchangeFailed for another final refusal, HubSpotUnavailable for everything that may pass.
     """
-    answer = _object(body)
+    payload = json_object(body)
     if status == 200:
-        return _tokens(answer)
-    error, word = str(answer.get("error") or ""), str(answer.get("status") or "")
+        return _tokens(payload)
+    error, word = str(payload.get("error") or ""), str(payload.get("status") or "")
     if status == 429 or status >= 500 or not (error or word):
         raise HubSpotUnavailable(f"HubSpot's token endpoint answered {status}.")
     if error == "invalid_client" or word in CREDENTIALS:
@@ -96,28 +82,28 @@ def read_account(status: int, body: bytes) -> Account | None:
 
     Raises HubSpotUnavailable for what is not an introspection.
     """
-    answer = _object(body)
-    if status != 200 or not isinstance(answer.get("active"), bool):
+    payload = json_object(body)
+    if status != 200 or not isinstance(payload.get("active"), bool):
         raise HubSpotUnavailable(f"HubSpot's introspection answered {status}.")
-    if not answer["active"]:
+    if not payload["active"]:
         return None
-    hub_id = answer.get("hub_id")
+    hub_id = payload.get("hub_id")
     if not isinstance(hub_id, int):
         raise HubSpotUnavailable("HubSpot's introspection names no account.")
-    return Account(
+    return account_of(
         hub_id,
-        _text(answer.get("hub_domain")),
-        _text(answer.get("user")),
-        _texts(answer.get("scopes")),
+        text_or_none(payload.get("hub_domain")),
+        text_or_none(payload.get("user")),
+        texts(payload.get("scopes")),
     )
 
 
 def read_account_info(status: int, body: bytes) -> Account | None:
     """The account of a private app's token, from the account information API."""
-    answer = _object(body)
-    hub_id = answer.get("portalId")
+    payload = json_object(body)
+    hub_id = payload.get("portalId")
     if status == 200 and isinstance(hub_id, int):
-        return Account(hub_id, None, None, ())
+        return account_of(hub_id)
     if status in {401, 403}:
         return None
     raise HubSpotUnavailable(f"HubSpot's account information answered {status}.")
@@ -136,44 +122,28 @@ def says_expired(headers: Sequence[tuple[str, str]], body: bytes) -> bool:
                 body = brotli.decompress(body)
     except Exception:  # noqa: BLE001  # a body that cannot be read says nothing
         return False
-    return _object(body).get("category") == "EXPIRED_AUTHENTICATION"
+    return json_object(body).get("category") == "EXPIRED_AUTHENTICATION"
 
 
-def _tokens(answer: dict[str, Any]) -> Tokens:
-    access, refresh = answer.get("access_token"), answer.get("refresh_token")
+def account_of(
+    hub_id: int,
+    domain: str | None = None,
+    user: str | None = None,
+    scopes: tuple[str, ...] = (),
+) -> Account:
+    """A HubSpot account by its hub id."""
+    return Account(str(hub_id), domain, user, scopes, hub_id)
+
+
+def _tokens(payload: dict[str, Any]) -> Tokens:
+    access, refresh = payload.get("access_token"), payload.get("refresh_token")
     if not isinstance(access, str) or not access or not access.isprintable():
         raise HubSpotUnavailable("HubSpot's token endpoint answered without a token.")
-    hub_id = answer.get("hub_id")
+    hub_id, scopes = payload.get("hub_id"), texts(payload.get("scopes"))
     return Tokens(
         Secret(access),
         Secret(refresh) if isinstance(refresh, str) and refresh else None,
-        _lifetime(answer.get("expires_in")),
-        hub_id if isinstance(hub_id, int) else None,
-        _texts(answer.get("scopes")),
+        seconds_or(payload.get("expires_in"), DEFAULT_LIFETIME, LONGEST_LIFETIME),
+        account_of(hub_id, scopes=scopes) if isinstance(hub_id, int) else None,
+        scopes,
     )
-
-
-def _lifetime(said: Any) -> float:
-    try:
-        seconds = float(said)
-    except (TypeError, ValueError):
-        return DEFAULT_LIFETIME
-    return min(seconds, LONGEST_LIFETIME) if seconds > 0 else DEFAULT_LIFETIME
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return answer if isinstance(answer, dict) else {}
-
-
-def _text(value: Any) -> str | None:
-    return value.replace("\0", "")[:500] if isinstance(value, str) and value else None
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        return ()
-    return tuple(item for item in value if isinstance(item, str) and "\0" not in item)

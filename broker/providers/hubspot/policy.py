@@ -10,14 +10,12 @@ paths can end in names of a caller's choosing (`/cms/source-code/published/conte
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Literal
 
 from broker.domain.model import PolicyRule
-from broker.providers.hubspot.destination import decoded
-
-Effect = Literal["read", "write", "delete"]
+from broker.providers.calls.destination import decoded
+from broker.providers.calls.effects import Effect, counts_as, covers
 
 TYPES = {
     "contact": "contacts",
@@ -100,26 +98,6 @@ def canonical(target: str) -> str:
     return _join(_spelled(_segments(target), VERSION.fullmatch))
 
 
-def covers(parts: Sequence[str], path: str) -> bool:
-    """Whether a path is these parts with anything between them.
-
-    Each part is looked for once, from where the one before ended, so that the time grows with the
-    path and not with the ways in which it could be divided.
-    """
-    if len(parts) == 1:
-        return path == parts[0]
-    first, *middle, last = parts
-    position, end = len(first), len(path) - len(last)
-    if position > end or not path.startswith(first) or not path.endswith(last):
-        return False
-    for part in middle:
-        position = path.find(part, position, end)
-        if position < 0:
-            return False
-        position += len(part)
-    return True
-
-
 def _effect(method: str, segments: list[str]) -> Effect:
     if DELETING.search(_join(segments)):
         return "delete"
@@ -139,10 +117,10 @@ def _allows(rules: Iterable[PolicyRule], method: str, segments: list[str]) -> bo
     effect: Effect = "delete" if method == "DELETE" else "read"
     if method not in {"GET", "HEAD", "DELETE"}:
         effect = _effect(method, segments)
-    counts_as = {"read": {method, "GET"}, "write": {method}, "delete": {"DELETE"}}[effect]
+    methods = counts_as(method, effect)
     path = _join(_spelled(segments, VERSION.fullmatch))
     return any(
-        counts_as & {name.upper() for name in rule.methods}
+        methods & {name.upper() for name in rule.methods}
         and any(covers(parts, path) for parts in _patterns(rule.path))
         for rule in rules
     )

@@ -8,7 +8,7 @@ words of HubSpot's own; everything else is `{id}`.
 import re
 from functools import lru_cache
 
-from broker.providers.hubspot.destination import decoded
+from broker.providers.calls.destination import decoded
 
 WORD = re.compile(r"[a-z]{2,24}(?:[-_][a-z]{1,24}){0,4}")
 VERSION = re.compile(r"v\d{1,2}|\d{4}-\d{2}(-beta)?|[02]-\d{1,9}")

@@ -1,12 +1,13 @@
-"""What a call to HubSpot that brought no answer means."""
+"""What a request to a provider that brought no answer means."""
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import aiohttp
 
-from broker.errors import BrokerError, HubSpotTimeout, HubSpotUnavailable
+from broker.errors import ProviderTimeout, ProviderUnavailable
 from broker.providers.transport.pool import ConnectTimeout, NotConnected
 
 T = TypeVar("T")
@@ -18,6 +19,27 @@ UNSENT = (
     aiohttp.ConnectionTimeoutError,
 )
 """What is raised before there is a connection to send anything on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """The errors that stand for one provider's trouble, and what people call it."""
+
+    label: str
+    unavailable: type[ProviderUnavailable] = ProviderUnavailable
+    timeout: type[ProviderTimeout] = ProviderTimeout
+
+    def refusal(self, error: BaseException) -> ProviderUnavailable | ProviderTimeout:
+        """What to raise instead of an error of the transport, `unsent` when the provider certainly
+        received nothing.
+        """
+        refusal: ProviderUnavailable | ProviderTimeout
+        if isinstance(error, TimeoutError | asyncio.TimeoutError):
+            refusal = self.timeout(f"{self.label} did not answer within the deadline.")
+        else:
+            refusal = self.unavailable(f"{self.label} could not be reached.")
+        refusal.unsent = isinstance(error, UNSENT)
+        return refusal
 
 
 async def with_deadline(seconds: float, work: Coroutine[Any, Any, T]) -> T:
@@ -35,16 +57,3 @@ async def with_deadline(seconds: float, work: Coroutine[Any, Any, T]) -> T:
         raise TimeoutError
     finally:
         task.cancel()
-
-
-def to_refusal(error: BaseException) -> BrokerError:
-    """What to raise instead of aiohttp's error: HubSpotTimeout or HubSpotUnavailable, `unsent` when
-    HubSpot surely got nothing.
-    """
-    refusal: HubSpotTimeout | HubSpotUnavailable
-    if isinstance(error, TimeoutError | asyncio.TimeoutError):
-        refusal = HubSpotTimeout("HubSpot did not answer within the deadline.")
-    else:
-        refusal = HubSpotUnavailable("HubSpot could not be reached.")
-    refusal.unsent = isinstance(error, UNSENT)
-    return refusal

@@ -5,9 +5,10 @@ is looked at twice, for a process that was frozen may have the answer in its soc
 """
 
 import asyncio
+import math
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import aiohappyeyeballs
@@ -34,19 +35,52 @@ class ConnectTimeout(TimeoutError):
     """A connection did not come about in time, so nothing was sent."""
 
 
+class ConnectionBudget:
+    """How many connections there may be, whatever their origins."""
+
+    def __init__(self, limit: int, make_room: Callable[[], None]) -> None:
+        """`make_room` is called when there are as many as there may be; it may end an idle one."""
+        self.limit = limit
+        self.in_use = 0
+        self._make_room = make_room
+
+    def reserve(self) -> None:
+        """Count one more. Raises NotConnected where there is no room for it."""
+        if self.in_use >= self.limit:
+            self._make_room()
+        if self.in_use >= self.limit:
+            raise NotConnected(f"All {self.limit} connections to providers are in use.")
+        self.in_use += 1
+
+    def release(self) -> None:
+        """Count one less."""
+        self.in_use -= 1
+
+
 class Pool:
     """Connections to one origin."""
 
-    def __init__(self, origin: URL, connect: float, idle: float) -> None:
+    def __init__(
+        self,
+        origin: URL,
+        connect: float,
+        idle: float,
+        budget: ConnectionBudget | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         """`connect` and `idle` are in seconds: for a connection, and between two bytes."""
+        self._budget = budget
         self._host, self._port = origin.raw_host or "", origin.port or 443
         self._proxy = proxy_for(origin)
-        self._tls = _tls() if origin.scheme == "https" else None
+        self._tls = None
+        if origin.scheme == "https":
+            self._tls = tls_context() if tls is None else tls
         self._connect_s = connect
         self._idle_s = idle
         self._loop = asyncio.get_running_loop()
         self._idle: list[UpstreamConnection] = []
         self._connections: set[UpstreamConnection] = set()
+        self._connecting = 0
         self._addresses: asyncio.Task[Any] | None = None
         self._known_until = 0.0
         self._sweep_timer: asyncio.TimerHandle | None = None
@@ -88,6 +122,28 @@ class Pool:
         """How many answers are coming in, or waited for."""
         return sum(wire.response is not None for wire in self._connections)
 
+    @property
+    def is_unused(self) -> bool:
+        """Whether there is no connection, nor one on its way."""
+        return not self._connections and not self._connecting
+
+    @property
+    def is_forgotten(self) -> bool:
+        """Whether its owner no longer counts it among the pools."""
+        return self._closed
+
+    @property
+    def idle_since(self) -> float:
+        """Since when the connection has been idle that is idle for longest, on the loop's clock;
+        infinite where none is.
+        """
+        return self._idle[0].idle_since if self._idle else math.inf
+
+    def end_idle(self) -> None:
+        """End the connection that has been idle for longest."""
+        if self._idle:
+            self._idle[0].abort()
+
     def close(self) -> None:
         """End all connections; there will be no others."""
         self._closed = True
@@ -105,6 +161,23 @@ class Pool:
         return None
 
     async def _connect(self, until: float) -> UpstreamConnection:
+        if self._budget is not None:
+            self._budget.reserve()
+        self._connecting += 1
+        try:
+            wire = await self._open(until)
+        except BaseException:
+            if self._budget is not None:
+                self._budget.release()
+            raise
+        finally:
+            self._connecting -= 1
+        self._connections.add(wire)
+        if self._sweep_timer is None:
+            self._sweep_timer = self._loop.call_later(SWEEP_S, self._sweep)
+        return wire
+
+    async def _open(self, until: float) -> UpstreamConnection:
         loop = self._loop
         patience = min(self._connect_s, until - loop.time())
         try:
@@ -124,9 +197,6 @@ class Pool:
             wire.abort()
         if not wire.alive:
             raise NotConnected("The connection ended before anything was sent.")
-        self._connections.add(wire)
-        if self._sweep_timer is None:
-            self._sweep_timer = loop.call_later(SWEEP_S, self._sweep)
         return wire
 
     async def _begin(self, sock: socket.socket) -> UpstreamConnection:
@@ -182,7 +252,10 @@ class Pool:
         self._idle.append(wire)
 
     def _on_closed(self, wire: UpstreamConnection) -> None:
-        self._connections.discard(wire)
+        if wire in self._connections:
+            self._connections.remove(wire)
+            if self._budget is not None:
+                self._budget.release()
         if wire in self._idle:
             self._idle.remove(wire)
 
@@ -206,7 +279,8 @@ class Pool:
         self._sweep_timer = loop.call_later(SWEEP_S, self._sweep) if self._connections else None
 
 
-def _tls() -> ssl.SSLContext:
+def tls_context() -> ssl.SSLContext:
+    """A context that trusts the certificate authorities of the machine, or of SSL_CERT_FILE."""
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return context

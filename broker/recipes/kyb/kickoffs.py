@@ -1,81 +1,44 @@
-"""All the ways into the KYB recipe: a caller's kickoff, HubSpot's signed calls, a dry run."""
+"""What a kickoff asks for: the run of its record, and what a dry run of it shows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from broker.crm.companies import CompanyAccess
-from broker.domain.model import App, Caller, Connection, ProxyCall, Status
+from broker.crm.accounts import HubSpotAccounts
+from broker.crm.object_types import COMPANIES
+from broker.crm.records import CrmRecords, HubSpotUser
+from broker.domain.model import App, Caller
 from broker.domain.runs import RunRecord, RunRequest
-from broker.errors import ConnectionNotFound, ReauthRequired
-from broker.recipes.kyb.settings import KYB, KybSetup, wanted_properties
+from broker.recipes.base import StartingRecord
+from broker.recipes.kyb.identity import (
+    RecordIdentity,
+    company_identity,
+    serves_another_account,
+)
+from broker.recipes.kyb.models import NAME, READ, KickoffRequest, KybSettings
+from broker.recipes.kyb.properties import property_definitions
 from broker.recipes.kyb.steps import (
-    HUBSPOT,
-    NEW_CASE,
+    VENDOR,
     case_request,
     company_changes,
-    key_of,
+    idempotency_key,
     read_values,
 )
-from broker.services.grants.renewals import refusal_of as connection_refusal
-from broker.services.installs.oauth_flow import Installs
-from broker.services.runs.engine import Runs, refusal_of
-from broker.stores.connections.connections import Connections
+from broker.recipes.settings import RecipeSetup, StoredSettings
 from broker.stores.recipes.kyb_cases import Cases, CaseState
 from broker.stores.recipes.run_records import RunRecords
 from broker.stores.recipes.runs import check_account
+from broker.stores.recipes.vendors import VendorClients
 
 NOT_YET_KNOWN = "(the case's id)"
-
-
-@dataclass(frozen=True, slots=True)
-class Kickoff:
-    """What a kickoff says: a Company of a connected user, or any CRM's record. `given` overrides
-    what the Company says, by FML's field.
-    """
-
-    source: str
-    record_id: str
-    user_ref: str | None
-    overrides: Mapping[str, str | None]
-    send_invite: bool | None = None
-
-    def input(self) -> dict[str, Any]:
-        """What is kept with the run."""
-        return {
-            "source": self.source,
-            "recordId": self.record_id,
-            "given": dict(self.overrides),
-            "sendInvite": self.send_invite,
-        }
-
-    def run_request(self, workspace_id: UUID, app_id: UUID, hub_id: int | None) -> RunRequest:
-        """The run that this kickoff asks for."""
-        subject = f"{self.source}-{self.record_id}"
-        return RunRequest(workspace_id, app_id, KYB, subject, self.user_ref, hub_id, self.input())
-
-
-@dataclass(frozen=True, slots=True)
-class KickoffResult:
-    """What came of a kickoff so far. `existed` says that the case was there before it."""
-
-    run: RunRecord
-    existed: bool
-
-    @property
-    def answer(self) -> dict[str, Any]:
-        """The result of a run that is done. Raises the refusal of one that failed."""
-        if self.run.problem is not None:
-            raise refusal_of({**self.run.problem, "runId": str(self.run.id)})
-        result = dict(self.run.result or {})
-        return {**result, "created": bool(result.get("created")) and not self.existed}
+NEW_CASE = "in-progress"
 
 
 @dataclass(frozen=True, slots=True)
 class ExistingRun:
     """What was there before a kickoff: the record's run and its case, if any, and whether something
-    was refused under the record's own key.
+    was rejected under the record's own key.
     """
 
     run: RunRecord | None
@@ -85,10 +48,11 @@ class ExistingRun:
     @property
     def is_active(self) -> bool:
         """Whether a kickoff would join the run and begin nothing itself."""
-        return self.run is not None and self.run.state != "failed"
+        return self.run is not None and self.run.state in {"running", "done"}
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def fields(self) -> dict[str, Any]:
+        """The run, as fields of a dry run's response."""
         if self.run is None:
             return {}
         case_id = None if self.case is None else self.case.case_id
@@ -96,150 +60,165 @@ class ExistingRun:
 
 
 class Kickoffs:
-    """Starts runs of the recipe and waits for them."""
+    """Makes run requests of kickoffs."""
 
     def __init__(
         self,
-        setup: KybSetup,
-        runs: Runs,
-        records: RunRecords,
+        setup: RecipeSetup[KybSettings],
+        accounts: HubSpotAccounts,
+        crm: CrmRecords,
+        clients: VendorClients,
         cases: Cases,
-        connections: Connections,
-        companies: CompanyAccess,
-        installs: Installs,
+        records: RunRecords,
         fml_url: str,
     ) -> None:
         self._setup = setup
-        self._runs = runs
-        self._records = records
+        self._accounts = accounts
+        self._crm = crm
+        self._clients = clients
         self._cases = cases
-        self._connections = connections
-        self._companies = companies
-        self._installs = installs
+        self._records = records
         self._fml_url = fml_url
 
-    async def start(
-        self, app: App, caller: Caller, kickoff: Kickoff, within_s: float
-    ) -> KickoffResult:
-        """Start a kickoff, or join the one for the same record; how it stands after some seconds.
-
-        Raises RecipeNotFound, InputRefused, and what a connection may be refused for.
+    async def run_request(self, app: App, caller: Caller, body: KickoffRequest) -> RunRequest:
+        """The run of a caller's kickoff. Raises InvalidRequest, RecipeNotFound, OtherAccount, and
+        what a connection may be refused for.
         """
-        await self._setup.get(app)
-        connection = await self._connection(app, caller, kickoff)
-        hub_id = None if connection is None else connection.hub_id
-        return await self.start_for(app.workspace_id, app.id, hub_id, kickoff, within_s)
+        body.check()
+        settings = await self._setup.get(app)
+        if body.userForeignIdentifier is None:
+            source = str(body.crmSource).lower()
+            identity = RecordIdentity(source, str(body.crmRecordId))
+            return _request(
+                app.workspace_id, app.id, None, identity, body.overrides, body.sendInvite
+            )
+        user = await self._accounts.user(app, caller, body.userForeignIdentifier)
+        identity = await self._company(settings, app.id, user, str(body.companyId))
+        return _request(app.workspace_id, app.id, user, identity, body.overrides, body.sendInvite)
 
-    async def start_for(
-        self,
-        workspace_id: UUID,
-        app_id: UUID,
-        hub_id: int | None,
-        kickoff: Kickoff,
-        within_s: float,
-    ) -> KickoffResult:
-        """The same for a connection that is known to be there. Raises InputRefused."""
-        order = kickoff.run_request(workspace_id, app_id, hub_id)
-        run_id, before = await self._runs.start(order)
-        record = await self._runs.wait(workspace_id, run_id, within_s)
-        return KickoffResult(
-            await self._with_current_status(workspace_id, record), existed=before == "done"
-        )
+    async def record_request(
+        self, record: StartingRecord, settings: StoredSettings[KybSettings]
+    ) -> RunRequest:
+        """The run of a Company that HubSpot names. Raises OtherAccount."""
+        user = record.user
+        identity = await self._company(settings, record.app_id, user, record.record_id)
+        overrides = {name: record.inputs.get(name) for name in READ}
+        return _request(user.workspace_id, record.app_id, user, identity, overrides, None)
 
-    async def dry_run(self, app: App, caller: Caller, kickoff: Kickoff) -> dict[str, Any]:
+    async def dry_run(self, app: App, caller: Caller, body: KickoffRequest) -> dict[str, Any]:
         """What a kickoff would send and write. Nothing here can write: the Company is read through
-        a reader, and the rest is computed by what a real run computes it by.
+        a reader, and the rest is computed by the functions that a real run uses.
 
         Raises as a real one would for what it can see.
         """
-        settings = await self._setup.get(app)
-        connection = await self._connection(app, caller, kickoff)
-        hub_id = None if connection is None else connection.hub_id
-        before = await self._existing_run(kickoff.run_request(app.workspace_id, app.id, hub_id))
-        said = {"crmRecordId": kickoff.record_id, "crmSource": kickoff.source, **before.facts}
-        said = {"ok": True, "dryRun": True, **said}
+        request = await self.run_request(app, caller, body)
+        settings = (await self._setup.get(app)).model
+        before = await self._existing_run(request)
+        kickoff, company_id = request.input, request.input["companyId"]
+        fields = {
+            "crmRecordId": kickoff["recordId"],
+            "crmSource": kickoff["source"],
+            "wouldSend": None,
+            "wouldWrite": None,
+            "missingProperties": [],
+            **before.fields,
+        }
         if before.is_active:
-            return {**said, "wouldSend": None, "wouldWrite": None, "missingProperties": []}
-        reader, missing = None, []
-        if kickoff.user_ref is not None:
-            reader = self._companies.reader(app.workspace_id, app.slug, kickoff.user_ref)
-            there = await reader.property_names()
-            missing = [name for name in wanted_properties(settings) if name not in there]
-        would_send = None
+            return fields
+        reader = None
+        if request.user_ref is not None:
+            user = HubSpotUser(app.workspace_id, app.slug, request.user_ref, request.hub_id)
+            reader = self._crm.reader(user)
+            there = await reader.property_names(COMPANIES)
+            wanted = property_definitions(settings).by_name
+            fields["missingProperties"] = [name for name in wanted if name not in there]
         if before.case is None:
-            given = kickoff.input()
-            request = case_request(settings, given, await read_values(reader, settings, given))
-            would_send = {
+            sent = case_request(settings, kickoff, await read_values(reader, settings, kickoff))
+            identity = RecordIdentity(kickoff["source"], kickoff["recordId"], company_id)
+            key = idempotency_key(identity, sent, refused=before.refusal)
+            fields["wouldSend"] = {
                 "method": "POST",
                 "url": f"{self._fml_url}/v1/cases",
-                "headers": {"Idempotency-Key": key_of(given, request, refused=before.refusal)},
-                "body": request,
+                "headers": {"Idempotency-Key": key},
+                "body": sent,
             }
-        would_write = None
         if reader is not None:
-            state = before.case or CaseState(NOT_YET_KNOWN, NEW_CASE, None, None, None)
+            state = before.case or CaseState(
+                kickoff["recordId"], NOT_YET_KNOWN, NEW_CASE, None, None, None
+            )
             changes = company_changes(settings, state)
-            would_write = {"companyId": kickoff.record_id, "properties": changes}
-        return {
-            **said,
-            "wouldSend": would_send,
-            "wouldWrite": would_write,
-            "missingProperties": missing,
-        }
+            fields["wouldWrite"] = {"companyId": company_id, "properties": changes}
+        return fields
 
-    async def _existing_run(self, order: RunRequest) -> ExistingRun:
-        """What an earlier kickoff of the record left. Raises InputRefused."""
+    async def served_account(
+        self, workspace_id: UUID, settings: StoredSettings[KybSettings]
+    ) -> int | None:
+        """The HubSpot account that the settings' FML client serves where Companies are sent by
+        their bare ids: the one that the settings name, else the one of the first case.
+        """
+        if settings.model.hubId is not None:
+            return settings.model.hubId
+        return await self._clients.served_account(workspace_id, VENDOR, settings.model.clientId)
+
+    async def _company(
+        self,
+        settings: StoredSettings[KybSettings],
+        app_id: UUID,
+        user: HubSpotUser,
+        company_id: str,
+    ) -> RecordIdentity:
+        """The identity of a Company: that of the case it has, else as the settings say."""
+        modes = ["company", "account"]
+        if settings.model.recordIds == "account":
+            modes.reverse()
+        identities = [company_identity(mode, user.hub_id, company_id) for mode in modes]
+        for identity in identities:
+            run = await self._records.find(user.workspace_id, app_id, NAME, identity.subject)
+            if run is not None and run.hub_id == user.hub_id:
+                if run.state in {"running", "done"}:
+                    return identity
+                case = await self._cases.of_run(user.workspace_id, run.id)
+                if case is not None and case.case_id is not None:
+                    return identity
+        if settings.model.recordIds == "company":
+            served = await self.served_account(user.workspace_id, settings)
+            if served is not None and served != user.hub_id:
+                raise serves_another_account(served)
+        return identities[0]
+
+    async def _existing_run(self, request: RunRequest) -> ExistingRun:
+        """What an earlier kickoff of the record left. Raises OtherAccount."""
+        workspace_id = request.workspace_id
         run = await self._records.find(
-            order.workspace_id, order.app_id, order.recipe, order.subject
+            workspace_id, request.app_id, request.recipe, request.subject
         )
         if run is None:
             return ExistingRun(None, None, refusal=False)
-        check_account(run.hub_id, order)
-        case = await self._cases.of_run(order.workspace_id, run.id)
-        steps = await self._records.steps(order.workspace_id, run.id)
+        case = await self._cases.of_run(workspace_id, run.id)
+        has_case = case is not None and case.case_id is not None
+        if has_case or run.state in {"running", "done"}:
+            check_account(run.hub_id, request)
+        elif run.hub_id != request.hub_id:
+            return ExistingRun(None, None, refusal=False)  # its failed run gives way
+        steps = await self._records.steps(workspace_id, run.id)
         refused = any(step.checkpoint.get("refused") for step in steps)
-        return ExistingRun(run, case if case and case.case_id else None, refusal=refused)
-
-    async def _connection(self, app: App, caller: Caller, kickoff: Kickoff) -> Connection | None:
-        if kickoff.user_ref is None:
-            return None
-        connection = await self._connections.of_user(app.workspace_id, app.slug, kickoff.user_ref)
-        if connection.grant is not None:
-            return connection
-        refusal = connection_refusal(connection)
-        if isinstance(refusal, ReauthRequired):
-            whose = ProxyCall(app.slug, kickoff.user_ref, "GET", "/", [], None)
-            raise await self._installs.with_reconnect_url(refusal, caller, whose)
-        raise refusal
-
-    async def user_of_account(self, app: App, hub_id: int) -> str:
-        """Whose connection acts for a HubSpot account: the oldest one that works.
-
-        Raises ConnectionNotFound.
-        """
-        page = await self._connections.page(
-            app, status=Status.ACTIVE, hub_id=hub_id, after=0, limit=1
-        )
-        users = [each.user_ref for each in page.records if each.user_ref is not None]
-        if not users:
-            raise ConnectionNotFound
-        return users[0]
-
-    async def _with_current_status(self, workspace_id: UUID, record: RunRecord) -> RunRecord:
-        """A finished run's result with the status that First Mile Labs told last."""
-        if record.result is None:
-            return record
-        state = await self._cases.of_run(workspace_id, record.id)
-        if state is None or state.status is None:
-            return record
-        return replace(record, result={**record.result, "status": state.status})
+        return ExistingRun(run, case if has_case else None, refusal=refused)
 
 
-def company_kickoff(
-    user_ref: str,
-    company_id: str,
-    given: Mapping[str, str | None] | None = None,
-    send_invite: bool | None = None,
-) -> Kickoff:
-    """A kickoff for a Company, as it is but for what is given."""
-    return Kickoff(HUBSPOT, company_id, user_ref, given or {}, send_invite)
+def _request(
+    workspace_id: UUID,
+    app_id: UUID,
+    user: HubSpotUser | None,
+    identity: RecordIdentity,
+    overrides: Mapping[str, str | None],
+    send_invite: bool | None,
+) -> RunRequest:
+    kickoff = {
+        "source": identity.source,
+        "recordId": identity.record_id,
+        "companyId": identity.company_id,
+        "overrides": dict(overrides),
+        "sendInvite": send_invite,
+    }
+    user_ref, hub_id = (None, None) if user is None else (user.user_ref, user.hub_id)
+    return RunRequest(workspace_id, app_id, NAME, identity.subject, user_ref, hub_id, kickoff)

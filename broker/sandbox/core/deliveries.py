@@ -2,26 +2,23 @@
 
 import asyncio
 import base64
-import contextlib
 import hmac
 import random
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import aiohttp
-from aiohttp import web
 
-TICK_S = 0.02
+from broker.sandbox.core.sending import Reply, post
 
 
 @dataclass(slots=True)
 class Ways:
     """How webhooks are sent. `signing` is right, wrong-secret, changed-byte or missing; `waits`
-    are the seconds before each further attempt; with `hold_until_ack` an address gets nothing more
-    until what was sent first is acknowledged.
+    are the seconds before each further attempt; with `hold_until_ack` an address is sent nothing
+    more until its first delivery is acknowledged.
     """
 
     waits: list[float]
@@ -58,23 +55,14 @@ class Attempt:
     acknowledged: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What a receiver answered."""
-
-    status: int
-    body: bytes
-    sets_cookies: bool
-
-
 def signature(secret: str, body: bytes) -> str:
     """base64(HMAC-SHA256(secret, body))."""
     return base64.b64encode(hmac.digest(secret.encode(), body, "sha256")).decode()
 
 
 class Deliveries:
-    """Sends and sends again. `acknowledges` judges a receiver's reply as the vendor does;
-    `given_up` hears of what was never acknowledged.
+    """Sends deliveries and retries them. `acknowledges` judges a receiver's reply as the vendor
+    does; `on_abandoned` is called with a delivery that was never acknowledged.
     """
 
     def __init__(
@@ -83,23 +71,23 @@ class Deliveries:
         header: str,
         ways: Ways,
         acknowledges: Callable[[Reply], bool],
-        given_up: Callable[[Delivery], None] = lambda _: None,
+        on_abandoned: Callable[[Delivery], None] = lambda _: None,
     ) -> None:
         self._now = now
         self._header = header
         self._acknowledges = acknowledges
-        self._given_up = given_up
+        self._on_abandoned = on_abandoned
         self.ways = ways
         self.queue: list[Delivery] = []
         self.sent: deque[Attempt] = deque(maxlen=1000)
-        self._known: dict[str, tuple[str, str, bytes, str]] = {}
+        self._by_id: dict[str, tuple[str, str, bytes, str]] = {}
 
     def add(
         self, url: str, secret: str, body: bytes, content_type: str = "application/json"
     ) -> str:
         """Queue a request; its id."""
         first = Delivery(url, secret, body, content_type, self._now())
-        self._known[first.delivery_id] = (url, secret, body, content_type)
+        self._by_id[first.delivery_id] = (url, secret, body, content_type)
         self.queue.append(first)
         for _ in range(self.ways.duplicates):
             again = Delivery(url, secret, body, content_type, self._now())
@@ -109,13 +97,18 @@ class Deliveries:
 
     def replay(self, delivery_id: str) -> None:
         """Send a request again, byte for byte. Raises KeyError for an unknown one."""
-        url, secret, body, content_type = self._known[delivery_id]
+        url, secret, body, content_type = self._by_id[delivery_id]
         again = Delivery(url, secret, body, content_type, self._now())
         again.delivery_id = delivery_id
         self.queue.append(again)
 
+    @property
+    def pending(self) -> bool:
+        """Whether any request waits."""
+        return bool(self.queue)
+
     async def tick(self, session: aiohttp.ClientSession) -> None:
-        """Send what is due."""
+        """Send the deliveries that are due."""
         if self.ways.paused:
             return
         due = [each for each in self.queue if each.due <= self._now() and not each.sending]
@@ -131,7 +124,8 @@ class Deliveries:
         await asyncio.gather(*(self._attempt(session, each) for each in due))
 
     async def _attempt(self, session: aiohttp.ClientSession, each: Delivery) -> None:
-        reply = await self.post(session, each.url, each.body, self._signed(each))
+        headers, limit = self._signed(each), self.ways.timeout
+        reply = await post(session, each.url, each.body, headers, limit)
         acknowledged = reply is not None and self._acknowledges(reply)
         status = reply.status if reply is not None else None
         text = each.body.decode(errors="replace")
@@ -141,7 +135,7 @@ class Deliveries:
             self.queue.remove(each)
         elif each.attempts >= len(self.ways.waits):
             self.queue.remove(each)
-            self._given_up(each)
+            self._on_abandoned(each)
         else:
             each.due = self._now() + self.ways.waits[each.attempts]
             each.attempts += 1
@@ -154,45 +148,3 @@ class Deliveries:
             body = each.body + b" " if how == "changed-byte" else each.body
             headers[self._header] = signature(secret, body)
         return headers
-
-    async def post(
-        self, session: aiohttp.ClientSession, url: str, body: bytes, headers: dict[str, str]
-    ) -> Reply | None:
-        """Send one request without following redirects; None when there was no answer in time."""
-        try:
-            async with session.post(
-                url,
-                data=body,
-                headers=headers,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=self.ways.timeout),
-            ) as response:
-                content = await response.read()
-                return Reply(response.status, content, "Set-Cookie" in response.headers)
-        except (aiohttp.ClientError, OSError, TimeoutError):
-            return None
-
-    def running(
-        self, before: Callable[[], None], session: web.AppKey[aiohttp.ClientSession]
-    ) -> Any:
-        """A cleanup context that sends while the application is served; `before` runs first."""
-
-        async def run(app: web.Application) -> AsyncIterator[None]:
-            async with aiohttp.ClientSession() as opened:
-                app[session] = opened
-                loop = asyncio.create_task(self._go_on(opened, before))
-                yield
-                loop.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await loop
-
-        return run
-
-    async def _go_on(self, session: aiohttp.ClientSession, before: Callable[[], None]) -> None:
-        # Not awaited: a receiver that hangs must not hold up the others.
-        async with asyncio.TaskGroup() as group:
-            while True:
-                before()
-                if self.queue:
-                    group.create_task(self.tick(session))
-                await asyncio.sleep(TICK_S)

@@ -7,16 +7,15 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.answers import Refused, error
+from broker.sandbox.core.clock import Clock
 from broker.sandbox.core.faults import Faults, strike
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Answering = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
-# Their values are kept as hashes, so that a list of requests can be shown.
+# Their values are stored as hashes, so that a list of requests can be shown.
 SECRET_HEADERS = frozenset({"authorization", "cookie"})
 REMEMBERED_REQUESTS = 5_000
 
@@ -33,28 +32,19 @@ class Seen:
     status: int = 0
 
 
-class Simulation:
+class Simulation(Clock):
     """State that does not depend on the vendor. `latency` is in seconds, before every answer."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
-        self._now = now
-        self.ahead = 0.0
+        super().__init__(now)
         self.latency = 0.0
         self.faults = Faults()
         self.seen: deque[Seen] = deque(maxlen=REMEMBERED_REQUESTS)
         self.counters: dict[str, int] = {}
 
-    def now(self) -> float:
-        """Seconds on the simulation's own clock."""
-        return self._now() + self.ahead
-
     def moment(self) -> datetime:
         """The present, in UTC."""
         return datetime.fromtimestamp(self.now(), UTC)
-
-    def jump(self, seconds: float) -> None:
-        """Move the clock."""
-        self.ahead += seconds
 
     def count(self, name: str) -> None:
         """Add one to a counter."""
@@ -64,20 +54,17 @@ class Simulation:
 def application(
     simulation: Simulation, answering: Answering, own_pages: tuple[str, ...], token_paths: str
 ) -> web.Application:
-    """An application whose requests are remembered and struck by faults.
+    """An application whose requests are recorded and struck by faults.
 
     `answering` calls a handler and shapes refusals as the vendor does. Paths that begin with one
     of `own_pages`, `/` and `/_sandbox` are not the vendor's API: no fault strikes them. Bodies of
-    paths that contain `token_paths` are kept as hashes only.
+    paths that contain `token_paths` are stored as hashes only.
     """
 
     @web.middleware
     async def play(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path == "/" or request.path.startswith(("/_sandbox", *own_pages)):
-            try:
-                return await handler(request)
-            except Refused as refused:
-                return error(refused)
+            return await handler(request)
         seen = _seen(request, await request.read(), simulation.now(), token_paths)
         simulation.seen.append(seen)
         if simulation.latency:
@@ -86,7 +73,7 @@ def application(
         if fault is None:
             response = await answering(request, handler)
         else:
-            response = await strike(fault, request, lambda asked: answering(asked, handler))
+            response = await strike(fault, request, lambda passed: answering(passed, handler))
         seen.status = response.status
         return response
 
@@ -104,25 +91,5 @@ def _seen(request: web.Request, body: bytes, at: float, token_paths: str) -> See
 
 
 def digest(secret: str) -> str:
-    """What a secret is shown as: the beginning of its SHA-256."""
+    """The beginning of a secret's SHA-256, to show in its place."""
     return f"sha256:{hashlib.sha256(secret.encode()).hexdigest()[:16]}"
-
-
-async def listen(app: web.Application, host: str, port: int) -> tuple[web.AppRunner, str]:
-    """Serve; port 0 takes a free one. The runner and the base URL. Raises OSError when taken."""
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        handler_cancellation=True,
-        shutdown_timeout=1,
-        max_line_size=32_768,
-        max_field_size=32_768,
-    )
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-    except OSError:
-        await runner.cleanup()
-        raise
-    address: Any = runner.addresses[0]
-    return runner, f"http://localhost:{address[1]}"

@@ -1,14 +1,18 @@
 """The control API under `/_sandbox`, and the page at `/` on which a person moves cases on."""
 
-from dataclasses import asdict, fields
-from typing import Any
-from urllib.parse import urlsplit
+from dataclasses import asdict
 
 from aiohttp import web
 
-from broker.sandbox.core.control_requests import Handler, guarded, read_object
-from broker.sandbox.core.faults import KINDS, Fault
-from broker.sandbox.core.pages import render
+from broker.sandbox.core.control.faults import FaultEndpoints
+from broker.sandbox.core.control.requests import (
+    Handler,
+    guarded,
+    read_object,
+    refuse_other_origins,
+    set_levers,
+)
+from broker.sandbox.fml.pages import render
 from broker.sandbox.fml.sender import Sender
 from broker.sandbox.fml.world import FirstMileLabs, WebhookEndpoint
 
@@ -23,7 +27,7 @@ SHOWN = 100
 
 
 class ControlEndpoints:
-    """What a test or a person may do to the simulated First Mile Labs from outside."""
+    """The control API of First Mile Labs."""
 
     def __init__(self, fml: FirstMileLabs, sender: Sender) -> None:
         self._fml = fml
@@ -38,9 +42,6 @@ class ControlEndpoints:
             ("POST", "/_sandbox/webhooks", self.put_webhook),
             ("GET", "/_sandbox/levers", self.show_levers),
             ("POST", "/_sandbox/levers", self.levers),
-            ("GET", "/_sandbox/faults", self.faults),
-            ("POST", "/_sandbox/faults", self.add_fault),
-            ("DELETE", "/_sandbox/faults", self.clear_faults),
             ("GET", "/_sandbox/cases", self.cases),
             ("POST", "/_sandbox/cases/{caseId}", self.move),
             ("POST", "/_sandbox/events", self.send),
@@ -49,12 +50,13 @@ class ControlEndpoints:
             ("GET", "/_sandbox/requests", self.requests),
             ("GET", "/_sandbox/counters", self.counters),
         ]
-        return [web.route(method, path, guarded(handler)) for method, path, handler in table]
+        own = [web.route(method, path, guarded(handler)) for method, path, handler in table]
+        return [*own, *FaultEndpoints(self._fml.faults).routes()]
 
     async def home(self, _request: web.Request) -> web.Response:
         """Show cases, with buttons that move them on."""
         return render(
-            "fml.html",
+            "home.html",
             cases=list(self._fml.cases.values())[:-51:-1],
             stages=STAGES,
             decisions=DECISIONS,
@@ -64,10 +66,8 @@ class ControlEndpoints:
         )
 
     async def press(self, request: web.Request) -> web.Response:
-        """A button of the page; only the page itself may press it."""
-        origin = request.headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc != request.host:
-            raise web.HTTPForbidden
+        """Do what a button of the page does; only the page itself may post here."""
+        refuse_other_origins(request)
         case, form = self._fml.cases[request.match_info["caseId"]], await request.post()
         changes = {
             name: str(form[name]) for name in ("stage", "status", "decision") if name in form
@@ -77,12 +77,12 @@ class ControlEndpoints:
 
     async def put_client(self, request: web.Request) -> web.Response:
         """Make a client: clientId, clientSecret, scopes, orgId."""
-        asked = await read_object(request)
+        payload = await read_object(request)
         client = self._fml.add_client(
-            asked["clientId"],
-            asked["clientSecret"],
-            asked.get("scopes"),
-            asked.get("orgId", "org"),
+            payload["clientId"],
+            payload["clientSecret"],
+            payload.get("scopes"),
+            payload.get("orgId", "org"),
         )
         return web.json_response({"clientId": client.client_id}, status=201)
 
@@ -90,45 +90,25 @@ class ControlEndpoints:
         """Send events somewhere: url, secret, events. The address may be this machine's, which
         FML itself refuses.
         """
-        asked = await read_object(request)
-        endpoint = WebhookEndpoint(asked["url"], asked["secret"], asked.get("events", ["*"]))
+        payload = await read_object(request)
+        endpoint = WebhookEndpoint(payload["url"], payload["secret"], payload.get("events", ["*"]))
         self._sender.endpoints = [
             each for each in self._sender.endpoints if each.url != endpoint.url
         ] + [endpoint]
         return web.json_response({"url": endpoint.url}, status=201)
 
     async def show_levers(self, _request: web.Request) -> web.Response:
-        """Tell how every lever stands."""
+        """Show the value of every lever."""
         return web.json_response({**asdict(self._fml.levers), **asdict(self._sender.ways)})
 
     async def levers(self, request: web.Request) -> web.Response:
         """Set levers by their names; `jump` moves the clock, `revokeTokens` ends every token."""
-        asked: dict[str, Any] = await read_object(request)
-        self._fml.ahead += float(asked.pop("jump", 0))
-        if asked.pop("revokeTokens", False):
+        payload = await read_object(request)
+        actions = ("jump", "revokeTokens")
+        set_levers(payload, self._fml.levers, self._sender.ways, actions=actions)
+        self._fml.jump(float(payload.get("jump", 0)))
+        if payload.get("revokeTokens"):
             self._fml.revoke_tokens()
-        for target in (self._fml.levers, self._sender.ways):
-            for name in {each.name for each in fields(target)} & set(asked):
-                setattr(target, name, asked.pop(name))
-        if asked:
-            raise ValueError(f"no such lever: {', '.join(sorted(asked))}")
-        return web.Response(status=204)
-
-    async def faults(self, _request: web.Request) -> web.Response:
-        """List the faults with how often each struck."""
-        return web.json_response([asdict(fault) for fault in self._fml.faults.active])
-
-    async def add_fault(self, request: web.Request) -> web.Response:
-        """Set a fault, by the fields of `Fault`."""
-        fault = Fault(**await read_object(request))
-        if fault.kind not in KINDS:
-            raise ValueError(f"kind is one of {', '.join(KINDS)}")
-        self._fml.faults.add(fault)
-        return web.json_response({"faults": len(self._fml.faults.active)}, status=201)
-
-    async def clear_faults(self, _request: web.Request) -> web.Response:
-        """Make everything go right again."""
-        self._fml.faults.clear()
         return web.Response(status=204)
 
     async def cases(self, _request: web.Request) -> web.Response:
@@ -143,13 +123,13 @@ class ControlEndpoints:
     async def move(self, request: web.Request) -> web.Response:
         """Move a case on: status, stage, decision; the ids of the events."""
         case = self._fml.cases[request.match_info["caseId"]]
-        asked = await read_object(request)
-        if set(asked) - {"status", "stage", "decision"}:
+        payload = await read_object(request)
+        if set(payload) - {"status", "stage", "decision"}:
             raise ValueError("a case has status, stage and decision")
-        return web.json_response({"eventIds": self._sender.move(case, **asked)}, status=202)
+        return web.json_response({"eventIds": self._sender.move(case, **payload)}, status=202)
 
     async def send(self, request: web.Request) -> web.Response:
-        """Send an event just as it is given."""
+        """Send an event unchanged."""
         self._sender.send(await read_object(request))
         return web.Response(status=202)
 
@@ -178,7 +158,7 @@ class ControlEndpoints:
         )
 
     async def counters(self, _request: web.Request) -> web.Response:
-        """Tell how much was asked so far."""
+        """Count requests, throttled calls, cases and invitations."""
         paths = [each.path for each in self._fml.seen]
         return web.json_response(
             {

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from broker.sandbox.core.answers import Refused
+from broker.sandbox.hubspot.answers import Refused
 from broker.sandbox.hubspot.grants import AccessToken
 from broker.sandbox.hubspot.world import Sandbox
 
@@ -30,7 +30,7 @@ def authorized(sandbox: Sandbox, request: web.Request) -> AccessToken:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     access = sandbox.grants.access_tokens.get(token) if scheme.lower() == "bearer" else None
     if access is None and token.startswith("C") and len(token) > TOKEN_LENGTH:
-        # What looks like a token and cannot be read is said to have run out in 1970.
+        # A malformed token is reported as expired in 1970.
         raise _expired(0.0, sandbox.now())
     if access is None or not access.alive or access.refresh.hub_id not in sandbox.portals:
         raise Refused(401, NO_CREDENTIALS, "INVALID_AUTHENTICATION")

@@ -5,9 +5,10 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.answers import Refused, error
 from broker.sandbox.core.faults import strike
+from broker.sandbox.core.sending import sending
 from broker.sandbox.hubspot.access import LIMITS
+from broker.sandbox.hubspot.answers import Refused, error
 from broker.sandbox.hubspot.endpoints import account, callbacks
 from broker.sandbox.hubspot.endpoints.acting import ActingEndpoints
 from broker.sandbox.hubspot.endpoints.consent import ConsentPages
@@ -25,13 +26,12 @@ from broker.sandbox.hubspot.endpoints.echo import EchoEndpoints
 from broker.sandbox.hubspot.endpoints.journal import JournalEndpoints
 from broker.sandbox.hubspot.endpoints.subscriptions import SubscriptionEndpoints
 from broker.sandbox.hubspot.endpoints.tokens import TokenEndpoints
-from broker.sandbox.hubspot.events.outgoing import Outgoing
 from broker.sandbox.hubspot.world import Sandbox, SeenRequest
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 REMEMBERED_BYTES = 65_536
-# Fixed paths stand before those with a name in the same place: batches before records, and the
-# definitions of associations before their pairs.
+# Fixed paths come before those with a variable in the same position: batches before records, and
+# the definitions of associations before their pairs.
 CRM = (batches, associations, labels, objects, properties, schemas, pipelines, account, callbacks)
 
 
@@ -50,7 +50,7 @@ def build(sandbox: Sandbox) -> web.Application:
         JournalEndpoints(sandbox),
     ):
         app.add_routes(endpoints.routes())
-    app.cleanup_ctx.append(Outgoing(sandbox).running)
+    app.cleanup_ctx.append(sending(sandbox.webhooks, sandbox.workflows))
     return app
 
 
@@ -65,7 +65,7 @@ def _play(sandbox: Sandbox) -> Any:
         body = await request.read() if small and request.content_length and not early else b""
         sandbox.seen.append(SeenRequest(request.method, request.raw_path, request.headers, body))
         if fault is not None:
-            return await strike(fault, request, lambda asked: _answered(sandbox, asked, handler))
+            return await strike(fault, request, lambda passed: _answered(sandbox, passed, handler))
         return await _answered(sandbox, request, handler)
 
     return play

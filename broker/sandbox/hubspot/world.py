@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from multidict import CIMultiDictProxy
 
+from broker.sandbox.core.clock import Clock
+from broker.sandbox.core.directory import Entry
 from broker.sandbox.core.faults import Faults
 from broker.sandbox.hubspot.crm.operations import Crm
 from broker.sandbox.hubspot.events.changes import Author, Change, Listener
@@ -38,12 +40,11 @@ class Limits:
     daily: int | None = None
 
 
-class Sandbox:
+class Sandbox(Clock):
     """One simulated HubSpot. Attributes are levers; they may change at any time."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
-        self._now = now
-        self.ahead = 0.0
+        super().__init__(now)
         self.apps: dict[str, App] = {}
         self.portals: dict[int, Portal] = {}
         self.grants = Grants()
@@ -68,6 +69,7 @@ class Sandbox:
         self.days: dict[tuple[str, int], tuple[int, int]] = {}
         self.searches: dict[int, deque[float]] = {}
         self.listeners: list[Listener] = []
+        self.directory: list[Entry] = []
         self.webhooks = Webhooks(self.apps, self.portals, self.grants, self.now)
         self.workflows = Workflows(self.apps, self.now)
         self.journal = Journal(self.now)
@@ -75,20 +77,12 @@ class Sandbox:
         self.add_portal(101, "acme.example", ["ada@acme.example"])
         self.add_portal(102, "globex.example", ["grace@globex.example"])
 
-    def now(self) -> float:
-        """Seconds on the sandbox's own clock."""
-        return self._now() + self.ahead
-
-    def jump(self, seconds: float) -> None:
-        """Move the sandbox's clock."""
-        self.ahead += seconds
-
     def crm(self, portal: Portal, author: Author | None = None) -> Crm:
-        """A portal's records as somebody may change them; a person when no author is named."""
-        return Crm(portal, author or Author(), self.now, self.tell, self.search_lag)
+        """The operations on a portal's records by an author; a person when no author is named."""
+        return Crm(portal, author or Author(), self.now, self.publish, self.search_lag)
 
-    def tell(self, change: Change) -> None:
-        """Tell every listener of a change."""
+    def publish(self, change: Change) -> None:
+        """Publish a change to every listener."""
         for listener in self.listeners:
             listener(change)
 
@@ -126,7 +120,7 @@ class Sandbox:
                 ended |= {refresh.client_id} if refresh.alive else set()
                 refresh.alive = False
         for each in ended:
-            self.journal.note_life(each, hub_id, "APP_UNINSTALL")
+            self.journal.record_life(each, hub_id, "APP_UNINSTALL")
         for access in self.grants.access_tokens.values():
             if not access.refresh.alive:
                 access.alive = False

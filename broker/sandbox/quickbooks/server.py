@@ -1,37 +1,29 @@
 """A running QuickBooks Online, on a port of its own."""
 
-from dataclasses import dataclass
-
-import aiohttp
 from aiohttp import web
 
-from broker.sandbox.core.simulation import Answering, Handler, application, listen
-from broker.sandbox.quickbooks import problems
-from broker.sandbox.quickbooks.api import ApiEndpoints
-from broker.sandbox.quickbooks.consent import ConsentPages
+from broker.sandbox.core.sending import sending
+from broker.sandbox.core.serving import Running, listen
+from broker.sandbox.core.simulation import Answering, Handler, application
+from broker.sandbox.quickbooks.api import problems
+from broker.sandbox.quickbooks.api.endpoints import ApiEndpoints
+from broker.sandbox.quickbooks.api.rendering import accepts_json, answer, intuit_tid
 from broker.sandbox.quickbooks.control import ControlEndpoints
-from broker.sandbox.quickbooks.rendering import answer, intuit_tid, wants_json
-from broker.sandbox.quickbooks.tokens import TokenEndpoints
+from broker.sandbox.quickbooks.oauth.consent import ConsentPages
+from broker.sandbox.quickbooks.oauth.tokens import TokenEndpoints
+from broker.sandbox.quickbooks.seed import plant
 from broker.sandbox.quickbooks.world import QuickBooks
 
-SESSION: web.AppKey[aiohttp.ClientSession] = web.AppKey("session", aiohttp.ClientSession)
 
-
-@dataclass(frozen=True, slots=True)
-class RunningQuickBooks:
-    """A QuickBooks Online that answers at `url`."""
-
-    url: str
-    world: QuickBooks
-    _runner: web.AppRunner
-
-    async def close(self) -> None:
-        await self._runner.cleanup()
-
-
-async def serve(host: str, port: int, world: QuickBooks | None = None) -> RunningQuickBooks:
-    """Start; port 0 takes a free one. Raises OSError when the port is taken."""
+async def serve(
+    host: str, port: int, world: QuickBooks | None = None, *, seed: bool = False
+) -> Running[QuickBooks]:
+    """Start; port 0 takes a free one. `seed` adds customers and invoices to companies
+    that have none. Raises OSError when the port is taken.
+    """
     world = world or QuickBooks()
+    if seed:
+        plant(world)
     app = application(world, _answering(world), ("/connect/",), "/oauth2/")
     for endpoints in (
         ControlEndpoints(world),
@@ -40,15 +32,14 @@ async def serve(host: str, port: int, world: QuickBooks | None = None) -> Runnin
         ApiEndpoints(world),
     ):
         app.add_routes(endpoints.routes())
-    webhooks = world.webhooks
-    app.cleanup_ctx.append(webhooks.deliveries.running(webhooks.collect, SESSION))
+    app.cleanup_ctx.append(sending(world.webhooks))
     runner, url = await listen(app, host, port)
-    return RunningQuickBooks(url, world, runner)
+    return Running(url, world, runner)
 
 
 def _answering(world: QuickBooks) -> Answering:
     async def answering(request: web.Request, handler: Handler) -> web.StreamResponse:
-        json = wants_json(request, world.levers.xml_without_accept)
+        json = accepts_json(request, world.levers.xml_without_accept)
         try:
             response = await handler(request)
         except problems.QboFault as fault:

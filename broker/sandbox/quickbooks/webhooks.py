@@ -6,10 +6,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from broker.sandbox.core.deliveries import Deliveries, Reply, Ways
-from broker.sandbox.quickbooks.company import Change
-from broker.sandbox.quickbooks.grants import App, Grants
+import aiohttp
+
+from broker.sandbox.core.deliveries import Deliveries, Ways
+from broker.sandbox.core.sending import Reply
+from broker.sandbox.quickbooks.books.company import Change
 from broker.sandbox.quickbooks.levers import Levers
+from broker.sandbox.quickbooks.oauth.grants import App, Grants
 
 # 10 s, 20 s, 30 s, 5 min, 20 min, 2 h, 4 h, 6 h, then every 6 h up to a day.
 WAITS_S = [10.0, 20.0, 30.0, 300.0, 1200.0, 7200.0, 14400.0, 21600.0, 21600.0]
@@ -37,16 +40,26 @@ class Webhooks:
         self.deliveries = Deliveries(now, "intuit-signature", self.ways, _acknowledges)
 
     def notice(self, change: Change) -> None:
-        """Keep a change for every app that is connected to the company and wants to hear of it."""
+        """Record a change for every app that is connected to the company and subscribes to it."""
         if change.entity not in SENT_ENTITIES:
             return
         for app in self._grants.apps.values():
-            wanted = not app.entities or change.entity in app.entities
+            subscribed = not app.entities or change.entity in app.entities
             connected = self._grants.connected(app.client_id, change.realm_id)
-            if app.webhook_url and wanted and connected:
+            if app.webhook_url and subscribed and connected:
                 self._waiting.setdefault((app.client_id, change.realm_id), []).append(change)
 
-    def collect(self) -> None:
+    @property
+    def pending(self) -> bool:
+        """Whether changes or deliveries wait."""
+        return bool(self._waiting) or self.deliveries.pending
+
+    async def tick(self, session: aiohttp.ClientSession) -> None:
+        """Queue the changes and send the deliveries that are due."""
+        self._collect()
+        await self.deliveries.tick(session)
+
+    def _collect(self) -> None:
         """Queue one delivery for each app and company with changes."""
         waiting, self._waiting = self._waiting, {}
         for (client_id, _), changes in waiting.items():
@@ -55,7 +68,7 @@ class Webhooks:
                 self._queue(app, changes)
 
     def send(self, app: App, body: Any) -> str:
-        """Queue a body just as it is given; the delivery's id."""
+        """Queue a body unchanged; the delivery's id."""
         kind = self._levers.webhook_content_type
         raw = json.dumps(body, separators=(",", ":")).encode()
         return self.deliveries.add(app.webhook_url, app.verifier_token, raw, kind)
@@ -101,4 +114,4 @@ def _time(at: float) -> str:
 
 
 def _acknowledges(reply: Reply) -> bool:
-    return 200 <= reply.status < 300
+    return reply.ok

@@ -6,8 +6,8 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.answers import Refused
 from broker.sandbox.core.faults import strike
+from broker.sandbox.core.serving import make_runner
 from broker.sandbox.salesforce.addresses import Addresses
 from broker.sandbox.salesforce.control.levers import ControlEndpoints
 from broker.sandbox.salesforce.control.people import PeopleEndpoints
@@ -28,6 +28,7 @@ from broker.sandbox.salesforce.oauth.parameters import HOST
 from broker.sandbox.salesforce.oauth.sessions import SessionEndpoints
 from broker.sandbox.salesforce.oauth.tokens import TokenEndpoint
 from broker.sandbox.salesforce.recording import record
+from broker.sandbox.salesforce.seed import plant
 from broker.sandbox.salesforce.world import Salesforce
 
 LONGEST_URL = 16_384
@@ -59,17 +60,22 @@ async def serve(
     *,
     login_port: int = 0,
     test_port: int = 0,
+    seed: bool = False,
 ) -> RunningSalesforce:
-    """Start; port 0 takes a free one. A world without an org gets one, a production org.
+    """Start; port 0 takes a free one. A world without an org gets one, a production org;
+    `seed` adds leads to orgs that have none.
 
     Raises OSError when a port is taken.
     """
     world = world or Salesforce()
     if not world.orgs:
         world.add_org()
+    for org in world.orgs.values():
+        if seed and not org.tables["Lead"]:
+            plant(org)
     addresses = Addresses(world, host)
     app = web.Application(middlewares=[_play(world, addresses)], client_max_size=8 * 1_048_576)
-    # Fixed paths stand before those with a name in the same place.
+    # Fixed paths come before those with a variable in the same position.
     for endpoints in (
         ConsentPages(world),
         TokenEndpoint(world),
@@ -84,14 +90,7 @@ async def serve(
         addresses,
     ):
         app.add_routes(endpoints.routes())
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        handler_cancellation=True,
-        shutdown_timeout=1,
-        max_line_size=8 * LONGEST_URL,
-        max_field_size=2 * LONGEST_URL,
-    )
+    runner = make_runner(app, max_line_size=8 * LONGEST_URL)
     await runner.setup()
     try:
         await addresses.open(runner, port, login_port, test_port)
@@ -129,8 +128,6 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
         return await handler(request)
     except (ApiError, MultipleChoicesError, OAuthError) as refused:
         return error_response(refused)
-    except Refused as refused:
-        return web.json_response({"error": str(refused)}, status=refused.status)
     except web.HTTPNotFound:
         return error_response(not_found())
     except web.HTTPMethodNotAllowed as refused:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from broker.sandbox.core.clock import Clock
 from broker.sandbox.core.faults import Faults
 from broker.sandbox.salesforce.oauth.grants import App, Grants
 from broker.sandbox.salesforce.org import Org, Record
@@ -17,7 +18,7 @@ HOUR_S = 3600.0
 
 @dataclass(slots=True)
 class Levers:
-    """How Salesforce's OAuth stands. The defaults are what partner apps are held to since 2026.
+    """How Salesforce's OAuth behaves. The defaults are what partner apps are held to since 2026.
 
     `rtr` rotates refresh tokens; with `reuse_detection` a spent one ends its grant; `idle_days`
     without use end a refresh token (None: never); `refresh_seconds` is how long a refresh takes,
@@ -39,8 +40,8 @@ class Levers:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What one of the sandbox's addresses stands for: `kind` is "login", "test", "org" or "left";
-    the last two are an org's own address, and one that it moved away from.
+    """The Salesforce host that one of the sandbox's addresses simulates: `kind` is "login", "test",
+    "org" or "left"; the last two are an org's own address, and one that it moved away from.
     """
 
     kind: str
@@ -51,7 +52,7 @@ class Host:
 @dataclass(slots=True)
 class Seen:
     """A request as it arrived, its secrets replaced by the beginning of their SHA-256; `host` is
-    the kind of host that it came to, `status` what it got (0: nothing yet).
+    the kind of host that it came to, `status` that of the answer (0: none yet).
     """
 
     method: str
@@ -63,12 +64,11 @@ class Seen:
     status: int = 0
 
 
-class Salesforce:
+class Salesforce(Clock):
     """One simulated Salesforce. Attributes are levers; they may change at any time."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
-        self._now = now
-        self.ahead = 0.0
+        super().__init__(now)
         self.levers = Levers()
         self.faults = Faults()
         self.apps: dict[str, App] = {}
@@ -80,10 +80,6 @@ class Salesforce:
         self.counters: dict[str, int] = {}
         self.login_url = "https://login.salesforce.com"
         self.test_url = "https://test.salesforce.com"
-
-    def now(self) -> float:
-        """Seconds on the simulator's own clock."""
-        return self._now() + self.ahead
 
     def add_org(self, name: str = "acme", admin: str = ADMIN, *, sandbox: bool = False) -> Org:
         """Make an org with its admin. A running server gives it an address of its own."""
@@ -139,10 +135,10 @@ class Salesforce:
         return True
 
     def count(self, name: str) -> None:
-        """Count something that tests ask about."""
+        """Add one to a counter."""
         self.counters[name] = self.counters.get(name, 0) + 1
 
 
 def fingerprint(secret: str) -> str:
-    """What stands for a secret where requests are shown."""
+    """The beginning of a secret's SHA-256, to show in its place."""
     return "sha256:" + hashlib.sha256(secret.encode()).hexdigest()[:12]

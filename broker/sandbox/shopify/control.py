@@ -1,12 +1,13 @@
-"""The control API under `/_sandbox`: levers, faults, apps, and what was asked and sent."""
+"""The control API under `/_sandbox`: levers, faults, apps, requests and deliveries."""
 
-from dataclasses import asdict, fields
+from dataclasses import asdict
+from itertools import product
 from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.control_requests import Handler, guarded, read_object
-from broker.sandbox.core.faults import KINDS, Fault
+from broker.sandbox.core.control.faults import FaultEndpoints
+from broker.sandbox.core.control.requests import Handler, guarded, read_object, set_levers
 from broker.sandbox.shopify.apps import App
 from broker.sandbox.shopify.webhooks import SIGNING, Subscription, slug
 from broker.sandbox.shopify.world import Shopify
@@ -15,7 +16,7 @@ SHOWN = 100
 
 
 class ControlEndpoints:
-    """What a test may do to the simulated Shopify from outside."""
+    """The control API of Shopify."""
 
     def __init__(self, world: Shopify) -> None:
         self._world = world
@@ -27,17 +28,15 @@ class ControlEndpoints:
             ("POST", "/_sandbox/apps/{clientId}/rotate", self.rotate),
             ("GET", "/_sandbox/levers", self.show_levers),
             ("POST", "/_sandbox/levers", self.levers),
-            ("GET", "/_sandbox/faults", self.faults),
-            ("POST", "/_sandbox/faults", self.add_fault),
-            ("DELETE", "/_sandbox/faults", self.clear_faults),
             ("GET", "/_sandbox/subscriptions", self.subscriptions),
-            ("DELETE", "/_sandbox/subscriptions/{id}", self.drop_subscription),
+            ("DELETE", "/_sandbox/subscriptions/{id}", self.delete_subscription),
             ("GET", "/_sandbox/deliveries", self.deliveries),
             ("POST", "/_sandbox/deliveries/{webhookId}/replay", self.replay),
             ("GET", "/_sandbox/requests", self.requests),
             ("GET", "/_sandbox/counters", self.counters),
         ]
-        return [web.route(method, path, guarded(handler)) for method, path, handler in table]
+        own = [web.route(method, path, guarded(handler)) for method, path, handler in table]
+        return [*own, *FaultEndpoints(self._world.faults).routes()]
 
     async def put_app(self, request: web.Request) -> web.Response:
         """Make or replace an app: clientId, clientSecret, scopes, redirectUrls, name, public,
@@ -65,7 +64,7 @@ class ControlEndpoints:
         return web.Response(status=204)
 
     async def show_levers(self, _request: web.Request) -> web.Response:
-        """Show how every lever stands."""
+        """Show the value of every lever."""
         return web.json_response(self._levers())
 
     def _levers(self) -> dict[str, Any]:
@@ -76,46 +75,23 @@ class ControlEndpoints:
         `revoke` (a shop's domain) ends its tokens, `drain` empties every bucket of points.
         """
         payload = await read_object(request)
-        self._world.ahead += float(payload.pop("jump", 0))
-        revoked = payload.pop("revoke", None)
-        if revoked is not None:
-            for app in self._world.apps:
-                self._world.grants.end(app, self._world.shops[revoked].domain)
-        if payload.pop("drain", False):
-            now = self._world.now()
-            for shop in self._world.shops:
-                for app in self._world.apps:
-                    self._world.buckets[app, shop] = (0.0, now)
         webhooks = payload.pop("webhooks", {})
         if webhooks.get("signing", "right") not in SIGNING:
             raise ValueError(f"signing is one of {', '.join(SIGNING)}")
-        for target, values in (
-            (self._world.levers, payload),
-            (self._world.webhooks.ways, webhooks),
-        ):
-            for name in {each.name for each in fields(target)} & set(values):
-                setattr(target, name, values.pop(name))
-        unknown = {*payload, *webhooks}
-        if unknown:
-            raise ValueError(f"no such lever: {', '.join(sorted(unknown))}")
+        set_levers(webhooks, self._world.webhooks.ways)
+        set_levers(payload, self._world.levers, actions=("jump", "revoke", "drain"))
+        self._act(payload)
         return web.Response(status=204)
 
-    async def faults(self, _request: web.Request) -> web.Response:
-        """List the faults with how often each struck."""
-        return web.json_response([asdict(fault) for fault in self._world.faults.active])
-
-    async def add_fault(self, request: web.Request) -> web.Response:
-        """Set a fault, by the fields of `Fault`."""
-        fault = Fault(**await read_object(request))
-        if fault.kind not in KINDS:
-            raise ValueError(f"kind is one of {', '.join(KINDS)}")
-        self._world.faults.add(fault)
-        return web.json_response({"faults": len(self._world.faults.active)}, status=201)
-
-    async def clear_faults(self, _request: web.Request) -> web.Response:
-        """Make everything go right again."""
-        self._world.faults.clear()
-        return web.Response(status=204)
+    def _act(self, payload: dict[str, Any]) -> None:
+        world = self._world
+        world.jump(float(payload.get("jump", 0)))
+        if "revoke" in payload:
+            for app in world.apps:
+                world.grants.end(app, world.shops[payload["revoke"]].domain)
+        if payload.get("drain"):
+            for shop, app in product(world.shops, world.apps):
+                world.buckets[app, shop] = (0.0, world.now())
 
     async def subscriptions(self, _request: web.Request) -> web.Response:
         """List the subscriptions of every app and shop."""
@@ -123,12 +99,12 @@ class ControlEndpoints:
             [_subscription(each) for each in self._world.webhooks.subscriptions]
         )
 
-    async def drop_subscription(self, request: web.Request) -> web.Response:
+    async def delete_subscription(self, request: web.Request) -> web.Response:
         """Delete a subscription, as Shopify does after too many failures."""
         number = int(request.match_info["id"])
         for each in list(self._world.webhooks.subscriptions):
             if each.id == number:
-                self._world.webhooks.drop(each)
+                self._world.webhooks.delete(each)
                 return web.Response(status=204)
         raise ValueError("no such subscription")
 
@@ -149,7 +125,7 @@ class ControlEndpoints:
         return web.json_response([asdict(each) for each in last])
 
     async def counters(self, _request: web.Request) -> web.Response:
-        """Show how much was asked so far, and the calls of each app in each shop."""
+        """Count the requests, and the calls of each app in each shop."""
         calls: dict[str, int] = {}
         for access in self._world.grants.access.values():
             name = f"{access.client_id} {access.shop}"

@@ -19,6 +19,7 @@ from typing import Any
 
 import aiohttp
 
+from broker.sandbox.core.sending import post
 from broker.sandbox.shopify.apps import App
 from broker.sandbox.shopify.store.records import Shop
 
@@ -117,7 +118,7 @@ class Webhooks:
         self.subscriptions.append(made)
         return made
 
-    def drop(self, subscription: Subscription) -> None:
+    def delete(self, subscription: Subscription) -> None:
         """Delete a subscription with what waits for it."""
         self.subscriptions = [each for each in self.subscriptions if each is not subscription]
         self.queue = [each for each in self.queue if each.subscription is not subscription]
@@ -141,7 +142,7 @@ class Webhooks:
     ) -> list[str]:
         """Queue an event for every subscription of its topic; the ids of the deliveries.
 
-        `body` is asked once for each app, since what an app may see differs.
+        `body` is called once for each app, because apps may see different fields.
         """
         event_id, now = str(uuid.uuid4()), self._now()
         at = datetime.fromtimestamp(now, UTC)
@@ -171,8 +172,13 @@ class Webhooks:
         """Send a delivery again, byte for byte and under its old id."""
         self.queue.append(_copy(self.sent[webhook_id], due=self._now()))
 
+    @property
+    def pending(self) -> bool:
+        """Whether any delivery waits."""
+        return bool(self.queue)
+
     async def tick(self, session: aiohttp.ClientSession) -> None:
-        """Send what is due."""
+        """Send the deliveries that are due."""
         if self.ways.paused:
             return
         now = self._now()
@@ -189,25 +195,19 @@ class Webhooks:
         if self.ways.signing == "changed-byte":
             body = body.replace(b'"id"', b'"iD"', 1)
         limit = aiohttp.ClientTimeout(total=self.ways.timeout, sock_connect=CONNECT_WITHIN_S)
-        status: int | None = None
-        try:
-            async with session.post(
-                subscription.uri, data=body, headers=headers, allow_redirects=False, timeout=limit
-            ) as response:
-                status = response.status
-        except (aiohttp.ClientError, OSError, TimeoutError):
-            status = None
+        reply = await post(session, subscription.uri, body, headers, limit)
+        status = reply.status if reply is not None else None
         topic, shop = slug(subscription.topic), subscription.shop.domain
         self.attempts.append(
             Attempt(subscription.uri, topic, shop, each.webhook_id, each.event_id, status)
         )
-        if status is not None and 200 <= status < 300:
+        if reply is not None and reply.ok:
             return
         if each.tried <= len(WAITS_S):
             each.due = self._now() + WAITS_S[each.tried - 1]
             self.queue.append(each)
         elif subscription.from_api:
-            self.drop(subscription)
+            self.delete(subscription)
 
     def _headers(self, each: Delivery) -> dict[str, str]:
         subscription, how = each.subscription, self.ways.signing

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from broker.sandbox.core.clock import Clock
 from broker.sandbox.core.faults import Faults
 from broker.sandbox.shopify.apps import App
 from broker.sandbox.shopify.grants import Grants
@@ -59,12 +60,11 @@ class Seen:
     at: float
 
 
-class Shopify:
+class Shopify(Clock):
     """One simulated Shopify with any number of shops. Levers may change at any time."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
-        self._now = now
-        self.ahead = 0.0
+        super().__init__(now)
         self.levers = Levers()
         self.faults = Faults()
         self.apps: dict[str, App] = {}
@@ -74,10 +74,6 @@ class Shopify:
         self.buckets: dict[tuple[str, str], tuple[float, float]] = {}
         self.seen: deque[Seen] = deque(maxlen=20_000)
         self.ids = itertools.count(450_789_469)
-
-    def now(self) -> float:
-        """Seconds on the simulator's own clock."""
-        return self._now() + self.ahead
 
     def timestamp(self, at: float | None) -> str | None:
         """A GraphQL `DateTime`: UTC to the second."""
@@ -107,13 +103,13 @@ class Shopify:
         return shop
 
     def install(self, app: App, shop: Shop, scopes: list[str]) -> None:
-        """Have a merchant consent to an app; other scopes than before are told to the app."""
+        """Record a merchant's consent to an app; a change of scopes is sent to the app."""
         before = shop.installed.get(app.client_id)
         shop.installed[app.client_id] = list(scopes)
         self._configure(app, shop)
         if before is not None and set(before) != set(scopes):
-            told = {"id": shop.id, "previous": before, "current": list(scopes)}
-            body = {**told, "updated_at": moment(shop, self.now())}
+            scopes_changed = {"id": shop.id, "previous": before, "current": list(scopes)}
+            body = {**scopes_changed, "updated_at": moment(shop, self.now())}
             self.webhooks.emit(shop, "APP_SCOPES_UPDATE", lambda _app: body, only=app)
 
     def uninstall(self, app: App, shop: Shop) -> None:
@@ -132,18 +128,18 @@ class Shopify:
         ]
 
     def close(self, shop: Shop) -> None:
-        """Close a store for good: everything it is asked answers 404 from now on."""
+        """Close a store for good: it answers every request with 404 from now on."""
         del self.shops[shop.domain]
         for subscription in list(self.webhooks.subscriptions):
             if subscription.shop is shop:
-                self.webhooks.drop(subscription)
+                self.webhooks.delete(subscription)
 
     def _configure(self, app: App, shop: Shop) -> None:
-        kept = [
+        others = [
             each
             for each in self.webhooks.subscriptions
             if each.from_api or each.shop is not shop or each.app.client_id != app.client_id
         ]
-        self.webhooks.subscriptions = kept
+        self.webhooks.subscriptions = others
         for topic, uri in app.subscriptions.items():
             self.webhooks.subscribe(app, shop, topic, uri, from_api=False)

@@ -1,14 +1,19 @@
 """The site from outside: `/_sandbox` for tests, and buttons for the page at `/`."""
 
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Any
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from broker.sandbox.core.control_requests import Handler, guarded, read_object
-from broker.sandbox.core.faults import KINDS, Fault
+from broker.sandbox.core.control.faults import FaultEndpoints
+from broker.sandbox.core.control.requests import (
+    Handler,
+    guarded,
+    read_object,
+    refuse_other_origins,
+    set_levers,
+)
 from broker.sandbox.woocommerce.pages import render
 from broker.sandbox.woocommerce.store.bodies import customer_body, order_body
 from broker.sandbox.woocommerce.store.records import Order
@@ -21,7 +26,7 @@ SHOWN = 100
 
 
 class ControlEndpoints:
-    """What a test, a buyer or a shopkeeper does."""
+    """The control API of WooCommerce, and the actions of buyers and shopkeepers."""
 
     def __init__(self, world: WooCommerce) -> None:
         self._world = world
@@ -39,15 +44,13 @@ class ControlEndpoints:
             ("POST", "/_sandbox/customers", self.put_customer),
             ("GET", "/_sandbox/levers", self.show_levers),
             ("POST", "/_sandbox/levers", self.levers),
-            ("GET", "/_sandbox/faults", self.faults),
-            ("POST", "/_sandbox/faults", self.add_fault),
-            ("DELETE", "/_sandbox/faults", self.clear_faults),
             ("GET", "/_sandbox/deliveries", self.deliveries),
             ("POST", "/_sandbox/webhooks/{id}/replay", self.replay),
             ("GET", "/_sandbox/requests", self.requests),
             ("GET", "/_sandbox/counters", self.counters),
         ]
-        return [web.route(method, path, guarded(handler)) for method, path, handler in table]
+        own = [web.route(method, path, guarded(handler)) for method, path, handler in table]
+        return [*own, *FaultEndpoints(self._world.faults).routes()]
 
     def home(self) -> web.Response:
         """The page: orders with buttons, keys, webhooks, levers."""
@@ -64,10 +67,8 @@ class ControlEndpoints:
         )
 
     async def press(self, request: web.Request) -> web.Response:
-        """A button of the page; only the page itself may press it."""
-        origin = request.headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc != request.host:
-            raise web.HTTPForbidden
+        """Do what a button of the page does; only the page itself may post here."""
+        refuse_other_origins(request)
         form = await request.post()
         if "kind" in form:
             self._people.place(str(form["kind"]))
@@ -110,8 +111,8 @@ class ControlEndpoints:
         acts: dict[str, Callable[..., Any]] = {
             "complete": lambda: people.change(order, status="completed"),
             "cancel": lambda: people.change(order, status="cancelled"),
-            "refund": lambda **asked: people.refund(order, **asked),
-            "change": lambda **asked: people.change(order, **asked),
+            "refund": lambda **payload: people.refund(order, **payload),
+            "change": lambda **payload: people.change(order, **payload),
             "trash": lambda: people.trash(order),
             "restore": lambda: people.restore(order),
             "delete": lambda: people.delete(order),
@@ -126,41 +127,19 @@ class ControlEndpoints:
         return web.json_response(customer_body(self._world, customer), status=201)
 
     async def show_levers(self, _request: web.Request) -> web.Response:
-        """Show how every lever stands."""
+        """Show the value of every lever."""
         ways = {"webhooks": asdict(self._world.webhooks.ways)}
         return web.json_response({**asdict(self._world.levers), **ways})
 
     async def levers(self, request: web.Request) -> web.Response:
         """Set levers by name, those of webhooks under `webhooks`; `jump` moves the clock."""
         payload = await read_object(request)
-        self._world.ahead += float(payload.pop("jump", 0))
         webhooks = payload.pop("webhooks", {})
         if webhooks.get("signing", "right") not in SIGNING:
             raise ValueError(f"signing is one of {', '.join(SIGNING)}")
-        ways = self._world.webhooks.ways
-        for target, values in ((self._world.levers, payload), (ways, webhooks)):
-            for name in {each.name for each in fields(target)} & set(values):
-                setattr(target, name, values.pop(name))
-        unknown = {*payload, *webhooks}
-        if unknown:
-            raise ValueError(f"no such lever: {', '.join(sorted(unknown))}")
-        return web.Response(status=204)
-
-    async def faults(self, _request: web.Request) -> web.Response:
-        """List the faults with how often each struck."""
-        return web.json_response([asdict(fault) for fault in self._world.faults.active])
-
-    async def add_fault(self, request: web.Request) -> web.Response:
-        """Set a fault, by the fields of `Fault`."""
-        fault = Fault(**await read_object(request))
-        if fault.kind not in KINDS:
-            raise ValueError(f"kind is one of {', '.join(KINDS)}")
-        self._world.faults.add(fault)
-        return web.json_response({"faults": len(self._world.faults.active)}, status=201)
-
-    async def clear_faults(self, _request: web.Request) -> web.Response:
-        """Make everything go right again."""
-        self._world.faults.clear()
+        set_levers(webhooks, self._world.webhooks.ways)
+        set_levers(payload, self._world.levers, actions=("jump",))
+        self._world.jump(float(payload.get("jump", 0)))
         return web.Response(status=204)
 
     async def deliveries(self, _request: web.Request) -> web.Response:
@@ -180,7 +159,7 @@ class ControlEndpoints:
         return web.json_response([asdict(each) for each in last])
 
     async def counters(self, _request: web.Request) -> web.Response:
-        """Show how much was asked so far, and the calls of each key."""
+        """Count the requests, and the calls of each key."""
         calls = {f"{key.key_id} {key.description}": key.calls for key in self._world.keys.values()}
         return web.json_response({"requests": len(self._world.seen), "calls": calls})
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from broker.sandbox.core.clock import Clock
 from broker.sandbox.core.faults import Faults
 from broker.sandbox.woocommerce.store.records import STATUSES, Customer, Order
 
@@ -65,12 +66,11 @@ class Seen:
     at: float
 
 
-class Site:
+class Site(Clock):
     """What a site holds. Levers may change at any time."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
-        self._now = now
-        self.ahead = 0.0
+        super().__init__(now)
         self.levers = Levers()
         self.faults = Faults()
         self.keys: dict[str, ApiKey] = {}
@@ -81,10 +81,6 @@ class Site:
         self.salt = secrets.token_hex(16)
         self.url = "http://localhost"
         self.name = "Sandbox store"
-
-    def now(self) -> float:
-        """Seconds on the simulator's own clock."""
-        return self._now() + self.ahead
 
     @property
     def statuses(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from broker.sandbox.core.sending import post
 from broker.sandbox.woocommerce.rest.answers import invalid_id, unknown_resource
 from broker.sandbox.woocommerce.site import Site
 from broker.sandbox.woocommerce.store.bodies import customer_body, order_body
@@ -62,12 +63,12 @@ class Webhook:
 
     @property
     def resource(self) -> str:
-        """What the topic is about."""
+        """The topic's first part, such as order."""
         return self.topic.partition(".")[0]
 
     @property
     def event(self) -> str:
-        """What happened to it."""
+        """The topic's second part, such as created."""
         return self.topic.partition(".")[2]
 
 
@@ -110,8 +111,8 @@ class Webhooks:
         due = self._site.now() + self.ways.cron_delay
         waiting = {(webhook.id, number) for _, webhook, number in self.queue}
         for webhook in self.by_id.values():
-            is_asked = webhook.status == "active" and webhook.topic == topic
-            if is_asked and (webhook.id, record_id) not in waiting:
+            is_subscribed = webhook.status == "active" and webhook.topic == topic
+            if is_subscribed and (webhook.id, record_id) not in waiting:
                 self.queue.append((due, webhook, record_id))
 
     def replay(self, webhook_id: int) -> None:
@@ -119,8 +120,13 @@ class Webhooks:
         webhook, record_id = self.last[webhook_id]
         self.queue.append((self._site.now(), webhook, record_id))
 
+    @property
+    def pending(self) -> bool:
+        """Whether any request waits."""
+        return bool(self.queue or self.pings)
+
     async def tick(self, session: aiohttp.ClientSession) -> None:
-        """Send what is due."""
+        """Send the deliveries that are due."""
         if self.ways.paused:
             return
         pings, self.pings = self.pings, []
@@ -133,7 +139,7 @@ class Webhooks:
         )
 
     async def _ping(self, session: aiohttp.ClientSession, webhook: Webhook) -> None:
-        # Unsigned, and a form: it only asks whether somebody is there.
+        # Unsigned, and a form: it only checks that the address answers.
         headers = {"User-Agent": AGENT, "Content-Type": "application/x-www-form-urlencoded"}
         body = f"webhook_id={webhook.id}".encode()
         status = await self._post(session, webhook, body, headers)
@@ -174,18 +180,8 @@ class Webhooks:
     ) -> int | None:
         if self.ways.refuses_local and urlsplit(webhook.delivery_url).hostname in LOCAL:
             return None
-        limit = aiohttp.ClientTimeout(total=self.ways.timeout)
-        try:
-            async with session.post(
-                webhook.delivery_url,
-                data=body,
-                headers=headers,
-                allow_redirects=False,
-                timeout=limit,
-            ) as response:
-                return response.status
-        except (aiohttp.ClientError, OSError, TimeoutError):
-            return None
+        reply = await post(session, webhook.delivery_url, body, headers, self.ways.timeout)
+        return None if reply is None else reply.status
 
     def _payload(self, webhook: Webhook, record_id: int) -> dict[str, Any]:
         """What the REST API answers for the record: its refusal, when the record is gone by now."""

@@ -1,82 +1,56 @@
-"""What a new organisation has: a chart of accounts, tax rates, currencies and a few items."""
+"""Believable contacts and invoices, the same at every start."""
 
+from datetime import timedelta
 from decimal import Decimal
 
-from broker.sandbox.xero.organisation import Organisation
+from broker.sandbox.xero.books.organisation import Organisation, Record
+from broker.sandbox.xero.books.resources import RESOURCES
+from broker.sandbox.xero.books.saving import save_all
+from broker.sandbox.xero.world import Xero
 
-ACCOUNTS = (
-    ("090", "Business Bank Account", "BANK", "ASSET", "NONE"),
-    ("200", "Sales", "REVENUE", "REVENUE", "OUTPUT2"),
-    ("260", "Other Revenue", "REVENUE", "REVENUE", "OUTPUT2"),
-    ("400", "Advertising", "EXPENSE", "EXPENSE", "INPUT2"),
-    ("610", "Accounts Receivable", "CURRENT", "ASSET", "NONE"),
+CONTACTS = (
+    ("Blue Logistics Ltd", "Amara", "Okafor", 3),
+    ("River Foods Ltd", "Bruno", "Silva", 12),
+    ("North Analytics Ltd", "Chen", "Wei", 1),
+    ("Silver Robotics Ltd", "Dalia", "Haddad", 8),
 )
-TAX_RATES = {
-    "NZ": (
-        ("OUTPUT2", "15% GST on Income", "15"),
-        ("INPUT2", "15% GST on Expenses", "15"),
-        ("ZERORATED", "Zero Rated", "0"),
-        ("NONE", "No GST", "0"),
-    ),
-    "GB": (
-        ("OUTPUT2", "20% (VAT on Income)", "20"),
-        ("INPUT2", "20% (VAT on Expenses)", "20"),
-        ("RROUTPUT", "5% (VAT on Income)", "5"),
-        ("ZERORATEDOUTPUT", "Zero Rated Income", "0"),
-        ("NONE", "No VAT", "0"),
-    ),
-}
-ITEMS = (("CONSULT", "Consulting", "120"), ("SUB", "Subscription", "99"))
 
 
-def plant(organisation: Organisation) -> None:
-    """Fill a new organisation. A country other than NZ and GB gets NZ's tax types."""
-    country = organisation.settings.country
-    for tax_type, name, rate in TAX_RATES.get(country, TAX_RATES["NZ"]):
-        value = Decimal(rate)
-        component = {"Name": "Tax", "Rate": value, "IsCompound": False, "IsNonRecoverable": False}
-        own = {
-            "Name": name,
-            "TaxType": tax_type,
-            "TaxComponents": [component],
-            "Status": "ACTIVE",
-            "ReportTaxType": _report_type(tax_type),
-            "CanApplyToRevenue": not tax_type.startswith("INPUT"),
-            "CanApplyToExpenses": not tax_type.startswith("OUTPUT"),
-            "DisplayTaxRate": value,
-            "EffectiveRate": value,
-        }
-        organisation.save("TaxRates", "_id", own)
-    for code, name, kind, group, tax_type in ACCOUNTS:
-        account = {
-            "Code": code,
-            "Name": name,
-            "Status": "ACTIVE",
-            "Type": kind,
-            "TaxType": tax_type,
-            "Class": group,
-            "EnablePaymentsToAccount": False,
-            "ShowInExpenseClaims": False,
-        }
-        organisation.save("Accounts", "AccountID", account)
-    for currency in (organisation.settings.currency, *organisation.settings.currencies):
-        organisation.save("Currencies", "_id", {"Code": currency, "Description": currency})
-    for code, name, price in ITEMS:
-        sales = {"UnitPrice": Decimal(price), "AccountCode": "200", "TaxType": "OUTPUT2"}
-        item = {
-            "Code": code,
-            "Name": name,
-            "Description": name,
-            "IsSold": True,
-            "IsPurchased": False,
-            "IsTrackedAsInventory": False,
-            "SalesDetails": sales,
-        }
-        organisation.save("Items", "ItemID", item)
-    organisation.publish()
+def plant(world: Xero) -> None:
+    """Give organisations without contacts some, each with an invoice; the last one is a draft."""
+    due = f"{(world.moment() + timedelta(days=30)).date()}"
+    for organisation in world.organisations.values():
+        if any(organisation.all("Contacts")):
+            continue
+        for name, first, last, hours in CONTACTS:
+            domain = name.removesuffix(" Ltd").lower().replace(" ", "-")
+            person = {
+                "Name": name,
+                "FirstName": first,
+                "LastName": last,
+                "EmailAddress": f"{first}.{last}@{domain}.example".lower(),
+            }
+            contact = _save(organisation, "contacts", person)
+            line = {
+                "Description": "Consulting",
+                "Quantity": Decimal(hours),
+                "UnitAmount": Decimal(120),
+                "AccountCode": "200",
+                "TaxType": "OUTPUT2",
+            }
+            invoice = {
+                "Type": "ACCREC",
+                "Contact": {"ContactID": contact["ContactID"]},
+                "DueDate": due,
+                "LineItems": [line],
+                "Status": "DRAFT" if name == CONTACTS[-1][0] else "AUTHORISED",
+            }
+            _save(organisation, "invoices", invoice)
 
 
-def _report_type(tax_type: str) -> str:
-    if tax_type == "NONE":
-        return "NONE"
-    return "INPUT" if tax_type.startswith("INPUT") else "OUTPUT"
+def _save(organisation: Organisation, kind: str, element: Record) -> Record:
+    resource = RESOURCES[kind]
+    saved = save_all(
+        organisation, resource, [element], creates_only=True, summarizes=True, places=4
+    )
+    return saved[0]

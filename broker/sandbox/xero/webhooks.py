@@ -8,13 +8,14 @@ from typing import Any
 
 import aiohttp
 
-from broker.sandbox.core.deliveries import Deliveries, Delivery, Reply, Ways, signature
-from broker.sandbox.xero.grants import App, Grants
+from broker.sandbox.core.deliveries import Deliveries, Delivery, Ways, signature
+from broker.sandbox.core.sending import Reply, post
+from broker.sandbox.xero.api.rendering import utc_of
+from broker.sandbox.xero.books.organisation import Change
 from broker.sandbox.xero.levers import Levers
-from broker.sandbox.xero.organisation import Change
-from broker.sandbox.xero.rendering import utc_of
+from broker.sandbox.xero.oauth.grants import App, Grants
 
-# Decreasing frequency, for about 24 hours; Xero does not tell the steps.
+# Decreasing frequency, for about 24 hours; Xero does not publish the steps.
 WAITS_S = [5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0, 28800.0, 28800.0]
 TIMEOUT_S = 5.0
 HEADER = "x-xero-signature"
@@ -23,7 +24,7 @@ RESOURCE_BASE = "https://api.xero.com/api.xro/2.0"
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One request of the intent to receive: how it was signed, and what was answered."""
+    """One request of the intent to receive: how it was signed, and how it was answered."""
 
     signed_well: bool
     status: int | None
@@ -41,12 +42,22 @@ class Webhooks:
         self.deliveries = Deliveries(now, HEADER, self.ways, _acknowledges, self._disable)
 
     def notice(self, change: Change) -> None:
-        """Keep a change for every app that is connected to the organisation and may be told."""
+        """Record a change for every connected app that may receive it."""
         for app in self._grants.apps.values():
             if self._active(app) and self._grants.connection(app.client_id, change.tenant_id):
                 self._waiting.setdefault(app.client_id, []).append(change)
 
-    def collect(self) -> None:
+    @property
+    def pending(self) -> bool:
+        """Whether changes or deliveries wait."""
+        return bool(self._waiting) or self.deliveries.pending
+
+    async def tick(self, session: aiohttp.ClientSession) -> None:
+        """Queue the changes and send the deliveries that are due."""
+        self._collect()
+        await self.deliveries.tick(session)
+
+    def _collect(self) -> None:
         """Queue one delivery for each app with changes."""
         waiting, self._waiting = self._waiting, {}
         for client_id, changes in waiting.items():
@@ -55,7 +66,7 @@ class Webhooks:
                 self.send(app, [_event(each) for each in changes])
 
     def send(self, app: App, events: list[dict[str, Any]]) -> str:
-        """Queue events just as they are given; the delivery's id."""
+        """Queue events unchanged; the delivery's id."""
         first, app.sequence = app.sequence + 1, app.sequence + len(events)
         return self.deliveries.add(
             app.webhook_url, app.webhook_key, _body(events, first, app.sequence)
@@ -70,9 +81,9 @@ class Webhooks:
             body = _body([], 0, 0)
             key = app.webhook_key if signed_well else secrets.token_urlsafe(32)
             headers = {"Content-Type": "application/json", HEADER: signature(key, body)}
-            reply = await self.deliveries.post(session, app.webhook_url, body, headers)
-            wanted = 200 if signed_well else 401
-            right = reply is not None and _bare(reply) and reply.status == wanted
+            reply = await post(session, app.webhook_url, body, headers, self.ways.timeout)
+            expected = 200 if signed_well else 401
+            right = reply is not None and _bare(reply) and reply.status == expected
             checks.append(Check(signed_well, reply.status if reply else None, right))
         app.webhook_status = "ok" if all(each.right for each in checks) else "pending"
         return checks

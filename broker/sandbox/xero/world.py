@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable
 
 from broker.sandbox.core.simulation import Simulation
-from broker.sandbox.xero.access import Access
-from broker.sandbox.xero.grants import App, Grants
+from broker.sandbox.xero.api.access import Access
+from broker.sandbox.xero.books.defaults import plant
+from broker.sandbox.xero.books.organisation import Change, Organisation
 from broker.sandbox.xero.levers import Levers, Settings
-from broker.sandbox.xero.organisation import Change, Organisation
-from broker.sandbox.xero.seed import plant
+from broker.sandbox.xero.oauth.grants import App, Grants
 from broker.sandbox.xero.webhooks import Webhooks
 
 
@@ -50,10 +50,10 @@ class Xero(Simulation):
 
     def add_organisation(self, tenant_id: str, settings: Settings) -> Organisation:
         """Make or replace an organisation with accounts, tax rates and items in it."""
-        organisation = Organisation(tenant_id, settings, self.now, self._tell)
+        organisation = Organisation(tenant_id, settings, self.now, self._publish)
         self.organisations[tenant_id] = organisation
         plant(organisation)
         return organisation
 
-    def _tell(self, change: Change) -> None:
+    def _publish(self, change: Change) -> None:
         self.webhooks.notice(change)

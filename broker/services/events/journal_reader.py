@@ -13,11 +13,11 @@ from uuid import UUID
 
 from broker.concurrency.backoff import Backoff
 from broker.domain.events import NewEvent
-from broker.domain.model import Secret
+from broker.domain.model import ProviderClient, Secret
 from broker.errors import BrokerError
-from broker.providers.hubspot.client import HubSpot
+from broker.providers.hubspot.client import HubSpotClient
 from broker.providers.hubspot.events.journal import KEPT, OffsetUnknown, published_at
-from broker.providers.hubspot.oauth import GrantEnded
+from broker.providers.oauth import GrantEnded
 from broker.stores.events.journals import Journal, Journals
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ BACKOFF = Backoff(first=10, longest=600)
 class JournalReader:
     """Reads the journals of the apps that have it switched on."""
 
-    def __init__(self, journals: Journals, hubspot: HubSpot) -> None:
+    def __init__(self, journals: Journals, hubspot: HubSpotClient) -> None:
         self._journals = journals
         self._hubspot = hubspot
         self._tokens: dict[UUID, tuple[float, Secret]] = {}
@@ -70,7 +70,9 @@ class JournalReader:
         now = time.monotonic()
         issued_at, token = self._tokens.get(journal.app_id, (0.0, None))
         if token is None or now - issued_at > TOKEN_FRESH_S:
-            token = await self._hubspot.app_token(journal.client_id, journal.client_secret)
+            token = await self._hubspot.app_token(
+                ProviderClient(journal.client_id, journal.client_secret)
+            )
             self._tokens.pop(journal.app_id, None)
             if len(self._tokens) >= MAX_TOKENS:
                 self._tokens.pop(next(iter(self._tokens)))

@@ -1,20 +1,26 @@
-"""Connections on an operator's or product's word: bring in, renew now, end."""
+"""Connections changed by an operator or a product: imported, renewed now, deleted."""
 
 import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from uuid import UUID
 
-from broker.domain.model import Account, App, Secret, Tokens
+from broker.domain.grants import Account, Tokens
+from broker.domain.model import App, Secret
 from broker.errors import (
     BrokerError,
+    Busy,
     ConnectionNotFound,
     CredentialsRefused,
     ExchangeFailed,
     wrong_field,
 )
-from broker.providers.hubspot.client import HubSpot
-from broker.providers.hubspot.oauth import GrantEnded
+from broker.providers.base import Provider, Renewable
+from broker.providers.oauth import GrantEnded
 from broker.services.grants.renewals import Grants, refusal_of
 from broker.services.grants.revocations import Revoker
+from broker.services.grants.storing import store_tokens
 from broker.stores.connections.apps import Apps
 from broker.stores.connections.connections import Connections
 
@@ -22,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class ConnectionAdmin:
-    """What may be done to a connection besides calling through it."""
+    """Changes of connections by those who manage them."""
 
     def __init__(
         self,
@@ -30,24 +36,24 @@ class ConnectionAdmin:
         connections: Connections,
         grants: Grants,
         revoker: Revoker,
-        hubspot: HubSpot,
+        providers: Mapping[str, Provider],
     ) -> None:
         self._apps = apps
         self._connections = connections
         self._grants = grants
         self._revoker = revoker
-        self._hubspot = hubspot
+        self._providers = providers
 
     async def delete(self, app: App, user_ref: str, actor: str) -> str:
-        """Wipe a connection, then tell HubSpot; what became of its grant there.
+        """Wipe a connection, then revoke its grant; the outcome of the revocation.
 
-        Raises ConnectionNotFound. The wipe is final before HubSpot is asked; a revocation that
-        cannot be made now is made later.
+        Raises ConnectionNotFound. The wipe is final before the provider is asked; a revocation
+        that cannot be made now is made later.
         """
         connection_id = await self._id(app, user_ref)
-        async with self._connections.lock(app.workspace_id, connection_id) as held:
-            owed = await held.delete(actor)
-        return await self._revoke(owed)
+        async with self._connections.lock(app.workspace_id, connection_id) as locked:
+            revocation_id = await locked.delete(actor)
+        return await self._revoke(revocation_id)
 
     async def renew(self, app: App, user_ref: str) -> None:
         """Renew now. Raises as `Grants.renew` does."""
@@ -66,39 +72,56 @@ class ConnectionAdmin:
     ) -> None:
         """Make a connection of a grant from elsewhere, proved by using it.
 
-        A refresh token is proved by renewing, a private app's access token (which never runs out)
-        by introspection or one read. Raises InvalidRequest when HubSpot does not take it.
+        A refresh token is proved by renewing, an access token without an end by introspection or
+        one read. Raises InvalidRequest when the provider does not accept it.
         """
         if refresh_token is not None:
             tokens, account = await self._prove_refresh_token(app, refresh_token)
         elif access_token is not None:
             tokens = Tokens(access_token, None, None)
-            account = await self._prove_access_token(access_token)
+            account = await self._prove_access_token(app, access_token)
         else:
-            raise wrong_field("refreshToken", "is needed, or else an accessToken")
-        async with self._connections.lock_user(app, user_ref) as held:
-            if held.connection.hub_id not in {None, account.hub_id}:
-                await held.enqueue_revocation()
-            await held.connect(user_ref, tokens, account, actor)
+            raise wrong_field("refreshToken", "is required, unless there is an accessToken")
+
+        async def store() -> None:
+            async with self._connections.lock_user(app, user_ref) as locked:
+                if locked.connection.account_id not in {None, account.account_id}:
+                    await locked.enqueue_revocation()
+                await locked.connect(user_ref, tokens, account, actor)
+
+        try:
+            await store_tokens(store)
+        except Busy:
+            if refresh_token is None or tokens.refresh_token == refresh_token:
+                raise  # the same import can be tried again
+            with suppress(BrokerError):
+                await self._revoker.revoke_orphan(app, tokens)
+            raise Busy(
+                "The grant could not be stored, and the provider has replaced its refresh token "
+                "meanwhile: let the user connect again."
+            ) from None
 
     async def _prove_refresh_token(self, app: App, refresh_token: Secret) -> tuple[Tokens, Account]:
+        provider = self._providers[app.provider]
         try:
-            tokens = await self._hubspot.refresh(app.client_id, app.client_secret, refresh_token)
+            tokens = await provider.refresh(app.client, Renewable(refresh_token, None, {}))
         except CredentialsRefused:
             await self._apps.flag_credentials(app.workspace_id, app.id)
             raise
         except (GrantEnded, ExchangeFailed) as refused:
-            raise wrong_field("refreshToken", "is not one that HubSpot renews") from refused
-        account = await self._hubspot.introspect(app, tokens.access_token)
+            raise wrong_field(
+                "refreshToken", f"is not accepted by {provider.spec.label}"
+            ) from refused
+        account = await provider.identify(app, tokens)
         if account is None:
-            raise wrong_field("refreshToken", "does not say whose account it is")
-        kept = tokens.refresh_token or refresh_token
-        return Tokens(tokens.access_token, kept, tokens.lifetime), account
+            raise wrong_field("refreshToken", "belongs to no account")
+        return replace(tokens, refresh_token=tokens.refresh_token or refresh_token), account
 
-    async def _prove_access_token(self, access_token: Secret) -> Account:
-        account = await self._hubspot.account(access_token)
+    async def _prove_access_token(self, app: App, access_token: Secret) -> Account:
+        provider = self._providers[app.provider]
+        account = await provider.prove_access_token(app, access_token)
         if account is None:
-            raise wrong_field("accessToken", "is not one that HubSpot takes")
+            raise wrong_field("accessToken", f"is not accepted by {provider.spec.label}")
         return account
 
     async def _id(self, app: App, user_ref: str) -> UUID:
@@ -107,10 +130,10 @@ class ConnectionAdmin:
             raise ConnectionNotFound
         return connection_id
 
-    async def _revoke(self, owed: UUID | None) -> str:
-        if owed is None:
+    async def _revoke(self, revocation_id: UUID | None) -> str:
+        if revocation_id is None:
             return "nothing-to-revoke"
         try:
-            return await self._revoker.revoke_now(owed)
+            return await self._revoker.revoke_now(revocation_id)
         except BrokerError:  # the database went away; the worker will find the row
             return "pending"

@@ -1,14 +1,16 @@
-"""Tell HubSpot that a grant is over, until it knows."""
+"""Revoke grants at their provider, until each is revoked."""
 
 import asyncio
 import logging
 import random
+from collections.abc import Mapping
 from datetime import timedelta
 from uuid import UUID, uuid4
 
-from broker.domain.model import App, Revocation, Secret
-from broker.errors import BrokerError
-from broker.providers.hubspot.client import HubSpot
+from broker.domain.grants import Revocation, Tokens
+from broker.domain.model import App
+from broker.errors import BrokerError, Busy
+from broker.providers.base import Provider
 from broker.stores.connections.revocations import Revocations
 from broker.telemetry.metrics import Metrics
 
@@ -23,41 +25,53 @@ LONGEST_PAUSE = timedelta(hours=1)
 class Revoker:
     """Empties the outbox of revocations. A grant that another connection uses is left alone."""
 
-    def __init__(self, revocations: Revocations, hubspot: HubSpot, metrics: Metrics) -> None:
+    def __init__(
+        self, revocations: Revocations, providers: Mapping[str, Provider], metrics: Metrics
+    ) -> None:
         self._revocations = revocations
-        self._hubspot = hubspot
+        self._providers = providers
         self._metrics = metrics
 
-    async def revoke_orphan(self, app: App, token: Secret | None) -> None:
-        """Revoke the token of an install that did not become a connection."""
-        if token is not None:
-            owed = uuid4()
-            await self._revocations.enqueue(app.workspace_id, app.id, owed, token)
-            await self.revoke_now(owed)
+    async def revoke_orphan(self, app: App, tokens: Tokens) -> None:
+        """Revoke the tokens of an install that did not become a connection. Raises Busy when that
+        can be neither done nor remembered.
+        """
+        if tokens.refresh_token is None:
+            return
+        revocation_id, details = uuid4(), tokens.details or {}
+        try:
+            await self._revocations.enqueue(
+                app.workspace_id, app.id, revocation_id, tokens.refresh_token, details
+            )
+        except Busy:
+            # The database is away, and no row keeps the token: now or never.
+            await self._providers[app.provider].revoke(app.client, tokens.refresh_token, details)
+        else:
+            await self.revoke_now(revocation_id)
 
     async def revoke_now(self, revocation_id: UUID) -> str:
-        """Tell HubSpot of one revocation now; its outcome, "pending" when it has to wait."""
+        """Make one revocation now; its outcome, "pending" when it has to wait."""
         for revocation in await self._revocations.claim(1, revocation_id):
-            return await self._revoke_at_hubspot(revocation)
+            return await self._revoke(revocation)
         return "pending"
 
     async def revoke_due(self, limit: int) -> int:
-        """Tell HubSpot of what is due; how many were tried."""
+        """Make the revocations that are due; how many were tried."""
         due = await self._revocations.claim(limit)
-        await asyncio.gather(*(self._revoke_at_hubspot(revocation) for revocation in due))
+        await asyncio.gather(*(self._revoke(revocation) for revocation in due))
         return len(due)
 
-    async def _revoke_at_hubspot(self, revocation: Revocation) -> str:
+    async def _revoke(self, revocation: Revocation) -> str:
         if revocation.shared:
             outcome = "shared-grant"
         else:
             try:
-                told = await self._hubspot.revoke(
-                    revocation.client_id, revocation.client_secret, revocation.refresh_token
+                accepted = await self._providers[revocation.provider].revoke(
+                    revocation.client, revocation.refresh_token, revocation.details
                 )
-                outcome = "revoked" if told else "refused"
+                outcome = "revoked" if accepted else "refused"
             except BrokerError as error:
-                log.warning("not revoked yet", extra={"reason": error.code})
+                log.warning("revocation_deferred", extra={"reason": error.code})
                 outcome = "pending"
         if outcome == "pending" and revocation.attempts >= MAX_ATTEMPTS:
             outcome = "given-up"

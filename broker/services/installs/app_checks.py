@@ -1,12 +1,13 @@
 """What is still wrong with an app, as far as can be known before a user meets it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from broker.domain.model import App, Secret
 from broker.errors import BrokerError, CredentialsRefused
-from broker.providers.hubspot.client import HubSpot
-from broker.providers.hubspot.oauth import GrantEnded
+from broker.providers.base import Exchange, Provider
+from broker.providers.oauth import GrantEnded
 from broker.services.installs.oauth_flow import Installs
 from broker.stores.connections.apps import Apps
 
@@ -22,10 +23,10 @@ class Finding:
 class AppChecks:
     """An operator's question whether an app is ready."""
 
-    def __init__(self, apps: Apps, installs: Installs, hubspot: HubSpot) -> None:
+    def __init__(self, apps: Apps, installs: Installs, providers: Mapping[str, Provider]) -> None:
         self._apps = apps
         self._installs = installs
-        self._hubspot = hubspot
+        self._providers = providers
 
     def local_findings(self, app: App, connected: int) -> list[Finding]:
         """What can be said without asking HubSpot; `connected` is how many connections work."""
@@ -78,7 +79,9 @@ class AppChecks:
         """
         code = Secret("00000000-0000-0000-0000-000000000000")
         try:
-            await self._hubspot.exchange(app, code, self._installs.redirect_url(app), None)
+            await self._providers[app.provider].exchange(
+                app, Exchange(code, self._installs.redirect_url(app), None, {}, {})
+            )
         except CredentialsRefused:
             await self._apps.flag_credentials(app.workspace_id, app.id)
             return Finding("bad", "HubSpot rejects this Client Id with this Client Secret.")

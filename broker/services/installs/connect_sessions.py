@@ -1,4 +1,4 @@
-"""Connecting on a page of ours: a session, the browser that begins it, and how it ends."""
+"""Connecting on the connect page: a session, the browser that begins it, and its outcome."""
 
 import hmac
 import re
@@ -10,7 +10,8 @@ from uuid import UUID
 from broker.domain.browser_sessions import ConnectSession
 from broker.domain.model import App, Secret
 from broker.errors import LinkExpired, LinkUsed, NotFound, OriginRefused
-from broker.services.installs.oauth_flow import Consent, Installs, Outcome, check_return_url
+from broker.services.installs.oauth_flow import Installs, check_return_url
+from broker.services.installs.outcomes import Consent, Outcome
 from broker.stores.access.keys import hash_of
 from broker.stores.connections.connect_sessions import ConnectSessions
 
@@ -34,11 +35,16 @@ class ConnectFlow:
         self._installs = installs
 
     async def open(
-        self, app: App, user_ref: str, return_url: str | None, lifetime: timedelta
+        self,
+        app: App,
+        user_ref: str,
+        return_url: str | None,
+        lifetime: timedelta,
+        user_label: str | None = None,
     ) -> tuple[Secret, datetime]:
         """A token for one user's browser. Raises InvalidRequest for a return URL not the app's."""
         check_return_url(app, return_url)
-        return await self._sessions.create(app, user_ref, return_url, lifetime)
+        return await self._sessions.create(app, user_ref, return_url, lifetime, user_label)
 
     async def peek(self, token: Secret, browser: Secret | None) -> ConnectSession:
         """What a token stands for; looking uses nothing up.
@@ -73,10 +79,10 @@ class ConnectFlow:
         return url, browser
 
     async def finish(
-        self, workspace_id: UUID, slug: str, consent: Consent
+        self, provider: str, workspace_id: UUID, slug: str, consent: Consent
     ) -> tuple[Outcome, ConnectSession | None]:
         """Finish an install, and the session that it began in."""
-        outcome = await self._installs.finish(workspace_id, slug, consent)
+        outcome = await self._installs.finish(provider, workspace_id, slug, consent)
         if outcome.session_id is None:
             return outcome, None
         word = outcome.refusal.code if outcome.refusal else outcome.state

@@ -1,80 +1,50 @@
-"""From link to connection: begin and finish."""
+"""From an install link to a connection."""
 
 import hmac
 import logging
-import re
 import secrets
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from broker.domain.browser_sessions import ConnectSession, InstallLink
-from broker.domain.model import (
-    Account,
-    App,
-    Caller,
-    Confirm,
-    ProxyCall,
-    Secret,
-    Tokens,
-)
+from broker.domain.grants import Account, Tokens
+from broker.domain.model import App, Caller, Confirm, ProxyCall, Secret
 from broker.errors import (
+    AppNotFound,
     BrokerError,
+    Busy,
     ConsentDenied,
-    CredentialsRefused,
-    ExchangeFailed,
-    HubSpotTimeout,
-    HubSpotUnavailable,
+    InstallNotStored,
     InvalidRequest,
     OtherBrowser,
     PortalMismatch,
+    ProviderTimeout,
+    ProviderUnavailable,
     ReauthRequired,
     ScopesMissing,
     wrong_field,
 )
-from broker.providers.hubspot.client import HubSpot
-from broker.providers.hubspot.oauth import GrantEnded, authorize_url, new_verifier
+from broker.providers.base import Callback, ConsentRequest, Exchange, Provider
+from broker.providers.oauth import new_verifier
 from broker.services.access.ttl_cache import TtlCache
 from broker.services.grants.revocations import Revoker
+from broker.services.grants.storing import store_tokens
+from broker.services.installs.exchange import CodeExchange
+from broker.services.installs.marketplace import MarketplaceInstalls
+from broker.services.installs.outcomes import Consent, Outcome
 from broker.stores.connections.apps import Apps
 from broker.stores.connections.connections import Connections
-from broker.stores.connections.installs import Links, PendingGrants, hash_of
+from broker.stores.connections.handles import hash_of
+from broker.stores.connections.links import Links
+from broker.stores.connections.pending_grants import PendingGrants
 
 log = logging.getLogger(__name__)
 
 LINK_LIFETIME = timedelta(minutes=60)
 CONFIRM_LIFETIME = timedelta(minutes=10)
-CLAIM_LIFETIME = timedelta(days=7)
-
-HUBSPOT_PAGES = re.compile(r"app(-[a-z]{2}\d)?\.hubspot\.com")
-"""Where HubSpot's Marketplace asks to be sent back to; regional hosts carry their data centre."""
-
-
-@dataclass(frozen=True, slots=True)
-class Consent:
-    """What HubSpot's redirect brought."""
-
-    state: Secret | None
-    code: Secret | None
-    denied: bool
-    hubspot_return_url: str | None
-    browser: Secret | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a visit to the callback. `state` is connected, pending, portal-mismatch,
-    unclaimed or refused; `code` must come back from somebody with a key where one is set.
-    """
-
-    state: str
-    app: App
-    user_ref: str | None = None
-    return_url: str | None = None
-    code: Secret | None = None
-    refusal: BrokerError | None = None
-    session_id: UUID | None = None
 
 
 class Installs:
@@ -84,28 +54,30 @@ class Installs:
         self,
         apps: Apps,
         links: Links,
-        held_grants: PendingGrants,
+        pending_grants: PendingGrants,
         connections: Connections,
         revoker: Revoker,
-        hubspot: HubSpot,
+        providers: Mapping[str, Provider],
         public_url: str,
     ) -> None:
         self._apps = apps
         self._links = links
-        self._pending_grants = held_grants
+        self._pending_grants = pending_grants
         self._connections = connections
         self._revoker = revoker
-        self._hubspot = hubspot
+        self._providers = providers
         self._public_url = public_url
+        self._exchange = CodeExchange(apps, revoker, providers)
+        self._marketplace = MarketplaceInstalls(self._exchange, pending_grants, revoker)
         self._reconnects: TtlCache[tuple[UUID, str, str], str] = TtlCache(self._reconnect_url)
 
     def redirect_url(self, app: App) -> str:
-        """What to paste into HubSpot as the app's redirect URL."""
-        return f"{self._public_url}/hubspot/{app.slug}-{app.workspace_id}/callback"
+        """What to paste into the provider's settings of the app as its redirect URL."""
+        return f"{self._public_url}/{app.provider}/{app.slug}-{app.workspace_id}/callback"
 
     def webhook_url(self, app: App) -> str:
-        """What to paste into HubSpot as the app's webhook target."""
-        return f"{self._public_url}/hubspot/{app.slug}-{app.workspace_id}/webhooks"
+        """What to paste into the provider's settings of the app as its webhook target."""
+        return f"{self._public_url}/{app.provider}/{app.slug}-{app.workspace_id}/webhooks"
 
     async def begin(
         self,
@@ -115,61 +87,79 @@ class Installs:
         scopes: tuple[str, ...] | None = None,
         session: ConnectSession | None = None,
         browser: Secret | None = None,
+        options: Mapping[str, str] | None = None,
     ) -> str:
-        """A URL at HubSpot where the user consents, once, within the hour; with `browser` only the
-        browser that carries it can come back.
+        """A URL at the provider where the user consents, once, within the hour; with `browser` only
+        the browser that carries it can come back. `options` are the provider's own of a link.
 
-        Raises InvalidRequest for a return URL that is not one of the app's, or a scope that is not.
+        Raises InvalidRequest for a return URL that is not one of the app's, a scope that is not, or
+        options that the provider does not accept.
         """
         check_return_url(app, return_url)
         known = {*app.scopes, *app.optional_scopes}
         if scopes is not None and (not scopes or not known.issuperset(scopes)):
-            raise wrong_field("scope", "holds scopes that the app does not have")
-        asked = app.scopes if scopes is None else scopes
+            raise wrong_field("scope", "contains scopes that the app does not have")
+        provider = self._providers[app.provider]
+        link_options = provider.check_link(app, options or {})
+        requested = app.scopes if scopes is None else scopes
         state = Secret(secrets.token_urlsafe(32))
-        verifier = new_verifier() if app.pkce else None
+        verifier = new_verifier() if provider.uses_pkce(app, link_options) else None
         await self._links.create(
             InstallLink(
                 app,
                 user_ref,
-                asked,
+                requested,
                 verifier,
                 return_url,
                 None if session is None else session.id,
                 None if browser is None else hash_of(browser),
+                link_options,
             ),
             state,
             LINK_LIFETIME,
         )
-        return authorize_url(
-            self._hubspot.consent_url, app, self.redirect_url(app), asked, state, verifier
+        return provider.authorize_url(
+            app,
+            ConsentRequest(self.redirect_url(app), requested, state, verifier, link_options),
         )
 
-    async def finish(self, workspace_id: UUID, slug: str, consent: Consent) -> Outcome:
-        """Turn what HubSpot's redirect brought into a connection.
+    async def finish(
+        self, provider_name: str, workspace_id: UUID, slug: str, consent: Consent
+    ) -> Outcome:
+        """Turn what a provider's redirect brought into a connection.
 
         A state works once: the second visitor with the same one is refused with LinkUsed, so a
-        replayed callback cannot replace somebody's grant. Refusals are part of the outcome, with
-        the return URL where one is known; only AppNotFound and Busy are raised.
+        replayed callback cannot replace a grant. Refusals are part of the outcome, with the return
+        URL where one is known; only AppNotFound (for another provider's app too) and Busy before
+        the code was exchanged are raised.
         """
         app = await self._apps.get(workspace_id, slug)
-        if consent.state is None:
-            if consent.code is not None and consent.hubspot_return_url is not None:
-                return await self._store_marketplace_install(
-                    app, consent.code, consent.hubspot_return_url
-                )
-            return Outcome("refused", app, refusal=InvalidRequest("There is no state."))
-        link = await self._links.find(app, consent.state)
-        if link is not None and not _same_browser(link, consent.browser):
+        if app.provider != provider_name:
+            raise AppNotFound
+        try:
+            callback = self._providers[app.provider].read_callback(consent.query)
+            if callback.state is None:
+                return await self._marketplace.finish(app, callback, self.redirect_url(app))
+        except BrokerError as refusal:
+            return Outcome("refused", app, refusal=refusal)
+        return await self._finish_link(app, callback, callback.state, consent.browser)
+
+    async def _finish_link(
+        self, app: App, callback: Callback, state: Secret, browser: Secret | None
+    ) -> Outcome:
+        link = await self._links.find(app, state)
+        if link is not None and not _same_browser(link, browser):
             return Outcome("refused", app, refusal=OtherBrowser())
         try:
-            if link is not None and consent.denied:
-                raise ConsentDenied
-            if consent.code is None:
-                raise InvalidRequest("HubSpot's answer holds neither a code nor an error.")
-            link = await self._links.use(app, consent.state)
-            outcome = await self._connect(link, consent.state, consent.code)
+            if link is not None and callback.error is not None:
+                raise self._consent_error(app, callback.error)
+            if callback.code is None:
+                raise InvalidRequest("The provider's redirect contains neither code nor error.")
+            link = await self._links.use(app, state)
+            outcome = await self._connect(link, state, callback.code, callback)
         except BrokerError as refusal:
+            if isinstance(refusal, Busy) and not isinstance(refusal, InstallNotStored):
+                raise
             outcome = Outcome("refused", app, refusal=refusal)
         if link is None:
             return outcome
@@ -178,82 +168,66 @@ class Installs:
             user_ref=link.user_ref,
             return_url=link.return_url,
             session_id=link.session_id,
+            provider_page=callback.page,
         )
 
-    async def _connect(self, link: InstallLink, state: Secret, code: Secret) -> Outcome:
+    def _consent_error(self, app: App, error: str) -> BrokerError:
+        if error in {"temporarily_unavailable", "server_error"}:
+            return self._providers[app.provider].failures.unavailable(
+                f"{self._label(app)} could not ask for consent just now."
+            )
+        return ConsentDenied()
+
+    async def _connect(
+        self, link: InstallLink, state: Secret, code: Secret, callback: Callback
+    ) -> Outcome:
         app = link.app
+        request = Exchange(
+            code, self.redirect_url(app), link.verifier, callback.query, link.options
+        )
         try:
-            tokens, account = await self._exchange(app, code, link.verifier)
-        except (HubSpotUnavailable, HubSpotTimeout):
-            await self._links.reopen(app, state)
+            tokens, account = await self._exchange.exchange(app, request)
+        except (ProviderUnavailable, ProviderTimeout):
+            # The code may be unspent; the same link can be opened again.
+            try:
+                await self._links.reopen(app, state)
+            except Busy as busy:
+                raise InstallNotStored from busy
             raise
         if missing := set(link.scopes) - set(account.scopes) if account.scopes else set():
-            await self._revoker.revoke_orphan(app, tokens.refresh_token)
-            raise ScopesMissing(f"HubSpot did not grant {', '.join(sorted(missing))}.")
-        async with self._connections.lock_user(app, link.user_ref) as held:
-            present = held.connection
+            await self._revoker.revoke_orphan(app, tokens)
+            raise ScopesMissing(f"{self._label(app)} did not grant {', '.join(sorted(missing))}.")
+        try:
+            return await store_tokens(lambda: self._store(link, tokens, account))
+        except Busy as busy:
+            # The code is spent, so the link cannot be opened again; and the grant must not stay.
+            log.warning("install_not_stored", extra={"app": app.slug})
+            with suppress(BrokerError):
+                await self._revoker.revoke_orphan(app, tokens)
+            raise InstallNotStored from busy
+
+    async def _store(self, link: InstallLink, tokens: Tokens, account: Account) -> Outcome:
+        app = link.app
+        async with self._connections.lock_user(app, link.user_ref) as locked:
+            present = locked.connection.account_id
             reason = None
-            if present.hub_id is not None and present.hub_id != account.hub_id:
+            if present is not None and present != account.account_id:
                 reason = "portal-mismatch"
             elif app.confirm is Confirm.REQUIRED:
                 reason = "confirm"
             if reason is None:
-                await held.connect(link.user_ref, tokens, account, "install")
+                await locked.connect(link.user_ref, tokens, account, "install")
                 return Outcome("connected", app)
-            confirmation = Secret(secrets.token_urlsafe(32))
+            code = Secret(secrets.token_urlsafe(32))
             await self._pending_grants.store(
-                held, reason, tokens, account, confirmation, CONFIRM_LIFETIME, link.return_url
+                locked, reason, tokens, account, code, CONFIRM_LIFETIME, link.return_url
             )
-        state_word = "pending" if reason == "confirm" else reason
-        refusal = PortalMismatch() if reason == "portal-mismatch" else None
-        return Outcome(state_word, app, code=confirmation, refusal=refusal)
+        if reason == "confirm":
+            return Outcome("pending", app, code=code)
+        return Outcome(reason, app, code=code, refusal=PortalMismatch())
 
-    async def _exchange(
-        self, app: App, code: Secret, verifier: Secret | None
-    ) -> tuple[Tokens, Account]:
-        try:
-            tokens = await self._hubspot.exchange(app, code, self.redirect_url(app), verifier)
-        except GrantEnded as ended:
-            raise ExchangeFailed("HubSpot did not accept the authorization code.") from ended
-        except CredentialsRefused:
-            log.warning("app_credentials_refused", extra={"app": app.slug})
-            await self._apps.flag_credentials(app.workspace_id, app.id)
-            raise
-        try:
-            account = await self._hubspot.introspect(app, tokens.access_token)
-        except (HubSpotUnavailable, HubSpotTimeout):
-            # The code is spent: a grant that names its account is worth more than the rest.
-            account = None
-            if tokens.hub_id is not None:
-                account = Account(tokens.hub_id, None, None, ())
-        if account is None:
-            await self._revoker.revoke_orphan(app, tokens.refresh_token)
-            raise ExchangeFailed("HubSpot does not say whose account this is.")
-        return tokens, replace(account, scopes=account.scopes or tokens.scopes)
-
-    async def _store_marketplace_install(
-        self, app: App, code: Secret, hubspot_return_url: str
-    ) -> Outcome:
-        try:
-            self._check_marketplace_return_url(hubspot_return_url)
-            tokens, account = await self._exchange(app, code, None)
-        except BrokerError as refusal:
-            return Outcome("refused", app, refusal=refusal)
-        claim = Secret(secrets.token_urlsafe(32))
-        await self._pending_grants.store_unclaimed(
-            app, tokens, account, claim, CLAIM_LIFETIME, hubspot_return_url
-        )
-        return Outcome("unclaimed", app, return_url=hubspot_return_url, code=claim)
-
-    def _check_marketplace_return_url(self, url: str) -> None:
-        try:
-            page, ours = urlsplit(url), urlsplit(self._hubspot.consent_url)
-        except ValueError:
-            raise wrong_field("returnUrl", "is not a URL") from None
-        at_hubspot = page.scheme == "https" and HUBSPOT_PAGES.fullmatch(page.netloc)
-        at_ours = (page.scheme, page.netloc) == (ours.scheme, ours.netloc)
-        if not (at_hubspot or at_ours) or not url.isprintable() or "\\" in url:
-            raise wrong_field("returnUrl", "is not a page of HubSpot's")
+    def _label(self, app: App) -> str:
+        return self._providers[app.provider].spec.label
 
     async def with_reconnect_url(
         self, refusal: ReauthRequired, caller: Caller, call: ProxyCall
@@ -264,8 +238,8 @@ class Installs:
         url = await self._reconnects.get((caller.workspace_id, call.app_slug, call.user_ref))
         return ReauthRequired(refusal.detail, reconnectUrl=url)
 
-    async def _reconnect_url(self, whose: tuple[UUID, str, str]) -> str:
-        workspace_id, slug, user_ref = whose
+    async def _reconnect_url(self, key: tuple[UUID, str, str]) -> str:
+        workspace_id, slug, user_ref = key
         return await self.begin(await self._apps.get(workspace_id, slug), user_ref)
 
 

@@ -1,19 +1,21 @@
-"""The call log, off the hot path: calls are noted in memory and written in batches."""
+"""The call log, off the hot path: calls are buffered in memory and written in batches."""
 
 import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Mapping
 
 from broker.errors import Busy
-from broker.providers.hubspot.templates import template_of
+from broker.providers.base import Provider
+from broker.services.proxy.trace import CallTrace
 from broker.stores.proxy.calls import CallRecord, Calls
 from broker.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
 BATCH = 200
-"""How many calls a statement writes: more at once would hold up every call meanwhile for
+"""How many calls a statement writes: more at once would delay every call meanwhile for
 milliseconds, here and where Postgres shares the machine.
 """
 
@@ -25,30 +27,31 @@ a metric and lost."""
 class CallLog:
     """The calls of this process that are not written yet."""
 
-    def __init__(self, calls: Calls, metrics: Metrics) -> None:
+    def __init__(self, calls: Calls, providers: Mapping[str, Provider], metrics: Metrics) -> None:
         self._calls = calls
+        self._providers = providers
         self._metrics = metrics
-        self._buffer: deque[CallRecord] = deque()
+        self._buffer: deque[CallTrace] = deque()
 
-    def record(self, record: CallRecord) -> None:
-        """Remember a call that has ended."""
+    def record(self, trace: CallTrace) -> None:
+        """Buffer a call that has ended; one of which no app is known is not logged."""
+        if trace.app_id is None:
+            return
         if len(self._buffer) >= MAX_BUFFERED:
             self._metrics.calls_dropped.inc()
         else:
-            self._buffer.append(record)
+            self._buffer.append(trace)
 
     async def flush(self) -> None:
-        """Write what was noted, or keep it for the next time when the database is away."""
-        # Those noted meanwhile wait for the next time, or each would cost a statement.
+        """Write the buffered calls, or keep them for the next time when the database is away."""
+        # Those buffered meanwhile wait for the next time, or each would cost a statement.
         left = len(self._buffer)
         while left:
             batch = [self._buffer.popleft() for _ in range(min(BATCH, left))]
             left -= len(batch)
-            for record in batch:
-                record.path = template_of(record.path.partition("?")[0])
             began = time.monotonic()
             try:
-                await self._calls.write(batch)
+                await self._calls.write([self._row(trace) for trace in batch])
             except (Busy, asyncio.CancelledError):
                 room = max(0, MAX_BUFFERED - len(self._buffer))
                 self._metrics.calls_dropped.inc(max(0, len(batch) - room))
@@ -57,6 +60,26 @@ class CallLog:
             except Exception:
                 # One that cannot be written must not keep the others.
                 self._metrics.calls_dropped.inc(len(batch))
-                log.exception("calls not logged", extra={"calls": len(batch)})
+                log.exception("calls_not_logged", extra={"calls": len(batch)})
             if time.monotonic() - began > 1:
                 return
+
+    def _row(self, trace: CallTrace) -> CallRecord:
+        assert trace.app_id is not None  # noqa: S101  # `record` lets no other in
+        return CallRecord(
+            trace.workspace_id,
+            trace.app_id,
+            trace.at,
+            trace.connection_id,
+            trace.user_ref,
+            trace.key_id,
+            trace.request_id,
+            trace.method,
+            self._providers[trace.provider].template_of(trace.target),
+            trace.status,
+            trace.error,
+            trace.bytes,
+            trace.ms,
+            trace.retries,
+            trace.renewed,
+        )

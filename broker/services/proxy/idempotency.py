@@ -1,16 +1,17 @@
-"""Writes that a caller may repeat with the same `Idempotency-Key`: made once, answered as at first.
+"""Writes that a caller may repeat with the same `Idempotency-Key`: executed once, answered as at
+first.
 
 The key is taken in Postgres before anything is sent, by the connection, so that users and apps
-cannot meet. The call goes on when its caller leaves, and its answer is kept, sealed, for a day.
-Where HubSpot surely ran nothing the key is free again; where nobody can know, repeats are told so,
-and never sent. (As draft-ietf-httpapi-idempotency-key-header describes.)
+cannot meet. The call goes on when its caller leaves, and its answer is stored, sealed, for a day.
+Where the provider certainly executed nothing the key is free again; where that cannot be known,
+repeats are refused and never sent. (As draft-ietf-httpapi-idempotency-key-header describes.)
 """
 
 import asyncio
 import hashlib
 import hmac
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from uuid import UUID
 
 from broker.concurrency.task_set import TaskSet
@@ -18,20 +19,21 @@ from broker.domain.model import Connection, ProxyCall
 from broker.errors import (
     BrokerError,
     Busy,
-    HubSpotTimeout,
-    HubSpotUnavailable,
     IdempotencyKeyConflict,
+    ProviderTimeout,
+    ProviderUnavailable,
 )
-from broker.providers.hubspot.answers import Answer
-from broker.providers.hubspot.retrying import NOT_EXECUTED
+from broker.providers.base import Provider
+from broker.providers.calls.answers import Answer
+from broker.providers.transport.failures import Failures
 from broker.stores.proxy.idempotency import Claim, IdempotentCalls, StoredResponse
 
 log = logging.getLogger(__name__)
 
-MOST_BYTES = 8_388_608
-"""The longest answer that is kept; a longer one counts as lost."""
+MAX_BYTES = 8_388_608
+"""The longest answer that is stored; a longer one counts as lost."""
 
-PATIENCE_S = 30.0
+REPEAT_WAIT_S = 30.0
 """How long a repeat waits for the first to end."""
 
 STOP_GRACE_S = 5.0
@@ -43,15 +45,23 @@ SLACK_S = 15.0
 OUTCOMES = {
     "different-request": "This key was used for another request.",
     "running": "The first call with this key is still running.",
-    "unknown": "Whether HubSpot ran the first call with this key is not known: look, then repeat.",
+    "unknown": "The outcome of the first request is unknown. Check the provider before retrying "
+    "with a new key.",
 }
 
 
 class Idempotency:
-    """Makes a write once for its key."""
+    """Executes a write once for its key."""
 
-    def __init__(self, calls: IdempotentCalls, quota_wait: float, total: float) -> None:
+    def __init__(
+        self,
+        calls: IdempotentCalls,
+        providers: Mapping[str, Provider],
+        quota_wait: float,
+        total: float,
+    ) -> None:
         self._calls = calls
+        self._providers = providers
         self._quota_wait = quota_wait
         self._total = total
         self._running: TaskSet[UUID] = TaskSet()
@@ -68,13 +78,13 @@ class Idempotency:
         key_hash, fingerprint = hashlib.sha256(key).digest(), _fingerprint(key, call)
         waited = self._quota_wait if call.quota_wait is None else call.quota_wait
         runs_for = waited + self._total + SLACK_S
-        pause, until = 0.05, asyncio.get_running_loop().time() + PATIENCE_S
+        pause, until = 0.05, asyncio.get_running_loop().time() + REPEAT_WAIT_S
         while True:
             claim = await self._calls.claim(
                 connection.workspace_id, connection.id, key_hash, fingerprint, runs_for
             )
             if claim.acquired:
-                return await self._run_claimed(claim, make)
+                return await self._run_claimed(claim, self._providers[connection.provider], make)
             if not hmac.compare_digest(claim.fingerprint, fingerprint):
                 raise _conflict("different-request")
             if claim.answer is not None:
@@ -86,9 +96,13 @@ class Idempotency:
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, 0.5)
 
-    async def _run_claimed(self, claim: Claim, make: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def _run_claimed(
+        self, claim: Claim, provider: Provider, make: Callable[[], Awaitable[Answer]]
+    ) -> Answer:
         # A caller who leaves must not leave the outcome unknown.
-        return await asyncio.shield(self._running.spawn(self._make(claim, make), claim.id))
+        return await asyncio.shield(
+            self._running.spawn(self._make(claim, provider, make), claim.id)
+        )
 
     async def stop(self) -> None:
         """Let calls whose callers have left end within a grace; the outcome of one that is cut is
@@ -96,10 +110,12 @@ class Idempotency:
         """
         await self._running.stop(STOP_GRACE_S)
 
-    async def _make(self, claim: Claim, make: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def _make(
+        self, claim: Claim, provider: Provider, make: Callable[[], Awaitable[Answer]]
+    ) -> Answer:
         try:
             answer = await make()
-        except (HubSpotUnavailable, HubSpotTimeout) as failure:
+        except (ProviderUnavailable, ProviderTimeout) as failure:
             await self._settle(
                 self._calls.release if failure.unsent else self._calls.mark_unknown, claim
             )
@@ -107,42 +123,45 @@ class Idempotency:
         except BrokerError:
             await self._settle(self._calls.release, claim)
             raise
-        kept = await self._read(claim, answer)
-        if kept.status in NOT_EXECUTED or kept.status == 401:
+        not_executed = answer.status in provider.retry_rules.not_executed or answer.throttled
+        stored = await self._read(claim, provider.failures, answer)
+        if not_executed or stored.status == 401:
             await self._settle(self._calls.release, claim)
         else:
-            await self._settle(lambda claim: self._calls.store_response(claim, kept), claim)
-        return _answer(kept, replayed=False)
+            await self._settle(lambda claim: self._calls.store_response(claim, stored), claim)
+        return _answer(stored, replayed=False)
 
-    async def _read(self, claim: Claim, answer: Answer) -> StoredResponse:
+    async def _read(self, claim: Claim, failures: Failures, answer: Answer) -> StoredResponse:
         body = bytearray()
         try:
             async for chunk in answer.chunks:
                 body += chunk
-                if len(body) > MOST_BYTES:
-                    raise HubSpotUnavailable("The answer is too long for an Idempotency-Key.")  # noqa: TRY301
+                if len(body) > MAX_BYTES:
+                    raise failures.unavailable(  # noqa: TRY301
+                        "The answer is too long for an Idempotency-Key."
+                    )
         except Exception as error:
             await self._settle(self._calls.mark_unknown, claim)
             if isinstance(error, BrokerError):
                 raise
-            raise HubSpotUnavailable("HubSpot's answer broke off.") from error
+            raise failures.unavailable(f"{failures.label}'s answer broke off.") from error
         finally:
             answer.close()
         return StoredResponse(answer.status, answer.reason, list(answer.headers), bytes(body))
 
     async def _settle(self, how: Callable[[Claim], Awaitable[None]], claim: Claim) -> None:
-        """Write down what came of it; what cannot be written counts as unknown, later."""
+        """Store the outcome; one that cannot be stored counts as unknown, later."""
         for pause in (0.2, 1.0, 0.0):
             try:
                 return await how(claim)
             except Busy:
                 await asyncio.sleep(pause)
-        log.warning("outcome of a keyed call not written", extra={"call": str(claim.id)})
+        log.warning("keyed_call_outcome_not_stored", extra={"call": str(claim.id)})
         return None
 
 
 class BufferedBody:
-    """A body that is all there, as chunks."""
+    """A body that is in memory, as chunks."""
 
     def __init__(self, body: bytes) -> None:
         self.bytes_read = 0
@@ -164,13 +183,13 @@ class BufferedBody:
         raise StopAsyncIteration
 
 
-def _answer(kept: StoredResponse, *, replayed: bool) -> Answer:
-    told = [("Idempotent-Replayed", "true")] if replayed else []
+def _answer(stored: StoredResponse, *, replayed: bool) -> Answer:
+    marks = [("Idempotent-Replayed", "true")] if replayed else []
     return Answer(
-        kept.status,
-        kept.reason,
-        [*kept.headers, *told],
-        BufferedBody(kept.body),
+        stored.status,
+        stored.reason,
+        [*stored.headers, *marks],
+        BufferedBody(stored.body),
         rejects_grant=False,
         limits=None,
         retry_after=None,
@@ -181,7 +200,7 @@ def _answer(kept: StoredResponse, *, replayed: bool) -> Answer:
 def _fingerprint(key: bytes, call: ProxyCall) -> bytes:
     kinds = [value for name, value in call.headers if name.lower() == "content-type"]
     body = call.body if isinstance(call.body, bytes) else b""
-    # Keyed, so that what is stored tells nothing of a body that can be guessed.
+    # Keyed, so that what is stored reveals nothing of a body that can be guessed.
     return hmac.digest(key, repr((call.method, call.target, kinds)).encode() + body, "sha256")
 
 

@@ -1,26 +1,27 @@
-"""Getting one call to HubSpot: with a usable grant, in its turn, again where that is safe.
+"""Sends one call: with a usable grant, within the quota, and again where that is safe.
 
-A call is tried again within its deadline and within a budget: of all calls to one account's quota
-at most one in ten is a second try, so that an account that is unwell is not asked twice as much.
+A call is repeated within its deadline and within a budget: of all calls to one account's quota at
+most one in ten is a repeat, so that an account that is unwell does not get twice the load.
 """
 
 import asyncio
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from uuid import UUID
 
 from broker.domain.model import Connection, Grant, ProxyCall
-from broker.errors import BrokerError, HubSpotTimeout, HubSpotUnavailable
-from broker.providers.hubspot import retrying
-from broker.providers.hubspot.answers import Answer
-from broker.providers.hubspot.client import HubSpot
-from broker.providers.hubspot.limits import kind_of
-from broker.providers.hubspot.policy import Effect
+from broker.errors import BrokerError, OtherAccount, ProviderTimeout, ProviderUnavailable
+from broker.providers.base import Provider
+from broker.providers.calls.answers import Answer
+from broker.providers.calls.effects import Effect
+from broker.providers.calls.retrying import TOO_MANY, is_safe_to_retry, pause_unsent
 from broker.services.access.ttl_cache import TtlCache
 from broker.services.grants.renewals import Grants
+from broker.services.proxy.trace import CallTrace
 from broker.services.quota.bucket import Bucket
 from broker.services.quota.service import Quota
-from broker.stores.proxy.calls import CallRecord
 from broker.telemetry.metrics import Metrics
 
 ConnectionKey = tuple[UUID, str, str]
@@ -34,127 +35,180 @@ class CallAttempts:
     call: ProxyCall
     key: ConnectionKey
     connection: Connection
+    provider: Provider
     bucket: Bucket
-    record: CallRecord
+    trace: CallTrace
     safe: bool
     arrived: float
+    account: tuple[int, int | None]
+    """Generation and HubSpot account of the connection as it was read last."""
     until: float = 0.0
 
 
 class Sending:
-    """One call at a time to HubSpot, however many tries it takes."""
+    """One call at a time to its provider, however many attempts it takes."""
 
     def __init__(
         self,
-        recent: TtlCache[ConnectionKey, Connection],
+        cache: TtlCache[ConnectionKey, Connection],
         grants: Grants,
         quota: Quota,
-        hubspot: HubSpot,
+        providers: Mapping[str, Provider],
         metrics: Metrics,
     ) -> None:
-        self._cache = recent
+        self._cache = cache
         self._grants = grants
         self._quota = quota
-        self._hubspot = hubspot
+        self._providers = providers
         self._metrics = metrics
-        self._total = hubspot.deadlines.total
 
     async def answer(
-        self, call: ProxyCall, effect: Effect, connection: Connection, record: CallRecord
+        self, call: ProxyCall, effect: Effect, connection: Connection, trace: CallTrace
     ) -> Answer:
-        """HubSpot's answer, which the caller closes. Raises what `Grants.usable` and `Quota.take`
-        raise, HubSpotUnavailable and HubSpotTimeout. Tries and renewals are told to the record.
+        """The provider's answer, which the caller closes. Raises what `Grants.usable` and
+        `Quota.take` raise, ProviderUnavailable and ProviderTimeout.
         """
-        whose = (connection.workspace_id, call.app_slug, call.user_ref)
-        bucket = self._quota.bucket(connection, kind_of(call.method, call.target))
-        bucket.retry_budget.note_call()
-        safe = retrying.is_safe_to_retry(call.method, effect)
-        tries = CallAttempts(call, whose, connection, bucket, record, safe, time.monotonic())
+        provider = self._providers[connection.provider]
+        limit = provider.quota_of(call.method, call.target)
+        bucket = self._quota.bucket(connection, limit)
+        bucket.retry_budget.record_call()
+        attempts = CallAttempts(
+            call,
+            (connection.workspace_id, call.app_slug, call.user_ref),
+            connection,
+            provider,
+            bucket,
+            trace,
+            is_safe_to_retry(call.method, effect),
+            time.monotonic(),
+            _account(connection),
+        )
         last: Answer | None = None
         try:
             while True:
                 try:
-                    grant = self._try_immediately(tries) or await self._wait_for_quota(tries)
+                    grant = self._try_immediately(attempts) or await self._wait_for_quota(attempts)
+                    if call.hub_id is not None:
+                        await self._check_account(attempts, grant)
                 except BrokerError:
                     if last is None:
                         raise
                     answer, last = last, None
-                    return answer  # what HubSpot said is better than why it was not asked again
+                    return answer  # better than why the call was not sent again
                 if last is not None:
                     last.close()
                     last = None
-                said, pause = await self._attempt(tries, grant)
-                if said is not None and pause is None:
-                    return said
-                last = said
+                received, pause = await self._attempt(attempts, grant)
+                if received is not None and pause is None:
+                    return received
+                last = received
                 await asyncio.sleep(pause or 0)
         finally:
             if last is not None:
                 last.close()
 
-    def _try_immediately(self, tries: CallAttempts) -> Grant | None:
-        """The grant, where it is at hand and there is a place: as nearly always."""
-        grant = self._grants.fresh_or_none(tries.connection)
-        if grant is None or not self._quota.take(tries.bucket, tries.connection.id):
+    def _try_immediately(self, attempts: CallAttempts) -> Grant | None:
+        """The grant, where it is fresh and there is a permit: as nearly always."""
+        grant = self._grants.fresh_or_none(attempts.connection)
+        if grant is None or not self._quota.take(attempts.bucket, attempts.connection.id):
             return None
         return grant
 
-    async def _wait_for_quota(self, tries: CallAttempts) -> Grant:
-        """Wait for a place; the grant that is usable when it comes."""
-        grant = await self._grants.usable(tries.connection)
-        user, patience = tries.connection.id, tries.call.quota_wait
-        if not self._quota.take(tries.bucket, user):
-            await self._quota.wait(tries.bucket, user, patience, tries.arrived)
-            # What was deleted or renewed meanwhile must not be used.
-            tries.connection = await self._cache.get(tries.key)
-            grant = await self._grants.usable(tries.connection)
+    async def _wait_for_quota(self, attempts: CallAttempts) -> Grant:
+        """Wait for a permit; the grant that is usable then."""
+        grant = await self._grants.usable(attempts.connection)
+        user, quota_wait = attempts.connection.id, attempts.call.quota_wait
+        if not self._quota.take(attempts.bucket, user):
+            await self._quota.wait(
+                attempts.bucket, user, quota_wait, attempts.arrived, attempts.trace.key_id
+            )
+            # A connection that was deleted or renewed meanwhile must not be used.
+            attempts.connection = await self._cache.get(attempts.key)
+            attempts.account = _account(attempts.connection)
+            grant = await self._grants.usable(attempts.connection)
         return grant
 
-    async def _attempt(
-        self, tries: CallAttempts, grant: Grant
-    ) -> tuple[Answer | None, float | None]:
-        """One try: the answer if there is one, and the pause before the next if there shall be."""
-        call, record = tries.call, tries.record
-        now = time.monotonic()
-        tries.until = tries.until or now + self._total
-        said = None
-        try:
-            answer = await self._hubspot.send(
-                call, grant.access_token, tries.until - now, repeats=tries.safe
+    async def _check_account(self, attempts: CallAttempts, grant: Grant) -> None:
+        """Raise OtherAccount unless the grant is for the account in which the call may act. A grant
+        that is newer than the connection that was read may be another account's.
+        """
+        if grant.generation != attempts.account[0]:
+            self._cache.discard(attempts.key)
+            attempts.account = _account(await self._cache.get(attempts.key))
+        if attempts.account[1] != attempts.call.hub_id:
+            raise OtherAccount(
+                f"The user is connected to another HubSpot account than {attempts.call.hub_id}. "
+                "Have the user connect that account again."
             )
-            said = answer.limits
-        except (HubSpotUnavailable, HubSpotTimeout) as failure:
-            pause = retrying.pause_unsent(record.retries + 1) if failure.unsent else None
-            if not self._may_retry(tries, pause):
+
+    async def _attempt(
+        self, attempts: CallAttempts, grant: Grant
+    ) -> tuple[Answer | None, float | None]:
+        """One attempt: the answer if there is one, and the pause before the next if one follows."""
+        call, trace, provider = attempts.call, attempts.trace, attempts.provider
+        now = time.monotonic()
+        attempts.until = attempts.until or now + provider.deadlines.total
+        limits = None
+        try:
+            answer = await provider.send(
+                call, attempts.connection, grant, attempts.until - now, repeats=attempts.safe
+            )
+            limits = answer.limits
+        except (ProviderUnavailable, ProviderTimeout) as failure:
+            pause = pause_unsent(trace.retries + 1) if failure.unsent else None
+            if not self._may_retry(attempts, pause):
                 raise
             return None, pause
         finally:
-            self._quota.observe(tries.bucket, said)
-        if answer.rejects_grant and call.replayable and not record.renewed:
-            # HubSpot may end a token before the expiry it announced. Renew once; should it refuse
-            # again, that refusal is the answer.
-            answer.close()
-            record.renewed = True
-            self._cache.discard(tries.key)
-            grant = await self._grants.renew(tries.connection)
-            tries.connection = replace(tries.connection, grant=grant)
+            self._quota.observe(attempts.bucket, limits)
+        if answer.rejects_grant and await self._renew(attempts, grant, answer):
             return None, 0.0
-        if answer.status not in retrying.RETRYABLE:
+        rules = provider.retry_rules
+        if answer.status not in rules.retryable and not answer.throttled:
             return answer, None
-        pause = retrying.pause_after(
-            answer.status, record.retries + 1, answer.limits, answer.retry_after, safe=tries.safe
+        pause = rules.pause_after(
+            TOO_MANY if answer.throttled else answer.status,
+            trace.retries + 1,
+            answer.limits,
+            answer.retry_after,
+            safe=attempts.safe,
         )
-        return answer, pause if self._may_retry(tries, pause) else None
+        return answer, pause if self._may_retry(attempts, pause) else None
 
-    def _may_retry(self, tries: CallAttempts, pause: float | None) -> bool:
-        """Whether the call may be tried again after a pause."""
-        if pause is None or not tries.call.replayable:
+    async def _renew(self, attempts: CallAttempts, rejected: Grant, answer: Answer) -> bool:
+        """Replace a token that the provider rejected before the expiry that it announced; whether
+        the call can be sent again with a newer one.
+
+        A newer one may be there already, from another call or process, and may have been rejected
+        since: then it is replaced in turn. Only a token that this call was issued itself is not.
+        """
+        if rejected.just_issued:
             return False
-        if time.monotonic() + pause >= tries.until - 1:
+        self._cache.discard(attempts.key)
+        if not attempts.call.replayable:
+            with suppress(BrokerError):
+                await self._grants.renew(attempts.connection)
             return False
-        if not tries.bucket.retry_budget.spend():
+        answer.close()
+        grant = await self._grants.renew(attempts.connection)
+        attempts.trace.renewed = True
+        attempts.connection = replace(attempts.connection, grant=grant)
+        return True
+
+    def _may_retry(self, attempts: CallAttempts, pause: float | None) -> bool:
+        """Whether the call may be sent again after a pause."""
+        if pause is None or not attempts.call.replayable:
+            return False
+        if time.monotonic() + pause >= attempts.until - 1:
+            return False
+        if not attempts.bucket.retry_budget.spend():
             self._metrics.retries.labels("over-budget").inc()
             return False
         self._metrics.retries.labels("made").inc()
-        tries.record.retries += 1
+        attempts.trace.retries += 1
         return True
+
+
+def _account(connection: Connection) -> tuple[int, int | None]:
+    grant = connection.grant
+    return (-1 if grant is None else grant.generation), connection.hub_id

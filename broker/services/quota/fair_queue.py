@@ -1,17 +1,19 @@
-"""Whose turn it is: users of one account wait in a round, each with a line of their own."""
+"""Round-robin queue across users and, within a user, across that user's lanes."""
 
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Hashable
 
+Waiter = asyncio.Future[None]
+
 
 class FairQueue:
-    """Callers who wait for a place. However long one user's line is, every user is served in
-    turn, one call each.
+    """Callers waiting for a permit. However many calls of one user wait, users take turns of one
+    call each; of one user's turns, each of the user's lanes (API keys, say) has its part.
     """
 
     def __init__(self) -> None:
-        self._queues: OrderedDict[Hashable, deque[asyncio.Future[None]]] = OrderedDict()
+        self._users: OrderedDict[Hashable, OrderedDict[Hashable, deque[Waiter]]] = OrderedDict()
         self._length = 0
 
     def __len__(self) -> int:
@@ -20,43 +22,55 @@ class FairQueue:
     @property
     def users(self) -> int:
         """How many users wait."""
-        return len(self._queues)
+        return len(self._users)
 
-    def ahead_of(self, user: Hashable) -> int:
-        """How many places go to others and to the user before a new call of the user's."""
-        mine = len(self._queues.get(user, ()))
-        return mine + sum(
-            min(len(line), mine + 1) for whose, line in self._queues.items() if whose != user
+    def ahead_of(self, user: Hashable, lane: Hashable = None) -> int:
+        """How many permits go to others before a new call of this user in this lane."""
+        lanes = self._users.get(user, OrderedDict())
+        own = len(lanes.get(lane, ()))
+        own += sum(min(len(each), own + 1) for name, each in lanes.items() if name != lane)
+        return own + sum(
+            min(sum(map(len, others.values())), own + 1)
+            for name, others in self._users.items()
+            if name != user
         )
 
-    def join(self, user: Hashable) -> "asyncio.Future[None]":
-        """Stand in line; the future is done when a place was given."""
-        ticket: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queues.setdefault(user, deque()).append(ticket)
+    def join(self, user: Hashable, lane: Hashable = None) -> Waiter:
+        """Enqueue a call; the future is done when the call has its permit."""
+        waiter: Waiter = asyncio.get_running_loop().create_future()
+        lanes = self._users.setdefault(user, OrderedDict())
+        lanes.setdefault(lane, deque()).append(waiter)
         self._length += 1
-        return ticket
+        return waiter
 
-    def leave(self, user: Hashable, ticket: "asyncio.Future[None]") -> None:
-        """Give up waiting."""
-        line = self._queues.get(user)
-        if line is None or ticket not in line:
+    def leave(self, user: Hashable, lane: Hashable, waiter: Waiter) -> None:
+        """Remove a call that gives up waiting."""
+        lanes = self._users.get(user, OrderedDict())
+        calls = lanes.get(lane)
+        if calls is None or waiter not in calls:
             return
-        line.remove(ticket)
+        calls.remove(waiter)
         self._length -= 1
-        if not line:
-            del self._queues[user]
+        self._remove_empty(user, lane)
 
     def serve(self) -> bool:
-        """Give a place to whoever's turn it is; whether somebody took it."""
-        while self._queues:
-            user, line = next(iter(self._queues.items()))
-            ticket = line.popleft()
+        """Give a permit to the next call in turn; whether there was one to take it."""
+        while self._users:
+            user, lanes = next(iter(self._users.items()))
+            lane, calls = next(iter(lanes.items()))
+            waiter = calls.popleft()
             self._length -= 1
-            if line:
-                self._queues.move_to_end(user)
-            else:
-                del self._queues[user]
-            if not ticket.done():
-                ticket.set_result(None)
+            self._users.move_to_end(user)
+            lanes.move_to_end(lane)
+            self._remove_empty(user, lane)
+            if not waiter.done():
+                waiter.set_result(None)
                 return True
         return False
+
+    def _remove_empty(self, user: Hashable, lane: Hashable) -> None:
+        lanes = self._users[user]
+        if not lanes[lane]:
+            del lanes[lane]
+        if not lanes:
+            del self._users[user]

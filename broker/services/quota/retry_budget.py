@@ -1,33 +1,33 @@
-"""How many second tries an account's calls may cause."""
+"""Token bucket that bounds the retries of one account's calls."""
 
 import time
 
 PER_CALL = 0.07
 """What a call adds."""
 
-MOST, LEAST = 5.0, 2.0
-"""What may be saved up; and what a quiet account has anyway, one more each half minute."""
+CAPACITY, IDLE_CAPACITY = 5.0, 2.0
+"""The most that accumulates; and what a quiet account has anyway, one more each half minute."""
 
 REFILL_S = 30.0
 
 
 class RetryBudget:
-    """Second tries in hand. Over a hundred calls and more, tries are at most 1.1 times calls."""
+    """Retries left. Over a hundred calls and more, attempts are at most 1.1 times calls."""
 
     def __init__(self) -> None:
-        self._left = LEAST
+        self._left = IDLE_CAPACITY
         self._at = time.monotonic()
 
-    def note_call(self) -> None:
-        """A call comes in."""
-        if self._left < MOST:
+    def record_call(self) -> None:
+        """Add what a call earns."""
+        if self._left < CAPACITY:
             self._left += PER_CALL
 
     def spend(self) -> bool:
-        """Take one second try, if there is one."""
+        """Take one retry, if there is one."""
         now = time.monotonic()
-        if self._left < LEAST:
-            self._left = min(LEAST, self._left + (now - self._at) / REFILL_S)
+        if self._left < IDLE_CAPACITY:
+            self._left = min(IDLE_CAPACITY, self._left + (now - self._at) / REFILL_S)
         self._at = now
         if self._left < 1:
             return False

@@ -1,44 +1,40 @@
-"""Quota: every call to HubSpot takes a place first, and waits for one in a fair turn.
+"""Quota: every call to HubSpot takes a permit first, and waits for one in a fair turn.
 
 How a quota is shared
 ---------------------
 HubSpot counts the calls of one app for one account over a rolling interval. The quota is as many
-places as calls fit into it. Each process holds some of the places, by a row in Postgres; a place
-that was used is free again after the interval, at the same process. So a busy process asks the
-database only when it needs more places than it holds, when another process rings because it waits,
-and every few seconds, for all its quotas in one statement, so that its shares do not lapse.
+permits as calls fit into it. Each process holds some of the permits, by a row in Postgres; a permit
+that was used is free again after the interval, in the same process. So a busy process exchanges
+permits with the database only when it needs more than it holds, when another process notifies it
+that it waits, and every few seconds, for all its quotas in one statement, to keep its shares from
+expiring.
 
-The sum of what processes hold never exceeds the size: places are added after they were written
-down, and given back before.
+The sum of what processes hold never exceeds the size: permits are added after they were written
+down, and returned before.
 """
 
 import asyncio
-import logging
 import math
 import time
+from collections.abc import Hashable
 from uuid import UUID
 
 from broker.domain.model import Connection
-from broker.errors import AppNotFound, Busy, QuotaExhausted
-from broker.providers.hubspot.limits import ASSUMED, SMALLEST, Kind, RateLimitInfo
+from broker.errors import QuotaExhausted
+from broker.providers.calls.limits import QuotaLimit, RateLimitInfo
 from broker.services.quota.bucket import Bucket
-from broker.services.quota.shares import fair_share, rebalance
-from broker.stores.proxy.quotas import QuotaFacts, QuotaName, Quotas
+from broker.services.quota.share_sync import Pace, ShareSync
+from broker.stores.proxy.quotas import QuotaName, Quotas
 from broker.telemetry.metrics import Metrics
 
-log = logging.getLogger(__name__)
+RELEASE_AFTER_S = 30.0
+"""After how long without a call a process returns all its permits of a quota."""
 
-BEAT_S, SLOWEST_BEAT_S = 0.2, 1.0
-"""How often a process asks for more places while somebody waits."""
-
-IDLE_S = 30.0
-"""After how long without a call a process gives its places of a quota back."""
-
-DB_TIMEOUT_S = 1.0
-"""How long the database may take before calls go on without it."""
+FORGET_AFTER_S = 600.0
+"""After how long without a call a quota is removed here: longer than any call may last."""
 
 MIN_WAIT_S = 1.0
-"""How long a call may wait for a place, however late it comes to it."""
+"""How long a call may wait for a permit, however late it comes to it."""
 
 PROBE_TIMEOUT_S = 5.0
 """How long calls wait for HubSpot's first answer about an account before they go without."""
@@ -47,252 +43,158 @@ PROBE_TIMEOUT_S = 5.0
 class Quota:
     """The quotas of all accounts, as far as this process calls them."""
 
-    def __init__(self, quotas: Quotas, patience: float, metrics: Metrics) -> None:
-        """`patience`: how many seconds a call waits unless it says otherwise."""
+    def __init__(
+        self, quotas: Quotas, default_wait_s: float, metrics: Metrics, pace: Pace | None = None
+    ) -> None:
+        """`default_wait_s`: how many seconds a call waits unless it says otherwise."""
         self._quotas = quotas
-        self._patience = patience
+        self._default_wait_s = default_wait_s
         self._metrics = metrics
-        self._buckets: dict[tuple[UUID, int, str], Bucket] = {}
-        self._by_text: dict[str, Bucket] = {}
+        self._pace = pace or Pace()
+        self._buckets: dict[tuple[UUID, str, str], Bucket] = {}
+        self._syncs: dict[str, ShareSync] = {}
 
-    def bucket(self, connection: Connection, kind: Kind) -> Bucket:
-        """What counts a connection's calls of a kind."""
-        key = (connection.app_id, connection.hub_id or 0, kind)
-        found = self._buckets.get(key)
-        if found is None:
+    @property
+    def buckets(self) -> list[Bucket]:
+        """The quotas that this process has called lately."""
+        return list(self._buckets.values())
+
+    def bucket(self, connection: Connection, limit: QuotaLimit) -> Bucket:
+        """The bucket that counts a connection's calls under a limit."""
+        key = (connection.app_id, connection.account_id or "", limit.kind)
+        bucket = self._buckets.get(key)
+        if bucket is None:
             name = QuotaName(connection.workspace_id, *key)
-            found = self._buckets[key] = Bucket(name, QuotaFacts(*ASSUMED[kind]))
-            self._by_text[name.text] = found
-        return found
+            bucket = self._register(Bucket(name, limit))
+        return bucket
 
     def take(self, bucket: Bucket, user: UUID) -> bool:
-        """Take a place for a call that is sent at once; whether there was one and nobody waits.
+        """Take a permit for a call that is sent at once; False where there is none or other calls
+        wait.
 
-        Raises QuotaExhausted where the day's calls are used up, with the seconds after which asking
-        again is worth it.
+        Raises QuotaExhausted where the day's calls are used up, with the seconds after which a
+        retry is worth it.
         """
         now = time.monotonic()
-        bucket.used_at = bucket.users[user] = now
-        if now < bucket.daily_exhausted_until:
-            raise self._refusal(bucket.daily_exhausted_until - now, "daily")
-        return not bucket.queue and bucket.take(now)
+        if exhausted_for := bucket.exhausted_for(now):
+            raise _refusal(exhausted_for, "daily")
+        return bucket.acquire(user, now)
 
     async def wait(
-        self, bucket: Bucket, user: UUID, patience: float | None, arrived: float
+        self,
+        bucket: Bucket,
+        user: UUID,
+        wait_s: float | None,
+        arrived: float,
+        lane: Hashable = None,
     ) -> None:
-        """Wait for a place and take it. The patience (seconds; None: as configured) counts from
-        when the call arrived. Raises QuotaExhausted as `take` does.
+        """Wait for a permit and take it, in turn between users and between a user's lanes.
+
+        `wait_s` (seconds; None: as configured) counts from when the call arrived. Raises
+        QuotaExhausted as `take` does.
         """
-        patience = self._patience if patience is None else patience
-        left = arrived + patience - time.monotonic()
-        # Who has waited for something else already, a renewal say, still has a moment for this.
-        await self._wait(bucket, user, min(patience, max(MIN_WAIT_S, left)))
-
-    def observe(self, bucket: Bucket, said: RateLimitInfo | None) -> None:
-        """Learn from HubSpot's answer, or from there being none."""
         now = time.monotonic()
-        if said is None:
-            bucket.consecutive_429 = 0
-        else:
-            known = said.size if bucket.name.kind == "calls" else None
-            if known and bucket.set_size(known, said.interval):
-                self._sync_now(bucket)
-            if said.daily_spent:
-                bucket.spend(now)
-                self._sync_now(bucket)
-            elif said.refused_by is not None:
-                bucket.refused(said, now)
-                if bucket.name.kind == "calls" and not bucket.facts.size_known:
-                    bucket.set_size(*SMALLEST)
-                    self._sync_now(bucket)
-            else:
-                bucket.consecutive_429 = 0
-        if not bucket.limit_known.is_set() and not bucket.limit_changed:
-            bucket.limit_known.set()
-            bucket.serve(now)
-
-    async def purge(self) -> None:
-        """Delete shares that no process extends any more."""
-        await self._quotas.purge()
-
-    def on_wanted(self, text: str) -> None:
-        """Another process waits for places of a quota."""
-        bucket = self._by_text.get(text)
-        if bucket is not None and time.monotonic() - bucket.synced_at > BEAT_S / 2:
-            self._sync_now(bucket)
-
-    async def heartbeat(self) -> None:
-        """Keep the shares of busy quotas, give those of idle ones back."""
-        now = time.monotonic()
-        busy: list[Bucket] = []
-        idle: list[Bucket] = []
-        for bucket in self._buckets.values():
-            bucket.permits.sweep(now)
-            bucket.active_users(now)
-            unused = now - bucket.used_at > IDLE_S and not bucket.queue
-            (idle if unused and not bucket.permits.in_use else busy).append(bucket)
-        if busy:
-            held = await self._quotas.extend([bucket.name for bucket in busy])
-            for bucket in busy:
-                if held.get(bucket.name, True):  # others wait, or the share had lapsed
-                    self._sync_now(bucket)
-        if idle:
-            await self._quotas.release({bucket.name: 0.0 for bucket in idle})
-            for bucket in idle:
-                if time.monotonic() - bucket.used_at > IDLE_S:
-                    name = bucket.name
-                    del self._buckets[name.app_id, name.hub_id, name.kind]
-                    del self._by_text[bucket.name.text]
-
-    async def release_all(self) -> None:
-        """Give everything back: free places at once, others when HubSpot counts them no more."""
-        now = time.monotonic()
-        after = {}
-        for bucket in self._buckets.values():
-            bucket.permits.sweep(now)
-            after[bucket.name] = bucket.facts.interval * 1.1 if bucket.permits.in_use else 0.0
-        if after:
-            await self._quotas.release(after)
-
-    async def _wait(self, bucket: Bucket, user: UUID, patience: float) -> None:
-        until = time.monotonic() + patience
-        ticket = bucket.queue.join(user)
+        wait_s = self._default_wait_s if wait_s is None else wait_s
+        # A call that has waited for something else already, a renewal say, still has a moment.
+        wait_s = min(wait_s, max(MIN_WAIT_S, arrived + wait_s - now))
+        waiter = bucket.join(user, lane, wait_s)
+        if waiter is None:
+            raise self._refused(bucket, user, lane)
         try:
-            if bucket.queue.ahead_of(user) > self._max_waiting(bucket, patience):
-                raise TimeoutError  # noqa: TRY301  # the line is longer than the wait
-            await self._ensure_synced(bucket)
-            if not ticket.done() and not bucket.limit_known.is_set():
+            await self._sync_of(bucket).ensure()
+            if not waiter.done() and not bucket.limit_known.is_set():
                 await self._first_answer(bucket)
-            if not ticket.done():
-                async with asyncio.timeout(until - time.monotonic()):
-                    await ticket
+            if not waiter.done():
+                async with asyncio.timeout(now + wait_s - time.monotonic()):
+                    await waiter
         except TimeoutError:
-            if ticket.done() and not ticket.cancelled():
-                return
-            bucket.queue.leave(user, ticket)
-            self._metrics.quota.labels("refused").inc()
-            now = time.monotonic()
-            raise self._refusal(bucket.wait_for(user, now), "burst") from None
+            if not waiter.done() or waiter.cancelled():
+                bucket.leave(user, lane, waiter)
+                raise self._refused(bucket, user, lane) from None
         except BaseException:
-            bucket.queue.leave(user, ticket)
+            bucket.leave(user, lane, waiter)
             raise
         self._metrics.quota.labels("waited").inc()
 
-    def _max_waiting(self, bucket: Bucket, patience: float) -> float:
-        """How many could be served within the patience, had this process all the places."""
-        return bucket.facts.size * (1 + patience / bucket.facts.interval) + 1
+    def observe(self, bucket: Bucket, limits: RateLimitInfo | None) -> None:
+        """Learn from the limits in HubSpot's answer; None where there was no answer or no limit."""
+        if bucket.observe(limits, time.monotonic()):
+            self._sync_of(bucket).now("limit")
 
-    async def _ensure_synced(self, bucket: Bucket) -> None:
-        """Ask for places, unless the database was asked a moment ago; not for long."""
-        if bucket.sync_task is None and time.monotonic() - bucket.synced_at < BEAT_S:
-            self._schedule(bucket)
+    def on_notification(self, payload: str) -> None:
+        """Another process wants permits of a quota, or has returned some."""
+        notification = self._quotas.read_notification(payload)
+        sync = None if notification is None else self._syncs.get(notification.name)
+        if notification is None or sync is None:
             return
-        settling = self._sync_now(bucket)
-        await asyncio.wait({settling}, timeout=DB_TIMEOUT_S)
-        if not settling.done():
-            self._use_fallback_share(bucket)
+        if notification.wanted:
+            sync.on_wanted()
+        else:
+            sync.on_available()
+
+    async def purge(self) -> None:
+        """Delete expired shares, and quotas that were not used for a week."""
+        await self._quotas.purge()
+
+    async def heartbeat(self) -> None:
+        """Keep the shares of busy quotas from expiring, return those of idle ones."""
+        now = time.monotonic()
+        busy: list[Bucket] = []
+        idle: list[Bucket] = []
+        for bucket in self.buckets:
+            bucket.sweep(now)
+            unused_for = now - bucket.used_at
+            if bucket.has_share:
+                (idle if unused_for > RELEASE_AFTER_S and bucket.is_idle else busy).append(bucket)
+            elif unused_for > FORGET_AFTER_S and bucket.is_idle:
+                del self._buckets[bucket.name.app_id, bucket.name.account_id, bucket.name.kind]
+                self._syncs.pop(bucket.name.text).close()
+        if idle:
+            for bucket in idle:
+                bucket.release()
+            await self._quotas.release({bucket.name: 0.0 for bucket in idle})
+        if busy:
+            kept = await self._quotas.extend([bucket.name for bucket in busy])
+            for bucket in busy:
+                if bucket.has_share and kept.get(bucket.name, True):  # others wait, or it expired
+                    self._sync_of(bucket).on_wanted()
+
+    async def release_all(self) -> None:
+        """Return all permits: free ones at once, others when HubSpot no longer counts them."""
+        after = {}
+        for bucket in self._buckets.values():
+            bucket.sweep(time.monotonic())
+            if bucket.has_share:
+                after[bucket.name] = bucket.facts.interval * 1.1 if bucket.release() else 0.0
+        if after:
+            await self._quotas.release(after)
+
+    def _register(self, bucket: Bucket) -> Bucket:
+        name = bucket.name
+        self._buckets[name.app_id, name.account_id, name.kind] = bucket
+        self._syncs[name.text] = ShareSync(bucket, self._quotas, self._pace, self._metrics)
+        return bucket
+
+    def _sync_of(self, bucket: Bucket) -> ShareSync:
+        if bucket.name.text not in self._syncs:  # removed while a very long call had it
+            self._register(bucket)
+        return self._syncs[bucket.name.text]
 
     async def _first_answer(self, bucket: Bucket) -> None:
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
                 await bucket.limit_known.wait()
         except TimeoutError:
-            bucket.limit_changed = False
-            bucket.limit_known.set()
-            bucket.serve(time.monotonic())
+            bucket.stop_probing(time.monotonic())
 
-    def _sync_now(self, bucket: Bucket) -> "asyncio.Task[None]":
-        if bucket.sync_task is None:
-            bucket.sync_task = asyncio.get_running_loop().create_task(self._sync(bucket))
-        return bucket.sync_task
+    def _refused(self, bucket: Bucket, user: UUID, lane: Hashable) -> QuotaExhausted:
+        self._metrics.quota.labels("refused").inc()
+        return _refusal(bucket.wait_time(user, lane, time.monotonic()), "burst")
 
-    async def _sync(self, bucket: Bucket) -> None:
-        """Take or give places so that this process has what it should have."""
-        try:
-            async with asyncio.timeout(DB_TIMEOUT_S * 5):
-                gained = await self._exchange(bucket)
-            moving = gained or bucket.permits.to_return or bucket.permits.returnable
-            bucket.poll_interval = (
-                BEAT_S if moving else min(max(bucket.poll_interval, BEAT_S) * 2, SLOWEST_BEAT_S)
-            )
-            bucket.on_fallback = False
-        except (Busy, TimeoutError):
-            self._use_fallback_share(bucket)
-        except AppNotFound:
-            log.info("quota of a removed app", extra={"app": str(bucket.name.app_id)})
-        except Exception:
-            log.exception("quota not settled")
-            self._use_fallback_share(bucket)
-        finally:
-            bucket.sync_task = None
-            bucket.synced_at = time.monotonic()
-            self._schedule(bucket)
 
-    async def _exchange(self, bucket: Bucket) -> bool:
-        """Settle with the database in one transaction; whether places were gained."""
-        places = bucket.permits
-        async with self._quotas.lock(bucket.name, bucket.facts) as held:
-            news, told = bucket.facts if bucket.limit_changed else None, bucket.daily_changed
-            now = time.monotonic()
-            if news is not None:
-                await held.learn(news)
-            elif held.facts != bucket.facts:
-                bucket.adopt(held.facts)
-            if told:
-                await held.spend(max(0.0, bucket.daily_exhausted_until - now))
-            elif held.spent_for > 0:
-                bucket.daily_exhausted_until = now + held.spent_for
-            places.sweep(now)
-            size, need = bucket.facts.size, len(bucket.queue)
-            users = bucket.active_users(now)
-            change = rebalance(size, places.held, places.in_use, need, users, held.others)
-            places.return_permits(max(0, -change))
-            gain, given = max(0, change), places.returnable
-            await held.write(places.held + gain, users, waiting=need > 0)
-            if need > gain and places.held + gain < fair_share(size, users, held.others):
-                await held.notify_wanted()
-        places.free += gain
-        places.returnable -= given
-        if news is bucket.facts:
-            bucket.limit_changed = False
-            bucket.limit_known.set()
-        bucket.daily_changed = bucket.daily_changed and not told
-        return gain > 0
-
-    def _use_fallback_share(self, bucket: Bucket) -> None:
-        """Go on without the database: half of the quota, until it can be asked again."""
-        if not bucket.on_fallback:
-            bucket.on_fallback, bucket.limit_changed = True, False
-            bucket.limit_known.set()
-            bucket.permits.free += max(0, bucket.facts.size // 2 - bucket.permits.held)
-
-    def _schedule(self, bucket: Bucket) -> None:
-        """Serve those who wait, now and whenever a place may be free."""
-        now = time.monotonic()
-        bucket.serve(now)
-        if not bucket.queue and not bucket.limit_changed:
-            return
-        loop = asyncio.get_running_loop()
-        at = bucket.next_at(now)
-        if at is not None and bucket.timer is None:
-            bucket.timer = loop.call_later(max(0.001, at - now), self._timed, bucket)
-        if bucket.poll_timer is None:
-            bucket.poll_timer = loop.call_later(
-                max(bucket.poll_interval, BEAT_S), self._poll, bucket
-            )
-
-    def _timed(self, bucket: Bucket) -> None:
-        bucket.timer = None
-        self._schedule(bucket)
-
-    def _poll(self, bucket: Bucket) -> None:
-        bucket.poll_timer = None
-        if bucket.queue or bucket.limit_changed:
-            self._sync_now(bucket)
-
-    def _refusal(self, seconds: float, limit: str) -> QuotaExhausted:
-        detail = {
-            "daily": "The HubSpot account's daily limit is used up.",
-            "burst": "The HubSpot account's quota cannot be had within the wait.",
-        }[limit]
-        return QuotaExhausted(detail, retry_after=max(1, math.ceil(seconds)), limit=limit)
+def _refusal(seconds: float, limit: str) -> QuotaExhausted:
+    detail = {
+        "daily": "The account's daily limit is used up.",
+        "burst": "No quota of the account became available within the wait time.",
+    }[limit]
+    return QuotaExhausted(detail, retry_after=max(1, math.ceil(seconds)), limit=limit)

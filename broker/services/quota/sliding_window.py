@@ -1,16 +1,17 @@
-"""The places of a quota that this process holds: which are free, and when the others will be.
+"""The permits of a quota that this process holds: which are free, and when others will be.
 
-A call takes a place. HubSpot counts the call for an interval (ten seconds, rolling), so the place
+A call uses a permit. HubSpot counts the call for an interval (ten seconds, rolling), so the permit
 is free again when the interval is over, and a little later: two calls may take unlike times on
-their way, and the later must not overtake the earlier one's end. Places come and go only while they
-are free, so whoever gets one may use it at once. Times are seconds on the caller's clock.
+their way, and the later must not overtake the earlier one's end. Permits move between processes
+only while they are free, so that a permit received may be used at once. Times are seconds on the
+caller's clock.
 """
 
 from collections import deque
 
 SLACK = 0.025
-"""How much longer than the interval a place rests, as a part of it: 0.25 s of 10 s, which is more
-than the way to HubSpot takes. It is what the broker leaves unused of a quota."""
+"""How much longer than the interval a permit cools down, as a part of it: 0.25 s of 10 s, which is
+more than the way to HubSpot takes. It is what the broker leaves unused of a quota."""
 
 LEAST_SLACK_S = 0.08
 
@@ -19,7 +20,7 @@ TICKS = 500
 
 
 class SlidingWindow:
-    """One process's places of one quota."""
+    """One process's permits of one quota."""
 
     def __init__(self, interval: float) -> None:
         self.free = 0
@@ -31,7 +32,7 @@ class SlidingWindow:
 
     @property
     def held(self) -> int:
-        """All places, free or not, less those put by to be given back."""
+        """All permits, free or cooling down, less those set aside to be returned."""
         return self.free + self._in_use
 
     @property
@@ -43,18 +44,18 @@ class SlidingWindow:
         return self.interval + max(LEAST_SLACK_S, self.interval * SLACK)
 
     def sweep(self, now: float) -> None:
-        """Free the places whose rest is over; those that are owed are put by."""
-        resting, ended = self._cooling_down, now - self._cool_down
-        while resting and resting[0][0] <= ended:
-            count = int(resting.popleft()[1])
+        """Free the permits that have cooled down; of them, set aside those to be returned."""
+        cooling, ended = self._cooling_down, now - self._cool_down
+        while cooling and cooling[0][0] <= ended:
+            count = int(cooling.popleft()[1])
             self._in_use -= count
-            given = min(self.to_return, count)
-            self.to_return -= given
-            self.returnable += given
-            self.free += count - given
+            returned = min(self.to_return, count)
+            self.to_return -= returned
+            self.returnable += returned
+            self.free += count - returned
 
     def use(self, now: float) -> bool:
-        """Take a free place, if there is one."""
+        """Take a free permit, if there is one."""
         if not self.free:
             self.sweep(now)
             if not self.free:
@@ -69,12 +70,12 @@ class SlidingWindow:
         return True
 
     def next_free_at(self) -> float | None:
-        """When a place will be free again; None when none is in use."""
+        """When a permit will be free again; None when none is in use."""
         return self._cooling_down[0][0] + self._cool_down if self._cooling_down else None
 
     def return_permits(self, count: int) -> None:
-        """Put by so many places: free ones now, others as they become free."""
-        now_free = min(self.free, count)
-        self.free -= now_free
-        self.returnable += now_free
-        self.to_return = min(count - now_free, self._in_use)
+        """Set aside so many permits: free ones now, others as they cool down."""
+        free_now = min(self.free, count)
+        self.free -= free_now
+        self.returnable += free_now
+        self.to_return = min(count - free_now, self._in_use)

@@ -1,4 +1,4 @@
-"""Wait for runs to end, wherever they run: one question for all that are waited for."""
+"""Waits for runs to finish in any process: one query for all waiters."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ POLL_S = 0.1
 
 
 class RunWaiters:
-    """Everybody of one process who waits for a run."""
+    """The waiters of one process."""
 
     def __init__(self, records: RunRecords) -> None:
         self._records = records
@@ -20,13 +20,13 @@ class RunWaiters:
         self._poll_task: asyncio.Task[None] | None = None
 
     async def wait(self, workspace_id: UUID, run_id: UUID, within_s: float) -> RunRecord:
-        """The run when it has ended, or as it stands after so many seconds. Raises RunNotFound."""
+        """The run when it has ended, or as it is after so many seconds. Raises RunNotFound."""
         until, key = time.monotonic() + within_s, (workspace_id, run_id)
         while True:
             woken = asyncio.Event()
             self._waiting.setdefault(key, []).append(woken)
             try:
-                # Asked after the place was taken, so that an end in between is not missed.
+                # Read after registering, so that an end in between is not missed.
                 record = await self._records.get(workspace_id, run_id)
                 left = until - time.monotonic()
                 if record.state != "running" or left <= 0:
@@ -41,7 +41,7 @@ class RunWaiters:
                 self._leave(key, woken)
 
     def wake(self, workspace_id: UUID, run_id: UUID) -> None:
-        """Somebody here has done with the run for now."""
+        """Let the waiters of a run read it again."""
         for woken in self._waiting.get((workspace_id, run_id), ()):
             woken.set()
 

@@ -3,6 +3,8 @@
 import hashlib
 import hmac
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -10,13 +12,15 @@ from uuid import UUID, uuid4
 
 from broker.domain.model import KEY_SCOPES, Caller, Key, PolicyRule, Secret, Workspace
 from broker.errors import NotFound
+from broker.stores.access.audit import SHELL, record_audit
+from broker.stores.access.locked_key import LockedKey, read_key
 from broker.stores.access.policies import read_policy, write_policy
-from broker.stores.core.database import Database
+from broker.stores.core.database import Database, Session
 from broker.stores.core.queries import sql
 
 CLIENT_ID, SECRET, TOKEN = "bc_", "bs_", "bt_"
 SESSION, OPERATOR = "cs_", "co_"
-"""What our credentials begin with; the workspace's id follows, so that a look-up knows where."""
+"""Prefixes of the broker's credentials; the id of the workspace to look in follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +37,33 @@ class Keys:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def create_workspace(self, name: str) -> tuple[Workspace, IssuedKey]:
-        """A new workspace and its first key, which may do everything."""
-        workspace = Workspace(uuid4(), name)
+    async def create_workspace(
+        self, name: str, *, actor: str = SHELL
+    ) -> tuple[Workspace, IssuedKey]:
+        """A new workspace with its first key, which may do everything: both or neither."""
         async with self._database.transaction() as session:
-            await session.execute(sql.create_workspace, workspace.id, name)
-        return workspace, await self.create(workspace.id, "first", tuple(KEY_SCOPES), None)
+            row = await session.fetchrow(sql.create_workspace, uuid4(), name)
+            workspace = _workspace(row)
+            issued = await _insert(session, workspace.id, "first", tuple(KEY_SCOPES), None, None)
+            await record_audit(
+                session, workspace.id, actor, "workspace.created", detail=issued.key.client_id
+            )
+        return workspace, issued
+
+    async def workspaces(self) -> list[Workspace]:
+        """Every workspace of the installation, oldest first."""
+        return [_workspace(row) for row in await self._database.fetch(sql.all_workspaces)]
 
     async def find_workspace(self, workspace_id: UUID) -> Workspace | None:
         row = await self._database.fetchrow(sql.workspace_of_id, workspace_id)
-        return None if row is None else Workspace(row["id"], row["name"])
+        return None if row is None else _workspace(row)
+
+    async def get_workspace(self, workspace_id: UUID) -> Workspace:
+        """A workspace. Raises NotFound."""
+        found = await self.find_workspace(workspace_id)
+        if found is None:
+            raise NotFound("There is no such workspace.")
+        return found
 
     async def create(
         self,
@@ -51,56 +72,50 @@ class Keys:
         scopes: tuple[str, ...],
         app_slugs: tuple[str, ...] | None,
         policy: tuple[PolicyRule, ...] | None = None,
+        *,
+        actor: str = SHELL,
     ) -> IssuedKey:
         """A new key; a policy narrows what it may call through the proxy.
 
         Raises NotFound when there is no such workspace.
         """
-        client_id = f"{CLIENT_ID}{workspace_id.hex}{secrets.token_hex(6)}"
-        secret = mint(SECRET, workspace_id)
         async with self._database.transaction() as session:
             if await session.fetchrow(sql.workspace_of_id, workspace_id) is None:
                 raise NotFound("There is no such workspace.")
-            row = await session.fetchrow(
-                sql.create_key,
-                workspace_id,
-                uuid4(),
-                client_id,
-                hash_of(secret),
-                name,
-                list(scopes),
-                None if app_slugs is None else list(app_slugs),
-                write_policy(policy),
+            issued = await _insert(session, workspace_id, name, scopes, app_slugs, policy)
+            await record_audit(
+                session, workspace_id, actor, "key.created", detail=issued.key.client_id
             )
-            await session.execute(
-                sql.record_audit, workspace_id, "operator", "key.created", None, None, client_id
-            )
-        return IssuedKey(_key(row), secret)
+        return issued
 
     async def of_workspace(self, workspace_id: UUID) -> list[Key]:
         return [
-            _key(row) for row in await self._database.fetch(sql.keys_of_workspace, workspace_id)
+            read_key(row) for row in await self._database.fetch(sql.keys_of_workspace, workspace_id)
         ]
 
-    async def revoke(self, key_id: UUID) -> None:
-        """End a key everywhere within seconds. Raises NotFound when there is no such key."""
+    @asynccontextmanager
+    async def lock(self, key_id: UUID) -> AsyncIterator[LockedKey]:
+        """Lock a live key for a change. Raises NotFound."""
+        workspace_id = await self._database.fetchval(sql.workspace_of_key, key_id)
         async with self._database.transaction() as session:
-            row = await session.fetchrow(sql.revoke_key, key_id)
-            if row is None:
+            rows = await session.fetch(sql.lock_live_keys, workspace_id) if workspace_id else []
+            live = {row["id"]: read_key(row) for row in rows}
+            if key_id not in live:
                 raise NotFound("There is no such key.")
-            await session.execute(
-                sql.record_audit,
-                row["workspace_id"],
-                "operator",
-                "key.revoked",
-                None,
-                None,
-                row["client_id"],
-            )
-            await session.execute(sql.notify_invalidation)
+            managers = {each.id for each in live.values() if each.manages_keys}
+            yield LockedKey(session, live[key_id], last_manager=managers == {key_id})
+
+    async def revoke(self, key_id: UUID, *, actor: str = SHELL) -> None:
+        """End a key everywhere within seconds.
+
+        Raises NotFound when there is no such live key, and NotAllowed for the last one that can
+        manage keys.
+        """
+        async with self.lock(key_id) as locked:
+            await locked.revoke(actor)
 
     async def find_caller(self, credential: Secret, client_id: str | None) -> Caller | None:
-        """Who holds a key's secret or an access token, of this client id where one is given."""
+        """The caller with this secret or access token; a client id must be the key's."""
         workspace_id = workspace_of(credential.reveal())
         if workspace_id is None:
             return None
@@ -113,7 +128,7 @@ class Keys:
         return read_caller(workspace_id, row)
 
     async def find_client(self, client_id: str) -> "TokenClient | None":
-        """The key that may ask for access tokens under this client id."""
+        """The live key with this client id, as an OAuth client."""
         workspace_id = workspace_of(client_id)
         if workspace_id is None or not client_id.startswith(CLIENT_ID):
             return None
@@ -135,9 +150,32 @@ class Keys:
         return await self._database.execute(sql.purge_tokens)
 
 
+async def _insert(
+    session: Session,
+    workspace_id: UUID,
+    name: str,
+    scopes: tuple[str, ...],
+    app_slugs: tuple[str, ...] | None,
+    policy: tuple[PolicyRule, ...] | None,
+) -> IssuedKey:
+    secret = mint(SECRET, workspace_id)
+    row = await session.fetchrow(
+        sql.create_key,
+        workspace_id,
+        uuid4(),
+        f"{CLIENT_ID}{workspace_id.hex}{secrets.token_hex(6)}",
+        hash_of(secret),
+        name,
+        list(scopes),
+        None if app_slugs is None else list(app_slugs),
+        write_policy(policy),
+    )
+    return IssuedKey(read_key(row), secret)
+
+
 @dataclass(frozen=True, slots=True)
 class TokenClient:
-    """A key as an OAuth client of our token endpoint."""
+    """A key as an OAuth client of the token endpoint."""
 
     workspace_id: UUID
     key_id: UUID
@@ -150,14 +188,14 @@ class TokenClient:
 
 
 def mint(prefix: str, workspace_id: UUID) -> Secret:
-    """A credential of 256 random bits that says which workspace to look in."""
+    """A credential of 256 random bits, after the workspace that it belongs to."""
     return Secret(f"{prefix}{workspace_id.hex}{secrets.token_urlsafe(32)}")
 
 
 def workspace_of(
     credential: str, prefixes: tuple[str, ...] = (CLIENT_ID, SECRET, TOKEN)
 ) -> UUID | None:
-    """The workspace that a credential of ours names, if it is one of these kinds."""
+    """The workspace in a credential of the broker's, if it has one of these prefixes."""
     if credential[:3] not in prefixes or not credential.isprintable():
         return None
     try:
@@ -179,18 +217,8 @@ def read_caller(workspace_id: UUID, row: Any) -> Caller:
 
 def hash_of(secret: Secret) -> bytes:
     """What is stored for a credential of 256 random bits; a plain hash is enough for those."""
-    return hashlib.sha256(secret.reveal().encode("utf-8", "surrogateescape")).digest()
+    return hashlib.sha256(secret.reveal().encode("utf-8", "surrogatepass")).digest()
 
 
-def _key(row: Any) -> Key:
-    return Key(
-        row["id"],
-        row["workspace_id"],
-        row["client_id"],
-        row["name"],
-        tuple(row["scopes"]),
-        None if row["app_slugs"] is None else tuple(row["app_slugs"]),
-        read_policy(row["policy"]),
-        row["created_at"],
-        row["revoked_at"],
-    )
+def _workspace(row: Any) -> Workspace:
+    return Workspace(row["id"], row["name"], row["created_at"])

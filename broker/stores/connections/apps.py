@@ -1,27 +1,32 @@
 """Apps by slug, with their sealed client secrets."""
 
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
 
 from broker.domain.events import NewEvent
-from broker.domain.model import App, Confirm, PolicyRule, Secret
+from broker.domain.invalidation import Invalidation
+from broker.domain.model import App, Confirm, PolicyRule, ProviderClient, Secret
 from broker.errors import AppNotFound, SlugTaken
 from broker.sealing import Place, Sealer
+from broker.stores.access.audit import record_audit
 from broker.stores.access.policies import read_policy, write_policy
 from broker.stores.core.database import Database, Session
+from broker.stores.core.invalidation import notify
 from broker.stores.core.queries import sql
 from broker.stores.events.events import publish
 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What a person says about an app; everything but the slug can change later."""
+    """The settings of an app; all but the provider can change later."""
 
+    provider: str
     client_id: str
     client_secret: Secret
     hubspot_app_id: str
@@ -34,10 +39,20 @@ class Registration:
     policy: tuple[PolicyRule, ...] | None
     legacy_signatures: bool = False
     journal: bool = False
+    display_name: str | None = None
+    logo_url: str | None = None
+    install_url: str | None = None
+    marketplace: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, app: App) -> "Registration":
+        """An app's settings as they are."""
+        return cls(**{each.name: getattr(app, each.name) for each in fields(cls)})
 
 
 class Apps:
-    """Live apps; a removed one is kept out of sight until HubSpot has been told of its end."""
+    """Live apps; a removed one is hidden until its grants have been revoked."""
 
     def __init__(self, database: Database, sealer: Sealer) -> None:
         self._database = database
@@ -59,10 +74,10 @@ class Apps:
                     registration.client_id,
                     sealed,
                     *_columns(registration),
+                    registration.provider,
                 )
-                await session.execute(
-                    sql.record_audit, workspace_id, actor, "app.registered", slug, None, None
-                )
+                await record_audit(session, workspace_id, actor, "app.registered", slug)
+                await notify(session, Invalidation.app(workspace_id, slug))
         except asyncpg.UniqueViolationError as error:
             raise SlugTaken(f"This workspace already has an app called {slug}.") from error
         return self._app(row)
@@ -88,12 +103,12 @@ class Apps:
             yield LockedApp(self, session, self._app(row))
 
     async def flag_credentials(self, workspace_id: UUID, app_id: UUID) -> None:
-        """Remember that HubSpot refuses the app's client id and secret."""
+        """Mark that the provider refuses the app's client id and secret."""
         async with self._database.transaction() as session:
             await flag_credentials(session, workspace_id, app_id)
 
     async def purge_removed(self) -> None:
-        """Erase removed apps to whose grants nothing is owed any more."""
+        """Delete removed apps that have no grant left to revoke."""
         for row in await self._database.fetch(sql.removed_apps):
             async with self._database.transaction() as session:
                 await session.execute(sql.delete_revocations_of_app, row["workspace_id"], row["id"])
@@ -127,34 +142,51 @@ class LockedApp:
             sealer.seal(self.app.client_secret, former) if renewed else None,
             *_columns(registration),
         )
-        await self._session.execute(
-            sql.record_audit, self.app.workspace_id, actor, "app.changed", self.app.slug, None, None
+        await notify(self._session, Invalidation.app(self.app.workspace_id, self.app.slug))
+        changed = [
+            each.name
+            for each in fields(Registration)
+            if getattr(registration, each.name) != getattr(self.app, each.name)
+        ]
+        await record_audit(
+            self._session,
+            self.app.workspace_id,
+            actor,
+            "app.changed",
+            self.app.slug,
+            detail=", ".join(changed) or None,
         )
-        await self._session.execute(sql.notify_invalidation)
         return read_app(sealer, row)
 
     async def remove(self, actor: str) -> None:
         """Make the app look as if it never existed, its connections wiped at once."""
         workspace_id, app_id = self.app.workspace_id, self.app.id
         await self._session.execute(sql.remove_app, workspace_id, app_id)
-        await self._session.execute(
-            sql.record_audit, workspace_id, actor, "app.removed", self.app.slug, None, None
-        )
         await self._session.execute(sql.end_connections_of_app, workspace_id, app_id)
         await self._session.execute(sql.delete_pending_grants_of_app, workspace_id, app_id)
         await self._session.execute(sql.remove_endpoints_of_app, workspace_id, app_id)
-        await self._session.execute(sql.notify_invalidation)
+        await notify(self._session, Invalidation.app(self.app.workspace_id, self.app.slug))
+        await record_audit(self._session, workspace_id, actor, "app.removed", self.app.slug)
 
 
 async def flag_credentials(session: Session, workspace_id: UUID, app_id: UUID) -> None:
-    """Mark that HubSpot refuses the app's client id and secret; told once, however many find out.
+    """Mark that the provider refuses the app's client id and secret, with one event however many
+    processes find out.
 
     The row that the mark returns is the guard: it comes back the first time only.
     """
     slug = await session.fetchval(sql.flag_credentials, workspace_id, app_id)
     if slug is not None:
-        fact = NewEvent("app.credentials_refused", slug, None, None)
-        await publish(session, workspace_id, app_id, [fact])
+        event = NewEvent("app.credentials_refused", slug, None, None)
+        await publish(session, workspace_id, app_id, [event])
+
+
+def read_client(sealer: Sealer, row: Any) -> ProviderClient:
+    """What an app presents itself with at its provider; of a row with `app_id`."""
+    place = secret_place(row["workspace_id"], row["app_id"])
+    return ProviderClient(
+        row["client_id"], sealer.open(row["client_secret"], place), json.loads(row["options"])
+    )
 
 
 def secret_place(workspace_id: UUID, app_id: UUID) -> Place:
@@ -167,6 +199,7 @@ def read_app(sealer: Sealer, row: Any) -> App:
         id=row["id"],
         workspace_id=row["workspace_id"],
         slug=row["slug"],
+        provider=row["provider"],
         client_id=row["client_id"],
         client_secret=sealer.open(
             row["client_secret"], secret_place(row["workspace_id"], row["id"])
@@ -181,6 +214,11 @@ def read_app(sealer: Sealer, row: Any) -> App:
         policy=read_policy(row["policy"]),
         legacy_signatures=row["legacy_signatures"],
         journal=row["journal"],
+        display_name=row["display_name"],
+        logo_url=row["logo_url"],
+        install_url=row["install_url"],
+        marketplace=row["marketplace"],
+        options=json.loads(row["options"]),
         credentials_refused_at=row["credentials_refused_at"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
@@ -200,4 +238,9 @@ def _columns(registration: Registration) -> tuple[Any, ...]:
         write_policy(registration.policy),
         registration.legacy_signatures,
         registration.journal,
+        registration.display_name,
+        registration.logo_url,
+        registration.install_url,
+        registration.marketplace,
+        json.dumps(dict(registration.options)),
     )

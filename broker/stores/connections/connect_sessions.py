@@ -21,7 +21,12 @@ class ConnectSessions:
         self._sealer = sealer
 
     async def create(
-        self, app: App, user_ref: str, return_url: str | None, lifetime: timedelta
+        self,
+        app: App,
+        user_ref: str,
+        return_url: str | None,
+        lifetime: timedelta,
+        user_label: str | None = None,
     ) -> tuple[Secret, datetime]:
         """A new session: its token, and when it runs out."""
         token = mint(SESSION, app.workspace_id)
@@ -32,6 +37,7 @@ class ConnectSessions:
             hash_of(token),
             app.id,
             user_ref,
+            user_label,
             return_url,
             lifetime,
         )
@@ -80,6 +86,7 @@ class ConnectSessions:
             app=read_app(self._sealer, row),
             workspace_name=row["workspace_name"],
             user_ref=row["user_ref"],
+            user_label=row["user_label"],
             return_url=row["return_url"],
             browser_hash=row["browser_hash"],
             origin=row["origin"],

@@ -1,4 +1,4 @@
-"""Connections and their sealed grants. Only a held row can be written."""
+"""Connections and their sealed grants. Only a locked row can be written."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -21,22 +21,22 @@ class Connections:
         self._sealer = sealer
 
     async def of_user(self, workspace_id: UUID, slug: str, user_ref: str) -> Connection:
-        """The hot path's one read. Raises AppNotFound or ConnectionNotFound."""
+        """The hot path's only read. Raises AppNotFound or ConnectionNotFound."""
         row = await self._database.fetchrow(sql.connection_of_user, workspace_id, slug, user_ref)
         if row is None:
             raise AppNotFound
         if row["id"] is None:
             missing = ConnectionNotFound()
-            missing.app_id = row["app_id"]
+            missing.app_id, missing.provider = row["app_id"], row["provider"]
             raise missing
         return read_connection(self._sealer, row)
 
-    async def record_renewal_attempt(self, held: LockedConnection, generation: int) -> bool:
-        """Commit, before HubSpot is asked, that a held connection's generation is being renewed;
-        whether it was asked for before and nobody learnt the answer.
+    async def record_renewal_attempt(self, locked: LockedConnection, generation: int) -> bool:
+        """Commit, before the request is sent, that a generation is being renewed; whether the
+        response to an earlier request for the same one never arrived.
         """
-        key = held.connection.workspace_id, held.connection.id
-        before = await held.session.fetchval(sql.attempted_generation, *key)
+        key = locked.connection.workspace_id, locked.connection.id
+        before = await locked.session.fetchval(sql.attempted_generation, *key)
         # In a session of its own: it must outlive the transaction that holds the row.
         await self._database.execute(sql.record_renewal_attempt, *key, generation)
         return bool(before == generation)
@@ -89,7 +89,7 @@ class Connections:
         await self._database.execute(sql.record_last_used, workspaces, ids, list(ago.values()))
 
     async def page(
-        self, app: App, *, status: Status | None, hub_id: int | None, after: int, limit: int
+        self, app: App, *, status: Status | None, account_id: str | None, after: int, limit: int
     ) -> Page:
         """A page of an app's connections after a number; `after` of the page is None at the end."""
         rows = await self._database.fetch(
@@ -97,7 +97,7 @@ class Connections:
             app.workspace_id,
             app.id,
             status and status.value,
-            hub_id,
+            account_id,
             after,
             limit + 1,
             0,
@@ -145,7 +145,7 @@ def _record(row: Any, app: App) -> ConnectionRecord:
     fields = {name: row[name] for name in row.keys()}  # noqa: SIM118  # a Record iterates values
     fields["status"] = Status(fields["status"])
     fields["scopes"] = tuple(fields["scopes"])
-    granted = set(fields["scopes"]) if fields["hub_id"] is not None else set(app.scopes)
+    granted = set(fields["scopes"]) if fields["account_id"] is not None else set(app.scopes)
     return ConnectionRecord(
         missing_scopes=tuple(scope for scope in app.scopes if scope not in granted), **fields
     )

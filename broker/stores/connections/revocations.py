@@ -1,27 +1,35 @@
-"""Refresh tokens that HubSpot still has to be told to revoke."""
+"""Refresh tokens that are still to be revoked at their provider."""
 
+import json
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from broker.domain.model import Revocation, Secret
+from broker.domain.grants import Revocation
+from broker.domain.model import Secret
 from broker.sealing import Place, Sealer
-from broker.stores.connections.apps import secret_place
-from broker.stores.connections.locked_connection import fingerprint_of
+from broker.stores.connections.apps import read_client
+from broker.stores.connections.sealed_tokens import fingerprint_of
 from broker.stores.core.database import Database
 from broker.stores.core.queries import sql
 
 
 class Revocations:
-    """An outbox: written in the transaction that wipes the tokens, emptied until HubSpot knows."""
+    """An outbox: written in the transaction that wipes the tokens, emptied as each is revoked."""
 
     def __init__(self, database: Database, sealer: Sealer) -> None:
         self._database = database
         self._sealer = sealer
 
     async def enqueue(
-        self, workspace_id: UUID, app_id: UUID, revocation_id: UUID, token: Secret
+        self,
+        workspace_id: UUID,
+        app_id: UUID,
+        revocation_id: UUID,
+        token: Secret,
+        details: Mapping[str, str],
     ) -> None:
-        """Remember a token that no row keeps, for instance of a consent that was refused."""
+        """Enqueue a token that no row keeps, for instance of a consent that was refused."""
         row = f"revocation/{revocation_id}"
         await self._database.execute(
             sql.enqueue_revocation,
@@ -31,6 +39,7 @@ class Revocations:
             row,
             self._sealer.seal(token, Place(workspace_id, row, "refresh_token")),
             fingerprint_of(token),
+            json.dumps(dict(details)),
         )
 
     async def claim(self, limit: int, revocation_id: UUID | None = None) -> list[Revocation]:
@@ -40,10 +49,9 @@ class Revocations:
             Revocation(
                 row["workspace_id"],
                 row["id"],
-                row["client_id"],
-                self._sealer.open(
-                    row["client_secret"], secret_place(row["workspace_id"], row["app_id"])
-                ),
+                row["provider"],
+                read_client(self._sealer, row),
+                json.loads(row["details"]),
                 self._sealer.open(
                     row["refresh_token"],
                     Place(row["workspace_id"], row["sealed_as"], "refresh_token"),

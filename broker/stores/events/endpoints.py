@@ -8,6 +8,7 @@ from broker.domain.events import Endpoint
 from broker.domain.model import App, Secret
 from broker.errors import EndpointNotFound, InvalidRequest
 from broker.sealing import Place, Sealer
+from broker.stores.access.audit import record_audit
 from broker.stores.core.database import Database
 from broker.stores.core.queries import sql
 
@@ -41,14 +42,13 @@ class Endpoints:
             )
             if row is None:
                 raise InvalidRequest(f"An app has at most {MOST} endpoints.")
-            await session.execute(
-                sql.record_audit,
+            await record_audit(
+                session,
                 app.workspace_id,
                 actor,
                 "endpoint.registered",
                 app.slug,
-                None,
-                None,
+                detail=str(endpoint_id),
             )
         return _endpoint(row)
 
@@ -84,8 +84,13 @@ class Endpoints:
                 None if events is None else list(events),
                 enabled,
             )
-            await session.execute(
-                sql.record_audit, app.workspace_id, actor, "endpoint.changed", app.slug, None, None
+            await record_audit(
+                session,
+                app.workspace_id,
+                actor,
+                "endpoint.changed",
+                app.slug,
+                detail=str(endpoint_id),
             )
             return _endpoint(_there(row))
 
@@ -108,8 +113,13 @@ class Endpoints:
                 self._sealer.seal(secret, place),
                 self._sealer.seal(present, former),
             )
-            await session.execute(
-                sql.record_audit, app.workspace_id, actor, "endpoint.rotated", app.slug, None, None
+            await record_audit(
+                session,
+                app.workspace_id,
+                actor,
+                "endpoint.rotated",
+                app.slug,
+                detail=str(endpoint_id),
             )
 
     async def remove(self, app: App, endpoint_id: UUID, actor: str) -> None:
@@ -120,8 +130,13 @@ class Endpoints:
             )
             if removed == "DELETE 0":
                 raise EndpointNotFound
-            await session.execute(
-                sql.record_audit, app.workspace_id, actor, "endpoint.removed", app.slug, None, None
+            await record_audit(
+                session,
+                app.workspace_id,
+                actor,
+                "endpoint.removed",
+                app.slug,
+                detail=str(endpoint_id),
             )
 
     async def purge_previous_secrets(self) -> None:

@@ -16,12 +16,11 @@ LAST = UUID(int=2**128 - 1)
 PURGE_BATCH = 5_000
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class CallRecord:
-    """One call while it goes on, and after. `path` is its target until it is written down, and then
-    the target's template; `error` is the code of a refusal of ours, or says that the caller left or
-    that the answer broke off. The request id is 32 hexadecimal digits, and the call's own id. There
-    is no connection where the user has none.
+    """A call that has ended. `path` is the template of its target; `error` is the code of a refusal
+    of the broker's, or says that the caller left or that the answer broke off. The request id is 32
+    hexadecimal digits, and the call's own id. There is no connection where the user has none.
     """
 
     workspace_id: UUID
@@ -75,11 +74,11 @@ class CallStep:
 
 @dataclass(frozen=True, slots=True)
 class AccountUse:
-    """How an app called one HubSpot account; `lately` is within the last minute, in which
-    HubSpot takes `a_minute`.
+    """How an app called one account; `lately` is within the last minute, in which its provider
+    accepts `a_minute`.
     """
 
-    hub_id: int | None
+    account_id: str | None
     calls: int
     limited: int
     lately: int

@@ -1,4 +1,4 @@
-"""Quotas of HubSpot accounts, and which process holds how much of each."""
+"""Quotas of accounts, and which process holds how many permits of each."""
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -13,28 +13,30 @@ from broker.stores.core.database import Database, Session
 from broker.stores.core.queries import sql
 
 EXPIRES_S = 25.0
-"""How long a process's share outlives its last word: longer than the pause between two words, with
-an interval of HubSpot's on top, so that places that it used just before it died are not used again
+"""How long a process's share outlives its last heartbeat: longer than the time between two, with an
+interval of HubSpot's on top, so that permits that it used just before it died are not used again
 too early."""
+
+WANTED, AVAILABLE = "wanted", "available"
 
 
 class QuotaName(NamedTuple):
-    """What HubSpot counts together: the calls, or the searches, of one app for one account."""
+    """What a provider counts together: the calls of one kind, of one app for one account."""
 
     workspace_id: UUID
     app_id: UUID
-    hub_id: int
+    account_id: str
     kind: str
 
     @property
     def text(self) -> str:
-        """The name as a doorbell's ring carries it."""
-        return f"{self.workspace_id}/{self.app_id}/{self.hub_id}/{self.kind}"
+        """The name as a notification carries it."""
+        return f"{self.workspace_id}/{self.app_id}/{self.account_id}/{self.kind}"
 
 
 @dataclass(frozen=True, slots=True)
 class QuotaFacts:
-    """How many calls HubSpot takes within an interval (in seconds), and whether it said so."""
+    """How many calls a provider admits in an interval (seconds), and whether it reported that."""
 
     size: int
     interval: float
@@ -43,11 +45,14 @@ class QuotaFacts:
 
 @dataclass(frozen=True, slots=True)
 class OtherHolders:
-    """What all other processes hold of a quota; how many of them wait, and their users."""
+    """The permits of all other processes; how many of them have waiting calls, with how many users
+    and permits.
+    """
 
     permits: int
     waiting: int
     users: int
+    waiting_permits: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,35 +63,53 @@ class LockedQuota:
     _name: QuotaName
     _holder: UUID
     facts: QuotaFacts
-    spent_for: float
+    exhausted_for: float
     others: OtherHolders
 
-    async def learn(self, facts: QuotaFacts) -> None:
-        """Write what HubSpot said of the quota."""
+    async def set_size(self, facts: QuotaFacts) -> None:
+        """Write the size that HubSpot reported."""
         interval_ms = round(facts.interval * 1000)
         await self._session.execute(sql.set_quota_size, *self._name, facts.size, interval_ms)
 
-    async def spend(self, seconds: float) -> None:
-        """The daily limit is used up; asking again is worth it after a while."""
+    async def mark_exhausted(self, seconds: float) -> None:
+        """The daily limit is used up for so long."""
         await self._session.execute(sql.mark_quota_exhausted, *self._name, seconds)
 
-    async def write(self, places: int, users: int, *, waiting: bool) -> None:
-        """Hold so many places from now on."""
+    async def write(self, permits: int, users: int, *, waiting: bool) -> None:
+        """Hold so many permits from now on."""
         await self._session.execute(
-            sql.write_share, *self._name, self._holder, places, users, waiting, EXPIRES_S
+            sql.write_share, *self._name, self._holder, permits, users, waiting, EXPIRES_S
         )
 
     async def notify_wanted(self) -> None:
-        """Tell the other processes, when this is committed, that places are wanted."""
-        await self._session.execute(sql.notify_quota_wanted, self._name.text)
+        """Tell the other processes, when this is committed, that permits are wanted."""
+        await _notify(self._session, WANTED, self._holder, self._name)
+
+    async def notify_available(self) -> None:
+        """Tell the other processes, when this is committed, that permits were returned."""
+        await _notify(self._session, AVAILABLE, self._holder, self._name)
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaNotification:
+    """What another process has notified: that it wants permits of a quota, or has returned some."""
+
+    name: str
+    wanted: bool
 
 
 class Quotas:
-    """The shares of one process, which is known by a number of its own."""
+    """The shares of one process, which has a random id of its own."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._holder = uuid4()
+
+    def read_notification(self, payload: str) -> QuotaNotification | None:
+        """A notification of another process; None for one of this process."""
+        kind, _, rest = payload.partition(" ")
+        holder, _, name = rest.partition(" ")
+        return None if holder == str(self._holder) else QuotaNotification(name, kind == WANTED)
 
     @asynccontextmanager
     async def lock(self, name: QuotaName, assumed: QuotaFacts) -> AsyncIterator[LockedQuota]:
@@ -104,38 +127,52 @@ class Quotas:
                     name,
                     self._holder,
                     QuotaFacts(row["size"], row["interval_ms"] / 1000, row["size_known"]),
-                    row["spent_for"] or 0.0,
-                    OtherHolders(others["permits"], others["waiting"], others["users"]),
+                    row["exhausted_for"] or 0.0,
+                    OtherHolders(
+                        others["permits"],
+                        others["waiting"],
+                        others["users"],
+                        others["waiting_permits"],
+                    ),
                 )
         except asyncpg.ForeignKeyViolationError as error:
             raise AppNotFound from error
 
     async def extend(self, names: Iterable[QuotaName]) -> dict[QuotaName, bool]:
-        """Keep shares from lapsing: those that are still held, and whether others wait for them."""
+        """Keep shares from expiring: those that have not, and whether others wait for them."""
         rows = await self._database.fetch(
             sql.extend_shares, self._holder, *_columns(list(names)), EXPIRES_S
         )
-        return {
-            QuotaName(row["workspace_id"], row["app_id"], row["hub_id"], row["kind"]): row["wanted"]
-            for row in rows
-        }
+        return {_name(row): row["wanted"] for row in rows}
 
     async def release(self, after: dict[QuotaName, float]) -> None:
-        """Let shares lapse, each after so many seconds."""
-        await self._database.execute(
-            sql.release_shares, self._holder, *_columns(list(after)), list(after.values())
-        )
+        """Let shares expire, each after so many seconds, and notify the processes that wait."""
+        async with self._database.transaction() as session:
+            rows = await session.fetch(
+                sql.release_shares, self._holder, *_columns(list(after)), list(after.values())
+            )
+            for row in rows:
+                if row["wanted"]:
+                    await _notify(session, AVAILABLE, self._holder, _name(row))
 
     async def purge(self) -> None:
-        """Remove what lapsed and what nobody used for a week."""
+        """Delete expired shares, and quotas that were not used for a week."""
         await self._database.execute(sql.purge_expired_shares)
         await self._database.execute(sql.purge_unused_quotas)
+
+
+async def _notify(session: Session, kind: str, holder: UUID, name: QuotaName) -> None:
+    await session.execute(sql.notify_quota, f"{kind} {holder} {name.text}")
+
+
+def _name(row: Any) -> QuotaName:
+    return QuotaName(row["workspace_id"], row["app_id"], row["account_id"], row["kind"])
 
 
 def _columns(names: list[QuotaName]) -> tuple[list[Any], ...]:
     return (
         [name.workspace_id for name in names],
         [name.app_id for name in names],
-        [name.hub_id for name in names],
+        [name.account_id for name in names],
         [name.kind for name in names],
     )

@@ -1,17 +1,24 @@
-"""Cases at First Mile Labs as the broker knows them, and what First Mile Labs told."""
+"""Cases at First Mile Labs, and First Mile Labs' events."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+
 from broker.domain.events import NewEvent
 from broker.domain.runs import Run
+from broker.errors import OtherAccount
 from broker.stores.core.database import Database, Session
 from broker.stores.core.queries import sql
 from broker.stores.events.events import publish
+from broker.stores.recipes.tasks import enqueue
+
+COMPANY_UPDATE = "kyb-company-update"
+"""The kind of task that lets a Company show its case."""
 
 QUARANTINE_AFTER = 8
 """Failures after which an event is parked for people to look at: about four minutes."""
@@ -21,26 +28,12 @@ QUARANTINE_AFTER = 8
 class CaseState:
     """What a Company should show of its case."""
 
+    record_id: str
     case_id: str | None
     status: str | None
     stage: str | None
     decision: str | None
     last_event_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class PendingUpdate:
-    """A Company that should show something newer, claimed. `revision` is what it will show."""
-
-    workspace_id: UUID
-    run_id: UUID
-    app_id: UUID
-    app_slug: str
-    user_ref: str | None
-    record_id: str
-    revision: int
-    attempts: int
-    state: CaseState
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +57,30 @@ class ParkedEvent:
 
 
 class Cases:
-    """What runs asked for, what events told, and what Companies are owed."""
+    """Cases by run, and events by their ids."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def open(self, run: Run, source: str, record_id: str) -> None:
-        """A run is about to ask for a case: from now on events about the record have a place."""
+    async def open(self, run: Run, client_id: str, source: str, record_id: str) -> None:
+        """A run is about to ask for a case: from now on events about the record belong to it."""
         await self._database.execute(
-            sql.open_case, run.workspace_id, run.id, run.app_id, source, record_id
+            sql.open_case, run.workspace_id, run.id, run.app_id, client_id, source, record_id
         )
 
     async def record_case(self, run: Run, case_id: str, status: str | None, record_id: str) -> None:
-        """The run has a case; what was parked about it is looked at again."""
+        """Record the case of a run; parked events about it are applied again. Raises OtherAccount
+        when another run has the case.
+        """
         async with self._database.transaction() as session:
-            await session.execute(sql.record_case, run.workspace_id, run.id, case_id, status)
+            try:
+                await session.execute(sql.record_case, run.workspace_id, run.id, case_id, status)
+            except asyncpg.UniqueViolationError as error:
+                if error.constraint_name != "case_belongs_to_one_run":
+                    raise
+                raise OtherAccount(
+                    f"The case {case_id} that First Mile Labs returned belongs to another run."
+                ) from None
             await session.execute(
                 sql.unpark_events, run.workspace_id, run.app_id, case_id, record_id
             )
@@ -86,36 +88,6 @@ class Cases:
     async def of_run(self, workspace_id: UUID, run_id: UUID) -> CaseState | None:
         row = await self._database.fetchrow(sql.case_of_run, workspace_id, run_id)
         return None if row is None else _state(row)
-
-    async def claim_updates(self, limit: int, lease: timedelta) -> list[PendingUpdate]:
-        """Take Companies that are owed an update; others leave them while the lease lasts."""
-        rows = await self._database.fetch(sql.claim_cases, limit, lease)
-        return [
-            PendingUpdate(
-                row["workspace_id"],
-                row["run_id"],
-                row["app_id"],
-                row["slug"],
-                row["user_ref"],
-                row["crm_record_id"],
-                row["revision"],
-                row["attempts"],
-                _state(row),
-            )
-            for row in rows
-        ]
-
-    async def record_written(self, owed: PendingUpdate, error: str | None) -> None:
-        """The Company shows this revision, or never will; a later one is owed at once."""
-        await self._database.execute(
-            sql.record_case_written, owed.workspace_id, owed.run_id, owed.revision, error
-        )
-
-    async def reschedule(self, owed: PendingUpdate, pause: timedelta, error: str) -> None:
-        """The Company could not be changed now."""
-        await self._database.execute(
-            sql.reschedule_case, owed.workspace_id, owed.run_id, pause, error
-        )
 
     async def store_event(
         self,
@@ -127,8 +99,8 @@ class Cases:
         record_id: str | None,
         body: bytes,
     ) -> bool:
-        """Keep an event; it is safe when this returns. False when it was there already."""
-        kept = await self._database.execute(
+        """Store an event; it is safe when this returns. False when it was there already."""
+        stored = await self._database.execute(
             sql.insert_vendor_event,
             workspace_id,
             app_id,
@@ -138,11 +110,11 @@ class Cases:
             record_id,
             body.decode().replace("\x00", ""),
         )
-        return kept > 0
+        return stored > 0
 
     @asynccontextmanager
     async def claim_event(self) -> AsyncIterator["LockedEvent | None"]:
-        """Lock the event that waits longest; None when none does."""
+        """Lock the event that has been due longest; None when none is."""
         async with self._database.transaction() as session:
             row = await session.fetchrow(sql.claim_vendor_event)
             yield None if row is None else LockedEvent(session, row)
@@ -157,7 +129,7 @@ class Cases:
         return [ParkedEvent(**dict(row)) for row in rows]
 
     async def purge_bodies(self) -> int:
-        """Forget what events said a month ago, but not that they were told; how many."""
+        """Delete the bodies of events of a month ago; their ids stay. How many."""
         return await self._database.execute(sql.purge_event_bodies)
 
 
@@ -204,20 +176,29 @@ class LockedEvent:
         decision: str | None,
         at: datetime,
     ) -> None:
-        """Let the case show what the event says, unless something later said it."""
+        """Apply the event to the case, each field unless a later event has set it; the Company is
+        to show it.
+        """
         await self.session.execute(
             sql.apply_to_case, self.key[0], run_id, status, stage, decision, at
         )
+        await enqueue(self.session, self.key[0], run_id, COMPANY_UPDATE, "", {})
 
-    async def publish(self, fact: NewEvent) -> None:
-        """Owe the fact to the app's endpoints."""
-        await publish(self.session, *self.key[:2], [fact])
+    async def publish(self, event: NewEvent) -> None:
+        """Relay the event to the app's endpoints."""
+        await publish(self.session, *self.key[:2], [event])
 
-    async def delete(self, state: str) -> None:
+    async def finish(self, state: str) -> None:
+        """The event is applied, or parked for people to look at."""
         await self.session.execute(sql.finish_vendor_event, *self.key, state)
 
 
 def _state(row: Any) -> CaseState:
     return CaseState(
-        row["case_id"], row["status"], row["stage"], row["decision"], row["last_event_at"]
+        row["crm_record_id"],
+        row["case_id"],
+        row["status"],
+        row["stage"],
+        row["decision"],
+        row["last_event_at"],
     )

@@ -1,25 +1,23 @@
-"""What apps want of recipes, with the vendor's secrets sealed."""
+"""Apps' settings of recipes, with the secrets sealed."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+
+from broker.domain.invalidation import Invalidation
 from broker.domain.model import App, Secret
-from broker.domain.runs import RecipeSetting
+from broker.domain.runs import ObjectTrigger, RecipeSetting
+from broker.errors import AppNotFound
 from broker.sealing import Place, Sealer
+from broker.stores.access.audit import record_audit
 from broker.stores.core.database import Database, Session
+from broker.stores.core.invalidation import notify
 from broker.stores.core.queries import sql
-
-
-@dataclass(frozen=True, slots=True)
-class Trigger:
-    """A change of a Company's property that starts a recipe."""
-
-    recipe: str
-    property: str
-    value: str
 
 
 class RecipeSettings:
@@ -29,35 +27,20 @@ class RecipeSettings:
         self._database = database
         self._sealer = sealer
 
-    async def put(
-        self,
-        app: App,
-        actor: str,
-        recipe: str,
-        settings: Mapping[str, Any],
-        secrets: Mapping[str, Secret],
-        trigger: tuple[str, str] | None,
-    ) -> None:
-        """Write what an app wants of a recipe."""
-        place = _place(app.workspace_id, app.id, recipe)
-        opened = {name: secret.reveal() for name, secret in secrets.items()}
-        sealed = self._sealer.seal(Secret(json.dumps(opened)), place)
+    @asynccontextmanager
+    async def lock(self, app: App, recipe: str) -> AsyncIterator["LockedSetting"]:
+        """Lock an app's settings, there or not, for a change. Raises AppNotFound."""
         async with self._database.transaction() as session:
-            await session.execute(
-                sql.put_recipe_setting,
-                app.workspace_id,
-                app.id,
-                recipe,
-                json.dumps(settings),
-                sealed,
-                *(trigger or (None, None)),
+            if await session.fetchval(sql.lock_app_settings, app.workspace_id, app.id) is None:
+                raise AppNotFound
+            row = await session.fetchrow(
+                sql.recipe_setting_of_app, app.workspace_id, app.id, recipe
             )
-            detail = f"recipe {recipe}"
-            await session.execute(
-                sql.record_audit, app.workspace_id, actor, "recipe.changed", app.slug, None, detail
-            )
+            current = None if row is None else self._setting(app.workspace_id, app.id, recipe, row)
+            yield LockedSetting(session, self._sealer, app, recipe, current)
 
     async def find(self, workspace_id: UUID, app_id: UUID, recipe: str) -> RecipeSetting | None:
+        """The settings of an app."""
         row = await self._database.fetchrow(sql.recipe_setting_of_app, workspace_id, app_id, recipe)
         return None if row is None else self._setting(workspace_id, app_id, recipe, row)
 
@@ -66,16 +49,43 @@ class RecipeSettings:
         row = await self._database.fetchrow(sql.recipe_setting_of_slug, workspace_id, slug, recipe)
         return None if row is None else self._setting(workspace_id, row["app_id"], recipe, row)
 
+    async def with_triggers(
+        self, session: Session, workspace_id: UUID, app_id: UUID
+    ) -> list[tuple[str, frozenset[ObjectTrigger], RecipeSetting]]:
+        """The recipes of an app that changes of records start: name, triggers, and settings without
+        secrets.
+        """
+        rows = await session.fetch(sql.settings_with_triggers, workspace_id, app_id)
+        return [
+            (
+                row["recipe"],
+                frozenset(ObjectTrigger(*each) for each in json.loads(row["triggers"])),
+                RecipeSetting(
+                    app_id,
+                    json.loads(row["settings"]),
+                    {},
+                    row["created_at"],
+                    row["updated_at"],
+                ),
+            )
+            for row in rows
+        ]
+
     async def delete(self, app: App, actor: str, recipe: str) -> bool:
-        """The app no longer wants the recipe; whether it did."""
+        """Delete the settings; False when there were none."""
         async with self._database.transaction() as session:
             done = await session.execute(
                 sql.delete_recipe_setting, app.workspace_id, app.id, recipe
             )
-            detail = f"recipe {recipe}"
-            await session.execute(
-                sql.record_audit, app.workspace_id, actor, "recipe.removed", app.slug, None, detail
+            await record_audit(
+                session,
+                app.workspace_id,
+                actor,
+                "recipe.removed",
+                app.slug,
+                detail=f"recipe {recipe}",
             )
+            await notify(session, Invalidation.recipe(app.workspace_id, app.slug))
         return bool(done != "DELETE 0")
 
     def _setting(self, workspace_id: UUID, app_id: UUID, recipe: str, row: Any) -> RecipeSetting:
@@ -89,10 +99,51 @@ class RecipeSettings:
         )
 
 
-async def triggers_of_app(session: Session, workspace_id: UUID, app_id: UUID) -> list[Trigger]:
-    """Which changes of a Company start which recipe."""
-    rows = await session.fetch(sql.triggers_of_app, workspace_id, app_id)
-    return [Trigger(row["recipe"], row["trigger_property"], row["trigger_value"]) for row in rows]
+async def recipes_in_use(session: "asyncpg.Connection[asyncpg.Record]") -> set[str]:
+    """The names of the recipes that any app has settings for."""
+    return {row["recipe"] for row in await session.fetch(sql.recipes_in_use)}
+
+
+@dataclass(frozen=True, slots=True)
+class LockedSetting:
+    """Locked settings; `current` is None when there are none yet."""
+
+    session: Session
+    sealer: Sealer
+    app: App
+    recipe: str
+    current: RecipeSetting | None
+
+    async def write(
+        self,
+        actor: str,
+        settings: Mapping[str, Any],
+        secrets: Mapping[str, Secret],
+        triggers: Sequence[ObjectTrigger],
+    ) -> None:
+        """Replace the settings; commits with the lock."""
+        workspace_id, app = self.app.workspace_id, self.app
+        opened = {name: secret.reveal() for name, secret in secrets.items()}
+        place = _place(workspace_id, app.id, self.recipe)
+        rules = [[each.object_type, each.property, each.value] for each in triggers]
+        await self.session.execute(
+            sql.put_recipe_setting,
+            workspace_id,
+            app.id,
+            self.recipe,
+            json.dumps(settings),
+            self.sealer.seal(Secret(json.dumps(opened)), place),
+            json.dumps(rules) if rules else None,
+        )
+        await record_audit(
+            self.session,
+            workspace_id,
+            actor,
+            "recipe.changed",
+            app.slug,
+            detail=f"recipe {self.recipe}",
+        )
+        await notify(self.session, Invalidation.recipe(workspace_id, app.slug))
 
 
 def _place(workspace_id: UUID, app_id: UUID, recipe: str) -> Place:

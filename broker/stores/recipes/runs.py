@@ -9,17 +9,17 @@ from uuid import UUID, uuid4
 
 from broker.domain.events import NewEvent
 from broker.domain.runs import Recipe, Run, RunRequest
-from broker.errors import InputRefused, RunNotFound
+from broker.errors import OtherAccount, RunNotFound
 from broker.stores.core.database import Database, Session
 from broker.stores.core.queries import sql
 from broker.stores.events.events import publish
 
-MAX_CONCURRENT_PER_APP = timedelta(0)
+DUE_NOW = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
 class StepAttempt:
-    """What a step's next attempt must know of those before."""
+    """What a step's attempt must know of those before."""
 
     outcome_unknown: bool
     failures: int
@@ -27,22 +27,23 @@ class StepAttempt:
 
 
 class RunStore:
-    """Every run. What a claimed run's holder writes counts only while nobody else claimed it."""
+    """Every run. What the claimer of a run writes counts only while no other has claimed it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def start(
-        self, recipe: Recipe, order: RunRequest, lease: timedelta | None
+        self, recipe: Recipe, request: RunRequest, lease: timedelta | None
     ) -> tuple[UUID, str, Run | None]:
-        """The run of an order's subject: its id, the state it was in before ("new" when there was
-        none), and the run itself when this call claimed it, which a `lease` asks for.
+        """The run of a subject: its id, the state it was in before ("new" when there was none), and
+        the run itself when this call claimed it, which a `lease` asks for.
 
-        A failed run goes on with the new input. Raises InputRefused when the subject belongs to
-        another HubSpot account.
+        A failed run goes on with the new input, for the new user. Raises OtherAccount when the
+        run belongs to another HubSpot account; one that failed and changed nothing outside gives
+        way.
         """
         async with self._database.transaction() as session:
-            return await start(session, recipe, order, lease)
+            return await start(session, recipe, request, lease)
 
     async def retry(
         self, recipe: Recipe, workspace_id: UUID, run_id: UUID, lease: timedelta | None
@@ -56,6 +57,10 @@ class RunStore:
                 return None
             return await _restart(session, recipe, workspace_id, run_id, None, lease)
 
+    async def dismiss(self, workspace_id: UUID, run_id: UUID) -> None:
+        """Mark a failed run as one that will not be mended; any other stays as it is."""
+        await self._database.execute(sql.dismiss_run, workspace_id, run_id)
+
     async def claim(
         self,
         recipe: Recipe,
@@ -65,7 +70,7 @@ class RunStore:
         busy: Mapping[UUID, int],
         lease: timedelta,
     ) -> list[Run]:
-        """Take due runs of a recipe, at most `at_once` of an app less what is under way here."""
+        """Claim due runs of a recipe, at most `at_once` of an app less those under way here."""
         rows = await self._database.fetch(
             sql.claim_runs,
             recipe.name,
@@ -79,14 +84,14 @@ class RunStore:
         return [_run(row) for row in rows]
 
     async def outcomes(self, run: Run) -> dict[str, Mapping[str, Any]]:
-        """What the steps gave so far."""
+        """The outcomes of steps so far."""
         rows = await self._database.fetch(sql.outcomes_of_run, run.workspace_id, run.id)
         return {row["name"]: json.loads(row["outcome"]) for row in rows}
 
     async def begin(
         self, run: Run, step: str, position: int, lease: timedelta
     ) -> StepAttempt | None:
-        """A step is about to be tried; None when somebody else has the run by now."""
+        """Record that a step is about to be tried; None when another process has the run by now."""
         row = await self._database.fetchrow(
             sql.begin_step, run.workspace_id, run.id, run.claim, step, position, lease
         )
@@ -97,11 +102,11 @@ class RunStore:
         )
 
     async def end(self, run: Run, step: str, outcome: Mapping[str, Any]) -> bool:
-        """Keep what a step gave; False when somebody else has the run by now."""
-        kept = await self._database.execute(
+        """Store a step's outcome; False when another process has the run by now."""
+        stored = await self._database.execute(
             sql.end_step, run.workspace_id, run.id, run.claim, step, json.dumps(outcome)
         )
-        return kept > 0
+        return stored > 0
 
     async def reschedule(
         self,
@@ -111,8 +116,8 @@ class RunStore:
         *,
         error: str | None,
         failed: bool,
-        unsure: bool,
-        note: Mapping[str, Any] | None = None,
+        outcome_unknown: bool,
+        checkpoint: Mapping[str, Any] | None = None,
     ) -> None:
         """The step is to be tried again after a pause."""
         await self._database.execute(
@@ -123,9 +128,9 @@ class RunStore:
             step,
             pause,
             int(failed),
-            unsure,
+            outcome_unknown,
             error,
-            None if note is None else json.dumps(note),
+            None if checkpoint is None else json.dumps(checkpoint),
         )
 
     async def extend_lease(self, runs: Sequence[Run], lease: timedelta) -> None:
@@ -143,7 +148,7 @@ class RunStore:
         await self._database.execute(sql.release_run, run.workspace_id, run.id, run.claim)
 
     async def finish(self, run: Run, result: Mapping[str, Any]) -> None:
-        """Every step is done; the app's endpoints are told."""
+        """Every step is done; publishes the end."""
         async with self._database.transaction() as session:
             await _end(session, run, "done", result, None)
 
@@ -152,11 +157,11 @@ class RunStore:
         run: Run,
         step: str,
         problem: Mapping[str, Any],
-        note: Mapping[str, Any] | None,
+        checkpoint: Mapping[str, Any] | None,
         *,
-        unsure: bool,
+        outcome_unknown: bool,
     ) -> None:
-        """The run cannot go on by itself; the app's endpoints are told."""
+        """The run cannot go on by itself; publishes the end."""
         async with self._database.transaction() as session:
             if await _end(session, run, "failed", None, problem):
                 await session.execute(
@@ -165,52 +170,56 @@ class RunStore:
                     run.id,
                     step,
                     problem["code"],
-                    None if note is None else json.dumps(note),
-                    unsure,
+                    None if checkpoint is None else json.dumps(checkpoint),
+                    outcome_unknown,
                 )
 
 
 async def start(
-    session: Session, recipe: Recipe, order: RunRequest, lease: timedelta | None
+    session: Session, recipe: Recipe, request: RunRequest, lease: timedelta | None
 ) -> tuple[UUID, str, Run | None]:
-    """`RunStore.start` within a transaction of somebody's own."""
+    """`RunStore.start` within the caller's transaction."""
     run_id = await session.fetchval(
         sql.create_run,
-        order.workspace_id,
+        request.workspace_id,
         uuid4(),
-        order.app_id,
+        request.app_id,
         recipe.name,
         recipe.version,
-        order.subject,
-        order.user_ref,
-        order.hub_id,
-        json.dumps(order.input),
+        request.subject,
+        request.user_ref,
+        request.hub_id,
+        json.dumps(request.input),
         int(lease is not None),
-        lease or MAX_CONCURRENT_PER_APP,
+        lease or DUE_NOW,
     )
     if run_id is not None:
-        run = await _claimed(session, order.workspace_id, run_id) if lease is not None else None
+        run = await _claimed(session, request.workspace_id, run_id) if lease is not None else None
         return run_id, "new", run
     found = await session.fetchrow(
-        sql.lock_run_of_subject, order.workspace_id, order.app_id, recipe.name, order.subject
+        sql.lock_run_of_subject, request.workspace_id, request.app_id, recipe.name, request.subject
     )
     if found is None:  # the app is being removed
         raise RunNotFound
-    check_account(found["hub_id"], order)
-    mine = None
-    if found["state"] == "failed":
-        mine = await _restart(
-            session, recipe, order.workspace_id, found["id"], json.dumps(order.input), lease
-        )
-    return found["id"], found["state"], mine
+    run_id, state, claimed = found["id"], found["state"], None
+    if state in {"failed", "dismissed"}:
+        if found["hub_id"] != request.hub_id:
+            effects = recipe.side_effects
+            if await session.fetchval(sql.run_has_effects, request.workspace_id, run_id, effects):
+                check_account(found["hub_id"], request)
+            await session.execute(sql.delete_steps, request.workspace_id, run_id)
+        claimed = await _restart(session, recipe, request.workspace_id, run_id, request, lease)
+    else:
+        check_account(found["hub_id"], request)
+    return run_id, state, claimed
 
 
-def check_account(hub_id: int | None, order: RunRequest) -> None:
-    """Raise InputRefused when a subject's run belongs to another HubSpot account."""
-    if hub_id != order.hub_id:
-        raise InputRefused(
-            "This record id belongs to a case of another HubSpot account of this app.",
-            errors=[{"field": "companyId", "message": "is in use by another HubSpot account"}],
+def check_account(hub_id: int | None, request: RunRequest) -> None:
+    """Raise OtherAccount when a subject's run belongs to another HubSpot account."""
+    if hub_id != request.hub_id:
+        raise OtherAccount(
+            f"There is a run for this record in the HubSpot account {hub_id}. Runs act in the "
+            "account in which they began: have the user connect that account again."
         )
 
 
@@ -219,7 +228,7 @@ async def _restart(
     recipe: Recipe,
     workspace_id: UUID,
     run_id: UUID,
-    given: str | None,
+    request: RunRequest | None,
     lease: timedelta | None,
 ) -> Run | None:
     await session.execute(sql.restart_steps, workspace_id, run_id, recipe.side_effects)
@@ -227,10 +236,12 @@ async def _restart(
         sql.restart_run,
         workspace_id,
         run_id,
-        given,
+        None if request is None else json.dumps(request.input),
         recipe.version,
         int(lease is not None),
-        lease or MAX_CONCURRENT_PER_APP,
+        lease or DUE_NOW,
+        None if request is None else request.user_ref,
+        None if request is None else request.hub_id,
     )
     return await _claimed(session, workspace_id, run_id) if lease is not None else None
 
@@ -255,12 +266,17 @@ async def _end(
         None if result is None else json.dumps(result),
         None if problem is None else json.dumps(problem),
     )
-    if ended != "UPDATE 1":  # somebody else has the run; the end is theirs to tell
+    if ended != "UPDATE 1":  # another process has the run, and publishes its end
         return False
-    told = {"recipe": run.recipe, "runId": str(run.id), "state": state, "subject": run.subject}
-    said = {"result": result} if problem is None else {"problem": problem}
-    fact = NewEvent("recipe.run.finished", run.app_slug, run.user_ref, run.hub_id, {**told, **said})
-    await publish(session, run.workspace_id, run.app_id, [fact])
+    data: dict[str, Any] = {
+        "recipe": run.recipe,
+        "runId": str(run.id),
+        "state": state,
+        "subject": run.subject,
+    }
+    data |= {"result": result} if problem is None else {"problem": problem}
+    event = NewEvent("recipe.run.finished", run.app_slug, run.user_ref, run.hub_id, data)
+    await publish(session, run.workspace_id, run.app_id, [event])
     return True
 
 

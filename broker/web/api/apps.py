@@ -1,121 +1,26 @@
 """Registering HubSpot apps: `/api/apps`."""
 
-from datetime import datetime
-from typing import Annotated, Literal, TypeVar
-from urllib.parse import urlsplit
-from uuid import UUID
-
 from aiohttp import web
-from pydantic import AfterValidator, BaseModel, Field, SecretStr
+from pydantic import BaseModel
 
-from broker.domain.model import App, Caller, Confirm, PolicyRule, Secret
+from broker.domain.model import Caller
 from broker.errors import NotAllowed
 from broker.services.installs.oauth_flow import Installs
-from broker.stores.connections.apps import Apps, Registration
+from broker.stores.connections.apps import Apps
+from broker.web.api.app_models import (
+    AppChange,
+    NewApp,
+    RegisteredApp,
+    changed,
+    registration,
+    shown,
+)
 from broker.web.core.openapi import operation
-from broker.web.core.requests import RequestModel, Text, path_slug
-
-T = TypeVar("T")
-
-
-def _page_address(url: str) -> str:
-    parts = urlsplit(url)
-    local = parts.hostname in {"localhost", "127.0.0.1", "::1"}
-    if parts.scheme not in ({"http", "https"} if local else {"https"}) or not parts.hostname:
-        raise ValueError("must be an https URL (http only for localhost)")
-    if parts.fragment or parts.username or "\\" in url or " " in url:
-        raise ValueError("must hold no fragment, user information, space or backslash")
-    return url
-
-
-def _origin(url: str) -> str:
-    _page_address(url)
-    parts = urlsplit(url)
-    if f"{parts.scheme}://{parts.netloc}" != url:
-        raise ValueError("must be an origin such as https://product.example")
-    return url
-
-
-Scope = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$")]
-Scopes = Annotated[list[Scope], Field(max_length=200)]
-Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
-Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
-PageUrl = Annotated[Text, AfterValidator(_page_address)]
-Origin = Annotated[Text, AfterValidator(_origin)]
-
-
-class Rule(RequestModel):
-    """Methods and a path pattern that calls may use; `*` stands for anything."""
-
-    methods: list[Method] = Field(min_length=1)
-    path: Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=1024)]
-
-
-class AppSettings(RequestModel):
-    """What can be said about an app besides its credentials."""
-
-    scopes: Scopes = Field(min_length=1)
-    optionalScopes: Scopes = Field(default=[])
-    returnUrls: list[PageUrl] = Field(default=[], max_length=50)
-    origins: list[Origin] = Field(default=[], max_length=50)
-    confirm: Confirm = Confirm.AUTO
-    pkce: bool = True
-    policy: list[Rule] | None = Field(default=None, max_length=200)
-    legacySignatures: bool = False
-    journal: bool = False
-
-
-class NewApp(AppSettings):
-    """A HubSpot app as its settings page at HubSpot shows it."""
-
-    slug: Slug
-    clientId: Text
-    clientSecret: SecretStr = Field(min_length=1, max_length=1024)
-    appId: Annotated[str, Field(pattern=r"^\d{1,20}$")]
-
-
-class AppChange(RequestModel):
-    """What should be different; what is left out stays."""
-
-    clientId: Text | None = None
-    clientSecret: SecretStr | None = Field(default=None, min_length=1, max_length=1024)
-    appId: Annotated[str, Field(pattern=r"^\d{1,20}$")] | None = None
-    scopes: Scopes | None = Field(default=None, min_length=1)
-    optionalScopes: Scopes | None = None
-    returnUrls: list[PageUrl] | None = Field(default=None, max_length=50)
-    origins: list[Origin] | None = Field(default=None, max_length=50)
-    confirm: Confirm | None = None
-    pkce: bool | None = None
-    policy: list[Rule] | None = Field(default=None, max_length=200)
-    legacySignatures: bool | None = None
-    journal: bool | None = None
-
-
-class RegisteredApp(BaseModel):
-    """An app, without its secret."""
-
-    slug: str
-    UUID: UUID
-    clientId: str
-    appId: str
-    scopes: list[str]
-    optionalScopes: list[str]
-    returnUrls: list[str]
-    origins: list[str]
-    confirm: Confirm
-    pkce: bool
-    policy: list[Rule] | None
-    legacySignatures: bool
-    journal: bool
-    redirectUrl: str
-    webhookUrl: str
-    credentialsRefusedAt: datetime | None
-    createdAt: datetime
-    updatedAt: datetime
+from broker.web.core.requests import path_slug
 
 
 class RegisteredApps(BaseModel):
-    """All apps of the workspace that the key reaches."""
+    """All apps of the workspace that the key has access to."""
 
     apps: list[RegisteredApp]
 
@@ -133,7 +38,7 @@ class AppHandlers:
     ) -> tuple[int, RegisteredApp]:
         """Register a HubSpot app.
 
-        Paste `redirectUrl` into the app's settings at HubSpot. 409 slug-taken when the workspace
+        Paste `redirectUrl` into your app's settings in HubSpot. 409 slug-taken when the workspace
         has an app with this slug.
         """
         slug = body.slug.lower()
@@ -142,107 +47,36 @@ class AppHandlers:
         app = await self._apps.register(
             caller.workspace_id, str(caller.key_id), slug, registration(body)
         )
-        return 201, self._shown(app)
+        return 201, shown(app, self._installs)
 
     @operation("apps", answers={200: RegisteredApps}, tags=("Apps",))
     async def index(self, _request: web.Request, caller: Caller) -> RegisteredApps:
         """List the registered apps, by slug."""
         apps = await self._apps.of_workspace(caller.workspace_id)
         return RegisteredApps(
-            apps=[self._shown(app) for app in apps if caller.can_access_app(app.slug)]
+            apps=[shown(app, self._installs) for app in apps if caller.can_access_app(app.slug)]
         )
 
     @operation("apps", answers={200: RegisteredApp}, tags=("Apps",))
     async def show(self, request: web.Request, caller: Caller) -> RegisteredApp:
         """Show an app; its slug is compared without case."""
-        return self._shown(await self._apps.get(caller.workspace_id, path_slug(request, caller)))
+        return shown(
+            await self._apps.get(caller.workspace_id, path_slug(request, caller)), self._installs
+        )
 
     @operation("apps", body=AppChange, answers={200: RegisteredApp}, tags=("Apps",))
     async def change(self, request: web.Request, caller: Caller, body: AppChange) -> RegisteredApp:
-        """Change an app; what is left out stays.
+        """Update an app; omitted fields keep their values.
 
         With a new `clientSecret` the old one stays valid for webhook signatures for 24 hours.
         """
-        async with self._apps.lock(caller.workspace_id, path_slug(request, caller)) as held:
-            app = await held.change(str(caller.key_id), changed(held.app, body))
-        return self._shown(app)
+        async with self._apps.lock(caller.workspace_id, path_slug(request, caller)) as locked:
+            app = await locked.change(str(caller.key_id), changed(locked.app, body))
+        return shown(app, self._installs)
 
     @operation("apps", answers={204: None}, tags=("Apps",))
     async def remove(self, request: web.Request, caller: Caller) -> web.Response:
-        """Remove an app and wipe its connections; HubSpot is told to revoke each grant."""
-        async with self._apps.lock(caller.workspace_id, path_slug(request, caller)) as held:
-            await held.remove(str(caller.key_id))
+        """Remove an app, delete its connections and revoke every token at HubSpot."""
+        async with self._apps.lock(caller.workspace_id, path_slug(request, caller)) as locked:
+            await locked.remove(str(caller.key_id))
         return web.Response(status=204)
-
-    def _shown(self, app: App) -> RegisteredApp:
-        rules = app.policy
-        return RegisteredApp(
-            slug=app.slug,
-            UUID=app.workspace_id,
-            clientId=app.client_id,
-            appId=app.hubspot_app_id,
-            scopes=list(app.scopes),
-            optionalScopes=list(app.optional_scopes),
-            returnUrls=list(app.return_urls),
-            origins=list(app.origins),
-            confirm=app.confirm,
-            pkce=app.pkce,
-            policy=None
-            if rules is None
-            else [Rule.model_validate({"methods": r.methods, "path": r.path}) for r in rules],
-            legacySignatures=app.legacy_signatures,
-            journal=app.journal,
-            redirectUrl=self._installs.redirect_url(app),
-            webhookUrl=self._installs.webhook_url(app),
-            credentialsRefusedAt=app.credentials_refused_at,
-            createdAt=app.created_at,
-            updatedAt=app.updated_at,
-        )
-
-
-def registration(body: NewApp) -> Registration:
-    """What a body registers."""
-    return Registration(
-        client_id=body.clientId,
-        client_secret=Secret(body.clientSecret.get_secret_value()),
-        hubspot_app_id=body.appId,
-        scopes=tuple(dict.fromkeys(body.scopes)),
-        optional_scopes=tuple(dict.fromkeys(body.optionalScopes)),
-        return_urls=tuple(body.returnUrls),
-        origins=tuple(body.origins),
-        confirm=body.confirm,
-        pkce=body.pkce,
-        policy=_rules(body.policy),
-        legacy_signatures=body.legacySignatures,
-        journal=body.journal,
-    )
-
-
-def changed(app: App, body: AppChange) -> Registration:
-    """The app as it was, with what a body changes."""
-    secret = body.clientSecret
-    return Registration(
-        client_id=or_current(body.clientId, app.client_id),
-        client_secret=app.client_secret if secret is None else Secret(secret.get_secret_value()),
-        hubspot_app_id=or_current(body.appId, app.hubspot_app_id),
-        scopes=tuple(or_current(body.scopes, list(app.scopes))),
-        optional_scopes=tuple(or_current(body.optionalScopes, list(app.optional_scopes))),
-        return_urls=tuple(or_current(body.returnUrls, list(app.return_urls))),
-        origins=tuple(or_current(body.origins, list(app.origins))),
-        confirm=or_current(body.confirm, app.confirm),
-        pkce=or_current(body.pkce, app.pkce),
-        policy=_rules(body.policy) if "policy" in body.model_fields_set else app.policy,
-        legacy_signatures=or_current(body.legacySignatures, app.legacy_signatures),
-        journal=or_current(body.journal, app.journal),
-    )
-
-
-def or_current(new: T | None, old: T) -> T:
-    """What a change says, or what was there."""
-    return old if new is None else new
-
-
-def _rules(rules: "list[Rule] | None") -> tuple[PolicyRule, ...] | None:
-    if rules is None:
-        return None
-    return tuple(PolicyRule(tuple(rule.methods), rule.path) for rule in rules)

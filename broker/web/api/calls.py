@@ -7,30 +7,31 @@ from typing import Annotated
 from uuid import UUID
 
 from aiohttp import web
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from broker.domain.model import Caller
 from broker.errors import wrong_field
 from broker.stores.connections.apps import Apps
 from broker.stores.proxy.calls import Calls, LoggedCall
+from broker.web.core.moments import Moment
 from broker.web.core.openapi import operation
 from broker.web.core.requests import RequestModel, UserRef, path_slug
 
 
 class CallQuery(RequestModel):
     """Which calls to list. `status` is one (`404`) or a class (`5xx`); `after` is the `after` of
-    the page before.
+    the previous page.
     """
 
     userForeignIdentifier: UserRef | None = None
     status: Annotated[str, Field(pattern=r"^[1-5](\d\d|xx)$")] | None = None
-    since: AwareDatetime | None = None
+    since: Moment | None = None
     after: Annotated[str, Field(max_length=100)] | None = None
     limit: Annotated[int, Field(ge=1, le=500)] = 100
 
 
 class CallShown(BaseModel):
-    """A call: `path` is a template without names, `error` a code of the broker's own, or
+    """A call: `path` is a template without names, `error` one of the broker's codes, or
     `caller-left` or `answer-cut`.
     """
 
@@ -50,7 +51,7 @@ class CallShown(BaseModel):
 
 
 class CallPage(BaseModel):
-    """A page of calls, newest first; `after` asks for the next, null at the end."""
+    """A page of calls, newest first; pass `after` to fetch the next, null at the end."""
 
     calls: list[CallShown]
     after: str | None
@@ -63,7 +64,7 @@ class CallHandlers:
         self._apps = apps
         self._calls = calls
 
-    @operation("audit", query=CallQuery, answers={200: CallPage}, tags=("Proxy",))
+    @operation("calls", query=CallQuery, answers={200: CallPage}, tags=("Proxy",))
     async def index(self, request: web.Request, caller: Caller, query: CallQuery) -> CallPage:
         """List an app's proxied calls, newest first, a second or so after they ended."""
         app = await self._apps.get(caller.workspace_id, path_slug(request, caller))
@@ -82,30 +83,30 @@ class CallHandlers:
         )
 
 
-def statuses_of(wanted: str | None) -> tuple[int, int]:
-    """The least and the greatest status that is wanted."""
-    if wanted is None:
+def statuses_of(status: str | None) -> tuple[int, int]:
+    """The least and the greatest status of a filter such as `404` or `5xx`."""
+    if status is None:
         return 0, 999
-    if wanted.endswith("xx"):
-        return int(wanted[0]) * 100, int(wanted[0]) * 100 + 99
-    return int(wanted), int(wanted)
+    if status.endswith("xx"):
+        return int(status[0]) * 100, int(status[0]) * 100 + 99
+    return int(status), int(status)
 
 
 def encode_cursor(call: LoggedCall) -> str:
-    """A call's place in the order of the log."""
+    """A call's position in the order of the log."""
     micros = round(call.at.timestamp() * 1_000_000)
     return base64.urlsafe_b64encode(micros.to_bytes(8, "big") + call.id.bytes).decode()
 
 
 def decode_cursor(cursor: str) -> tuple[datetime, UUID]:
-    """The place that a cursor names. Raises InvalidRequest."""
+    """The position in a cursor. Raises InvalidRequest."""
     try:
         raw = base64.b64decode(cursor, altchars=b"-_", validate=True)
         micros = int.from_bytes(raw[:8], "big")
         at = datetime.fromtimestamp(micros // 1_000_000, UTC)
         return at.replace(microsecond=micros % 1_000_000), UUID(bytes=raw[8:])
     except (binascii.Error, ValueError, OverflowError, OSError):
-        raise wrong_field("after", "is not the after of a page") from None
+        raise wrong_field("after", "invalid cursor") from None
 
 
 def _shown(call: LoggedCall) -> CallShown:

@@ -30,10 +30,13 @@ COOKIE_MAX_AGE_S = int(LINK_LIFETIME.total_seconds())
 
 
 class NewSession(RequestModel):
-    """Who is to connect; `expiresIn` is in seconds."""
+    """Which user connects; `userLabel`, such as an e-mail address, is shown to that user.
+    `expiresIn` is in seconds.
+    """
 
     app: Annotated[str, Field(min_length=1, max_length=63)]
     userForeignIdentifier: UserRef
+    userLabel: Annotated[Text, Field(max_length=255)] | None = None
     returnUrl: Text | None = None
     expiresIn: Annotated[int, Field(ge=1, le=86_400)] = 1800
 
@@ -84,7 +87,11 @@ class ConnectHandlers:
             slug = ""
         app = await self._apps.get(caller.workspace_id, slug)
         token, expires_at = await self._connecting.open(
-            app, body.userForeignIdentifier, body.returnUrl, timedelta(seconds=body.expiresIn)
+            app,
+            body.userForeignIdentifier,
+            body.returnUrl,
+            timedelta(seconds=body.expiresIn),
+            body.userLabel,
         )
         url = f"{self._public_url}/connect/{token.reveal()}"
         return 201, Session(token=token.reveal(), url=url, expiresAt=expires_at)
@@ -102,9 +109,10 @@ class ConnectHandlers:
         return self._pages.page(
             "pages/connect.html",
             posts_to=self._leads_to(session),
-            whose=session.workspace_name,
-            app=session.app.slug,
-            user=session.user_ref,
+            images=_without_query(session.app.logo_url),
+            product=session.app.display_name or session.workspace_name,
+            logo=session.app.logo_url,
+            user=session.user_label,
             scopes=[describe_scope(scope) for scope in session.app.scopes],
             optional=[describe_scope(scope) for scope in session.app.optional_scopes],
             opener=opener,
@@ -188,6 +196,11 @@ def _progress(session: ConnectSession) -> Progress:
         outcome=session.outcome,
         userForeignIdentifier=session.user_ref,
     )
+
+
+def _without_query(url: str | None) -> str | None:
+    """An image's URL as a Content-Security-Policy may name it."""
+    return None if url is None else url.partition("?")[0]
 
 
 def _token(request: web.Request) -> Secret:

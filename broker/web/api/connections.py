@@ -1,4 +1,4 @@
-"""Connections as their owners see them, with claims and confirmations."""
+"""Connections as a product sees them, with claims and confirmations."""
 
 from datetime import datetime
 from typing import Annotated
@@ -23,12 +23,13 @@ class ConnectionQuery(RequestModel):
 
     status: Status | None = None
     hubId: Annotated[int, Field(ge=0, le=2**53)] | None = None
+    accountId: Text | None = None
     after: Annotated[int, Field(ge=0, le=2**53)] = 0
     limit: Annotated[int, Field(ge=1, le=500)] = 100
 
 
 class Import(RequestModel):
-    """A grant from elsewhere: a refresh token, or a private app's access token."""
+    """A grant from elsewhere: a refresh token, or an access token without an end."""
 
     refreshToken: SecretStr | None = Field(default=None, min_length=1, max_length=2048)
     accessToken: SecretStr | None = Field(default=None, min_length=1, max_length=2048)
@@ -48,11 +49,13 @@ class Claim(RequestModel):
 
 
 class ConnectionShown(BaseModel):
-    """A connection: facts and times, never a token."""
+    """A connection, without its tokens. `hubId` and `hubDomain` repeat a HubSpot account."""
 
     id: int
     status: Status
     userForeignIdentifier: str | None
+    accountId: str | None
+    accountName: str | None
     hubId: int | None
     hubDomain: str | None
     scopes: list[str]
@@ -73,15 +76,28 @@ class ConnectionPage(BaseModel):
     after: int | None
 
 
+class Unclaimed(BaseModel):
+    """A Marketplace install that waits to be claimed: whose account it is, and until when."""
+
+    app: str
+    accountId: str
+    accountName: str | None
+    hubId: int | None
+    hubDomain: str | None
+    installedBy: str | None
+    scopes: list[str]
+    expiresAt: datetime
+
+
 class Claimed(ConnectionShown):
-    """The claimed connection, and where the user's browser goes back to at HubSpot."""
+    """The claimed connection, and the provider's page to which the user's browser goes back."""
 
     returnUrl: str | None
 
 
 class Deleted(BaseModel):
-    """A deleted connection; `revocation` says what became of its grant at HubSpot: revoked,
-    pending (it is tried until HubSpot answers), shared-grant, refused or nothing-to-revoke.
+    """A deleted connection; `revocation` is the outcome for its grant at the provider: revoked,
+    pending (it is repeated until the provider answers), shared-grant, refused or nothing-to-revoke.
     """
 
     deleted: bool
@@ -112,7 +128,11 @@ class ConnectionHandlers:
         """List an app's connections, oldest first."""
         app = await self._app(request, caller)
         page = await self._connections.page(
-            app, status=query.status, hub_id=query.hubId, after=query.after, limit=query.limit
+            app,
+            status=query.status,
+            account_id=query.accountId if query.hubId is None else str(query.hubId),
+            after=query.after,
+            limit=query.limit,
         )
         return ConnectionPage(
             connections=[shown(record) for record in page.records], after=page.after
@@ -125,9 +145,9 @@ class ConnectionHandlers:
 
     @operation("connect", answers={200: Deleted}, tags=("Connections",))
     async def delete(self, request: web.Request, caller: Caller) -> Deleted:
-        """Wipe a connection's tokens at once and revoke its grant at HubSpot.
+        """Wipe a connection's tokens at once and revoke its grant.
 
-        The app stays installed in the portal.
+        The app stays installed in the account.
         """
         app = await self._app(request, caller)
         outcome = await self._admin.delete(app, path_user(request), str(caller.key_id))
@@ -144,7 +164,7 @@ class ConnectionHandlers:
     async def import_grant(
         self, request: web.Request, caller: Caller, body: Import
     ) -> ConnectionShown:
-        """Bring in a grant from elsewhere, proved by using it."""
+        """Import a grant from elsewhere, proved by using it."""
         app = await self._app(request, caller)
         await self._admin.import_grant(
             app,
@@ -159,23 +179,41 @@ class ConnectionHandlers:
     async def confirm(
         self, _request: web.Request, caller: Caller, body: Confirmation
     ) -> ConnectionShown:
-        """Let a connection serve that waits for the product's word.
+        """Activate a connection that waits for confirmation.
 
         403 when the code was made for another user: the install is undone then.
         """
         user_ref = body.userForeignIdentifier
-        slug = await self._confirmations.confirm(caller, Secret(body.confirm), user_ref)
-        return await self._shown(await self._apps.get(caller.workspace_id, slug), user_ref)
+        app = await self._confirmations.confirm(caller, Secret(body.confirm), user_ref)
+        return await self._shown(app, user_ref)
+
+    @operation("connect", answers={200: Unclaimed}, tags=("Connections",))
+    async def peek(self, request: web.Request, caller: Caller) -> Unclaimed:
+        """Show whose account a Marketplace install belongs to, before it is claimed.
+
+        Show it to the signed-in user and ask before claiming: a code can come from anyone.
+        """
+        grant = await self._confirmations.peek(caller, Secret(request.match_info["claim"]))
+        return Unclaimed(
+            app=grant.app.slug,
+            accountId=grant.account.account_id,
+            accountName=grant.account.account_name,
+            hubId=grant.account.hub_id,
+            hubDomain=None if grant.account.hub_id is None else grant.account.account_name,
+            installedBy=grant.account.user,
+            scopes=list(grant.account.scopes),
+            expiresAt=grant.code_expires_at,
+        )
 
     @operation("connect", body=Claim, answers={200: Claimed}, tags=("Connections",))
     async def claim(self, request: web.Request, caller: Caller, body: Claim) -> Claimed:
         """Give a Marketplace install to one of the app's users."""
         user_ref = body.userForeignIdentifier
-        slug, return_url = await self._confirmations.claim(
+        grant = await self._confirmations.claim(
             caller, Secret(request.match_info["claim"]), user_ref
         )
-        connection = await self._shown(await self._apps.get(caller.workspace_id, slug), user_ref)
-        return Claimed(**connection.model_dump(), returnUrl=return_url)
+        connection = await self._shown(grant.app, user_ref)
+        return Claimed(**connection.model_dump(), returnUrl=grant.return_url)
 
     async def _app(self, request: web.Request, caller: Caller) -> App:
         return await self._apps.get(caller.workspace_id, path_slug(request, caller))
@@ -192,7 +230,7 @@ def _secret(value: SecretStr | None) -> Secret | None:
 
 
 def path_user(request: web.Request) -> str:
-    """The user reference in the path. Raises ConnectionNotFound where it can be nobody's."""
+    """The user reference in the path. Raises ConnectionNotFound for what is not one."""
     try:
         return USER_REF.validate_python(request.match_info["user"])
     except ValidationError:
@@ -200,13 +238,15 @@ def path_user(request: web.Request) -> str:
 
 
 def shown(record: ConnectionRecord) -> ConnectionShown:
-    """A record in the contract's words."""
+    """A record as the API shows it."""
     return ConnectionShown(
         id=record.number,
         status=record.status,
         userForeignIdentifier=record.user_ref,
+        accountId=record.account_id,
+        accountName=record.account_name,
         hubId=record.hub_id,
-        hubDomain=record.hub_domain,
+        hubDomain=None if record.hub_id is None else record.account_name,
         scopes=list(record.scopes),
         missingScopes=list(record.missing_scopes),
         installedBy=record.installed_by,

@@ -1,11 +1,11 @@
-"""What became of each event at each endpoint, and sending it again."""
+"""The deliveries of each endpoint, and sending them again."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
 from aiohttp import web
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, Field
 
 from broker.domain.events import DeliveryRecord, Endpoint, message_id
 from broker.domain.model import App, Caller
@@ -14,24 +14,13 @@ from broker.services.events.deliverer import Deliverer
 from broker.stores.connections.apps import Apps
 from broker.stores.events.deliveries import Deliveries
 from broker.stores.events.endpoints import Endpoints
+from broker.web.core.moments import Moment
 from broker.web.core.openapi import operation
 from broker.web.core.requests import RequestModel, UserRef, path_id, path_slug
 
 
-def _moment(text: object) -> object:
-    # A plus sign that was not escaped in a query arrives as a space.
-    return text.replace(" ", "+") if isinstance(text, str) and "T" in text else text
-
-
-def _with_zone(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-Moment = Annotated[datetime, BeforeValidator(_moment), AfterValidator(_with_zone)]
-
-
 class DeliveryQuery(RequestModel):
-    """Which deliveries to list; `before` is the `before` of the page before."""
+    """Which deliveries to list; `before` is the `before` of the previous page."""
 
     state: Literal["waiting", "delivered", "dead"] | None = None
     before: Annotated[int, Field(ge=0, le=2**53)] | None = None
@@ -39,7 +28,7 @@ class DeliveryQuery(RequestModel):
 
 
 class Span(RequestModel):
-    """The events that were written from a moment to another, of one user or of all."""
+    """The events created from one time to another, of one user or of all."""
 
     begin: Moment = Field(alias="from")
     end: Moment = Field(alias="to")
@@ -47,7 +36,7 @@ class Span(RequestModel):
 
 
 class DeliveryShown(BaseModel):
-    """One event owed to one endpoint. `messageId` is the `webhook-id` that the receiver sees."""
+    """One event for one endpoint. `messageId` is the `webhook-id` that the receiver sees."""
 
     id: UUID
     messageId: str
@@ -64,14 +53,14 @@ class DeliveryShown(BaseModel):
 
 
 class DeliveryPage(BaseModel):
-    """A page of deliveries, newest first; `before` asks for the next, null at the end."""
+    """A page of deliveries, newest first; pass `before` to fetch the next, null at the end."""
 
     deliveries: list[DeliveryShown]
     before: int | None
 
 
 class Replayed(BaseModel):
-    """How many deliveries are owed anew; they become due at a steady pace."""
+    """How many deliveries were enqueued again; they become due at a steady pace."""
 
     replayed: int
 

@@ -5,27 +5,45 @@ from typing import Annotated
 from uuid import UUID
 
 from aiohttp import web
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, create_model, field_validator
 
 from broker.domain.model import Caller, ConnectionRecord, Status
-from broker.errors import ConnectionNotFound, wrong_field
+from broker.errors import AppNotFound, ConnectionNotFound, wrong_field
+from broker.providers.catalog import PROVIDERS
 from broker.services.grants.connection_admin import ConnectionAdmin
 from broker.services.installs.oauth_flow import Installs
 from broker.stores.connections.apps import Apps
 from broker.stores.connections.connections import Connections
 from broker.web.core.openapi import operation
-from broker.web.core.requests import RequestModel, Text, UserRef, parse_body, path_slug
+from broker.web.core.requests import (
+    RequestModel,
+    Text,
+    UserRef,
+    parse_body,
+    path_provider,
+    path_slug,
+)
 
 PAGE = 100
 
 
-class LinkQuery(RequestModel):
-    """Whom the link is for; `scope` narrows what is asked, `returnUrl` is one of the app's."""
+class LinkBase(RequestModel):
+    """Whom the link is for; `scope` narrows the scopes, `returnUrl` is one of the app's."""
 
     userForeignIdentifier: UserRef
     returnUrl: Text | None = None
     redirect: bool = False
     scope: Annotated[str, Field(max_length=8192)] | None = None
+
+
+LINK_OPTIONS = sorted({option for spec in PROVIDERS for option in spec.link_options})
+
+LinkQuery: type[LinkBase] = create_model(
+    "LinkQuery",
+    __doc__="Whom the link is for, with what a provider needs to know of it.",
+    __base__=LinkBase,
+    **dict.fromkeys(LINK_OPTIONS, (Text | None, None)),  # type: ignore[call-overload]
+)
 
 
 class PageQuery(RequestModel):
@@ -40,8 +58,8 @@ class UserQuery(RequestModel):
     userForeignIdentifier: UserRef
 
 
-class UserOrNobody(RequestModel):
-    """Which user, when the body says it."""
+class OptionalUser(RequestModel):
+    """Which user, where the body names one."""
 
     userForeignIdentifier: UserRef | None = None
 
@@ -89,7 +107,7 @@ class Connected(BaseModel):
 
 
 class UserDeleted(BaseModel):
-    """StackGo's word that a user is gone."""
+    """StackGo's answer to a deletion."""
 
     message: str
     userForeignIdentifier: str
@@ -97,7 +115,7 @@ class UserDeleted(BaseModel):
 
 
 class StackGoHandlers:
-    """`/api/hubspot/auth` and `/api/saas-org-user`."""
+    """`/api/{provider}/auth` and `/api/saas-org-user`."""
 
     def __init__(
         self, apps: Apps, connections: Connections, installs: Installs, upkeep: ConnectionAdmin
@@ -109,15 +127,24 @@ class StackGoHandlers:
 
     @operation("connect", query=LinkQuery, answers={200: InstallUrl}, tags=("Install links",))
     async def link(
-        self, request: web.Request, caller: Caller, query: LinkQuery
+        self, request: web.Request, caller: Caller, query: LinkBase
     ) -> InstallUrl | web.Response:
         """Make an install link for one user, valid for 60 minutes and one consent.
 
         With `redirect=true` the answer is 303 there.
         """
         app = await self._apps.get(caller.workspace_id, path_slug(request, caller))
+        if app.provider != path_provider(request):
+            raise AppNotFound
         scopes = None if query.scope is None else tuple(query.scope.replace(",", " ").split())
-        url = await self._installs.begin(app, query.userForeignIdentifier, query.returnUrl, scopes)
+        values = {name: getattr(query, name) for name in LINK_OPTIONS}
+        url = await self._installs.begin(
+            app,
+            query.userForeignIdentifier,
+            query.returnUrl,
+            scopes,
+            options={name: value for name, value in values.items() if value is not None},
+        )
         if query.redirect:
             return web.Response(status=303, headers={"Location": url})
         return InstallUrl(
@@ -152,11 +179,11 @@ class StackGoHandlers:
     async def delete(self, request: web.Request, caller: Caller) -> UserDeleted:
         """Delete a user's connection, named in the query or in the body."""
         slug = path_slug(request, caller)
-        said = await parse_body(request, UserOrNobody) if request.can_read_body else UserOrNobody()
-        named = {*request.query.getall("userForeignIdentifier", []), said.userForeignIdentifier}
+        body = await parse_body(request, OptionalUser) if request.can_read_body else OptionalUser()
+        named = {*request.query.getall("userForeignIdentifier", []), body.userForeignIdentifier}
         named.discard(None)
         if len(named) != 1:
-            message = "is needed once" if named else "is needed"
+            message = "is duplicated" if named else "is required"
             raise wrong_field("userForeignIdentifier", message)
         user_ref = str(named.pop())
         app = await self._apps.get(caller.workspace_id, slug)

@@ -1,4 +1,4 @@
-"""Apps in the console: the register form, what is still wrong, the settings."""
+"""Apps in the console: the register form, what is still missing, the settings."""
 
 from typing import Any
 
@@ -11,12 +11,23 @@ from broker.services.installs.app_checks import AppChecks
 from broker.services.installs.oauth_flow import Installs
 from broker.stores.connections.apps import Apps
 from broker.stores.connections.connections import Connections
-from broker.web.api.apps import AppChange, NewApp, changed, registration
+from broker.web.api.app_models import (
+    AppChange,
+    NewApp,
+    changed,
+    registration,
+    rule_of_text,
+    settings_of,
+    text_of_rule,
+)
 from broker.web.console.base import ConsoleBase, for_operators, form_of, form_value
 from broker.web.core.requests import validate
 from broker.web.core.wording import ALL_SCOPES, describe_scope
 
 LISTS = ("optionalScopes", "returnUrls", "origins")
+SWITCHES = ("pkce", "legacySignatures", "journal", "marketplace")
+TEXTS = ("slug", "clientId", "clientSecret", "appId", "confirm")
+NULLABLE_TEXTS = ("displayName", "logoUrl", "installUrl")
 USUAL = ("oauth", "crm.objects.contacts.read", "crm.objects.companies.read")
 
 
@@ -39,7 +50,7 @@ class AppViews:
 
     @for_operators("apps", "connect")
     async def index(self, _request: web.Request, operator: Operator) -> web.Response:
-        """Every app that the key reaches, with how its connections are."""
+        """Every app that the key has access to, with its connections by status."""
         counts = await self._connections.counts(operator.caller.workspace_id)
         rows = [
             (app, counts.get(app.id, {}), self._todo(app, counts))
@@ -54,7 +65,7 @@ class AppViews:
 
     @for_operators("apps")
     async def register(self, request: web.Request, operator: Operator) -> web.Response:
-        """Register an app; wrong fields are shown beside what was typed."""
+        """Register an app; each wrong field is shown with what was typed."""
         typed = _typed(await form_of(request))
         try:
             body = validate(NewApp, typed)
@@ -72,12 +83,12 @@ class AppViews:
 
     @for_operators("apps", "connect")
     async def show(self, request: web.Request, operator: Operator) -> web.Response:
-        """An app: what to paste into HubSpot, what is still wrong, its settings."""
+        """An app: what to paste into HubSpot, what is still missing, its settings."""
         return await self._shown(operator, await self._app(request, operator))
 
     @for_operators("apps")
     async def check(self, request: web.Request, operator: Operator) -> web.Response:
-        """Ask HubSpot whether it knows the app."""
+        """Ask HubSpot whether it accepts the app's credentials."""
         app = await self._app(request, operator)
         finding = await self._checks.verify_credentials(app)
         return self.desk.render(operator, "finding.part.html", finding=finding)
@@ -95,18 +106,18 @@ class AppViews:
         except InvalidRequest as refusal:
             errors = refusal.context.get("errors", [])
             return await self._shown(operator, app, typed, errors, 400)
-        async with self._apps.lock(operator.caller.workspace_id, app.slug) as held:
-            await held.change(str(operator.caller.key_id), changed(held.app, body))
+        async with self._apps.lock(operator.caller.workspace_id, app.slug) as locked:
+            await locked.change(str(operator.caller.key_id), changed(locked.app, body))
         return self.desk.redirect(request, f"/apps/{app.slug}")
 
     @for_operators("apps")
     async def remove(self, request: web.Request, operator: Operator) -> web.Response:
-        """Remove an app whose name was typed once more."""
+        """Remove an app; its short name must be typed to confirm."""
         app = await self._app(request, operator)
         if form_value(await form_of(request), "slug").lower() != app.slug:
             raise wrong_field("slug", "is not this app's short name")
-        async with self._apps.lock(operator.caller.workspace_id, app.slug) as held:
-            await held.remove(str(operator.caller.key_id))
+        async with self._apps.lock(operator.caller.workspace_id, app.slug) as locked:
+            await locked.remove(str(operator.caller.key_id))
         return self.desk.redirect(request, "/apps")
 
     async def _app(self, request: web.Request, operator: Operator) -> App:
@@ -135,7 +146,7 @@ class AppViews:
             redirect_url=self._installs.redirect_url(app),
             webhook_url=self._installs.webhook_url(app),
             findings=self._checks.local_findings(app, counts.get("ACTIVE", 0)),
-            **_choices(typed or _as_typed(app), errors or []),
+            **_choices(typed or settings_of(app), errors or []),
         )
 
     def _form(
@@ -153,26 +164,14 @@ class AppViews:
 def _typed(form: dict[str, list[str]]) -> dict[str, Any]:
     """A form as the API's body: ticked scopes and lines of a text become lists."""
     scopes = [*form.get("scopes", []), *form_value(form, "otherScopes").split()]
-    typed: dict[str, Any] = {
-        name: form_value(form, name)
-        for name in ("slug", "clientId", "clientSecret", "appId", "confirm")
-        if name in form
-    }
+    typed: dict[str, Any] = {name: form_value(form, name) for name in TEXTS if name in form}
     typed |= {name: form_value(form, name).split() for name in LISTS}
-    return typed | {"scopes": list(dict.fromkeys(scopes)), "pkce": "pkce" in form}
-
-
-def _as_typed(app: App) -> dict[str, Any]:
-    return {
-        "clientId": app.client_id,
-        "appId": app.hubspot_app_id,
-        "scopes": list(app.scopes),
-        "optionalScopes": list(app.optional_scopes),
-        "returnUrls": list(app.return_urls),
-        "origins": list(app.origins),
-        "confirm": app.confirm.value,
-        "pkce": app.pkce,
-    }
+    typed |= {name: name in form for name in SWITCHES}
+    typed |= {name: form_value(form, name) or None for name in NULLABLE_TEXTS if name in form}
+    if "policy" in form:
+        rules = [rule_of_text(line) for line in form_value(form, "policy").splitlines() if line]
+        typed["policy"] = rules or None
+    return typed | {"scopes": list(dict.fromkeys(scopes))}
 
 
 def _choices(typed: dict[str, Any], errors: list[dict[str, str]]) -> dict[str, Any]:
@@ -184,6 +183,7 @@ def _choices(typed: dict[str, Any], errors: list[dict[str, str]]) -> dict[str, A
     typed = {name: typed.get(name) for name in NewApp.model_fields if name != "clientSecret"}
     return {
         "typed": typed,
+        "policy": [text_of_rule(rule) for rule in typed.get("policy") or []],
         "wrong": {name: wrong.get(name) for name in NewApp.model_fields} if wrong else {},
         "scopes": sorted(
             ((scope, describe_scope(scope), scope in chosen) for scope in ALL_SCOPES),

@@ -1,13 +1,14 @@
 """What every console page stands on: who is signed in, where forms come from, how pages look."""
 
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 from urllib.parse import parse_qs, quote
 
 from aiohttp import web
 
+from broker.domain.audit import SOURCE, Source
 from broker.domain.browser_sessions import Operator
 from broker.domain.model import App
 from broker.errors import BrokerError
@@ -23,12 +24,14 @@ SECTIONS = (
     ("apps", "Apps", ("apps", "connect")),
     ("connections", "Connections", ("connect",)),
     ("playground", "Playground", ("proxy", "proxy:read")),
-    ("calls", "Calls", ("audit",)),
-    ("kyb", "KYB", ("recipes",)),
+    ("calls", "Calls", ("calls",)),
     ("events", "Events", ("webhooks",)),
     ("keys", "Keys", ("apps",)),
+    ("audit", "Audit", ("audit",)),
 )
 """The sections of the console, each with the scopes of which one opens it."""
+
+Section = tuple[str, str, tuple[str, ...]]
 
 PAGE_BYTES = 262_144
 
@@ -36,11 +39,15 @@ PAGE_BYTES = 262_144
 class ConsoleBase:
     """Pages for operators."""
 
-    def __init__(self, pages: Pages, operators: Operators, apps: Apps) -> None:
+    def __init__(
+        self, pages: Pages, operators: Operators, apps: Apps, panels: Sequence[Section] = ()
+    ) -> None:
+        """`panels` are further sections, shown before the last three."""
         self.pages = pages
         self.operators = operators
         self.cookie = Cookie("broker-console", https=pages.https)
         self._apps = apps
+        self._sections = (*SECTIONS[:-3], *panels, *SECTIONS[-3:])
 
     async def operator(self, request: web.Request) -> Operator | None:
         token = self.cookie.read(request)
@@ -64,7 +71,7 @@ class ConsoleBase:
             section=section,
             sections=[
                 each
-                for each in SECTIONS
+                for each in self._sections
                 if operator is not None and operator.has_any_scope(*each[2])
             ],
             when=format_time,
@@ -117,11 +124,12 @@ def for_operators(*scopes: str) -> Callable[[H], Callable[[Any, web.Request], An
                     back = request.path_qs if request.method == "GET" else "/console"
                     return desk.redirect(request, f"/sign-in?next={quote(back, safe='')}")
                 request[LOG_FIELDS]["key"] = str(operator.caller.key_id)
+                SOURCE.set(Source("console", request.remote))
                 if scopes:
                     require(operator.caller, *scopes)
                 return await function(owner, request, operator)
             except BrokerError as refusal:
-                if refusal.status >= 500:
+                if refusal.status == 500:
                     raise
                 return refused(desk, request, operator, refusal)
 

@@ -30,7 +30,7 @@ class CallViews:
         self.desk = desk
         self._calls = calls
 
-    @for_operators("audit")
+    @for_operators("calls")
     async def index(self, request: web.Request, operator: Operator) -> web.Response:
         """Charts, what went wrong, accounts, and the calls one by one."""
         apps = await self.desk.apps(operator)
@@ -61,7 +61,7 @@ class CallViews:
             **shown,
         )
 
-    @for_operators("audit")
+    @for_operators("calls")
     async def log(self, request: web.Request, operator: Operator) -> web.Response:
         """Calls one by one, newest first, as a part of other pages."""
         query = request.query

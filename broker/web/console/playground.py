@@ -12,8 +12,9 @@ from pydantic import Field
 
 from broker.domain.browser_sessions import Operator
 from broker.domain.model import ProxyCall, Status
-from broker.errors import ConnectionNotFound, HubSpotUnavailable
-from broker.providers.hubspot.destination import target_of
+from broker.domain.urls import path_of
+from broker.errors import ConnectionNotFound, ProviderUnavailable
+from broker.providers.calls.destination import target_or_url
 from broker.services.proxy.forwarding import Proxy
 from broker.stores.connections.connections import Connections
 from broker.web.console.base import ConsoleBase, for_operators, form_of, form_value
@@ -50,13 +51,11 @@ class PlaygroundViews:
         proxy: Proxy,
         connections: Connections,
         public_url: str,
-        api_url: str,
     ) -> None:
         self.desk = desk
         self._proxy = proxy
         self._connections = connections
         self._public_url = public_url
-        self._api_url = api_url
 
     @for_operators("proxy", "proxy:read")
     async def form(self, request: web.Request, operator: Operator) -> web.Response:
@@ -93,7 +92,7 @@ class PlaygroundViews:
         headers = [("Accept", "application/json"), ("Accept-Encoding", "identity")]
         if body is not None:
             headers.append(("Content-Type", "application/json"))
-        target = target_of(said.path.strip(), self._api_url)
+        target = target_or_url(said.path)
         call = ProxyCall(
             app.slug,
             said.user,
@@ -115,7 +114,7 @@ class PlaygroundViews:
         except ConnectionNotFound:
             raise ConnectionNotFound(f"Nobody called {said.user} is connected.") from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise HubSpotUnavailable("HubSpot's answer broke off.") from error
+            raise ProviderUnavailable("The answer broke off.") from error
         return self.desk.render(
             operator,
             "answer.part.html",
@@ -131,7 +130,7 @@ class PlaygroundViews:
     def _curl(self, call: ProxyCall, body: bytes | None) -> str:
         """The same call for a shell, the key left to its environment."""
         user = quote(call.user_ref, safe="")
-        url = f"{self._public_url}/proxy/{call.app_slug}/{user}{call.target}"
+        url = f"{self._public_url}/proxy/{call.app_slug}/{user}{path_of(call.target)}"
         parts = ["curl", '-H "Authorization: Bearer $KEY"', shlex.quote(url)]
         if call.method == "HEAD":
             parts.insert(1, "--head")

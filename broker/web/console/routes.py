@@ -6,12 +6,11 @@ from types import MethodType
 from aiohttp import web
 
 from broker.web.console.apps import AppViews
+from broker.web.console.audit import AuditViews
 from broker.web.console.calls import CallViews
 from broker.web.console.connections import ConnectionViews
 from broker.web.console.events import EventViews
 from broker.web.console.keys import KeyViews
-from broker.web.console.kyb import KybViews
-from broker.web.console.kyb_settings import KybSettingsViews
 from broker.web.console.playground import PlaygroundViews
 from broker.web.console.sign_in import SignInViews
 
@@ -51,26 +50,22 @@ TABLE: tuple[tuple[str, str, View], ...] = (
     ("POST", "/endpoint/remove", EventViews.remove),
     ("POST", "/endpoint/replay", EventViews.replay),
     ("POST", "/endpoint/span", EventViews.replay_span),
-    ("GET", "/kyb", KybViews.index),
-    ("POST", "/kyb", KybViews.start),
-    ("GET", "/kyb/run", KybViews.show),
-    ("POST", "/kyb/retry", KybViews.retry),
-    ("GET", "/kyb/parked", KybViews.parked),
-    ("GET", "/kyb/settings", KybSettingsViews.show),
-    ("POST", "/kyb/settings", KybSettingsViews.put),
-    ("POST", "/kyb/remove", KybSettingsViews.remove),
-    ("POST", "/kyb/prepare", KybSettingsViews.setup),
     ("GET", "/keys", KeyViews.index),
     ("POST", "/keys", KeyViews.create),
+    ("GET", "/key", KeyViews.show),
+    ("POST", "/key", KeyViews.change),
     ("POST", "/keys/revoke", KeyViews.revoke),
+    ("GET", "/audit", AuditViews.index),
 )
 
 
-def routes(views: Sequence[object]) -> list[web.RouteDef]:
+def routes(
+    views: Sequence[object], table: Sequence[tuple[str, str, View]] = TABLE
+) -> list[web.RouteDef]:
     """The console's routes; `views` holds one of each class that the table names."""
     owners = {id(each): view for view in views for each in vars(type(view)).values()}
     found = []
-    for method, path, view in TABLE:
+    for method, path, view in table:
         handler = MethodType(view, owners[id(view)])
         if method == "GET":
             found.append(web.get(f"/console{path}", handler, allow_head=False))

@@ -28,13 +28,14 @@ DAY_S = 86_400
 class Pages:
     """Pages from templates, at home at a public URL."""
 
-    def __init__(self, public_url: str) -> None:
+    def __init__(self, public_url: str, *template_folders: Path) -> None:
+        """`template_folders` are searched after the broker's own."""
         parts = urlsplit(public_url)
         self.origin = f"{parts.scheme}://{parts.netloc}".lower()
         self.root = parts.path
         self.https = parts.scheme == "https"
         self._templates = Environment(
-            loader=FileSystemLoader(HERE / "templates"),
+            loader=FileSystemLoader([HERE / "templates", *template_folders]),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -44,10 +45,18 @@ class Pages:
         self._templates.globals["asset"] = self._asset
 
     def page(
-        self, template: str, status: int = 200, *, posts_to: str = "'none'", **values: object
+        self,
+        template: str,
+        status: int = 200,
+        *,
+        posts_to: str = "'none'",
+        images: str | None = None,
+        **values: object,
     ) -> web.Response:
-        """A page from a template; `posts_to` says where its forms may lead, redirects included."""
-        headers = {"Content-Security-Policy": policy(posts_to), "X-Frame-Options": "DENY"}
+        """A page from a template; `posts_to` says where its forms may lead, redirects included, and
+        `images` is an image's URL from elsewhere.
+        """
+        headers = {"Content-Security-Policy": policy(posts_to, images), "X-Frame-Options": "DENY"}
         if posts_to != "'none'":
             # Under no-referrer a form's `Origin` would be null, by which we know our own forms.
             headers["Referrer-Policy"] = "same-origin"
@@ -63,10 +72,13 @@ class Pages:
         return f"{self.root}/static/{name}?v={DIGESTS[name]}"
 
 
-def policy(posts_to: str) -> str:
+def policy(posts_to: str, images: str | None = None) -> str:
     """What a page of ours may load and do: only from us, never inline, never framed."""
+    # A semicolon or a comma would begin another directive or policy.
+    elsewhere = "" if images is None else f" {images.replace(';', '%3B').replace(',', '%2C')}"
     return (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "default-src 'none'; script-src 'self'; style-src 'self'; "
+        f"img-src 'self' data:{elsewhere}; "
         f"connect-src 'self'; form-action {posts_to}; frame-ancestors 'none'; base-uri 'none'"
     )
 

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from broker.domain.model import Caller
 from broker.errors import AppNotFound, BodyTooLarge, InvalidRequest, NotFound
+from broker.providers.catalog import BY_NAME as PROVIDERS
 from broker.web.core.middleware import LOG_FIELDS
 
 BODY_BYTES = 1_048_576
@@ -169,6 +170,14 @@ def path_slug(request: web.Request, caller: Caller | None = None) -> str:
         raise AppNotFound
     slug = request[LOG_FIELDS]["app"] = slug.lower()
     return slug
+
+
+def path_provider(request: web.Request) -> str | None:
+    """The provider whose address this is, where it is one provider's."""
+    resource = request.match_info.route.resource
+    first, _, rest = (resource.canonical if resource else "").lstrip("/").partition("/")
+    name = rest.partition("/")[0] if first == "api" else first
+    return name if name in PROVIDERS else None
 
 
 def path_id(request: web.Request, missing: type[NotFound]) -> UUID:

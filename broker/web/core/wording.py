@@ -40,6 +40,10 @@ REFUSALS = {
         "You started connecting in a different browser.",
         "Finish it there, or go back to the product and start again in this one.",
     ),
+    "install-not-stored": (
+        "Something went wrong on our side while we stored the connection.",
+        AGAIN,
+    ),
     "origin-refused": (
         "The page that opened this window is not allowed to connect HubSpot here.",
         "Nothing was connected. Tell the product's support.",
@@ -62,6 +66,7 @@ HEADINGS = {
     "hubspot-unavailable": "HubSpot could not be reached",
     "hubspot-timeout": "HubSpot did not respond",
     "other-browser": "Finish in the other browser",
+    "install-not-stored": "Please start again",
     "origin-refused": "This page is not registered",
     "busy": "Please try again in a minute",
     "app-not-found": "Page not found",

@@ -1,25 +1,26 @@
-"""A user's browser coming back from HubSpot: the callback."""
+"""A user's browser coming back from a provider: the callback."""
 
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote
 from uuid import UUID
 
 from aiohttp import web
 
 from broker.domain.browser_sessions import ConnectSession
 from broker.domain.model import Secret
-from broker.errors import BrokerError, NotFound, OriginRefused
+from broker.domain.urls import with_parameters
+from broker.errors import BrokerError, Busy, NotFound, OriginRefused
 from broker.services.installs.connect_sessions import ConnectFlow
-from broker.services.installs.oauth_flow import Consent, Outcome
+from broker.services.installs.outcomes import Consent, Outcome
 from broker.web.core.cookies import Cookie
 from broker.web.core.middleware import LOG_FIELDS, REQUEST_ID, problem
 from broker.web.core.openapi import public
 from broker.web.core.pages import Pages
-from broker.web.core.requests import path_slug, prefers_json
+from broker.web.core.requests import path_provider, path_slug, prefers_json
 from broker.web.core.wording import HEADINGS, OURS, OURS_HEADING, REFUSALS
 
 
 class OAuthCallback:
-    """`/hubspot/{slug}-{UUID}/callback`."""
+    """`/{provider}/{slug}-{UUID}/callback`."""
 
     def __init__(self, connecting: ConnectFlow, pages: Pages, cookie: Cookie) -> None:
         """`cookie` is what a browser that begins on our own page carries."""
@@ -29,23 +30,37 @@ class OAuthCallback:
 
     @public(answers={200: None, 303: None}, tags=("Install links",))
     async def callback(self, request: web.Request) -> web.Response:
-        """Take what HubSpot's redirect brought; end at the product, at a page, or with JSON."""
+        """Take what the provider's redirect brought; end at the product, at a page or with JSON."""
         try:
             slug, workspace_id = path_slug(request), UUID(request.match_info["workspace"])
             consent = _consent(request, self._cookie.read(request))
-            outcome, session = await self._connecting.finish(workspace_id, slug, consent)
-        except (NotFound, ValueError) as missing:
-            refusal = missing if isinstance(missing, NotFound) else NotFound()
+            outcome, session = await self._connecting.finish(
+                path_provider(request) or "", workspace_id, slug, consent
+            )
+        except ValueError:
+            return refused(request, self._pages, NotFound())
+        except (NotFound, Busy) as refusal:
             return refused(request, self._pages, refusal)
         request[LOG_FIELDS].update(app=outcome.app.slug, outcome=outcome.state)
         if prefers_json(request):
             return _as_json(request, outcome)
+        return self._onwards(request, outcome, session)
+
+    def _onwards(
+        self, request: web.Request, outcome: Outcome, session: ConnectSession | None
+    ) -> web.Response:
+        """Where the browser goes next."""
         if session is not None and _ends_with_us(session, outcome):
             return self._to_end(session, outcome)
-        if outcome.return_url is not None and outcome.state != "unclaimed":
-            return _back_to_product(outcome, outcome.return_url)
         if outcome.state == "unclaimed":
             return self._to_claim(outcome)
+        page = outcome.provider_page
+        if outcome.state == "on-the-way":
+            return _redirect(outcome.return_url or "", {"returnUrl": page or ""}, "", None)
+        if outcome.state == "connected" and page is not None:
+            return _redirect(page, {}, "", None)
+        if outcome.return_url is not None:
+            return _back_to_product(outcome, outcome.return_url)
         return self._as_page(request, outcome)
 
     def _to_end(self, session: ConnectSession, outcome: Outcome) -> web.Response:
@@ -54,10 +69,10 @@ class OAuthCallback:
         return _redirect(ended, {}, "confirm", outcome.code)
 
     def _to_claim(self, outcome: Outcome) -> web.Response:
-        code, hubspot_page = outcome.code, outcome.return_url or ""
+        code, hubspot_page = outcome.code, outcome.provider_page or ""
         if outcome.app.return_urls:
-            said = {"status": "unclaimed", "returnUrl": hubspot_page}
-            return _redirect(outcome.app.return_urls[0], said, "claim", code)
+            parameters = {"status": "unclaimed", "returnUrl": hubspot_page}
+            return _redirect(outcome.app.return_urls[0], parameters, "claim", code)
         return self._pages.page(
             "pages/waiting.html",
             title="One more step",
@@ -86,55 +101,47 @@ class OAuthCallback:
 
 
 def _ends_with_us(session: ConnectSession, outcome: Outcome) -> bool:
-    """Whether a popup has to tell its opener, or there is nowhere else to go."""
+    """Whether a popup has to report to its opener, or there is no return URL."""
     if outcome.return_url is None:
         return outcome.code is None
     return session.origin is not None
 
 
 def _consent(request: web.Request, browser: Secret | None) -> Consent:
-    def one(name: str) -> str | None:
-        values = request.query.getall(name, [])
-        return values[0] if len(values) == 1 and values[0] else None
-
-    state, code = one("state"), one("code")
-    return Consent(
-        None if state is None else Secret(state),
-        None if code is None else Secret(code),
-        "error" in request.query,
-        one("returnUrl"),
-        browser,
-    )
+    query = request.query
+    return Consent({name: query[name] for name in query if len(query.getall(name)) == 1}, browser)
 
 
 def _as_json(request: web.Request, outcome: Outcome) -> web.Response:
     if outcome.refusal is not None and outcome.code is None:
         return problem(request, outcome.refusal)
-    message = {
+    messages = {
         "connected": "User Registered",
         "pending": "Confirmation Required",
         "portal-mismatch": "Confirmation Required",
         "unclaimed": "Install Unclaimed",
-    }[outcome.state]
-    said = {
-        "message": message,
+        "on-the-way": "Sign In First",
+    }
+    fields = {
+        "message": messages.get(outcome.state),
         "userForeignIdentifier": outcome.user_ref,
         "confirm" if outcome.state != "unclaimed" else "claim": outcome.code
         and outcome.code.reveal(),
-        "returnUrl": outcome.return_url if outcome.state == "unclaimed" else None,
+        "returnUrl": outcome.provider_page,
+        "installUrl": outcome.return_url if outcome.state == "on-the-way" else None,
         "code": "portal-mismatch" if outcome.state == "portal-mismatch" else None,
     }
-    return web.json_response({name: value for name, value in said.items() if value is not None})
+    return web.json_response({name: value for name, value in fields.items() if value is not None})
 
 
 def _back_to_product(outcome: Outcome, return_url: str) -> web.Response:
     """303 to the product. A code travels in the fragment, which no server and no log sees."""
-    said = {"status": outcome.state}
+    parameters = {"status": outcome.state}
     if outcome.refusal is not None:
-        said = {"status": "error", "code": outcome.refusal.code}
+        parameters = {"status": "error", "code": outcome.refusal.code}
     if outcome.user_ref is not None:
-        said["userForeignIdentifier"] = outcome.user_ref
-    return _redirect(return_url, said, "confirm", outcome.code)
+        parameters["userForeignIdentifier"] = outcome.user_ref
+    return _redirect(return_url, parameters, "confirm", outcome.code)
 
 
 def refused(request: web.Request, pages: Pages, refusal: BrokerError) -> web.Response:
@@ -157,9 +164,8 @@ def refused(request: web.Request, pages: Pages, refusal: BrokerError) -> web.Res
     return response
 
 
-def _redirect(url: str, said: dict[str, str], name: str, code: Secret | None) -> web.Response:
-    parts = urlsplit(url)
-    query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), *said.items()])
-    fragment = f"{name}={quote(code.reveal())}" if code else ""
-    location = urlunsplit((parts.scheme, parts.netloc, parts.path, query, fragment))
+def _redirect(url: str, parameters: dict[str, str], name: str, code: Secret | None) -> web.Response:
+    """303, with a code in the fragment, which no server and no log sees."""
+    fragment = f"{name}={quote(code.reveal())}" if code else None
+    location = with_parameters(url, parameters, fragment)
     return web.Response(status=303, headers={"Location": location})

@@ -6,7 +6,7 @@ connection was used within seconds, or holds a body that it does not have to rep
 
 import logging
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
 from urllib.parse import unquote
 
@@ -21,13 +21,20 @@ from broker.errors import (
     MethodNotAllowed,
     wrong_field,
 )
-from broker.providers.hubspot.destination import check_target
+from broker.providers.calls.destination import check_target
 from broker.services.access.callers import Callers, require
 from broker.services.proxy.forwarding import Proxy
+from broker.web.core.cookies import check_not_cross_site
 from broker.web.core.cut_answers import cut_off
 from broker.web.core.middleware import LOG_FIELDS, REQUEST_ID, cancel_on_disconnect
 from broker.web.core.openapi import self_authenticating
-from broker.web.core.requests import BROKEN_FRAMING, CONTROL, path_slug, read_body
+from broker.web.core.requests import (
+    BROKEN_FRAMING,
+    CONTROL,
+    path_provider,
+    path_slug,
+    read_body,
+)
 from broker.web.proxy.proxy_response import SingleWriteResponse, begin_stream, can_write_at_once
 from broker.web.proxy.wrapped import DataEnvelope, RawCall, WrappedCallReader
 
@@ -54,11 +61,14 @@ TRANSPARENT = re.compile(r"/proxy/[^/?#]*/([^/?#]*)(/.*)")
 class ProxyHandlers:
     """`/api/raw`, `/api/hubspot/proxy` and `/proxy`."""
 
-    def __init__(self, callers: Callers, proxy: Proxy, api_url: str, max_body: int) -> None:
+    def __init__(
+        self, callers: Callers, proxy: Proxy, key_headers: Sequence[str], max_body: int
+    ) -> None:
         self._callers = callers
         self._proxy = proxy
+        self._key_headers = key_headers
         self._max_body = max_body
-        self._wrapped_calls = WrappedCallReader(api_url, max_body)
+        self._wrapped_calls = WrappedCallReader(max_body)
 
     @self_authenticating(enforces=SCOPES, tags=("Proxy",))
     @cancel_on_disconnect
@@ -74,7 +84,7 @@ class ProxyHandlers:
         # The raw target, for a parsed one has lost what it looked like.
         raw = TRANSPARENT.fullmatch(request.raw_path)
         if raw is None:
-            raise InvalidRequest("Expected /proxy/{app}/{user}/{HubSpot path}.")
+            raise InvalidRequest("Expected /proxy/{app}/{user}/{API path}.")
         key = idempotency_key_in(request.headers.getall("Idempotency-Key", ()))
         call = ProxyCall(
             path_slug(request, caller),
@@ -108,11 +118,19 @@ class ProxyHandlers:
             quota_wait=quota_wait_of(request),
             request_id=request[REQUEST_ID],
             idempotency_key=key,
+            provider=path_provider(request),
         )
         return await self._pass_on(request, caller, call, DataEnvelope())
 
     async def _caller(self, request: web.Request) -> Caller:
-        caller = await self._callers.authenticate(request.headers.get("Authorization"))
+        check_not_cross_site(request)
+        headers = request.headers
+        credentials = headers.get("Authorization")
+        if credentials is None:
+            # Where vendors' own clients put their token, callers put their key.
+            found = (headers[name] for name in self._key_headers if name in headers)
+            credentials = next((f"Bearer {key}" for key in found), None)
+        caller = await self._callers.authenticate(credentials)
         request[LOG_FIELDS]["key"] = str(caller.key_id)
         return caller
 

@@ -5,7 +5,7 @@ from email.utils import formatdate
 
 from aiohttp import web
 
-from broker.providers.hubspot.answers import Answer
+from broker.providers.calls.answers import Answer
 from broker.web.core.middleware import REQUEST_ID
 
 SECURITY_HEADERS = (

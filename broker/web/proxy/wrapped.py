@@ -12,9 +12,9 @@ from pydantic import Field, field_validator
 
 from broker.domain.model import ProxyCall
 from broker.errors import InvalidRequest, wrong_field
-from broker.providers.hubspot.answers import Answer
-from broker.providers.hubspot.destination import target_of
-from broker.providers.hubspot.headers import check_header
+from broker.providers.calls.answers import Answer
+from broker.providers.calls.destination import target_or_url
+from broker.providers.calls.headers import check_header
 from broker.web.core.requests import (
     RequestModel,
     UserRef,
@@ -64,9 +64,8 @@ class RawCall(RequestModel):
 class WrappedCallReader:
     """Reads the calls that bodies describe."""
 
-    def __init__(self, api_url: str, max_body: int) -> None:
+    def __init__(self, max_body: int) -> None:
         """`max_body`: how many bytes a request body may have at most."""
-        self._api_url = api_url
         self._max_body = min(max_body, MAX_BYTES)
         self._large_calls = LargeCallReader()
 
@@ -84,7 +83,7 @@ class WrappedCallReader:
         if set(request.query.getall("userForeignIdentifier", [])) - {user_ref}:
             raise wrong_field("userForeignIdentifier", "differs between the query and the body")
         headers = _headers(described.headers, has_body=body is not None)
-        target = target_of(described.url, self._api_url)
+        target = target_or_url(described.url)
         return ProxyCall(slug, user_ref, described.method, target, headers, body)
 
 

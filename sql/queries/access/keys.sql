@@ -2,14 +2,21 @@
 -- Make a tenant.
 --   $1 id, $2 name
 INSERT INTO workspace (id, name)
-VALUES ($1, $2);
+VALUES ($1, $2)
+RETURNING id, name, created_at;
 
 -- name: workspace_of_id
 -- A tenant by its id.
 --   $1 workspace
-SELECT id, name
+SELECT id, name, created_at
   FROM workspace
  WHERE id = $1;
+
+-- name: all_workspaces
+-- Every tenant of the installation, oldest first.
+SELECT id, name, created_at
+  FROM workspace
+ ORDER BY created_at, id;
 
 -- name: create_key
 -- Give a workspace a credential.
@@ -27,13 +34,39 @@ SELECT id, workspace_id, client_id, name, scopes, app_slugs, policy, created_at,
  WHERE workspace_id = $1
  ORDER BY created_at, id;
 
+-- name: workspace_of_key
+-- The workspace of a credential, whichever it is.
+--   $1 id
+SELECT workspace_id
+  FROM api_key
+ WHERE id = $1;
+
+-- name: lock_live_keys
+-- Lock the live credentials of a workspace, so that the last one that manages keys stays.
+--   $1 workspace
+SELECT id, workspace_id, client_id, name, scopes, app_slugs, policy, created_at, revoked_at
+  FROM api_key
+ WHERE workspace_id = $1
+   AND revoked_at IS NULL
+ ORDER BY id
+   FOR UPDATE;
+
+-- name: change_key
+-- Write a credential's new name and limits.
+--   $1 workspace, $2 id, $3 name, $4 scopes, $5 app slugs or null, $6 policy or null
+UPDATE api_key
+   SET name = $3, scopes = $4, app_slugs = $5, policy = $6
+ WHERE workspace_id = $1
+   AND id = $2
+RETURNING id, workspace_id, client_id, name, scopes, app_slugs, policy, created_at, revoked_at;
+
 -- name: revoke_key
 -- End a credential.
---   $1 id
+--   $1 workspace, $2 id
 UPDATE api_key
    SET revoked_at = coalesce(revoked_at, now())
- WHERE id = $1
-RETURNING workspace_id, client_id;
+ WHERE workspace_id = $1
+   AND id = $2;
 
 -- name: caller_of_secret
 -- Who holds this secret.
@@ -45,9 +78,12 @@ SELECT id, client_id, scopes, app_slugs, policy
    AND revoked_at IS NULL;
 
 -- name: caller_of_token
--- Who holds this access token.
+-- Who holds this access token; it cannot do more than its key can now.
 --   $1 workspace, $2 hash of the token
-SELECT api_key.id, api_key.client_id, access_token.scopes, api_key.app_slugs, api_key.policy
+SELECT api_key.id, api_key.client_id, api_key.app_slugs, api_key.policy,
+       ARRAY(SELECT unnest(access_token.scopes)
+             INTERSECT
+             SELECT unnest(api_key.scopes)) AS scopes
   FROM access_token
   JOIN api_key
     ON api_key.workspace_id = access_token.workspace_id
@@ -78,11 +114,7 @@ DELETE FROM access_token
  WHERE expires_at < now();
 
 -- name: notify_invalidation
--- Tell every process to forget what it remembers.
-SELECT pg_notify('broker_doorbell', '');
+-- Tell every process what changed, so that it discards the cached value.
+--   $1 what changed; empty for anything
+SELECT pg_notify('broker_invalidation', $1);
 
--- name: record_audit
--- Write down who did what.
---   $1 workspace, $2 actor, $3 action, $4 app slug, $5 user reference, $6 detail
-INSERT INTO audit (workspace_id, actor, action, app_slug, user_ref, detail)
-VALUES ($1, $2, $3, $4, $5, $6);

@@ -1,18 +1,21 @@
 -- columns: app of app
 -- Everything that is read of an app.
-workspace_id, id, slug, client_id, client_secret, hubspot_app_id, scopes, optional_scopes, return_urls,
-origins, confirm, pkce, policy, legacy_signatures, journal, credentials_refused_at, created_at,
-updated_at;
+workspace_id, id, slug, provider, options, client_id, client_secret, hubspot_app_id, scopes,
+optional_scopes, return_urls,
+origins, confirm, pkce, policy, legacy_signatures, journal, display_name, logo_url, install_url,
+marketplace, credentials_refused_at, created_at, updated_at;
 
 -- name: create_app
--- Register a HubSpot app under a slug.
+-- Register an app under a slug.
 --   $1 workspace, $2 id, $3 slug, $4 client id, $5 sealed client secret, $6 HubSpot app id,
 --   $7 scopes, $8 optional scopes, $9 return URLs, $10 origins, $11 confirm, $12 pkce, $13 policy,
---   $14 legacy signatures, $15 journal
+--   $14 legacy signatures, $15 journal, $16 display name, $17 logo URL, $18 install URL,
+--   $19 marketplace, $20 options, $21 provider
 INSERT INTO app (workspace_id, id, slug, client_id, client_secret, hubspot_app_id,
                  scopes, optional_scopes, return_urls, origins, confirm, pkce, policy,
-                 legacy_signatures, journal)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+                 legacy_signatures, journal, display_name, logo_url, install_url, marketplace, options,
+                 provider)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
 RETURNING {app};
 
 -- name: app_of_slug
@@ -47,7 +50,8 @@ SELECT {app}
 -- Write an app's new settings; a new secret keeps the old one for a day of webhook signatures.
 --   $1 workspace, $2 id, $3 client id, $4 sealed client secret, $5 sealed previous secret or null,
 --   $6 HubSpot app id, $7 scopes, $8 optional scopes, $9 return URLs, $10 origins, $11 confirm,
---   $12 pkce, $13 policy, $14 legacy signatures, $15 journal
+--   $12 pkce, $13 policy, $14 legacy signatures, $15 journal, $16 display name, $17 logo URL,
+--   $18 install URL, $19 marketplace, $20 options
 UPDATE app
    SET client_id = $3,
        client_secret = $4,
@@ -66,6 +70,11 @@ UPDATE app
        policy = $13,
        legacy_signatures = $14,
        journal = $15,
+       display_name = $16,
+       logo_url = $17,
+       install_url = $18,
+       marketplace = $19,
+       options = $20,
        updated_at = now()
  WHERE workspace_id = $1
    AND id = $2
@@ -80,7 +89,7 @@ UPDATE app
    AND id = $2;
 
 -- name: flag_credentials
--- Mark that HubSpot refuses the app's credentials; a row comes back the first time only.
+-- Mark that the provider refuses the app's credentials; a row comes back the first time only.
 --   $1 workspace, $2 app
 UPDATE app
    SET credentials_refused_at = now()
@@ -90,7 +99,7 @@ UPDATE app
 RETURNING slug;
 
 -- name: unflag_credentials
--- Mark that HubSpot accepts the app's credentials again.
+-- Mark that the provider accepts the app's credentials again.
 --   $1 workspace, $2 app
 UPDATE app
    SET credentials_refused_at = NULL
@@ -105,10 +114,11 @@ WITH ended AS (
     DELETE FROM connection
      WHERE workspace_id = $1
        AND app_id = $2
-    RETURNING workspace_id, id, app_id, refresh_token, refresh_fingerprint
+    RETURNING workspace_id, id, app_id, refresh_token, refresh_fingerprint, details
 )
-INSERT INTO revocation (workspace_id, app_id, sealed_as, refresh_token, refresh_fingerprint, due_at)
-SELECT workspace_id, app_id, 'connection/' || id, refresh_token, refresh_fingerprint, now()
+INSERT INTO revocation (workspace_id, app_id, sealed_as, refresh_token, refresh_fingerprint, details,
+                        due_at)
+SELECT workspace_id, app_id, 'connection/' || id, refresh_token, refresh_fingerprint, details, now()
   FROM ended
  WHERE refresh_token IS NOT NULL;
 

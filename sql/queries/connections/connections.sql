@@ -1,14 +1,15 @@
 -- columns: connection_record of connection
 -- A connection as people see it; never a token.
-id, number, user_ref, status, hub_id, hub_domain, scopes, installed_by, expires_at, renewed_at,
-last_used_at, last_error, created_at, updated_at;
+id, number, user_ref, status, account_id, account_name, hub_id, scopes, installed_by, expires_at,
+renewed_at, last_used_at, last_error, created_at, updated_at;
 
 -- name: connection_of_user
 -- The hot path's one read: all that a proxied call needs. A row without a connection id means
 -- that the app exists and the user does not.
 --   $1 workspace, $2 app slug, $3 user reference
-SELECT app.workspace_id, app.id AS app_id, app.slug, app.policy,
-       connection.id, connection.user_ref, connection.status, connection.hub_id,
+SELECT app.workspace_id, app.id AS app_id, app.slug, app.provider, app.policy,
+       connection.id, connection.user_ref, connection.status, connection.account_id,
+       connection.hub_id, connection.api_url, connection.details,
        connection.scopes, connection.access_token, connection.generation,
        extract(epoch FROM connection.expires_at - now())::float8 AS expires_in,
        greatest(0, least(30, 0.1 * extract(epoch FROM
@@ -28,7 +29,7 @@ SELECT app.workspace_id, app.id AS app_id, app.slug, app.policy,
 SET LOCAL idle_in_transaction_session_timeout = '15s';
 
 -- name: attempted_generation
--- Which generation HubSpot was asked to renew without anybody learning the answer.
+-- The generation whose renewal was requested without a response that arrived.
 --   $1 workspace, $2 connection
 SELECT generation
   FROM renewal_attempt
@@ -36,7 +37,7 @@ SELECT generation
    AND connection_id = $2;
 
 -- name: record_renewal_attempt
--- HubSpot is about to be asked to renew a generation.
+-- The renewal of a generation is about to be requested.
 --   $1 workspace, $2 connection, $3 generation
 INSERT INTO renewal_attempt (workspace_id, connection_id, generation)
 VALUES ($1, $2, $3)
@@ -44,7 +45,7 @@ ON CONFLICT (workspace_id, connection_id) DO UPDATE
    SET generation = $3, asked_at = now();
 
 -- name: clear_renewal_attempt
--- HubSpot answered, or nobody cares any more.
+-- The renewal was answered, or its outcome no longer matters.
 --   $1 workspace, $2 connection
 DELETE FROM renewal_attempt
  WHERE workspace_id = $1
@@ -53,7 +54,8 @@ DELETE FROM renewal_attempt
 -- name: lock_connection
 -- Lock a connection for a change, with its app.
 --   $1 workspace, $2 connection
-SELECT connection.id, connection.app_id, connection.user_ref, connection.status, connection.hub_id,
+SELECT connection.id, connection.app_id, connection.user_ref, connection.status,
+       connection.account_id, connection.hub_id, connection.api_url, connection.details,
        connection.scopes, connection.access_token, connection.refresh_token,
        connection.generation, connection.failures, connection.last_error,
        extract(epoch FROM connection.expires_at - now())::float8 AS expires_in,
@@ -61,8 +63,8 @@ SELECT connection.id, connection.app_id, connection.user_ref, connection.status,
            connection.expires_at - coalesce(connection.renewed_at, connection.created_at)
        )))::float8 AS margin,
        extract(epoch FROM now() - connection.failed_at)::float8 AS failed_ago,
-       app.workspace_id, app.slug, app.client_id, app.client_secret, app.policy,
-       app.credentials_refused_at
+       app.workspace_id, app.slug, app.provider, app.options, app.client_id, app.client_secret,
+       app.policy, app.credentials_refused_at
   FROM connection
   JOIN app
     ON app.workspace_id = connection.workspace_id
@@ -93,38 +95,46 @@ SELECT workspace_id, $2, id, $4, $5, '{}'
 ON CONFLICT ON CONSTRAINT connection_once_per_user DO NOTHING;
 
 -- name: grant_connection
--- Give a held connection a new grant, and with it a HubSpot account.
---   $1 workspace, $2 id, $3 user reference, $4 hub, $5 hub domain, $6 installer, $7 scopes,
---   $8 sealed access token, $9 sealed refresh token, $10 its fingerprint, $11 lifetime,
---   $12 time until it should be renewed
+-- Give a locked connection a new grant, and with it an account.
+--   $1 workspace, $2 id, $3 user reference, $4 account, $5 its name, $6 hub or null, $7 installer,
+--   $8 scopes, $9 sealed access token, $10 sealed refresh token, $11 its fingerprint, $12 lifetime,
+--   $13 time until it should be renewed, $14 time until the grant ends unless it is renewed,
+--   $15 time until it ends anyway, $16 API URL or null, $17 details
 UPDATE connection
-   SET status = 'ACTIVE', user_ref = $3, hub_id = $4, hub_domain = $5, installed_by = $6,
-       scopes = $7, access_token = $8, refresh_token = $9, refresh_fingerprint = $10,
-       expires_at = now() + $11::interval, renew_at = now() + $12::interval,
+   SET status = 'ACTIVE', user_ref = $3, account_id = $4, account_name = $5, hub_id = $6,
+       installed_by = $7, scopes = $8, access_token = $9, refresh_token = $10,
+       refresh_fingerprint = $11, expires_at = now() + $12::interval,
+       renew_at = now() + $13::interval, refresh_expires_at = now() + $14::interval,
+       grant_ends_at = now() + $15::interval, api_url = $16, details = $17,
        renewed_at = now(), generation = generation + 1, failures = 0, last_error = NULL,
        updated_at = now()
  WHERE workspace_id = $1
    AND id = $2;
 
 -- name: replace_grant
--- Store a renewed grant; the refresh token stays when none came.
+-- Store a renewed grant; the refresh token stays when none came, and so does what else is null.
 --   $1 workspace, $2 id, $3 sealed access token, $4 sealed refresh token or null,
---   $5 its fingerprint or null, $6 lifetime, $7 time until the next renewal
+--   $5 its fingerprint or null, $6 lifetime, $7 time until the next renewal, $8 time until the grant
+--   ends unless it is renewed, $9 time until it ends anyway, $10 API URL, $11 details
 UPDATE connection
    SET status = 'ACTIVE', access_token = $3,
        refresh_token = coalesce($4, refresh_token),
        refresh_fingerprint = coalesce($5, refresh_fingerprint),
        expires_at = now() + $6::interval, renew_at = now() + $7::interval, renewed_at = now(),
+       refresh_expires_at = coalesce(now() + $8::interval, refresh_expires_at),
+       grant_ends_at = coalesce(now() + $9::interval, grant_ends_at),
+       api_url = coalesce($10, api_url), details = coalesce($11, details),
        generation = generation + 1, failures = 0, last_error = NULL, updated_at = now()
  WHERE workspace_id = $1
    AND id = $2;
 
 -- name: end_grant
--- HubSpot ended the grant: nothing of it is kept.
+-- The provider ended the grant: nothing of it is kept.
 --   $1 workspace, $2 id, $3 why
 UPDATE connection
    SET status = 'REAUTH_REQUIRED', access_token = NULL, refresh_token = NULL,
-       refresh_fingerprint = NULL, expires_at = NULL, renew_at = NULL, last_error = $3,
+       refresh_fingerprint = NULL, expires_at = NULL, renew_at = NULL,
+       refresh_expires_at = NULL, grant_ends_at = NULL, last_error = $3,
        updated_at = now()
  WHERE workspace_id = $1
    AND id = $2;
@@ -148,10 +158,11 @@ UPDATE connection
    AND renew_at IS NOT NULL;
 
 -- name: enqueue_revocation_of_connection
--- Remember, in the transaction that wipes the tokens, that HubSpot must be told.
+-- Enqueue, in the transaction that wipes the tokens, the revocation of a connection's grant.
 --   $1 workspace, $2 connection
-INSERT INTO revocation (workspace_id, app_id, sealed_as, refresh_token, refresh_fingerprint, due_at)
-SELECT workspace_id, app_id, 'connection/' || id, refresh_token, refresh_fingerprint,
+INSERT INTO revocation (workspace_id, app_id, sealed_as, refresh_token, refresh_fingerprint, details,
+                        due_at)
+SELECT workspace_id, app_id, 'connection/' || id, refresh_token, refresh_fingerprint, details,
        now() + interval '30 seconds'
   FROM connection
  WHERE workspace_id = $1
@@ -204,13 +215,13 @@ UPDATE connection
 
 -- name: connections_page
 -- Connections of an app as people look at them, oldest first.
---   $1 workspace, $2 app, $3 status or null, $4 hub or null, $5 after number, $6 limit, $7 offset
+--   $1 workspace, $2 app, $3 status or null, $4 account or null, $5 after number, $6 limit, $7 offset
 SELECT {connection_record}
   FROM connection
  WHERE workspace_id = $1
    AND app_id = $2
    AND ($3::text IS NULL OR status = $3)
-   AND ($4::bigint IS NULL OR hub_id = $4)
+   AND ($4::text IS NULL OR account_id = $4)
    AND number > $5
  ORDER BY number
  LIMIT $6
@@ -254,7 +265,7 @@ SELECT {connection_record}
   FROM connection
  WHERE workspace_id = $1
    AND app_id = $2
-   AND concat_ws(' ', user_ref, hub_id, hub_domain, installed_by) ILIKE '%' || $3 || '%'
+   AND concat_ws(' ', user_ref, account_id, account_name, installed_by) ILIKE '%' || $3 || '%'
    AND ($4::text IS NULL OR status = $4)
    AND number < $5
  ORDER BY number DESC

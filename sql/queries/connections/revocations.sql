@@ -1,6 +1,6 @@
 -- name: claim_revocations
--- Take some refresh tokens that HubSpot must be told to revoke. `shared` says that a live
--- connection, or a grant held for one, uses the same token.
+-- Take some refresh tokens that are to be revoked. `shared`: a live connection, or a grant pending for
+-- one, uses the same token.
 --   $1 how many, $2 one revocation or null for all that are due
 WITH due AS (
     SELECT workspace_id, id
@@ -17,10 +17,11 @@ WITH due AS (
      WHERE revocation.workspace_id = due.workspace_id
        AND revocation.id = due.id
     RETURNING revocation.workspace_id, revocation.id, revocation.app_id, revocation.sealed_as,
-              revocation.refresh_token, revocation.refresh_fingerprint, revocation.attempts
+              revocation.refresh_token, revocation.refresh_fingerprint, revocation.details,
+              revocation.attempts
 )
 SELECT taken.workspace_id, taken.id, taken.app_id, taken.sealed_as, taken.refresh_token,
-       taken.attempts, app.client_id, app.client_secret,
+       taken.details, taken.attempts, app.provider, app.options, app.client_id, app.client_secret,
        EXISTS (SELECT
                  FROM connection
                 WHERE connection.workspace_id = taken.workspace_id
@@ -45,7 +46,7 @@ UPDATE revocation
    AND id = $2;
 
 -- name: reschedule_revocation
--- HubSpot could not be told; try again later.
+-- The provider could not be reached; try again later.
 --   $1 workspace, $2 id, $3 time until the next try
 UPDATE revocation
    SET due_at = now() + $3::interval
@@ -66,7 +67,9 @@ SELECT revocation.outcome, count(*) AS how_many
  GROUP BY revocation.outcome;
 
 -- name: enqueue_revocation
--- Remember that HubSpot must be told to revoke a token that no row keeps.
---   $1 workspace, $2 id, $3 app, $4 sealed as, $5 sealed refresh token, $6 its fingerprint
-INSERT INTO revocation (workspace_id, id, app_id, sealed_as, refresh_token, refresh_fingerprint, due_at)
-VALUES ($1, $2, $3, $4, $5, $6, now());
+-- Enqueue the revocation of a token that no row keeps.
+--   $1 workspace, $2 id, $3 app, $4 sealed as, $5 sealed refresh token, $6 its fingerprint,
+--   $7 details
+INSERT INTO revocation (workspace_id, id, app_id, sealed_as, refresh_token, refresh_fingerprint, details,
+                        due_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, now());

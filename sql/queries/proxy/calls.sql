@@ -70,20 +70,20 @@ SELECT coalesce(error, 'HubSpot ' || status) AS kind, count(*) AS number, max(at
 -- name: call_accounts
 -- The HubSpot accounts that an app called most, with their quota.
 --   $1 workspace, $2 app, $3 span
-SELECT connection.hub_id, count(*) AS calls,
+SELECT connection.account_id, count(*) AS calls,
        count(*) FILTER (WHERE proxied_call.status = 429) AS limited,
        count(*) FILTER (WHERE proxied_call.at >= now() - interval '1 minute') AS lately,
        (SELECT quota.size || ' in ' || quota.interval_ms / 1000 || ' s'
           FROM quota
          WHERE quota.workspace_id = $1
            AND quota.app_id = $2
-           AND quota.hub_id = connection.hub_id
+           AND quota.account_id = connection.account_id
            AND quota.kind = 'calls') AS quota,
        (SELECT quota.size::bigint * 60000 / quota.interval_ms
           FROM quota
          WHERE quota.workspace_id = $1
            AND quota.app_id = $2
-           AND quota.hub_id = connection.hub_id
+           AND quota.account_id = connection.account_id
            AND quota.kind = 'calls') AS a_minute
   FROM proxied_call
   JOIN connection
@@ -92,6 +92,6 @@ SELECT connection.hub_id, count(*) AS calls,
  WHERE proxied_call.workspace_id = $1
    AND proxied_call.app_id = $2
    AND proxied_call.at >= now() - $3::interval
- GROUP BY connection.hub_id
+ GROUP BY connection.account_id
  ORDER BY calls DESC
  LIMIT 20;

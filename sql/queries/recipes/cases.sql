@@ -1,12 +1,14 @@
 -- name: open_case
 -- A run is about to ask for a case.
---   $1 workspace, $2 run, $3 app, $4 CRM, $5 record
-INSERT INTO kyb_case (workspace_id, run_id, app_id, crm_source, crm_record_id)
-VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT DO NOTHING;
+--   $1 workspace, $2 run, $3 app, $4 client at the vendor, $5 CRM, $6 record
+INSERT INTO kyb_case (workspace_id, run_id, app_id, client_id, crm_source, crm_record_id)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (workspace_id, run_id) DO UPDATE
+   SET client_id = $4, crm_record_id = $6
+ WHERE kyb_case.case_id IS NULL;
 
 -- name: record_case
--- The case that a run has; an event may have told more of it already.
+-- The case that a run has; an event may have set its status already.
 --   $1 workspace, $2 run, $3 case, $4 status
 UPDATE kyb_case
    SET case_id = $3, status = coalesce(status, $4)
@@ -14,7 +16,7 @@ UPDATE kyb_case
    AND run_id = $2;
 
 -- name: unpark_events
--- What was told about a case before anybody knew it is looked at again.
+-- Apply parked events about a case again, now that its run is known.
 --   $1 workspace, $2 app, $3 case, $4 record
 UPDATE vendor_event
    SET state = 'waiting', due_at = now(), failures = 0
@@ -25,15 +27,16 @@ UPDATE vendor_event
    AND (case_id = $3 OR record_id = $4);
 
 -- name: case_of_run
--- What is known of a run's case.
+-- The state of a run's case.
 --   $1 workspace, $2 run
-SELECT case_id, status, stage, decision, last_event_at, revision, attempts, due_at, last_error
+SELECT case_id, crm_record_id, status, stage, decision, last_event_at
   FROM kyb_case
  WHERE workspace_id = $1
    AND run_id = $2;
 
 -- name: lock_case
--- Lock the case that an event is about: by its id, else by the record of the CRM that is named.
+-- Lock the case that an event is about: by its id, else by the record of the CRM that is named,
+-- where the record's case is not known yet.
 --   $1 workspace, $2 app, $3 case, $4 record, $5 CRM or null
 SELECT kyb_case.run_id, run.user_ref, run.hub_id
   FROM kyb_case
@@ -43,13 +46,15 @@ SELECT kyb_case.run_id, run.user_ref, run.hub_id
  WHERE kyb_case.workspace_id = $1
    AND kyb_case.app_id = $2
    AND (kyb_case.case_id = $3
-        OR (kyb_case.crm_record_id = $4 AND ($5::text IS NULL OR kyb_case.crm_source = $5)))
+        OR (kyb_case.crm_record_id = $4
+            AND ($5::text IS NULL OR kyb_case.crm_source = $5)
+            AND ($3::text IS NULL OR kyb_case.case_id IS NULL)))
  ORDER BY kyb_case.case_id = $3 DESC NULLS LAST
  LIMIT 1
    FOR UPDATE OF kyb_case;
 
 -- name: apply_to_case
--- What an event says of a case, each field unless something later said it.
+-- Apply an event to a case, each field unless a later event has set it.
 --   $1 workspace, $2 run, $3 status, $4 stage, $5 decision, $6 when
 UPDATE kyb_case
    SET status = CASE WHEN $3::text IS NULL OR status_at > $6 THEN status ELSE $3 END,
@@ -58,64 +63,19 @@ UPDATE kyb_case
        stage_at = CASE WHEN $4::text IS NULL THEN stage_at ELSE greatest(stage_at, $6) END,
        decision = CASE WHEN $5::text IS NULL OR decision_at > $6 THEN decision ELSE $5 END,
        decision_at = CASE WHEN $5::text IS NULL THEN decision_at ELSE greatest(decision_at, $6) END,
-       last_event_at = greatest(last_event_at, $6),
-       revision = revision + 1, attempts = 0, due_at = now()
- WHERE workspace_id = $1
-   AND run_id = $2;
-
--- name: claim_cases
--- Take cases of which a Company should show something newer; they are due again after the lease.
---   $1 how many, $2 lease
-WITH taken AS (
-    SELECT kyb_case.workspace_id, kyb_case.run_id, app.slug, run.user_ref
-      FROM kyb_case
-      JOIN recipe_run AS run
-        ON run.workspace_id = kyb_case.workspace_id
-       AND run.id = kyb_case.run_id
-       AND run.state <> 'running'
-      JOIN app
-        ON app.workspace_id = run.workspace_id
-       AND app.id = run.app_id
-       AND app.deleted_at IS NULL
-     WHERE kyb_case.due_at <= now()
-     ORDER BY kyb_case.due_at
-     LIMIT $1
-       FOR UPDATE OF kyb_case SKIP LOCKED
-)
-UPDATE kyb_case
-   SET due_at = now() + $2::interval, attempts = attempts + 1
-  FROM taken
- WHERE kyb_case.workspace_id = taken.workspace_id
-   AND kyb_case.run_id = taken.run_id
-RETURNING kyb_case.workspace_id, kyb_case.run_id, kyb_case.app_id, kyb_case.crm_record_id,
-          kyb_case.case_id, kyb_case.status, kyb_case.stage, kyb_case.decision,
-          kyb_case.last_event_at, kyb_case.revision, kyb_case.attempts, taken.slug, taken.user_ref;
-
--- name: record_case_written
--- The Company shows a revision; a later one is owed at once.
---   $1 workspace, $2 run, $3 revision, $4 error
-UPDATE kyb_case
-   SET due_at = CASE WHEN revision = $3 THEN NULL ELSE now() END, last_error = $4
- WHERE workspace_id = $1
-   AND run_id = $2;
-
--- name: reschedule_case
--- The Company could not be changed: again later.
---   $1 workspace, $2 run, $3 pause, $4 error
-UPDATE kyb_case
-   SET due_at = now() + $3::interval, last_error = $4
+       last_event_at = greatest(last_event_at, $6)
  WHERE workspace_id = $1
    AND run_id = $2;
 
 -- name: insert_vendor_event
--- Keep what First Mile Labs told before they hear that we have it; once by its id.
+-- Store an event of First Mile Labs, once by its id.
 --   $1 workspace, $2 app, $3 event, $4 name, $5 case, $6 record, $7 body
 INSERT INTO vendor_event (workspace_id, app_id, event_id, name, case_id, record_id, body, due_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, now())
 ON CONFLICT DO NOTHING;
 
 -- name: claim_vendor_event
--- Lock the event that waits longest.
+-- Lock the event that has been due longest.
 SELECT event.workspace_id, event.app_id, event.event_id, event.name, event.case_id, event.record_id,
        event.body, event.received_at, event.relayed_at, app.slug
   FROM vendor_event AS event

@@ -1,14 +1,23 @@
+-- name: lock_app_settings
+-- Lock an app's recipe settings, there or not: two writers see what the other has stored.
+--   $1 workspace, $2 app
+SELECT id
+  FROM app
+ WHERE workspace_id = $1
+   AND id = $2
+   AND deleted_at IS NULL
+   FOR NO KEY UPDATE;
+
 -- name: put_recipe_setting
--- Write what an app wants of a recipe.
---   $1 workspace, $2 app, $3 recipe, $4 settings, $5 secrets, $6 trigger property, $7 its value
-INSERT INTO recipe_setting (workspace_id, app_id, recipe, settings, secrets, trigger_property,
-                            trigger_value)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+-- Write an app's settings of a recipe.
+--   $1 workspace, $2 app, $3 recipe, $4 settings, $5 secrets, $6 triggers or null
+INSERT INTO recipe_setting (workspace_id, app_id, recipe, settings, secrets, triggers)
+VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (workspace_id, app_id, recipe) DO UPDATE
-   SET settings = $4, secrets = $5, trigger_property = $6, trigger_value = $7, updated_at = now();
+   SET settings = $4, secrets = $5, triggers = $6, updated_at = now();
 
 -- name: recipe_setting_of_app
--- What an app wants of a recipe.
+-- An app's settings of a recipe.
 --   $1 workspace, $2 app, $3 recipe
 SELECT settings, secrets, created_at, updated_at
   FROM recipe_setting
@@ -17,7 +26,7 @@ SELECT settings, secrets, created_at, updated_at
    AND recipe = $3;
 
 -- name: recipe_setting_of_slug
--- What a live app wants of a recipe, by the app's slug.
+-- A live app's settings of a recipe, by the app's slug.
 --   $1 workspace, $2 slug, $3 recipe
 SELECT recipe_setting.app_id, recipe_setting.settings, recipe_setting.secrets,
        recipe_setting.created_at, recipe_setting.updated_at
@@ -31,18 +40,27 @@ SELECT recipe_setting.app_id, recipe_setting.settings, recipe_setting.secrets,
    AND recipe_setting.recipe = $3;
 
 -- name: delete_recipe_setting
--- An app no longer wants a recipe.
+-- Delete an app's settings of a recipe.
 --   $1 workspace, $2 app, $3 recipe
 DELETE FROM recipe_setting
  WHERE workspace_id = $1
    AND app_id = $2
    AND recipe = $3;
 
--- name: triggers_of_app
--- Which changes of a Company start which recipe of an app.
+-- name: settings_with_triggers
+-- The recipes of an app that changes of records start.
 --   $1 workspace, $2 app
-SELECT recipe, trigger_property, trigger_value
+SELECT recipe, triggers, settings, created_at, updated_at
   FROM recipe_setting
  WHERE workspace_id = $1
    AND app_id = $2
-   AND trigger_property IS NOT NULL;
+   AND triggers IS NOT NULL;
+
+-- name: recipes_in_use
+-- The recipes that any live app has settings for.
+SELECT DISTINCT recipe_setting.recipe
+  FROM recipe_setting
+  JOIN app
+    ON app.workspace_id = recipe_setting.workspace_id
+   AND app.id = recipe_setting.app_id
+ WHERE app.deleted_at IS NULL;

@@ -10,7 +10,7 @@ SELECT access_token, extract(epoch FROM expires_at - now())::float8 AS expires_i
    AND access_token IS NOT NULL;
 
 -- name: lock_vendor_token
--- Be the one who asks for a token; nobody, when somebody does already or has just done.
+-- Be the process that asks for a token; no row when another is, or when a token is stored.
 --   $1 workspace, $2 vendor, $3 client, $4 how long the others wait, $5 hash of the client's secret
 INSERT INTO vendor_client (workspace_id, vendor, client_id, token_locked_until)
 VALUES ($1, $2, $3, now() + $4::interval)
@@ -23,7 +23,7 @@ ON CONFLICT (workspace_id, vendor, client_id) DO UPDATE
 RETURNING client_id;
 
 -- name: store_vendor_token
--- Keep a fresh token.
+-- Store a fresh token.
 --   $1 workspace, $2 vendor, $3 client, $4 token, $5 lifetime, $6 hash of the client's secret
 UPDATE vendor_client
    SET access_token = $4, expires_at = now() + $5::interval, token_locked_until = NULL, secret_hash = $6
@@ -32,7 +32,7 @@ UPDATE vendor_client
    AND client_id = $3;
 
 -- name: unlock_vendor_token
--- No token came; another may ask.
+-- No token was issued; another process may ask.
 --   $1 workspace, $2 vendor, $3 client
 UPDATE vendor_client
    SET token_locked_until = NULL
@@ -51,20 +51,19 @@ UPDATE vendor_client
    AND access_token = $4;
 
 -- name: reserve_vendor_slot
--- Take the next place within a limit of so many calls a minute; how many seconds it is away. The
--- place of the call that many calls ago must be a minute old.
---   $1 workspace, $2 vendor, $3 client, $4 kind, $5 calls a minute, $6 the minute
-INSERT INTO vendor_rate_limit AS rate_limit (workspace_id, vendor, client_id, kind, position, slots)
-VALUES ($1, $2, $3, $4, 1, ARRAY[clock_timestamp()])
+-- Reserve the next slot within a limit (GCRA: `next_at` is when the limit would be unused again), and
+-- what time it is, in seconds since 1970.
+--   $1 workspace, $2 vendor, $3 client, $4 kind, $5 time between slots, $6 how far slots may be ahead
+INSERT INTO vendor_rate_limit AS used (workspace_id, vendor, client_id, kind, next_at)
+VALUES ($1, $2, $3, $4, clock_timestamp() + $5::interval)
 ON CONFLICT (workspace_id, vendor, client_id, kind) DO UPDATE
-   SET position = rate_limit.position % $5 + 1,
-       slots[rate_limit.position % $5 + 1] = greatest(clock_timestamp(), rate_limit.paused_until,
-                                                rate_limit.slots[rate_limit.position % $5 + 1] + $6::interval)
-RETURNING extract(epoch FROM rate_limit.slots[rate_limit.position])::float8 AS place,
+   SET next_at = greatest(used.next_at, clock_timestamp(), used.paused_until) + $5::interval
+RETURNING extract(epoch FROM greatest(used.next_at - $5::interval - $6::interval, used.paused_until,
+                                      clock_timestamp()))::float8 AS slot,
           extract(epoch FROM clock_timestamp())::float8 AS now;
 
 -- name: vendor_paused_until
--- Until when a vendor wants no call, and what time it is, in seconds since 1970.
+-- Until when a vendor takes no call, and what time it is, in seconds since 1970.
 --   $1 workspace, $2 vendor, $3 client, $4 kind
 SELECT (SELECT extract(epoch FROM paused_until)::float8
           FROM vendor_rate_limit
@@ -83,3 +82,38 @@ UPDATE vendor_rate_limit
    AND vendor = $2
    AND client_id = $3
    AND kind = $4;
+
+-- name: reserve_vendor_account
+-- Reserve a client for a HubSpot account, unless another account has it; the account that has it.
+--   $1 vendor, $2 client, $3 workspace, $4 hub, $5 how long a reservation holds
+INSERT INTO vendor_account AS account (vendor, client_id, workspace_id, hub_id, reserved_until)
+VALUES ($1, $2, $3, $4, now() + $5::interval)
+ON CONFLICT (vendor, client_id) DO UPDATE
+   SET hub_id = CASE WHEN account.reserved_until < now() THEN $4 ELSE account.hub_id END,
+       workspace_id = CASE WHEN account.reserved_until < now() THEN $3
+                           ELSE account.workspace_id END,
+       reserved_until = CASE WHEN account.reserved_until IS NULL THEN NULL
+                             WHEN account.hub_id = $4 OR account.reserved_until < now()
+                             THEN now() + $5::interval
+                             ELSE account.reserved_until END
+RETURNING hub_id, reserved_until IS NULL AS confirmed;
+
+-- name: confirm_vendor_account
+-- The client's first case is made: it serves this account from now on.
+--   $1 vendor, $2 client, $3 hub
+UPDATE vendor_account
+   SET reserved_until = NULL
+ WHERE vendor = $1
+   AND client_id = $2
+   AND hub_id = $3
+   AND reserved_until IS NOT NULL;
+
+-- name: account_of_vendor_client
+-- The HubSpot account that a client serves, if a run of this workspace has reserved it.
+--   $1 vendor, $2 client, $3 workspace
+SELECT hub_id
+  FROM vendor_account
+ WHERE vendor = $1
+   AND client_id = $2
+   AND workspace_id = $3
+   AND reserved_until IS NULL;

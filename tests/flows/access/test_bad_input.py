@@ -252,7 +252,7 @@ async def test_a_body_that_breaks_off_half_way_is_refused_at_once(broker, no_sec
 
         assert told.startswith(b"HTTP/1.1 400 "), path
         assert told.count(b"Broker-Error: invalid-request") == told.count(b"HTTP/1.") == 1
-    assert broker.parts.hubspot.in_flight == 0
+    assert broker.parts.providers.in_flight == 0
     assert "Traceback" not in no_secret_in_the_logs.getvalue()
 
 

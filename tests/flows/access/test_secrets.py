@@ -164,10 +164,10 @@ async def test_a_vendors_secrets_and_tokens_move_under_a_new_key_too(kyb, dsn, d
     )
     assert [key_of(row["sealed"]) for row in rows] == ["k2", "k2"]
     async with open_broker(kyb.broker.parts.settings, dsn, Keyring.parse(NEW)) as later:
-        setting = await later.recipes.setup.of_app(
+        setting = await later.recipes.built["kyb"].setup.of_app(
             UUID(kyb.broker.workspace), await database.fetchval("SELECT id FROM app")
         )
-    assert setting.client_secret.reveal() == "sk_live_canary_of_fml"
+    assert setting.secrets["clientSecret"].reveal() == "sk_live_canary_of_fml"
 
 
 @pytest.mark.parametrize("keys", [NEW, "k1" + NEW[2:]])

@@ -289,7 +289,7 @@ async def marketplace_callback(broker, hubspot, return_url):
 
 async def test_a_marketplace_install_waits_to_be_claimed(broker, hubspot):
     """C12."""
-    await broker.asks("PATCH", "/api/apps/hbdev", json={"pkce": False})
+    await broker.asks("PATCH", "/api/apps/hbdev", json={"pkce": False, "marketplace": True})
     page = "https://app.hubspot.com/installed/101"
 
     answer = await marketplace_callback(broker, hubspot, page)

@@ -5,6 +5,8 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from broker.domain.model import PolicyRule
+from broker.recipes import panels
+from broker.recipes.catalog import RECIPES
 from broker.web.console.routes import TABLE
 
 HTML = "<img src=x onerror=alert(1)>"
@@ -123,7 +125,8 @@ async def test_the_cookie_is_ours_alone(start_broker):
 async def test_no_other_site_posts_for_an_operator(broker):
     """U15."""
     cookie = await signs_in(broker)
-    posts = [path.format(slug="hbdev") for method, path, _ in TABLE if method == "POST"]
+    rows = [*TABLE, *panels.table(RECIPES)]
+    posts = [path.format(slug="hbdev") for method, path, _ in rows if method == "POST"]
     assert "/kyb/settings" in posts
 
     for path in posts:
@@ -188,7 +191,7 @@ async def test_an_operator_of_one_app_does_not_see_another(broker):
     cookie = await signs_in(
         broker,
         await broker.makes_key(
-            "console", "apps", "connect", "proxy", "webhooks", "audit", apps=("other",)
+            "console", "apps", "connect", "proxy", "webhooks", "calls", "audit", apps=("other",)
         ),
     )
 

@@ -233,7 +233,7 @@ async def test_a_journal_that_cannot_be_read_is_left_alone_for_a_while(reading, 
     row = await database.fetchrow(
         "SELECT failures, last_error, due_at > now() + interval '3 seconds' AS rests FROM journal"
     )
-    assert tuple(row) == (3, "hubspot-unavailable", True)
+    assert tuple(row) == (3, "credentials-refused", True)
 
 
 async def test_a_journal_whose_end_is_refused_is_read_again_once_and_then_rests(

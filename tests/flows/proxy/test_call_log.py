@@ -10,7 +10,7 @@ import pytest
 from broker.providers.hubspot.templates import template_of
 from broker.sandbox.core.faults import Fault
 from broker.services.proxy import call_log
-from broker.stores.proxy.calls import CallRecord
+from broker.services.proxy.trace import CallTrace
 
 CALLS = "/api/apps/hbdev/calls"
 
@@ -179,7 +179,7 @@ async def test_only_those_who_may_see_the_log_and_only_their_own(broker):
     await broker.parts.call_log.flush()
     await broker.registers("other", clientId="other-client")
     key = await broker.makes_key("proxy", "connect")
-    elsewhere = await broker.makes_key("audit", apps=("other",))
+    elsewhere = await broker.makes_key("calls", apps=("other",))
 
     assert (await broker.asks("GET", CALLS, key=key)).code == "not-allowed"
     assert (await broker.asks("GET", CALLS, key=elsewhere)).code == "app-not-found"
@@ -260,8 +260,8 @@ async def test_the_log_is_written_in_batches_however_many_calls_come_meanwhile(b
     log, ids = broker.parts.call_log, [uuid4() for _ in range(4)]
 
     def note():
-        call = (*ids[:2], time.time(), ids[2], "u1", ids[3], uuid4().hex, "GET", "/crm/v3/owners")
-        log.record(CallRecord(*call))
+        call = (ids[0], ids[3], "u1", uuid4().hex, "GET", "/crm/v3/owners", time.time())
+        log.record(CallTrace(*call, ids[1], "hubspot", ids[2]))
 
     async def calling():
         while True:

@@ -257,7 +257,7 @@ async def test_a_thousand_who_leave_leave_nothing_behind(broker, hubspot):
     await broker.proxies("/_echo/x")
     hubspot.faults.add(Fault("/_echo/hang", "hang"))
     hubspot.faults.add(Fault("/_echo/drip", "drip", seconds=0.05))
-    to_hubspot = broker.parts.hubspot
+    to_hubspot = broker.parts.providers
     await asyncio.sleep(0.1)
     before = len(asyncio.all_tasks())
 

@@ -146,7 +146,7 @@ async def test_what_hubspot_surely_did_not_run_may_be_sent_again(broker, hubspot
 
 
 async def test_a_first_call_that_goes_on_for_long_is_told(broker, hubspot, monkeypatch):
-    monkeypatch.setattr(idempotency, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(idempotency, "REPEAT_WAIT_S", 0.1)
     await broker.connects("u1")
     hubspot.faults.add(Fault(f"{CONTACTS}*", "delay", seconds=1, times=1))
 

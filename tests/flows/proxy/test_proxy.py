@@ -437,7 +437,7 @@ async def test_a_caller_who_leaves_frees_the_call_to_hubspot(broker, hubspot):
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(broker.proxies("/_echo/x"), 0.05)
 
-    to_hubspot = broker.parts.hubspot
+    to_hubspot = broker.parts.providers
     for _ in range(50):
         if not to_hubspot.in_flight:
             break

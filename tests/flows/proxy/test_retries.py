@@ -1,6 +1,7 @@
 """Second tries: where they are safe, and never many."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from yarl import URL
@@ -96,7 +97,7 @@ async def test_a_failed_try_is_not_left_half_read(broker, hubspot):
     fault = Fault("/*", "status", status=503, times=1, body="x" * 5_000_000)
 
     assert await outcome(broker, hubspot, fault, "GET") == (200, 2)
-    assert broker.parts.hubspot.in_flight == 0
+    assert broker.parts.providers.in_flight == 0
 
 
 async def test_an_account_that_is_unwell_is_not_asked_much_more_often(broker, hubspot):
@@ -118,7 +119,9 @@ async def test_who_cannot_be_reached_is_tried_again_and_told(start_broker, unuse
     await broker.makes_workspace()
     await broker.registers()
     await broker.connects("u1")
-    broker.parts.hubspot._pool = Pool(URL(f"http://127.0.0.1:{unused_tcp_port}"), 5, 60)
+    hubspot = broker.parts.providers.hubspot
+    nowhere = Pool(URL(f"http://127.0.0.1:{unused_tcp_port}"), 5, 60)
+    hubspot._destination = replace(hubspot._destination, pool=nowhere)
 
     answer = await broker.proxies(PATH, method="POST", data=b"{}")
 

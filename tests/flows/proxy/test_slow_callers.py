@@ -96,7 +96,7 @@ async def test_an_answer_that_nobody_reads_is_let_go_of(
             while callers_served() > before:
                 await asyncio.sleep(0.05)
 
-    assert broker.parts.hubspot.in_flight == 0
+    assert broker.parts.providers.in_flight == 0
 
 
 async def test_an_answer_that_is_read_slowly_comes_whole(broker, monkeypatch):

@@ -13,8 +13,8 @@ import pytest
 from yarl import URL
 
 from broker.errors import DestinationRefused
-from broker.providers.hubspot.answers import Answer
-from broker.providers.hubspot.destination import target_of
+from broker.providers.calls.answers import Answer
+from broker.providers.calls.destination import target_of
 from broker.sandbox.core.faults import Fault
 from broker.services.proxy.idempotency import BufferedBody
 from broker.web.proxy.large_calls import LargeCallReader
@@ -223,9 +223,9 @@ def test_an_api_url_with_a_path_is_named_once():
         ("http://front.example:8000/x", "/x"),
         ("https://api.hubapi.com/hubspot/x", "/hubspot/x"),
     ):
-        assert target_of(url, api_url) == target
+        assert target_of(url, (api_url,), lambda host: host == "api.hubapi.com") == target
     with pytest.raises(DestinationRefused):
-        target_of(f"{api_url}//evil.test/x", api_url)
+        target_of(f"{api_url}//evil.test/x", (api_url,))
 
 
 JSON = "application/json"

@@ -30,7 +30,7 @@ async def heard(kyb, batches):
         await asyncio.sleep(0.02)
 
 
-async def test_a_lifecycle_stage_starts_a_case_once_however_often_it_is_told(kyb):
+async def test_a_lifecycle_stage_starts_a_case_once_however_often_it_is_delivered(kyb):
     """J6, W5: told three times, set twice, and the write-back starts nothing."""
     await watches(kyb, "lifecyclestage", "opportunity")
     kyb.broker.hubspot.webhooks.duplicates = 2
@@ -89,7 +89,7 @@ async def hubspot_calls(kyb):
     return call
 
 
-async def test_a_workflow_action_makes_the_case_and_tells_the_workflow(kyb, hubspot_calls):
+async def test_a_workflow_action_makes_the_case_and_returns_its_outputs(kyb, hubspot_calls):
     company = kyb.company()
 
     first = await hubspot_calls("workflow-actions", company)
@@ -114,7 +114,8 @@ async def test_a_workflow_action_makes_the_case_and_tells_the_workflow(kyb, hubs
 
 
 async def test_a_slow_run_is_completed_when_it_ends(kyb, hubspot_calls, monkeypatch):
-    monkeypatch.setattr("broker.web.inbound.hubspot_actions.WAIT_S", 0.2)
+    monkeypatch.setattr("broker.recipes.workflow_actions.WAIT_S", 0.2)
+    await allows_cards(kyb)
     kyb.fml.fml.faults.add(Fault("/v1/cases", "delay", seconds=1.5, times=1))
     company = kyb.company()
 
@@ -123,7 +124,9 @@ async def test_a_slow_run_is_completed_when_it_ends(kyb, hubspot_calls, monkeypa
     await kyb.run_background_work()
     path = f"{kyb.broker.hubspot.url}/_sandbox/workflow-actions/{run['callback_id']}"
     ended = (await kyb.broker.asks("GET", path)).json()
-    left = await kyb.broker.parts.database.fetchval("SELECT count(*) FROM workflow_callback")
+    left = await kyb.broker.parts.database.fetchval(
+        "SELECT count(*) FROM recipe_task WHERE due_at IS NOT NULL"
+    )
 
     assert (run["state"], run["output"]) == ("ASYNC", {"hs_execution_state": "ASYNC"})
     assert button["body"]["outputFields"]["hs_execution_state"] == "ASYNC"
@@ -132,7 +135,14 @@ async def test_a_slow_run_is_completed_when_it_ends(kyb, hubspot_calls, monkeypa
     assert left == 0
 
 
+async def allows_cards(kyb):
+    """Set `cards`, which is off by default."""
+    body = {"clientId": "pk_live_tests", "cards": True}
+    assert (await kyb.broker.asks("PUT", "/api/apps/hbdev/recipes/kyb", json=body)).status == 200
+
+
 async def test_a_button_on_a_card_makes_the_case(kyb, hubspot_calls):
+    await allows_cards(kyb)
     company = kyb.company()
 
     pressed = await hubspot_calls("ui-extension-calls", company, body={"companyId": int(company)})
@@ -154,7 +164,7 @@ async def test_a_button_on_a_card_makes_the_case(kyb, hubspot_calls):
     assert len(kyb.fml.fml.cases) == 1
 
 
-async def test_nobody_but_hubspot_calls_the_action(kyb, hubspot_calls):
+async def test_only_hubspot_can_call_the_action(kyb, hubspot_calls):
     company = kyb.company()
     url = kyb.settings["actionUrl"]
     body = {"callbackId": "c", "origin": {"portalId": 101}, "object": {"objectId": int(company)}}

@@ -4,7 +4,7 @@
 
 from aiohttp import web
 
-from broker.sandbox.core.answers import Refused
+from broker.sandbox.hubspot.answers import Refused
 from broker.sandbox.hubspot.endpoints.crm.entry import Call, Work, entered
 from broker.sandbox.hubspot.world import Sandbox
 

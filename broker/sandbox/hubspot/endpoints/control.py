@@ -1,13 +1,13 @@
 """The control API under `/_sandbox`, and the page at `/`: levers for other processes and people."""
 
-from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.control_requests import Handler, guarded, read_object
-from broker.sandbox.core.faults import KINDS, Fault
-from broker.sandbox.core.pages import render
+from broker.sandbox.core.control.faults import FaultEndpoints
+from broker.sandbox.core.control.requests import Handler, guarded, read_object
+from broker.sandbox.core.faults import KINDS
+from broker.sandbox.hubspot.pages import render
 from broker.sandbox.hubspot.world import Sandbox
 
 # How a lever is called outside, and which attribute it moves.
@@ -36,7 +36,7 @@ SHOWN = 100
 
 
 class ControlEndpoints:
-    """What a test or a person may do to the sandbox from outside."""
+    """The control API of HubSpot."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
@@ -47,15 +47,13 @@ class ControlEndpoints:
             ("GET", "/", self.home),
             ("POST", "/_sandbox/apps", self.put_app),
             ("POST", "/_sandbox/portals", self.put_portal),
-            ("GET", "/_sandbox/faults", self.faults),
-            ("POST", "/_sandbox/faults", self.add_fault),
-            ("DELETE", "/_sandbox/faults", self.clear_faults),
             ("GET", "/_sandbox/levers", self.show_levers),
             ("POST", "/_sandbox/levers", self.levers),
             ("GET", "/_sandbox/counters", self.counters),
             ("GET", "/_sandbox/requests", self.requests),
         ]
-        return [web.route(method, path, guarded(handler)) for method, path, handler in table]
+        own = [web.route(method, path, guarded(handler)) for method, path, handler in table]
+        return [*own, *FaultEndpoints(self._sandbox.faults).routes()]
 
     async def home(self, _request: web.Request) -> web.Response:
         """Show portals, records, requests and levers to a person."""
@@ -75,6 +73,7 @@ class ControlEndpoints:
         ]
         return render(
             "home.html",
+            directory=sandbox.directory,
             portals=portals,
             apps=sandbox.apps.values(),
             seen=list(sandbox.seen)[: -SHOWN // 2 : -1],
@@ -86,43 +85,26 @@ class ControlEndpoints:
 
     async def put_app(self, request: web.Request) -> web.Response:
         """Make or replace an app: clientId, clientSecret, appId, scopes, redirectUrls."""
-        asked = await read_object(request)
+        payload = await read_object(request)
         app = self._sandbox.register_app(
-            asked["clientId"],
-            asked["clientSecret"],
-            int(asked["appId"]),
-            asked["scopes"],
-            asked["redirectUrls"],
-            asked.get("optionalScopes", []),
+            payload["clientId"],
+            payload["clientSecret"],
+            int(payload["appId"]),
+            payload["scopes"],
+            payload["redirectUrls"],
+            payload.get("optionalScopes", []),
         )
-        app.target_url = str(asked.get("webhookUrl", ""))
+        app.target_url = str(payload.get("webhookUrl", ""))
         return web.json_response({"clientId": app.client_id}, status=201)
 
     async def put_portal(self, request: web.Request) -> web.Response:
         """Make a portal: hubId, domain, users."""
-        asked = await read_object(request)
-        self._sandbox.add_portal(int(asked["hubId"]), asked["domain"], asked["users"])
-        return web.json_response({"hubId": asked["hubId"]}, status=201)
-
-    async def add_fault(self, request: web.Request) -> web.Response:
-        """Set a fault, by the fields of `Fault`."""
-        fault = Fault(**await read_object(request))
-        if fault.kind not in KINDS:
-            raise ValueError(f"kind is one of {', '.join(KINDS)}")
-        self._sandbox.faults.add(fault)
-        return web.json_response({"faults": len(self._sandbox.faults.active)}, status=201)
-
-    async def faults(self, _request: web.Request) -> web.Response:
-        """List the faults with how often each struck."""
-        return web.json_response([asdict(fault) for fault in self._sandbox.faults.active])
-
-    async def clear_faults(self, _request: web.Request) -> web.Response:
-        """Make everything go right again."""
-        self._sandbox.faults.clear()
-        return web.Response(status=204)
+        payload = await read_object(request)
+        self._sandbox.add_portal(int(payload["hubId"]), payload["domain"], payload["users"])
+        return web.json_response({"hubId": payload["hubId"]}, status=201)
 
     async def show_levers(self, _request: web.Request) -> web.Response:
-        """Tell how every lever stands."""
+        """Show the value of every lever."""
         return web.json_response(self._levers())
 
     def _levers(self) -> dict[str, Any]:
@@ -135,46 +117,46 @@ class ControlEndpoints:
 
     async def levers(self, request: web.Request) -> web.Response:
         """Set levers, jump the clock, end tokens, lock a record, move an account."""
-        asked, sandbox = await read_object(request), self._sandbox
-        unknown = set(asked) - {*LEVERS, *ACTIONS, "limits", "webhooks"}
-        unknown |= set(asked.get("limits", {})) - set(LIMITS)
-        unknown |= set(asked.get("webhooks", {})) - set(WEBHOOKS)
+        payload, sandbox = await read_object(request), self._sandbox
+        unknown = set(payload) - {*LEVERS, *ACTIONS, "limits", "webhooks"}
+        unknown |= set(payload.get("limits", {})) - set(LIMITS)
+        unknown |= set(payload.get("webhooks", {})) - set(WEBHOOKS)
         if unknown:
             raise ValueError(f"no such lever: {', '.join(sorted(unknown))}")
         for target, names, values in (
-            (sandbox, LEVERS, asked),
-            (sandbox.limits, LIMITS, asked.get("limits", {})),
-            (sandbox.webhooks, WEBHOOKS, asked.get("webhooks", {})),
+            (sandbox, LEVERS, payload),
+            (sandbox.limits, LIMITS, payload.get("limits", {})),
+            (sandbox.webhooks, WEBHOOKS, payload.get("webhooks", {})),
         ):
             for name in set(names) & set(values):
                 setattr(target, names[name], values[name])
-        self._act(asked)
+        self._act(payload)
         return web.Response(status=204)
 
-    def _act(self, asked: dict[str, Any]) -> None:
+    def _act(self, payload: dict[str, Any]) -> None:
         sandbox = self._sandbox
-        if "jump" in asked:
-            sandbox.jump(float(asked["jump"]))
-        if "expire" in asked:
-            sandbox.expire_access_tokens(asked["expire"])
-        if "revoke" in asked:
-            sandbox.revoke_grants(int(asked["revoke"]))
-        if "removePortal" in asked:
-            del sandbox.portals[int(asked["removePortal"])]
-        if "lock" in asked:
-            lock = asked["lock"]
+        if "jump" in payload:
+            sandbox.jump(float(payload["jump"]))
+        if "expire" in payload:
+            sandbox.expire_access_tokens(payload["expire"])
+        if "revoke" in payload:
+            sandbox.revoke_grants(int(payload["revoke"]))
+        if "removePortal" in payload:
+            del sandbox.portals[int(payload["removePortal"])]
+        if "lock" in payload:
+            lock = payload["lock"]
             portal = sandbox.portals[int(lock["hubId"])]
             kind = portal.type(str(lock["objectType"]))
             if kind is None:
                 raise ValueError("no such objectType")
             record = sandbox.crm(portal).find(kind, str(lock["objectId"]))
             record.locked_until = sandbox.now() + float(lock.get("seconds", 2.0))
-        if "move" in asked:
-            portal = sandbox.portals[int(asked["move"]["hubId"])]
-            portal.moving_until = sandbox.now() + float(asked["move"]["seconds"])
+        if "move" in payload:
+            portal = sandbox.portals[int(payload["move"]["hubId"])]
+            portal.moving_until = sandbox.now() + float(payload["move"]["seconds"])
 
     async def counters(self, _request: web.Request) -> web.Response:
-        """Tell what was asked so far: in all, by endpoint, and by generation of token."""
+        """Count the requests so far: in all, by endpoint, and by generation of token."""
         sandbox = self._sandbox
         tokens = [
             {

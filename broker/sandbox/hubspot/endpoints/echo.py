@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from broker.sandbox.core.answers import answer
 from broker.sandbox.hubspot.access import authorized
+from broker.sandbox.hubspot.answers import answer
 from broker.sandbox.hubspot.world import Sandbox
 
 
@@ -25,7 +25,7 @@ class EchoEndpoints:
         ]
 
     async def echo(self, request: web.Request) -> web.Response:
-        """Tell method, raw target, headers, and the body's length and SHA-256."""
+        """Show method, raw target, headers, and the body's length and SHA-256."""
         authorized(self._sandbox, request)
         digest, length = hashlib.sha256(), 0
         async for part in _body(request):

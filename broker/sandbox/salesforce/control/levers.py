@@ -1,22 +1,23 @@
 """The control API under `/_sandbox`: levers, faults, requests, and the page at `/`."""
 
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.control_requests import Handler, guarded, read_object
-from broker.sandbox.core.faults import KINDS, Fault
+from broker.sandbox.core.control.faults import FaultEndpoints
+from broker.sandbox.core.control.requests import Handler, guarded, read_object, set_levers
 from broker.sandbox.salesforce.oauth.parameters import HOST
 from broker.sandbox.salesforce.org import Org
 from broker.sandbox.salesforce.pages import render
 from broker.sandbox.salesforce.world import Salesforce
 
+ACTIONS = ("jump", "revoke", "expire_sessions", "drop_cursors")
 SHOWN = 100
 
 
 class ControlEndpoints:
-    """What a test or a person may do to the simulated Salesforce from outside."""
+    """The control API of Salesforce."""
 
     def __init__(self, world: Salesforce) -> None:
         self._world = world
@@ -27,13 +28,11 @@ class ControlEndpoints:
             ("GET", "/", self.home),
             ("GET", "/_sandbox/levers", self.show_levers),
             ("POST", "/_sandbox/levers", self.levers),
-            ("GET", "/_sandbox/faults", self.faults),
-            ("POST", "/_sandbox/faults", self.add_fault),
-            ("DELETE", "/_sandbox/faults", self.clear_faults),
             ("GET", "/_sandbox/requests", self.requests),
             ("GET", "/_sandbox/counters", self.counters),
         ]
-        return [web.route(method, path, guarded(handler)) for method, path, handler in table]
+        own = [web.route(method, path, guarded(handler)) for method, path, handler in table]
+        return [*own, *FaultEndpoints(self._world.faults).routes()]
 
     async def home(self, request: web.Request) -> web.Response:
         """Show orgs with their leads and users, apps, requests and levers to a person."""
@@ -55,7 +54,7 @@ class ControlEndpoints:
         )
 
     async def show_levers(self, request: web.Request) -> web.Response:
-        """Tell how every lever stands, of OAuth's and of one org's."""
+        """Show the value of every lever: OAuth's and those of one org."""
         org = org_of(self._world, dict(request.query))
         return web.json_response({**asdict(self._world.levers), **asdict(org.levers)})
 
@@ -69,20 +68,13 @@ class ControlEndpoints:
         world = self._world
         org = org_of(world, payload)
         payload.pop("org", None)
-        known = {
-            each.name: target for target in (world.levers, org.levers) for each in fields(target)
-        }
-        unknown = set(payload) - set(known) - {"jump", "revoke", "expire_sessions", "drop_cursors"}
-        if unknown:
-            raise ValueError(f"no such lever: {', '.join(sorted(unknown))}")
-        for name in set(payload) & set(known):
-            setattr(known[name], name, payload[name])
+        set_levers(payload, world.levers, org.levers, actions=ACTIONS)
         self._act(payload)
         return web.Response(status=204)
 
     def _act(self, payload: dict[str, Any]) -> None:
         world = self._world
-        world.ahead += float(payload.get("jump", 0))
+        world.jump(float(payload.get("jump", 0)))
         if "revoke" in payload:
             self._revoke(payload["revoke"])
         if payload.get("expire_sessions"):
@@ -101,23 +93,6 @@ class ControlEndpoints:
                 for grant in grants:
                     world.grants.revoke(grant)
 
-    async def faults(self, _request: web.Request) -> web.Response:
-        """List the faults with how often each struck."""
-        return web.json_response([asdict(fault) for fault in self._world.faults.active])
-
-    async def add_fault(self, request: web.Request) -> web.Response:
-        """Set a fault, by the fields of `Fault`."""
-        fault = Fault(**await read_object(request))
-        if fault.kind not in KINDS:
-            raise ValueError(f"kind is one of {', '.join(KINDS)}")
-        self._world.faults.add(fault)
-        return web.json_response({"faults": len(self._world.faults.active)}, status=201)
-
-    async def clear_faults(self, _request: web.Request) -> web.Response:
-        """Make everything go right again."""
-        self._world.faults.clear()
-        return web.Response(status=204)
-
     async def requests(self, request: web.Request) -> web.Response:
         """List the last requests, newest first, with fingerprints for secrets."""
         part = request.query.get("path", "")
@@ -125,7 +100,7 @@ class ControlEndpoints:
         return web.json_response([asdict(each) for each in found])
 
     async def counters(self, _request: web.Request) -> web.Response:
-        """Tell how often tokens were exchanged, refreshed, reused and revoked, and calls by org."""
+        """Count exchanges, refreshes, reuses and revocations of tokens, and calls by org."""
         calls = {org.name: org.used_calls() for org in self._world.orgs.values()}
         return web.json_response({**self._world.counters, "calls": calls})
 

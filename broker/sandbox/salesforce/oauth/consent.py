@@ -1,9 +1,10 @@
 """The login and consent page: what a person sees before an app is connected."""
 
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from broker.sandbox.core.redirects import is_registered, redirect
 from broker.sandbox.salesforce.oauth.grants import App, Code
 from broker.sandbox.salesforce.oauth.parameters import HOST, may_use, users_at
 from broker.sandbox.salesforce.org import Org, Record
@@ -32,27 +33,27 @@ class ConsentPages:
     def routes(self) -> list[web.RouteDef]:
         """Every endpoint of this module."""
         return [
-            web.get("/services/oauth2/authorize", self.ask),
+            web.get("/services/oauth2/authorize", self.show_page),
             web.post("/_sandbox/consent", self.decide),
         ]
 
-    async def ask(self, request: web.Request) -> web.Response:
-        """Ask a person, or answer at once when consent is automatic."""
+    async def show_page(self, request: web.Request) -> web.Response:
+        """Show the page, or answer at once when consent is automatic."""
         params = {name: request.query.get(name, "") for name in FIELDS}
         app, refused = self._judge(params)
         if app is None or refused is not None:
-            return refused or _impossible("client identifier invalid")
+            return refused or _problem("client identifier invalid")
         people = users_at(self._world, request[HOST])
         auto = self._world.levers.auto_consent
         if auto is not None:
             for org, user in people:
                 if user["Username"] == auto:
                     return self._allow(params, app, org, user)
-            return _impossible("Please check your username and password.")
+            return _problem("Please check your username and password.")
         return render("consent.html", params=params, app=app, people=people, host=request[HOST])
 
     async def decide(self, request: web.Request) -> web.Response:
-        """Take a person's decision back to the app; only the page itself may bring it."""
+        """Send a person's decision back to the app; only the page itself may post it."""
         origin = request.headers.get("Origin")
         if origin is not None and urlsplit(origin).netloc != request.host:
             raise web.HTTPForbidden
@@ -60,20 +61,20 @@ class ConsentPages:
         params = {name: str(form.get(name, "")) for name in FIELDS}
         app, refused = self._judge(params)
         if app is None or refused is not None:
-            return refused or _impossible("client identifier invalid")
+            return refused or _problem("client identifier invalid")
         if form.get("decision") != "allow":
             return _back(params, error="access_denied",
                          error_description="end-user denied authorization")  # fmt: skip
         for org, user in users_at(self._world, request[HOST]):
             if user["Username"] == form.get("username"):
                 return self._allow(params, app, org, user)
-        return _impossible("Please check your username and password.")
+        return _problem("Please check your username and password.")
 
     def _allow(self, params: dict[str, str], app: App, org: Org, user: Record) -> web.Response:
         refusal = may_use(app, org, user)
         if refusal is not None:
             # Salesforce ends here: the browser never comes back.
-            return _impossible(REFUSALS[refusal])
+            return _problem(REFUSALS[refusal])
         code = Code(
             app.client_id,
             org.id,
@@ -86,13 +87,13 @@ class ConsentPages:
         return _back(params, code=self._world.grants.issue_code(code))
 
     def _judge(self, params: dict[str, str]) -> tuple[App | None, web.Response | None]:
-        """The app that asks, and the answer that it gets instead of a question."""
+        """The requesting app, and the answer that replaces the page, if any."""
         app = self._world.apps.get(params["client_id"])
         if app is None:
-            return None, _impossible("client identifier invalid", "invalid_client_id")
-        if params["redirect_uri"] not in app.callback_urls:
+            return None, _problem("client identifier invalid", "invalid_client_id")
+        if not is_registered(params["redirect_uri"], app.callback_urls):
             problem = "redirect_uri must match configuration"
-            return app, _impossible(problem, "redirect_uri_mismatch")
+            return app, _problem(problem, "redirect_uri_mismatch")
         wrong = self._wrong(params, app)
         if wrong is not None:
             return app, _back(params, error=wrong[0], error_description=wrong[1])
@@ -111,13 +112,11 @@ class ConsentPages:
         return None
 
 
-def _impossible(problem: str, error: str = "") -> web.Response:
-    return render("impossible.html", status=400, problem=problem, error=error)
+def _problem(problem: str, error: str = "") -> web.Response:
+    return render("problem.html", status=400, problem=problem, error=error)
 
 
-def _back(params: dict[str, str], **brought: str) -> web.Response:
+def _back(params: dict[str, str], **query: str) -> web.Response:
     if params["state"]:
-        brought["state"] = params["state"]
-    separator = "&" if "?" in params["redirect_uri"] else "?"
-    location = f"{params['redirect_uri']}{separator}{urlencode(brought, quote_via=quote)}"
-    return web.Response(status=302, headers={"Location": location})
+        query["state"] = params["state"]
+    return redirect(params["redirect_uri"], query)

@@ -7,10 +7,10 @@ sent on at once.
 import base64
 import hashlib
 import hmac
-from urllib.parse import quote, urlencode
 
 from aiohttp import web
 
+from broker.sandbox.core.redirects import is_registered, redirect
 from broker.sandbox.shopify.addressing import paths, shop_of
 from broker.sandbox.shopify.apps import App
 from broker.sandbox.shopify.pages import render
@@ -35,12 +35,12 @@ class ConsentPages:
     def routes(self) -> list[web.RouteDef]:
         """Every endpoint of this module."""
         return [
-            *(web.get(path, self.ask) for path in paths("/admin/oauth/authorize")),
+            *(web.get(path, self.show_page) for path in paths("/admin/oauth/authorize")),
             *(web.post(path, self.decide) for path in paths("/admin/oauth/decision")),
         ]
 
-    async def ask(self, request: web.Request) -> web.Response:
-        """Ask a merchant, or answer at once."""
+    async def show_page(self, request: web.Request) -> web.Response:
+        """Show the page, or answer at once."""
         fields = {name: request.query.get(name, "") for name in FIELDS}
         judged = self._judge(request, fields)
         if isinstance(judged, web.Response):
@@ -66,21 +66,21 @@ class ConsentPages:
     def _judge(
         self, request: web.Request, fields: dict[str, str]
     ) -> tuple[App, Shop, list[str]] | web.Response:
-        """Who asks for what in which shop, or the page that refuses it."""
+        """The requesting app, the shop and the scopes, or the page that refuses them."""
         shop = shop_of(self._world, request)
         if shop is None:
-            return render("refused.html", status=404, problem="This store is unavailable.")
+            return render("problem.html", status=404, problem="This store is unavailable.")
         app = self._world.apps.get(fields["client_id"])
         if app is None:
             problem = "Oauth error invalid_request: Could not find Shopify API application."
-            return render("refused.html", status=400, problem=problem)
-        if fields["redirect_uri"] not in app.redirect_urls:
+            return render("problem.html", status=400, problem=problem)
+        if not is_registered(fields["redirect_uri"], app.redirect_urls):
             problem = "Oauth error invalid_request: The redirect_uri is not whitelisted."
-            return render("refused.html", status=400, problem=problem)
+            return render("problem.html", status=400, problem=problem)
         scopes = [each.strip() for each in fields["scope"].split(",") if each.strip()]
         if not set(scopes or [""]) <= set(app.scopes):
             problem = "Oauth error invalid_scope: The access scope is invalid."
-            return render("refused.html", status=400, problem=problem)
+            return render("problem.html", status=400, problem=problem)
         return app, shop, scopes
 
     def _back(
@@ -98,7 +98,4 @@ class ConsentPages:
         if fields["state"]:
             query["state"] = fields["state"]
         query["hmac"] = callback_hmac(query, app.client_secret)
-        separator = "&" if "?" in fields["redirect_uri"] else "?"
-        encoded = urlencode(sorted(query.items()), quote_via=quote)
-        location = f"{fields['redirect_uri']}{separator}{encoded}"
-        return web.Response(status=302, headers={"Location": location})
+        return redirect(fields["redirect_uri"], dict(sorted(query.items())))

@@ -7,8 +7,8 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.sandbox.core.answers import Refused
 from broker.sandbox.hubspot.access import LIMITS, authorized, count, count_search, require_scope
+from broker.sandbox.hubspot.answers import Refused
 from broker.sandbox.hubspot.crm.operations import Crm
 from broker.sandbox.hubspot.crm.types import ObjectType
 from broker.sandbox.hubspot.events.changes import Author

@@ -1,0 +1,56 @@
+"""HubSpot's object types: the names of paths, webhooks and workflows, and the id behind them
+(https://developers.hubspot.com/docs/guides/crm/understanding-the-crm, "object type ids").
+"""
+
+import re
+
+from broker.providers.hubspot.events.webhooks import HubSpotEvent
+
+COMPANIES, CONTACTS, DEALS = "companies", "contacts", "deals"
+
+_SINGULAR = {
+    "contacts": ("contact", "0-1"),
+    "companies": ("company", "0-2"),
+    "deals": ("deal", "0-3"),
+    "tickets": ("ticket", "0-5"),
+    "products": ("product", "0-7"),
+    "line_items": ("line_item", "0-8"),
+}
+_IDS = {
+    name: type_id
+    for plural, (singular, type_id) in _SINGULAR.items()
+    for name in (plural, singular, type_id)
+}
+_TYPE_ID = re.compile(r"[0-9]{1,3}-[0-9]{1,20}")
+
+RECORD_ID = re.compile(r"[0-9]{1,20}")
+
+
+def type_id(name: str) -> str | None:
+    """The id of an object type by its plural, its singular or its id, in any letter case; None for
+    a custom object's name, which means something in one account only.
+    """
+    name = name.lower()
+    return _IDS.get(name) or (name if _TYPE_ID.fullmatch(name) else None)
+
+
+def label(object_type: str) -> str:
+    """An object type as HubSpot's pages write one record of it."""
+    singular, _ = _SINGULAR.get(object_type, ("record", ""))
+    return singular.replace("_", " ").capitalize()
+
+
+def changed_property(event: HubSpotEvent) -> tuple[str, str, str, str] | None:
+    """Object type id, record id, property and new value of a changed property; None for any other
+    event. The value of a missing `propertyValue` is empty.
+    """
+    noun, _, action = event.type.partition(".")
+    fields = event.fields
+    named = str(fields.get("objectTypeId", "")) if noun == "object" else noun
+    object_type, record_id = type_id(named), str(fields.get("objectId"))
+    name, value = fields.get("propertyName"), fields.get("propertyValue")
+    if action != "propertyChange" or object_type is None or not isinstance(name, str):
+        return None
+    if RECORD_ID.fullmatch(record_id) is None:
+        return None
+    return object_type, record_id, name, "" if value is None else str(value)

@@ -1,0 +1,45 @@
+"""A provider's answer to a call, while it arrives."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from broker.providers.calls.limits import RateLimitInfo
+
+
+class Chunks(Protocol):
+    """A body's raw bytes as they come; `bytes_read` counts those that came, `is_complete` says that
+    all of them are there already.
+    """
+
+    bytes_read: int
+
+    @property
+    def is_complete(self) -> bool: ...
+
+    def read_buffered(self) -> bytes:
+        """What is there and was not read."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    async def __anext__(self) -> bytes: ...
+
+
+@dataclass(slots=True)
+class Answer:
+    """A provider's answer while it arrives: end-to-end headers and raw body chunks.
+
+    `rejects_grant`: the access token is no longer accepted, which a renewal cures. `limits` is what
+    the answer says of limits, if anything. `throttled`: it is a refusal for a limit although its
+    status is not 429. Whoever has an answer closes it.
+    """
+
+    status: int
+    reason: str
+    headers: Sequence[tuple[str, str]]
+    chunks: Chunks
+    rejects_grant: bool
+    limits: RateLimitInfo | None
+    retry_after: float | None
+    close: Callable[[], None]
+    throttled: bool = False

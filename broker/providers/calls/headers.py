@@ -1,0 +1,136 @@
+"""Which headers cross between a caller and a provider: end-to-end ones, without credentials and
+without what names the hops or the origin.
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterable
+from functools import lru_cache
+
+HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-authentication-info",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "http2-settings",
+    }
+)
+"""RFC 9110 section 7.6.1, with what older and newer peers send as well."""
+
+STRIPPED_FROM_REQUESTS = frozenset(
+    {
+        "authorization",
+        "cookie",
+        "cookie2",
+        "host",
+        "expect",
+        "content-length",
+        "forwarded",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-forwarded-port",
+        "x-real-ip",
+        "via",
+        "prefer",
+        "x-original-url",
+        "x-rewrite-url",
+        "x-http-method-override",
+        "x-http-method",
+        "x-method-override",
+    }
+)
+"""What a caller may not choose: credentials, host, method and hops."""
+
+STRIPPED_FROM_RESPONSES = frozenset(
+    {
+        "set-cookie",
+        "set-cookie2",
+        "strict-transport-security",
+        "public-key-pins",
+        "content-security-policy",
+        "content-security-policy-report-only",
+        "clear-site-data",
+        "alt-svc",
+        "nel",
+        "report-to",
+        "reporting-endpoints",
+        "service-worker-allowed",
+        "sourcemap",
+        "x-content-type-options",
+    }
+)
+"""What a provider says to browsers about its own origin, which is not the broker's."""
+
+BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
+
+
+class HeaderFilter:
+    """The headers that cross to and from one provider."""
+
+    def __init__(self, stripped_from_requests: Iterable[str] = ()) -> None:
+        """`stripped_from_requests`: further names, in lower case, that never reach the provider."""
+        stripped = HOP_BY_HOP | STRIPPED_FROM_REQUESTS | frozenset(stripped_from_requests)
+        self._is_forwarded: Callable[[str], bool] = lru_cache(maxsize=2048)(
+            lambda name: _is_forwarded(name, stripped)
+        )
+
+    def for_request(self, received: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
+        """The headers of a call that go on to the provider; credentials are added afterwards."""
+        is_forwarded = self._is_forwarded
+        kept = [pair for pair in received if is_forwarded(pair[0])]
+        return _without_connection_options(received, kept)
+
+
+def check_header(name: str, value: str) -> str | None:
+    """What is wrong with a header that came inside a body, if anything."""
+    if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
+        return "is not a header name"
+    if BAD_VALUE.search(value):
+        return "holds characters that no header value has"
+    return None
+
+
+def response_headers(received: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The headers of a provider's answer that go back to the caller."""
+    kept = [pair for pair in received if _is_returned(pair[0])]
+    return _without_connection_options(received, kept)
+
+
+def _is_forwarded(name: str, stripped: Collection[str]) -> bool:
+    lower = name.lower()
+    return (
+        lower not in stripped
+        and not lower.startswith("x-broker-")
+        and "_" not in name  # which servers confuse with a hyphen
+    )
+
+
+@lru_cache(maxsize=2048)
+def _is_returned(name: str) -> bool:
+    lower = name.lower()
+    return (
+        lower not in HOP_BY_HOP
+        and lower not in STRIPPED_FROM_RESPONSES
+        and not lower.startswith(("broker-", "access-control-"))
+    )
+
+
+def _without_connection_options(
+    received: Collection[tuple[str, str]], kept: list[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    options = ""
+    for name, value in received:
+        if len(name) == 10 and name.lower() == "connection":
+            options = f"{options},{value}" if options else value
+    # The options of most connections name no header.
+    if options in {"", "close", "keep-alive", "Keep-Alive"}:
+        return kept
+    named = {each.strip().lower() for each in options.split(",")}
+    return [pair for pair in kept if pair[0].lower() not in named]

@@ -1,0 +1,75 @@
+"""Every provider by its name: the one place that lists them."""
+
+from collections.abc import Iterator, Mapping
+
+from broker.providers.base import Deadlines, Provider, ProviderContext, ProviderSpec
+from broker.providers.hubspot.provider import HUBSPOT, HubSpot
+from broker.providers.transport.pools import Pools
+
+PROVIDERS: tuple[ProviderSpec, ...] = (HUBSPOT,)
+
+DEFAULT = HUBSPOT.name
+"""The provider of an app that names none."""
+
+BY_NAME: Mapping[str, ProviderSpec] = {spec.name: spec for spec in PROVIDERS}
+
+KEY_HEADERS = tuple(sorted({header for spec in PROVIDERS for header in spec.key_headers}))
+"""Where else than in `Authorization` an API key may arrive."""
+
+
+class Providers(Mapping[str, Provider]):
+    """The providers of one process, by name."""
+
+    def __init__(
+        self, pools: Pools, deadlines: Deadlines, settings: Mapping[str, str | None]
+    ) -> None:
+        """`settings`: the operator's, by their names; what is not there has its default."""
+        self._pools = pools
+        self._providers = {
+            spec.name: spec.build(
+                ProviderContext(
+                    pools,
+                    deadlines,
+                    _settings(spec, settings),
+                    frozenset(KEY_HEADERS),
+                )
+            )
+            for spec in PROVIDERS
+        }
+
+    def __getitem__(self, name: str) -> Provider:
+        return self._providers[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._providers)
+
+    def __len__(self) -> int:
+        return len(self._providers)
+
+    @property
+    def hubspot(self) -> HubSpot:
+        """HubSpot, for what only it has: a journal."""
+        found = self._providers[HUBSPOT.name]
+        assert isinstance(found, HubSpot)  # noqa: S101  # its own spec built it
+        return found
+
+    @property
+    def in_flight(self) -> int:
+        """How many proxied calls have not been answered to the end."""
+        return self._pools.in_flight
+
+    @property
+    def max_connections(self) -> int:
+        """How many connections to providers there can be, each of them a file descriptor."""
+        return self._pools.max_connections
+
+    async def close(self) -> None:
+        """End all connections."""
+        for provider in self._providers.values():
+            await provider.close()
+        self._pools.close()
+
+
+def _settings(spec: ProviderSpec, settings: Mapping[str, str | None]) -> dict[str, str]:
+    chosen = {name: settings.get(name) or default for name, default in spec.settings.items()}
+    return {name: value for name, value in chosen.items() if value is not None}

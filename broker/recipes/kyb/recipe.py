@@ -1,0 +1,208 @@
+"""The KYB recipe: a Company, or any CRM's record, becomes one case at First Mile Labs."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from broker.crm.object_types import COMPANIES, type_id
+from broker.crm.records import HubSpotUser
+from broker.domain.invalidation import Invalidation
+from broker.domain.model import App, Caller
+from broker.domain.runs import (
+    ObjectTrigger,
+    RetryLater,
+    RunRecord,
+    RunRequest,
+    Step,
+    StepContext,
+)
+from broker.domain.vendors import MintedToken, VendorAccount
+from broker.errors import BrokerError
+from broker.providers.fml.client import FirstMileLabs
+from broker.providers.fml.protocol import WRITE_SCOPE
+from broker.recipes.api.settings import addresses
+from broker.recipes.base import (
+    ConsolePanel,
+    DefaultRecipe,
+    Finding,
+    PropertyDefinitions,
+    RecipeDeps,
+    RecipeSpec,
+    Route,
+    StartingRecord,
+    VendorWebhook,
+    WorkflowAction,
+)
+from broker.recipes.kyb import console
+from broker.recipes.kyb.api import ParkedHandlers
+from broker.recipes.kyb.case_events import CaseEvents
+from broker.recipes.kyb.identity import serves_another_account
+from broker.recipes.kyb.kickoffs import Kickoffs
+from broker.recipes.kyb.models import (
+    NAME,
+    READ,
+    KickoffRequest,
+    KickoffResponse,
+    KybSettings,
+    check_settings,
+)
+from broker.recipes.kyb.properties import property_definitions
+from broker.recipes.kyb.steps import VENDOR, KybSteps, build_result, vendor_account
+from broker.recipes.settings import RecipeSetup, StoredSettings
+from broker.services.runs.tasks import TaskKind
+from broker.services.vendors.api import VendorApi
+from broker.stores.recipes.kyb_cases import Cases
+
+MAX_EVENT_BYTES = 5 * 1_048_576
+"""The longest event that is read: a data package holds everything that is known of a company."""
+
+
+class KybRecipe(DefaultRecipe[KybSettings]):
+    """KYB in one process."""
+
+    def __init__(self, deps: RecipeDeps, setup: RecipeSetup[KybSettings]) -> None:
+        self.setup = setup
+        self.cases = Cases(deps.database)
+        self._client = FirstMileLabs(deps.vendor_urls[VENDOR])
+        self._api = VendorApi(self._fetch_token, deps.vendors)
+        self._steps = KybSteps(setup, self._client, self._api, deps.vendors, self.cases, deps.crm)
+        self._kickoffs = Kickoffs(
+            setup,
+            deps.accounts,
+            deps.crm,
+            deps.vendors,
+            self.cases,
+            deps.records,
+            self._client.url,
+        )
+        self.events = CaseEvents(setup, self.cases, deps.crm, deps.metrics)
+        self._public_url = deps.public_url
+
+    def steps(self) -> Sequence[Step]:
+        return self._steps.steps()
+
+    def build_result(self, context: StepContext) -> Mapping[str, Any]:
+        return build_result(context)
+
+    async def run_request(self, app: App, caller: Caller, body: KickoffRequest) -> RunRequest:
+        return await self._kickoffs.run_request(app, caller, body)
+
+    async def record_request(
+        self, record: StartingRecord, settings: StoredSettings[KybSettings]
+    ) -> RunRequest:
+        return await self._kickoffs.record_request(record, settings)
+
+    async def dry_run(self, app: App, caller: Caller, body: KickoffRequest) -> Mapping[str, Any]:
+        return await self._kickoffs.dry_run(app, caller, body)
+
+    def properties(self, settings: KybSettings) -> Sequence[PropertyDefinitions]:
+        return (property_definitions(settings),)
+
+    async def findings(
+        self, app: App, user: HubSpotUser, settings: StoredSettings[KybSettings]
+    ) -> list[Finding]:
+        """Whether First Mile Labs takes the client, and whether it serves this account."""
+        found: list[Finding] = []
+        account = vendor_account(app.workspace_id, settings)
+        try:
+            minted = await self._api.fresh_token(account)
+        except RetryLater as later:
+            found.append(_finding(later.reason, "Check again later."))
+        except BrokerError as refusal:
+            found.append(_finding(refusal.detail or refusal.title(), "See the message."))
+        else:
+            if minted.scopes and WRITE_SCOPE not in minted.scopes:
+                message = f"The client at First Mile Labs lacks the scope {WRITE_SCOPE}."
+                found.append(_finding(message, "Make a client that has it and put it here."))
+        served = await self._kickoffs.served_account(app.workspace_id, settings)
+        by_company = settings.model.recordIds == "company"
+        if by_company and served is not None and user.hub_id not in {None, served}:
+            message = serves_another_account(served).detail or ""
+            found.append(Finding(about="account", message=message, remedy="See the message."))
+        if "webhookSecret" not in settings.secrets:
+            message = "There is no webhook secret: every event of First Mile Labs is refused."
+            remedy = "Add the webhook URL there and put the secret that it shows."
+            found.append(_finding(message, remedy))
+        return found
+
+    async def current(self, workspace_id: UUID, run: RunRecord) -> RunRecord:
+        """A finished run's result with the status that First Mile Labs reported last."""
+        if run.result is None:
+            return run
+        state = await self.cases.of_run(workspace_id, run.id)
+        if state is None or state.status is None:
+            return run
+        return replace(run, result={**run.result, "status": state.status})
+
+    async def shown(self, app: App, settings: StoredSettings[KybSettings]) -> Mapping[str, Any]:
+        served = await self._kickoffs.served_account(app.workspace_id, settings)
+        return {**settings.model.model_dump(), "hubId": served}
+
+    def addresses(self, app: App) -> dict[str, str]:
+        """The addresses to enter at First Mile Labs and at HubSpot, by their names in the API."""
+        return addresses(KYB, self._public_url, app.slug, str(app.workspace_id))
+
+    def task_kinds(self) -> Sequence[TaskKind]:
+        return (self.events.task_kind(),)
+
+    def periodic_tasks(self) -> Sequence[tuple[str, float, Callable[[], Awaitable[Any]]]]:
+        return (
+            ("case events", 0.25, self.events.apply_due),
+            ("old event bodies", 600, self.cases.purge_bodies),
+        )
+
+    def clear_cache(self) -> None:
+        self.events.clear_cache()
+
+    def invalidate(self, change: Invalidation) -> None:
+        self.events.invalidate(change)
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def _fetch_token(self, account: VendorAccount) -> MintedToken:
+        return await self._client.mint(account.client_id, account.client_secret)
+
+
+def _finding(message: str, remedy: str) -> Finding:
+    return Finding(about="First Mile Labs", message=message, remedy=remedy)
+
+
+def _triggers(settings: KybSettings) -> Sequence[ObjectTrigger]:
+    trigger, object_type = settings.trigger, type_id(COMPANIES)
+    if trigger is None or object_type is None:
+        return ()
+    return (ObjectTrigger(object_type, trigger.property, trigger.value),)
+
+
+async def _accept_event(
+    recipe: KybRecipe, workspace_id: UUID, slug: str, body: bytes, signature: str | None
+) -> None:
+    await recipe.events.accept(workspace_id, slug, body, signature)
+
+
+KYB = RecipeSpec(
+    name=NAME,
+    version=1,
+    title="KYB",
+    settings=KybSettings,
+    start=KickoffRequest,
+    response=KickoffResponse,
+    build=KybRecipe,
+    check_settings=check_settings,
+    triggers=_triggers,
+    rotating_secrets=("webhookSecret",),
+    action=WorkflowAction(
+        object_type=COMPANIES,
+        record_field="companyId",
+        outputs=("caseId", "customerPortalUrl", "inviteSentAt"),
+        allows_cards=lambda settings: settings.cards,
+        inputs=tuple(READ),
+    ),
+    inbound=(VendorWebhook(VENDOR, "X-FML-Signature", MAX_EVENT_BYTES, _accept_event),),
+    routes=(Route("GET", "/parked", ParkedHandlers, "index"),),
+    handlers=lambda recipe, apps: (ParkedHandlers(apps, recipe.cases),),
+    panel=ConsolePanel("KYB", Path(__file__).parent / "templates", console.ROUTES, console.views),
+)

@@ -1,0 +1,51 @@
+"""Tokens as they stand in a row: sealed, with their spans."""
+
+import hashlib
+import random
+from datetime import timedelta
+from uuid import UUID
+
+from broker.domain.grants import Tokens
+from broker.domain.model import Secret
+from broker.sealing import Place, Sealer
+
+FOREVER = timedelta(days=36_500)
+"""The lifetime of a token that never runs out."""
+
+
+def seal_tokens(
+    sealer: Sealer, tokens: Tokens, workspace_id: UUID, row: str
+) -> tuple[bytes, bytes | None, bytes | None]:
+    """Sealed access token, sealed refresh token and its fingerprint, for a row."""
+    access = sealer.seal(tokens.access_token, Place(workspace_id, row, "access_token"))
+    if tokens.refresh_token is None:
+        return access, None, None
+    refresh = sealer.seal(tokens.refresh_token, Place(workspace_id, row, "refresh_token"))
+    return access, refresh, fingerprint_of(tokens.refresh_token)
+
+
+def fingerprint_of(refresh_token: Secret) -> bytes:
+    """Tells equal refresh tokens apart from others without holding them."""
+    return hashlib.sha256(b"refresh token\0" + refresh_token.reveal().encode()).digest()
+
+
+def lifetime_of(tokens: Tokens) -> timedelta:
+    return FOREVER if tokens.lifetime is None else timedelta(seconds=tokens.lifetime)
+
+
+def renewal_after(tokens: Tokens) -> timedelta | None:
+    """When to renew: at 75 to 85 % of the life, so that grants made together renew apart."""
+    lifetime = tokens.lifetime if tokens.renew_in is None else tokens.renew_in
+    if lifetime is None:
+        return None
+    return timedelta(seconds=lifetime * random.uniform(0.75, 0.85))  # noqa: S311
+
+
+def ends_of(tokens: Tokens) -> tuple[timedelta | None, timedelta | None]:
+    """After how long the grant ends unless it is renewed, and anyway."""
+    return span(tokens.refresh_expires_in), span(tokens.ends_in)
+
+
+def span(seconds: float | None) -> timedelta | None:
+    """Seconds as a span."""
+    return None if seconds is None else timedelta(seconds=seconds)

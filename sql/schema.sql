@@ -501,6 +501,7 @@ CREATE TABLE recipe_run (
     state        text        NOT NULL DEFAULT 'running',
     result       text,
     problem      text,
+    restarts     integer     NOT NULL DEFAULT 0,
     claim        integer     NOT NULL DEFAULT 0,
     due_at       timestamptz,
     created_at   timestamptz NOT NULL DEFAULT now(),
@@ -579,12 +580,13 @@ CREATE TABLE vendor_rate_limit (
     PRIMARY KEY (workspace_id, vendor, client_id, kind)
 );
 
--- The HubSpot account that a vendor's client serves where records are known by bare ids there. It has
--- no workspace: the vendor knows none, so one client serves one account of the installation. While
--- `reserved_until` is set, the first record of the account is under way.
+-- The HubSpot account that a vendor's client serves where records are known by bare ids there. The
+-- workspace is not in the key: the vendor knows none, so one client serves one account of the
+-- installation. While `reserved_until` is set, the first record of the account is under way.
 CREATE TABLE vendor_account (
     vendor         text        NOT NULL,
     client_id      text        NOT NULL,
+    workspace_id   uuid        NOT NULL,
     hub_id         bigint      NOT NULL,
     reserved_until timestamptz,
     PRIMARY KEY (vendor, client_id)

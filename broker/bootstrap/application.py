@@ -15,10 +15,10 @@ def application(broker: Components, health: HealthHandlers) -> web.Application:
     app = web.Application(client_max_size=0)  # bodies are read by parts that know their own bounds
     app[openapi.CALLERS] = broker.callers
     app.on_response_prepare.append(remove_default_headers)
-    begun = ShieldedRequests(broker.invalidate_caches)
+    shielded = ShieldedRequests()
     app.add_routes(
-        web.RouteDef(each.method, each.path, begun.wrap(each.handler), each.kwargs)
+        web.RouteDef(each.method, each.path, shielded.wrap(each.handler), each.kwargs)
         for each in routes(broker, health)
     )
-    app.on_cleanup.append(begun.drain)
+    app.on_cleanup.append(shielded.drain)
     return app

@@ -86,6 +86,7 @@ async def open_broker(
     try:
         clients = _Clients(providers, receivers)
         broker = _assemble(settings, dsn, pool, clients, Sealer(keyring), recipes)
+        pool.on_change = broker.invalidate
         await broker.seals.check()
         try:
             yield broker
@@ -128,22 +129,22 @@ def _assemble(
     settings: Settings, dsn: str, pool: Database, clients: _Clients, sealer: Sealer, specs: _Specs
 ) -> Components:
     metrics, providers = Metrics(), clients.providers
+    call_log = CallLog(calls := Calls(pool), providers, metrics)
     keys, apps, sessions = Keys(pool), Apps(pool, sealer), ConnectSessions(pool, sealer)
     connections, links = Connections(pool, sealer), Links(pool, sealer)
     pending_grants, revocations = PendingGrants(pool, sealer), Revocations(pool, sealer)
-    batches, deliveries = WebhookInbox(pool, sealer), Deliveries(pool, sealer)
+    inbox, deliveries = WebhookInbox(pool, sealer), Deliveries(pool, sealer)
     revoker = Revoker(revocations, providers, metrics)
     grants = Grants(connections, providers, metrics)
-    installs = Installs(
-        apps, links, pending_grants, connections, revoker, providers, settings.public_url
-    )
+    url = settings.public_url
+    installs = Installs(apps, links, pending_grants, connections, revoker, providers, url)
     quota = Quota(Quotas(pool), settings.quota_wait_s, metrics)
-    calls, idempotent = Calls(pool), IdempotentCalls(pool, sealer)
-    call_log, accounts = CallLog(calls, providers, metrics), HubSpotAccounts(connections, installs)
+    idempotent = IdempotentCalls(pool, sealer)
     once = Idempotency(idempotent, providers, settings.quota_wait_s, settings.upstream_total_s)
     proxy = Proxy(connections, grants, installs, quota, providers, once, call_log, metrics)
+    accounts = HubSpotAccounts(connections, installs)
     recipes = build_recipes(
-        specs, pool, sealer, proxy, accounts, metrics, settings.public_url, settings.vendor_urls
+        specs, pool, sealer, proxy, accounts, metrics, url, settings.vendor_urls
     )
     return Components(
         settings=settings,
@@ -174,9 +175,9 @@ def _assemble(
         idempotent_calls=idempotent,
         idempotency=once,
         proxy=proxy,
-        webhook_inbox=batches,
-        intake=Intake(batches),
-        splitter=Splitter(batches, metrics, recipes.triggers.watch),
+        webhook_inbox=inbox,
+        intake=Intake(inbox),
+        splitter=Splitter(inbox, metrics, recipes.triggers.watch),
         events=Events(pool),
         endpoints=Endpoints(pool, sealer),
         deliveries=deliveries,
@@ -200,7 +201,7 @@ def process_tasks(broker: Components) -> Worker:
 def listener(broker: Components) -> InvalidationListener:
     """What other processes notify this one of."""
     return InvalidationListener(
-        broker.database_url, broker.invalidate_caches, broker.quota.on_notification
+        broker.database_url, broker.invalidate, broker.quota.on_notification
     )
 
 

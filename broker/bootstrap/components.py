@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from broker.domain.invalidation import Invalidation
 from broker.providers.catalog import Providers
 from broker.recipes.building import Recipes
 from broker.services.access.callers import Callers
@@ -82,9 +83,16 @@ class Components:
     journal: JournalReader
     recipes: Recipes
 
+    def invalidate(self, change: Invalidation | None) -> None:
+        """Discard the cached values that a change has made stale; all for None."""
+        self.metrics.invalidations.labels("all" if change is None else change.kind).inc()
+        if change is None:
+            self.invalidate_caches()
+            return
+        for cache in (self.callers, self.proxy, self.intake, self.recipes):
+            cache.invalidate(change)
+
     def invalidate_caches(self) -> None:
-        """Ask the database anew for whatever was remembered."""
-        self.callers.clear_cache()
-        self.proxy.clear_cache()
-        self.intake.clear_cache()
-        self.recipes.clear_cache()
+        """Discard every cached value."""
+        for cache in (self.callers, self.proxy, self.intake, self.recipes):
+            cache.clear_cache()

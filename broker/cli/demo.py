@@ -127,7 +127,7 @@ class DemoScenario:
     @property
     def company(self) -> str:
         """The Company of the walk's second half."""
-        return str(self.kyb.facts["company"])
+        return str(self.kyb.known["company"])
 
     async def all(self) -> bool:
         """Walk; whether every step ended well."""

@@ -2,8 +2,8 @@
 its quota: all that recipes know of HubSpot.
 
 There are two kinds of access and no flag: a reader has nothing that writes, and what it sends is
-judged by the proxy as a caller's that may only read. Both act in one HubSpot account only: whoever
-is given access names the account, and the proxy refuses a call whose connection has another.
+judged by the proxy as a caller's that may only read. Both act in one HubSpot account only: access
+is for a named account, and the proxy refuses a call whose connection has another.
 """
 
 import json
@@ -156,7 +156,7 @@ class RecordWriter(RecordReader):
         properties: Mapping[str, str | None],
     ) -> UpsertedRecord:
         """Create the record whose unique property has a value, or update it: HubSpot makes no
-        second one, however often it is asked. Raises InputRefused when HubSpot rejects a property.
+        second one, however often this is repeated. Raises InputRefused when it rejects a property.
         """
         fields = {**properties, id_property: value}
         one = {"idProperty": id_property, "id": value, "properties": fields}

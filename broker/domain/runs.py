@@ -51,7 +51,7 @@ class StepContext:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a recipe. Its name is what is stored: it is never given to another step."""
+    """One step of a recipe. Its name is stored: it is never reused for another step."""
 
     name: str
     run: Callable[[StepContext], Awaitable[Mapping[str, Any]]]
@@ -129,7 +129,7 @@ class StepRecord:
 @dataclass(frozen=True, slots=True)
 class RunRecord:
     """A run, for display: running, done with a result, failed with a problem, or dismissed: failed,
-    and nobody will mend it.
+    and it will not be mended.
     """
 
     id: UUID
@@ -145,6 +145,40 @@ class RunRecord:
     due_at: datetime | None
     created_at: datetime
     ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunErrors:
+    """How often runs failed with a code, and when last."""
+
+    code: str
+    count: int
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RunHealth:
+    """How runs of a recipe have gone; latencies in seconds, of those that are done. `manual` are
+    those that needed a person: failed, dismissed or started again.
+    """
+
+    runs: int
+    succeeded: int
+    failed: int
+    waiting: int
+    manual: int
+    p50: float | None
+    p95: float | None
+    errors: Sequence[RunErrors]
+
+
+@dataclass(frozen=True, slots=True)
+class Consistency:
+    """What a recipe found when it last compared the records on both sides."""
+
+    compared: int
+    equal: int
+    checked_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ class TokenRefused(Exception):
 
 
 class Throttled(Exception):
-    """A limit is reached; the vendor wants no call for so many seconds."""
+    """A limit is reached; the vendor takes no call for so many seconds."""
 
     def __init__(self, after_s: float) -> None:
         super().__init__(after_s)

@@ -20,26 +20,28 @@ REFUSED = tuple(
         "198.18.0.0/15",
         "224.0.0.0/4",
         "240.0.0.0/4",
-        "::/128",
-        "::1/128",
-        "fc00::/7",
-        "fe80::/10",
-        "ff00::/8",
-        "::ffff:0:0/96",
-        "64:ff9b::/96",
-        "2002::/16",
+        "168.63.129.16/32",
+        "192.88.99.0/24",
         "2001::/32",
+        "2002::/16",
+        "3fff::/20",
     )
 )
-"""Networks of this machine, of private sites, of no host, and those that stand for an address of
-the other family."""
+"""Networks of this machine, of private sites, of no host, of a cloud's own services (168.63.129.16
+is Azure's), and those that stand for an address of the other family."""
+
+UNICAST = ipaddress.ip_network("2000::/3")
+"""All that IANA has allocated of IPv6: what is outside embeds IPv4 (::/96, 64:ff9b::/96,
+64:ff9b:1::/48), is local, or leads nowhere."""
 
 
 def is_private(address: str) -> bool:
-    """Whether nothing may be sent to an address; what is no address counts as private."""
+    """Whether nothing may be sent to an address; what is not an address counts as private."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
+        return True
+    if parsed.version == 6 and parsed not in UNICAST:
         return True
     return not parsed.is_global or any(
         parsed in network for network in REFUSED if network.version == parsed.version

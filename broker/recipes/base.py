@@ -15,8 +15,9 @@ from pydantic import BaseModel
 
 from broker.crm.accounts import HubSpotAccounts
 from broker.crm.records import CrmRecords, HubSpotUser
+from broker.domain.invalidation import Invalidation
 from broker.domain.model import App, Caller
-from broker.domain.runs import ObjectTrigger, RunRecord, RunRequest, Step, StepContext
+from broker.domain.runs import Consistency, ObjectTrigger, RunRecord, RunRequest, Step, StepContext
 from broker.recipes.settings import RecipeSetup, StoredSettings
 from broker.services.runs.tasks import TaskKind
 from broker.stores.core.database import Database
@@ -88,7 +89,7 @@ class StartingRecord:
 
 @dataclass(frozen=True, slots=True)
 class PropertyDefinitions:
-    """Properties of one object type that a recipe needs, as HubSpot wants them defined."""
+    """Properties of one object type that a recipe needs, as HubSpot defines them."""
 
     object_type: str
     by_name: Mapping[str, Mapping[str, Any]]
@@ -100,7 +101,7 @@ class WorkflowAction(Generic[S]):
 
     `inputs` names the action's input fields that may override the record; `outputs` the fields of a
     run's result that the action returns; `record_field` is where a card's body names the record,
-    beside `objectId`. `allows_cards` says whether settings let cards and "Send a webhook" start
+    as `objectId` does. `allows_cards` says whether settings let cards and "Send a webhook" start
     runs.
     """
 
@@ -128,12 +129,12 @@ class RecipeDeps:
 
 
 class BuiltRecipe(Protocol[S, B_contra]):
-    """A recipe in one process. `DefaultRecipe` has what a recipe may leave out."""
+    """A recipe in one process."""
 
     setup: RecipeSetup[S]
 
     def steps(self) -> Sequence[Step]:
-        """The steps, in order. A name is what is stored: it is never given to another step."""
+        """The steps, in order. A name is stored: it is never reused for another step."""
 
     def build_result(self, context: StepContext) -> Mapping[str, Any]:
         """The result of a run whose steps are all done."""
@@ -159,7 +160,10 @@ class BuiltRecipe(Protocol[S, B_contra]):
     async def findings(
         self, app: App, user: HubSpotUser, settings: StoredSettings[S]
     ) -> list[Finding]:
-        """What else would make a run fail, beside connection, scopes and properties."""
+        """What else would make a run fail, apart from connection, scopes and properties."""
+
+    async def consistency(self, app: App) -> Consistency | None:
+        """The last comparison of the records on both sides, for the recipe's health."""
 
     async def current(self, workspace_id: UUID, run: RunRecord) -> RunRecord:
         """A run with what became known since it ended."""
@@ -176,14 +180,17 @@ class BuiltRecipe(Protocol[S, B_contra]):
         """
 
     def clear_cache(self) -> None:
-        """Read cached settings again."""
+        """Discard cached settings."""
+
+    def invalidate(self, change: Invalidation) -> None:
+        """Discard the cached settings that a change has made stale."""
 
     async def close(self) -> None:
         """Close the clients that the recipe opened."""
 
 
 class DefaultRecipe(Generic[S]):
-    """What most recipes do where `BuiltRecipe` asks."""
+    """The parts of `BuiltRecipe` that a recipe may leave out."""
 
     setup: RecipeSetup[S]
 
@@ -194,6 +201,9 @@ class DefaultRecipe(Generic[S]):
         self, _app: App, _user: HubSpotUser, _settings: StoredSettings[S]
     ) -> list[Finding]:
         return []
+
+    async def consistency(self, _app: App) -> Consistency | None:
+        return None
 
     async def current(self, _workspace_id: UUID, run: RunRecord) -> RunRecord:
         return run
@@ -208,6 +218,9 @@ class DefaultRecipe(Generic[S]):
         return ()
 
     def clear_cache(self) -> None:
+        """Nothing is cached."""
+
+    def invalidate(self, _change: Invalidation) -> None:
         """Nothing is cached."""
 
     async def close(self) -> None:

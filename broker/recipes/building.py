@@ -7,6 +7,7 @@ from typing import Any
 
 from broker.crm.accounts import HubSpotAccounts
 from broker.crm.records import CrmRecords
+from broker.domain.invalidation import Invalidation
 from broker.domain.runs import Recipe
 from broker.recipes.base import AnyRecipe, AnySpec, RecipeDeps
 from broker.recipes.checks import Checks
@@ -55,9 +56,14 @@ class Recipes:
         ]
 
     def clear_cache(self) -> None:
-        """Read cached settings again."""
+        """Discard cached settings."""
         for recipe in self.built.values():
             recipe.clear_cache()
+
+    def invalidate(self, change: Invalidation) -> None:
+        """Discard the cached settings that a change has made stale."""
+        for recipe in self.built.values():
+            recipe.invalidate(change)
 
     async def close(self) -> None:
         """Close the clients that recipes opened."""

@@ -59,8 +59,8 @@ class Checks:
         try:
             user = await self._accounts.user(app, caller, user_ref)
         except BrokerError as refusal:
-            nobody = HubSpotUser(app.workspace_id, app.slug, user_ref, None)
-            rest = await recipe.findings(app, nobody, settings)
+            unconnected = HubSpotUser(app.workspace_id, app.slug, user_ref, None)
+            rest = await recipe.findings(app, unconnected, settings)
             return [_finding("connection", refusal), *rest]
         found: list[Finding] = []
         for definitions in recipe.properties(settings.model):

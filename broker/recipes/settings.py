@@ -92,12 +92,12 @@ class RecipeSetup(Generic[S]):
             secrets = {} if current is None else dict(current.secrets)
             changed = {} if current is None else _changed_at(current.settings)
             for name, rule in self._secrets.items():
-                given: Secret | None = getattr(body, name)
-                if given is not None and given != secrets.get(name):
+                sent: Secret | None = getattr(body, name)
+                if sent is not None and sent != secrets.get(name):
                     if name in self._rotating and name in secrets:
                         secrets[_previous(name)] = secrets[name]
                         changed[name] = datetime.now(UTC).isoformat()
-                    secrets[name] = given
+                    secrets[name] = sent
                 if rule.needed and name not in secrets:
                     raise wrong_field(name, "is needed the first time")
             settings |= {f"{name}{CHANGED_AT}": at for name, at in changed.items()}

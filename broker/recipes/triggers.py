@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Mapping, Sequence
 
+from pydantic import ValidationError
+
 from broker.crm.object_types import changed_property
 from broker.crm.records import HubSpotUser
 from broker.domain.runs import ObjectTrigger, Recipe, RecipeSetting
@@ -60,14 +62,14 @@ class Triggers:
     async def _start(
         self, locked: LockedBatch, name: str, setting: RecipeSetting, record: StartingRecord
     ) -> None:
-        recipe = self._recipes[name]
+        recipe, fields = self._recipes[name], {"recipe": name, "hub": record.user.hub_id}
         try:
             request = await recipe.record_request(record, recipe.setup.read(setting))
             await start(locked.session, self._steps[name], request, None)
         except Busy:
             raise
         except BrokerError as refusal:
-            log.warning(
-                "run_not_started",
-                extra={"recipe": name, "reason": refusal.code, "hub": record.user.hub_id},
-            )
+            log.warning("run_not_started", extra={**fields, "reason": refusal.code})
+        except ValidationError:
+            # Settings of an older version of the recipe must not hold up the app's webhooks.
+            log.exception("run_not_started", extra={**fields, "reason": "settings-unreadable"})

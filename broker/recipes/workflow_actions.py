@@ -151,7 +151,7 @@ def _read_call(
         raise wrong_field("callbackId", "is not a callback")
     origin, record = _object(body, "origin"), _object(body, "object")
     object_type = str(record.get("objectType", action.object_type))
-    if type_id(object_type) != type_id(action.object_type):
+    if _type_of(object_type) != _type_of(action.object_type):
         raise wrong_field("object.objectType", f"is not {action.object_type}")
     return _ActionCall(
         int(_id(origin.get("portalId"), "origin.portalId")),
@@ -159,6 +159,11 @@ def _read_call(
         callback_id,
         _inputs(_object(body, "inputFields"), action.inputs),
     )
+
+
+def _type_of(name: str) -> str:
+    """An object type's id; its name, for a custom object's."""
+    return type_id(name) or name.lower()
 
 
 def _signed_parameter(request: web.Request, name: str) -> str:

@@ -16,9 +16,7 @@ class Metrics:
             ["route", "status"],
             registry=self.registry,
         )
-        self.renewals = self._counter(
-            "broker_renewals", "Refresh requests sent to HubSpot, by outcome."
-        )
+        self.renewals = self._counter("broker_renewals", "Refresh requests to HubSpot, by outcome.")
         self.revocations = self._counter(
             "broker_revocations", "Revocations of refresh tokens at HubSpot, by outcome."
         )
@@ -30,15 +28,20 @@ class Metrics:
             "Exchanges of quota permits with the database, by cause: call (no permit left), wanted "
             "and available (notified by another process), limit (a new one was reported), surplus "
             "(permits returned), poll (calls still wait), upkeep.",
-            "cause",
+            ("cause",),
         )
         self.retries = self._counter(
             "broker_retries", "Retries of proxied calls: made, or over-budget (left out)."
         )
-        self.calls_dropped = Counter(
+        self.calls_dropped = self._counter(
             "broker_calls_not_logged",
             "Proxied calls dropped from the call log (database slow or unavailable).",
-            registry=self.registry,
+            (),
+        )
+        self.invalidations = self._counter(
+            "broker_invalidations",
+            "Changes that made cached values stale: connection, key, app, recipe, or all.",
+            ("kind",),
         )
         self.events = self._counter(
             "broker_events",
@@ -48,8 +51,7 @@ class Metrics:
         self.vendor_events = self._counter(
             "broker_vendor_events",
             "Events received from the vendors of recipes, by vendor and outcome.",
-            "vendor",
-            "outcome",
+            ("vendor", "outcome"),
         )
         self.deliveries = self._counter(
             "broker_deliveries",
@@ -58,22 +60,23 @@ class Metrics:
         self.runs = self._counter(
             "broker_runs",
             "Runs of recipes that paused or ended, by recipe and outcome: done, waiting, failed.",
-            "recipe",
-            "outcome",
+            ("recipe", "outcome"),
         )
         self._count_losses()
 
     def _count_losses(self) -> None:
-        self.connections_shed = Counter(
+        self.connections_shed = self._counter(
             "broker_connections_shed",
             "Connections of callers closed because file descriptors ran short.",
-            registry=self.registry,
+            (),
         )
         Gauge(
             "broker_log_lines_lost",
-            "Log lines dropped because the standard error did not accept them.",
+            "Log lines dropped because standard error did not accept them.",
             registry=self.registry,
         ).set_function(log_writer.dropped_lines)
 
-    def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
-        return Counter(name, help_text, labels or ("outcome",), registry=self.registry)
+    def _counter(
+        self, name: str, help_text: str, labels: tuple[str, ...] = ("outcome",)
+    ) -> Counter:
+        return Counter(name, help_text, labels, registry=self.registry)

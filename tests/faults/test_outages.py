@@ -146,7 +146,7 @@ async def test_a_revoked_grant_is_asked_for_twice_at_most_however_many_call(
         assert (await through(broker, url, "u1")).status == 200
     hubspot.revoke_grants(101)
     await database.execute("UPDATE connection SET expires_at = now() - interval '1 minute'")
-    await database.execute("SELECT pg_notify('broker_doorbell', '')")
+    await database.execute("SELECT pg_notify('broker_invalidation', '')")
     await asyncio.sleep(0.1)
     refused = Counter()
     for _ in range(5):
@@ -207,7 +207,7 @@ async def test_a_process_whose_clock_is_wrong_renews_no_more_than_the_others(
     for turn in range(1, 6):
         await database.execute("UPDATE connection SET expires_at = now() - interval '1 minute'")
         hubspot.expire_access_tokens()
-        await database.execute("SELECT pg_notify('broker_doorbell', '')")
+        await database.execute("SELECT pg_notify('broker_invalidation', '')")
         await asyncio.sleep(0.05)
         answers = await asyncio.gather(*(through(broker, urls[n % 2], "u1") for n in range(20)))
         assert {answer.status for answer in answers} == {200}

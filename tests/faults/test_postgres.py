@@ -84,7 +84,7 @@ async def stops_within(broker, url, seconds, key):
     return time.monotonic() - began
 
 
-@pytest.mark.parametrize("how", ["restart", "crash", "freeze", "doorbell"])
+@pytest.mark.parametrize("how", ["restart", "crash", "freeze", "listener"])
 async def test_warm_calls_go_on_while_postgres_is_away_and_everything_heals(
     broker, hubspot, server, start_process, figures, how
 ):
@@ -97,7 +97,7 @@ async def test_warm_calls_go_on_while_postgres_is_away_and_everything_heals(
         assert (await broker.asks("GET", f"{url}/proxy/hbdev/u1{CALL}", key=key)).status == 200
 
     async def trouble():
-        if how == "doorbell":
+        if how == "listener":
             for _ in range(5):
                 await cut_listeners(dsn)
                 await asyncio.sleep(1)
@@ -145,7 +145,7 @@ async def cut_listeners(dsn):
     session = await asyncpg.connect(dsn)
     await session.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE application_name = 'broker doorbell'"
+        " WHERE application_name = 'broker listener'"
     )
     await session.close()
 

@@ -140,7 +140,7 @@ async def test_two_hundred_calls_on_three_processes_ask_for_one_renewal(
             "UPDATE connection SET expires_at = now() - interval '1 minute' WHERE user_ref = 'u1'"
         )
         hubspot.expire_access_tokens(101)
-        await database.execute("SELECT pg_notify('broker_doorbell', '')")
+        await database.execute("SELECT pg_notify('broker_invalidation', '')")
         await asyncio.sleep(0.05)
         await round_of_calls()
         assert hubspot.refreshes == turn

@@ -31,10 +31,10 @@ async def answering(handler, descriptors=1_000_000, **settings):
     """The address of an application whose every request has this handler."""
     observed = Metrics()
     guard = DescriptorGuard(descriptors, observed.connections_shed)
-    begun = ShieldedRequests(lambda: None)
+    shielded = ShieldedRequests()
     app = web.Application()
-    app.router.add_route("*", "/{rest:.*}", begun.wrap(handler))
-    app.on_cleanup.append(begun.drain)
+    app.router.add_route("*", "/{rest:.*}", shielded.wrap(handler))
+    app.on_cleanup.append(shielded.drain)
     around = partial(observe_requests, metrics=observed)
     runner = AppRunner(app, around, guard, access_log=None, handler_cancellation=True, **settings)
     await runner.setup()

@@ -1,7 +1,7 @@
 """First Mile Labs on the wire: tokens, cases, refusals, webhooks. No I/O.
 
 What their public pages state is relied on (https://www.firstmilelabs.com/docs/hubspot, /docs/api,
-/docs/webhooks, /v1/openapi.json); what they leave open is read in every likely way.
+/docs/webhooks, /v1/openapi.json); what they leave open is accepted in every likely form.
 """
 
 import hashlib
@@ -123,7 +123,7 @@ def read_case(status: int, headers: Mapping[str, str], body: bytes) -> CaseResul
 
 
 def _refusal(status: int, payload: Mapping[str, Any]) -> BrokerError:
-    """What a final answer means for whoever must act."""
+    """The refusal for a final answer, with what to do about it."""
     fields = failed_fields(payload)
     vendor_error = _with_vendor_error(status, payload, fields)
     if status == 403:
@@ -156,7 +156,8 @@ def failed_fields(payload: Mapping[str, Any]) -> list[dict[str, str]]:
             found += [each for each in map(_field, value) if each is not None]
         elif isinstance(value, dict):
             found += [
-                {"field": str(name), "message": _words(message)} for name, message in value.items()
+                {"field": str(name), "message": _message(message)}
+                for name, message in value.items()
             ]
     return found[:MAX_ERRORS]
 
@@ -234,11 +235,11 @@ def _field(each: Any) -> dict[str, str] | None:
         name = ".".join(str(part) for part in name)
     if not isinstance(name, str):
         return None
-    words = each.get("message") or each.get("reason") or each.get("error") or "is rejected"
-    return {"field": name[:100], "message": _words(words)}
+    message = each.get("message") or each.get("reason") or each.get("error") or "is rejected"
+    return {"field": name[:100], "message": _message(message)}
 
 
-def _words(message: Any) -> str:
+def _message(message: Any) -> str:
     return str(message[0] if isinstance(message, list) and message else message)[:300]
 
 

@@ -97,7 +97,7 @@ class RunHandlers:
 
     @operation("recipes", answers={200: RunShown}, tags=TAGS)
     async def dismiss(self, request: web.Request, caller: Caller) -> RunShown:
-        """Mark a failed run that nobody will mend; any other stays as it is.
+        """Dismiss a failed run that will not be mended; any other stays as it is.
 
         It leaves the list of failed runs. A new start of its subject begins it again.
         """

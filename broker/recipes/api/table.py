@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
+from broker.recipes.api.health import health_handlers
 from broker.recipes.api.runs import RunHandlers, run_list_handlers
 from broker.recipes.api.settings import settings_handlers
 from broker.recipes.api.starting import starting_handlers
@@ -34,6 +35,7 @@ class _Generated:
     settings: type
     starting: type
     runs: type
+    health: type
     action: type | None
     webhooks: tuple[type, ...]
 
@@ -58,6 +60,7 @@ def handlers(
             types.settings(apps, recipe, public_url),
             types.starting(apps, recipe, recipes.starter, recipes.checks),
             types.runs(apps, recipes.records),
+            types.health(apps, recipe, recipes.records),
             *(each(recipe) for each in types.webhooks),
             *spec.handlers(recipe, apps),
         ]
@@ -76,6 +79,7 @@ def _routes(spec: AnySpec) -> list[Route]:
         Route("PUT", settings, types.settings, "put"),
         Route("GET", settings, types.settings, "show"),
         Route("DELETE", settings, types.settings, "remove"),
+        Route("GET", f"{settings}/health", types.health, "show"),
         Route("POST", start, types.starting, "start"),
         Route("POST", f"{start}/setup", types.starting, "setup"),
         Route("POST", f"{start}/check", types.starting, "check"),
@@ -99,6 +103,7 @@ def _generated(spec: AnySpec) -> _Generated:
         settings_handlers(spec),
         starting_handlers(spec),
         run_list_handlers(spec),
+        health_handlers(spec),
         None if spec.action is None else _action_handlers(spec),
         tuple(_webhook_handlers(spec, each) for each in spec.inbound),
     )

@@ -15,6 +15,7 @@ from broker.concurrency.backoff import Backoff
 from broker.crm.object_types import COMPANIES
 from broker.crm.records import CrmRecords, HubSpotUser
 from broker.domain.events import NewEvent
+from broker.domain.invalidation import Invalidation
 from broker.domain.runs import RunTask
 from broker.errors import Busy, NotAuthenticated
 from broker.providers.fml.protocol import FmlEvent, check_signature, read_event
@@ -55,8 +56,12 @@ class CaseEvents:
         )
 
     def clear_cache(self) -> None:
-        """Read cached settings again."""
         self._cache.clear()
+
+    def invalidate(self, change: Invalidation) -> None:
+        """Read the settings of an app again that changed, or whose recipes did."""
+        if change.kind in {"app", "recipe"}:
+            self._cache.discard_where(lambda key, _: change.is_of_app(*key))
 
     def task_kind(self) -> TaskKind:
         """What updating a Company is, for the worker."""
@@ -89,13 +94,13 @@ class CaseEvents:
                 )
         except TimeoutError as error:
             raise Busy from error
-        self._metrics.vendor_events.labels("fml", "kept" if fresh else "duplicate").inc()
+        self._metrics.vendor_events.labels("fml", "stored" if fresh else "duplicate").inc()
 
     async def apply_due(self, limit: int = 50) -> int:
         """Apply stored events; how many. An event that cannot be applied holds up no other."""
-        for taken in range(limit):
+        for applied in range(limit):
             if not await self._apply_next():
-                return taken
+                return applied
         return limit
 
     async def _apply_next(self) -> bool:

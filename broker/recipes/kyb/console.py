@@ -88,10 +88,10 @@ class KybViews:
         fields: dict[str, Any] = {name: form_value(form, name) or None for name in FORM_FIELDS}
         fields["companyId"] = form_value(form, "companyId") or None
         fields["userForeignIdentifier"] = form.get("user", [""])[0] or None
-        body = validate(KickoffRequest, {**fields, "dryRun": "rehearse" in form})
+        body = validate(KickoffRequest, {**fields, "dryRun": "dryRun" in form})
         if body.dryRun:
             would = await self._recipe.dry_run(app, operator.caller, body)
-            return self.desk.render(operator, "kyb/rehearsed.part.html", would=would)
+            return self.desk.render(operator, "kyb/dry_run.part.html", would=would)
         run_request = await self._recipe.run_request(app, operator.caller, body)
         started = await self._recipes.starter.start(run_request, within_s=0)
         return self._to(request, started.run.id)
@@ -112,8 +112,8 @@ class KybViews:
             run=record,
             case=state,
             steps=steps,
-            words=STEP_TITLES,
-            ahead=[words for name, words in STEP_TITLES.items() if name not in begun],
+            titles=STEP_TITLES,
+            pending=[title for name, title in STEP_TITLES.items() if name not in begun],
         )
 
     @for_operators("recipes")
@@ -125,7 +125,7 @@ class KybViews:
 
     @for_operators("recipes")
     async def dismiss(self, request: web.Request, operator: Operator) -> web.Response:
-        """Mark a failed run that nobody will mend."""
+        """Dismiss a failed run that will not be mended."""
         app, record = await self._run(operator, form_value(await form_of(request), "id"))
         await self._recipes.runs.dismiss(app.workspace_id, record.id)
         return self._to(request, record.id)

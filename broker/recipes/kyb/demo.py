@@ -19,7 +19,7 @@ COMPANY_SCOPES = [
 CLIENT_ID, CLIENT_SECRET = "pk_live_demo", "sk_live_demo"
 WEBHOOK_SECRET = "demo-webhook-secret"  # noqa: S105  # the sandbox's
 PORTAL = 101
-PATIENCE_S = 20.0
+TIMEOUT_S = 20.0
 
 Ask = Callable[..., Awaitable[Any]]
 Title = tuple[str, Callable[[aiohttp.ClientSession], Awaitable[str]]]
@@ -27,19 +27,19 @@ Title = tuple[str, Callable[[aiohttp.ClientSession], Awaitable[str]]]
 
 @dataclass(slots=True)
 class KybScenario:
-    """KYB kickoff, each step as its people do it. `ask` is the demo's way to call the broker."""
+    """A KYB kickoff, step by step. `ask` calls the broker as the demo does."""
 
     ask: Ask
     hubspot: Sandbox
     fml: RunningFml
     user: str
-    facts: dict[str, Any] = field(default_factory=dict)
+    known: dict[str, Any] = field(default_factory=dict)
 
     def steps(self) -> list[Title]:
         return [
             ("Set up the KYB recipe", self.set_up),
             ("Make a Company in HubSpot", self.company),
-            ("See what a kickoff would do", self.rehearse),
+            ("See what a kickoff would do", self.dry_run),
             ("Kick off its onboarding, twice at once", self.kick_off),
             ("Decide the case at First Mile Labs", self.decide),
             ("See the decision on the Company", self.see),
@@ -53,11 +53,11 @@ class KybScenario:
             "webhookSecret": WEBHOOK_SECRET,
             "trigger": {"property": "lifecyclestage", "value": "opportunity"},
         }
-        kept = await self.ask(session, "PUT", "/api/apps/demo/recipes/kyb", json=settings)
+        configured = await self.ask(session, "PUT", "/api/apps/demo/recipes/kyb", json=settings)
         # What a person does in First Mile Labs' console.
-        self.fml.sender.endpoints.append(WebhookEndpoint(kept["webhookUrl"], WEBHOOK_SECRET))
-        whose = {"userForeignIdentifier": self.user}
-        made = await self.ask(session, "POST", "/api/recipes/kyb/demo/setup", json=whose)
+        self.fml.sender.endpoints.append(WebhookEndpoint(configured["webhookUrl"], WEBHOOK_SECRET))
+        user = {"userForeignIdentifier": self.user}
+        made = await self.ask(session, "POST", "/api/recipes/kyb/demo/setup", json=user)
         return f"{len(made['created'])} Company properties made"
 
     async def company(self, _session: aiohttp.ClientSession) -> str:
@@ -72,30 +72,30 @@ class KybScenario:
         if kind is None:
             raise RuntimeError("the sandbox has no companies")
         made = self.hubspot.crm(portal).create(kind, {"properties": properties})
-        self.facts["company"] = str(made.id)
+        self.known["company"] = str(made.id)
         return f"Company {made.id}"
 
-    async def rehearse(self, session: aiohttp.ClientSession) -> str:
-        said = await self._kickoff(session, dryRun=True)
+    async def dry_run(self, session: aiohttp.ClientSession) -> str:
+        answer = await self._kickoff(session, dryRun=True)
         return (
-            f"{said['wouldSend']['body']['companyName']}, cases so far: {len(self.fml.fml.cases)}"
+            f"{answer['wouldSend']['body']['companyName']}, cases so far: {len(self.fml.fml.cases)}"
         )
 
     async def kick_off(self, session: aiohttp.ClientSession) -> str:
         first, second = await asyncio.gather(self._kickoff(session), self._kickoff(session))
         if first["caseId"] != second["caseId"] or len(self.fml.fml.cases) != 1:
             raise RuntimeError("there are two cases")
-        self.facts["case"] = first["caseId"]
+        self.known["case"] = first["caseId"]
         shown = self._shown()
         return f"case {first['caseId']}, on the Company: {shown['fml_case_status']}"
 
     async def decide(self, _session: aiohttp.ClientSession) -> str:
-        case = self.fml.fml.cases[self.facts["case"]]
+        case = self.fml.fml.cases[self.known["case"]]
         self.fml.sender.move(case, status="approved", decision="approved")
-        return "approved, told by signed webhooks"
+        return "approved, sent by signed webhooks"
 
     async def see(self, _session: aiohttp.ClientSession) -> str:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(TIMEOUT_S):
             while self._shown().get("fml_decision") != "approved":  # noqa: ASYNC110  # HubSpot's
                 await asyncio.sleep(0.05)
         shown = self._shown()
@@ -103,12 +103,12 @@ class KybScenario:
         return ", ".join(f"{name} {shown.get(name)}" for name in names)
 
     async def _kickoff(self, session: aiohttp.ClientSession, **more: Any) -> Any:
-        asked = {"userForeignIdentifier": self.user, "companyId": self.facts["company"], **more}
-        return await self.ask(session, "POST", "/api/recipes/kyb/demo", json=asked)
+        body = {"userForeignIdentifier": self.user, "companyId": self.known["company"], **more}
+        return await self.ask(session, "POST", "/api/recipes/kyb/demo", json=body)
 
     def _shown(self) -> dict[str, Any]:
         portal = self.hubspot.portals[PORTAL]
         kind = portal.type("companies")
         if kind is None:
             raise RuntimeError("the sandbox has no companies")
-        return dict(portal.of(kind).by_id[self.facts["company"]].properties)
+        return dict(portal.of(kind).by_id[self.known["company"]].properties)

@@ -1,6 +1,6 @@
 """What a record is called at First Mile Labs, and by which name its run is known here.
 
-A Company's id means nothing without its HubSpot account, and FML keeps one case for a
+A Company's id means nothing without its HubSpot account, and FML has one case for a
 `crmRecordId`. So either one FML client serves one HubSpot account (`recordIds: "company"`), or the
 account stands in the id (`recordIds: "account"`).
 """

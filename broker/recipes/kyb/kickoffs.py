@@ -114,10 +114,10 @@ class Kickoffs:
         request = await self.run_request(app, caller, body)
         settings = (await self._setup.get(app)).model
         before = await self._existing_run(request)
-        given, company_id = request.input, request.input["companyId"]
+        kickoff, company_id = request.input, request.input["companyId"]
         fields = {
-            "crmRecordId": given["recordId"],
-            "crmSource": given["source"],
+            "crmRecordId": kickoff["recordId"],
+            "crmSource": kickoff["source"],
             "wouldSend": None,
             "wouldWrite": None,
             "missingProperties": [],
@@ -133,8 +133,8 @@ class Kickoffs:
             wanted = property_definitions(settings).by_name
             fields["missingProperties"] = [name for name in wanted if name not in there]
         if before.case is None:
-            sent = case_request(settings, given, await read_values(reader, settings, given))
-            identity = RecordIdentity(given["source"], given["recordId"], company_id)
+            sent = case_request(settings, kickoff, await read_values(reader, settings, kickoff))
+            identity = RecordIdentity(kickoff["source"], kickoff["recordId"], company_id)
             key = idempotency_key(identity, sent, refused=before.refusal)
             fields["wouldSend"] = {
                 "method": "POST",
@@ -144,19 +144,21 @@ class Kickoffs:
             }
         if reader is not None:
             state = before.case or CaseState(
-                given["recordId"], NOT_YET_KNOWN, NEW_CASE, None, None, None
+                kickoff["recordId"], NOT_YET_KNOWN, NEW_CASE, None, None, None
             )
             changes = company_changes(settings, state)
             fields["wouldWrite"] = {"companyId": company_id, "properties": changes}
         return fields
 
-    async def served_account(self, settings: StoredSettings[KybSettings]) -> int | None:
+    async def served_account(
+        self, workspace_id: UUID, settings: StoredSettings[KybSettings]
+    ) -> int | None:
         """The HubSpot account that the settings' FML client serves where Companies are sent by
         their bare ids: the one that the settings name, else the one of the first case.
         """
         if settings.model.hubId is not None:
             return settings.model.hubId
-        return await self._clients.served_account(VENDOR, settings.model.clientId)
+        return await self._clients.served_account(workspace_id, VENDOR, settings.model.clientId)
 
     async def _company(
         self,
@@ -179,7 +181,7 @@ class Kickoffs:
                 if case is not None and case.case_id is not None:
                     return identity
         if settings.model.recordIds == "company":
-            served = await self.served_account(settings)
+            served = await self.served_account(user.workspace_id, settings)
             if served is not None and served != user.hub_id:
                 raise serves_another_account(served)
         return identities[0]
@@ -211,7 +213,7 @@ def _request(
     overrides: Mapping[str, str | None],
     send_invite: bool | None,
 ) -> RunRequest:
-    given = {
+    kickoff = {
         "source": identity.source,
         "recordId": identity.record_id,
         "companyId": identity.company_id,
@@ -219,4 +221,4 @@ def _request(
         "sendInvite": send_invite,
     }
     user_ref, hub_id = (None, None) if user is None else (user.user_ref, user.hub_id)
-    return RunRequest(workspace_id, app_id, NAME, identity.subject, user_ref, hub_id, given)
+    return RunRequest(workspace_id, app_id, NAME, identity.subject, user_ref, hub_id, kickoff)

@@ -1,4 +1,4 @@
-"""The Company properties of the KYB recipe, as HubSpot wants them defined."""
+"""The Company properties of the KYB recipe, as HubSpot defines them."""
 
 from typing import Any
 

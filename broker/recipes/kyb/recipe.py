@@ -8,6 +8,7 @@ from uuid import UUID
 
 from broker.crm.object_types import COMPANIES, type_id
 from broker.crm.records import HubSpotUser
+from broker.domain.invalidation import Invalidation
 from broker.domain.model import App, Caller
 from broker.domain.runs import (
     ObjectTrigger,
@@ -115,7 +116,7 @@ class KybRecipe(DefaultRecipe[KybSettings]):
             if minted.scopes and WRITE_SCOPE not in minted.scopes:
                 message = f"The client at First Mile Labs lacks the scope {WRITE_SCOPE}."
                 found.append(_finding(message, "Make a client that has it and put it here."))
-        served = await self._kickoffs.served_account(settings)
+        served = await self._kickoffs.served_account(app.workspace_id, settings)
         by_company = settings.model.recordIds == "company"
         if by_company and served is not None and user.hub_id not in {None, served}:
             message = serves_another_account(served).detail or ""
@@ -135,8 +136,8 @@ class KybRecipe(DefaultRecipe[KybSettings]):
             return run
         return replace(run, result={**run.result, "status": state.status})
 
-    async def shown(self, _app: App, settings: StoredSettings[KybSettings]) -> Mapping[str, Any]:
-        served = await self._kickoffs.served_account(settings)
+    async def shown(self, app: App, settings: StoredSettings[KybSettings]) -> Mapping[str, Any]:
+        served = await self._kickoffs.served_account(app.workspace_id, settings)
         return {**settings.model.model_dump(), "hubId": served}
 
     def addresses(self, app: App) -> dict[str, str]:
@@ -154,6 +155,9 @@ class KybRecipe(DefaultRecipe[KybSettings]):
 
     def clear_cache(self) -> None:
         self.events.clear_cache()
+
+    def invalidate(self, change: Invalidation) -> None:
+        self.events.invalidate(change)
 
     async def close(self) -> None:
         await self._client.close()

@@ -4,7 +4,7 @@ Mile Labs and back (https://www.firstmilelabs.com/docs/hubspot).
 Why there is one case
 ---------------------
 One run exists for a record. FML gets the key `{crmSource}-{crmRecordId}`, so an answer that was
-lost is given again; and FML makes no second case for a record whatever the key. A key under which
+lost is repeated; and FML makes no second case for a record whatever the key. A key under which
 FML rejected the input keeps that answer, so after a correction the key carries a hash of the body.
 
 Why it is the record's own case
@@ -24,6 +24,7 @@ from uuid import UUID
 
 from broker.crm.object_types import COMPANIES
 from broker.crm.records import CrmRecords, RecordReader, user_of
+from broker.domain.model import Secret
 from broker.domain.runs import PermanentFailure, RetryLater, Run, Step, StepContext
 from broker.domain.vendors import VendorAccount
 from broker.errors import IdempotencyKeyConflict, InputRefused, OtherAccount
@@ -88,7 +89,6 @@ class KybSteps:
         account = vendor_account(run.workspace_id, await self._settings(run))
         identity = identity_of(run.input)
         await self.cases.open(run, account.client_id, identity.source, identity.record_id)
-        await self._reserve_client(run, account, identity)
         made = await self._create(context, account, identity, body)
         case = {name: text_of(made.case.get(name)) for name in RESULT_FIELDS}
         check_case(made.case, identity)
@@ -136,10 +136,14 @@ class KybSteps:
     ) -> CaseResult:
         checkpoint = context.checkpoint
         key = idempotency_key(identity, body, refused=bool(checkpoint.get("refused")))
+
+        async def send(token: Secret) -> CaseResult:
+            # Not before there is a token: who has only the client's id reserves nothing.
+            await self._reserve_client(context.run, account, identity)
+            return await self.client.create_case(token, key, body)
+
         try:
-            return await self.api.call(
-                account, checkpoint, lambda token: self.client.create_case(token, key, body)
-            )
+            return await self.api.call(account, checkpoint, send)
         except RetryLater as later:
             merged = {**checkpoint, **(later.checkpoint or {})}
             raise RetryLater(later.after_s, later.reason, merged) from later
@@ -171,21 +175,21 @@ def vendor_account(workspace_id: UUID, settings: StoredSettings[KybSettings]) ->
     )
 
 
-def identity_of(given: Input) -> RecordIdentity:
+def identity_of(kickoff: Input) -> RecordIdentity:
     """The record of a run's input."""
-    return RecordIdentity(given["source"], str(given["recordId"]), given.get("companyId"))
+    return RecordIdentity(kickoff["source"], str(kickoff["recordId"]), kickoff.get("companyId"))
 
 
 async def read_values(
-    reader: RecordReader | None, settings: KybSettings, given: Input
+    reader: RecordReader | None, settings: KybSettings, kickoff: Input
 ) -> dict[str, str | None]:
     """FML's fields: the overrides, else as the Company has them. Raises InputRefused when there is
     no such Company.
     """
-    overrides = {name: value for name, value in given["overrides"].items() if value is not None}
+    overrides = {name: value for name, value in kickoff["overrides"].items() if value is not None}
     if reader is None:
         return {name: overrides.get(name) for name in READ}
-    properties, company_id = settings.properties.model_dump(), str(given["companyId"])
+    properties, company_id = settings.properties.model_dump(), str(kickoff["companyId"])
     names = sorted({properties[name] for name in READ if name not in overrides})
     found = await reader.read(COMPANIES, company_id, names)
     if found is None:
@@ -197,13 +201,13 @@ async def read_values(
 
 
 def case_request(
-    settings: KybSettings, given: Input, values: Mapping[str, str | None]
+    settings: KybSettings, kickoff: Input, values: Mapping[str, str | None]
 ) -> dict[str, Any]:
     """The body of `POST /v1/cases`. Raises InputRefused, naming what is missing or wrong."""
     trimmed = {name: (value or "").strip() for name, value in values.items()}
     email = trimmed["customerEmail"]
     if not EMAIL.fullmatch(email) or len(email) > 254:
-        company = given["source"] == HUBSPOT and given["overrides"].get("customerEmail") is None
+        company = kickoff["source"] == HUBSPOT and kickoff["overrides"].get("customerEmail") is None
         field = settings.properties.customerEmail if company else "customerEmail"
         wrong = "is not an e-mail address" if email else "is empty"
         where = "on the Company " if company else ""
@@ -212,11 +216,11 @@ def case_request(
             "again.",
             errors=[{"field": field, "message": f"{wrong} {where}".strip()}],
         )
-    invite = given.get("sendInvite")
+    invite = kickoff.get("sendInvite")
     return {
         **{name: value for name, value in trimmed.items() if value},
-        "crmRecordId": str(given["recordId"]),
-        "crmSource": given["source"],
+        "crmRecordId": str(kickoff["recordId"]),
+        "crmSource": kickoff["source"],
         "sendInvite": settings.sendInvite if invite is None else invite,
     }
 
@@ -262,12 +266,12 @@ def company_changes(settings: KybSettings, state: CaseState) -> dict[str, str]:
 def build_result(context: StepContext) -> dict[str, Any]:
     """A kickoff's result."""
     made, written = context.outcomes["create-case"], context.outcomes["write-back"]
-    given = context.run.input
+    kickoff = context.run.input
     return {
         "ok": True,
         **made["case"],
         "created": made["created"],
-        "crmRecordId": given["recordId"],
-        "crmSource": given["source"],
+        "crmRecordId": kickoff["recordId"],
+        "crmSource": kickoff["source"],
         "writtenBack": written["writtenBack"],
     }

@@ -17,8 +17,8 @@ from broker.sandbox.core.sending import Reply, post
 @dataclass(slots=True)
 class Ways:
     """How webhooks are sent. `signing` is right, wrong-secret, changed-byte or missing; `waits`
-    are the seconds before each further attempt; with `hold_until_ack` an address gets nothing more
-    until what was sent first is acknowledged.
+    are the seconds before each further attempt; with `hold_until_ack` an address is sent nothing
+    more until its first delivery is acknowledged.
     """
 
     waits: list[float]
@@ -61,8 +61,8 @@ def signature(secret: str, body: bytes) -> str:
 
 
 class Deliveries:
-    """Sends and sends again. `acknowledges` judges a receiver's reply as the vendor does;
-    `given_up` hears of what was never acknowledged.
+    """Sends deliveries and retries them. `acknowledges` judges a receiver's reply as the vendor
+    does; `on_abandoned` is called with a delivery that was never acknowledged.
     """
 
     def __init__(
@@ -71,23 +71,23 @@ class Deliveries:
         header: str,
         ways: Ways,
         acknowledges: Callable[[Reply], bool],
-        given_up: Callable[[Delivery], None] = lambda _: None,
+        on_abandoned: Callable[[Delivery], None] = lambda _: None,
     ) -> None:
         self._now = now
         self._header = header
         self._acknowledges = acknowledges
-        self._given_up = given_up
+        self._on_abandoned = on_abandoned
         self.ways = ways
         self.queue: list[Delivery] = []
         self.sent: deque[Attempt] = deque(maxlen=1000)
-        self._known: dict[str, tuple[str, str, bytes, str]] = {}
+        self._by_id: dict[str, tuple[str, str, bytes, str]] = {}
 
     def add(
         self, url: str, secret: str, body: bytes, content_type: str = "application/json"
     ) -> str:
         """Queue a request; its id."""
         first = Delivery(url, secret, body, content_type, self._now())
-        self._known[first.delivery_id] = (url, secret, body, content_type)
+        self._by_id[first.delivery_id] = (url, secret, body, content_type)
         self.queue.append(first)
         for _ in range(self.ways.duplicates):
             again = Delivery(url, secret, body, content_type, self._now())
@@ -97,7 +97,7 @@ class Deliveries:
 
     def replay(self, delivery_id: str) -> None:
         """Send a request again, byte for byte. Raises KeyError for an unknown one."""
-        url, secret, body, content_type = self._known[delivery_id]
+        url, secret, body, content_type = self._by_id[delivery_id]
         again = Delivery(url, secret, body, content_type, self._now())
         again.delivery_id = delivery_id
         self.queue.append(again)
@@ -108,7 +108,7 @@ class Deliveries:
         return bool(self.queue)
 
     async def tick(self, session: aiohttp.ClientSession) -> None:
-        """Send what is due."""
+        """Send the deliveries that are due."""
         if self.ways.paused:
             return
         due = [each for each in self.queue if each.due <= self._now() and not each.sending]
@@ -135,7 +135,7 @@ class Deliveries:
             self.queue.remove(each)
         elif each.attempts >= len(self.ways.waits):
             self.queue.remove(each)
-            self._given_up(each)
+            self._on_abandoned(each)
         else:
             each.due = self._now() + self.ways.waits[each.attempts]
             each.attempts += 1

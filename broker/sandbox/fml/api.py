@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from broker.sandbox.fml.world import Case, Client, FirstMileLabs, Kept
+from broker.sandbox.fml.world import Case, Client, FirstMileLabs, SavedAnswer
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
@@ -34,20 +34,20 @@ class ApiEndpoints:
         """Client credentials for a token."""
         fml, raw = self._fml, await request.read()
         if request.content_type == "application/json":
-            asked = _object(raw)
+            fields = _object(raw)
         elif fml.levers.accepts_forms:
-            asked = dict(parse_qsl(raw.decode()))
+            fields = dict(parse_qsl(raw.decode()))
         else:
             return _refusal(400, "invalid_request")
-        if asked is None or not isinstance(asked.get("client_id"), str):
+        if fields is None or not isinstance(fields.get("client_id"), str):
             return _refusal(400, "invalid_request")
-        wait = fml.over(asked["client_id"], "token")
+        wait = fml.over(fields["client_id"], "token")
         if wait:
             return _throttled(wait)
-        if asked.get("grant_type") != "client_credentials":
+        if fields.get("grant_type") != "client_credentials":
             return _refusal(400, "unsupported_grant_type")
-        client = fml.clients.get(asked["client_id"])
-        if client is None or client.revoked or client.client_secret != asked.get("client_secret"):
+        client = fml.clients.get(fields["client_id"])
+        if client is None or client.revoked or client.client_secret != fields.get("client_secret"):
             return _refusal(401, "invalid_client")
         token, _ = fml.mint(client)
         return web.json_response(
@@ -60,7 +60,7 @@ class ApiEndpoints:
         )
 
     async def create(self, request: web.Request) -> web.Response:
-        """Make a case, or tell the one that exists."""
+        """Make a case, or return the one that exists."""
         client = self._client(request, "cases:write")
         if isinstance(client, web.Response):
             return client
@@ -79,17 +79,17 @@ class ApiEndpoints:
             if fml.levers.parallel_keys == "conflict":
                 return _refusal(409, "idempotency_key_conflict")
             await asyncio.sleep(0.01)
-        kept = fml.keys.get(key)
+        saved = fml.keys.get(key)
         lifetime = fml.levers.key_lifetime
-        if kept is not None and lifetime is not None and fml.now() > kept.at + lifetime:
-            kept = None
-        if kept is not None and not (fml.levers.record_first and self._known(client, raw)):
-            if kept.endpoint != "POST /v1/cases":
+        if saved is not None and lifetime is not None and fml.now() > saved.at + lifetime:
+            saved = None
+        if saved is not None and not (fml.levers.record_first and self._has_case(client, raw)):
+            if saved.endpoint != "POST /v1/cases":
                 return _refusal(409, "idempotency_key_conflict")
-            if fml.levers.compares_bodies and kept.body != raw:
+            if fml.levers.compares_bodies and saved.body != raw:
                 return _refusal(409, "idempotency_key_conflict")
             return web.json_response(
-                kept.answer, status=kept.status, headers={"Idempotent-Replay": "true"}
+                saved.answer, status=saved.status, headers={"Idempotent-Replay": "true"}
             )
         fml.in_flight.add(key)
         try:
@@ -97,10 +97,10 @@ class ApiEndpoints:
         finally:
             fml.in_flight.discard(key)
         if status < 300 or (fml.levers.keeps_refusals and status < 500):
-            fml.keys[key] = Kept("POST /v1/cases", raw, status, answer, fml.now())
+            fml.keys[key] = SavedAnswer("POST /v1/cases", raw, status, answer, fml.now())
         return web.json_response(answer, status=status, headers=headers)
 
-    def _known(self, client: Client, raw: bytes) -> bool:
+    def _has_case(self, client: Client, raw: bytes) -> bool:
         return self._fml.case_of_record(client.org_id, _object(raw) or {}) is not None
 
     def _make(self, client: Client, raw: bytes) -> tuple[int, dict[str, Any], dict[str, str]]:
@@ -118,12 +118,12 @@ class ApiEndpoints:
         return 201, fml.open_case(client.org_id, fields).shown(), {}
 
     async def echo(self, request: web.Request) -> web.Response:
-        """Not FML's: another endpoint that takes keys, to bring a key into conflict."""
+        """Not FML's: another endpoint that takes keys, so that a key can conflict."""
         client = self._client(request, "cases:write")
         if isinstance(client, web.Response):
             return client
         key = client.org_id, request.headers["Idempotency-Key"]
-        self._fml.keys[key] = Kept("POST /v1/echo", b"", 200, {}, self._fml.now())
+        self._fml.keys[key] = SavedAnswer("POST /v1/echo", b"", 200, {}, self._fml.now())
         return web.json_response({})
 
     async def index(self, request: web.Request) -> web.Response:
@@ -133,9 +133,9 @@ class ApiEndpoints:
             return client
         limit = min(int(request.query.get("limit", "50")), 200)
         begin = int(request.query.get("cursor", "0"))
-        mine: list[Case] = [c for c in self._fml.cases.values() if c.org_id == client.org_id]
-        page, end = mine[begin : begin + limit], begin + limit
-        more = end < len(mine)
+        cases: list[Case] = [c for c in self._fml.cases.values() if c.org_id == client.org_id]
+        page, end = cases[begin : begin + limit], begin + limit
+        more = end < len(cases)
         return web.json_response(
             {
                 "data": [case.shown() for case in page],

@@ -27,7 +27,7 @@ SHOWN = 100
 
 
 class ControlEndpoints:
-    """What a test or a person may do to the simulated First Mile Labs from outside."""
+    """The control API of First Mile Labs."""
 
     def __init__(self, fml: FirstMileLabs, sender: Sender) -> None:
         self._fml = fml
@@ -66,7 +66,7 @@ class ControlEndpoints:
         )
 
     async def press(self, request: web.Request) -> web.Response:
-        """A button of the page; only the page itself may press it."""
+        """Do what a button of the page does; only the page itself may post here."""
         refuse_other_origins(request)
         case, form = self._fml.cases[request.match_info["caseId"]], await request.post()
         changes = {
@@ -77,12 +77,12 @@ class ControlEndpoints:
 
     async def put_client(self, request: web.Request) -> web.Response:
         """Make a client: clientId, clientSecret, scopes, orgId."""
-        asked = await read_object(request)
+        payload = await read_object(request)
         client = self._fml.add_client(
-            asked["clientId"],
-            asked["clientSecret"],
-            asked.get("scopes"),
-            asked.get("orgId", "org"),
+            payload["clientId"],
+            payload["clientSecret"],
+            payload.get("scopes"),
+            payload.get("orgId", "org"),
         )
         return web.json_response({"clientId": client.client_id}, status=201)
 
@@ -90,15 +90,15 @@ class ControlEndpoints:
         """Send events somewhere: url, secret, events. The address may be this machine's, which
         FML itself refuses.
         """
-        asked = await read_object(request)
-        endpoint = WebhookEndpoint(asked["url"], asked["secret"], asked.get("events", ["*"]))
+        payload = await read_object(request)
+        endpoint = WebhookEndpoint(payload["url"], payload["secret"], payload.get("events", ["*"]))
         self._sender.endpoints = [
             each for each in self._sender.endpoints if each.url != endpoint.url
         ] + [endpoint]
         return web.json_response({"url": endpoint.url}, status=201)
 
     async def show_levers(self, _request: web.Request) -> web.Response:
-        """Tell how every lever stands."""
+        """Show the value of every lever."""
         return web.json_response({**asdict(self._fml.levers), **asdict(self._sender.ways)})
 
     async def levers(self, request: web.Request) -> web.Response:
@@ -123,13 +123,13 @@ class ControlEndpoints:
     async def move(self, request: web.Request) -> web.Response:
         """Move a case on: status, stage, decision; the ids of the events."""
         case = self._fml.cases[request.match_info["caseId"]]
-        asked = await read_object(request)
-        if set(asked) - {"status", "stage", "decision"}:
+        payload = await read_object(request)
+        if set(payload) - {"status", "stage", "decision"}:
             raise ValueError("a case has status, stage and decision")
-        return web.json_response({"eventIds": self._sender.move(case, **asked)}, status=202)
+        return web.json_response({"eventIds": self._sender.move(case, **payload)}, status=202)
 
     async def send(self, request: web.Request) -> web.Response:
-        """Send an event just as it is given."""
+        """Send an event unchanged."""
         self._sender.send(await read_object(request))
         return web.Response(status=202)
 
@@ -158,7 +158,7 @@ class ControlEndpoints:
         )
 
     async def counters(self, _request: web.Request) -> web.Response:
-        """Tell how much was asked so far."""
+        """Count requests, throttled calls, cases and invitations."""
         paths = [each.path for each in self._fml.seen]
         return web.json_response(
             {

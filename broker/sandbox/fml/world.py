@@ -1,7 +1,7 @@
 """The state of the simulated First Mile Labs: clients, tokens, cases, keys, levers.
 
-What their public pages say is built in; what they leave open is a lever, so that nothing unknown is
-taken for granted (https://www.firstmilelabs.com/docs/hubspot, /docs/api, /docs/webhooks).
+What their public pages specify is built in; what they leave open is a lever, so that nothing
+unknown is assumed (https://www.firstmilelabs.com/docs/hubspot, /docs/api, /docs/webhooks).
 """
 
 import secrets
@@ -99,8 +99,8 @@ class Case:
 
 
 @dataclass(slots=True)
-class Kept:
-    """What a key stands for: the first answer given under it."""
+class SavedAnswer:
+    """The first answer to an idempotency key."""
 
     endpoint: str
     body: bytes
@@ -130,7 +130,7 @@ class FirstMileLabs(Clock):
         self.clients: dict[str, Client] = {}
         self.tokens: dict[str, Token] = {}
         self.cases: dict[str, Case] = {}
-        self.keys: dict[tuple[str, str], Kept] = {}
+        self.keys: dict[tuple[str, str], SavedAnswer] = {}
         self.in_flight: set[tuple[str, str]] = set()
         self.windows: dict[tuple[str, str], deque[float]] = {}
         self.refused_calls = 0
@@ -186,11 +186,11 @@ class FirstMileLabs(Clock):
         return None
 
     def open_case(self, org_id: str, fields: dict[str, Any]) -> Case:
-        """A new case, with an invitation when one is asked for."""
+        """A new case, with an invitation when one is requested."""
         serial = f"CS-2026-{len(self.cases) + 1:05}"
         case_id = serial if self.levers.case_ids == "serial" else str(uuid.uuid4())
-        kept = {**fields, "crmSource": str(fields.get("crmSource") or "").lower() or None}
-        case = self.cases[case_id] = Case(case_id, org_id, kept)
+        stored = {**fields, "crmSource": str(fields.get("crmSource") or "").lower() or None}
+        case = self.cases[case_id] = Case(case_id, org_id, stored)
         if fields.get("sendInvite"):
             case.invites, case.invited_at, case.stage = 1, self.moment(), "invite_sent"
         return case

@@ -30,8 +30,8 @@ from broker.sandbox.hubspot.world import Sandbox, SeenRequest
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 REMEMBERED_BYTES = 65_536
-# Fixed paths stand before those with a name in the same place: batches before records, and the
-# definitions of associations before their pairs.
+# Fixed paths come before those with a variable in the same position: batches before records, and
+# the definitions of associations before their pairs.
 CRM = (batches, associations, labels, objects, properties, schemas, pipelines, account, callbacks)
 
 
@@ -65,7 +65,7 @@ def _play(sandbox: Sandbox) -> Any:
         body = await request.read() if small and request.content_length and not early else b""
         sandbox.seen.append(SeenRequest(request.method, request.raw_path, request.headers, body))
         if fault is not None:
-            return await strike(fault, request, lambda asked: _answered(sandbox, asked, handler))
+            return await strike(fault, request, lambda passed: _answered(sandbox, passed, handler))
         return await _answered(sandbox, request, handler)
 
     return play

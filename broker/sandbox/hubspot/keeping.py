@@ -1,4 +1,4 @@
-"""Keeping a sandbox's data over a restart: one JSON file, put in place at once."""
+"""A sandbox's data across restarts: one JSON file, replaced atomically."""
 
 import os
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from broker.sandbox.hubspot.world import Sandbox
 
 
 @dataclass(slots=True)
-class Kept:
+class SavedState:
     """What survives: apps with their secrets, accounts with their records, tokens, the clock."""
 
     apps: dict[str, App]
@@ -22,13 +22,13 @@ class Kept:
     ahead: float
 
 
-_kept = TypeAdapter(Kept)
+_adapter = TypeAdapter(SavedState)
 
 
 def write(sandbox: Sandbox, folder: Path) -> None:
     """Write everything down. Raises OSError when the folder takes no file."""
     grants = sandbox.grants
-    kept = Kept(
+    saved = SavedState(
         sandbox.apps,
         sandbox.portals,
         grants.refresh_tokens,
@@ -39,28 +39,28 @@ def write(sandbox: Sandbox, folder: Path) -> None:
     fresh = folder / "sandbox.json.new"
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(_kept.dump_json(kept))
+        file.write(_adapter.dump_json(saved))
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(folder / "sandbox.json")
 
 
 def read(sandbox: Sandbox, folder: Path) -> bool:
-    """Take up what was written; whether there was anything. Raises ValueError on another format."""
+    """Restore the saved state; whether there was any. Raises ValueError on another format."""
     path = folder / "sandbox.json"
     if not path.exists():
         return False
-    kept = _kept.validate_json(path.read_bytes())
-    # The same dictionaries go on: webhooks and workflows hold them.
-    for mine, theirs in (
-        (sandbox.apps, kept.apps),
-        (sandbox.portals, kept.portals),
-        (sandbox.grants.refresh_tokens, kept.refresh_tokens),
-        (sandbox.grants.access_tokens, kept.access_tokens),
+    saved = _adapter.validate_json(path.read_bytes())
+    # The dictionaries are filled, not replaced: webhooks and workflows refer to them.
+    for target, source in (
+        (sandbox.apps, saved.apps),
+        (sandbox.portals, saved.portals),
+        (sandbox.grants.refresh_tokens, saved.refresh_tokens),
+        (sandbox.grants.access_tokens, saved.access_tokens),
     ):
-        mine.clear()
-        mine.update(theirs)  # type: ignore[arg-type]
+        target.clear()
+        target.update(source)  # type: ignore[arg-type]
     for access in sandbox.grants.access_tokens.values():
-        access.refresh = kept.refresh_tokens.get(access.refresh.token, access.refresh)
-    sandbox.ahead = kept.ahead
+        access.refresh = saved.refresh_tokens.get(access.refresh.token, access.refresh)
+    sandbox.ahead = saved.ahead
     return True

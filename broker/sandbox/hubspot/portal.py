@@ -1,4 +1,4 @@
-"""One HubSpot account: its people and everything that they keep in it."""
+"""One HubSpot account: its users, records and definitions."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,8 +48,8 @@ def pipeline(
         "displayOrder": order,
         "id": number,
         "stages": [
-            stage(stage_id, name, place, metadata, moment)
-            for place, (stage_id, name, metadata) in enumerate(stages)
+            stage(stage_id, name, index, metadata, moment)
+            for index, (stage_id, name, metadata) in enumerate(stages)
         ],
         "createdAt": moment,
         "updatedAt": moment,

@@ -31,10 +31,10 @@ def plant(sandbox: Sandbox, portal: Portal, companies: int = 25) -> None:
     people = [(first, last) for first, last in product(FIRST, LAST)]
     chance.shuffle(names)
     chance.shuffle(people)
-    for place in range(companies):
-        name = names[place % len(names)]
-        staff = [people[(3 * place + index) % len(people)] for index in range(3)]
-        _company(crm, chance, name, f"{name.lower().replace(' ', '-')}-{place}.example", staff)
+    for number in range(companies):
+        name = names[number % len(names)]
+        staff = [people[(3 * number + index) % len(people)] for index in range(3)]
+        _company(crm, chance, name, f"{name.lower().replace(' ', '-')}-{number}.example", staff)
 
 
 def _company(

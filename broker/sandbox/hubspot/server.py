@@ -13,7 +13,7 @@ from broker.sandbox.hubspot.application import build
 from broker.sandbox.hubspot.seed import plant
 from broker.sandbox.hubspot.world import Sandbox
 
-KEEP_EVERY_S = 1.0
+SAVE_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +23,16 @@ class Running:
     url: str
     sandbox: Sandbox
     _runner: web.AppRunner
-    _keeper: asyncio.Task[None] | None = None
+    _saver: asyncio.Task[None] | None = None
     _data: Path | None = None
 
     async def close(self) -> None:
-        """End, with everything written down when data is kept."""
+        """Stop, and save the data when there is a folder for it."""
         await self._runner.cleanup()
-        if self._keeper is not None and self._data is not None:
-            self._keeper.cancel()
+        if self._saver is not None and self._data is not None:
+            self._saver.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._keeper
+                await self._saver
             keeping.write(self.sandbox, self._data)
 
 
@@ -60,14 +60,14 @@ async def serve(
             if not any(records.by_id for records in portal.records.values()):
                 plant(sandbox, portal)
     runner, url = await listen(build(sandbox), host, port, auto_decompress=False)
-    keeper = asyncio.create_task(_keep(sandbox, data)) if data is not None else None
-    return Running(url, sandbox, runner, keeper, data)
+    saver = asyncio.create_task(_save_regularly(sandbox, data)) if data is not None else None
+    return Running(url, sandbox, runner, saver, data)
 
 
-async def _keep(sandbox: Sandbox, data: Path) -> None:
+async def _save_regularly(sandbox: Sandbox, data: Path) -> None:
     written = -1
     while True:
-        await asyncio.sleep(KEEP_EVERY_S)
+        await asyncio.sleep(SAVE_EVERY_S)
         if sandbox.answered != written:
             written = sandbox.answered
             keeping.write(sandbox, data)

@@ -78,11 +78,11 @@ class Sandbox(Clock):
         self.add_portal(102, "globex.example", ["grace@globex.example"])
 
     def crm(self, portal: Portal, author: Author | None = None) -> Crm:
-        """A portal's records as somebody may change them; a person when no author is named."""
-        return Crm(portal, author or Author(), self.now, self.tell, self.search_lag)
+        """The operations on a portal's records by an author; a person when no author is named."""
+        return Crm(portal, author or Author(), self.now, self.publish, self.search_lag)
 
-    def tell(self, change: Change) -> None:
-        """Tell every listener of a change."""
+    def publish(self, change: Change) -> None:
+        """Publish a change to every listener."""
         for listener in self.listeners:
             listener(change)
 
@@ -120,7 +120,7 @@ class Sandbox(Clock):
                 ended |= {refresh.client_id} if refresh.alive else set()
                 refresh.alive = False
         for each in ended:
-            self.journal.note_life(each, hub_id, "APP_UNINSTALL")
+            self.journal.record_life(each, hub_id, "APP_UNINSTALL")
         for access in self.grants.access_tokens.values():
             if not access.refresh.alive:
                 access.alive = False

@@ -22,7 +22,7 @@ SHOWN = 50
 
 
 class ControlEndpoints:
-    """What a test or a person may do to the simulated QuickBooks from outside."""
+    """The control API of QuickBooks."""
 
     def __init__(self, world: QuickBooks) -> None:
         self._world = world
@@ -42,7 +42,7 @@ class ControlEndpoints:
             ("POST", "/_sandbox/events", self.send_events),
             ("GET", "/_sandbox/companies", self.companies),
             ("POST", company, self.put_company),
-            ("POST", f"{company}/names", self.take_name),
+            ("POST", f"{company}/names", self.occupy_name),
             ("POST", f"{company}/invoices/{{id}}/pay", self.pay),
             ("POST", f"{company}/entities/{{entity}}", self.write),
             ("DELETE", f"{company}/entities/{{entity}}/{{id}}", self.delete),
@@ -77,22 +77,24 @@ class ControlEndpoints:
         """Make or replace an app: clientId, clientSecret, redirectUris, verifierToken, webhookUrl,
         entities.
         """
-        asked = await read_object(request)
+        payload = await read_object(request)
         app = self._world.register_app(
-            asked["clientId"],
-            asked["clientSecret"],
-            list(asked["redirectUris"]),
-            str(asked.get("verifierToken", "")),
-            str(asked.get("webhookUrl", "")),
+            payload["clientId"],
+            payload["clientSecret"],
+            list(payload["redirectUris"]),
+            str(payload.get("verifierToken", "")),
+            str(payload.get("webhookUrl", "")),
         )
-        app.entities = list(asked.get("entities", []))
+        app.entities = list(payload.get("entities", []))
         return web.json_response({"clientId": app.client_id}, status=201)
 
     async def send_events(self, request: web.Request) -> web.Response:
-        """Send an app a webhook body just as given: clientId, body."""
-        asked = await read_object(request)
-        app = self._world.grants.apps[asked["clientId"]]
-        return web.json_response({"id": self._world.webhooks.send(app, asked["body"])}, status=202)
+        """Send an app a webhook body unchanged: clientId, body."""
+        payload = await read_object(request)
+        app = self._world.grants.apps[payload["clientId"]]
+        return web.json_response(
+            {"id": self._world.webhooks.send(app, payload["body"])}, status=202
+        )
 
     async def companies(self, _request: web.Request) -> web.Response:
         """List the companies with their settings."""
@@ -104,48 +106,48 @@ class ControlEndpoints:
         """Make a company, or change its settings by their names. Another country gives it that
         country's tax codes.
         """
-        asked, realm_id = await read_object(request), request.match_info["realmId"]
-        unknown = set(asked) - {each.name for each in fields(Settings)}
+        payload, realm_id = await read_object(request), request.match_info["realmId"]
+        unknown = set(payload) - {each.name for each in fields(Settings)}
         if unknown:
             raise ValueError(f"no such setting: {', '.join(sorted(unknown))}")
         company = self._world.companies.get(realm_id)
         if company is None:
-            self._world.add_company(realm_id, Settings(**asked))
+            self._world.add_company(realm_id, Settings(**payload))
             return web.json_response({"realmId": realm_id}, status=201)
-        moved = asked.get("country", company.settings.country) != company.settings.country
-        for name, value in asked.items():
+        moved = payload.get("country", company.settings.country) != company.settings.country
+        for name, value in payload.items():
             setattr(company.settings, name, value)
         if moved:
             plant_taxes(company)
         plant_own_records(company)
         return web.json_response({"realmId": realm_id})
 
-    async def take_name(self, request: web.Request) -> web.Response:
+    async def occupy_name(self, request: web.Request) -> web.Response:
         """Let a name be taken: name, by (vendor, employee or inactive)."""
-        asked, company = await read_object(request), self._company(request)
-        by = asked["by"]
+        payload, company = await read_object(request), self._company(request)
+        by = payload["by"]
         entity = {"vendor": "Vendor", "employee": "Employee", "inactive": "Customer"}[by]
-        made = write(company, Levers(), ENTITIES[entity], {"DisplayName": asked["name"]}, "")
+        made = write(company, Levers(), ENTITIES[entity], {"DisplayName": payload["name"]}, "")
         if by == "inactive":
             # Older companies have inactive names without the suffix, which block all the same.
             company.save(ENTITIES[entity], {**made, "Active": False})
         return web.json_response({"id": made["Id"]}, status=201)
 
     async def pay(self, request: web.Request) -> web.Response:
-        """Take a payment for an invoice: amount, or all that is owed."""
-        asked = await read_object(request)
-        paid = invoices.pay(self._company(request), request.match_info["id"], asked.get("amount"))
+        """Record a payment for an invoice: amount, or the whole balance."""
+        payload = await read_object(request)
+        paid = invoices.pay(self._company(request), request.match_info["id"], payload.get("amount"))
         return _json(paid)
 
     async def write(self, request: web.Request) -> web.Response:
         """Create or change a record as a person does, without a sync token."""
         company, entity = self._company(request), BY_LOWER_NAME[request.match_info["entity"]]
-        asked: dict[str, Any] = loads(await request.read())
-        if "Id" in asked:
-            token = company.get(entity.name, str(asked["Id"]))["SyncToken"]
-            asked = {**asked, "SyncToken": token, "sparse": True}
+        payload: dict[str, Any] = loads(await request.read())
+        if "Id" in payload:
+            token = company.get(entity.name, str(payload["Id"]))["SyncToken"]
+            payload = {**payload, "SyncToken": token, "sparse": True}
         try:
-            return _json(write(company, Levers(), entity, asked, ""))
+            return _json(write(company, Levers(), entity, payload, ""))
         except problems.QboFault as fault:
             return _json(fault.body, fault.status)
 

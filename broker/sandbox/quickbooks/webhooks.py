@@ -40,13 +40,13 @@ class Webhooks:
         self.deliveries = Deliveries(now, "intuit-signature", self.ways, _acknowledges)
 
     def notice(self, change: Change) -> None:
-        """Keep a change for every app that is connected to the company and wants to hear of it."""
+        """Record a change for every app that is connected to the company and subscribes to it."""
         if change.entity not in SENT_ENTITIES:
             return
         for app in self._grants.apps.values():
-            wanted = not app.entities or change.entity in app.entities
+            subscribed = not app.entities or change.entity in app.entities
             connected = self._grants.connected(app.client_id, change.realm_id)
-            if app.webhook_url and wanted and connected:
+            if app.webhook_url and subscribed and connected:
                 self._waiting.setdefault((app.client_id, change.realm_id), []).append(change)
 
     @property
@@ -68,7 +68,7 @@ class Webhooks:
                 self._queue(app, changes)
 
     def send(self, app: App, body: Any) -> str:
-        """Queue a body just as it is given; the delivery's id."""
+        """Queue a body unchanged; the delivery's id."""
         kind = self._levers.webhook_content_type
         raw = json.dumps(body, separators=(",", ":")).encode()
         return self.deliveries.add(app.webhook_url, app.verifier_token, raw, kind)

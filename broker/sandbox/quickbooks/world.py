@@ -44,7 +44,7 @@ class QuickBooks(Simulation):
 
     def add_company(self, realm_id: str, settings: Settings) -> Company:
         """Make or replace a company with accounts, tax codes and items in it."""
-        company = Company(realm_id, settings, self.now, self._tell)
+        company = Company(realm_id, settings, self.now, self._publish)
         self.companies[realm_id] = company
         plant(company)
         return company
@@ -76,5 +76,5 @@ class QuickBooks(Simulation):
         if reads:
             self.reads[month] = self.reads.get(month, 0) + 1
 
-    def _tell(self, change: Change) -> None:
+    def _publish(self, change: Change) -> None:
         self.webhooks.notice(change)

@@ -11,7 +11,7 @@ from broker.sandbox.salesforce.world import ADMIN, Host, Salesforce
 
 
 class Addresses:
-    """The ports of a running sandbox. Every org has one of its own, as its My Domain."""
+    """The ports of a running sandbox. Every org has its own, as its My Domain."""
 
     def __init__(self, world: Salesforce, host: str) -> None:
         self._world = world
@@ -50,7 +50,7 @@ class Addresses:
 
     async def move(self, org: Org) -> None:
         """Move an org to another address, as a migration does: the API is no longer at the old one,
-        while tokens are still given there.
+        while tokens are still issued there.
         """
         for port, host in self._hosts.items():
             if host.kind == "org" and host.org_id == org.id:
@@ -75,9 +75,9 @@ class Addresses:
     async def _listen(self, port: int, kind: str, org_id: str = "") -> str:
         if self._runner is None:
             raise RuntimeError("the sandbox does not run")
-        known = {each[1] for each in self._runner.addresses}
+        ports = {each[1] for each in self._runner.addresses}
         await web.TCPSite(self._runner, self._host, port).start()
-        bound = next(each[1] for each in self._runner.addresses if each[1] not in known)
+        bound = next(each[1] for each in self._runner.addresses if each[1] not in ports)
         url = url_of(self._host, bound)
         self._hosts[bound] = Host(kind, url, org_id)
         return url

@@ -37,7 +37,7 @@ def lengthen(short: str) -> str:
     suffix = ""
     for begin in (0, 5, 10):
         chunk = short[begin : begin + 5]
-        bits = sum(1 << place for place, letter in enumerate(chunk) if letter.isupper())
+        bits = sum(1 << index for index, letter in enumerate(chunk) if letter.isupper())
         suffix += _CHECKSUM[bits]
     return short + suffix
 

@@ -112,10 +112,10 @@ class Org:
             record["Name"] = " ".join(each for each in names if each)
 
     def add_user(self, username: str, email: str | None = None, **values: Any) -> Record:
-        """Add a user; the first one is the admin, and owns leads that nobody else gets."""
+        """Add a user; the first one is the admin, and owns leads that no rule assigns."""
         last = values.pop("LastName", username.partition("@")[0].title())
-        known = {"Username": username, "Email": email or username, "LastName": last}
-        user = self.insert("User", {**known, **values})
+        fields = {"Username": username, "Email": email or username, "LastName": last}
+        user = self.insert("User", {**fields, **values})
         if not self.admins:
             self.admins.add(user["Id"])
             self.default_lead_owner = user["Id"]
@@ -129,8 +129,8 @@ class Org:
 
     def add_queue(self, name: str) -> Record:
         """Add a queue, which may own leads."""
-        known = {"Name": name, "DeveloperName": name.replace(" ", "_"), "Type": "Queue"}
-        return self.insert("Group", known)
+        fields = {"Name": name, "DeveloperName": name.replace(" ", "_"), "Type": "Queue"}
+        return self.insert("Group", fields)
 
     def add_field(self, sobject: str, made: Field, *, visible: bool = True) -> None:
         """Add a field; one made by API is invisible until field-level security grants it.

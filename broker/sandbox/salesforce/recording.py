@@ -10,7 +10,7 @@ SECRETS = frozenset(
     {"client_secret", "refresh_token", "token", "code", "code_verifier", "assertion", "oauth_token",
      "access_token", "password"}
 )  # fmt: skip
-KEPT_CHARACTERS = 65_536
+MAX_CHARACTERS = 65_536
 
 
 def record(request: web.Request, host: Host, body: bytes, at: float) -> Seen:
@@ -26,7 +26,7 @@ def record(request: web.Request, host: Host, body: bytes, at: float) -> Seen:
     if any(f"{name}=" in query for name in SECRETS):
         query = _masked(query)
     shown = f"{target}?{query}" if query else target
-    return Seen(request.method, host.kind, shown, headers, text[:KEPT_CHARACTERS], at)
+    return Seen(request.method, host.kind, shown, headers, text[:MAX_CHARACTERS], at)
 
 
 def _masked(form: str) -> str:

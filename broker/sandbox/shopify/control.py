@@ -1,4 +1,4 @@
-"""The control API under `/_sandbox`: levers, faults, apps, and what was asked and sent."""
+"""The control API under `/_sandbox`: levers, faults, apps, requests and deliveries."""
 
 from dataclasses import asdict
 from itertools import product
@@ -16,7 +16,7 @@ SHOWN = 100
 
 
 class ControlEndpoints:
-    """What a test may do to the simulated Shopify from outside."""
+    """The control API of Shopify."""
 
     def __init__(self, world: Shopify) -> None:
         self._world = world
@@ -29,7 +29,7 @@ class ControlEndpoints:
             ("GET", "/_sandbox/levers", self.show_levers),
             ("POST", "/_sandbox/levers", self.levers),
             ("GET", "/_sandbox/subscriptions", self.subscriptions),
-            ("DELETE", "/_sandbox/subscriptions/{id}", self.drop_subscription),
+            ("DELETE", "/_sandbox/subscriptions/{id}", self.delete_subscription),
             ("GET", "/_sandbox/deliveries", self.deliveries),
             ("POST", "/_sandbox/deliveries/{webhookId}/replay", self.replay),
             ("GET", "/_sandbox/requests", self.requests),
@@ -64,7 +64,7 @@ class ControlEndpoints:
         return web.Response(status=204)
 
     async def show_levers(self, _request: web.Request) -> web.Response:
-        """Show how every lever stands."""
+        """Show the value of every lever."""
         return web.json_response(self._levers())
 
     def _levers(self) -> dict[str, Any]:
@@ -99,12 +99,12 @@ class ControlEndpoints:
             [_subscription(each) for each in self._world.webhooks.subscriptions]
         )
 
-    async def drop_subscription(self, request: web.Request) -> web.Response:
+    async def delete_subscription(self, request: web.Request) -> web.Response:
         """Delete a subscription, as Shopify does after too many failures."""
         number = int(request.match_info["id"])
         for each in list(self._world.webhooks.subscriptions):
             if each.id == number:
-                self._world.webhooks.drop(each)
+                self._world.webhooks.delete(each)
                 return web.Response(status=204)
         raise ValueError("no such subscription")
 
@@ -125,7 +125,7 @@ class ControlEndpoints:
         return web.json_response([asdict(each) for each in last])
 
     async def counters(self, _request: web.Request) -> web.Response:
-        """Show how much was asked so far, and the calls of each app in each shop."""
+        """Count the requests, and the calls of each app in each shop."""
         calls: dict[str, int] = {}
         for access in self._world.grants.access.values():
             name = f"{access.client_id} {access.shop}"

@@ -118,7 +118,7 @@ class Webhooks:
         self.subscriptions.append(made)
         return made
 
-    def drop(self, subscription: Subscription) -> None:
+    def delete(self, subscription: Subscription) -> None:
         """Delete a subscription with what waits for it."""
         self.subscriptions = [each for each in self.subscriptions if each is not subscription]
         self.queue = [each for each in self.queue if each.subscription is not subscription]
@@ -142,7 +142,7 @@ class Webhooks:
     ) -> list[str]:
         """Queue an event for every subscription of its topic; the ids of the deliveries.
 
-        `body` is asked once for each app, since what an app may see differs.
+        `body` is called once for each app, because apps may see different fields.
         """
         event_id, now = str(uuid.uuid4()), self._now()
         at = datetime.fromtimestamp(now, UTC)
@@ -178,7 +178,7 @@ class Webhooks:
         return bool(self.queue)
 
     async def tick(self, session: aiohttp.ClientSession) -> None:
-        """Send what is due."""
+        """Send the deliveries that are due."""
         if self.ways.paused:
             return
         now = self._now()
@@ -207,7 +207,7 @@ class Webhooks:
             each.due = self._now() + WAITS_S[each.tried - 1]
             self.queue.append(each)
         elif subscription.from_api:
-            self.drop(subscription)
+            self.delete(subscription)
 
     def _headers(self, each: Delivery) -> dict[str, str]:
         subscription, how = each.subscription, self.ways.signing

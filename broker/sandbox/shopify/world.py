@@ -103,13 +103,13 @@ class Shopify(Clock):
         return shop
 
     def install(self, app: App, shop: Shop, scopes: list[str]) -> None:
-        """Have a merchant consent to an app; other scopes than before are told to the app."""
+        """Record a merchant's consent to an app; a change of scopes is sent to the app."""
         before = shop.installed.get(app.client_id)
         shop.installed[app.client_id] = list(scopes)
         self._configure(app, shop)
         if before is not None and set(before) != set(scopes):
-            told = {"id": shop.id, "previous": before, "current": list(scopes)}
-            body = {**told, "updated_at": moment(shop, self.now())}
+            scopes_changed = {"id": shop.id, "previous": before, "current": list(scopes)}
+            body = {**scopes_changed, "updated_at": moment(shop, self.now())}
             self.webhooks.emit(shop, "APP_SCOPES_UPDATE", lambda _app: body, only=app)
 
     def uninstall(self, app: App, shop: Shop) -> None:
@@ -128,18 +128,18 @@ class Shopify(Clock):
         ]
 
     def close(self, shop: Shop) -> None:
-        """Close a store for good: everything it is asked answers 404 from now on."""
+        """Close a store for good: it answers every request with 404 from now on."""
         del self.shops[shop.domain]
         for subscription in list(self.webhooks.subscriptions):
             if subscription.shop is shop:
-                self.webhooks.drop(subscription)
+                self.webhooks.delete(subscription)
 
     def _configure(self, app: App, shop: Shop) -> None:
-        kept = [
+        others = [
             each
             for each in self.webhooks.subscriptions
             if each.from_api or each.shop is not shop or each.app.client_id != app.client_id
         ]
-        self.webhooks.subscriptions = kept
+        self.webhooks.subscriptions = others
         for topic, uri in app.subscriptions.items():
             self.webhooks.subscribe(app, shop, topic, uri, from_api=False)

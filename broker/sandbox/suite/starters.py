@@ -38,7 +38,7 @@ class Options:
     """Where a sandbox listens, and what is in it.
 
     `redirects` are the redirect URLs of the registered app. `login_ports` are two more ports,
-    which only Salesforce needs. `data` is a folder in which HubSpot keeps its data.
+    which only Salesforce needs. `data` is the folder for HubSpot's data.
     """
 
     host: str
@@ -64,13 +64,15 @@ async def start_hubspot(options: Options) -> Started:
     running = await serve_hubspot(host, port, data=options.data, seed=options.seed)
     sandbox, url = running.sandbox, running.url
     app = {**_credentials("hubspot"), "appId": str(HUBSPOT_APP_ID), "scopes": HUBSPOT_SCOPES}
-    known = sandbox.apps.get(app["clientId"])
-    if known is None:
+    registered = sandbox.apps.get(app["clientId"])
+    if registered is None:
         sandbox.register_app(
             app["clientId"], app["clientSecret"], HUBSPOT_APP_ID, HUBSPOT_SCOPES, options.redirects
         )
     else:
-        known.redirect_urls = list(dict.fromkeys([*known.redirect_urls, *options.redirects]))
+        registered.redirect_urls = list(
+            dict.fromkeys([*registered.redirect_urls, *options.redirects])
+        )
     settings = {"BROKER_HUBSPOT_API_URL": url, "BROKER_HUBSPOT_APP_URL": url}
     accounts = tuple(f"{each.domain} ({each.hub_id})" for each in sandbox.portals.values())
     return Started(
@@ -89,7 +91,7 @@ async def start_fml(options: Options) -> Started:
 
 
 async def start_salesforce(options: Options) -> Started:
-    """Start Salesforce with one org, in whose own host everything can be done."""
+    """Start Salesforce with one org, whose own host answers every request."""
     login, test = options.login_ports
     running = await serve_salesforce(
         options.host, options.port, login_port=login, test_port=test, seed=options.seed

@@ -39,12 +39,12 @@ class ConsentPages:
     def routes(self) -> list[web.RouteDef]:
         """Every endpoint of this module."""
         return [
-            web.get("/wc-auth/v1/authorize", self.ask),
+            web.get("/wc-auth/v1/authorize", self.show_page),
             web.get("/wc-auth/v1/access_granted", self.grant),
         ]
 
-    async def ask(self, request: web.Request) -> web.Response:
-        """Ask a shopkeeper, or approve at once."""
+    async def show_page(self, request: web.Request) -> web.Response:
+        """Show the page, or approve at once."""
         fields = {name: request.query.get(name, "") for name in FIELDS}
         problem = self._problem(fields)
         if problem is not None:
@@ -72,14 +72,14 @@ class ConsentPages:
         if not hmac.compare_digest(nonce.encode(), self._nonce(fields).encode()):
             return _died("Invalid nonce verification")
         key = self._site.add_key(fields["scope"], f"{fields['app_name']} - API")
-        handed = {
+        key_pair = {
             "key_id": key.key_id,
             "user_id": fields["user_id"],
             "consumer_key": key.consumer_key,
             "consumer_secret": key.consumer_secret,
             "key_permissions": key.permissions,
         }
-        status = await _post(_formatted(fields["callback_url"]), handed)
+        status = await _post(_formatted(fields["callback_url"]), key_pair)
         if status != 200:
             del self._site.keys[key.consumer_key]
             return _died(NOT_DELIVERED if status is not None else "A valid URL was not provided")
@@ -104,7 +104,7 @@ class ConsentPages:
         return self._site.hash("wc_auth_grant_access" + json.dumps(fields))[:10]
 
 
-async def _post(url: str, handed: dict[str, object]) -> int | None:
+async def _post(url: str, key_pair: dict[str, object]) -> int | None:
     """Hand a key over: the status, or None when there was no answer."""
     headers = {"Content-Type": "application/json;charset=UTF-8"}
     limit = aiohttp.ClientTimeout(total=ANSWER_WITHIN_S)
@@ -112,7 +112,7 @@ async def _post(url: str, handed: dict[str, object]) -> int | None:
         async with (
             aiohttp.ClientSession(timeout=limit) as session,
             session.post(
-                url, data=json.dumps(handed), headers=headers, allow_redirects=False
+                url, data=json.dumps(key_pair), headers=headers, allow_redirects=False
             ) as answer,
         ):
             return answer.status
@@ -121,7 +121,7 @@ async def _post(url: str, handed: dict[str, object]) -> int | None:
 
 
 def _formatted(url: str) -> str:
-    """An address as WooCommerce reads it: decoded once more, https unless it says otherwise."""
+    """An address as WooCommerce reads it: decoded once more, with https by default."""
     url = unquote(url)
     return url if "://" in url else f"https://{url}"
 

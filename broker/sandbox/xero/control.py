@@ -21,7 +21,7 @@ SHOWN = 50
 
 
 class ControlEndpoints:
-    """What a test or a person may do to the simulated Xero from outside."""
+    """The control API of Xero."""
 
     def __init__(self, world: Xero) -> None:
         self._world = world
@@ -72,14 +72,14 @@ class ControlEndpoints:
         """Make or replace an app: clientId, clientSecret ("" for PKCE), redirectUris, customTenant,
         webhookUrl, webhookKey.
         """
-        asked = await read_object(request)
+        payload = await read_object(request)
         app = self._world.register_app(
-            asked["clientId"],
-            str(asked.get("clientSecret", "")),
-            list(asked.get("redirectUris", [])),
-            str(asked.get("customTenant", "")),
-            str(asked.get("webhookUrl", "")),
-            str(asked.get("webhookKey", "")),
+            payload["clientId"],
+            str(payload.get("clientSecret", "")),
+            list(payload.get("redirectUris", [])),
+            str(payload.get("customTenant", "")),
+            str(payload.get("webhookUrl", "")),
+            str(payload.get("webhookKey", "")),
         )
         return web.json_response({"clientId": app.client_id}, status=201)
 
@@ -91,10 +91,10 @@ class ControlEndpoints:
         return web.json_response({"status": app.webhook_status, "checks": shown})
 
     async def send_events(self, request: web.Request) -> web.Response:
-        """Send an app events just as given: clientId, events."""
-        asked = await read_object(request)
-        app = self._world.grants.apps[asked["clientId"]]
-        sent = self._world.webhooks.send(app, list(asked["events"]))
+        """Send an app events unchanged: clientId, events."""
+        payload = await read_object(request)
+        app = self._world.grants.apps[payload["clientId"]]
+        sent = self._world.webhooks.send(app, list(payload["events"]))
         return web.json_response({"id": sent}, status=202)
 
     async def organisations(self, _request: web.Request) -> web.Response:
@@ -105,27 +105,27 @@ class ControlEndpoints:
 
     async def put_organisation(self, request: web.Request) -> web.Response:
         """Make an organisation, or change its settings by their names."""
-        asked, tenant_id = await read_object(request), request.match_info["tenantId"]
-        unknown = set(asked) - {each.name for each in fields(Settings)}
+        payload, tenant_id = await read_object(request), request.match_info["tenantId"]
+        unknown = set(payload) - {each.name for each in fields(Settings)}
         if unknown:
             raise ValueError(f"no such setting: {', '.join(sorted(unknown))}")
         found = self._world.organisations.get(tenant_id)
         if found is None:
-            self._world.add_organisation(tenant_id, Settings(**asked))
+            self._world.add_organisation(tenant_id, Settings(**payload))
             return web.json_response({"tenantId": tenant_id}, status=201)
-        for name, value in asked.items():
+        for name, value in payload.items():
             setattr(found.settings, name, value)
         return web.json_response({"tenantId": tenant_id})
 
     async def save(self, request: web.Request) -> web.Response:
         """Create or change records as a person does: an element, or a list of them."""
         organisation = self._organisation(request)
-        asked: Any = loads(await request.read())
+        payload: Any = loads(await request.read())
         try:
             saved = save_all(
                 organisation,
                 RESOURCES[request.match_info["kind"].lower()],
-                asked if isinstance(asked, list) else [asked],
+                payload if isinstance(payload, list) else [payload],
                 creates_only=False,
                 summarizes=True,
                 places=4,

@@ -50,10 +50,10 @@ class Xero(Simulation):
 
     def add_organisation(self, tenant_id: str, settings: Settings) -> Organisation:
         """Make or replace an organisation with accounts, tax rates and items in it."""
-        organisation = Organisation(tenant_id, settings, self.now, self._tell)
+        organisation = Organisation(tenant_id, settings, self.now, self._publish)
         self.organisations[tenant_id] = organisation
         plant(organisation)
         return organisation
 
-    def _tell(self, change: Change) -> None:
+    def _publish(self, change: Change) -> None:
         self.webhooks.notice(change)

@@ -1,8 +1,8 @@
-"""Who is calling: a key's secret, a client id with it, or an access token made from them."""
+"""Authentication of callers: a key's secret, a client id with it, or an access token."""
 
 import base64
-import binascii
 
+from broker.domain.invalidation import Invalidation
 from broker.domain.model import Caller, Secret
 from broker.errors import NotAllowed, NotAuthenticated
 from broker.services.access.ttl_cache import TtlCache
@@ -10,15 +10,21 @@ from broker.stores.access.keys import Keys
 
 
 class Callers:
-    """Recognises callers by their `Authorization`, from memory for a few seconds."""
+    """Recognises callers by their `Authorization`, cached for a few seconds."""
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
         self._cache: TtlCache[str, Caller] = TtlCache(self._find)
 
     def clear_cache(self) -> None:
-        """Read again whatever was remembered."""
+        """Read again whatever was cached."""
         self._cache.clear()
+
+    def invalidate(self, change: Invalidation) -> None:
+        """Read a key that changed again, and the tokens made from it."""
+        if change.kind == "key":
+            key_id, *_ = change.names
+            self._cache.discard_where(lambda _, caller: str(caller.key_id) == key_id)
 
     async def authenticate(self, authorization: str | None) -> Caller:
         """The caller behind an `Authorization` header. Raises NotAuthenticated."""
@@ -30,17 +36,23 @@ class Callers:
         scheme, _, value = authorization.partition(" ")
         client_id, secret = None, value.strip()
         if scheme.lower() == "basic":
-            try:
-                pair = base64.b64decode(secret, validate=True).decode()
-            except (binascii.Error, UnicodeDecodeError) as error:
-                raise NotAuthenticated from error
-            client_id, _, secret = pair.partition(":")
+            client_id, secret = read_basic(secret)
         elif scheme.lower() != "bearer":
             raise NotAuthenticated
         caller = await self._keys.find_caller(Secret(secret), client_id)
         if caller is None:
             raise NotAuthenticated
         return caller
+
+
+def read_basic(credentials: str) -> tuple[str, str]:
+    """The id and the secret of Basic credentials (RFC 7617). Raises NotAuthenticated."""
+    try:
+        pair = base64.b64decode(credentials, validate=True).decode()
+    except ValueError as error:  # not ASCII, not base64 or not UTF-8
+        raise NotAuthenticated from error
+    client_id, _, secret = pair.partition(":")
+    return client_id, secret
 
 
 def require(caller: Caller, *scopes: str) -> None:

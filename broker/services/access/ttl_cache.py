@@ -1,4 +1,4 @@
-"""What was read a moment ago, so that a busy connection costs no query."""
+"""TTL cache with single-flight loading, so that a busy connection costs no query."""
 
 import asyncio
 import time
@@ -11,72 +11,79 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 FRESH_S = 5.0
-"""For how long a value is used without asking: how long something revoked may go on working."""
+"""For how long a value is used without a query: how long something revoked may go on working."""
 
 STALE_IF_ERROR_S = 60.0
-"""For how long it is used while the database is away and cannot be asked."""
+"""For how long it is used while the database is unavailable."""
 
 LOAD_TIMEOUT_S = 0.25
-"""How long the database may take before it counts as away, for what is remembered."""
+"""How long the database may take before it counts as unavailable, where a value is cached."""
+
+MAX_ENTRIES = 10_000
+"""How many values one cache holds unless told otherwise; the oldest make room."""
 
 
 class TtlCache(Generic[K, V]):
-    """A bounded memory of values by key. Many who miss the same key at once share one load."""
+    """A bounded cache of values by key. Callers who miss the same key at once share one load."""
 
-    def __init__(self, load: Callable[[K], Awaitable[V]], size: int = 10_000) -> None:
+    def __init__(self, load: Callable[[K], Awaitable[V]], size: int = MAX_ENTRIES) -> None:
         self._load = load
         self._size = size
         self._values: dict[K, tuple[float, V]] = {}
         self._loading: dict[K, asyncio.Task[V]] = {}
-        self._age = 0
 
     def peek(self, key: K) -> V | None:
-        """The value if it is here and at most a few seconds old: for those in a hurry."""
-        found = self._values.get(key)
-        if found is not None and time.monotonic() - found[0] < FRESH_S:
-            return found[1]
+        """The value if it is cached and fresh."""
+        entry = self._values.get(key)
+        if entry is not None and time.monotonic() - entry[0] < FRESH_S:
+            return entry[1]
         return None
 
     async def get(self, key: K) -> V:
         """The value, at most a few seconds old. Raises what `load` raises."""
-        found = self._values.get(key)
+        entry = self._values.get(key)
         now = time.monotonic()
-        if found is not None and now - found[0] < FRESH_S:
-            return found[1]
+        if entry is not None and now - entry[0] < FRESH_S:
+            return entry[1]
         loading = self._loading.get(key)
         if loading is None:
-            loading = self._loading[key] = asyncio.create_task(self._remember(key))
+            loading = self._loading[key] = asyncio.create_task(self._load_and_store(key))
             loading.add_done_callback(lambda done: self._loaded(key, done))
-        known = found is not None and now - found[0] < STALE_IF_ERROR_S
+        usable = entry is not None and now - entry[0] < STALE_IF_ERROR_S
         try:
             # One caller giving up must not cancel the load that others wait for.
-            async with asyncio.timeout(LOAD_TIMEOUT_S if known else None):
+            async with asyncio.timeout(LOAD_TIMEOUT_S if usable else None):
                 return await asyncio.shield(loading)
         except (Busy, TimeoutError):
-            if found is None or not known:
+            if entry is None or not usable:
                 raise
-            return found[1]
+            return entry[1]
 
     def discard(self, key: K) -> None:
-        """Read this key anew next time."""
+        """Load this key again next time; a load under way is not stored."""
         self._values.pop(key, None)
         self._loading.pop(key, None)
 
+    def discard_where(self, matches: Callable[[K, V], bool]) -> None:
+        """Load again what matches; of loads under way, none is stored."""
+        for key in [key for key, (_, value) in self._values.items() if matches(key, value)]:
+            del self._values[key]
+        self._loading.clear()
+
     def clear(self) -> None:
-        """Read everything anew; a load under way is not remembered either."""
-        self._age += 1
+        """Load everything again; loads under way are not stored either."""
         self._values.clear()
         self._loading.clear()
 
-    async def _remember(self, key: K) -> V:
-        age, asked_at = self._age, time.monotonic()
+    async def _load_and_store(self, key: K) -> V:
+        loading, loaded_at = asyncio.current_task(), time.monotonic()
         value = await self._load(key)
-        if age == self._age:
+        if self._loading.get(key) is loading:  # not discarded meanwhile
             if len(self._values) >= self._size:
                 self._values.pop(next(iter(self._values)))
-            # Its age counts from the question, for the answer may have been old when it came.
+            # Its age counts from the query, for the answer may have been old when it came.
             self._values.pop(key, None)
-            self._values[key] = (asked_at, value)
+            self._values[key] = (loaded_at, value)
         return value
 
     def _loaded(self, key: K, done: "asyncio.Task[V]") -> None:

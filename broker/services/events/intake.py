@@ -1,4 +1,4 @@
-"""HubSpot's webhooks: proved to be HubSpot's, stored, then acknowledged."""
+"""HubSpot's webhooks: the signature is verified, the batch stored, then acknowledged."""
 
 import asyncio
 import time
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from broker.domain.events import WebhookSecrets
+from broker.domain.invalidation import Invalidation
 from broker.domain.model import Secret
 from broker.errors import Busy, NotAuthenticated
 from broker.providers.hubspot.events.signature import SignatureCheck, SignedRequest, Version
@@ -29,8 +30,12 @@ class Intake:
         self._cache: TtlCache[tuple[UUID, str], WebhookSecrets | None] = TtlCache(self._find)
 
     def clear_cache(self) -> None:
-        """Read again whatever was remembered."""
         self._cache.clear()
+
+    def invalidate(self, change: Invalidation) -> None:
+        """Read the secrets of an app that changed again."""
+        if change.kind == "app":
+            self._cache.discard_where(lambda key, _: change.is_of_app(*key))
 
     async def begin(self, workspace_id: UUID, slug: str, head: SignedRequest) -> "IncomingBatch":
         """A batch whose body is still to come, from its head.

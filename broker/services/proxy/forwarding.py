@@ -8,6 +8,7 @@ from functools import partial
 from types import TracebackType
 from uuid import UUID
 
+from broker.domain.invalidation import Invalidation
 from broker.domain.model import Caller, Connection, ProxyCall
 from broker.domain.urls import path_of
 from broker.errors import (
@@ -65,6 +66,14 @@ class Proxy:
     def clear_cache(self) -> None:
         """Read connections from the database again."""
         self._cache.clear()
+
+    def invalidate(self, change: Invalidation) -> None:
+        """Read a connection that changed again, and those of an app that changed."""
+        if change.kind == "connection":
+            workspace, slug, user_ref = change.names
+            self._cache.discard((UUID(workspace), slug, user_ref))
+        elif change.kind == "app":
+            self._cache.discard_where(lambda key, _: change.is_of_app(*key[:2]))
 
     def forward(self, caller: Caller, call: ProxyCall) -> "Forwarding":
         """Send the call, as `async with`, which gives the provider's answer, whatever it is.

@@ -102,7 +102,7 @@ class Runs:
                 await self._begin(run)
 
     async def dismiss(self, workspace_id: UUID, run_id: UUID) -> None:
-        """Mark a failed run as one that nobody will mend; any other stays as it is."""
+        """Mark a failed run as one that will not be mended; any other stays as it is."""
         await self._store.dismiss(workspace_id, run_id)
 
     async def wait(self, workspace_id: UUID, run_id: UUID, within_s: float) -> RunRecord:
@@ -202,10 +202,10 @@ class Runs:
         self, run: Run, step: Step, position: int, outcomes: Mapping[str, Mapping[str, Any]]
     ) -> Mapping[str, Any] | None:
         """One attempt at a step; None when the run does not go on here."""
-        began = await self._store.begin(run, step.name, position, LEASE)
-        if began is None:
+        attempt = await self._store.begin(run, step.name, position, LEASE)
+        if attempt is None:
             return None
-        context = StepContext(run, outcomes, began.checkpoint, began.outcome_unknown)
+        context = StepContext(run, outcomes, attempt.checkpoint, attempt.outcome_unknown)
         checkpoint: Mapping[str, Any] | None = None
         try:
             async with asyncio.timeout(STEP_TIMEOUT_S):
@@ -218,8 +218,8 @@ class Runs:
                 pause,
                 error=later.reason,
                 failed=False,
-                unsure=False,
-                note=later.checkpoint,
+                outcome_unknown=False,
+                checkpoint=later.checkpoint,
             )
             return None
         except PermanentFailure as final:
@@ -236,7 +236,7 @@ class Runs:
                 )
         else:
             return outcome if await self._store.end(run, step.name, outcome) else None
-        await self._failed(run, step, began.failures, refusal, checkpoint, transient=transient)
+        await self._failed(run, step, attempt.failures, refusal, checkpoint, transient=transient)
         return None
 
     async def _failed(
@@ -249,15 +249,22 @@ class Runs:
         *,
         transient: bool,
     ) -> None:
-        unsure = step.has_side_effect and transient
+        outcome_unknown = step.has_side_effect and transient
         if transient and not RETRIES.is_exhausted(failures + 1):
             pause = timedelta(seconds=RETRIES.pause(failures + 1))
             await self._store.reschedule(
-                run, step.name, pause, error=refusal.code, failed=True, unsure=unsure
+                run,
+                step.name,
+                pause,
+                error=refusal.code,
+                failed=True,
+                outcome_unknown=outcome_unknown,
             )
             self._log_outcome(run, "waiting", step.name, refusal.code)
             return
-        await self._store.fail(run, step.name, problem_of(refusal), checkpoint, unsure=unsure)
+        await self._store.fail(
+            run, step.name, problem_of(refusal), checkpoint, outcome_unknown=outcome_unknown
+        )
         self._log_outcome(run, "failed", step.name, refusal.code)
 
     def _log_outcome(

@@ -41,7 +41,7 @@ class RunWaiters:
                 self._leave(key, woken)
 
     def wake(self, workspace_id: UUID, run_id: UUID) -> None:
-        """Let those who wait for a run look at it again."""
+        """Let the waiters of a run read it again."""
         for woken in self._waiting.get((workspace_id, run_id), ()):
             woken.set()
 

@@ -3,11 +3,13 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+from broker.domain.invalidation import Invalidation
 from broker.domain.model import Key, PolicyRule
 from broker.errors import NotAllowed
 from broker.stores.access.audit import record_audit
 from broker.stores.access.policies import read_policy, write_policy
 from broker.stores.core.database import Session
+from broker.stores.core.invalidation import notify
 from broker.stores.core.queries import sql
 
 
@@ -42,7 +44,7 @@ class LockedKey:
             None if app_slugs is None else list(app_slugs),
             write_policy(policy),
         )
-        await self._session.execute(sql.notify_invalidation)
+        await notify(self._session, Invalidation.key(self.key.id))
         await record_audit(
             self._session,
             self.key.workspace_id,
@@ -56,7 +58,7 @@ class LockedKey:
         """End the key. Raises NotAllowed."""
         self._check_not_last()
         await self._session.execute(sql.revoke_key, self.key.workspace_id, self.key.id)
-        await self._session.execute(sql.notify_invalidation)
+        await notify(self._session, Invalidation.key(self.key.id))
         await record_audit(
             self._session,
             self.key.workspace_id,

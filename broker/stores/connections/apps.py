@@ -10,12 +10,14 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from broker.domain.events import NewEvent
+from broker.domain.invalidation import Invalidation
 from broker.domain.model import App, Confirm, PolicyRule, ProviderClient, Secret
 from broker.errors import AppNotFound, SlugTaken
 from broker.sealing import Place, Sealer
 from broker.stores.access.audit import record_audit
 from broker.stores.access.policies import read_policy, write_policy
 from broker.stores.core.database import Database, Session
+from broker.stores.core.invalidation import notify
 from broker.stores.core.queries import sql
 from broker.stores.events.events import publish
 
@@ -75,6 +77,7 @@ class Apps:
                     registration.provider,
                 )
                 await record_audit(session, workspace_id, actor, "app.registered", slug)
+                await notify(session, Invalidation.app(workspace_id, slug))
         except asyncpg.UniqueViolationError as error:
             raise SlugTaken(f"This workspace already has an app called {slug}.") from error
         return self._app(row)
@@ -139,7 +142,7 @@ class LockedApp:
             sealer.seal(self.app.client_secret, former) if renewed else None,
             *_columns(registration),
         )
-        await self._session.execute(sql.notify_invalidation)
+        await notify(self._session, Invalidation.app(self.app.workspace_id, self.app.slug))
         changed = [
             each.name
             for each in fields(Registration)
@@ -162,7 +165,7 @@ class LockedApp:
         await self._session.execute(sql.end_connections_of_app, workspace_id, app_id)
         await self._session.execute(sql.delete_pending_grants_of_app, workspace_id, app_id)
         await self._session.execute(sql.remove_endpoints_of_app, workspace_id, app_id)
-        await self._session.execute(sql.notify_invalidation)
+        await notify(self._session, Invalidation.app(self.app.workspace_id, self.app.slug))
         await record_audit(self._session, workspace_id, actor, "app.removed", self.app.slug)
 
 

@@ -12,6 +12,7 @@ import asyncpg
 
 from broker.domain.events import NewEvent
 from broker.domain.grants import Account, Tokens
+from broker.domain.invalidation import Invalidation
 from broker.domain.model import Connection, Grant, ProviderClient, Secret, Status
 from broker.errors import Busy
 from broker.sealing import Place, Sealer
@@ -25,6 +26,7 @@ from broker.stores.connections.sealed_tokens import (
     seal_tokens,
 )
 from broker.stores.core.database import Session
+from broker.stores.core.invalidation import notify
 from broker.stores.core.queries import sql
 from broker.stores.events.events import publish
 
@@ -109,7 +111,7 @@ class LockedConnection:
             hubDomain=account.account_name if account.hub_id is not None else None,
             reconnected=self._row["generation"] > 0,
         )
-        await self.session.execute(sql.notify_invalidation)
+        await self._invalidate(user_ref)
         await self.record(actor, "connection.connected", user_ref)
 
     async def replace_grant(self, tokens: Tokens) -> Grant:
@@ -144,7 +146,7 @@ class LockedConnection:
         await self.session.execute(sql.end_grant, *self._key, why)
         await self.clear_renewal_attempt()
         await self.publish("connection.reauth_required", reason=why)
-        await self.session.execute(sql.notify_invalidation)
+        await self._invalidate()
         await self.record("broker", "connection.reauth_required", detail=why)
 
     async def postpone_renewal(self, why: str, seconds: float) -> None:
@@ -185,7 +187,7 @@ class LockedConnection:
         await self.discard()
         if self._row["user_ref"] is not None:
             await self.publish("connection.deleted")
-        await self.session.execute(sql.notify_invalidation)
+        await self._invalidate()
         await self.record(actor, "connection.deleted")
         return revocation_id
 
@@ -226,6 +228,11 @@ class LockedConnection:
             data,
         )
         await publish(self.session, self._row["workspace_id"], self._row["app_id"], [event])
+
+    async def _invalidate(self, user_ref: str | None = None) -> None:
+        for user in {user_ref, self._row["user_ref"]} - {None}:
+            change = Invalidation.connection(self._row["workspace_id"], self._row["slug"], user)
+            await notify(self.session, change)
 
     @property
     def _key(self) -> tuple[UUID, UUID]:

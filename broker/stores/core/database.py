@@ -1,13 +1,15 @@
 """The pool: how every store reaches Postgres, and what it means when Postgres is away."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
 
+from broker.domain.invalidation import Invalidation
 from broker.errors import Busy
+from broker.stores.core.invalidation import collected
 
 ACQUIRE_S = 5.0
 COMMAND_S = 10.0
@@ -51,11 +53,17 @@ async def connect(dsn: str, *, size: int = 20) -> "Database":
     return Database(pool)
 
 
+def _ignore(_change: Invalidation) -> None:
+    """What happens to changes where nothing is cached."""
+
+
 class Database:
     """The pool. Each method raises Busy when Postgres cannot answer in time."""
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
+        self.on_change: Callable[[Invalidation], None] = _ignore
+        """Called with each change that a transaction notified, once it is committed."""
 
     async def close(self) -> None:
         try:
@@ -82,8 +90,11 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
         """A connection whose statements commit together, when the block ends well."""
-        async with self.session() as session, session.transaction():
-            yield session
+        with collected() as changes:
+            async with self.session() as session, session.transaction():
+                yield session
+        for change in changes:
+            self.on_change(change)
 
     async def fetch(self, query: str, *values: Any) -> list[asyncpg.Record]:
         async with self.session() as session:

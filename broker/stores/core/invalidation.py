@@ -1,35 +1,66 @@
-"""The doorbell: one connection that listens, so that what must stop everywhere stops at once.
+"""Invalidation of caches: one notification for every change, heard by every process.
 
-A ring says "forget what you remember" and carries nothing, or names a quota that another process
-waits for. Whoever misses one forgets within the memory's few seconds, and looks at its quotas as
-often, anyway.
+A notification names what changed, or nothing, which stands for everything. A process that misses
+one reads again when the cached value expires, a few seconds later, and looks at its quotas as
+often. What this process itself commits it discards at once.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import asyncpg
 
+from broker.concurrency.backoff import Backoff
+from broker.domain.invalidation import Invalidation, read_invalidation
+from broker.stores.core.queries import sql
+
 log = logging.getLogger(__name__)
 
-CHANNEL = "broker_doorbell"
+CHANNEL = "broker_invalidation"
 QUOTA_CHANNEL = "broker_quota"
 PING_S = 2.0
+RECONNECT = Backoff(first=0.3, longest=5)
+
+_in_transaction: ContextVar[list[Invalidation]] = ContextVar("invalidations in transaction")
+
+
+async def notify(session: Any, change: Invalidation) -> None:
+    """Tell every process, once the transaction of this session is committed, what changed."""
+    await session.execute(sql.notify_invalidation, change.payload)
+    _in_transaction.get([]).append(change)
+
+
+@contextmanager
+def collected() -> Iterator[list[Invalidation]]:
+    """The changes that `notify` is called with in the block."""
+    changes: list[Invalidation] = []
+    token = _in_transaction.set(changes)
+    try:
+        yield changes
+    finally:
+        _in_transaction.reset(token)
 
 
 class InvalidationListener:
-    """Calls `answer` whenever somebody rings, and as soon as it listens (again); `share` with the
-    name of a quota that another process waits for.
+    """Calls `on_invalidate` with each change that is notified, and with None for one that names
+    nothing and whenever it listens (again): a notification may have been missed. Calls
+    `on_quota_notification` with what other processes notify about quotas.
     """
 
     def __init__(
-        self, dsn: str, on_invalidate: Callable[[], None], on_quota_wanted: Callable[[str], None]
+        self,
+        dsn: str,
+        on_invalidate: Callable[[Invalidation | None], None],
+        on_quota_notification: Callable[[str], None],
     ) -> None:
         self._dsn = dsn
         self._on_invalidate = on_invalidate
-        self._on_quota_wanted = on_quota_wanted
+        self._on_quota_notification = on_quota_notification
+        self._failures = 0
 
     async def listen(self) -> None:
         """Listen until cancelled, connecting again after every loss."""
@@ -37,30 +68,35 @@ class InvalidationListener:
             try:
                 await self._listen_once()
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                log.warning("doorbell lost", extra={"reason": type(error).__name__})
-            # What is remembered stays: while Postgres is away it is all there is, and it has its
-            # own bound. Whoever listens anew forgets first, for a ring may have been missed.
-            await asyncio.sleep(0.5)
+                self._failures += 1
+                if self._failures == 1:
+                    log.warning("listener_disconnected", extra={"reason": type(error).__name__})
+            # Cached values stay: while Postgres is away they are all there is, and they have a
+            # bound of their own.
+            await asyncio.sleep(RECONNECT.pause(self._failures))
 
     async def _listen_once(self) -> None:
         session = await asyncpg.connect(
             self._dsn,
             timeout=5,
             command_timeout=5,
-            server_settings={"application_name": "broker doorbell"},
+            server_settings={"application_name": "broker listener"},
         )
         try:
             await session.add_listener(CHANNEL, self._on_notify)
             await session.add_listener(QUOTA_CHANNEL, self._on_quota_notify)
-            self._on_invalidate()
+            self._on_invalidate(None)
+            if self._failures:
+                log.info("listener_connected", extra={"failures": self._failures})
+                self._failures = 0
             while True:
                 await asyncio.sleep(PING_S)
                 await session.execute("SELECT")
         finally:
             session.terminate()
 
-    def _on_notify(self, *_: Any) -> None:
-        self._on_invalidate()
+    def _on_notify(self, _connection: Any, _pid: int, _channel: str, payload: Any) -> None:
+        self._on_invalidate(read_invalidation(payload))
 
-    def _on_quota_notify(self, _connection: Any, _pid: int, _channel: str, name: Any) -> None:
-        self._on_quota_wanted(name)
+    def _on_quota_notify(self, _connection: Any, _pid: int, _channel: str, payload: Any) -> None:
+        self._on_quota_notification(payload)

@@ -9,12 +9,14 @@ from uuid import UUID
 
 import asyncpg
 
+from broker.domain.invalidation import Invalidation
 from broker.domain.model import App, Secret
 from broker.domain.runs import ObjectTrigger, RecipeSetting
 from broker.errors import AppNotFound
 from broker.sealing import Place, Sealer
 from broker.stores.access.audit import record_audit
 from broker.stores.core.database import Database, Session
+from broker.stores.core.invalidation import notify
 from broker.stores.core.queries import sql
 
 
@@ -83,6 +85,7 @@ class RecipeSettings:
                 app.slug,
                 detail=f"recipe {recipe}",
             )
+            await notify(session, Invalidation.recipe(app.workspace_id, app.slug))
         return bool(done != "DELETE 0")
 
     def _setting(self, workspace_id: UUID, app_id: UUID, recipe: str, row: Any) -> RecipeSetting:
@@ -140,6 +143,7 @@ class LockedSetting:
             app.slug,
             detail=f"recipe {self.recipe}",
         )
+        await notify(self.session, Invalidation.recipe(workspace_id, app.slug))
 
 
 def _place(workspace_id: UUID, app_id: UUID, recipe: str) -> Place:

@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from broker.domain.runs import RunRecord, StepRecord
+from broker.domain.runs import RunErrors, RunHealth, RunRecord, StepRecord
 from broker.errors import RunNotFound
 from broker.stores.core.database import Database
 from broker.stores.core.queries import sql
+
+HEALTH_RUNS = 10_000
+"""Health is judged by so many of the newest runs at most."""
 
 
 class RunRecords:
@@ -73,6 +77,19 @@ class RunRecords:
         )
         records = [_record(row) for row in rows[:limit]]
         return records, records[-1].number if len(rows) > limit else None
+
+    async def health(
+        self, workspace_id: UUID, app_id: UUID, recipe: str, since: datetime
+    ) -> RunHealth:
+        """How the newest runs that began since a moment have gone."""
+        key = workspace_id, app_id, recipe, since, HEALTH_RUNS
+        row = await self._database.fetchrow(sql.health_of_runs, *key)
+        assert row is not None  # noqa: S101  # an aggregate gives a row
+        errors = await self._database.fetch(sql.errors_of_runs, *key)
+        return RunHealth(
+            **dict(row),
+            errors=[RunErrors(each["code"], each["how_many"], each["last_at"]) for each in errors],
+        )
 
     async def purge(self) -> int:
         """Delete the inputs and steps of runs that ended long ago; how many."""

@@ -58,7 +58,7 @@ class RunStore:
             return await _restart(session, recipe, workspace_id, run_id, None, lease)
 
     async def dismiss(self, workspace_id: UUID, run_id: UUID) -> None:
-        """Mark a failed run as one that nobody will mend; any other stays as it is."""
+        """Mark a failed run as one that will not be mended; any other stays as it is."""
         await self._database.execute(sql.dismiss_run, workspace_id, run_id)
 
     async def claim(
@@ -103,10 +103,10 @@ class RunStore:
 
     async def end(self, run: Run, step: str, outcome: Mapping[str, Any]) -> bool:
         """Store a step's outcome; False when another process has the run by now."""
-        kept = await self._database.execute(
+        stored = await self._database.execute(
             sql.end_step, run.workspace_id, run.id, run.claim, step, json.dumps(outcome)
         )
-        return kept > 0
+        return stored > 0
 
     async def reschedule(
         self,
@@ -116,8 +116,8 @@ class RunStore:
         *,
         error: str | None,
         failed: bool,
-        unsure: bool,
-        note: Mapping[str, Any] | None = None,
+        outcome_unknown: bool,
+        checkpoint: Mapping[str, Any] | None = None,
     ) -> None:
         """The step is to be tried again after a pause."""
         await self._database.execute(
@@ -128,9 +128,9 @@ class RunStore:
             step,
             pause,
             int(failed),
-            unsure,
+            outcome_unknown,
             error,
-            None if note is None else json.dumps(note),
+            None if checkpoint is None else json.dumps(checkpoint),
         )
 
     async def extend_lease(self, runs: Sequence[Run], lease: timedelta) -> None:
@@ -157,9 +157,9 @@ class RunStore:
         run: Run,
         step: str,
         problem: Mapping[str, Any],
-        note: Mapping[str, Any] | None,
+        checkpoint: Mapping[str, Any] | None,
         *,
-        unsure: bool,
+        outcome_unknown: bool,
     ) -> None:
         """The run cannot go on by itself; publishes the end."""
         async with self._database.transaction() as session:
@@ -170,8 +170,8 @@ class RunStore:
                     run.id,
                     step,
                     problem["code"],
-                    None if note is None else json.dumps(note),
-                    unsure,
+                    None if checkpoint is None else json.dumps(checkpoint),
+                    outcome_unknown,
                 )
 
 

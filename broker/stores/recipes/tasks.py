@@ -59,7 +59,7 @@ class TaskStore:
         ]
 
     async def settle(self, task: RunTask, error: str | None) -> None:
-        """The task is done, or given up with an error; due at once if it was asked for again."""
+        """The task is done, or given up with an error; due at once if it was enqueued again."""
         await self._database.execute(sql.settle_task, *_key(task), task.revision, error)
 
     async def reschedule(self, task: RunTask, pause: timedelta, error: str) -> None:

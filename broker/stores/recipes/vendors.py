@@ -115,10 +115,15 @@ class VendorClients:
         self, account: VendorAccount, hub_id: int, lease: timedelta
     ) -> ServedAccount:
         """Reserve a client for a HubSpot account, in the whole installation; the account that has
-        it, which is another when that came first.
+        it, which is another when that came first. Only for who has proved to have the client.
         """
         row = await self._database.fetchrow(
-            sql.reserve_vendor_account, account.vendor, account.client_id, hub_id, lease
+            sql.reserve_vendor_account,
+            account.vendor,
+            account.client_id,
+            account.workspace_id,
+            hub_id,
+            lease,
         )
         assert row is not None  # noqa: S101  # the statement writes a row or fails
         return ServedAccount(row["hub_id"], row["confirmed"])
@@ -129,10 +134,12 @@ class VendorClients:
             sql.confirm_vendor_account, account.vendor, account.client_id, hub_id
         )
 
-    async def served_account(self, vendor: str, client_id: str) -> int | None:
-        """The account that a client serves for good, if any."""
+    async def served_account(self, workspace_id: UUID, vendor: str, client_id: str) -> int | None:
+        """The account that a client serves for good, as far as this workspace may know: who has
+        only a client's id learns nothing of another workspace's.
+        """
         found: int | None = await self._database.fetchval(
-            sql.account_of_vendor_client, vendor, client_id
+            sql.account_of_vendor_client, vendor, client_id, workspace_id
         )
         return found
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from os.path import normpath
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -96,7 +97,7 @@ class DocsPages:
         path, _, anchor = href.partition("#")
         if urlsplit(href).scheme or not path:
             return href
-        target = (Path("/", name).parent / path).as_posix().lstrip("/")
+        target = normpath(Path("/", name).parent / path).lstrip("/")
         known = re.sub(r"\.md$", "", target)
         if known not in self._guides:
             return None

@@ -11,15 +11,20 @@ from uuid import UUID
 
 from aiohttp import web
 from authlib.oauth2.rfc6749 import AuthorizationServer, ClientMixin, OAuth2Request
-from authlib.oauth2.rfc6749.errors import InvalidRequestError, InvalidScopeError
+from authlib.oauth2.rfc6749.errors import (
+    InvalidClientError,
+    InvalidRequestError,
+    InvalidScopeError,
+)
 from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
-from authlib.oauth2.rfc6749.util import extract_basic_authorization
 from authlib.oauth2.rfc6750 import BearerTokenGenerator
 
 from broker.domain.model import KEY_SCOPES, Secret
-from broker.errors import BodyTooLarge, InvalidRequest
+from broker.errors import BodyTooLarge, InvalidRequest, NotAuthenticated
+from broker.services.access.callers import read_basic
 from broker.stores.access.keys import TOKEN, Keys, TokenClient
+from broker.web.core.cookies import check_not_cross_site
 from broker.web.core.openapi import self_authenticating
 from broker.web.core.requests import read_body, read_form, read_json
 
@@ -125,12 +130,17 @@ class TokenHandlers:
         Form, JSON or HTTP Basic; `audience` is accepted and ignored. Errors are those of
         RFC 6749 section 5.2.
         """
+        check_not_cross_site(request)
         try:
             form = await _form(request)
         except (InvalidRequest, BodyTooLarge) as wrong:
             error = InvalidRequestError(description=wrong.detail)
             return _Server(None).handle_response(*error())
-        client_id = extract_basic_authorization(request.headers)[0] or form.get("client_id")
+        try:
+            client_id = _basic_client_id(request) or form.get("client_id")
+        except NotAuthenticated:
+            error = InvalidClientError(status_code=401)
+            return _Server(None).handle_response(*error())
         found = await self._keys.find_client(client_id) if client_id else None
         # A client that is unknown is told the same as one with a wrong secret.
         nobody = TokenClient(UUID(int=0), UUID(int=0), client_id or "", b"", ())
@@ -144,6 +154,19 @@ class TokenHandlers:
                 LIFETIME,
             )
         return response
+
+
+def _basic_client_id(request: web.Request) -> str | None:
+    """The client id in the header, which Authlib reads again. Raises NotAuthenticated for a header
+    that Authlib cannot read.
+    """
+    header = request.headers.get("Authorization")
+    if header is None:
+        return None
+    scheme, _, credentials = header.partition(" ")
+    if not header.isascii() or not credentials.strip():
+        raise NotAuthenticated
+    return read_basic(credentials.strip())[0] if scheme.lower() == "basic" else None
 
 
 async def _form(request: web.Request) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What a browser proves by itself: a cookie of ours, and that a form came from our own page."""
+"""What a browser proves by itself: the broker's cookie, and which site a request came from."""
 
 import re
 
@@ -39,6 +39,16 @@ class Cookie:
         )
 
 
+def check_not_cross_site(request: web.Request) -> None:
+    """Raise OriginRefused for what a page of another site made the browser send.
+
+    For requests with an API key: a browser that remembers Basic credentials adds them to any page's
+    form. Programs do not send `Sec-Fetch-Site`.
+    """
+    if request.headers.get("Sec-Fetch-Site", "none") in {"cross-site", "same-site"}:
+        raise OriginRefused("A page of another site sent this request. Call the API from a server.")
+
+
 def check_same_origin(request: web.Request, origin: str, *, needs_proof: bool) -> None:
     """Raise OriginRefused for a form that another site made the browser send.
 
@@ -53,4 +63,4 @@ def check_same_origin(request: web.Request, origin: str, *, needs_proof: bool) -
     else:
         proved = not needs_proof
     if not proved:
-        raise OriginRefused("The form was not sent from a page of ours.")
+        raise OriginRefused("The form was not sent from a page of the broker.")

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
+from broker.concurrency.task_set import TaskSet
 from broker.errors import BodyTooLarge, BrokerError, InvalidRequest, MethodNotAllowed, NotFound
 from broker.telemetry.log_writer import REQUEST_LOGGER, log_request
 from broker.telemetry.metrics import Metrics
@@ -20,7 +21,7 @@ log = logging.getLogger(REQUEST_LOGGER)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 COMPLETION_GRACE_S = 10.0
-"""How long what was begun may go on after all connections were closed."""
+"""How long requests may go on after all connections were closed."""
 
 H = TypeVar("H", bound=Callable[..., Any])
 
@@ -29,8 +30,8 @@ LOG_FIELDS = web.RequestKey("log fields", dict)
 
 
 def cancel_on_disconnect(handler: H) -> H:
-    """Mark a handler that ends at once when its caller leaves."""
-    handler.ends_with_caller = True  # type: ignore[attr-defined]
+    """Mark a handler that is cancelled when its caller disconnects."""
+    handler.cancelled_on_disconnect = True  # type: ignore[attr-defined]
     return handler
 
 
@@ -108,42 +109,32 @@ def _refused(request: web.Request, error: Exception) -> web.StreamResponse:
 
 
 class ShieldedRequests:
-    """Requests that their caller does not stop by leaving: an exchanged code or a deleted
-    connection must not be left half-way. Only a proxied call ends at once.
+    """Requests that run to completion after a disconnect: an exchanged code or a deleted connection
+    must not be left half-way. Only a proxied call is cancelled at once.
     """
 
-    def __init__(self, forget: Callable[[], None]) -> None:
-        """`forget`: what was written this process sees at once; the others hear the doorbell."""
-        self._forget = forget
-        self._tasks: set[asyncio.Task[web.StreamResponse]] = set()
+    def __init__(self, grace_s: float = COMPLETION_GRACE_S) -> None:
+        """`grace_s`: how long they may go on after all connections were closed."""
+        self._grace_s = grace_s
+        self._tasks: TaskSet[None] = TaskSet()
 
     def wrap(self, handler: Handler) -> Handler:
         """The handler, as it is to be called."""
-        if getattr(handler, "ends_with_caller", False):
+        if getattr(handler, "cancelled_on_disconnect", False):
             return handler
 
-        async def handled(request: web.Request) -> web.StreamResponse:
-            response = await handler(request)
-            wrote = request.method != "GET" or request.path.endswith("/callback")
-            aside = request.path == "/oauth/token" or request.path.endswith("/webhooks")
-            if wrote and not aside and response.status < 400:
-                self._forget()
-            return response
-
         @functools.wraps(handler)
-        async def begun(request: web.Request) -> web.StreamResponse:
-            task = asyncio.ensure_future(handled(request))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-            task.add_done_callback(lambda done: done.cancelled() or done.exception())
-            return await asyncio.shield(task)
+        async def shielded(request: web.Request) -> web.StreamResponse:
+            async def run() -> web.StreamResponse:
+                return await handler(request)
 
-        return begun
+            return await asyncio.shield(self._tasks.spawn(run(), None))
+
+        return shielded
 
     async def drain(self, _app: web.Application) -> None:
-        """Wait a while for those that go on though their connections are closed."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=COMPLETION_GRACE_S)
+        """Let those that go on though their connections are closed end within the grace."""
+        await self._tasks.stop(self._grace_s)
 
 
 def problem(request: web.Request, error: BrokerError) -> web.Response:
@@ -168,7 +159,7 @@ def problem(request: web.Request, error: BrokerError) -> web.Response:
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
     if error.status == 401:
-        headers["WWW-Authenticate"] = 'Bearer realm="broker", Basic realm="broker"'
+        headers["WWW-Authenticate"] = 'Bearer realm="broker"'
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = ", ".join(error.context.get("allowed", []))
     return web.json_response(

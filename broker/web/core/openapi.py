@@ -20,6 +20,7 @@ from pydantic.json_schema import models_json_schema
 from broker.domain.audit import SOURCE, Source
 from broker.domain.model import Caller
 from broker.services.access.callers import Callers, require
+from broker.web.core.cookies import check_not_cross_site
 from broker.web.core.middleware import LOG_FIELDS
 from broker.web.core.requests import parse_body, parse_query
 
@@ -146,6 +147,7 @@ def _describe_as(
 
 
 async def _authenticate(request: web.Request, scopes: tuple[str, ...]) -> Caller:
+    check_not_cross_site(request)
     caller = await request.app[CALLERS].authenticate(request.headers.get("Authorization"))
     request[LOG_FIELDS]["key"] = str(caller.key_id)
     SOURCE.set(Source("api", request.remote))

@@ -24,6 +24,7 @@ from broker.errors import (
 from broker.providers.calls.destination import check_target
 from broker.services.access.callers import Callers, require
 from broker.services.proxy.forwarding import Proxy
+from broker.web.core.cookies import check_not_cross_site
 from broker.web.core.cut_answers import cut_off
 from broker.web.core.middleware import LOG_FIELDS, REQUEST_ID, cancel_on_disconnect
 from broker.web.core.openapi import self_authenticating
@@ -122,6 +123,7 @@ class ProxyHandlers:
         return await self._pass_on(request, caller, call, DataEnvelope())
 
     async def _caller(self, request: web.Request) -> Caller:
+        check_not_cross_site(request)
         headers = request.headers
         credentials = headers.get("Authorization")
         if credentials is None:

@@ -114,5 +114,7 @@ DELETE FROM access_token
  WHERE expires_at < now();
 
 -- name: notify_invalidation
--- Tell every process to forget what it remembers.
-SELECT pg_notify('broker_doorbell', '');
+-- Tell every process what changed, so that it discards the cached value.
+--   $1 what changed; empty for anything
+SELECT pg_notify('broker_invalidation', $1);
+

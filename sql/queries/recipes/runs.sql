@@ -34,6 +34,7 @@ SELECT id, state, hub_id, claim
 --   $7 user reference, $8 hub
 UPDATE recipe_run
    SET state = 'running', problem = NULL, ended_at = NULL, claim = claim + $5,
+       restarts = restarts + 1,
        input = coalesce($3, input), version = $4, due_at = now() + $6::interval,
        user_ref = CASE WHEN $3::text IS NULL THEN user_ref ELSE $7 END,
        hub_id = CASE WHEN $3::text IS NULL THEN hub_id ELSE $8 END
@@ -69,7 +70,7 @@ DELETE FROM recipe_step
    AND run_id = $2;
 
 -- name: restart_steps
--- The failed step is tried again; and while nothing was changed outside, what was read is read anew.
+-- Reset the failed step, and all steps while nothing was changed outside: then records are read again.
 --   $1 workspace, $2 run, $3 steps with effects
 UPDATE recipe_step
    SET state = 'waiting', failures = 0, outcome = NULL, error = NULL
@@ -97,13 +98,13 @@ SELECT run.workspace_id, run.id, run.app_id, app.slug, run.recipe, run.version, 
    AND run.id = $2;
 
 -- name: claim_runs
--- Take runs that are due, from each app no more than it has room for: one app's long queue holds up
--- nobody else's. A newer program's runs are left to it.
+-- Take runs that are due, from each app no more than it has room for: one app's long queue does
+-- not delay another's. Runs of a newer version are left to newer processes.
 --   $1 recipe, $2 version, $3 how many in all, $4 how many of an app, $5 apps under way here,
 --   $6 runs under way of each, $7 lease
 WITH busy AS (
-    SELECT given.app_id, given.under_way
-      FROM unnest($5::uuid[], $6::integer[]) AS given (app_id, under_way)
+    SELECT counted.app_id, counted.under_way
+      FROM unnest($5::uuid[], $6::integer[]) AS counted (app_id, under_way)
 ), open AS (
     SELECT setting.workspace_id, setting.app_id, app.slug,
            $4 - coalesce(busy.under_way, 0) AS room
@@ -140,7 +141,7 @@ RETURNING run.workspace_id, run.id, run.app_id, taken.slug, run.recipe, run.vers
           run.user_ref, run.hub_id, run.input, run.claim;
 
 -- name: outcomes_of_run
--- What the steps of a run have given so far.
+-- The outcomes of the steps of a run so far.
 --   $1 workspace, $2 run
 SELECT name, outcome
   FROM recipe_step
@@ -149,9 +150,9 @@ SELECT name, outcome
    AND state = 'done';
 
 -- name: begin_step
--- A step is about to be tried, by whoever still has the run; the lease begins anew.
+-- Record that a step is about to be tried, by the process that still has the run, and renew its lease.
 --   $1 workspace, $2 run, $3 claim, $4 step, $5 position, $6 lease
-WITH held AS (
+WITH claimed AS (
     UPDATE recipe_run
        SET due_at = now() + $6::interval
      WHERE workspace_id = $1
@@ -162,25 +163,25 @@ WITH held AS (
 )
 INSERT INTO recipe_step AS step (workspace_id, run_id, name, position, state)
 SELECT workspace_id, id, $4, $5, 'running'
-  FROM held
+  FROM claimed
 ON CONFLICT (workspace_id, run_id, name) DO UPDATE
    SET attempts = step.attempts + 1, outcome_unknown = step.outcome_unknown OR step.state = 'running',
        state = 'running', started_at = now()
 RETURNING step.outcome_unknown, step.failures, step.checkpoint;
 
 -- name: extend_run_leases
--- Runs are still under way: their leases begin anew. Who has put one off has given up its claim.
+-- Renew the leases of runs under way. A process that rescheduled one has given up its claim.
 --   $1 workspaces, $2 ids, $3 claims, $4 lease
 UPDATE recipe_run AS run
    SET due_at = now() + $4::interval
-  FROM unnest($1::uuid[], $2::uuid[], $3::integer[]) AS mine (workspace_id, id, claim)
- WHERE run.workspace_id = mine.workspace_id
-   AND run.id = mine.id
-   AND run.claim = mine.claim
+  FROM unnest($1::uuid[], $2::uuid[], $3::integer[]) AS claimed (workspace_id, id, claim)
+ WHERE run.workspace_id = claimed.workspace_id
+   AND run.id = claimed.id
+   AND run.claim = claimed.claim
    AND run.state = 'running';
 
 -- name: end_step
--- What a step gave, written by whoever still has the run.
+-- Store a step's outcome, by the process that still has the run.
 --   $1 workspace, $2 run, $3 claim, $4 step, $5 outcome
 UPDATE recipe_step AS step
    SET state = 'done', outcome = $5, error = NULL, ended_at = now()
@@ -194,9 +195,9 @@ UPDATE recipe_step AS step
    AND step.name = $4;
 
 -- name: reschedule_step
--- A step is to be tried again later, by whoever claims the run then.
+-- Reschedule a step, for whichever process claims the run then.
 --   $1 workspace, $2 run, $3 claim, $4 step, $5 pause, $6 failures more, $7 outcome unknown, $8 error, $9 checkpoint
-WITH held AS (
+WITH claimed AS (
     UPDATE recipe_run
        SET due_at = now() + $5::interval, claim = claim + 1
      WHERE workspace_id = $1
@@ -208,13 +209,13 @@ WITH held AS (
 UPDATE recipe_step AS step
    SET state = 'waiting', failures = step.failures + $6, outcome_unknown = step.outcome_unknown OR $7, error = $8,
        checkpoint = coalesce($9, step.checkpoint)
-  FROM held
- WHERE step.workspace_id = held.workspace_id
-   AND step.run_id = held.id
+  FROM claimed
+ WHERE step.workspace_id = claimed.workspace_id
+   AND step.run_id = claimed.id
    AND step.name = $4;
 
 -- name: fail_step
--- A step has failed for good, until somebody acts.
+-- Record that a step has failed until a person acts.
 --   $1 workspace, $2 run, $3 step, $4 error, $5 checkpoint, $6 outcome unknown
 UPDATE recipe_step
    SET state = 'failed', failures = failures + 1, error = $4, ended_at = now(),
@@ -224,7 +225,7 @@ UPDATE recipe_step
    AND name = $3;
 
 -- name: release_run
--- Whoever has a run stops: another may go on at once.
+-- Release a run: another process may go on at once.
 --   $1 workspace, $2 id, $3 claim
 UPDATE recipe_run
    SET due_at = now(), claim = claim + 1
@@ -234,7 +235,7 @@ UPDATE recipe_run
    AND state = 'running';
 
 -- name: end_run
--- A run has ended, by the word of whoever still has it.
+-- End a run, by the process that still has it.
 --   $1 workspace, $2 id, $3 claim, $4 state, $5 result, $6 problem
 UPDATE recipe_run
    SET state = $4, result = $5, problem = $6, due_at = NULL, ended_at = now()
@@ -275,10 +276,10 @@ SELECT run.id, run.number, app.slug, run.recipe, run.subject, run.user_ref, run.
 -- Which of some runs have ended.
 --   $1 workspaces, $2 ids
 SELECT run.id
-  FROM unnest($1::uuid[], $2::uuid[]) AS given (workspace_id, id)
+  FROM unnest($1::uuid[], $2::uuid[]) AS waiting (workspace_id, id)
   JOIN recipe_run AS run
-    ON run.workspace_id = given.workspace_id
-   AND run.id = given.id
+    ON run.workspace_id = waiting.workspace_id
+   AND run.id = waiting.id
  WHERE run.state <> 'running';
 
 -- name: runs_page
@@ -298,6 +299,43 @@ SELECT run.id, run.number, app.slug, run.recipe, run.subject, run.user_ref, run.
  ORDER BY run.number DESC
  LIMIT $6;
 
+-- name: health_of_runs
+-- How the newest runs of an app's recipe have gone since a moment; latencies in seconds.
+--   $1 workspace, $2 app, $3 recipe, $4 since, $5 at most so many runs
+SELECT count(*) AS runs,
+       count(*) FILTER (WHERE state = 'done') AS succeeded,
+       count(*) FILTER (WHERE state IN ('failed', 'dismissed')) AS failed,
+       count(*) FILTER (WHERE state = 'running') AS waiting,
+       count(*) FILTER (WHERE restarts > 0 OR state IN ('failed', 'dismissed')) AS manual,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE state = 'done') AS p50,
+       percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE state = 'done') AS p95
+  FROM (SELECT state, restarts, extract(epoch FROM ended_at - created_at)::float8 AS seconds
+          FROM recipe_run
+         WHERE workspace_id = $1
+           AND app_id = $2
+           AND recipe = $3
+           AND created_at >= $4
+         ORDER BY number DESC
+         LIMIT $5) AS newest;
+
+-- name: errors_of_runs
+-- The problems of the newest failed runs of an app's recipe since a moment, by code. (A problem begins
+-- with its code; the rest may hold what jsonb does not take.)
+--   $1 workspace, $2 app, $3 recipe, $4 since, $5 at most so many runs
+SELECT code, count(*) AS how_many, max(ended_at) AS last_at
+  FROM (SELECT coalesce(substring(problem FROM '^[{]"code": "([a-z-]+)"'), 'internal') AS code,
+               ended_at
+          FROM recipe_run
+         WHERE workspace_id = $1
+           AND app_id = $2
+           AND recipe = $3
+           AND created_at >= $4
+           AND problem IS NOT NULL
+         ORDER BY number DESC
+         LIMIT $5) AS newest
+ GROUP BY code
+ ORDER BY how_many DESC, code;
+
 -- name: steps_of_run
 -- The steps of a run as people look at them.
 --   $1 workspace, $2 run
@@ -308,7 +346,7 @@ SELECT name, state, attempts, failures, error, outcome, checkpoint, started_at, 
  ORDER BY position;
 
 -- name: purge_runs
--- Three months after its end a run keeps its result and forgets what was read for it.
+-- Delete the inputs and steps of runs that ended three months ago; their results stay.
 WITH old AS (
     SELECT workspace_id, id
       FROM recipe_run

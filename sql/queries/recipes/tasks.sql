@@ -1,5 +1,5 @@
 -- name: enqueue_task
--- Something is to be done for a run once the run has ended; asked again, it is done again.
+-- Something is to be done for a run once the run has ended; enqueued again, it is done again.
 --   $1 workspace, $2 run, $3 kind, $4 key, $5 payload
 INSERT INTO recipe_task AS task (workspace_id, run_id, kind, key, payload)
 VALUES ($1, $2, $3, $4, $5)
@@ -38,7 +38,7 @@ RETURNING task.workspace_id, task.run_id, task.kind, task.key, task.payload, tas
           task.attempts, taken.app_id, taken.slug, taken.user_ref, taken.hub_id;
 
 -- name: settle_task
--- A task is done, or given up with an error; one that was asked for again meanwhile is due at once.
+-- A task is done, or given up with an error; one that was enqueued again meanwhile is due at once.
 --   $1 workspace, $2 run, $3 kind, $4 key, $5 revision, $6 error or null
 UPDATE recipe_task
    SET due_at = CASE WHEN revision = $5 THEN NULL ELSE now() END, last_error = $6

@@ -85,14 +85,16 @@ UPDATE vendor_rate_limit
 
 -- name: reserve_vendor_account
 -- Reserve a client for a HubSpot account, unless another account has it; the account that has it.
---   $1 vendor, $2 client, $3 hub, $4 how long a reservation holds
-INSERT INTO vendor_account AS account (vendor, client_id, hub_id, reserved_until)
-VALUES ($1, $2, $3, now() + $4::interval)
+--   $1 vendor, $2 client, $3 workspace, $4 hub, $5 how long a reservation holds
+INSERT INTO vendor_account AS account (vendor, client_id, workspace_id, hub_id, reserved_until)
+VALUES ($1, $2, $3, $4, now() + $5::interval)
 ON CONFLICT (vendor, client_id) DO UPDATE
-   SET hub_id = CASE WHEN account.reserved_until < now() THEN $3 ELSE account.hub_id END,
+   SET hub_id = CASE WHEN account.reserved_until < now() THEN $4 ELSE account.hub_id END,
+       workspace_id = CASE WHEN account.reserved_until < now() THEN $3
+                           ELSE account.workspace_id END,
        reserved_until = CASE WHEN account.reserved_until IS NULL THEN NULL
-                             WHEN account.hub_id = $3 OR account.reserved_until < now()
-                             THEN now() + $4::interval
+                             WHEN account.hub_id = $4 OR account.reserved_until < now()
+                             THEN now() + $5::interval
                              ELSE account.reserved_until END
 RETURNING hub_id, reserved_until IS NULL AS confirmed;
 
@@ -103,13 +105,15 @@ UPDATE vendor_account
    SET reserved_until = NULL
  WHERE vendor = $1
    AND client_id = $2
-   AND hub_id = $3;
+   AND hub_id = $3
+   AND reserved_until IS NOT NULL;
 
 -- name: account_of_vendor_client
--- The HubSpot account that a client serves.
---   $1 vendor, $2 client
+-- The HubSpot account that a client serves, if a run of this workspace has reserved it.
+--   $1 vendor, $2 client, $3 workspace
 SELECT hub_id
   FROM vendor_account
  WHERE vendor = $1
    AND client_id = $2
+   AND workspace_id = $3
    AND reserved_until IS NULL;

@@ -3,10 +3,12 @@
 import asyncio
 import json
 import os
+import re
 import sys
 
 import pytest
 
+NOTHING = "00000000-0000-0000-0000-000000000000"
 KEY = "k1:q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA="
 
 
@@ -66,6 +68,133 @@ async def test_an_operator_sets_everything_up_from_the_shell(shell):
     assert [bool(each["revokedAt"]) for each in json.loads(keys)["keys"]] == [False, True]
     assert (revoked, removed, gone) == (0, 0, 1)
     assert refusal.strip().count("\n") == 0
+
+
+async def test_what_the_api_knows_of_an_app_the_shell_knows(shell, broker):
+    where = ("--workspace", broker.workspace)
+    code, _, err = await shell(
+        *("app", "add", "second", *where, "--client-id", "c", "--app-id", "2", "--scope", "oauth"),
+        *("--allow", "GET,POST /crm/v3/objects/contacts*", "--journal", "--legacy-signatures"),
+        *("--display-name", "Acme", "--logo-url", "https://product.example/logo.svg"),
+        *("--install-url", "https://product.example/in", "--marketplace", "--no-pkce"),
+        *("--confirm", "required", "--return-url", "https://product.example/", "--json"),
+        stdin="canary-secret\n",
+    )
+    assert code == 0, err
+    app = (await broker.asks("GET", "/api/apps/second")).json()
+    _, shown, _ = await shell("app", "show", "second", *where, "--json")
+    here = broker.url, "http://localhost:8080"
+    assert json.loads(shown) == {
+        name: each.replace(*here) if isinstance(each, str) else each for name, each in app.items()
+    }
+    assert app["policy"] == [{"methods": ["GET", "POST"], "path": "/crm/v3/objects/contacts*"}]
+    assert [app[name] for name in ("journal", "legacySignatures", "marketplace", "pkce")] == [
+        *(True, True, True, False)
+    ]
+
+    _, changed, _ = await shell(
+        *("app", "change", "second", *where, "--no-journal", "--allow-all", "--json")
+    )
+    kept = {**json.loads(shown), "journal": False, "policy": None}
+    assert {**json.loads(changed), "updatedAt": 0} == {**kept, "updatedAt": 0}
+    _, text, _ = await shell("app", "show", "second", *where)
+    assert "[" not in text
+    assert "None" not in text
+    assert "credentialsRefusedAt  -" in text
+
+
+async def test_a_wrong_setting_of_an_app_is_one_line_on_the_shell(shell, broker):
+    add = ("app", "add", "x", "--workspace", broker.workspace, "--client-id", "c", "--app-id")
+    for more, named in [
+        (("abc", "--scope", "oauth"), "appId"),
+        (("1", "--scope", "oauth", "--origin", "https://a.example/x"), "origins.0"),
+        (("1", "--scope", "oauth", "--allow", "TRACE /x"), "policy.0.methods.0"),
+        (("1", "--scope", "oauth", "--logo-url", "http://a.example/"), "logoUrl"),
+    ]:
+        code, _, err = await shell(*add, *more, stdin="canary\n")
+        assert code == 1
+        assert err.strip().splitlines()[-1].startswith(f"broker: {named}: "), err
+        assert "Traceback" not in err
+
+
+async def test_a_key_is_changed_from_the_shell(shell, broker):
+    where = ("--workspace", broker.workspace)
+    _, made, _ = await shell("key", "create", *where, "--scope", "apps", "--json")
+    key = json.loads(made)
+    broker.secrets.append(key["clientSecret"])
+
+    _, changed, _ = await shell(
+        *("key", "change", key["id"], "--add-scope", "calls", "--remove-scope", "apps"),
+        *("--app", "HBDEV", "--allow", "GET /crm/*", "--name", "reader", "--json"),
+    )
+    _, lifted, _ = await shell("key", "change", key["id"], "--all-apps", "--allow-all", "--json")
+
+    now = json.loads(changed)
+    assert (now["scopes"], now["apps"], now["name"]) == (["calls"], ["hbdev"], "reader")
+    assert now["policy"] == [{"methods": ["GET"], "path": "/crm/*"}]
+    assert (json.loads(lifted)["apps"], json.loads(lifted)["policy"]) == (None, None)
+    _, listed, _ = await shell("key", "list", *where)
+    assert listed.splitlines()[0].split() == ["id", "state", "name", "scopes", "apps", "policy"]
+    for words, line in [
+        (("key", "change", key["id"], "--remove-scope", "calls"), "at least one scope"),
+        (("key", "change", key["id"], "--add-scope", "everything"), "unknown scope everything"),
+        (("key", "change", key["id"]), "nothing to change"),
+        (("key", "list", "--workspace", NOTHING), "There is no such workspace."),
+        (("app", "list", "--workspace", NOTHING), "There is no such workspace."),
+        (("audit", "list", "--workspace", NOTHING), "There is no such workspace."),
+    ]:
+        code, _, err = await shell(*words)
+        assert (code, len(err.strip().splitlines())) == (1, 1), err
+        assert line in err
+
+
+async def test_the_last_key_that_manages_keys_stays(shell, broker):
+    _, listed, _ = await shell("key", "list", "--workspace", broker.workspace, "--json")
+    first = json.loads(listed)["keys"][0]["id"]
+
+    code, _, err = await shell("key", "revoke", first)
+
+    assert code == 1
+    assert "last key that can manage keys" in err
+    assert (await broker.asks("GET", "/api/apps")).status == 200
+
+
+async def test_workspaces_are_listed_and_a_second_of_one_name_is_no_accident(shell):
+    _, first, _ = await shell("workspace", "create", "acme", "--json")
+    code, _, err = await shell("workspace", "create", "acme")
+    again, second, _ = await shell("workspace", "create", "acme", "--same-name", "--json")
+    _, listed, _ = await shell("workspace", "list", "--json")
+    _, text, _ = await shell("workspace", "list")
+
+    ids = [json.loads(each)["UUID"] for each in (first, second)]
+    assert (code, again) == (1, 0)
+    assert ids[0] in err
+    assert [each["UUID"] for each in json.loads(listed)["workspaces"]] == ids
+    assert text.split()[:3] == ["UUID", "name", "createdAt"]
+
+
+async def test_the_audit_is_listed_and_verified_from_the_shell(shell, broker, database):
+    where = ("--workspace", broker.workspace)
+    await shell("key", "create", *where, "--scope", "apps")
+
+    _, listed, _ = await shell("audit", "list", *where, "--action", "key.*", "--json")
+    code, verdict, _ = await shell("audit", "verify", *where, "--json")
+    entry = json.loads(listed)["entries"][0]
+    assert (entry["actor"], entry["via"], entry["action"]) == ("operator", "shell", "key.created")
+    assert "@" in entry["address"]
+    assert (code, json.loads(verdict)["broken"]) == (0, None)
+    assert json.loads(verdict)["head"] == entry["hash"]
+
+    await database.execute("UPDATE audit SET action = 'nothing' WHERE sequence = 2")
+    code, verdict, _ = await shell("audit", "verify", *where)
+    assert code == 1
+    assert "BAD entry 2 was changed or is missing" in verdict
+
+
+async def test_the_version_is_said(shell):
+    code, version, _ = await shell("--version", BROKER_DATABASE_URL="", BROKER_SEALING_KEYS="")
+
+    assert (code, version) == (0, "broker 0.1.0\n")
 
 
 async def test_every_connection_of_an_app_is_ended_with_a_report(broker, shell, hubspot):
@@ -135,6 +264,65 @@ async def test_the_doctor_names_what_is_wrong(shell, hubspot):
     assert code == 0
     assert sick == 1
     assert "https" in json.loads(bad)["public URL"]
+
+
+async def test_the_doctor_judges_only_what_is_used(shell, broker, hubspot):
+    """Without a recipe nothing calls its vendor, which may then be out of reach."""
+    away = "http://127.0.0.1:9"
+    code, _, _ = await shell("doctor", "--json", BROKER_FML_URL=away)
+    settings = {"clientId": "pk", "clientSecret": "canary-s", "webhookSecret": "canary-w"}
+    answer = await broker.asks("PUT", "/api/apps/hbdev/recipes/kyb", json=settings)
+    assert answer.status < 300, answer.body
+    used, checks, _ = await shell("doctor", "--json", BROKER_FML_URL=away)
+    _, text, _ = await shell("doctor", BROKER_FML_URL=hubspot.url)
+
+    assert (code, used) == (0, 1)
+    assert json.loads(checks)["FML"].startswith("the connection was refused: ")
+    assert "database sessions: up to " in text
+    assert "file descriptors: " in text
+
+
+async def test_the_doctor_looks_further_than_the_scheme_of_the_public_url(shell, hubspot):
+    code, checks, _ = await shell(
+        "doctor", "--json", BROKER_FML_URL=hubspot.url, BROKER_PUBLIC_URL="https://nothing.invalid"
+    )
+
+    assert code == 1
+    assert "does not resolve" in json.loads(checks)["public URL"]
+
+
+async def test_the_doctor_counts_the_sessions_that_postgres_admits(shell, database, hubspot, dsn):
+    await database.execute("CREATE ROLE narrow LOGIN SUPERUSER CONNECTION LIMIT 8")
+    try:
+        code, checks, _ = await shell(
+            "doctor",
+            "--json",
+            BROKER_FML_URL=hubspot.url,
+            BROKER_DATABASE_URL=re.sub(r"user=\w+|//\w+@", _as_narrow, dsn),
+        )
+    finally:
+        await database.execute("DROP ROLE narrow")
+
+    assert code == 1
+    assert "Postgres admits 8" in json.loads(checks)["database sessions"]
+
+
+async def test_the_doctor_says_what_is_wrong_without_names_of_classes(shell, hubspot):
+    code, checks, _ = await shell(
+        "doctor",
+        "--json",
+        BROKER_FML_URL=hubspot.url,
+        BROKER_DATABASE_URL="postgresql://nobody@127.0.0.1:1/x",
+        BROKER_HUBSPOT_API_URL="http://nothing.invalid",
+    )
+
+    assert code == 1
+    assert json.loads(checks)["database"].startswith("the connection was refused: check BROKER_D")
+    assert "the host name nothing.invalid does not resolve" in json.loads(checks)["HubSpot"]
+
+
+def _as_narrow(found):
+    return found[0].replace(re.search(r"\w+$", found[0].rstrip("@"))[0], "narrow")
 
 
 async def test_the_document_needs_no_database(shell):

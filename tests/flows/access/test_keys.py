@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import time
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import asyncpg
@@ -165,16 +166,16 @@ async def test_a_key_for_some_apps_knows_no_others(broker):
     assert [app["slug"] for app in listed.json()["apps"]] == ["hbdev"]
 
 
-@pytest.mark.parametrize("doorbell", ["rings", "is cut"])
+@pytest.mark.parametrize("listener", ["is connected", "is cut"])
 async def test_a_revoked_key_stops_everywhere_within_five_seconds(
-    broker, second_broker, database, doorbell
+    broker, second_broker, database, listener
 ):
     """U9."""
     issued = await broker.parts.keys.create(UUID(broker.workspace), "x", ("apps",), None)
     key = issued.client_secret.reveal()
     broker.secrets.append(key)
     assert (await second_broker.asks("GET", "/api/apps", key=key)).status == 200
-    if doorbell == "is cut":
+    if listener == "is cut":
         await database.execute("UPDATE api_key SET revoked_at = now() WHERE id = $1", issued.key.id)
     else:
         await broker.parts.keys.revoke(issued.key.id)
@@ -188,7 +189,7 @@ async def test_a_revoked_key_stops_everywhere_within_five_seconds(
 
     assert last < 5.2
     assert (await second_broker.asks("GET", "/api/apps", key=key)).status == 401
-    if doorbell == "rings":
+    if listener == "is connected":
         assert last < 1.5
 
 
@@ -294,3 +295,102 @@ async def test_a_workspace_never_stands_without_its_first_key(broker, database):
         await broker.parts.keys.create_workspace("half")
 
     assert await database.fetchval("SELECT count(*) FROM workspace WHERE name = 'half'") == 0
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/apps", "/oauth/token", "/proxy/hbdev/u1/crm/v3/x", "/api/raw/hbdev"]
+)
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        b"Basic \xff",
+        b"Basic " + base64.b64encode(b"\xff:\xff"),
+        b"Basic",
+        b"\xff",
+        b"Bearer \xff",
+        b"Basic " + base64.b64encode(b"a"),
+    ],
+)
+async def test_bytes_that_are_no_credential_are_refused_and_no_fault_of_the_broker(
+    broker, caplog, path, authorization
+):
+    """2.14."""
+    method = "GET" if path in {"/api/apps", "/proxy/hbdev/u1/crm/v3/x"} else "POST"
+    form = "grant_type=client_credentials"
+    status, head = await speaks(
+        broker,
+        method,
+        path,
+        b"Authorization: " + authorization,
+        b"Content-Type: application/x-www-form-urlencoded",
+        body=form.encode(),
+    )
+
+    assert status == 401, head
+    assert not [each for each in caplog.records if each.levelname == "ERROR"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"grant_type": "client_credentials", "client_id": "x", "client_secret": "\\ud800"}',
+        b'{"grant_type": "client_credentials", "client_id": "\\ud800", "client_secret": "x"}',
+    ],
+)
+async def test_a_client_of_half_characters_is_refused(broker, body):
+    """2.14."""
+    answer = await broker.asks(
+        "POST", "/oauth/token", key="", data=body, headers={"Content-Type": "application/json"}
+    )
+    known = body.replace(b'"x"', f'"{broker.client_id}"'.encode(), 1)
+    again = await broker.asks(
+        "POST", "/oauth/token", key="", data=known, headers={"Content-Type": "application/json"}
+    )
+
+    assert [answer.status, again.status] == [401, 401]
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+async def test_a_browser_does_not_act_for_another_site_with_a_remembered_password(broker, site):
+    """2.12: a form of any page, with the Basic credentials that a browser keeps."""
+    await broker.connects("u1")
+    form = {"method": "GET", "url": "/crm/v3/objects/contacts", "userForeignIdentifier": "u1"}
+    headers = {**basic(broker.client_id, broker.key), "Origin": "https://evil.example"}
+    for method, path in [
+        ("POST", "/api/raw/hbdev"),
+        ("GET", "/api/apps"),
+        ("GET", "/proxy/hbdev/u1/crm/v3/objects/contacts"),
+        ("POST", "/oauth/token"),
+    ]:
+        crossing = {**headers, "Sec-Fetch-Site": site}
+        data = form if method == "POST" else None
+        answer = await broker.asks(method, path, key="", headers=crossing, data=data)
+        assert (answer.status, answer.code) == (403, "origin-refused"), path
+
+    own = {**basic(broker.client_id, broker.key), "Sec-Fetch-Site": "same-origin"}
+    assert (await broker.asks("GET", "/api/apps", key="", headers=own)).status == 200
+    assert (
+        await broker.asks(
+            "POST", "/api/raw/hbdev", key="", headers={**own, "Sec-Fetch-Site": "none"}, data=form
+        )
+    ).status == 200
+
+
+async def test_browsers_are_not_asked_for_a_password(broker):
+    """2.12: who types an id and a secret into a browser arms every page against themselves."""
+    for path in ("/api/apps", "/proxy/hbdev/u1/crm/v3/x", "/api/raw/hbdev"):
+        answer = await broker.asks("POST" if "raw" in path else "GET", path, key="")
+        assert answer.headers["WWW-Authenticate"] == 'Bearer realm="broker"'
+
+
+async def speaks(broker, method, path, *headers, body=b""):
+    """One request over a bare socket: its status and what came back."""
+    host, port = urlsplit(broker.url).netloc.split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    head = [f"{method} {path} HTTP/1.1".encode(), b"Host: x", b"Connection: close", *headers]
+    if method == "POST":
+        head.append(f"Content-Length: {len(body)}".encode())
+    writer.write(b"\r\n".join(head) + b"\r\n\r\n" + (body if method == "POST" else b""))
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    return int(answer.split(b" ")[1]), answer

@@ -48,6 +48,15 @@ async def test_a_slug_is_one_apps(broker):
         ("confirm", "maybe"),
         ("policy", [{"methods": ["TRACE"], "path": "/x"}]),
         ("policy", [{"methods": [], "path": "/x"}]),
+        ("policy", [{"methods": ["GET"], "path": "crm"}]),
+        ("clientSecret", "\ud800"),
+        ("clientSecret", "two words"),
+        ("displayName", ""),
+        ("displayName", "x" * 101),
+        ("logoUrl", "http://product.example/logo.png"),
+        ("logoUrl", "javascript:alert(1)"),
+        ("installUrl", "https://product.example/#x"),
+        ("marketplace", "sometimes"),
         ("is_admin", True),
         ("workspace_id", "00000000-0000-0000-0000-000000000000"),
     ],
@@ -79,6 +88,40 @@ async def test_a_change_leaves_the_rest(broker):
 
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"pkce", "updatedAt"}
+
+
+async def test_what_is_said_about_an_app_comes_back_and_changes_by_the_field(broker):
+    more = {
+        "displayName": "Acme Cloud",
+        "logoUrl": "https://product.example/logo.svg",
+        "installUrl": "https://product.example/connect",
+        "marketplace": True,
+        "journal": True,
+        "legacySignatures": True,
+        "policy": [{"methods": ["GET"], "path": "/crm/v3/objects/contacts*"}],
+    }
+    made = (await broker.registers("other", **more)).json()
+
+    assert {name: made[name] for name in more} == more
+    plain = (await broker.registers("plain")).json()
+    assert [plain[name] for name in more] == [None, None, None, False, False, False, None]
+    kept = await broker.asks(
+        "PATCH", "/api/apps/other", json={"marketplace": None, "journal": None, "scopes": None}
+    )
+    assert {name: kept.json()[name] for name in more} == more
+    nullable = ("displayName", "logoUrl", "installUrl", "policy")
+    cleared = await broker.asks("PATCH", "/api/apps/other", json=dict.fromkeys(nullable))
+    assert [cleared.json()[name] for name in nullable] == [None] * 4
+    assert cleared.json()["marketplace"] is True
+
+
+async def test_a_wrong_field_is_explained_without_words_of_a_library(broker):
+    answer = await broker.registers(slug="not a slug", appId="x", scopes=["a b"])
+
+    messages = {each["field"]: each["message"] for each in answer.json()["errors"]}
+    assert messages["slug"].startswith("must have 1 to 63 letters")
+    assert messages["appId"] == "must be a number"
+    assert messages["scopes.0"].startswith("must be a scope")
 
 
 async def test_a_removed_app_is_as_if_it_had_never_been(broker, hubspot, database):

@@ -38,3 +38,10 @@ async def test_nothing_else_is_served(broker):
         "examples/backend.py",
     ]:
         assert (await broker.asks("GET", f"/docs/{name}", key="")).status in {400, 404}, name
+
+
+async def test_a_guide_in_a_folder_links_to_the_guides_above_it(broker):
+    page = await broker.asks("GET", "/docs/sandbox/fml", key="")
+
+    assert 'href="/docs/recipes"' in page.body.decode()
+    assert 'href="/docs/sandbox#what-all-of-them-share"' in page.body.decode()

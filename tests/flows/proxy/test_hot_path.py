@@ -2,8 +2,13 @@
 
 import asyncio
 import time
+from uuid import uuid4
 
 import asyncpg
+import pytest
+
+from tests.conftest import RETURN_URL
+from tests.until import until
 
 CALL = "/_echo/x"
 
@@ -71,6 +76,116 @@ async def test_a_first_call_reads_the_key_and_the_connection_and_takes_permits(b
     assert sorted(queries.names) == FIRST
 
 
+async def hear_all(broker, database, *payloads):
+    """Notify as another process would; returns once the broker has heard these and all before."""
+
+    def heard():
+        labels = {"kind": "recipe"}
+        return broker.parts.metrics.registry.get_sample_value("broker_invalidations_total", labels)
+
+    before = heard()
+    for payload in (*payloads, f"recipe {uuid4()}/none"):  # they are heard in order
+        await database.execute("SELECT pg_notify('broker_invalidation', $1)", payload)
+    await until(lambda: heard() != before)
+
+
+UNRELATED = {
+    "a connect session for another user": lambda broker: broker.asks(
+        "POST",
+        "/api/connect/sessions",
+        json={"app": "hbdev", "userForeignIdentifier": "u2", "returnUrl": RETURN_URL},
+    ),
+    "another user connects": lambda broker: broker.connects("u2", portal=102),
+    "another user is disconnected": lambda broker: broker.asks(
+        "DELETE", "/api/apps/hbdev/connections/gone"
+    ),
+    "another app changes": lambda broker: broker.asks("PATCH", "/api/apps/other", json={}),
+    "an app is registered": lambda broker: broker.registers("third"),
+    "an endpoint is added": lambda broker: broker.sends_to("https://product.example/hook"),
+    "a call that writes": lambda broker: broker.proxies(CALL, method="POST", json={}),
+    "a wrapped call": lambda broker: broker.asks(
+        "POST",
+        "/api/raw/hbdev",
+        json={"method": "GET", "url": CALL, "userForeignIdentifier": "u1"},
+    ),
+    "a kickoff that is refused": lambda broker: broker.asks(
+        "POST", "/api/recipes/kyb/hbdev", json={"userForeignIdentifier": "u1", "companyId": "1"}
+    ),
+}
+
+
+@pytest.mark.parametrize("write", UNRELATED.values(), ids=UNRELATED)
+async def test_a_warm_call_stays_without_a_query_after_an_unrelated_write(broker, database, write):
+    await broker.connects("u1")
+    await broker.connects("gone", portal=102)
+    assert (await broker.registers("other")).status == 201
+    await hear_all(broker, database)
+    assert (await broker.proxies(CALL)).status == 200
+
+    await write(broker)
+    await hear_all(broker, database)
+    async with Queries(broker) as queries:
+        assert (await broker.proxies(CALL)).status == 200
+
+    assert queries.names == []
+
+
+@pytest.mark.parametrize(
+    "names", ["connection {workspace}/hbdev/u2", "app {workspace}/other", "key {other}"]
+)
+async def test_a_notification_of_an_unrelated_change_leaves_a_warm_call_without_a_query(
+    broker, database, names
+):
+    await broker.connects("u1")
+    await hear_all(broker, database)
+    assert (await broker.proxies(CALL)).status == 200
+    payload = names.format(workspace=broker.workspace, other=uuid4())
+
+    async with Queries(broker) as queries:
+        await hear_all(broker, database, payload)
+        assert (await broker.proxies(CALL)).status == 200
+
+    assert queries.names == []
+
+
+@pytest.mark.parametrize(
+    ("names", "read"),
+    [
+        ("connection {workspace}/hbdev/u1", ["connection_of_user"]),
+        ("app {workspace}/hbdev", ["connection_of_user"]),
+        ("key {key}", ["caller_of_secret"]),
+        ("", ["caller_of_secret", "connection_of_user"]),
+        ("something that a newer version knows", ["caller_of_secret", "connection_of_user"]),
+    ],
+)
+async def test_a_notification_discards_what_it_names_and_no_more(broker, database, names, read):
+    await broker.connects("u1")
+    await hear_all(broker, database)
+    assert (await broker.proxies(CALL)).status == 200
+    key = await database.fetchval("SELECT id FROM api_key")
+
+    async with Queries(broker) as queries:
+        await hear_all(broker, database, names.format(workspace=broker.workspace, key=key))
+        assert (await broker.proxies(CALL)).status == 200
+
+    assert sorted(queries.names) == read
+
+
+async def test_a_change_holds_for_the_next_call_of_the_same_process(broker):
+    await broker.connects("u1")
+    assert (await broker.proxies(CALL)).status == 200
+
+    closed = await broker.asks("PATCH", "/api/apps/hbdev", json={"policy": []})
+    refused = await broker.proxies(CALL)
+    await broker.asks("PATCH", "/api/apps/hbdev", json={"policy": None})
+    passed = await broker.proxies(CALL)
+    await broker.asks("DELETE", "/api/apps/hbdev/connections/u1")
+    gone = await broker.proxies(CALL)
+
+    assert closed.status == 200
+    assert [refused.code, passed.status, gone.code] == ["call-refused", 200, "connection-not-found"]
+
+
 async def test_a_thousand_who_miss_at_once_share_one_read(broker):
     await broker.connects("u1")
 
@@ -82,7 +197,7 @@ async def test_a_thousand_who_miss_at_once_share_one_read(broker):
     assert sorted(queries.names) == FIRST
 
 
-async def test_a_deleted_connection_stops_elsewhere_though_the_doorbell_is_cut(
+async def test_a_connection_deleted_without_a_notification_stops_within_five_seconds(
     broker, second_broker, database
 ):
     """F4, U9."""
@@ -101,13 +216,13 @@ async def test_a_deleted_connection_stops_elsewhere_though_the_doorbell_is_cut(
     assert (await second_broker.proxies(CALL)).status == 404
 
 
-async def test_the_doorbell_is_hung_up_again_after_a_lost_connection(broker, database):
+async def test_the_listener_reconnects_after_a_lost_connection(broker, database):
     """F4."""
 
     async def pids():
         rows = await database.fetch(
             "SELECT pid FROM pg_stat_activity"
-            " WHERE application_name = 'broker doorbell' AND datname = current_database()"
+            " WHERE application_name = 'broker listener' AND datname = current_database()"
         )
         return {row["pid"] for row in rows}
 
@@ -118,7 +233,7 @@ async def test_the_doorbell_is_hung_up_again_after_a_lost_connection(broker, dat
         await asyncio.sleep(0.05)
     await database.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE application_name = 'broker doorbell' AND datname = current_database()"
+        " WHERE application_name = 'broker listener' AND datname = current_database()"
     )
     for _ in range(80):
         after = await pids()

@@ -104,7 +104,7 @@ async def test_it_is_checked_and_prepared(greeter):
     assert after == {"ok": True, "findings": []}
 
 
-async def test_it_is_started_rehearsed_listed_and_joined(greeter):
+async def test_it_is_started_dry_run_listed_and_joined(greeter):
     await prepares(greeter)
     record_id = contact(greeter, firstname="Ann")
 
@@ -152,6 +152,35 @@ async def test_a_failed_run_of_it_is_retried_or_dismissed(greeter):
     assert states == {"done": [runs[0]], "failed": [], "dismissed": [runs[1]]}
     crm.update(kind, crm.find(kind, second), {"firstname": "Bob"})
     assert (await starts(greeter, second)).json()["runId"] == runs[1]
+
+
+async def test_its_health_counts_what_went_well_failed_and_needed_a_person(greeter):
+    await prepares(greeter)
+    path = f"{SETTINGS}/health"
+    empty = (await greeter.asks("GET", path)).json()
+    done = [await starts(greeter, contact(greeter, firstname=name)) for name in ("Ann", "Bob")]
+    failed = contact(greeter)
+    run_id = (await starts(greeter, failed)).json()["runId"]
+    for each in (failed, failed):
+        await starts(greeter, each)
+
+    health = (await greeter.asks("GET", path)).json()
+    later = await greeter.asks("GET", f"{path}?since=2099-01-01T00:00:00Z")
+    await greeter.asks("POST", f"/api/recipes/runs/{run_id}/dismiss")
+    dismissed = (await greeter.asks("GET", path)).json()
+
+    assert (empty["runs"], empty["successRate"], empty["latency"]["p95"]) == (0, None, None)
+    assert [each.status for each in done] == [201, 201]
+    assert (health["runs"], health["succeeded"], health["failed"]) == (3, 2, 1)
+    assert (health["successRate"], health["errorRate"]) == (0.6667, 0.3333)
+    assert health["manualInterventionRate"] == 0.3333
+    assert 0 < health["latency"]["p50"] <= health["latency"]["p95"]
+    assert [(each["code"], each["count"]) for each in health["byError"]] == [("input-refused", 1)]
+    assert health["consistency"] is None
+    assert dismissed["failed"] == 1
+    assert later.json()["runs"] == 0
+    other = await greeter.asks("GET", "/api/apps/hbdev/recipes/kyb/health")
+    assert other.code == "recipe-not-found"
 
 
 async def test_a_changed_contact_starts_it(greeter):
@@ -220,7 +249,7 @@ async def test_the_document_has_its_models_at_addresses_of_its_own(greeter):
     assert "/api/recipes/kyb/{slug}" in document["paths"]
 
 
-async def test_nobody_else_sees_it(greeter):
+async def test_other_keys_cannot_see_it(greeter):
     await prepares(greeter)
     run_id = (await starts(greeter, contact(greeter, firstname="Ann"))).json()["runId"]
     lacking = await greeter.makes_key("proxy", "apps", "connect")

@@ -55,6 +55,29 @@ async def test_a_secret_that_cannot_be_one_is_named_and_not_shown(kyb, secret):
     )
 
 
+async def test_settings_that_no_longer_fit_hold_up_no_webhooks(kyb, subscribed_receiver, database):
+    body = {"clientId": "x", "trigger": {"property": "lifecyclestage", "value": "opportunity"}}
+    await kyb.broker.asks("PUT", PATH, json=body)
+    await database.execute("UPDATE recipe_setting SET settings = '{\"clientId\": 7}'")
+    event = {
+        "portalId": 101,
+        "eventId": 1,
+        "subscriptionType": "company.propertyChange",
+        "objectId": int(kyb.company()),
+        "propertyName": "lifecyclestage",
+        "propertyValue": "opportunity",
+        "occurredAt": 1_767_225_600_000,
+    }
+
+    assert (await kyb.broker.receives_webhook([event])).status == 200
+    await kyb.broker.run_background_work()
+
+    assert [each.json()["type"] for each in subscribed_receiver.got] == [
+        "hubspot.company.propertyChange"
+    ]
+    assert await database.fetchval("SELECT count(*) FROM recipe_run") == 0
+
+
 async def finds(kyb):
     answer = await kyb.broker.asks("POST", CHECK, json=USER)
     assert answer.status == 200, answer.body
@@ -100,7 +123,7 @@ async def test_a_check_names_missing_scopes_and_connections(kyb):
     assert connection[0] == ["connection"]
 
 
-async def test_nothing_is_written_by_a_check(kyb):
+async def test_a_check_writes_nothing(kyb):
     await finds(kyb)
 
     assert {each.method for each in kyb.broker.hubspot.seen} == {"GET"}

@@ -1,4 +1,4 @@
-"""Associating records: what is allowed, what is refused, what is told."""
+"""Associating records: which associations are allowed, and the changes they publish."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ class Associating:
     portal: Portal
     author: Author
     now: Callable[[], float]
-    tell: Callable[[Change], None]
+    publish: Callable[[Change], None]
 
-    def wanted(self, kind: ObjectType, asked: list[Any]) -> list[tuple[str, LinkType]]:
+    def resolve(self, kind: ObjectType, associations: list[Any]) -> list[tuple[str, LinkType]]:
         """The associations that a create request names, each checked before any is made."""
         found: list[tuple[str, LinkType]] = []
-        for each in asked:
+        for each in associations:
             to_id = str(each["to"]["id"])
             for spec in each.get("types") or []:
                 link = self.spec(kind, spec)
@@ -35,7 +35,7 @@ class Associating:
         """The kind of association that a request names, seen from a type."""
         category = spec.get("associationCategory") or spec.get("category") or "HUBSPOT_DEFINED"
         number = spec.get("associationTypeId", spec.get("typeId"))
-        link = self.portal.links.known(f"{category}:{number}")
+        link = self.portal.links.find_type(f"{category}:{number}")
         if link is None:
             message = f"No association type with id {number} and category {category}"
             raise Refused(400, message, "VALIDATION_ERROR")
@@ -95,7 +95,7 @@ class Associating:
             new = links.add(from_id, to_id, each) or new
         if new:
             primary = any(each.label == "Primary" for each in kinds)
-            self._told(link, from_id, to_id, removed=False, primary=primary)
+            self._publish(link, from_id, to_id, removed=False, primary=primary)
 
     def unlink(
         self,
@@ -109,9 +109,9 @@ class Associating:
         if self.portal.links.remove(source.id, from_id, target.id, to_id, only):
             plain = self.portal.links.plain(source.id, target.id)
             if plain is not None:
-                self._told(plain, from_id, to_id, removed=True, primary=False)
+                self._publish(plain, from_id, to_id, removed=True, primary=False)
 
-    def _told(
+    def _publish(
         self, link: LinkType, from_id: str, to_id: str, *, removed: bool, primary: bool
     ) -> None:
         for here, there, source, target in (
@@ -137,4 +137,4 @@ class Associating:
                 self.author,
                 details,
             )
-            self.tell(change)
+            self.publish(change)

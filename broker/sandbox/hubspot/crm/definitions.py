@@ -136,7 +136,7 @@ BORN = "2020-01-01T00:00:00Z"
 
 
 def group_of(type_id: str) -> str:
-    """The property group in which a type's own properties stand."""
+    """The property group of a type's own properties."""
     return _GROUPS.get(type_id, "information")
 
 
@@ -164,8 +164,8 @@ def _from_line(line: str, group: str) -> dict[str, Any]:
             "groupName": group,
             "hasUniqueValue": extra == "u",
             "options": [
-                {"label": value, "value": value, "displayOrder": place, "hidden": False}
-                for place, value in enumerate(values)
+                {"label": value, "value": value, "displayOrder": index, "hidden": False}
+                for index, value in enumerate(values)
             ],
         },
         BORN,
@@ -179,33 +179,33 @@ def _from_line(line: str, group: str) -> dict[str, Any]:
     return made
 
 
-def definition(asked: dict[str, Any], moment: str) -> dict[str, Any]:
-    """The body of a property that somebody made, with what HubSpot adds."""
+def definition(payload: dict[str, Any], moment: str) -> dict[str, Any]:
+    """The body of a created property, with the fields that HubSpot adds."""
     return {
         "updatedAt": moment,
         "createdAt": moment,
-        "name": asked["name"],
-        "label": asked["label"],
-        "type": asked["type"],
-        "fieldType": asked["fieldType"],
-        "description": asked.get("description") or "",
-        "groupName": asked["groupName"],
+        "name": payload["name"],
+        "label": payload["label"],
+        "type": payload["type"],
+        "fieldType": payload["fieldType"],
+        "description": payload.get("description") or "",
+        "groupName": payload["groupName"],
         "options": [
-            {"displayOrder": place, "hidden": False, **option}
-            for place, option in enumerate(asked.get("options") or [])
+            {"displayOrder": index, "hidden": False, **option}
+            for index, option in enumerate(payload.get("options") or [])
         ],
-        "displayOrder": asked.get("displayOrder", -1),
+        "displayOrder": payload.get("displayOrder", -1),
         "calculated": False,
-        "externalOptions": bool(asked.get("externalOptions", False)),
+        "externalOptions": bool(payload.get("externalOptions", False)),
         "archived": False,
-        "hasUniqueValue": bool(asked.get("hasUniqueValue", False)),
-        "hidden": bool(asked.get("hidden", False)),
+        "hasUniqueValue": bool(payload.get("hasUniqueValue", False)),
+        "hidden": bool(payload.get("hidden", False)),
         "hubspotDefined": False,
         "modificationMetadata": {
             "archivable": True,
             "readOnlyDefinition": False,
             "readOnlyValue": False,
         },
-        "formField": bool(asked.get("formField", False)),
-        "dataSensitivity": asked.get("dataSensitivity", "non_sensitive"),
+        "formField": bool(payload.get("formField", False)),
+        "dataSensitivity": payload.get("dataSensitivity", "non_sensitive"),
     }

@@ -81,7 +81,7 @@ class Links:
     limits: dict[str, int] = field(default_factory=dict)
     next_id: int = 1
 
-    def known(self, key: str) -> LinkType | None:
+    def find_type(self, key: str) -> LinkType | None:
         return BUILT_IN.get(key) or self.own.get(key)
 
     def between(self, from_type: str, to_type: str) -> list[LinkType]:
@@ -115,7 +115,7 @@ class Links:
         self.own.update({each.key: each for each in made})
         return made
 
-    def forget(self, kind: LinkType) -> None:
+    def purge(self, kind: LinkType) -> None:
         """Remove a kind with its other side, and every association of it."""
         for key in {kind.key, f"{kind.category}:{kind.inverse}"}:
             self.own.pop(key, None)
@@ -125,11 +125,11 @@ class Links:
                         keys.remove(key)
 
     def of(self, from_type: str, from_id: str, to_type: str) -> dict[str, list[LinkType]]:
-        """Who a record is associated with, by the other's id, and how."""
-        held = self.pairs.get(f"{from_type}/{from_id}/{to_type}", {})
+        """The records that a record is associated with, by id, each with its association types."""
+        linked = self.pairs.get(f"{from_type}/{from_id}/{to_type}", {})
         return {
-            other: [kind for kind in map(self.known, keys) if kind is not None]
-            for other, keys in held.items()
+            other: [kind for kind in map(self.find_type, keys) if kind is not None]
+            for other, keys in linked.items()
             if keys
         }
 
@@ -149,7 +149,7 @@ class Links:
         back = self.pairs.get(f"{to_type}/{to_id}/{from_type}", {}).get(from_id, [])
         for key in gone:
             keys.remove(key)
-            kind = self.known(key)
+            kind = self.find_type(key)
             inverse = f"{kind.category}:{kind.inverse}" if kind else key
             if inverse in back and back is not keys:
                 back.remove(inverse)
@@ -157,9 +157,9 @@ class Links:
 
     def of_record(self, type_id: str, record_id: str) -> Iterator[tuple[str, str, LinkType]]:
         """Every association of a record: the other's type, its id, the kind."""
-        for place in list(self.pairs):
-            if place.startswith(f"{type_id}/{record_id}/"):
-                to_type = place.rpartition("/")[2]
+        for key_pair in list(self.pairs):
+            if key_pair.startswith(f"{type_id}/{record_id}/"):
+                to_type = key_pair.rpartition("/")[2]
                 for other, kinds in self.of(type_id, record_id, to_type).items():
                     for kind in kinds:
                         yield to_type, other, kind

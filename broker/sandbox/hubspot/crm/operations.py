@@ -1,4 +1,4 @@
-"""What may be done to a portal's records. Every change is told to the listeners."""
+"""Operations on a portal's records. Every change is published to the listeners."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,20 +23,20 @@ class Crm:
     portal: Portal
     author: Author
     now: Callable[[], float]
-    tell: Callable[[Change], None]
+    publish: Callable[[Change], None]
     lag: float = 0.0
 
     @property
     def associating(self) -> Associating:
         """The same portal's associations, with the same author."""
-        return Associating(self.portal, self.author, self.now, self.tell)
+        return Associating(self.portal, self.author, self.now, self.publish)
 
-    def create(self, kind: ObjectType, asked: dict[str, Any]) -> Record:
+    def create(self, kind: ObjectType, payload: dict[str, Any]) -> Record:
         """Make a record with its associations. Refuses with HubSpot's 400s and 409."""
-        values = self._accepted(kind, asked.get("properties"))
+        values = self._accepted(kind, payload.get("properties"))
         self._require(kind, values)
         self._check_unique(kind, values, None)
-        wanted = self.associating.wanted(kind, asked.get("associations") or [])
+        associations = self.associating.resolve(kind, payload.get("associations") or [])
         now = self.now()
         stamp = moment(now)
         record = Record(self.portal.new_id(), stamp, stamp)
@@ -47,17 +47,17 @@ class Crm:
         records = self.portal.of(kind)
         records.by_id[record.id] = record
         records.index(record, self.portal.unique(kind))
-        self._told("creation", kind, record.id, {"changeFlag": "NEW"})
+        self._publish("creation", kind, record.id, {"changeFlag": "NEW"})
         for name, value in values.items():
-            self._told_value(kind, record.id, name, value)
-        for to_id, link in wanted:
+            self._publish_value(kind, record.id, name, value)
+        for to_id, link in associations:
             self.associating.link(record.id, to_id, link)
         return record
 
-    def update(self, kind: ObjectType, record: Record, asked: Any) -> Record:
+    def update(self, kind: ObjectType, record: Record, payload: Any) -> Record:
         """Change properties; an empty string clears one."""
         self._writable(record)
-        values = self._accepted(kind, asked)
+        values = self._accepted(kind, payload)
         self._check_unique(kind, values, record.id)
         now = self.now()
         stamp = moment(now)
@@ -68,7 +68,7 @@ class Crm:
         record.properties[kind.modified] = stamp
         self.portal.of(kind).index(record, unique)
         for name in changed:
-            self._told_value(kind, record.id, name, values[name])
+            self._publish_value(kind, record.id, name, values[name])
         return record
 
     def archive(self, kind: ObjectType, record_id: str) -> None:
@@ -79,24 +79,24 @@ class Crm:
         self._writable(record)
         record.archived_at = moment(self.now())
         self.portal.of(kind).unindex(record, self.portal.unique(kind))
-        self._told("deletion", kind, record.id, {"changeFlag": "DELETED"})
+        self._publish("deletion", kind, record.id, {"changeFlag": "DELETED"})
 
     def restore(self, kind: ObjectType, record_id: str) -> Record:
-        """Bring an archived record back, as a person may do for 90 days."""
+        """Restore an archived record, as a person may do for 90 days."""
         record = self.find(kind, record_id, archived=True)
         record.archived_at = None
         self.portal.of(kind).index(record, self.portal.unique(kind))
-        self._told("restore", kind, record.id, {})
+        self._publish("restore", kind, record.id, {})
         return record
 
     def erase(self, kind: ObjectType, record: Record) -> None:
-        """Delete a record for good, and keep nothing of it."""
+        """Delete a record for good, with everything about it."""
         self.archive(kind, record.id)
-        self.forget(kind, record)
-        self._told("privacyDeletion", kind, record.id, {})
+        self.purge(kind, record)
+        self._publish("privacyDeletion", kind, record.id, {})
 
-    def forget(self, kind: ObjectType, record: Record) -> None:
-        """Keep nothing of a record, and tell nobody."""
+    def purge(self, kind: ObjectType, record: Record) -> None:
+        """Delete a record without publishing a change."""
         records = self.portal.of(kind)
         records.unindex(record, self.portal.unique(kind))
         records.by_id.pop(record.id, None)
@@ -132,40 +132,40 @@ class Crm:
             "newObjectId": int(primary.id),
             "numberOfPropertiesMoved": len(missing),
         }
-        self._told("merge", kind, primary.id, details)
+        self._publish("merge", kind, primary.id, details)
         return primary
 
     def find(
         self,
         kind: ObjectType,
-        wanted: str,
+        value: str,
         by: str | None = None,
         *,
         archived: bool = False,
     ) -> Record:
         """A record by its id or by a unique property. Refuses with HubSpot's 404s."""
         records = self.portal.of(kind)
-        if by is None and not wanted.isdecimal():
+        if by is None and not value.isdecimal():
             raise Refused(
                 404,
                 "Object not found.  objectId are usually numeric.",
                 "OBJECT_NOT_FOUND",
-                context={"id": [wanted]},
+                context={"id": [value]},
             )
         if by is not None and by not in {*self.portal.unique(kind), "hs_object_id"}:
             raise Refused(
                 400, f"The property {by} is not a unique identifier property", "VALIDATION_ERROR"
             )
         by_value = by is not None and by != "hs_object_id"
-        record_id = records.holding(by or "", wanted) if by_value else wanted
+        record_id = records.holding(by or "", value) if by_value else value
         record = records.get(record_id) if record_id else None
         if record is None or (record.archived_at is not None) != archived:
             raise Refused(404, "resource not found")
         return record
 
-    def _accepted(self, kind: ObjectType, asked: Any) -> Values:
+    def _accepted(self, kind: ObjectType, payload: Any) -> Values:
         taken = accepted(
-            asked,
+            payload,
             self.portal.live_definitions(kind),
             self.portal.hub_id,
             self.portal.choices(kind),
@@ -211,12 +211,16 @@ class Crm:
         if record.locked_until > self.now():
             raise Refused(423, LOCKED, "LOCKED")
 
-    def _told_value(self, kind: ObjectType, record_id: str, name: str, value: str | None) -> None:
+    def _publish_value(
+        self, kind: ObjectType, record_id: str, name: str, value: str | None
+    ) -> None:
         details = {"propertyName": name, "propertyValue": value or ""}
-        self._told("propertyChange", kind, record_id, details)
+        self._publish("propertyChange", kind, record_id, details)
 
-    def _told(self, action: str, kind: ObjectType, record_id: str, details: dict[str, Any]) -> None:
+    def _publish(
+        self, action: str, kind: ObjectType, record_id: str, details: dict[str, Any]
+    ) -> None:
         change = Change(
             action, self.portal.hub_id, kind, record_id, self.now(), self.author, details
         )
-        self.tell(change)
+        self.publish(change)

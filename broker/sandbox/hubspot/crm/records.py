@@ -69,7 +69,7 @@ class Records:
     def unindex(self, record: Record, unique: list[str]) -> None:
         """Free a record's unique values."""
         for name in unique:
-            held = self.unique.get(name, {})
+            ids_by_value = self.unique.get(name, {})
             value = record.properties.get(name, "").lower()
-            if held.get(value) == record.id:
-                del held[value]
+            if ids_by_value.get(value) == record.id:
+                del ids_by_value[value]

@@ -25,24 +25,24 @@ OPERATORS = {
 def find(
     records: Iterable[Record],
     definitions: Definitions,
-    asked: dict[str, Any],
+    payload: dict[str, Any],
     now: float,
     lag: float,
 ) -> tuple[int, list[Record], str | None]:
     """How many records match, one page of them, and where the next begins."""
-    groups, limit, after = _checked(definitions, asked)
-    query = str(asked.get("query") or "").lower()
+    groups, limit, after = _checked(definitions, payload)
+    query = str(payload.get("query") or "").lower()
     found: list[Indexed] = []
     for record in records:
         record.catch_up(now, lag)
-        known = record.indexed
+        values_of_record = record.indexed
         if (
-            known is not None
-            and (not groups or any(_fits(known, group, definitions) for group in groups))
-            and (not query or any(query in value.lower() for value in known.values()))
+            values_of_record is not None
+            and (not groups or any(_fits(values_of_record, group, definitions) for group in groups))
+            and (not query or any(query in value.lower() for value in values_of_record.values()))
         ):
-            found.append((record, known))
-    for sort in asked.get("sorts") or []:
+            found.append((record, values_of_record))
+    for sort in payload.get("sorts") or []:
         name, down = _sort(sort)
         kind = definitions.get(name, {}).get("type", "string")
         found.sort(key=lambda each: _key(each[1].get(name), kind), reverse=down)
@@ -51,16 +51,16 @@ def find(
     return len(found), page, more
 
 
-def _checked(definitions: Definitions, asked: dict[str, Any]) -> tuple[list[Any], int, int]:
-    groups = asked.get("filterGroups") or []
+def _checked(definitions: Definitions, payload: dict[str, Any]) -> tuple[list[Any], int, int]:
+    groups = payload.get("filterGroups") or []
     filters = [each for group in groups for each in group.get("filters") or []]
-    if len(json.dumps(asked)) > MOST_BYTES:
+    if len(json.dumps(payload)) > MOST_BYTES:
         raise _invalid("The request body is longer than 3000 characters.")
     if len(groups) > MOST_GROUPS or len(filters) > MOST_IN_ALL:
         raise _invalid("Too many filter groups or filters.")
     if any(len(group.get("filters") or []) > MOST_FILTERS for group in groups):
         raise _invalid("Too many filters in a group.")
-    if len(asked.get("sorts") or []) > MOST_SORTS:
+    if len(payload.get("sorts") or []) > MOST_SORTS:
         raise _invalid("Only one sort is allowed.")
     for each in filters:
         if each.get("propertyName") not in definitions:
@@ -68,7 +68,7 @@ def _checked(definitions: Definitions, asked: dict[str, Any]) -> tuple[list[Any]
         if each.get("operator") not in OPERATORS:
             raise _invalid(f"Invalid operator: {str(each.get('operator'))[:30]}")
     try:
-        limit, after = int(asked.get("limit") or 10), int(asked.get("after") or 0)
+        limit, after = int(payload.get("limit") or 10), int(payload.get("after") or 0)
     except (TypeError, ValueError):
         raise _invalid("limit and after are numbers.") from None
     if not 0 < limit <= MOST_PAGE or after < 0 or after + limit > MOST_RESULTS:
@@ -87,19 +87,25 @@ def _sort(sort: Any) -> tuple[str, bool]:
     return name.removeprefix("-"), name.startswith("-")
 
 
-def _fits(known: dict[str, str], group: dict[str, Any], definitions: Definitions) -> bool:
-    return all(_holds(known, each, definitions) for each in group.get("filters") or [])
+def _fits(
+    values_of_record: dict[str, str], group: dict[str, Any], definitions: Definitions
+) -> bool:
+    return all(_holds(values_of_record, each, definitions) for each in group.get("filters") or [])
 
 
-def _holds(known: dict[str, str], wanted: dict[str, Any], definitions: Definitions) -> bool:
-    name, operator = wanted["propertyName"], wanted["operator"]
-    has, value = known.get(name), wanted.get("value")
+def _holds(
+    values_of_record: dict[str, str], condition: dict[str, Any], definitions: Definitions
+) -> bool:
+    name, operator = condition["propertyName"], condition["operator"]
+    has, value = values_of_record.get(name), condition.get("value")
     if operator == "HAS_PROPERTY":
         return has is not None
     if operator == "NOT_HAS_PROPERTY":
         return has is None
     if operator in OPPOSITES:
-        return not _holds(known, {**wanted, "operator": OPPOSITES[operator]}, definitions)
+        return not _holds(
+            values_of_record, {**condition, "operator": OPPOSITES[operator]}, definitions
+        )
     if has is None:
         return False
     kind = definitions[name]["type"]
@@ -108,12 +114,12 @@ def _holds(known: dict[str, str], wanted: dict[str, Any], definitions: Definitio
         return has == str(value) if exact else _key(has.lower(), kind) == _lowered(value, kind)
     if operator == "IN":
         # HubSpot compares in lower case and does not lower the caller's values.
-        values = {str(each) for each in wanted.get("values") or []}
+        values = {str(each) for each in condition.get("values") or []}
         return (has if exact else has.lower()) in values
     if operator == "CONTAINS_TOKEN":
         return str(value).lower().strip("*") in has.lower()
     if operator == "BETWEEN":
-        return _key(value, kind) <= _key(has, kind) <= _key(wanted.get("highValue"), kind)
+        return _key(value, kind) <= _key(has, kind) <= _key(condition.get("highValue"), kind)
     return _compared(operator, _key(has, kind), _key(value, kind))
 
 
@@ -130,7 +136,9 @@ def _compared(operator: str, has: tuple[Any, ...], value: tuple[Any, ...]) -> bo
 
 
 def _key(value: Any, kind: str) -> tuple[int, float, str]:
-    """What is not there first, numbers before words; a moment may be ISO or epoch milliseconds."""
+    """A sort key: missing values first, numbers before words; a time may be ISO or epoch
+    milliseconds.
+    """
     if value is None:
         return 0, 0.0, ""
     try:

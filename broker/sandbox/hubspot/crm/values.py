@@ -1,4 +1,4 @@
-"""Which values a property takes, and what HubSpot says of one that it does not take."""
+"""Which values a property accepts, and HubSpot's error for the others."""
 
 import json
 import re
@@ -26,17 +26,17 @@ def moment(seconds: float) -> str:
 
 
 def accepted(
-    asked: Any, definitions: Definitions, hub_id: int, choices: dict[str, list[str]]
+    properties: Any, definitions: Definitions, hub_id: int, choices: dict[str, list[str]]
 ) -> dict[str, str | None]:
     """Values as they are stored; None clears one. `choices` are options that live elsewhere.
 
     Refuses with every value that is wrong, at once, as HubSpot does.
     """
-    if not isinstance(asked, dict):
+    if not isinstance(properties, dict):
         raise Refused(400, "Invalid input JSON on line 1, column 1: properties is missing")
     taken: dict[str, str | None] = {}
     wrong: list[tuple[str, _Wrong]] = []
-    for name, value in asked.items():
+    for name, value in properties.items():
         try:
             taken[name] = _stored(name, value, definitions, choices)
         except _Wrong as problem:
@@ -49,10 +49,10 @@ def accepted(
 def _stored(
     name: str, value: Any, definitions: Definitions, choices: dict[str, list[str]]
 ) -> str | None:
-    known = definitions.get(name)
-    if known is None:
+    defined = definitions.get(name)
+    if defined is None:
         raise _Wrong("PROPERTY_DOESNT_EXIST", f'Property "{name}" does not exist')
-    if known["modificationMetadata"]["readOnlyValue"]:
+    if defined["modificationMetadata"]["readOnlyValue"]:
         message = f'"{name}" is a read only property; its value cannot be set.'
         raise _Wrong("READ_ONLY_VALUE", message)
     if value is None or value == "":
@@ -62,10 +62,10 @@ def _stored(
         if not EMAIL.fullmatch(text.strip()):
             raise _Wrong("INVALID_EMAIL", f"Email address {text} is invalid")
         return text.strip().lower()
-    if known["type"] in {"enumeration", "bool"}:
-        allowed = choices.get(name) or [option["value"] for option in known["options"]]
-        return _chosen(text, allowed, several=known["fieldType"] == "checkbox")
-    return _KINDS[known["type"]](text) if known["type"] in _KINDS else text
+    if defined["type"] in {"enumeration", "bool"}:
+        allowed = choices.get(name) or [option["value"] for option in defined["options"]]
+        return _chosen(text, allowed, several=defined["fieldType"] == "checkbox")
+    return _KINDS[defined["type"]](text) if defined["type"] in _KINDS else text
 
 
 def _chosen(text: str, allowed: list[str], *, several: bool) -> str:

@@ -39,7 +39,7 @@ class ActingEndpoints:
         ]
         return [web.route(method, path, guarded(handler)) for method, path, handler in table]
 
-    def _place(self, request: web.Request) -> tuple[Portal, ObjectType]:
+    def _find_type(self, request: web.Request) -> tuple[Portal, ObjectType]:
         portal = self._sandbox.portals[int(request.match_info["hubId"])]
         kind = portal.type(request.match_info["objectType"])
         if kind is None:
@@ -48,27 +48,27 @@ class ActingEndpoints:
 
     async def create(self, request: web.Request) -> web.Response:
         """Make a record as a person does: {"properties", "associations"}."""
-        portal, kind = self._place(request)
+        portal, kind = self._find_type(request)
         record = self._sandbox.crm(portal).create(kind, await read_object(request))
         return web.json_response(whole(portal, kind, record), status=201)
 
     async def update(self, request: web.Request) -> web.Response:
         """Change a record as a person does: {"properties"}."""
-        portal, kind = self._place(request)
-        crm, asked = self._sandbox.crm(portal), await read_object(request)
+        portal, kind = self._find_type(request)
+        crm, payload = self._sandbox.crm(portal), await read_object(request)
         record = crm.find(kind, request.match_info["objectId"])
-        crm.update(kind, record, asked["properties"])
+        crm.update(kind, record, payload["properties"])
         return web.json_response(whole(portal, kind, record))
 
     async def archive(self, request: web.Request) -> web.Response:
         """Delete a record as a person does."""
-        portal, kind = self._place(request)
+        portal, kind = self._find_type(request)
         self._sandbox.crm(portal).archive(kind, request.match_info["objectId"])
         return web.Response(status=204)
 
     async def restore(self, request: web.Request) -> web.Response:
-        """Bring a deleted record back."""
-        portal, kind = self._place(request)
+        """Restore a deleted record."""
+        portal, kind = self._find_type(request)
         record = self._sandbox.crm(portal).restore(kind, request.match_info["objectId"])
         return web.json_response(whole(portal, kind, record))
 
@@ -80,17 +80,23 @@ class ActingEndpoints:
 
     async def subscribe(self, request: web.Request) -> web.Response:
         """Send an app's events somewhere: {"targetUrl", "subscriptions": [...]}."""
-        app, asked = self._sandbox.apps[request.match_info["clientId"]], await read_object(request)
-        app.target_url = str(asked.get("targetUrl", app.target_url))
+        app, payload = (
+            self._sandbox.apps[request.match_info["clientId"]],
+            await read_object(request),
+        )
+        app.target_url = str(payload.get("targetUrl", app.target_url))
         maker = SubscriptionEndpoints(self._sandbox)
-        for each in asked.get("subscriptions", []):
+        for each in payload.get("subscriptions", []):
             maker.subscribe(app, {"active": True, **each})
         return web.json_response({"results": list(app.subscriptions.values())}, status=201)
 
     async def send(self, request: web.Request) -> web.Response:
-        """Send events just as they are given: {"events": [...]}."""
-        app, asked = self._sandbox.apps[request.match_info["clientId"]], await read_object(request)
-        for event in asked["events"]:
+        """Send events unchanged: {"events": [...]}."""
+        app, payload = (
+            self._sandbox.apps[request.match_info["clientId"]],
+            await read_object(request),
+        )
+        for event in payload["events"]:
             self._sandbox.webhooks.send(app, {"attemptNumber": 0, **event})
         return web.Response(status=202)
 
@@ -101,7 +107,7 @@ class ActingEndpoints:
             {
                 "deliveries": [asdict(each) for each in reversed(webhooks.deliveries)],
                 "waiting": len(webhooks.queue),
-                "givenUp": len(webhooks.given_up),
+                "givenUp": len(webhooks.abandoned),
             }
         )
 
@@ -109,13 +115,13 @@ class ActingEndpoints:
         """Run a custom workflow action for a record: {"clientId", "url", "hubId", "objectType",
         "objectId", "properties", "inputFields"}.
         """
-        asked = await read_object(request)
-        portal = self._sandbox.portals[int(asked["hubId"])]
-        kind = portal.type(str(asked["objectType"]))
+        payload = await read_object(request)
+        portal = self._sandbox.portals[int(payload["hubId"])]
+        kind = portal.type(str(payload["objectType"]))
         if kind is None:
             raise ValueError("no such object type")
-        record = self._sandbox.crm(portal).find(kind, str(asked["objectId"]))
-        names = asked.get("properties", [])
+        record = self._sandbox.crm(portal).find(kind, str(payload["objectId"]))
+        names = payload.get("properties", [])
         shown = {
             "objectId": int(record.id),
             "properties": {name: record.properties.get(name) for name in names},
@@ -123,16 +129,16 @@ class ActingEndpoints:
         }
         run = await self._sandbox.workflows.start(
             request.app[SESSION],
-            asked["clientId"],
-            asked["url"],
+            payload["clientId"],
+            payload["url"],
             portal.hub_id,
             shown,
-            asked.get("inputFields", {}),
+            payload.get("inputFields", {}),
         )
         return web.json_response(asdict(run), status=201)
 
     async def read_action(self, request: web.Request) -> web.Response:
-        """Tell how a run of a workflow action stands."""
+        """Show the state of a workflow action's run."""
         run = self._sandbox.workflows.executions[request.match_info["callbackId"]]
         return web.json_response(asdict(run))
 
@@ -140,21 +146,21 @@ class ActingEndpoints:
         """Call a backend as `hubspot.fetch` does: {"clientId", "method", "url", "hubId", "user",
         "body"}.
         """
-        asked = await read_object(request)
-        portal = self._sandbox.portals[int(asked["hubId"])]
-        user = str(asked.get("user", portal.users[0]))
+        payload = await read_object(request)
+        portal = self._sandbox.portals[int(payload["hubId"])]
+        user = str(payload.get("user", portal.users[0]))
         sent: dict[str, Any] = {
-            "appId": self._sandbox.apps[asked["clientId"]].app_id,
+            "appId": self._sandbox.apps[payload["clientId"]].app_id,
             "portalId": portal.hub_id,
             "userId": FIRST_USER_ID + portal.users.index(user),
             "userEmail": user,
         }
         got = await self._sandbox.workflows.call_extension(
             request.app[SESSION],
-            asked["clientId"],
-            str(asked.get("method", "POST")),
-            asked["url"],
+            payload["clientId"],
+            str(payload.get("method", "POST")),
+            payload["url"],
             sent,
-            asked.get("body"),
+            payload.get("body"),
         )
         return web.json_response(got)

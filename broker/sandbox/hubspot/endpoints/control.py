@@ -36,7 +36,7 @@ SHOWN = 100
 
 
 class ControlEndpoints:
-    """What a test or a person may do to the sandbox from outside."""
+    """The control API of HubSpot."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
@@ -85,26 +85,26 @@ class ControlEndpoints:
 
     async def put_app(self, request: web.Request) -> web.Response:
         """Make or replace an app: clientId, clientSecret, appId, scopes, redirectUrls."""
-        asked = await read_object(request)
+        payload = await read_object(request)
         app = self._sandbox.register_app(
-            asked["clientId"],
-            asked["clientSecret"],
-            int(asked["appId"]),
-            asked["scopes"],
-            asked["redirectUrls"],
-            asked.get("optionalScopes", []),
+            payload["clientId"],
+            payload["clientSecret"],
+            int(payload["appId"]),
+            payload["scopes"],
+            payload["redirectUrls"],
+            payload.get("optionalScopes", []),
         )
-        app.target_url = str(asked.get("webhookUrl", ""))
+        app.target_url = str(payload.get("webhookUrl", ""))
         return web.json_response({"clientId": app.client_id}, status=201)
 
     async def put_portal(self, request: web.Request) -> web.Response:
         """Make a portal: hubId, domain, users."""
-        asked = await read_object(request)
-        self._sandbox.add_portal(int(asked["hubId"]), asked["domain"], asked["users"])
-        return web.json_response({"hubId": asked["hubId"]}, status=201)
+        payload = await read_object(request)
+        self._sandbox.add_portal(int(payload["hubId"]), payload["domain"], payload["users"])
+        return web.json_response({"hubId": payload["hubId"]}, status=201)
 
     async def show_levers(self, _request: web.Request) -> web.Response:
-        """Tell how every lever stands."""
+        """Show the value of every lever."""
         return web.json_response(self._levers())
 
     def _levers(self) -> dict[str, Any]:
@@ -117,46 +117,46 @@ class ControlEndpoints:
 
     async def levers(self, request: web.Request) -> web.Response:
         """Set levers, jump the clock, end tokens, lock a record, move an account."""
-        asked, sandbox = await read_object(request), self._sandbox
-        unknown = set(asked) - {*LEVERS, *ACTIONS, "limits", "webhooks"}
-        unknown |= set(asked.get("limits", {})) - set(LIMITS)
-        unknown |= set(asked.get("webhooks", {})) - set(WEBHOOKS)
+        payload, sandbox = await read_object(request), self._sandbox
+        unknown = set(payload) - {*LEVERS, *ACTIONS, "limits", "webhooks"}
+        unknown |= set(payload.get("limits", {})) - set(LIMITS)
+        unknown |= set(payload.get("webhooks", {})) - set(WEBHOOKS)
         if unknown:
             raise ValueError(f"no such lever: {', '.join(sorted(unknown))}")
         for target, names, values in (
-            (sandbox, LEVERS, asked),
-            (sandbox.limits, LIMITS, asked.get("limits", {})),
-            (sandbox.webhooks, WEBHOOKS, asked.get("webhooks", {})),
+            (sandbox, LEVERS, payload),
+            (sandbox.limits, LIMITS, payload.get("limits", {})),
+            (sandbox.webhooks, WEBHOOKS, payload.get("webhooks", {})),
         ):
             for name in set(names) & set(values):
                 setattr(target, names[name], values[name])
-        self._act(asked)
+        self._act(payload)
         return web.Response(status=204)
 
-    def _act(self, asked: dict[str, Any]) -> None:
+    def _act(self, payload: dict[str, Any]) -> None:
         sandbox = self._sandbox
-        if "jump" in asked:
-            sandbox.jump(float(asked["jump"]))
-        if "expire" in asked:
-            sandbox.expire_access_tokens(asked["expire"])
-        if "revoke" in asked:
-            sandbox.revoke_grants(int(asked["revoke"]))
-        if "removePortal" in asked:
-            del sandbox.portals[int(asked["removePortal"])]
-        if "lock" in asked:
-            lock = asked["lock"]
+        if "jump" in payload:
+            sandbox.jump(float(payload["jump"]))
+        if "expire" in payload:
+            sandbox.expire_access_tokens(payload["expire"])
+        if "revoke" in payload:
+            sandbox.revoke_grants(int(payload["revoke"]))
+        if "removePortal" in payload:
+            del sandbox.portals[int(payload["removePortal"])]
+        if "lock" in payload:
+            lock = payload["lock"]
             portal = sandbox.portals[int(lock["hubId"])]
             kind = portal.type(str(lock["objectType"]))
             if kind is None:
                 raise ValueError("no such objectType")
             record = sandbox.crm(portal).find(kind, str(lock["objectId"]))
             record.locked_until = sandbox.now() + float(lock.get("seconds", 2.0))
-        if "move" in asked:
-            portal = sandbox.portals[int(asked["move"]["hubId"])]
-            portal.moving_until = sandbox.now() + float(asked["move"]["seconds"])
+        if "move" in payload:
+            portal = sandbox.portals[int(payload["move"]["hubId"])]
+            portal.moving_until = sandbox.now() + float(payload["move"]["seconds"])
 
     async def counters(self, _request: web.Request) -> web.Response:
-        """Tell what was asked so far: in all, by endpoint, and by generation of token."""
+        """Count the requests so far: in all, by endpoint, and by generation of token."""
         sandbox = self._sandbox
         tokens = [
             {

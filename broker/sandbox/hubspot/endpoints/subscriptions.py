@@ -52,7 +52,7 @@ class SubscriptionEndpoints:
         return [web.route(method, base + path, do) for base in BASES for method, path, do in table]
 
     async def settings(self, request: web.Request) -> web.Response:
-        """Tell where an app's events go."""
+        """Show where an app's events are sent."""
         return answer(self._settings(self._app(request)))
 
     def _settings(self, app: App) -> dict[str, Any]:
@@ -66,12 +66,12 @@ class SubscriptionEndpoints:
         }
 
     async def put_settings(self, request: web.Request) -> web.Response:
-        """Say where an app's events go."""
-        app, asked = self._app(request), await _json(request)
-        url = str(asked.get("targetUrl", ""))
+        """Set where an app's events are sent."""
+        app, payload = self._app(request), await _json(request)
+        url = str(payload.get("targetUrl", ""))
         if not url.startswith(("https://", "http://localhost", "http://127.0.0.1")):
             raise Refused(400, "targetUrl must be an https URL", "VALIDATION_ERROR")
-        most = int((asked.get("throttling") or {}).get("maxConcurrentRequests", 10))
+        most = int((payload.get("throttling") or {}).get("maxConcurrentRequests", 10))
         if most <= 5:
             raise Refused(400, "maxConcurrentRequests must be more than 5", "VALIDATION_ERROR")
         app.target_url, app.max_concurrent = url, most
@@ -88,17 +88,17 @@ class SubscriptionEndpoints:
 
     async def create(self, request: web.Request) -> web.Response:
         """Subscribe an app to a type of event."""
-        app, asked = self._app(request), await _json(request)
-        return answer(self.subscribe(app, asked), 201)
+        app, payload = self._app(request), await _json(request)
+        return answer(self.subscribe(app, payload), 201)
 
-    def subscribe(self, app: App, asked: dict[str, Any]) -> dict[str, Any]:
+    def subscribe(self, app: App, payload: dict[str, Any]) -> dict[str, Any]:
         """Make a subscription from a request's body."""
-        kind = asked.get("eventType")
+        kind = payload.get("eventType")
         if kind not in TYPES:
             raise Refused(400, f"Unknown eventType {str(kind)[:60]}", "VALIDATION_ERROR")
-        if str(kind).endswith(".propertyChange") and not asked.get("propertyName"):
+        if str(kind).endswith(".propertyChange") and not payload.get("propertyName"):
             raise Refused(400, "propertyName is required for propertyChange", "VALIDATION_ERROR")
-        if str(kind).startswith("object.") and not asked.get("objectTypeId"):
+        if str(kind).startswith("object.") and not payload.get("objectTypeId"):
             raise Refused(400, "objectTypeId is required for object events", "VALIDATION_ERROR")
         number = str(len(app.subscriptions) + app.app_id * 1000 + 1)
         fields = ("eventType", "propertyName", "objectTypeId", "eventTypeName")
@@ -106,8 +106,8 @@ class SubscriptionEndpoints:
             "id": number,
             "createdAt": self._stamp(),
             "updatedAt": self._stamp(),
-            "active": bool(asked.get("active", False)),
-            **{name: asked[name] for name in fields if asked.get(name) is not None},
+            "active": bool(payload.get("active", False)),
+            **{name: payload[name] for name in fields if payload.get(name) is not None},
         }
         return app.subscriptions[number]
 
@@ -116,16 +116,16 @@ class SubscriptionEndpoints:
         return answer(self._found(request))
 
     async def update(self, request: web.Request) -> web.Response:
-        """Pause a subscription or let it go on."""
-        found, asked = self._found(request), await _json(request)
-        found |= {"active": bool(asked.get("active")), "updatedAt": self._stamp()}
+        """Pause or resume a subscription."""
+        found, payload = self._found(request), await _json(request)
+        found |= {"active": bool(payload.get("active")), "updatedAt": self._stamp()}
         return answer(found)
 
     async def update_batch(self, request: web.Request) -> web.Response:
-        """Pause many subscriptions or let them go on."""
-        app, asked = self._app(request), await _json(request)
+        """Pause or resume many subscriptions."""
+        app, payload = self._app(request), await _json(request)
         results: list[Any] = []
-        for each in asked["inputs"]:
+        for each in payload["inputs"]:
             found = app.subscriptions.get(str(each["id"]))
             if found is not None:
                 found |= {"active": bool(each["active"]), "updatedAt": self._stamp()}

@@ -64,7 +64,7 @@ class TokenEndpoints:
             refresh = sandbox.grants.issue_refresh(
                 app.client_id, code.hub_id, code.user, code.scopes
             )
-        sandbox.journal.note_life(app.client_id, code.hub_id, "APP_INSTALL")
+        sandbox.journal.record_life(app.client_id, code.hub_id, "APP_INSTALL")
         return self._tokens(refresh)
 
     def _refresh(self, app: App, form: dict[str, str]) -> web.Response:
@@ -118,7 +118,7 @@ class TokenEndpoints:
         )
 
     async def introspect(self, request: web.Request) -> web.Response:
-        """Say what a token stands for; `{"active": false}` for one that is unknown or over."""
+        """Describe a token; `{"active": false}` for one that is unknown or expired."""
         form = await _form(request)
         self._sandbox.introspections += 1
         app = self._client(form)
@@ -148,20 +148,20 @@ class TokenEndpoints:
             refresh.alive = False
 
     async def describe_v1(self, request: web.Request) -> web.Response:
-        """Say what a token stands for, as v1 does with the token in its path."""
+        """Describe a token, as v1 does with the token in its path."""
         token, grants = request.match_info["token"], self._sandbox.grants
         access, refresh = grants.access_tokens.get(token), grants.refresh_tokens.get(token)
         if access is not None and self._lives(access):
-            told = self._described(access.refresh, access)
+            described = self._described(access.refresh, access)
         elif refresh is not None and refresh.alive:
-            told = self._described(refresh, None)
+            described = self._described(refresh, None)
         else:
             raise Refused(404, "The token is missing or unknown", "OBJECT_NOT_FOUND")
         for name in ("active", "token_use", "is_private_distribution"):
-            told.pop(name, None)
-        told["token_type"] = "access" if access is not None else "refresh"
-        told.pop("app_id" if access is None else "client_id")
-        return answer(told)
+            described.pop(name, None)
+        described["token_type"] = "access" if access is not None else "refresh"
+        described.pop("app_id" if access is None else "client_id")
+        return answer(described)
 
     async def delete_v1(self, request: web.Request) -> web.Response:
         """End a refresh token, as v1 does with the token in its path."""
@@ -183,7 +183,7 @@ class TokenEndpoints:
     def _described(self, refresh: RefreshToken, access: AccessToken | None) -> dict[str, Any]:
         portal, app = self._sandbox.portals[refresh.hub_id], self._sandbox.apps[refresh.client_id]
         user_id = FIRST_USER_ID + portal.users.index(refresh.user)
-        told = {
+        described = {
             "active": True,
             "token": access.token if access else refresh.token,
             "hub_id": refresh.hub_id,
@@ -197,10 +197,10 @@ class TokenEndpoints:
             "token_type": "Bearer",
         }
         if access is not None:
-            told["expires_in"] = int(access.expires_at - self._sandbox.now())
-            told["is_private_distribution"] = False
-            told["signed_access_token"] = _signed(refresh, access, app, user_id)
-        return told
+            described["expires_in"] = int(access.expires_at - self._sandbox.now())
+            described["is_private_distribution"] = False
+            described["signed_access_token"] = _signed(refresh, access, app, user_id)
+        return described
 
 
 def _signed(refresh: RefreshToken, access: AccessToken, app: App, user_id: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The Webhooks Journal: what happened in the portals, in files that are kept for three days
+"""The Webhooks Journal: events of the portals, in files that exist for three days
 (https://developers.hubspot.com/docs/api-reference/latest/webhooks-journal/guide).
 """
 
@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from broker.sandbox.hubspot.events.changes import Change
 
-KEPT_S = 3 * 86_400.0
+RETENTION_S = 3 * 86_400.0
 ACTIONS = {
     "creation": "CREATE",
     "propertyChange": "UPDATE",
@@ -23,8 +23,8 @@ LIFECYCLE = {"4-1909196": "APP_INSTALL", "4-1916193": "APP_UNINSTALL"}
 
 @dataclass(slots=True)
 class File:
-    """Some events of one app, published at a moment. One that was read is never added to: who has
-    its offset has all of it.
+    """Some events of one app, published at a moment. A file that was read never changes: its offset
+    identifies all of it.
     """
 
     offset: str
@@ -42,28 +42,28 @@ class Journal:
     subscriptions: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     files: dict[str, list[File]] = field(default_factory=dict)
 
-    def subscribe(self, client_id: str, asked: dict[str, Any]) -> dict[str, Any]:
+    def subscribe(self, client_id: str, payload: dict[str, Any]) -> dict[str, Any]:
         """Record from now on what a subscription names. Raises KeyError or ValueError."""
-        if asked["subscriptionType"] == "APP_LIFECYCLE_EVENT":
-            if asked["eventTypeId"] not in LIFECYCLE:
+        if payload["subscriptionType"] == "APP_LIFECYCLE_EVENT":
+            if payload["eventTypeId"] not in LIFECYCLE:
                 raise ValueError("unknown event type")
-        elif asked["subscriptionType"] == "OBJECT":
-            int(asked["portalId"]), str(asked["objectTypeId"]), list(asked["actions"])
+        elif payload["subscriptionType"] == "OBJECT":
+            int(payload["portalId"]), str(payload["objectTypeId"]), list(payload["actions"])
         else:
             raise ValueError("this sandbox records objects and the app's life only")
-        mine = self.subscriptions.setdefault(client_id, [])
-        for known in mine:
-            if {**known, "id": None} == {**asked, "id": None}:
-                return known
-        made = {**asked, "id": sum(map(len, self.subscriptions.values())) + 1}
-        mine.append(made)
+        subscriptions = self.subscriptions.setdefault(client_id, [])
+        for existing in subscriptions:
+            if {**existing, "id": None} == {**payload, "id": None}:
+                return existing
+        made = {**payload, "id": sum(map(len, self.subscriptions.values())) + 1}
+        subscriptions.append(made)
         return made
 
     def notice(self, change: Change) -> None:
         """Record a change for every app that subscribed to it."""
         action = ACTIONS.get(change.action)
-        for client_id, wanted in self.subscriptions.items():
-            if action is not None and any(_covers(each, change, action) for each in wanted):
+        for client_id, subscriptions in self.subscriptions.items():
+            if action is not None and any(_covers(each, change, action) for each in subscriptions):
                 event = {
                     "type": "OBJECT",
                     "action": action,
@@ -77,10 +77,10 @@ class Journal:
                     event["propertyChanges"] = {name: change.details["propertyValue"]}
                 self._record(client_id, event)
 
-    def note_life(self, client_id: str, hub_id: int, action: str) -> None:
+    def record_life(self, client_id: str, hub_id: int, action: str) -> None:
         """Record that an app was installed in a portal, or uninstalled."""
-        wanted = self.subscriptions.get(client_id, [])
-        if any(LIFECYCLE.get(each.get("eventTypeId", "")) == action for each in wanted):
+        subscriptions = self.subscriptions.get(client_id, [])
+        if any(LIFECYCLE.get(each.get("eventTypeId", "")) == action for each in subscriptions):
             event = {
                 "type": "APP_LIFECYCLE_EVENT",
                 "action": action,
@@ -90,25 +90,25 @@ class Journal:
             self._record(client_id, event)
 
     def newest(self, client_id: str) -> File | None:
-        return _read(next(iter(reversed(self._kept(client_id))), None))
+        return _read(next(iter(reversed(self._recent_files(client_id))), None))
 
     def after(self, client_id: str, offset: str | None) -> File | None:
-        """The file after an offset, or the oldest. Raises KeyError for an offset not kept."""
-        kept = self._kept(client_id)
+        """The file after an offset, or the oldest. Raises KeyError for an unknown offset."""
+        files = self._recent_files(client_id)
         if offset is None:
-            return _read(next(iter(kept), None))
-        names = [each.offset for each in kept]
+            return _read(next(iter(files), None))
+        names = [each.offset for each in files]
         if offset not in names:
             raise KeyError(offset)
-        return _read(next(iter(kept[names.index(offset) + 1 :]), None))
+        return _read(next(iter(files[names.index(offset) + 1 :]), None))
 
     def file(self, offset: str) -> File | None:
         every = (each for files in self.files.values() for each in files)
         return next((each for each in every if each.offset == offset), None)
 
-    def _kept(self, client_id: str) -> list[File]:
+    def _recent_files(self, client_id: str) -> list[File]:
         files = self.files.get(client_id, [])
-        files[:] = [each for each in files if each.published_at > self.now() - KEPT_S]
+        files[:] = [each for each in files if each.published_at > self.now() - RETENTION_S]
         return files
 
     def _record(self, client_id: str, event: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""How HubSpot signs what it sends
+"""How HubSpot signs its requests
 (https://developers.hubspot.com/docs/apps/developer-platform/build-apps/authentication/request-validation).
 """
 
@@ -41,8 +41,8 @@ def v2(secret: str, method: str, url: str, body: bytes) -> str:
 
 
 def v3(secret: str, method: str, url: str, body: bytes, timestamp: str) -> str:
-    said = f"{method}{decoded(url)}".encode() + body + timestamp.encode()
-    return base64.b64encode(hmac.digest(secret.encode(), said, "sha256")).decode()
+    signed_text = f"{method}{decoded(url)}".encode() + body + timestamp.encode()
+    return base64.b64encode(hmac.digest(secret.encode(), signed_text, "sha256")).decode()
 
 
 def decoded(url: str) -> str:

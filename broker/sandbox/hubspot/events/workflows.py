@@ -76,7 +76,7 @@ class Workflows:
         return any(each.state == "RUNNING" for each in self.executions.values())
 
     async def tick(self, session: aiohttp.ClientSession) -> None:
-        """Try again what is due."""
+        """Retry the actions that are due."""
         now = self.now()
         due = [e for e in self.executions.values() if e.state == "RUNNING" and 0 < e.due <= now]
         await asyncio.gather(*(self._attempt(session, each) for each in due))
@@ -119,17 +119,17 @@ class Workflows:
             return
         output = answered.get("outputFields", {}) if isinstance(answered, dict) else {}
         execution.output = output if isinstance(output, dict) else {}
-        said = execution.output.get("hs_execution_state")
-        execution.state = str(said) if said else ("SUCCESS" if status < 300 else "FAILED")
+        state = execution.output.get("hs_execution_state")
+        execution.state = str(state) if state else ("SUCCESS" if status < 300 else "FAILED")
 
     def _again(self, execution: Execution, got: dict[str, Any]) -> None:
         if self.now() - execution.began > LONGEST_S:
             execution.state = "FAILED"
             return
         # Retry-After is in milliseconds here, as HubSpot reads it.
-        asked = str(got["headers"].get("Retry-After", "")).strip()
+        requested = str(got["headers"].get("Retry-After", "")).strip()
         grown = self.retry_after * 2.0 ** min(len(execution.answers) - 1, 12)
-        execution.due = self.now() + (int(asked) / 1000 if asked.isdecimal() else grown)
+        execution.due = self.now() + (int(requested) / 1000 if requested.isdecimal() else grown)
 
     async def _call(
         self, session: aiohttp.ClientSession, client_id: str, method: str, url: str, data: bytes

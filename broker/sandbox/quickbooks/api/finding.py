@@ -1,4 +1,4 @@
-"""What a query finds: filters, order, pages, and what is left out unless asked for."""
+"""The results of a query: filters, order, pages, and inactive records only on request."""
 
 import re
 from datetime import datetime
@@ -31,7 +31,7 @@ def find(company: Company, statement: Statement) -> dict[str, Any]:
     ]
     if statement.counts:
         return {"totalCount": len(found)}
-    # The last order given decides least, so it is sorted by first.
+    # The last column matters least, so it is sorted by first.
     for name, falling in reversed(statement.order or [("Id", False)]):
         found.sort(key=lambda record, by=name: _sort_key(_value(record, by)), reverse=falling)  # type: ignore[misc]
     page = found[statement.start - 1 : statement.start - 1 + statement.rows]
@@ -50,17 +50,17 @@ def _checked(entity: Entity, condition: Condition) -> Condition:
 
 
 def _check_field(entity: Entity, name: str) -> str:
-    for known in entity.filters:
-        if known.lower() == name.lower():
-            return known
+    for filterable in entity.filters:
+        if filterable.lower() == name.lower():
+            return filterable
     raise problems.query_invalid(f"Property {name} not found for Entity {entity.name}")
 
 
 def _selected(record: Record, fields: list[str]) -> Record:
     if not fields:
         return record
-    wanted = {each.split(".")[0] for each in fields} | {"Id", "domain", "sparse"}
-    return {**{name: record[name] for name in record if name in wanted}, "sparse": True}
+    requested = {each.split(".")[0] for each in fields} | {"Id", "domain", "sparse"}
+    return {**{name: record[name] for name in record if name in requested}, "sparse": True}
 
 
 def _value(record: Record, path: str) -> Any:

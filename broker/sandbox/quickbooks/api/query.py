@@ -56,15 +56,15 @@ def unescaped(literal: str) -> str:
 
 
 def _tokens(text: str) -> list[Token]:
-    tokens, place = [], 0
-    while place < len(text.rstrip()):
-        found = _TOKEN.match(text, place)
+    tokens, position = [], 0
+    while position < len(text.rstrip()):
+        found = _TOKEN.match(text, position)
         if found is None or found.lastgroup is None:
-            rest = text[place:].lstrip()
+            rest = text[position:].lstrip()
             raise problems.query_syntax(rest[:1], len(text) - len(rest) + 1)
         kind = found.lastgroup
         tokens.append(Token(kind, found[kind], found.start(kind) + 1))
-        place = found.end()
+        position = found.end()
     return tokens
 
 
@@ -72,14 +72,14 @@ class _Parser:
     def __init__(self, tokens: list[Token], end: int) -> None:
         self._tokens = tokens
         self._end = Token("end", "<EOF>", end)
-        self._place = 0
+        self._position = 0
 
     def statement(self) -> Statement:
         made = Statement()
         self._word("select")
         self._selected(made)
         self._word("from")
-        made.entity = self._take("name").text
+        made.entity = self._expect("name").text
         if self._is("where"):
             made.conditions.append(self._condition())
             while self._is("and"):
@@ -99,10 +99,10 @@ class _Parser:
     def _selected(self, made: Statement) -> None:
         while True:
             if self._is("*"):
-                # A star beside names: names are extras that * leaves out.
+                # A star together with names: the names are fields that * leaves out.
                 made.fields.append("*")
             else:
-                name = self._take("name").text
+                name = self._expect("name").text
                 if name.lower() == "count" and self._is("("):
                     self._word("*")
                     self._word(")")
@@ -115,11 +115,11 @@ class _Parser:
             made.fields = []
 
     def _condition(self) -> Condition:
-        name = self._take("name").text
+        name = self._expect("name").text
         operator = self._next.text.lower()
         if operator not in OPERATORS:
             raise self._wrong()
-        self._place += 1
+        self._position += 1
         if operator != "in":
             return Condition(name, operator, (self._literal(),))
         self._word("(")
@@ -132,33 +132,33 @@ class _Parser:
     def _literal(self) -> str:
         token = self._next
         if token.kind == "string":
-            self._place += 1
+            self._position += 1
             return unescaped(token.text)
         if token.kind == "number" or token.text.lower() in {"true", "false"}:
-            self._place += 1
+            self._position += 1
             return token.text.lower()
         raise self._wrong()
 
     def _ordering(self) -> tuple[str, bool]:
-        name = self._take("name").text
+        name = self._expect("name").text
         if self._is("desc"):
             return name, True
         self._is("asc")
         return name, False
 
     def _positive(self) -> int:
-        token = self._take("number")
+        token = self._expect("number")
         if not token.text.isdecimal() or int(token.text) < 1:
             raise problems.query_syntax(token.text, token.column)
         return int(token.text)
 
     @property
     def _next(self) -> Token:
-        return self._tokens[self._place] if self._place < len(self._tokens) else self._end
+        return self._tokens[self._position] if self._position < len(self._tokens) else self._end
 
     def _is(self, text: str) -> bool:
         if self._next.kind != "string" and self._next.text.lower() == text:
-            self._place += 1
+            self._position += 1
             return True
         return False
 
@@ -167,11 +167,11 @@ class _Parser:
             raise self._wrong()
         return True
 
-    def _take(self, kind: str) -> Token:
+    def _expect(self, kind: str) -> Token:
         token = self._next
         if token.kind != kind:
             raise self._wrong()
-        self._place += 1
+        self._position += 1
         return token
 
     def _wrong(self) -> Any:

@@ -1,4 +1,4 @@
-"""Answers as JSON or, when JSON is not asked for, as XML, with the headers of every answer."""
+"""Answers as JSON or, when JSON is not accepted, as XML, with the headers of every answer."""
 
 import secrets
 from datetime import datetime
@@ -21,10 +21,10 @@ def pacific(moment: datetime, *, milliseconds: bool = False) -> str:
     return moment.astimezone(PACIFIC).isoformat(timespec=kind)
 
 
-def wants_json(request: web.Request, xml_without_accept: bool) -> bool:
+def accepts_json(request: web.Request, xml_without_accept: bool) -> bool:
     """Whether a request is answered in JSON; without an explicit wish QuickBooks sends XML."""
-    asked = request.headers.get("Accept", "")
-    return "json" in asked or request.query.get("format") == "json" or not xml_without_accept
+    accept = request.headers.get("Accept", "")
+    return "json" in accept or request.query.get("format") == "json" or not xml_without_accept
 
 
 def answer(
@@ -44,7 +44,7 @@ def answer(
 
 
 def intuit_tid() -> str:
-    """The id that Intuit's support asks for."""
+    """The id that Intuit's support needs."""
     return f"1-{secrets.token_hex(4)}-{secrets.token_hex(12)}"
 
 
@@ -53,11 +53,15 @@ def _element(name: str, value: Any) -> str:
         return "".join(_element(name, each) for each in value)
     if isinstance(value, dict):
         # What the JSON form calls code and type are attributes of faults in XML.
-        kept = {"Fault": ("type",), "Error": ("code", "element")}.get(name, ("domain", "sparse"))
-        attributes = "".join(
-            f" {key}={quoteattr(_text(value[key]))}" for key in kept if key in value
+        as_attributes = {"Fault": ("type",), "Error": ("code", "element")}.get(
+            name, ("domain", "sparse")
         )
-        inner = "".join(_element(key, each) for key, each in value.items() if key not in kept)
+        attributes = "".join(
+            f" {key}={quoteattr(_text(value[key]))}" for key in as_attributes if key in value
+        )
+        inner = "".join(
+            _element(key, each) for key, each in value.items() if key not in as_attributes
+        )
         return f"<{name}{attributes}>{inner}</{name}>"
     return f"<{name}>{escape(_text(value))}</{name}>"
 

@@ -19,7 +19,7 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Something that happened to a record. `operation` is created, updated, deleted, void, emailed
+    """A change of a record. `operation` is created, updated, deleted, void, emailed
     or merged.
     """
 
@@ -31,30 +31,30 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """The first answer given under a `requestid`."""
+class SavedAnswer:
+    """The first answer to a `requestid`."""
 
     body: dict[str, Any]
 
 
 class Company:
-    """A company's books. `tell` hears of every change."""
+    """A company's books. `publish` is called with every change."""
 
     def __init__(
         self,
         realm_id: str,
         settings: Settings,
         now: Callable[[], float],
-        tell: Callable[[Change], None],
+        publish: Callable[[Change], None],
     ) -> None:
         self.realm_id = realm_id
         self.settings = settings
         self.now = now
-        self._tell = tell
+        self._publish = publish
         self.records: dict[str, dict[str, Record]] = {name: {} for name in ENTITIES}
         self.touched: dict[tuple[str, str], float] = {}
         self.deleted: dict[tuple[str, str], float] = {}
-        self.answers: dict[tuple[str, str], Kept] = {}
+        self.answers: dict[tuple[str, str], SavedAnswer] = {}
         self.emails: dict[str, int] = {}
         self._last_ids: dict[str, int] = {}
         self._next_number = FIRST_NUMBER
@@ -114,18 +114,18 @@ class Company:
             "MetaData": {"CreateTime": created, "LastUpdatedTime": now},
         }
         self.records[entity.name][record_id] = record
-        self.note(entity.name, record_id, operation or ("updated" if old else "created"))
+        self.record_change(entity.name, record_id, operation or ("updated" if old else "created"))
         return record
 
     def delete(self, entity: str, record_id: str) -> None:
         del self.records[entity][record_id]
         self.deleted[entity, record_id] = self.now()
-        self.note(entity, record_id, "deleted")
+        self.record_change(entity, record_id, "deleted")
 
-    def note(self, entity: str, record_id: str, operation: str) -> None:
-        """Remember a change and tell it."""
+    def record_change(self, entity: str, record_id: str, operation: str) -> None:
+        """Record and publish a change."""
         self.touched[entity, record_id] = self.now()
-        self._tell(Change(self.realm_id, entity, record_id, operation, self.now()))
+        self._publish(Change(self.realm_id, entity, record_id, operation, self.now()))
 
     def next_number(self) -> str:
         """The next document number that no invoice has."""
@@ -136,13 +136,13 @@ class Company:
         return str(self._next_number - 1)
 
     def balance(self, customer_id: str) -> Decimal:
-        """What a customer owes."""
-        owed = (
+        """A customer's balance."""
+        balances = (
             each["Balance"]
             for each in self.all("Invoice")
             if each["CustomerRef"]["value"] == customer_id
         )
-        return sum(owed, Decimal(0))
+        return sum(balances, Decimal(0))
 
     def shown(self, entity: str, record: Record) -> Record:
         """A record as the API shows it: a customer with its balance."""

@@ -57,7 +57,7 @@ def invoice_fields(company: Company, sent: Record, old: Record | None, include: 
 
 
 def void(company: Company, old: Record) -> Record:
-    """Void an invoice: it stays, with nothing owed."""
+    """Void an invoice: it stays, with a total of zero."""
     zero = Decimal(0)
     lines = []
     for line in old["Line"]:
@@ -98,7 +98,7 @@ def send(company: Company, levers: Levers, old: Record, send_to: str) -> Record:
 
 
 def pay(company: Company, invoice_id: str, value: Any = None) -> Record:
-    """Take a payment, as a person does; all that is owed when no value is given."""
+    """Record a payment, as a person does; of the whole balance without a value."""
     invoice = company.get("Invoice", invoice_id)
     paid = invoice["Balance"] if value is None else amount(value)
     if paid is None or not 0 < paid <= invoice["Balance"]:
@@ -121,16 +121,16 @@ def pay(company: Company, invoice_id: str, value: Any = None) -> Record:
 
 
 def _calculation(company: Company, fields: Record) -> str:
-    given = fields.get("GlobalTaxCalculation")
-    if given is not None and given not in CALCULATIONS:
-        raise problems.bad_value("GlobalTaxCalculation", given)
+    sent_value = fields.get("GlobalTaxCalculation")
+    if sent_value is not None and sent_value not in CALCULATIONS:
+        raise problems.bad_value("GlobalTaxCalculation", sent_value)
     if company.settings.country == "US":
         # Only companies outside the US have it; the US one ignores it.
         fields.pop("GlobalTaxCalculation", None)
         return ""
-    if given is None:
+    if sent_value is None:
         raise problems.business("Say how tax is calculated: GlobalTaxCalculation is missing.")
-    return str(given)
+    return str(sent_value)
 
 
 def _check_dates(company: Company, fields: Record, old: Record | None) -> None:
@@ -155,8 +155,8 @@ def _date(name: str, value: Any) -> str:
         raise problems.bad_value(name, value) from wrong
 
 
-def _number(company: Company, given: Any, old: Record | None, include: str) -> str | None:
-    number = str(given or "").strip()
+def _number(company: Company, sent_value: Any, old: Record | None, include: str) -> str | None:
+    number = str(sent_value or "").strip()
     if not number:
         if old is not None and "DocNumber" in old:
             return str(old["DocNumber"])
@@ -171,21 +171,25 @@ def _number(company: Company, given: Any, old: Record | None, include: str) -> s
 
 
 def _currency(company: Company, fields: Record, customer: Record, total: Decimal) -> Record:
-    home, wanted = company.settings.home_currency, customer["CurrencyRef"]["value"]
-    given = fields.get("CurrencyRef")
-    asked = str(given.get("value", wanted)) if isinstance(given, dict) else wanted
-    if asked != home and not company.settings.multicurrency:
+    home, customers_currency = company.settings.home_currency, customer["CurrencyRef"]["value"]
+    sent_value = fields.get("CurrencyRef")
+    currency = (
+        str(sent_value.get("value", customers_currency))
+        if isinstance(sent_value, dict)
+        else customers_currency
+    )
+    if currency != home and not company.settings.multicurrency:
         raise problems.business("Multicurrency is not enabled for this company.")
-    if asked != wanted:
+    if currency != customers_currency:
         raise problems.business(
             "The currency of the transaction must be the same as the customer's currency."
         )
-    made: Record = {"CurrencyRef": {"value": asked}, "HomeTotalAmt": total}
+    made: Record = {"CurrencyRef": {"value": currency}, "HomeTotalAmt": total}
     if company.settings.multicurrency:
         rate = amount(fields.get("ExchangeRate")) if fields.get("ExchangeRate") else None
-        if asked == home:
+        if currency == home:
             rate = Decimal(1)
         elif rate is None:
-            rate = Decimal(RATES.get(asked, "1")) / Decimal(RATES[home])
+            rate = Decimal(RATES.get(currency, "1")) / Decimal(RATES[home])
         made |= {"ExchangeRate": rounded(rate, 6), "HomeTotalAmt": rounded(total * rate)}
     return made

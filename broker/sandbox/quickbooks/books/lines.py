@@ -16,7 +16,7 @@ VAT_WORDS = {"CA": "GST/HST", "UK": "VAT", "AU": "GST"}
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The lines as they are kept, the sum of their amounts after discount, and the sums that each
+    """The lines as they are stored, the sum of their amounts after discount, and the sums that each
     tax code applies to.
     """
 
@@ -85,7 +85,7 @@ def _sales_line(company: Company, line: Record, calculation: str) -> tuple[Recor
     total = _number(line["Amount"])
     quantity, price = _optional(detail.get("Qty")), _optional(detail.get("UnitPrice"))
     if quantity == 0 and price == 0:
-        # Client libraries send zeros for what they were not told.
+        # Client libraries send zeros for fields that were not set.
         quantity = price = None
     if quantity is not None and price is not None and rounded(quantity * price) != rounded(total):
         raise problems.wrong_amount(line["Amount"])
@@ -93,25 +93,25 @@ def _sales_line(company: Company, line: Record, calculation: str) -> tuple[Recor
         raise problems.business("A service date is required for each line.")
     item = company.active("Item", detail.get("ItemRef") or {"value": DEFAULT_ITEM})
     code = _tax_code(company, detail.get("TaxCodeRef"), calculation)
-    kept = {
+    shown = {
         name: value
         for name, value in detail.items()
         if value is not None and name not in {"Qty", "UnitPrice", "TaxInclusiveAmt"}
     }
-    kept |= {
+    shown |= {
         "ItemRef": {"value": item["Id"], "name": item["Name"]},
         "ItemAccountRef": item["IncomeAccountRef"],
     }
     if code:
-        kept["TaxCodeRef"] = {"value": code}
-    kept |= {"Qty": quantity} if quantity is not None else {}
-    kept |= {"UnitPrice": price} if price is not None else {}
-    return {**line, "Amount": rounded(total), "SalesItemLineDetail": kept}, code
+        shown["TaxCodeRef"] = {"value": code}
+    shown |= {"Qty": quantity} if quantity is not None else {}
+    shown |= {"UnitPrice": price} if price is not None else {}
+    return {**line, "Amount": rounded(total), "SalesItemLineDetail": shown}, code
 
 
-def _tax_code(company: Company, given: Any, calculation: str) -> str:
+def _tax_code(company: Company, reference: Any, calculation: str) -> str:
     country = company.settings.country
-    value = str(given.get("value") or "") if isinstance(given, dict) else ""
+    value = str(reference.get("value") or "") if isinstance(reference, dict) else ""
     if country == "US":
         if value not in {"", "TAX", "NON"}:
             raise problems.invalid_reference(f"TaxCode {value}")

@@ -88,21 +88,21 @@ def _check_unique(company: Company, name: str, old: Record | None) -> None:
                 raise problems.duplicate_name()
 
 
-def _check_address(given: Any) -> None:
-    address = str(given.get("Address", "")) if isinstance(given, dict) else ""
+def _check_address(sent_value: Any) -> None:
+    address = str(sent_value.get("Address", "")) if isinstance(sent_value, dict) else ""
     if len(address) > ADDRESS_LENGTH:
         raise problems.too_long("PrimaryEmailAddr", ADDRESS_LENGTH, len(address))
 
 
 def _currency(company: Company, fields: Record, old: Record | None) -> dict[str, Any]:
     home = company.settings.home_currency
-    given = fields.get("CurrencyRef")
-    wanted = str(given.get("value", home)) if isinstance(given, dict) else home
+    sent_value = fields.get("CurrencyRef")
+    currency = str(sent_value.get("value", home)) if isinstance(sent_value, dict) else home
     if old is not None:
         had = old["CurrencyRef"]["value"]
-        if given is not None and wanted != had:
+        if sent_value is not None and currency != had:
             raise problems.business("The currency of a customer cannot be changed.")
-        wanted = had
-    if wanted != home and not company.settings.multicurrency:
+        currency = had
+    if currency != home and not company.settings.multicurrency:
         raise problems.business("Multicurrency is not enabled for this company.")
-    return {"value": wanted}
+    return {"value": currency}

@@ -16,13 +16,13 @@ def write(
     company: Company, levers: Levers, entity: Entity, sent: dict[str, Any], include: str
 ) -> Record:
     """Create a record, or update the one with its `Id`."""
-    _known(entity, sent)
+    _check_names(entity, sent)
     old = current(company, levers, entity, sent) if sent.get("Id") else None
     sparse = sent.get("sparse") in {True, "true"}
     fields = {name: value for name, value in sent.items() if name not in META}
     if old is not None and sparse:
-        kept = {name: value for name, value in old.items() if name not in META}
-        fields = {**kept, **fields}
+        unchanged = {name: value for name, value in old.items() if name not in META}
+        fields = {**unchanged, **fields}
     fields = {name: value for name, value in fields.items() if value is not None}
     made = _prepared(company, entity, fields, old, include)
     return company.save(entity, {**made, "Id": old["Id"]} if old is not None else made)
@@ -35,7 +35,7 @@ def current(company: Company, levers: Levers, entity: Entity, sent: dict[str, An
     if token is None:
         raise problems.missing("SyncToken")
     if levers.stale > 0:
-        # Somebody else saves in the very moment before.
+        # Another user saves just before.
         levers.stale -= 1
         company.save(entity, old)
         raise problems.stale()
@@ -54,7 +54,7 @@ def _prepared(
     return person_fields(company, entity, fields, old)
 
 
-def _known(entity: Entity, sent: dict[str, Any]) -> None:
+def _check_names(entity: Entity, sent: dict[str, Any]) -> None:
     for name in sent:
         if name not in entity.fields:
             raise problems.unsupported(name)

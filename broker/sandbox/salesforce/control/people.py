@@ -43,7 +43,7 @@ class PeopleEndpoints:
 
     async def index(self, request: web.Request) -> web.Response:
         """List an object's records, deleted ones too, with every field."""
-        org, kind = self._place(request, dict(request.query))
+        org, kind = self._table(request, dict(request.query))
         rows = list(org.tables[kind.name].values())
         every = list(kind.fields.values())
         return web.json_response([shown("", kind, each, every) for each in rows])
@@ -51,7 +51,7 @@ class PeopleEndpoints:
     async def create(self, request: web.Request) -> web.Response:
         """Create a record from its fields; the org's rules are not applied."""
         payload = await read_object(request)
-        org, kind = self._place(request, payload)
+        org, kind = self._table(request, payload)
         values = _values(org, kind, payload)
         if "ownerid" in kind.fields:
             values.setdefault("OwnerId", org.default_lead_owner)
@@ -61,7 +61,7 @@ class PeopleEndpoints:
     async def update(self, request: web.Request) -> web.Response:
         """Change fields of a record."""
         payload = await read_object(request)
-        org, kind = self._place(request, payload)
+        org, kind = self._table(request, payload)
         record = _record(org, kind, request.match_info["id"])
         record.update(_values(org, kind, payload))
         org.touch(kind, record, org.default_lead_owner)
@@ -69,21 +69,21 @@ class PeopleEndpoints:
 
     async def delete(self, request: web.Request) -> web.Response:
         """Delete a record."""
-        org, kind = self._place(request, dict(request.query))
+        org, kind = self._table(request, dict(request.query))
         record = _record(org, kind, request.match_info["id"])
         writes.delete(org, Caller(org.default_lead_owner), kind, record)
         return web.Response(status=204)
 
     async def undelete(self, request: web.Request) -> web.Response:
-        """Bring a record back."""
-        org, kind = self._place(request, dict(request.query))
+        """Restore a record."""
+        org, kind = self._table(request, dict(request.query))
         record = _record(org, kind, request.match_info["id"])
         lifecycle.undelete(org, kind.name, record, org.default_lead_owner)
         return web.Response(status=204)
 
     async def purge(self, request: web.Request) -> web.Response:
         """Empty a record from the recycle bin."""
-        org, kind = self._place(request, dict(request.query))
+        org, kind = self._table(request, dict(request.query))
         lifecycle.purge(org, kind.name, _record(org, kind, request.match_info["id"]))
         return web.Response(status=204)
 
@@ -92,15 +92,15 @@ class PeopleEndpoints:
         payload = await read_object(request)
         org = org_of(self._world, payload)
         lead = _record(org, org.objects["lead"], request.match_info["id"])
-        wanted = bool(payload.get("opportunity"))
-        lifecycle.convert(org, lead, org.default_lead_owner, opportunity=wanted)
+        with_opportunity = bool(payload.get("opportunity"))
+        lifecycle.convert(org, lead, org.default_lead_owner, opportunity=with_opportunity)
         names = ("ConvertedAccountId", "ConvertedContactId", "ConvertedOpportunityId")
         return web.json_response({name: lead[name] for name in names})
 
     async def merge(self, request: web.Request) -> web.Response:
         """Merge the record of `loser` into this one."""
         payload = await read_object(request)
-        org, kind = self._place(request, payload)
+        org, kind = self._table(request, payload)
         winner = _record(org, kind, request.match_info["id"])
         loser = _record(org, kind, str(payload["loser"]))
         lifecycle.merge(org, kind.name, winner, loser, org.default_lead_owner)
@@ -115,7 +115,7 @@ class PeopleEndpoints:
         plant(org, number)
         return web.json_response({"leads": len(org.tables["Lead"])}, status=201)
 
-    def _place(self, request: web.Request, payload: dict[str, Any]) -> tuple[Org, SObject]:
+    def _table(self, request: web.Request, payload: dict[str, Any]) -> tuple[Org, SObject]:
         org = org_of(self._world, payload)
         return org, org.objects[request.match_info["sobject"].lower()]
 

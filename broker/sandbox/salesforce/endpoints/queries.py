@@ -19,7 +19,7 @@ from broker.sandbox.salesforce.world import Salesforce
 PAGE = 2000
 SMALLEST_PAGE = 200
 CURSOR_LIFETIME_S = 2 * DAY_S
-KEPT_DAYS = 30
+CURSOR_DAYS = 30
 
 
 class QueryEndpoints:
@@ -62,8 +62,8 @@ class QueryEndpoints:
         if not query.fields:
             return json_response({"totalSize": len(rows), "done": True, "records": []})
         records = [self._row(call, run, each) for each in rows]
-        wanted = call.option("Sforce-Query-Options", "batchSize") or ""
-        size = min(max(int(wanted), SMALLEST_PAGE), PAGE) if wanted.isdecimal() else PAGE
+        batch_size = call.option("Sforce-Query-Options", "batchSize") or ""
+        size = min(max(int(batch_size), SMALLEST_PAGE), PAGE) if batch_size.isdecimal() else PAGE
         locator = call.org.next_id("QueryLocator")
         if len(records) > size:
             now = self._world.now()
@@ -124,7 +124,7 @@ class QueryEndpoints:
             for each, at in call.org.deleted_at.items()
             if each in call.org.tables[kind.name] and start <= at < end
         ]
-        earliest = moment(self._world.now() - KEPT_DAYS * DAY_S)
+        earliest = moment(self._world.now() - CURSOR_DAYS * DAY_S)
         return json_response(
             {
                 "deletedRecords": gone,
@@ -142,7 +142,7 @@ class QueryEndpoints:
         if end <= start:
             problem = "endDate must be at least one minute greater than the startDate"
             raise ApiError(400, "INVALID_REPLICATION_DATE", problem)
-        if start < moment(self._world.now()) - timedelta(days=KEPT_DAYS):
+        if start < moment(self._world.now()) - timedelta(days=CURSOR_DAYS):
             problem = "startDate before org replication enabled date"
             raise ApiError(400, "INVALID_REPLICATION_DATE", problem)
         return start, end

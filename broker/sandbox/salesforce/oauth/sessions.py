@@ -1,6 +1,5 @@
-"""What can be asked about tokens and done to them: introspect, revoke, userinfo, the identity URL.
-
-SOAP's `login()` is here too, to say that it is gone.
+"""Endpoints about tokens: introspect, revoke, userinfo, the identity URL. SOAP's `login()` is here
+too, only to be refused.
 """
 
 from typing import Any
@@ -46,7 +45,7 @@ class SessionEndpoints:
         ]
 
     async def introspect(self, request: web.Request) -> web.Response:
-        """Tell how a token stands, to an app that says who it is."""
+        """Show the state of a token to an authenticated app."""
         world, form = self._world, await read_form(request)
         app = authenticate(world, request, form)
         token = form.get("token", "")
@@ -62,7 +61,7 @@ class SessionEndpoints:
                 "exp": int(session.expires_at),
                 "iat": int(session.issued_at),
                 "nbf": int(session.issued_at),
-                **self._whose(session.org_id, session.user_id),
+                **self._owner(session.org_id, session.user_id),
             }
         elif grant is not None and grant.alive and grant.refresh_token == token:
             body = {
@@ -72,7 +71,7 @@ class SessionEndpoints:
                 "token_type": "refresh_token",
                 "iat": int(grant.created_at),
                 "nbf": int(grant.created_at),
-                **self._whose(grant.org_id, grant.user_id),
+                **self._owner(grant.org_id, grant.user_id),
             }
         return json_response(body)
 
@@ -141,7 +140,7 @@ class SessionEndpoints:
         fault = _FAULT.format(code=code, text=text)
         return web.Response(status=500, text=fault, content_type="text/xml")
 
-    def _whose(self, org_id: str, user_id: str) -> dict[str, str]:
+    def _owner(self, org_id: str, user_id: str) -> dict[str, str]:
         org = self._world.orgs[org_id]
         username = org.tables["User"][user_id]["Username"]
         return {"username": username, "sub": identity_url(self._world, org, user_id)}

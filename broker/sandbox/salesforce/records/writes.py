@@ -32,7 +32,7 @@ def create(org: Org, caller: Caller, kind: SObject, body: dict[str, Any]) -> Rec
     record.update(changes, Id=None)
     if "OwnerId" in record and record["OwnerId"] is None:
         record["OwnerId"] = caller.user_id
-    _assign(org, caller, kind, record, owner_given=True)
+    _assign(org, caller, kind, record, owner_sent=True)
     _check(org, kind, record, set(changes), caller)
     return org.insert(kind.name, record, by=caller.user_id)
 
@@ -49,7 +49,7 @@ def update(org: Org, caller: Caller, kind: SObject, record: Record, body: dict[s
     if record.get("IsConverted"):
         raise ApiError(400, "CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead", [])
     changed = {**record, **changes}
-    _assign(org, caller, kind, changed, owner_given="OwnerId" in changes)
+    _assign(org, caller, kind, changed, owner_sent="OwnerId" in changes)
     _check(org, kind, changed, set(changes), caller)
     record.update(changed)
     org.touch(kind, record, caller.user_id)
@@ -182,13 +182,13 @@ def _check(org: Org, kind: SObject, record: Record, changed: set[str], caller: C
     check_unique(org, kind, record)
 
 
-def _assign(org: Org, caller: Caller, kind: SObject, record: Record, *, owner_given: bool) -> None:
-    # Without the header FALSE the rules decide who owns a lead, even when no rule is active
+def _assign(org: Org, caller: Caller, kind: SObject, record: Record, *, owner_sent: bool) -> None:
+    # Without the header FALSE the rules decide the owner of a lead, even when no rule is active
     # (https://help.salesforce.com/s/articleView?id=000395506).
     if kind.name != "Lead" or not caller.auto_assign:
         return
     rule = org.levers.assignment_rule
     if rule is not None:
         record["OwnerId"] = rule
-    elif owner_given:
+    elif owner_sent:
         record["OwnerId"] = org.default_lead_owner

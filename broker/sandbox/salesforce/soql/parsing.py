@@ -26,7 +26,7 @@ UNSUPPORTED = frozenset(
 
 def parse(text: str) -> Query:
     """Read a query. Raises MALFORMED_QUERY as Salesforce does; what Salesforce takes and the
-    sandbox does not gets UNSUPPORTED_BY_SANDBOX, which Salesforce never says.
+    sandbox does not gets UNSUPPORTED_BY_SANDBOX, which is not a code of Salesforce.
     """
     if len(text) > MAX_CHARACTERS:
         problem = f"SOQL statements cannot be longer than {MAX_CHARACTERS} characters."
@@ -38,7 +38,7 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self._text = text
         self._tokens = tokens(text)
-        self._place = 0
+        self._position = 0
 
     def query(self) -> Query:
         self._keyword("select")
@@ -65,13 +65,13 @@ class _Parser:
 
     @property
     def _token(self) -> Token:
-        return self._tokens[self._place]
+        return self._tokens[self._position]
 
     def _next(self) -> Token:
         token = self._token
         if token.kind in {"end", "open", "illegal"}:
             raise self._unexpected()
-        self._place += 1
+        self._position += 1
         return token
 
     def _is(self, word: str) -> bool:
@@ -79,7 +79,7 @@ class _Parser:
 
     def _may(self, word: str) -> bool:
         found = self._is(word)
-        self._place += found
+        self._position += found
         return found
 
     def _keyword(self, word: str) -> None:
@@ -88,7 +88,7 @@ class _Parser:
 
     def _symbol(self, symbol: str) -> bool:
         found = self._token.kind == "symbol" and self._token.text == symbol
-        self._place += found
+        self._position += found
         return found
 
     def _close(self) -> None:
@@ -127,7 +127,7 @@ class _Parser:
         token = self._token
         if token.kind != "word" or token.text.lower() in KEYWORDS:
             raise self._unexpected()
-        self._place += 1
+        self._position += 1
         return Name(token.text, token.at)
 
     def _conditions(self) -> Condition:
@@ -159,7 +159,7 @@ class _Parser:
             return Comparison(name, "in", self._list())
         if word == "not" and self._may("in"):
             return Comparison(name, "not in", self._list())
-        self._place -= 1
+        self._position -= 1
         raise self._unexpected()
 
     def _list(self) -> list[Literal]:
@@ -189,7 +189,7 @@ class _Parser:
             kind, value = self._word(token)
         else:
             raise self._unexpected()
-        self._place += 1
+        self._position += 1
         return Literal(kind, value, token.at)
 
     def _word(self, token: Token) -> tuple[str, Any]:
@@ -219,5 +219,5 @@ class _Parser:
         token = self._token
         if token.kind != "number" or not token.text.isdecimal():
             raise self._unexpected()
-        self._place += 1
+        self._position += 1
         return int(token.text)

@@ -1,5 +1,5 @@
-"""Parsed queries, run over an org's records: names are resolved, literals held to the types of
-their fields.
+"""Parsed queries, run over an org's records: names are resolved, literals are checked against the
+types of their fields.
 """
 
 import re
@@ -73,7 +73,7 @@ class Run:
         return found[self._query.offset : end]
 
     def value(self, column: Column, record: Record) -> Any:
-        """What a column holds in a row; None when a parent is missing."""
+        """The value of a column in a row; None when a parent is missing."""
         holder: Record | None = record
         for _, parent in column.parents:
             reference = None if holder is None else holder[parent.name]
@@ -149,8 +149,8 @@ class Run:
         order = _ORDERS[operator]
 
         def holds(record: Record) -> bool:
-            held = self._plain(column, record)
-            return held is not None and value is not None and order(held, value)
+            stored = self._plain(column, record)
+            return stored is not None and value is not None and order(stored, value)
 
         return holds
 
@@ -193,8 +193,8 @@ class Run:
 
 
 _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
-    "<": lambda held, value: held < value,
-    "<=": lambda held, value: held <= value,
-    ">": lambda held, value: held > value,
-    ">=": lambda held, value: held >= value,
+    "<": lambda stored, value: stored < value,
+    "<=": lambda stored, value: stored <= value,
+    ">": lambda stored, value: stored > value,
+    ">=": lambda stored, value: stored >= value,
 }

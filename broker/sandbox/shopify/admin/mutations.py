@@ -78,7 +78,7 @@ class Mutations:
         if found is None:
             problem = {"field": ["id"], "message": "Webhook subscription does not exist"}
             return {"deletedWebhookSubscriptionId": None, "userErrors": [problem]}
-        self._call.world.webhooks.drop(found)
+        self._call.world.webhooks.delete(found)
         ended = gid("WebhookSubscription", found.id)
         return {"deletedWebhookSubscriptionId": ended, "userErrors": []}
 
@@ -95,12 +95,14 @@ class Mutations:
 
     def _find(self, text: str) -> Subscription | None:
         number = number_of(text, "WebhookSubscription")
-        mine = self._call.world.webhooks.of(self._call.app, self._call.shop)
-        return next((each for each in mine if each.id == number), None)
+        subscriptions = self._call.world.webhooks.of(self._call.app, self._call.shop)
+        return next((each for each in subscriptions if each.id == number), None)
 
     def _taken(self, topic: str, uri: str, but: Subscription | None) -> bool:
-        mine = self._call.world.webhooks.of(self._call.app, self._call.shop)
-        return any(each is not but and (each.topic, each.uri) == (topic, uri) for each in mine)
+        subscriptions = self._call.world.webhooks.of(self._call.app, self._call.shop)
+        return any(
+            each is not but and (each.topic, each.uri) == (topic, uri) for each in subscriptions
+        )
 
     def _problem(self, uri: str) -> str | None:
         parts = urlsplit(uri)

@@ -1,5 +1,5 @@
 """Records as the Admin API's types show them. Values that need arguments or a scope of their own
-are functions, called when the field is asked for.
+are functions, called when the field is requested.
 """
 
 from decimal import Decimal
@@ -45,11 +45,11 @@ def order_node(call: Call, order: Order) -> dict[str, Any]:
         return customer_node(call, found)
 
     def line_items(_info: Any, **page: Any) -> dict[str, Any]:
-        place = {line.id: index for index, line in enumerate(order.lines)}
+        index_of = {line.id: index for index, line in enumerate(order.lines)}
         return connection(
             order.lines,
             lambda line: line_node(order, line),
-            lambda line: (place[line.id], line.id),
+            lambda line: (index_of[line.id], line.id),
             **page,
         )
 
@@ -91,11 +91,11 @@ def order_node(call: Call, order: Order) -> dict[str, Any]:
 
 
 def _payments(order: Order) -> dict[str, Any]:
-    """What an order comes to, and what was paid of it."""
-    owed = max(order.current_total - order.net_payment, Decimal(0))
+    """The sums of an order and of its payments."""
+    outstanding = max(order.current_total - order.net_payment, Decimal(0))
     return {
-        "fullyPaid": owed == 0,
-        "unpaid": order.received == 0 and owed > 0,
+        "fullyPaid": outstanding == 0,
+        "unpaid": order.received == 0 and outstanding > 0,
         "totalPrice": as_decimal(order.total),
         "totalPriceSet": bag(order, order.total),
         "currentTotalPriceSet": bag(order, order.current_total),
@@ -106,7 +106,7 @@ def _payments(order: Order) -> dict[str, Any]:
         "totalShippingPriceSet": bag(order, order.shipping),
         "totalReceivedSet": bag(order, order.received),
         "totalRefundedSet": bag(order, order.refunded),
-        "totalOutstandingSet": bag(order, owed),
+        "totalOutstandingSet": bag(order, outstanding),
         "netPaymentSet": bag(order, order.net_payment),
     }
 

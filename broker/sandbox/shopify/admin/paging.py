@@ -36,11 +36,11 @@ def connection(
     ordered = sorted(rows, key=key, reverse=reverse)
     start, end = 0, len(ordered)
     if after is not None:
-        place = _place(after)
-        start = sum(1 for row in ordered if not _beyond(key(row), place, reverse))
+        position = _decode(after)
+        start = sum(1 for row in ordered if not _beyond(key(row), position, reverse))
     if before is not None:
-        place = _place(before)
-        end = sum(1 for row in ordered if _beyond(place, key(row), reverse))
+        position = _decode(before)
+        end = sum(1 for row in ordered if _beyond(position, key(row), reverse))
     page = ordered[start:end]
     cut = page[:size] if first is not None else page[len(page) - min(size, len(page)) :]
     begin = start if first is not None else end - len(cut)
@@ -72,7 +72,7 @@ def _cursor(key: Key) -> str:
     return base64.b64encode(json.dumps({"last_id": number, "last_value": value}).encode()).decode()
 
 
-def _place(cursor: str) -> Key:
+def _decode(cursor: str) -> Key:
     try:
         read = json.loads(base64.b64decode(cursor, validate=True))
         return read["last_value"], int(read["last_id"])

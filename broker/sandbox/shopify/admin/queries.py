@@ -112,7 +112,7 @@ class Queries:
         }
 
     def installation(self, _info: Any) -> dict[str, Any]:
-        """The calling app with what it was granted."""
+        """The calling app with its granted scopes."""
         app = self._call.app
         return {
             "id": gid("AppInstallation", self._call.shop.id),
@@ -136,17 +136,17 @@ class Queries:
         found = next((each for each in self._visible() if each.id == number), None)
         return None if found is None else order_node(self._call, found)
 
-    def orders(self, _info: Any, **asked: Any) -> dict[str, Any]:
+    def orders(self, _info: Any, **arguments: Any) -> dict[str, Any]:
         """Orders by search, in order, a page at a time."""
         self._may("read_orders", "orders", "Order")
-        rows = self._found("orders", self._visible(), asked.pop("query", None), ORDER_FIELDS)
-        return self._page(rows, lambda order: order_node(self._call, order), asked)
+        rows = self._found("orders", self._visible(), arguments.pop("query", None), ORDER_FIELDS)
+        return self._page(rows, lambda order: order_node(self._call, order), arguments)
 
-    def orders_count(self, _info: Any, **asked: Any) -> dict[str, Any]:
+    def orders_count(self, _info: Any, **arguments: Any) -> dict[str, Any]:
         """How many orders a search finds."""
         self._may("read_orders", "ordersCount", "Order")
-        rows = self._found("ordersCount", self._visible(), asked.get("query"), ORDER_FIELDS)
-        limit = asked.get("limit")
+        rows = self._found("ordersCount", self._visible(), arguments.get("query"), ORDER_FIELDS)
+        limit = arguments.get("limit")
         if limit is not None and len(rows) > limit:
             return {"count": limit, "precision": "AT_LEAST"}
         return {"count": len(rows), "precision": "EXACT"}
@@ -157,12 +157,12 @@ class Queries:
         found = self._call.shop.customers.get(number_of(id, "Customer") or 0)
         return None if found is None else customer_node(self._call, found)
 
-    def customers(self, _info: Any, **asked: Any) -> dict[str, Any]:
+    def customers(self, _info: Any, **arguments: Any) -> dict[str, Any]:
         """Customers by search."""
         self._may("read_customers", "customers", "Customer")
         every = list(self._call.shop.customers.values())
-        rows = self._found("customers", every, asked.pop("query", None), CUSTOMER_FIELDS)
-        return self._page(rows, lambda each: customer_node(self._call, each), asked)
+        rows = self._found("customers", every, arguments.pop("query", None), CUSTOMER_FIELDS)
+        return self._page(rows, lambda each: customer_node(self._call, each), arguments)
 
     def subscription(self, _info: Any, id: str) -> dict[str, Any] | None:  # noqa: A002
         """One subscription of the app."""
@@ -172,16 +172,16 @@ class Queries:
                 return subscription_node(self._call, each)
         return None
 
-    def subscriptions(self, _info: Any, **asked: Any) -> dict[str, Any]:
+    def subscriptions(self, _info: Any, **arguments: Any) -> dict[str, Any]:
         """The subscriptions that the app made here."""
-        topics, uri = asked.pop("topics", None), asked.pop("uri", None)
-        uri = asked.pop("callbackUrl", None) or uri
+        topics, uri = arguments.pop("topics", None), arguments.pop("uri", None)
+        uri = arguments.pop("callbackUrl", None) or uri
         rows = [
             each
             for each in self._call.world.webhooks.of(self._call.app, self._call.shop)
             if (topics is None or each.topic in topics) and uri in {None, each.uri}
         ]
-        return self._page(rows, lambda each: subscription_node(self._call, each), asked)
+        return self._page(rows, lambda each: subscription_node(self._call, each), arguments)
 
     def _may(self, scope: str, name: str, kind: str) -> None:
         self._call.require(scope, name)
@@ -212,11 +212,11 @@ class Queries:
         return found
 
     def _page(
-        self, rows: list[Any], node: Callable[[Any], Any], asked: dict[str, Any]
+        self, rows: list[Any], node: Callable[[Any], Any], arguments: dict[str, Any]
     ) -> dict[str, Any]:
-        by = SORT[asked.get("sortKey", "ID")]
+        by = SORT[arguments.get("sortKey", "ID")]
         names = ("first", "last", "after", "before", "reverse")
-        page = {name: asked[name] for name in names if name in asked}
+        page = {name: arguments[name] for name in names if name in arguments}
         return connection(rows, node, lambda row: (by(row), row.id), **page)
 
 

@@ -56,8 +56,8 @@ Readers = dict[str, Callable[[Any], Any]]
 
 
 def matches(row: Any, terms: list[Term], readers: Readers, text: Callable[[Any], str]) -> bool:
-    """Whether a row meets every term. `readers` has the searchable fields; `text` is what a term
-    without a field looks into.
+    """Whether a row meets every term. `readers` has the searchable fields; `text` is searched by
+    terms without a field.
     """
     for term in terms:
         if not term.field:
@@ -76,17 +76,17 @@ def unknown_fields(terms: list[Term], readers: Readers) -> list[str]:
     return [term.field for term in terms if term.field and term.field not in readers]
 
 
-def _meets(mine: Any, term: Term) -> bool:
-    if isinstance(mine, list):
-        return term.value.lower() in [str(each).lower() for each in mine]
-    if isinstance(mine, float):
+def _meets(value: Any, term: Term) -> bool:
+    if isinstance(value, list):
+        return term.value.lower() in [str(each).lower() for each in value]
+    if isinstance(value, float):
         named = _seconds(term.value)
-        return COMPARE[term.op](int(mine), named)
-    if isinstance(mine, int) and not isinstance(mine, bool):
+        return COMPARE[term.op](int(value), named)
+    if isinstance(value, int) and not isinstance(value, bool):
         if not re.fullmatch(r"-?\d+", term.value):
             return False
-        return COMPARE[term.op](mine, int(term.value))
-    return str(mine).lower() == term.value.lower()
+        return COMPARE[term.op](value, int(term.value))
+    return str(value).lower() == term.value.lower()
 
 
 def _seconds(text: str) -> int:

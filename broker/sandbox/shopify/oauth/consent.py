@@ -35,12 +35,12 @@ class ConsentPages:
     def routes(self) -> list[web.RouteDef]:
         """Every endpoint of this module."""
         return [
-            *(web.get(path, self.ask) for path in paths("/admin/oauth/authorize")),
+            *(web.get(path, self.show_page) for path in paths("/admin/oauth/authorize")),
             *(web.post(path, self.decide) for path in paths("/admin/oauth/decision")),
         ]
 
-    async def ask(self, request: web.Request) -> web.Response:
-        """Ask a merchant, or answer at once."""
+    async def show_page(self, request: web.Request) -> web.Response:
+        """Show the page, or answer at once."""
         fields = {name: request.query.get(name, "") for name in FIELDS}
         judged = self._judge(request, fields)
         if isinstance(judged, web.Response):
@@ -66,7 +66,7 @@ class ConsentPages:
     def _judge(
         self, request: web.Request, fields: dict[str, str]
     ) -> tuple[App, Shop, list[str]] | web.Response:
-        """Who asks for what in which shop, or the page that refuses it."""
+        """The requesting app, the shop and the scopes, or the page that refuses them."""
         shop = shop_of(self._world, request)
         if shop is None:
             return render("problem.html", status=404, problem="This store is unavailable.")

@@ -20,7 +20,7 @@ from broker.sandbox.shopify.world import Shopify
 
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 OFFLINE = "urn:shopify:params:oauth:token-type:offline-access-token"
-SESSION = "urn:ietf:params:oauth:token-type:id_token"
+SESSION_KIND = "urn:ietf:params:oauth:token-type:id_token"
 
 
 class TokenEndpoint:
@@ -48,8 +48,8 @@ class TokenEndpoint:
             return _refused(
                 400, "invalid_request", "Could not find Shopify API application with api_key"
             )
-        given = str(fields.get("client_secret", ""))
-        if not hmac.compare_digest(given.encode(), app.client_secret.encode()):
+        secret = str(fields.get("client_secret", ""))
+        if not hmac.compare_digest(secret.encode(), app.client_secret.encode()):
             return _refused(401, "invalid_client", "The client secret is invalid")
         grant = fields.get("grant_type")
         if grant == "client_credentials":
@@ -64,7 +64,7 @@ class TokenEndpoint:
 
     def _code(self, app: App, shop: Shop, fields: Mapping[str, Any]) -> web.Response:
         text = str(fields.get("code", ""))
-        code = self._world.grants.take_code(text, app.client_id, shop.domain)
+        code = self._world.grants.redeem_code(text, app.client_id, shop.domain)
         if code is None:
             problem = "The authorization code was not found or was already used"
             return _refused(400, "invalid_request", problem)
@@ -101,7 +101,7 @@ class TokenEndpoint:
         if fields.get("requested_token_type") != OFFLINE:
             return _refused(400, "invalid_request", "The requested_token_type is not supported")
         expiring = _true(fields.get("expiring"))
-        if kind == SESSION:
+        if kind == SESSION_KIND:
             if not self._session_is_good(app, shop, subject):
                 return _refused(400, "invalid_subject_token", "The subject token is invalid")
             scopes = shop.installed.get(app.client_id)
@@ -109,11 +109,11 @@ class TokenEndpoint:
                 return _refused(400, "invalid_request", "The app is not installed on this shop")
             return self._issue(app, shop, scopes, expiring=expiring)
         access = self._world.grants.valid(subject) if kind == OFFLINE else None
-        mine = access is not None and (access.client_id, access.shop) == (
+        is_own = access is not None and (access.client_id, access.shop) == (
             app.client_id,
             shop.domain,
         )
-        if access is None or not mine or access.expires_at is not None or not expiring:
+        if access is None or not is_own or access.expires_at is not None or not expiring:
             return _refused(400, "invalid_subject_token", "The subject token is invalid")
         access.revoked = True
         return self._issue(app, shop, access.scopes, expiring=True)

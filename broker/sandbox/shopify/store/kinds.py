@@ -1,4 +1,4 @@
-"""Orders as shops have them, by name: what makes each awkward for who reads them."""
+"""Orders as shops have them, by name, each with what makes it awkward to read."""
 
 from typing import Any
 
@@ -29,26 +29,26 @@ def place(merchant: Merchant, kind: str = "plain", **fields: Any) -> Order:
     `guest` has an e-mail address at most and no customer, `pos` neither, `multi_currency` is paid
     in euros, `long` has more lines than a page.
     """
-    asked: dict[str, Any] = {"lines": LINES}
+    order: dict[str, Any] = {"lines": LINES}
     if kind in {"plain", "test", "pending", "authorized", "multi_currency", "long", "free"}:
-        known = merchant.shop.customers.values()
-        ada = next((each for each in known if each.email == ADA["email"]), None)
-        asked["customer"] = ada or merchant.add_customer(**ADA)
+        customers = merchant.shop.customers.values()
+        ada = next((each for each in customers if each.email == ADA["email"]), None)
+        order["customer"] = ada or merchant.add_customer(**ADA)
     if kind == "pos":
-        asked |= {"source": "pos", "email": "", "fulfillment": "FULFILLED"}
+        order |= {"source": "pos", "email": "", "fulfillment": "FULFILLED"}
     elif kind == "test":
-        asked["test"] = True
+        order["test"] = True
     elif kind == "pending":
-        asked["paid"] = False
+        order["paid"] = False
     elif kind == "authorized":
-        asked |= {"paid": False, "payment": "AUTHORIZED"}
+        order |= {"paid": False, "payment": "AUTHORIZED"}
     elif kind == "multi_currency":
-        asked |= {"currency": "EUR", "rate": "0.9237"}
+        order |= {"currency": "EUR", "rate": "0.9237"}
     elif kind == "free":
-        asked["lines"] = [{"title": "Sample", "price": "0"}]
+        order["lines"] = [{"title": "Sample", "price": "0"}]
     elif kind == "long":
-        asked["lines"] = [{"title": f"Part {n}", "price": "1.00"} for n in range(60)]
+        order["lines"] = [{"title": f"Part {n}", "price": "1.00"} for n in range(60)]
     elif kind not in KINDS:
         raise ValueError(f"kind is one of {', '.join(KINDS)}")
-    asked |= fields
-    return merchant.place(asked.pop("lines"), **asked)
+    order |= fields
+    return merchant.place(order.pop("lines"), **order)

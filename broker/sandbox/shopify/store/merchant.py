@@ -1,4 +1,4 @@
-"""What buyers and merchants do in a shop, each with the webhooks that tell it."""
+"""Actions of buyers and merchants in a shop, each with its webhooks."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -43,7 +43,7 @@ class Merchant:
         if "address" in fields:
             customer.address = Address(**fields["address"])
         self.shop.customers[customer.id] = customer
-        self._tell("CUSTOMERS_CREATE", lambda p: customer_body(self.shop, customer, personal=p))
+        self._emit("CUSTOMERS_CREATE", lambda p: customer_body(self.shop, customer, personal=p))
         return customer
 
     def place(
@@ -89,9 +89,9 @@ class Merchant:
         return order
 
     def pay(self, order: Order, amount: str | None = None) -> None:
-        """Receive money, all that is owed when no amount is named."""
-        owed = order.current_total - order.net_payment
-        order.received += owed if amount is None else Decimal(amount)
+        """Receive money; the outstanding amount by default."""
+        outstanding = order.current_total - order.net_payment
+        order.received += outstanding if amount is None else Decimal(amount)
         self._changed(order, *(["ORDERS_PAID"] if order.financial == "PAID" else []))
 
     def edit(self, order: Order, add: list[dict[str, Any]], remove: list[int]) -> None:
@@ -104,7 +104,7 @@ class Merchant:
         order.edited = True
         self._changed(order)
         body = edit_body(self.shop, order, [line.id for line in fresh], remove)
-        self._tell("ORDERS_EDITED", lambda _personal: body)
+        self._emit("ORDERS_EDITED", lambda _personal: body)
 
     def refund(
         self,
@@ -116,25 +116,25 @@ class Merchant:
         """Give money back: what the returned lines cost, an amount, or everything. Without lines
         the order's price stays as it was.
         """
-        given: Decimal | None = None if amount is None else Decimal(amount)
+        refunded: Decimal | None = None if amount is None else Decimal(amount)
         by_id = {line.id: line for line in order.lines}
         worth = Decimal(0)
         for line_id, quantity in lines or []:
             by_id[line_id].current_quantity -= quantity
             worth += by_id[line_id].priced(quantity)
-        if given is None:
-            given = worth if lines else order.net_payment
-        given = rounded(given, order.currency)
-        if given > order.net_payment:
+        if refunded is None:
+            refunded = worth if lines else order.net_payment
+        refunded = rounded(refunded, order.currency)
+        if refunded > order.net_payment:
             raise ValueError("more than was received cannot be refunded")
-        refund = Refund(next(self._world.ids), self._world.now(), given, note, lines or [])
+        refund = Refund(next(self._world.ids), self._world.now(), refunded, note, lines or [])
         order.refunds.append(refund)
         self._changed(order)
-        self._tell("REFUNDS_CREATE", lambda _p: refund_body(self.shop, order, refund))
+        self._emit("REFUNDS_CREATE", lambda _p: refund_body(self.shop, order, refund))
         return refund
 
     def cancel(self, order: Order, reason: str = "CUSTOMER", *, refund: bool = True) -> None:
-        """Cancel an order, giving back what was paid."""
+        """Cancel an order, and refund what was paid."""
         order.cancelled_at, order.cancel_reason = self._world.now(), reason
         for line in order.lines:
             line.current_quantity = 0
@@ -160,20 +160,20 @@ class Merchant:
     def delete(self, order: Order) -> None:
         """Delete an order."""
         del self.shop.orders[order.id]
-        self._tell("ORDERS_DELETE", lambda _personal: {"id": order.id})
+        self._emit("ORDERS_DELETE", lambda _personal: {"id": order.id})
 
-    def merge(self, kept: Customer, gone: Customer) -> None:
+    def merge(self, winner: Customer, loser: Customer) -> None:
         """Merge two customers; orders move to the one that stays."""
         for order in self.shop.orders.values():
-            if order.customer_id == gone.id:
-                order.customer_id = kept.id
-        del self.shop.customers[gone.id]
-        ids = {"kept": kept.id, "deleted": gone.id}
+            if order.customer_id == loser.id:
+                order.customer_id = winner.id
+        del self.shop.customers[loser.id]
+        ids = {"kept": winner.id, "deleted": loser.id}
         body = {
             f"admin_graphql_api_customer_{name}_id": f"gid://shopify/Customer/{number}"
             for name, number in ids.items()
         }
-        self._tell("CUSTOMERS_MERGE", lambda _personal: {**body, "status": "completed"})
+        self._emit("CUSTOMERS_MERGE", lambda _personal: {**body, "status": "completed"})
 
     def _line(self, fields: dict[str, Any]) -> LineItem:
         quantity = int(fields.get("quantity", 1))
@@ -186,9 +186,9 @@ class Merchant:
         if touch:
             order.updated_at = self._world.now()
         for topic in (*topics, "ORDERS_UPDATED"):
-            self._tell(topic, lambda p: order_body(self.shop, order, personal=p))
+            self._emit(topic, lambda p: order_body(self.shop, order, personal=p))
 
-    def _tell(self, topic: str, body: Callable[[bool], dict[str, Any]]) -> None:
+    def _emit(self, topic: str, body: Callable[[bool], dict[str, Any]]) -> None:
         world = self._world
 
         def shown(app: App) -> dict[str, Any]:

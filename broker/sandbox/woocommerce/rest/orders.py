@@ -72,7 +72,7 @@ async def create(call: Call) -> web.Response:
     _check_status(call, fields)
     paid = fields.get("set_paid") is True
     lines = [_line(each) for each in fields.get("line_items", [])]
-    asked = {name: fields[name] for name in ("currency", "customer_note") if name in fields}
+    optional = {name: fields[name] for name in ("currency", "customer_note") if name in fields}
     order = Shopkeeper(call.world).place(
         lines=lines,
         status="processing" if paid else fields.get("status", "pending"),
@@ -80,7 +80,7 @@ async def create(call: Call) -> web.Response:
         billing=fields.get("billing", {}),
         created_via="rest-api",
         meta=list(fields.get("meta_data", [])),
-        **asked,
+        **optional,
     )
     response = web.json_response(order_body(call.world, order), status=201)
     response.headers["Location"] = call.address(f"/wc/v3/orders/{order.id}")
@@ -101,8 +101,8 @@ async def update(call: Call) -> web.Response:
         changes["billing"] = {**order.billing, **fields["billing"]}
     if "meta_data" in fields:
         keys = {each["key"] for each in fields["meta_data"]}
-        kept = [each for each in order.meta if each["key"] not in keys]
-        changes["meta"] = [*kept, *fields["meta_data"]]
+        others = [each for each in order.meta if each["key"] not in keys]
+        changes["meta"] = [*others, *fields["meta_data"]]
     Shopkeeper(call.world).change(order, **changes)
     return web.json_response(order_body(call.world, order))
 
@@ -173,8 +173,8 @@ def _order(call: Call, status: int) -> Order:
 
 def _check_status(call: Call, fields: dict[str, Any]) -> None:
     if "status" in fields and fields["status"] not in call.world.statuses:
-        told = f"status is not one of {', '.join(call.world.statuses)}."
-        raise invalid_params({"status": told}, "rest_not_in_enum")
+        problem = f"status is not one of {', '.join(call.world.statuses)}."
+        raise invalid_params({"status": problem}, "rest_not_in_enum")
 
 
 def _line(fields: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a listing is asked: numbers, lists, times, an order, a page."""
+"""The parameters of a listing: numbers, lists, times, an order, a page."""
 
 import math
 import re
@@ -32,16 +32,16 @@ class Params:
         value = int(text)
         if value < least or (most is not None and value > most):
             limits = f"between {least} (inclusive) and {most} (inclusive)"
-            told = limits if most is not None else f"greater than or equal to {least}"
-            raise invalid_params({name: f"{name} must be {told}"}, "rest_out_of_bounds")
+            problem = limits if most is not None else f"greater than or equal to {least}"
+            raise invalid_params({name: f"{name} must be {problem}"}, "rest_out_of_bounds")
         return value
 
     def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
         """One of a few words."""
         value = self.query.get(name, default)
         if value not in choices:
-            told = f"{name} is not one of {', '.join(choices)}."
-            raise invalid_params({name: told}, "rest_not_in_enum")
+            problem = f"{name} is not one of {', '.join(choices)}."
+            raise invalid_params({name: problem}, "rest_not_in_enum")
         return value
 
     def words(self, name: str, choices: tuple[str, ...] | None = None) -> list[str]:
@@ -50,16 +50,16 @@ class Params:
         found += [self.query[key] for key in self.query if re.fullmatch(rf"{name}\[\d*\]", key)]
         for index, each in enumerate(found):
             if choices is not None and each not in choices:
-                told = f"{name}[{index}] is not one of {', '.join(choices)}."
-                raise invalid_params({name: told}, "rest_not_in_enum")
+                problem = f"{name}[{index}] is not one of {', '.join(choices)}."
+                raise invalid_params({name: problem}, "rest_not_in_enum")
         return found
 
     def ids(self, name: str) -> list[int]:
         """A list of ids."""
         found = self.words(name)
         if not all(each.isdecimal() for each in found):
-            told = f"{name}[0] is not of type integer."
-            raise invalid_params({name: told}, "rest_invalid_type")
+            problem = f"{name}[0] is not of type integer."
+            raise invalid_params({name: problem}, "rest_invalid_type")
         return [int(each) for each in found]
 
     def moment(self, name: str) -> float | None:
@@ -85,8 +85,8 @@ class Params:
         rows: list[Any],
         shown: Callable[[Any], dict[str, Any]],
     ) -> web.Response:
-        """The page of rows that is asked for, with the headers that lead on. A page after the last
-        is empty.
+        """The requested page of rows, with the headers that link to the others. A page after the
+        last is empty.
         """
         size = self.number("per_page", 10, 1, 100)
         page = self.number("page", 1, 1)

@@ -1,4 +1,4 @@
-"""Who may call the accounting API, how often, and what a repeated key gets."""
+"""Access to the accounting API: tokens, limits, and answers to repeated idempotency keys."""
 
 import contextlib
 import hashlib
@@ -19,10 +19,10 @@ KEY_LENGTH = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """The first answer under an Idempotency-Key, and what it was asked with."""
+class SavedAnswer:
+    """The first answer to an Idempotency-Key, and a fingerprint of its request."""
 
-    asked: str
+    fingerprint: str
     status: int
     text: str
     content_type: str
@@ -46,7 +46,7 @@ class Access:
         self._minutes: dict[tuple[str, ...], deque[float]] = {}
         self._days: dict[tuple[str, str, int], int] = {}
         self._running: dict[tuple[str, str], int] = {}
-        self._kept: dict[tuple[str, str, str], Kept] = {}
+        self._saved: dict[tuple[str, str, str], SavedAnswer] = {}
 
     def token(self, request: web.Request) -> AccessToken:
         """The access token that a request carries. Raises a 401."""
@@ -90,7 +90,7 @@ class Access:
             self._running[key] -= 1
 
     def remaining(self, client_id: str, tenant_id: str) -> dict[str, str]:
-        """The headers that say what is left; by tenant only when there is one."""
+        """The headers with the remaining limits; those by tenant only when there is one."""
         app_minute = self._window((client_id,))
         left = {
             "X-AppMinLimit-Remaining": str(max(0, self._levers.app_minute_limit - len(app_minute)))
@@ -127,29 +127,31 @@ class Access:
     def _day(self, client_id: str, tenant_id: str) -> tuple[str, str, int]:
         return client_id, tenant_id, int(self._now() // DAY_S)
 
-    def kept(self, request: web.Request, token: AccessToken, body: bytes) -> web.Response | None:
+    def saved_answer(
+        self, request: web.Request, token: AccessToken, body: bytes
+    ) -> web.Response | None:
         """The first answer under the request's Idempotency-Key. Raises a 400 when the key came with
         another request, or is too long.
         """
         key = request.headers.get("Idempotency-Key", "")
         if len(key) > KEY_LENGTH:
             raise problems.idempotency(f"The Idempotency Key exceeds {KEY_LENGTH} characters.")
-        found = self._kept.get(self._key(request, token))
+        found = self._saved.get(self._key(request, token))
         if not key or found is None or self._now() > found.at + self._levers.idempotency_window:
             return None
-        if found.asked != _asked(request, body):
+        if found.fingerprint != _fingerprint(request, body):
             raise problems.idempotency(
                 "The Idempotency Key has already been used with a different request."
             )
         return web.Response(text=found.text, status=found.status, content_type=found.content_type)
 
-    def keep(
+    def save_answer(
         self, request: web.Request, token: AccessToken, body: bytes, answer: web.Response
     ) -> None:
         """Remember an answer under the request's Idempotency-Key."""
         if request.headers.get("Idempotency-Key"):
-            self._kept[self._key(request, token)] = Kept(
-                _asked(request, body),
+            self._saved[self._key(request, token)] = SavedAnswer(
+                _fingerprint(request, body),
                 answer.status,
                 answer.text or "",
                 answer.content_type,
@@ -161,6 +163,6 @@ class Access:
         return token.client_id, tenant_id, request.headers.get("Idempotency-Key", "")
 
 
-def _asked(request: web.Request, body: bytes) -> str:
+def _fingerprint(request: web.Request, body: bytes) -> str:
     whole = f"{request.method} {request.path_qs}\n".encode() + body
     return hashlib.sha256(whole).hexdigest()

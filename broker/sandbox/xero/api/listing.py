@@ -1,4 +1,4 @@
-"""What a list shows: filters, order, pages and changes since a moment."""
+"""Lists: filters, order, pages and changes since a time."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -75,8 +75,8 @@ def _tests(resource: Resource, query: Mapping[str, str], since: str) -> list[Tes
         tests.append(where(query["where"], resource.fields))
     for name, path in LISTS.items():
         if query.get(name):
-            wanted = {each.strip().casefold() for each in query[name].split(",")}
-            tests.append(_one_of(path or resource.key, wanted))
+            accepted = {each.strip().casefold() for each in query[name].split(",")}
+            tests.append(_one_of(path or resource.key, accepted))
     if resource.plural == "Contacts" and query.get("includeArchived", "").lower() != "true":
         tests.append(lambda record: record["ContactStatus"] != "ARCHIVED")
     term = query.get("searchTerm", "").casefold()
@@ -88,12 +88,12 @@ def _tests(resource: Resource, query: Mapping[str, str], since: str) -> list[Tes
     return tests
 
 
-def _one_of(path: str, wanted: set[str]) -> Test:
+def _one_of(path: str, accepted: set[str]) -> Test:
     def test(record: Record) -> bool:
         value: Any = record
         for part in path.split("."):
             value = value.get(part) if isinstance(value, dict) else None
-        return str(value).casefold() in wanted
+        return str(value).casefold() in accepted
 
     return test
 

@@ -51,7 +51,7 @@ class Fields:
 
 
 def where(text: str, fields: Fields) -> Test:
-    """A test for records. Raises a 400 for what is not understood."""
+    """A test for records. Raises a 400 for a text that cannot be parsed."""
     return _Parser(text, fields).test()
 
 
@@ -81,13 +81,13 @@ class _Parser:
     def __init__(self, text: str, fields: Fields) -> None:
         self._fields = fields
         self._tokens: list[str] = []
-        place = 0
-        while place < len(text.rstrip()):
-            found = _TOKEN.match(text, place)
+        position = 0
+        while position < len(text.rstrip()):
+            found = _TOKEN.match(text, position)
             if found is None:
-                raise query_problem(f"Syntax error '{text[place:].lstrip()[:1]}'")
+                raise query_problem(f"Syntax error '{text[position:].lstrip()[:1]}'")
             self._tokens.append(found[0].strip())
-            place = found.end()
+            position = found.end()
 
     def test(self) -> Test:
         made = self._either()
@@ -112,30 +112,30 @@ class _Parser:
             inner = self._either()
             self._must(")")
             return inner
-        name = self._take()
+        name = self._next()
         stem, _, method = name.rpartition(".")
         if stem and method.lower() in METHODS and self._is("("):
             literal = str(_plain(self._literal()))
             self._must(")")
             path, call = self._fields.path(stem), METHODS[method.lower()]
             return lambda record: call(str(_plain(_value(record, path)) or ""), literal)
-        path, sign = self._fields.path(name), self._take()
+        path, sign = self._fields.path(name), self._next()
         if sign not in COMPARISONS:
             raise _wrong()
         compare, literal_value = COMPARISONS[sign], _plain(self._literal())
         return lambda record: _compared(compare, _plain(_value(record, path)), literal_value)
 
     def _literal(self) -> Any:
-        token = self._take()
+        token = self._next()
         if token.startswith('"'):
             return token[1:-1]
         lower = token.lower()
         if lower in {"true", "false", "null"}:
             return {"true": True, "false": False, "null": None}[lower]
         if lower in {"datetime", "guid"} and self._is("("):
-            parts = [self._take()]
+            parts = [self._next()]
             while self._is(","):
-                parts.append(self._take())
+                parts.append(self._next())
             self._must(")")
             return parts[0].strip('"') if lower == "guid" else _moment(parts)
         read = amount(token)
@@ -153,7 +153,7 @@ class _Parser:
         if not self._is(text):
             raise _wrong()
 
-    def _take(self) -> str:
+    def _next(self) -> str:
         if not self._tokens:
             raise _wrong()
         return self._tokens.pop(0)

@@ -19,8 +19,10 @@ def find(organisation: Organisation, sent: Record) -> Record | None:
 
 def save(organisation: Organisation, sent: Record, old: Record | None) -> Record:
     """Save a new item, or a change of an old one."""
-    given = {name: value for name, value in sent.items() if name in ITEM and value is not None}
-    record = {"IsSold": True, "IsPurchased": False, **(old or {}), **given}
+    sent_fields = {
+        name: value for name, value in sent.items() if name in ITEM and value is not None
+    }
+    record = {"IsSold": True, "IsPurchased": False, **(old or {}), **sent_fields}
     code = str(record.get("Code") or "")
     if not code:
         raise Invalid("Price List Item Code must be supplied")

@@ -17,8 +17,8 @@ SALES_CLASSES = {"ACCREC": "REVENUE", "ACCPAY": "EXPENSE"}
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What the lines have to know of their invoice. `places` is how many decimals a unit amount
-    keeps; an approved one needs everything filled in.
+    """The fields of an invoice that matter to its lines. `places` is how many decimals a unit
+    amount has; an approved one needs everything filled in.
     """
 
     kind: str
@@ -29,7 +29,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The lines as they are kept, and their sums."""
+    """The lines as they are stored, and their sums."""
 
     lines: list[Record]
     subtotal: Decimal
@@ -41,10 +41,10 @@ def check_lines(organisation: Organisation, sent: Any, document: Document) -> To
     """Check and complete lines. Raises Invalid with every reason."""
     wrong: list[str] = []
     lines: list[Record] = []
-    given = [each for each in sent or [] if isinstance(each, dict)]
-    if not given and document.approved:
+    sent_lines = [each for each in sent or [] if isinstance(each, dict)]
+    if not sent_lines and document.approved:
         wrong.append("One or more line items must be specified")
-    for each in given:
+    for each in sent_lines:
         try:
             lines.append(_line(organisation, each, document))
         except Invalid as invalid:

@@ -1,4 +1,4 @@
-"""One organisation: its records by id, and who hears of their changes."""
+"""One organisation: its records by id, and the changes that it publishes."""
 
 import uuid
 from collections.abc import Callable, Iterator
@@ -35,12 +35,12 @@ class Organisation:
         tenant_id: str,
         settings: Settings,
         now: Callable[[], float],
-        tell: Callable[[Change], None],
+        publish_change: Callable[[Change], None],
     ) -> None:
         self.tenant_id = tenant_id
         self.settings = settings
         self.now = now
-        self._tell = tell
+        self._publish_change = publish_change
         self.records: dict[str, dict[str, Record]] = {kind: {} for kind in KINDS}
         self._changes: list[Change] = []
 
@@ -52,10 +52,10 @@ class Organisation:
     def all(self, kind: str) -> Iterator[Record]:
         return iter(self.records[kind].values())
 
-    def find(self, kind: str, **wanted: Any) -> Record | None:
-        """The first record whose fields have these values, text without regard to case."""
+    def find(self, kind: str, **values: Any) -> Record | None:
+        """The first record whose fields have these values, ignoring case in text."""
         for record in self.all(kind):
-            if all(_folded(record.get(name)) == _folded(value) for name, value in wanted.items()):
+            if all(_folded(record.get(name)) == _folded(value) for name, value in values.items()):
                 return record
         return None
 
@@ -63,7 +63,7 @@ class Organisation:
         return self.find("Accounts", Code=code, Status="ACTIVE")
 
     def tax_rate(self, tax_type: str) -> Decimal | None:
-        """A tax type's rate in per cent; None when there is no such type in use."""
+        """A tax type's rate in per cent; None for an unknown type."""
         found = self.find("TaxRates", TaxType=tax_type, Status="ACTIVE")
         return None if found is None else found["EffectiveRate"]
 
@@ -90,10 +90,10 @@ class Organisation:
         self._changes.clear()
 
     def publish(self) -> None:
-        """Tell the changes since the last time."""
+        """Publish the changes since the last call."""
         changes, self._changes = self._changes, []
         for change in changes:
-            self._tell(change)
+            self._publish_change(change)
 
 
 def _folded(value: Any) -> Any:

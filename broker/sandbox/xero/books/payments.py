@@ -14,10 +14,10 @@ def save(organisation: Organisation, sent: Record) -> Record:
     invoice = find_invoice(organisation, named if isinstance(named, dict) else {})
     if invoice is None:
         raise Invalid("The payment must have an invoice, credit note, prepayment or overpayment.")
-    given = sent.get("Account")
-    given = given if isinstance(given, dict) else {}
-    account = organisation.find("Accounts", AccountID=given.get("AccountID", "")) or (
-        organisation.account(str(given.get("Code", "")))
+    reference = sent.get("Account")
+    reference = reference if isinstance(reference, dict) else {}
+    account = organisation.find("Accounts", AccountID=reference.get("AccountID", "")) or (
+        organisation.account(str(reference.get("Code", "")))
     )
     if account is None or not (account["Type"] == "BANK" or account["EnablePaymentsToAccount"]):
         raise Invalid("The account must be a bank account or have payments enabled.")

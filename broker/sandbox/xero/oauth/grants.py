@@ -193,12 +193,12 @@ class Grants:
 
     def revoke(self, client_id: str) -> None:
         """End an app's tokens and its connections, as the revocation of a refresh token does."""
-        held: tuple[dict[str, Any], ...] = (
+        tables: tuple[dict[str, Any], ...] = (
             self.refresh_tokens,
             self.access_tokens,
             self.connections,
         )
-        for each in held:
+        for each in tables:
             for key in [key for key, value in each.items() if value.client_id == client_id]:
                 del each[key]
 

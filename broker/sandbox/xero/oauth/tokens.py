@@ -86,7 +86,7 @@ class TokenEndpoints:
         if found is not None and found.client_id == app.client_id:
             self._world.count("revocations")
             self._world.grants.revoke(app.client_id)
-        # RFC 7009: a token that is not known is no error.
+        # RFC 7009: an unknown token is not an error.
         return web.Response(status=200)
 
     async def connections(self, request: web.Request) -> web.Response:
@@ -133,10 +133,12 @@ class TokenEndpoints:
         client_id, secret = form.get("client_id", ""), form.get("client_secret", "")
         if scheme.lower() == "basic":
             try:
-                name, _, given = base64.b64decode(value, validate=True).decode().partition(":")
+                name, _, encoded_secret = (
+                    base64.b64decode(value, validate=True).decode().partition(":")
+                )
             except (binascii.Error, UnicodeDecodeError):
                 return None
-            client_id, secret = unquote(name), unquote(given)
+            client_id, secret = unquote(name), unquote(encoded_secret)
         app = self._world.grants.apps.get(client_id)
         if app is None or not hmac.compare_digest(app.client_secret.encode(), secret.encode()):
             return None

@@ -67,18 +67,18 @@ def _spec(link: LinkType) -> dict[str, Any]:
 
 def _associated(call: Call, source: ObjectType, from_id: str, target: ObjectType) -> list[Any]:
     # Doc samples of v4 have numbers here, the dated documents have strings.
-    held = call.portal.links.of(source.id, from_id, target.id)
+    linked = call.portal.links.of(source.id, from_id, target.id)
     return [
         {
             "toObjectId": other if call.dated else int(other),
             "associationTypes": [_spec(link) for link in links],
         }
-        for other, links in held.items()
+        for other, links in linked.items()
     ]
 
 
 async def read(call: Call) -> web.StreamResponse:
-    """Tell which records of a type a record is associated with, and how."""
+    """List the records of a type that a record is associated with, and the association types."""
     source, target = _ends(call, "read")
     record = call.crm.find(source, call.request.match_info["objectId"])
     rows = _associated(call, source, record.id, target)
@@ -153,7 +153,7 @@ async def separate(call: Call) -> web.StreamResponse:
 
 
 async def read_batch(call: Call) -> web.StreamResponse:
-    """Tell the associations of many records."""
+    """List the associations of many records."""
     source, target = _ends(call, "read")
     found: list[Any] = []
     lost: list[str] = []
@@ -230,14 +230,14 @@ def _named(call: Call, source: ObjectType, target: ObjectType, name: str) -> Lin
 
 
 async def read_v3(call: Call) -> web.StreamResponse:
-    """Tell the associations of many records, in v3's words."""
+    """List the associations of many records in v3's format."""
     source, target = _ends(call, "read")
     found: list[Any] = []
     lost: list[str] = []
     for each in await call.inputs(MOST_READ):
         from_id = str(each["id"])
-        held = call.portal.links.of(source.id, from_id, target.id)
-        to = [{"id": other, "type": link.name} for other, links in held.items() for link in links]
+        linked = call.portal.links.of(source.id, from_id, target.id)
+        to = [{"id": other, "type": link.name} for other, links in linked.items() for link in links]
         if to:
             found.append({"from": {"id": from_id}, "to": to})
         else:

@@ -53,7 +53,7 @@ def batch(
 
 
 def batch_error(refused: Refused, context: dict[str, list[str]]) -> dict[str, Any]:
-    """One failed input, as a batch's answer tells of it."""
+    """One failed input, as a batch's answer lists it."""
     return {
         "status": "error",
         "category": refused.body.get("category", "VALIDATION_ERROR"),
@@ -75,14 +75,14 @@ def missing(kind: ObjectType, ids: list[str]) -> dict[str, Any]:
 
 async def read(call: Call) -> web.StreamResponse:
     """Read records by ids or by a unique property; those that are not there are errors."""
-    kind, asked = call.allowed("read"), await call.body()
+    kind, payload = call.allowed("read"), await call.body()
     archived = call.request.query.get("archived") == "true"
     found: list[Any] = []
     lost: list[str] = []
-    for each in checked_inputs(asked):
+    for each in checked_inputs(payload):
         try:
             record = call.crm.find(
-                kind, str(each["id"]), asked.get("idProperty"), archived=archived
+                kind, str(each["id"]), payload.get("idProperty"), archived=archived
             )
         except Refused as refused:
             if refused.status != 404:
@@ -94,8 +94,8 @@ async def read(call: Call) -> web.StreamResponse:
                 call.portal,
                 kind,
                 record,
-                list(asked.get("properties") or []),
-                list(asked.get("propertiesWithHistory") or []),
+                list(payload.get("properties") or []),
+                list(payload.get("propertiesWithHistory") or []),
             )
         )
     return batch(call, found, [missing(kind, lost)] if lost else None)
@@ -130,13 +130,13 @@ async def upsert(call: Call) -> web.StreamResponse:
     kind, inputs = call.allowed("write"), await call.inputs()
 
     def one(each: dict[str, Any]) -> dict[str, Any]:
-        by, wanted = each.get("idProperty"), str(each["id"])
+        by, value = each.get("idProperty"), str(each["id"])
         try:
-            record = call.crm.find(kind, wanted, by)
+            record = call.crm.find(kind, value, by)
         except Refused as refused:
             if refused.status != 404 or by is None:
                 raise
-            properties = {by: wanted, **each["properties"]}
+            properties = {by: value, **each["properties"]}
             record = call.crm.create(kind, {"properties": properties})
             return {**whole(call.portal, kind, record), "new": True}
         record = call.crm.update(kind, record, each["properties"])
@@ -154,18 +154,18 @@ async def archive(call: Call) -> web.StreamResponse:
 
 
 def _all_or_nothing(call: Call, kind: ObjectType, inputs: list[Any]) -> list[Any]:
-    crm, told = call.crm, list[Change]()
-    tell, crm.tell = crm.tell, told.append
+    crm, changes = call.crm, list[Change]()
+    publish, crm.publish = crm.publish, changes.append
     made: list[Any] = []
     try:
         for each in inputs:
             made.append(crm.create(kind, each))  # noqa: PERF401  # those made are undone below
     except Exception:
         for record in made:
-            crm.forget(kind, record)
+            crm.purge(kind, record)
         raise
-    for change in told:
-        tell(change)
+    for change in changes:
+        publish(change)
     return made
 
 

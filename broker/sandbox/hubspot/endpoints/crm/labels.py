@@ -63,29 +63,29 @@ async def index(call: Call) -> web.StreamResponse:
 async def create(call: Call) -> web.StreamResponse:
     """Make a label, with another for the way back when it is named."""
     source, target = _ends(call, "write")
-    asked = await call.body()
-    name, label = str(asked["name"]), str(asked["label"])
+    payload = await call.body()
+    name, label = str(payload["name"]), str(payload["label"])
     if any(link.name == name for link in call.portal.links.between(source.id, target.id)):
         raise Refused(400, f"An association label named {name} exists", "VALIDATION_ERROR")
-    made = call.portal.links.define(source.id, target.id, name, label, asked.get("inverseLabel"))
+    made = call.portal.links.define(source.id, target.id, name, label, payload.get("inverseLabel"))
     return answer({"results": [_shown(link) for link in made]})
 
 
 async def update(call: Call) -> web.StreamResponse:
     """Give a label other words."""
     _ends(call, "write")
-    asked = await call.body()
-    link = _own(call, str(asked["associationTypeId"]))
-    link.label = str(asked["label"])
-    if asked.get("inverseLabel") is not None:
-        _own(call, str(link.inverse)).label = str(asked["inverseLabel"])
+    payload = await call.body()
+    link = _own(call, str(payload["associationTypeId"]))
+    link.label = str(payload["label"])
+    if payload.get("inverseLabel") is not None:
+        _own(call, str(link.inverse)).label = str(payload["inverseLabel"])
     return web.Response(status=204)
 
 
 async def remove(call: Call) -> web.StreamResponse:
     """Remove a label, and take it off every pair."""
     _ends(call, "write")
-    call.portal.links.forget(_own(call, call.request.match_info["associationTypeId"]))
+    call.portal.links.purge(_own(call, call.request.match_info["associationTypeId"]))
     return web.Response(status=204)
 
 
@@ -104,7 +104,7 @@ def _configured(call: Call, link: LinkType) -> dict[str, Any]:
 async def all_configured(call: Call) -> web.StreamResponse:
     """List every limit that was set."""
     links = call.portal.links
-    kinds = [link for key in links.limits if (link := links.known(key)) is not None]
+    kinds = [link for key in links.limits if (link := links.find_type(key)) is not None]
     return answer({"results": [_configured(call, link) for link in kinds]})
 
 

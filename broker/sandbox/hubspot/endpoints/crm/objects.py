@@ -89,15 +89,15 @@ async def index(call: Call) -> web.StreamResponse:
 
 async def search(call: Call) -> web.StreamResponse:
     """Search records; counted per account, and without rate-limit headers."""
-    kind, asked = call.allowed("read"), await call.body()
+    kind, payload = call.allowed("read"), await call.body()
     total, page, after = find(
         call.portal.of(kind).live(),
         call.portal.live_definitions(kind),
-        asked,
+        payload,
         call.sandbox.now(),
         call.sandbox.search_lag,
     )
-    names = [str(name) for name in asked.get("properties") or []]
+    names = [str(name) for name in payload.get("properties") or []]
     body: dict[str, Any] = {
         "total": total,
         "results": [shown(call.portal, kind, record, names) for record in page],
@@ -109,15 +109,15 @@ async def search(call: Call) -> web.StreamResponse:
 
 async def merge(call: Call) -> web.StreamResponse:
     """Take one record into another."""
-    kind, asked = call.allowed("write"), await call.body()
-    primary = call.crm.merge(kind, str(asked["primaryObjectId"]), str(asked["objectIdToMerge"]))
+    kind, payload = call.allowed("write"), await call.body()
+    primary = call.crm.merge(kind, str(payload["primaryObjectId"]), str(payload["objectIdToMerge"]))
     return answer(whole(call.portal, kind, primary))
 
 
 async def erase(call: Call) -> web.StreamResponse:
     """Delete a record for good."""
-    kind, asked = call.allowed("write"), await call.body()
-    record = call.crm.find(kind, str(asked["objectId"]), asked.get("idProperty"))
+    kind, payload = call.allowed("write"), await call.body()
+    record = call.crm.find(kind, str(payload["objectId"]), payload.get("idProperty"))
     call.crm.erase(kind, record)
     return web.Response(status=204)
 

@@ -57,9 +57,9 @@ def _pipeline(call: Call, right: str) -> dict[str, Any]:
 
 
 def _stage(call: Call, right: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    pipeline, wanted = _pipeline(call, right), call.request.match_info["stageId"]
+    pipeline, stage_id = _pipeline(call, right), call.request.match_info["stageId"]
     for each in pipeline["stages"]:
-        if each["id"] == wanted:
+        if each["id"] == stage_id:
             return pipeline, each
     raise Refused(404, "Pipeline stage not found", "OBJECT_NOT_FOUND")
 
@@ -76,16 +76,16 @@ async def read(call: Call) -> web.StreamResponse:
 
 async def create(call: Call) -> web.StreamResponse:
     """Make a pipeline with its stages."""
-    every, asked = _every(call, "write"), await call.body()
-    number = str(asked.get("pipelineId") or call.portal.new_id())
-    if number in every or any(each["label"] == asked["label"] for each in every.values()):
+    every, payload = _every(call, "write"), await call.body()
+    number = str(payload.get("pipelineId") or call.portal.new_id())
+    if number in every or any(each["label"] == payload["label"] for each in every.values()):
         raise Refused(409, "A pipeline with that label or id exists", "OBJECT_ALREADY_EXISTS")
     stamp = moment(call.sandbox.now())
     every[number] = {
-        "label": asked["label"],
-        "displayOrder": asked.get("displayOrder", len(every)),
+        "label": payload["label"],
+        "displayOrder": payload.get("displayOrder", len(every)),
         "id": number,
-        "stages": [_made_stage(call, each) for each in asked["stages"]],
+        "stages": [_made_stage(call, each) for each in payload["stages"]],
         "createdAt": stamp,
         "updatedAt": stamp,
         "archived": False,
@@ -93,32 +93,32 @@ async def create(call: Call) -> web.StreamResponse:
     return answer(every[number], 201)
 
 
-def _made_stage(call: Call, asked: dict[str, Any]) -> dict[str, Any]:
+def _made_stage(call: Call, payload: dict[str, Any]) -> dict[str, Any]:
     return new_stage(
-        str(asked.get("stageId") or call.portal.new_id()),
-        asked["label"],
-        asked.get("displayOrder", 0),
-        {name: str(value) for name, value in (asked.get("metadata") or {}).items()},
+        str(payload.get("stageId") or call.portal.new_id()),
+        payload["label"],
+        payload.get("displayOrder", 0),
+        {name: str(value) for name, value in (payload.get("metadata") or {}).items()},
         moment(call.sandbox.now()),
     )
 
 
 async def update(call: Call) -> web.StreamResponse:
     """Change a pipeline's label or place."""
-    pipeline, asked = _pipeline(call, "write"), await call.body()
+    pipeline, payload = _pipeline(call, "write"), await call.body()
     fields = ("label", "displayOrder", "archived")
-    pipeline |= {name: asked[name] for name in fields if name in asked}
+    pipeline |= {name: payload[name] for name in fields if name in payload}
     pipeline["updatedAt"] = moment(call.sandbox.now())
     return answer(pipeline)
 
 
 async def replace(call: Call) -> web.StreamResponse:
     """Put another label, place and stages in place of a pipeline's own."""
-    pipeline, asked = _pipeline(call, "write"), await call.body()
-    stages = [_made_stage(call, each) for each in asked["stages"]]
+    pipeline, payload = _pipeline(call, "write"), await call.body()
+    stages = [_made_stage(call, each) for each in payload["stages"]]
     pipeline |= {
-        "label": asked["label"],
-        "displayOrder": asked["displayOrder"],
+        "label": payload["label"],
+        "displayOrder": payload["displayOrder"],
         "stages": stages,
         "updatedAt": moment(call.sandbox.now()),
     }
@@ -133,7 +133,7 @@ async def remove(call: Call) -> web.StreamResponse:
 
 
 async def audit(call: Call) -> web.StreamResponse:
-    """Tell what was changed; the sandbox keeps no such log."""
+    """List the changes of pipelines; the sandbox has no such log."""
     _pipeline(call, "read")
     return answer({"results": []})
 
@@ -158,8 +158,8 @@ async def read_stage(call: Call) -> web.StreamResponse:
 async def update_stage(call: Call) -> web.StreamResponse:
     """Change a stage."""
     _, stage = _stage(call, "write")
-    asked = await call.body()
-    stage |= {name: asked[name] for name in STAGE_FIELDS if name in asked}
+    payload = await call.body()
+    stage |= {name: payload[name] for name in STAGE_FIELDS if name in payload}
     stage["updatedAt"] = moment(call.sandbox.now())
     return answer(stage)
 

@@ -66,11 +66,11 @@ def _allowed(call: Call, right: str) -> ObjectType:
 
 
 def _found(call: Call, kind: ObjectType, name: str, *, archived: bool = False) -> dict[str, Any]:
-    known = call.portal.definitions(kind).get(name)
-    if known is None or known["archived"] != archived:
+    defined = call.portal.definitions(kind).get(name)
+    if defined is None or defined["archived"] != archived:
         message = f'Property "{name}" does not exist'
         raise Refused(404, message, "OBJECT_NOT_FOUND", context={"propertyName": [name]})
-    return known
+    return defined
 
 
 async def index(call: Call) -> web.StreamResponse:
@@ -94,34 +94,34 @@ async def create(call: Call) -> web.StreamResponse:
     return answer(_create(call, kind, await call.body()), 201)
 
 
-def _create(call: Call, kind: ObjectType, asked: dict[str, Any]) -> dict[str, Any]:
+def _create(call: Call, kind: ObjectType, payload: dict[str, Any]) -> dict[str, Any]:
     for name in ("name", "label", "type", "fieldType", "groupName"):
-        if not asked.get(name):
+        if not payload.get(name):
             message = f"Invalid input JSON: some required fields were not set: [{name}]"
             raise Refused(400, message, "VALIDATION_ERROR")
-    name = str(asked["name"])
+    name = str(payload["name"])
     every = call.portal.definitions(kind)
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,99}", name):
         raise Refused(400, f'Property name "{name[:110]}" is not valid', "VALIDATION_ERROR")
     if name in every and not every[name]["archived"]:
         message = f'A property named "{name}" already exists.'
         raise Refused(409, message, "OBJECT_ALREADY_EXISTS")
-    _check(call, kind, asked)
-    if asked.get("hasUniqueValue") and len(call.portal.unique(kind)) >= MOST_UNIQUE:
+    _check(call, kind, payload)
+    if payload.get("hasUniqueValue") and len(call.portal.unique(kind)) >= MOST_UNIQUE:
         raise Refused(400, "At most 10 properties may have unique values", "VALIDATION_ERROR")
-    every[name] = definition(asked, moment(call.sandbox.now()))
+    every[name] = definition(payload, moment(call.sandbox.now()))
     return every[name]
 
 
-def _check(call: Call, kind: ObjectType, asked: dict[str, Any]) -> None:
-    fields = FIELD_TYPES.get(asked["type"])
-    if fields is None or asked["fieldType"] not in fields:
-        message = f"Invalid type {asked['type']} with fieldType {asked['fieldType']}"
+def _check(call: Call, kind: ObjectType, payload: dict[str, Any]) -> None:
+    fields = FIELD_TYPES.get(payload["type"])
+    if fields is None or payload["fieldType"] not in fields:
+        message = f"Invalid type {payload['type']} with fieldType {payload['fieldType']}"
         raise Refused(400, message, "VALIDATION_ERROR")
-    if asked["groupName"] not in call.portal.groups_of(kind):
-        message = f'Property group "{asked["groupName"]}" does not exist'
+    if payload["groupName"] not in call.portal.groups_of(kind):
+        message = f'Property group "{payload["groupName"]}" does not exist'
         raise Refused(400, message, "VALIDATION_ERROR")
-    values = [option["value"] for option in asked.get("options") or []]
+    values = [option["value"] for option in payload.get("options") or []]
     if len(values) != len(set(values)):
         raise Refused(400, "Property options must have unique values", "VALIDATION_ERROR")
 
@@ -129,16 +129,19 @@ def _check(call: Call, kind: ObjectType, asked: dict[str, Any]) -> None:
 async def update(call: Call) -> web.StreamResponse:
     """Change a property; its name stays."""
     kind = _allowed(call, "write")
-    known = _found(call, kind, call.request.match_info["propertyName"])
-    asked = {name: each for name, each in (await call.body()).items() if name in CHANGEABLE}
-    if known["modificationMetadata"]["readOnlyDefinition"] and set(asked) - {"label", "options"}:
-        message = f'Property "{known["name"]}" is defined by HubSpot and cannot be changed'
+    defined = _found(call, kind, call.request.match_info["propertyName"])
+    payload = {name: each for name, each in (await call.body()).items() if name in CHANGEABLE}
+    if defined["modificationMetadata"]["readOnlyDefinition"] and set(payload) - {
+        "label",
+        "options",
+    }:
+        message = f'Property "{defined["name"]}" is defined by HubSpot and cannot be changed'
         raise Refused(400, message, "VALIDATION_ERROR")
-    _check(call, kind, {**known, **asked})
-    changed = definition({**known, **asked}, known["createdAt"])
-    known.update({name: changed[name] for name in asked})
-    known["updatedAt"] = moment(call.sandbox.now())
-    return answer(known)
+    _check(call, kind, {**defined, **payload})
+    changed = definition({**defined, **payload}, defined["createdAt"])
+    defined.update({name: changed[name] for name in payload})
+    defined["updatedAt"] = moment(call.sandbox.now())
+    return answer(defined)
 
 
 async def archive(call: Call) -> web.StreamResponse:
@@ -149,23 +152,23 @@ async def archive(call: Call) -> web.StreamResponse:
 
 
 def _archive(call: Call, kind: ObjectType, name: str) -> None:
-    known = call.portal.definitions(kind).get(name)
-    if known is None or known["archived"]:
+    defined = call.portal.definitions(kind).get(name)
+    if defined is None or defined["archived"]:
         return
-    if not known["modificationMetadata"]["archivable"]:
+    if not defined["modificationMetadata"]["archivable"]:
         message = f'Property "{name}" is defined by HubSpot and cannot be archived'
         raise Refused(400, message, "VALIDATION_ERROR")
-    known |= {"archived": True, "archivedAt": moment(call.sandbox.now())}
+    defined |= {"archived": True, "archivedAt": moment(call.sandbox.now())}
 
 
 async def read_batch(call: Call) -> web.StreamResponse:
     """Read many properties; those that are not there are errors."""
-    kind, asked = _allowed(call, "read"), await call.body()
+    kind, payload = _allowed(call, "read"), await call.body()
     found: list[Any] = []
     errors: list[Any] = []
-    for each in checked_inputs(asked):
+    for each in checked_inputs(payload):
         try:
-            found.append(_found(call, kind, each["name"], archived=asked.get("archived") is True))
+            found.append(_found(call, kind, each["name"], archived=payload.get("archived") is True))
         except Refused as refused:
             errors.append(batch_error(refused, {"name": [each["name"]]}))
     return batch(call, found, errors)
@@ -200,15 +203,15 @@ async def groups(call: Call) -> web.StreamResponse:
 
 async def create_group(call: Call) -> web.StreamResponse:
     """Make a group."""
-    kind, asked = _allowed(call, "write"), await call.body()
-    every, name = call.portal.groups_of(kind), str(asked["name"])
+    kind, payload = _allowed(call, "write"), await call.body()
+    every, name = call.portal.groups_of(kind), str(payload["name"])
     if name in every:
         message = f'A property group named "{name}" already exists.'
         raise Refused(409, message, "OBJECT_ALREADY_EXISTS")
     every[name] = {
         "name": name,
-        "label": asked["label"],
-        "displayOrder": asked.get("displayOrder", -1),
+        "label": payload["label"],
+        "displayOrder": payload.get("displayOrder", -1),
         "archived": False,
     }
     return answer(every[name], 201)
@@ -229,8 +232,8 @@ async def read_group(call: Call) -> web.StreamResponse:
 
 async def update_group(call: Call) -> web.StreamResponse:
     """Change a group's label or place."""
-    group, asked = _group(call, "write"), await call.body()
-    group |= {name: asked[name] for name in ("label", "displayOrder") if name in asked}
+    group, payload = _group(call, "write"), await call.body()
+    group |= {name: payload[name] for name in ("label", "displayOrder") if name in payload}
     return answer(group)
 
 

@@ -86,34 +86,34 @@ async def read_batch(call: Call) -> web.StreamResponse:
     """Read many schemas; those that are not there are left out."""
     call.require(READ)
     kinds = [call.portal.type(str(name)) for name in (await call.body())["inputs"]]
-    known = [kind for kind in kinds if kind is not None and kind.id in call.portal.schemas]
-    return answer({"results": [_shown(call, kind) for kind in known]})
+    own = [kind for kind in kinds if kind is not None and kind.id in call.portal.schemas]
+    return answer({"results": [_shown(call, kind) for kind in own]})
 
 
 async def create(call: Call) -> web.StreamResponse:
     """Make a type with its properties and its associations."""
     call.require(WRITE)
-    asked = await call.body()
+    payload = await call.body()
     for name in ("name", "labels", "requiredProperties", "properties", "associatedObjects"):
-        if name not in asked:
+        if name not in payload:
             message = f"Invalid input JSON: some required fields were not set: [{name}]"
             raise Refused(400, message, "VALIDATION_ERROR")
-    name, portal = str(asked["name"]), call.portal
+    name, portal = str(payload["name"]), call.portal
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
         raise Refused(400, f"Object type name {name[:60]} is not valid", "VALIDATION_ERROR")
     if portal.type(name) is not None:
         raise Refused(409, f"An object type named {name} already exists.", "OBJECT_ALREADY_EXISTS")
     stamp = moment(call.sandbox.now())
     kind = custom(f"2-{portal.new_id()}", name, portal.hub_id)
-    targets = [_target(call, str(each)) for each in asked["associatedObjects"]]
-    known = {each["name"] for each in asked["properties"]}
-    named = [*asked["requiredProperties"], asked.get("primaryDisplayProperty")]
-    unknown = [each for each in named if each is not None and each not in known]
+    targets = [_target(call, str(each)) for each in payload["associatedObjects"]]
+    own = {each["name"] for each in payload["properties"]}
+    named = [*payload["requiredProperties"], payload.get("primaryDisplayProperty")]
+    unknown = [each for each in named if each is not None and each not in own]
     if unknown:
         message = f"Properties {unknown} are named but not defined"
         raise Refused(400, message, "VALIDATION_ERROR")
     portal.types[kind.id] = kind
-    for each in asked["properties"]:
+    for each in payload["properties"]:
         made = definition({"groupName": group_of(kind.id), **each}, stamp)
         portal.definitions(kind)[made["name"]] = made
     for target in targets:
@@ -126,8 +126,8 @@ async def create(call: Call) -> web.StreamResponse:
         "createdAt": stamp,
         "updatedAt": stamp,
         "archived": False,
-        "requiredProperties": asked["requiredProperties"],
-        **{field: asked[field] for field in CHANGEABLE if field in asked},
+        "requiredProperties": payload["requiredProperties"],
+        **{field: payload[field] for field in CHANGEABLE if field in payload},
     }
     return answer(_shown(call, kind), 201)
 
@@ -142,9 +142,9 @@ def _target(call: Call, name: str) -> ObjectType:
 async def update(call: Call) -> web.StreamResponse:
     """Change a type's labels and which properties it shows and requires."""
     call.require(WRITE)
-    kind, asked = _kind(call), await call.body()
+    kind, payload = _kind(call), await call.body()
     schema = call.portal.schemas[kind.id]
-    schema |= {name: asked[name] for name in CHANGEABLE if name in asked}
+    schema |= {name: payload[name] for name in CHANGEABLE if name in payload}
     schema["updatedAt"] = moment(call.sandbox.now())
     shown = {"allowsSensitiveProperties": False, **schema, "portalId": call.portal.hub_id}
     return answer(shown)
@@ -159,18 +159,18 @@ async def archive(call: Call) -> web.StreamResponse:
         raise Refused(400, message, "VALIDATION_ERROR")
     for link in list(call.portal.links.own.values()):
         if kind.id in {link.from_type, link.to_type}:
-            call.portal.links.forget(link)
-    for place in (call.portal.types, call.portal.schemas, call.portal.properties):
-        place.pop(kind.id, None)
+            call.portal.links.purge(link)
+    for registry in (call.portal.types, call.portal.schemas, call.portal.properties):
+        registry.pop(kind.id, None)
     return web.Response(status=204)
 
 
 async def associate(call: Call) -> web.StreamResponse:
     """Let a type be associated with another."""
     call.require(WRITE)
-    kind, asked = _kind(call), await call.body()
-    target = _target(call, str(asked["toObjectTypeId"]))
-    name = asked.get("name") or f"{kind.singular}_to_{target.singular}"
+    kind, payload = _kind(call), await call.body()
+    target = _target(call, str(payload["toObjectTypeId"]))
+    name = payload.get("name") or f"{kind.singular}_to_{target.singular}"
     link = call.portal.links.define(kind.id, target.id, name)[0]
     stamp = moment(call.sandbox.now())
     return answer(
@@ -193,5 +193,5 @@ async def separate(call: Call) -> web.StreamResponse:
     number = call.request.match_info["associationIdentifier"]
     link = call.portal.links.own.get(f"USER_DEFINED:{number}")
     if link is not None:
-        call.portal.links.forget(link)
+        call.portal.links.purge(link)
     return web.Response(status=204)

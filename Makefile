@@ -19,7 +19,7 @@ help:
 	@echo "make demo    everything on this machine: Postgres, the sandboxes, broker, and a walk through it"
 	@echo "make test    the tests"
 	@echo "make check   format, lint, types, import layers"
-	@echo "make bench   how fast it is beside nginx and a bare pass-through (needs wrk and nginx; ARGS=--write)"
+	@echo 'make bench   how fast it is (needs wrk and nginx); ARGS="--against REV" beside an earlier revision, ARGS=--help'
 	@echo "make serve   the broker alone, configured by BROKER_* and .env"
 	@echo "make lock    new requirements.lock files from pyproject.toml (needs uv; ARGS=--upgrade)"
 	@echo "make clean   without .venv and caches again; data stays"
@@ -34,8 +34,8 @@ test: $(INSTALLED)
 	.venv/bin/python -m pytest $(ARGS)
 
 bench: $(INSTALLED)
-	.venv/bin/python tests/bench/speed.py $(ARGS)
-	.venv/bin/python tests/bench/memory.py
+	.venv/bin/python -m tests.bench.speed $(ARGS)
+	.venv/bin/python -m tests.bench.memory
 
 check: $(INSTALLED)
 	.venv/bin/ruff format --check .

@@ -1,4 +1,4 @@
-"""What the broker needs of a provider: facts as data, rules as functions, its endpoints as calls.
+"""What the broker needs of a provider: data as values, rules as functions, its endpoints as calls.
 
 A provider is one package with a `Provider` and a `ProviderSpec`, and one line in `catalog.py`. Only
 the package knows the vendor: services hold a `Provider` and never ask which one it is. What has a
@@ -80,7 +80,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Renewable:
-    """What a grant is renewed with. `refresh_token` is None where none was given."""
+    """What a grant is renewed with. `refresh_token` is None where there is none."""
 
     refresh_token: Secret | None
     account_id: str | None
@@ -118,8 +118,8 @@ class Provider(ABC):
     # Consent
 
     def check_link(self, _app: App, options: Mapping[str, str]) -> Mapping[str, str]:
-        """The options of an install link, as they are kept. Raises InvalidRequest for options that
-        the provider does not have, or whose values it cannot accept.
+        """The options of an install link, as they are stored. Raises InvalidRequest for options
+        that the provider does not have, or whose values it cannot accept.
         """
         unknown = options.keys() - self.spec.link_options
         if unknown:

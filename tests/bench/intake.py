@@ -43,38 +43,44 @@ def main() -> None:
     options.add_argument(
         "--drain", type=float, default=120, help="seconds to watch the inbox after"
     )
-    asked = options.parse_args()
+    chosen = options.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir="/tmp"))
     folder.chmod(0o755)
     try:
-        asyncio.run(run(embedded.start(folder / "data"), asked))
+        asyncio.run(run(embedded.start(folder / "data"), chosen))
     finally:
         embedded.stop(folder / "data")
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def run(dsn: str, asked: argparse.Namespace) -> None:
+async def run(dsn: str, chosen: argparse.Namespace) -> None:
     await migrations.bring_up_to_date(dsn)
     session = await asyncpg.connect(dsn)
     silent = await asyncio.start_server(never_answer, "127.0.0.1", 0)
     async with broker(dsn) as url:
-        workspace = await furnish(dsn, session, silent.sockets[0].getsockname()[1], asked.endpoints)
+        workspace = await furnish(
+            dsn, session, silent.sockets[0].getsockname()[1], chosen.endpoints
+        )
         path = f"/hubspot/bench-{workspace}/webhooks"
-        took, statuses = await send(url, path, asked)
+        latencies, statuses = await send(url, path, chosen)
         ended = time.monotonic()
-        print(f"sent {len(took)} batches of {asked.events} in {asked.seconds:.0f} s; {statuses}")
-        print("ms to answer: " + ", ".join(f"{name} {value:.1f}" for name, value in spread(took)))
+        print(
+            f"sent {len(latencies)} batches of {chosen.events} in {chosen.seconds:.0f} s; {statuses}"
+        )
+        print(
+            "ms to answer: " + ", ".join(f"{name} {value:.1f}" for name, value in spread(latencies))
+        )
         left = await session.fetchval("SELECT count(*) FROM webhook_inbox")
-        told = await session.fetchval("SELECT count(*) FROM event")
-        print(f"at the end of the load: {left} batches wait, {told} events told")
-        while left and time.monotonic() - ended < asked.drain:
+        published = await session.fetchval("SELECT count(*) FROM event")
+        print(f"at the end of the load: {left} batches wait, {published} events published")
+        while left and time.monotonic() - ended < chosen.drain:
             await asyncio.sleep(1)
             left = await session.fetchval("SELECT count(*) FROM webhook_inbox")
-        told = await session.fetchval("SELECT count(*) FROM event")
+        published = await session.fetchval("SELECT count(*) FROM event")
         seconds = time.monotonic() - ended
-        print(f"{seconds:.0f} s later: {left} batches wait, {told} events told")
+        print(f"{seconds:.0f} s later: {left} batches wait, {published} events published")
         if not left:
-            print(f"lost: {statuses.get(200, 0) * asked.events - told}")
+            print(f"lost: {statuses.get(200, 0) * chosen.events - published}")
     silent.close()
     await session.close()
 
@@ -175,13 +181,13 @@ def batch(number: int, events: int) -> bytes:
 
 
 async def send(
-    url: str, path: str, asked: argparse.Namespace
+    url: str, path: str, chosen: argparse.Namespace
 ) -> tuple[list[float], dict[int, int]]:
-    took: list[float] = []
+    latencies: list[float] = []
     statuses: dict[int, int] = {}
 
     async def one(caller: aiohttp.ClientSession, number: int) -> None:
-        body = batch(number, asked.events)
+        body = batch(number, chosen.events)
         began, sent_at = time.perf_counter(), str(int(time.time() * 1000))
         signed = f"POST{url}{path}".encode() + body + sent_at.encode()
         digest = hmac.new(SECRET.encode(), signed, hashlib.sha256).digest()
@@ -191,22 +197,22 @@ async def send(
         }
         async with caller.post(path, data=body, headers=headers) as answer:
             await answer.read()
-        took.append((time.perf_counter() - began) * 1000)
+        latencies.append((time.perf_counter() - began) * 1000)
         statuses[answer.status] = statuses.get(answer.status, 0) + 1
 
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(url, connector=connector) as caller:
         start, tasks = time.perf_counter(), []
-        for number in range(int(asked.seconds * asked.rate)):
-            await asyncio.sleep(max(0.0, start + number / asked.rate - time.perf_counter()))
+        for number in range(int(chosen.seconds * chosen.rate)):
+            await asyncio.sleep(max(0.0, start + number / chosen.rate - time.perf_counter()))
             tasks.append(asyncio.create_task(one(caller, number)))
         await asyncio.gather(*tasks)
-    return took, statuses
+    return latencies, statuses
 
 
-def spread(took: list[float]) -> list[tuple[str, float]]:
-    cuts = statistics.quantiles(took, n=1000)
-    return [("p50", cuts[499]), ("p95", cuts[949]), ("p99", cuts[989]), ("max", max(took))]
+def spread(latencies: list[float]) -> list[tuple[str, float]]:
+    cuts = statistics.quantiles(latencies, n=1000)
+    return [("p50", cuts[499]), ("p95", cuts[949]), ("p99", cuts[989]), ("max", max(latencies))]
 
 
 if __name__ == "__main__":

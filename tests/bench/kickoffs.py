@@ -83,18 +83,18 @@ async def measure(dsn, kickoffs, limit, single):
         await ask("POST", "/api/recipes/kyb/b/setup", json={"userForeignIdentifier": "u"})
         portal = hubspot.sandbox.portals[101]
         kind = portal.type("companies")
-        took = []
+        latencies = []
         for _ in range(single):
             record = {"name": "A", "country": "FR", "kyb_contact_email": "a@acme.example"}
             company = hubspot.sandbox.crm(portal).create(kind, {"properties": record})
             body = {"userForeignIdentifier": "u", "companyId": str(company.id)}
             began = time.perf_counter()
             status, _ = await ask("POST", "/api/recipes/kyb/b", json=body)
-            took.append((time.perf_counter() - began) * 1000)
+            latencies.append((time.perf_counter() - began) * 1000)
             assert status == 201
-        took.sort()
+        latencies.sort()
         print(
-            f"single kickoff: p50 {statistics.median(took):.0f} ms, p95 {took[int(len(took) * 0.95)]:.0f} ms"
+            f"single kickoff: p50 {statistics.median(latencies):.0f} ms, p95 {latencies[int(len(latencies) * 0.95)]:.0f} ms"
         )
 
         await ask(
@@ -107,12 +107,12 @@ async def measure(dsn, kickoffs, limit, single):
         before = len(fml.fml.cases)
         fml.fml.seen.clear()
         app_id = await broker.database.fetchval("SELECT id FROM app")
-        given = {"customerEmail": "a@acme.example"}
+        fields = {"customerEmail": "a@acme.example"}
         for number in range(kickoffs):
             body = {
                 "source": "bench",
                 "recordId": f"lead-{number}",
-                "overrides": given,
+                "overrides": fields,
                 "sendInvite": None,
             }
             subject = f"bench-lead-{number}"
@@ -139,12 +139,12 @@ def main():
     parser.add_argument("--kickoffs", type=int, default=1000)
     parser.add_argument("--limit", type=int, default=400)
     parser.add_argument("--single", type=int, default=100)
-    asked = parser.parse_args()
+    chosen = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="broker-", dir="/tmp"))
     folder.chmod(0o755)
     try:
         dsn = embedded.start(folder / "data")
-        asyncio.run(measure(dsn, asked.kickoffs, asked.limit, asked.single))
+        asyncio.run(measure(dsn, chosen.kickoffs, chosen.limit, chosen.single))
     finally:
         embedded.stop(folder / "data")
         shutil.rmtree(folder, ignore_errors=True)

@@ -3,9 +3,14 @@
 import asyncio
 import sys
 import time
+from collections.abc import Awaitable
 
 import aiohttp
-from subjects import OTHER_CORE, Subject, broker, free_port, running, wait_for
+
+from tests.bench.brokers import broker, postgres
+from tests.bench.machine import rss_mb
+from tests.bench.processes import free_port, other_cores, running, subject_cores
+from tests.bench.revisions import this_tree
 
 GIGABYTE = 1 << 30
 
@@ -32,13 +37,13 @@ async def connect(session: aiohttp.ClientSession, url: str, key: str, hubspot: s
     return f"{url}/proxy/bench/u1"
 
 
-async def peak(subject: Subject, work) -> tuple[float, float]:
-    """MB held before, and at most while something goes on."""
-    before = most = subject.rss_mb()
+async def peak(pids: tuple[int, ...], work: Awaitable[None]) -> tuple[float, float]:
+    """MB that processes hold before some work, and at most while it is done."""
+    before = most = rss_mb(pids)
     task = asyncio.ensure_future(work)
     while not task.done():
         await asyncio.sleep(0.02)
-        most = max(most, subject.rss_mb())
+        most = max(most, rss_mb(pids))
     await task
     return before, most
 
@@ -74,7 +79,7 @@ async def slow_calls(session, base, headers, count):
     await asyncio.gather(*(one() for _ in range(count)))
 
 
-async def measure(url: str, key: str, hubspot: str, subject: Subject) -> None:
+async def measure(url: str, key: str, hubspot: str, pids: tuple[int, ...]) -> None:
     headers = {"Authorization": f"Bearer {key}"}
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(
@@ -85,10 +90,10 @@ async def measure(url: str, key: str, hubspot: str, subject: Subject) -> None:
         print("| what passes | RSS before MB | most MB | seconds |\n| --- | --- | --- | --- |")
 
         async def row(name, work):
-            began = time.monotonic()
-            before, most = await peak(subject, work)
-            took = time.monotonic() - began
-            print(f"| {name} | {before:.0f} | {most:.0f} | {took:.1f} |", flush=True)
+            start = time.monotonic()
+            before, most = await peak(pids, work)
+            seconds = time.monotonic() - start
+            print(f"| {name} | {before:.0f} | {most:.0f} | {seconds:.1f} |", flush=True)
 
         await row("1 GB down", down(session, base, headers))
         await row("1 GB up, chunked", up(session, base, headers))
@@ -99,15 +104,17 @@ async def measure(url: str, key: str, hubspot: str, subject: Subject) -> None:
 
 
 def main() -> None:
-    port = free_port()
+    port = free_port(2)
     command = [sys.executable, "-m", "broker", "sandbox", "--port", str(port)]
     hubspot = f"http://localhost:{port}"
-    with running(OTHER_CORE, *command, BROKER_LOG_FORMAT="json"):
-        wait_for(port)
-        settings = {"BROKER_MAX_BODY_MB": "2048", "BROKER_UPSTREAM_TOTAL_S": "600"}
-        with broker(hubspot, **settings) as (process, url, key, _dsn):
-            subject = Subject("broker", url, (), (process.pid,))
-            asyncio.run(measure(url.replace("127.0.0.1", "localhost"), key, hubspot, subject))
+    settings = {"BROKER_MAX_BODY_MB": "2048", "BROKER_UPSTREAM_TOTAL_S": "600"}
+    with (
+        running(command, other_cores(), ports=[port], BROKER_LOG_FORMAT="json"),
+        postgres(other_cores()) as server,
+        broker(this_tree(), server, hubspot, cores=subject_cores(), **settings) as served,
+    ):
+        url = served.url.replace("127.0.0.1", "localhost")
+        asyncio.run(measure(url, served.key, hubspot, served.pids))
 
 
 if __name__ == "__main__":

@@ -126,7 +126,7 @@ async def test_a_run_survives_kill_9_at_every_step_boundary(kyb, start, database
     }
 
 
-async def test_a_worker_apart_leaves_its_calls_in_the_log(kyb, start, start_process, database):
+async def test_a_separate_worker_writes_its_calls_to_the_log(kyb, start, start_process, database):
     """It calls HubSpot as the others do, so it keeps log, uses and quota as they do."""
     company, (doomed, url) = kyb.company(), await start()
     fault = Fault(GET_COMPANY[1], "hang", method="GET", times=1, seconds=30)
@@ -180,7 +180,7 @@ async def test_kill_9_at_any_moment_loses_and_doubles_nothing(kyb, start, databa
         assert kyb.shows(company)["fml_case_id"] in kyb.fml.fml.cases
 
 
-async def test_the_end_of_a_run_is_told_by_whoever_ends_it(
+async def test_the_end_of_a_run_is_published_by_the_process_that_ends_it(
     kyb, start, database, subscribed_receiver
 ):
     """Killed when everything is done but the last row."""
@@ -229,7 +229,7 @@ async def test_a_stopped_process_that_wakes_late_writes_nothing(kyb, start, data
     assert [step["attempts"] for step in steps] == [1, 1, 2, 1]
 
 
-async def test_a_killed_process_run_goes_on_by_itself(kyb, start, database):
+async def test_the_run_of_a_killed_process_goes_on_without_help(kyb, start, database):
     """J1: nobody helps; the lease runs out."""
     (doomed, url), _survivor = await start(), await start()
     company = kyb.company()
@@ -245,7 +245,7 @@ async def test_a_killed_process_run_goes_on_by_itself(kyb, start, database):
     assert (len(kyb.fml.fml.cases), len(kyb.asked())) == (1, 2)
 
 
-async def test_a_process_that_is_told_to_stop_hands_its_run_on_at_once(kyb, start, database):
+async def test_a_process_that_is_told_to_stop_releases_its_run_at_once(kyb, start, database):
     """J10: long before the lease would run out."""
     (leaving, url), _staying = await start(), await start()
     company = kyb.company()

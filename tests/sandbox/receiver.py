@@ -9,13 +9,13 @@ from aiohttp import web
 
 @dataclass
 class Receiver:
-    """A server that keeps what it is sent, and answers what it is told to."""
+    """A server that records requests; `answers` are functions that make the next answers."""
 
     url: str = ""
     requests: list = field(default_factory=list)
     answers: list = field(default_factory=list)
 
-    async def take(self, request):
+    async def receive(self, request):
         body = await request.read()
         url = f"http://localhost:{self.url.rpartition(':')[2]}{request.raw_path}"
         self.requests.append((request.method, url, request.headers, body))
@@ -30,7 +30,7 @@ class Receiver:
 async def receiver():
     made = Receiver()
     server = web.Application()
-    server.router.add_route("*", "/{rest:.*}", made.take)
+    server.router.add_route("*", "/{rest:.*}", made.receive)
     runner = web.AppRunner(server)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

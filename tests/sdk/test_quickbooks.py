@@ -1,4 +1,4 @@
-"""Client libraries of QuickBooks Online that are not ours, unchanged, against the sandbox."""
+"""Third-party client libraries of QuickBooks Online, unchanged, against the sandbox."""
 
 import asyncio
 import datetime as dt
@@ -69,8 +69,8 @@ def code_for(auth, realm):
     decision = page.partition("/connect/")[0] + "/connect/decision"
     form = {**query, "decision": "connect", "realmId": realm}
     answer = requests.post(decision, data=form, allow_redirects=False, timeout=10)
-    brought = parse_qs(urlsplit(answer.headers["Location"]).query)
-    return brought["code"][0], brought["realmId"][0]
+    callback = parse_qs(urlsplit(answer.headers["Location"]).query)
+    return callback["code"][0], callback["realmId"][0]
 
 
 async def test_intuit_oauth_connects_refreshes_and_revokes(running):
@@ -128,7 +128,7 @@ def new_invoice(customer, amount, quantity=None, price=None, tax=None):
     return made
 
 
-async def test_python_quickbooks_keeps_customers_and_invoices(running):
+async def test_python_quickbooks_writes_customers_and_invoices(running):
     def use():
         client = connected(running.url, use_decimal=True)
         customer = Customer()
@@ -240,7 +240,7 @@ async def test_python_quickbooks_accepts_a_webhooks_signature(running, receiver)
 
 
 @node_programs.needs("node-quickbooks")
-async def test_node_quickbooks_keeps_customers_and_invoices(running):
+async def test_node_quickbooks_writes_customers_and_invoices(running):
     grant = running.world.grants.authorize("qbo-client", US)
     walked = await node_programs.run(
         "quickbooks.cjs", BASE=running.url, REALM=US, REFRESH_TOKEN=grant.refresh_token

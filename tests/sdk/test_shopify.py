@@ -25,7 +25,7 @@ async def shopify():
 
 
 class ToSandbox(urllib.request.HTTPSHandler):
-    """Sends what is meant for https://{shop}.myshopify.com to the sandbox."""
+    """Sends requests for https://{shop}.myshopify.com to the sandbox."""
 
     def __init__(self, url):
         super().__init__()
@@ -37,7 +37,7 @@ class ToSandbox(urllib.request.HTTPSHandler):
         return self.parent.open(sent)
 
 
-async def test_the_python_library_installs_asks_and_is_refused(shopify, monkeypatch):
+async def test_the_python_library_installs_queries_and_is_refused(shopify, monkeypatch):
     judge = pytest.importorskip("shopify", reason="ShopifyAPI is not installed")
     shopify.app.public = False  # the library knows nothing of tokens that end
     order = place(shopify.merchant)
@@ -53,12 +53,12 @@ async def test_the_python_library_installs_asks_and_is_refused(shopify, monkeypa
     token = await asyncio.to_thread(session.request_token, dict(back))
     judge.ShopifyResource.activate_session(session)
     try:
-        ask = judge.GraphQL().execute
+        execute = judge.GraphQL().execute
         variables = {"id": f"gid://shopify/Order/{order.id}"}
-        answer = json.loads(await asyncio.to_thread(ask, queries.ORDER, variables))
+        answer = json.loads(await asyncio.to_thread(execute, queries.ORDER, variables))
         shopify.world.uninstall(shopify.app, shopify.shop)
         with pytest.raises(urllib.error.HTTPError) as refused:
-            await asyncio.to_thread(ask, queries.SHOP)
+            await asyncio.to_thread(execute, queries.SHOP)
     finally:
         judge.ShopifyResource.clear_session()
 
@@ -70,7 +70,7 @@ async def test_the_python_library_installs_asks_and_is_refused(shopify, monkeypa
 
 
 @node_programs.needs("@shopify/shopify-api")
-async def test_the_node_libraries_go_the_whole_way(shopify):
+async def test_the_node_libraries_install_query_and_receive_webhooks(shopify):
     shopify.app.redirect_urls.append("https://product.example/callback")
     shopify.app.own_shops.append("acme.myshopify.com")
     order = place(shopify.merchant)

@@ -60,7 +60,7 @@ async def running(monkeypatch):
 
 
 class Client:
-    """The SDK with a token of its own, kept where it asks for it to be kept."""
+    """The SDK with a token of its own, stored through its hooks."""
 
     def __init__(self, url, token, client_id="xero-client", client_secret="xero-secret"):
         self.token = token
@@ -144,7 +144,7 @@ async def test_the_sdk_refreshes_its_token_lists_connections_and_revokes(running
     assert await asyncio.to_thread(use) == (["Acme NZ", "Globex UK"], True, 403, 401)
 
 
-async def test_the_sdk_reads_settings_and_keeps_contacts(running):
+async def test_the_sdk_reads_settings_and_writes_contacts(running):
     def use():
         client = connected(running.url, NZ)
         api = client.accounting
@@ -235,7 +235,7 @@ async def test_the_sdk_makes_pays_and_voids_invoices(running):
         running.world.levers.minute_limit = 0
         impatient = client.api.rest_client.pool_manager
         impatient.clear()
-        impatient.connection_pool_kw["retries"] = False  # or it waits as Retry-After says
+        impatient.connection_pool_kw["retries"] = False  # or it waits as long as Retry-After
         with pytest.raises(RateLimitException) as limited:
             api.get_invoices(NZ)
         return (

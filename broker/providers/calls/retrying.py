@@ -37,7 +37,7 @@ class RetryRules:
     retryable: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
-        """Work out what is asked of every answer."""
+        """Compute what is looked up for every answer."""
         object.__setattr__(self, "retryable", self.transient | self.not_executed.keys())
 
     def pause_after(

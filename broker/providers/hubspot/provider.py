@@ -48,7 +48,7 @@ CONTINUE = "continueUrl"
 
 
 class HubSpot(Provider):
-    """HubSpot: one API host for all accounts, grants that do not rotate, quota told by headers."""
+    """HubSpot: one API host for all accounts, quotas reported in headers."""
 
     failures = FAILURES
     retry_rules = limits.RETRIES

@@ -108,6 +108,7 @@ class KybSettingsViews:
             wrong=wrong or {},
             labels=LABELS,
             addresses=self._recipe.addresses(app),
+            served=None if stored is None else (await self._recipe.shown(app, stored))["hubId"],
         )
 
 

@@ -17,8 +17,8 @@ from broker.sandbox.core.sending import Reply, post
 @dataclass(slots=True)
 class Ways:
     """How webhooks are sent. `signing` is right, wrong-secret, changed-byte or missing; `waits`
-    are the seconds before each further attempt; with `hold_until_ack` an address gets nothing more
-    until what was sent first is acknowledged.
+    are the seconds before each further attempt; with `hold_until_ack` an address is sent nothing
+    more until its first delivery is acknowledged.
     """
 
     waits: list[float]
@@ -61,8 +61,8 @@ def signature(secret: str, body: bytes) -> str:
 
 
 class Deliveries:
-    """Sends and sends again. `acknowledges` judges a receiver's reply as the vendor does;
-    `given_up` hears of what was never acknowledged.
+    """Sends deliveries and retries them. `acknowledges` judges a receiver's reply as the vendor
+    does; `on_abandoned` is called with a delivery that was never acknowledged.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Deliveries:
         return bool(self.queue)
 
     async def tick(self, session: aiohttp.ClientSession) -> None:
-        """Send what is due."""
+        """Send the deliveries that are due."""
         if self.ways.paused:
             return
         due = [each for each in self.queue if each.due <= self._now() and not each.sending]

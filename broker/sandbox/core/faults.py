@@ -67,7 +67,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 async def strike(fault: Fault, request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer a request as the fault says."""
+    """Answer a request with the failure that the fault describes."""
     if fault.kind in _INSTEAD:
         answered: web.StreamResponse = await _INSTEAD[fault.kind](fault, request)
         return answered

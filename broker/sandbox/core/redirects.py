@@ -1,4 +1,4 @@
-"""Redirects that bring a browser back to an app after consent."""
+"""Redirects that send a browser back to an app after consent."""
 
 from collections.abc import Iterable
 from urllib.parse import quote, urlencode

@@ -15,7 +15,7 @@ from broker.sandbox.core.faults import Faults, strike
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Answering = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
-# Their values are kept as hashes, so that a list of requests can be shown.
+# Their values are stored as hashes, so that a list of requests can be shown.
 SECRET_HEADERS = frozenset({"authorization", "cookie"})
 REMEMBERED_REQUESTS = 5_000
 
@@ -54,11 +54,11 @@ class Simulation(Clock):
 def application(
     simulation: Simulation, answering: Answering, own_pages: tuple[str, ...], token_paths: str
 ) -> web.Application:
-    """An application whose requests are remembered and struck by faults.
+    """An application whose requests are recorded and struck by faults.
 
     `answering` calls a handler and shapes refusals as the vendor does. Paths that begin with one
     of `own_pages`, `/` and `/_sandbox` are not the vendor's API: no fault strikes them. Bodies of
-    paths that contain `token_paths` are kept as hashes only.
+    paths that contain `token_paths` are stored as hashes only.
     """
 
     @web.middleware
@@ -91,5 +91,5 @@ def _seen(request: web.Request, body: bytes, at: float, token_paths: str) -> See
 
 
 def digest(secret: str) -> str:
-    """What a secret is shown as: the beginning of its SHA-256."""
+    """The beginning of a secret's SHA-256, to show in its place."""
     return f"sha256:{hashlib.sha256(secret.encode()).hexdigest()[:16]}"

@@ -60,7 +60,7 @@ class ApiEndpoints:
         )
 
     async def create(self, request: web.Request) -> web.Response:
-        """Make a case, or tell the one that exists."""
+        """Make a case, or return the one that exists."""
         client = self._client(request, "cases:write")
         if isinstance(client, web.Response):
             return client
@@ -118,7 +118,7 @@ class ApiEndpoints:
         return 201, fml.open_case(client.org_id, fields).shown(), {}
 
     async def echo(self, request: web.Request) -> web.Response:
-        """Not FML's: another endpoint that takes keys, to bring a key into conflict."""
+        """Not FML's: another endpoint that takes keys, so that a key can conflict."""
         client = self._client(request, "cases:write")
         if isinstance(client, web.Response):
             return client

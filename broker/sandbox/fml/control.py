@@ -27,7 +27,7 @@ SHOWN = 100
 
 
 class ControlEndpoints:
-    """What a test or a person may do to the simulated First Mile Labs from outside."""
+    """The control API of First Mile Labs."""
 
     def __init__(self, fml: FirstMileLabs, sender: Sender) -> None:
         self._fml = fml
@@ -66,7 +66,7 @@ class ControlEndpoints:
         )
 
     async def press(self, request: web.Request) -> web.Response:
-        """A button of the page; only the page itself may press it."""
+        """Do what a button of the page does; only the page itself may post here."""
         refuse_other_origins(request)
         case, form = self._fml.cases[request.match_info["caseId"]], await request.post()
         changes = {
@@ -98,7 +98,7 @@ class ControlEndpoints:
         return web.json_response({"url": endpoint.url}, status=201)
 
     async def show_levers(self, _request: web.Request) -> web.Response:
-        """Tell how every lever stands."""
+        """Show the value of every lever."""
         return web.json_response({**asdict(self._fml.levers), **asdict(self._sender.ways)})
 
     async def levers(self, request: web.Request) -> web.Response:
@@ -129,7 +129,7 @@ class ControlEndpoints:
         return web.json_response({"eventIds": self._sender.move(case, **payload)}, status=202)
 
     async def send(self, request: web.Request) -> web.Response:
-        """Send an event just as it is given."""
+        """Send an event unchanged."""
         self._sender.send(await read_object(request))
         return web.Response(status=202)
 
@@ -158,7 +158,7 @@ class ControlEndpoints:
         )
 
     async def counters(self, _request: web.Request) -> web.Response:
-        """Tell how much was asked so far."""
+        """Count requests, throttled calls, cases and invitations."""
         paths = [each.path for each in self._fml.seen]
         return web.json_response(
             {

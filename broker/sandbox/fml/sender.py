@@ -1,7 +1,8 @@
-"""Webhooks as FML sends them: one event a request, signed over its bytes, tried again, and every
-way in which that may go wrong (https://www.firstmilelabs.com/docs/webhooks).
+"""Webhooks as FML sends them: one event a request, signed over its bytes, retried, and every way in
+which that may go wrong (https://www.firstmilelabs.com/docs/webhooks).
 
-The number of tries, the waits between them and the timeout are invented: FML's pages do not say.
+The number of attempts, the waits between them and the timeout are invented: FML's pages do not
+specify them.
 """
 
 import asyncio
@@ -61,7 +62,7 @@ class Sent:
 
 
 class Sender:
-    """Sends what happens to cases to the endpoints that want it."""
+    """Sends events about cases to the endpoints that subscribe to them."""
 
     def __init__(self, fml: FirstMileLabs) -> None:
         self._fml = fml
@@ -72,7 +73,7 @@ class Sender:
         self.bodies: dict[str, tuple[str, bytes]] = {}
 
     def move(self, case: Case, **changes: Any) -> list[str]:
-        """Move a case on: `status`, `stage`, `decision`; the ids of the events that tell it."""
+        """Move a case on: `status`, `stage`, `decision`; the ids of the events about it."""
         before = case.status
         events = []
         if "stage" in changes:
@@ -92,7 +93,7 @@ class Sender:
         return events
 
     def queue_event(self, name: str, case: Case, fields: dict[str, Any], **envelope: Any) -> str:
-        """Queue an event about a case for every endpoint that wants it; its id."""
+        """Queue an event about a case for every endpoint that subscribes to it; its id."""
         event: dict[str, Any] = {
             "event": name,
             "eventId": str(uuid.uuid4()),
@@ -115,7 +116,7 @@ class Sender:
         return str(event["eventId"])
 
     def send(self, event: dict[str, Any]) -> None:
-        """Queue an event just as it is given."""
+        """Queue an event unchanged."""
         separators = None if self.ways.pretty else (",", ":")
         indent = 2 if self.ways.pretty else None
         text = json.dumps(event, ensure_ascii=False, separators=separators, indent=indent)
@@ -124,7 +125,7 @@ class Sender:
         self._queue(name, body)
 
     def redeliver(self, event_id: str) -> None:
-        """Send an event again, byte for byte, as a person may ask for."""
+        """Send an event again, byte for byte, as a person can request."""
         self._queue(*self.bodies[event_id])
 
     def _queue(self, name: str, body: bytes) -> None:
@@ -139,7 +140,7 @@ class Sender:
         return bool(self.queue)
 
     async def tick(self, session: aiohttp.ClientSession) -> None:
-        """Send what is due."""
+        """Send the deliveries that are due."""
         if self.ways.paused:
             return
         now = self._fml.now()

@@ -1,7 +1,7 @@
 """The state of the simulated First Mile Labs: clients, tokens, cases, keys, levers.
 
-What their public pages say is built in; what they leave open is a lever, so that nothing unknown is
-taken for granted (https://www.firstmilelabs.com/docs/hubspot, /docs/api, /docs/webhooks).
+What their public pages specify is built in; what they leave open is a lever, so that nothing
+unknown is assumed (https://www.firstmilelabs.com/docs/hubspot, /docs/api, /docs/webhooks).
 """
 
 import secrets
@@ -100,7 +100,7 @@ class Case:
 
 @dataclass(slots=True)
 class SavedAnswer:
-    """What a key stands for: the first answer given under it."""
+    """The first answer to an idempotency key."""
 
     endpoint: str
     body: bytes
@@ -186,7 +186,7 @@ class FirstMileLabs(Clock):
         return None
 
     def open_case(self, org_id: str, fields: dict[str, Any]) -> Case:
-        """A new case, with an invitation when one is asked for."""
+        """A new case, with an invitation when one is requested."""
         serial = f"CS-2026-{len(self.cases) + 1:05}"
         case_id = serial if self.levers.case_ids == "serial" else str(uuid.uuid4())
         stored = {**fields, "crmSource": str(fields.get("crmSource") or "").lower() or None}

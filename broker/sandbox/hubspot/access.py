@@ -30,7 +30,7 @@ def authorized(sandbox: Sandbox, request: web.Request) -> AccessToken:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     access = sandbox.grants.access_tokens.get(token) if scheme.lower() == "bearer" else None
     if access is None and token.startswith("C") and len(token) > TOKEN_LENGTH:
-        # What looks like a token and cannot be read is said to have run out in 1970.
+        # A malformed token is reported as expired in 1970.
         raise _expired(0.0, sandbox.now())
     if access is None or not access.alive or access.refresh.hub_id not in sandbox.portals:
         raise Refused(401, NO_CREDENTIALS, "INVALID_AUTHENTICATION")

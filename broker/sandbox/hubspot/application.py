@@ -30,8 +30,8 @@ from broker.sandbox.hubspot.world import Sandbox, SeenRequest
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 REMEMBERED_BYTES = 65_536
-# Fixed paths stand before those with a name in the same place: batches before records, and the
-# definitions of associations before their pairs.
+# Fixed paths come before those with a variable in the same position: batches before records, and
+# the definitions of associations before their pairs.
 CRM = (batches, associations, labels, objects, properties, schemas, pipelines, account, callbacks)
 
 

@@ -38,7 +38,7 @@ class Code:
 
 @dataclass(slots=True)
 class RefreshToken:
-    """A refresh token and what it stands for. `generation` counts its renewals."""
+    """A refresh token with its grant. `generation` counts its renewals."""
 
     token: str
     client_id: str
@@ -62,7 +62,7 @@ class AccessToken:
 
 
 class Grants:
-    """Everything issued, by its token. `marker` stands in each, so that a leak can be found."""
+    """Everything issued, by its token. `marker` is part of each, so that a leak can be found."""
 
     def __init__(self, marker: str = "") -> None:
         self.marker = marker
@@ -91,7 +91,7 @@ class Grants:
         return issued
 
     def rotate(self, refresh: RefreshToken) -> RefreshToken:
-        """A new refresh token in place of one that works no more."""
+        """A new refresh token that replaces one that no longer works."""
         refresh.alive = False
         renewed = self.issue_refresh(
             refresh.client_id, refresh.hub_id, refresh.user, refresh.scopes

@@ -1,4 +1,4 @@
-"""Keeping a sandbox's data over a restart: one JSON file, put in place at once."""
+"""A sandbox's data across restarts: one JSON file, replaced atomically."""
 
 import os
 from dataclasses import dataclass
@@ -46,12 +46,12 @@ def write(sandbox: Sandbox, folder: Path) -> None:
 
 
 def read(sandbox: Sandbox, folder: Path) -> bool:
-    """Take up what was written; whether there was anything. Raises ValueError on another format."""
+    """Restore the saved state; whether there was any. Raises ValueError on another format."""
     path = folder / "sandbox.json"
     if not path.exists():
         return False
     saved = _adapter.validate_json(path.read_bytes())
-    # The same dictionaries go on: webhooks and workflows hold them.
+    # The dictionaries are filled, not replaced: webhooks and workflows refer to them.
     for target, source in (
         (sandbox.apps, saved.apps),
         (sandbox.portals, saved.portals),

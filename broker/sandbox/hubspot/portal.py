@@ -1,4 +1,4 @@
-"""One HubSpot account: its people and everything that they keep in it."""
+"""One HubSpot account: its users, records and definitions."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -27,7 +27,7 @@ class Running:
     _data: Path | None = None
 
     async def close(self) -> None:
-        """End, with everything written down when data is kept."""
+        """Stop, and save the data when there is a folder for it."""
         await self._runner.cleanup()
         if self._saver is not None and self._data is not None:
             self._saver.cancel()

@@ -78,11 +78,11 @@ class Sandbox(Clock):
         self.add_portal(102, "globex.example", ["grace@globex.example"])
 
     def crm(self, portal: Portal, author: Author | None = None) -> Crm:
-        """A portal's records as somebody may change them; a person when no author is named."""
+        """The operations on a portal's records by an author; a person when no author is named."""
         return Crm(portal, author or Author(), self.now, self.publish, self.search_lag)
 
     def publish(self, change: Change) -> None:
-        """Tell every listener of a change."""
+        """Publish a change to every listener."""
         for listener in self.listeners:
             listener(change)
 

@@ -22,7 +22,7 @@ SHOWN = 50
 
 
 class ControlEndpoints:
-    """What a test or a person may do to the simulated QuickBooks from outside."""
+    """The control API of QuickBooks."""
 
     def __init__(self, world: QuickBooks) -> None:
         self._world = world
@@ -89,7 +89,7 @@ class ControlEndpoints:
         return web.json_response({"clientId": app.client_id}, status=201)
 
     async def send_events(self, request: web.Request) -> web.Response:
-        """Send an app a webhook body just as given: clientId, body."""
+        """Send an app a webhook body unchanged: clientId, body."""
         payload = await read_object(request)
         app = self._world.grants.apps[payload["clientId"]]
         return web.json_response(
@@ -134,7 +134,7 @@ class ControlEndpoints:
         return web.json_response({"id": made["Id"]}, status=201)
 
     async def pay(self, request: web.Request) -> web.Response:
-        """Take a payment for an invoice: amount, or all that is owed."""
+        """Record a payment for an invoice: amount, or the whole balance."""
         payload = await read_object(request)
         paid = invoices.pay(self._company(request), request.match_info["id"], payload.get("amount"))
         return _json(paid)

@@ -11,7 +11,7 @@ class Levers:
 
     `rotate_after` is how old the value of a refresh token gets before a refresh replaces it;
     `refresh_lifetime` how long one value lives; `hard_cap` how long a person's consent lives
-    whatever is refreshed. `propagation` is how long a new access token is not known everywhere.
+    whatever is refreshed. `propagation` is how long a new access token is refused in places.
     `auto_consent` is the realm id that every consent is given for, or None. `stale` is how many of
     the next updates find the record changed meanwhile. `reads_per_month` is for each app.
     `environment` is which of Intuit's hosts this port plays: companies of the other one answer

@@ -7,7 +7,7 @@ from broker.sandbox.core.serving import Running, listen
 from broker.sandbox.core.simulation import Answering, Handler, application
 from broker.sandbox.quickbooks.api import problems
 from broker.sandbox.quickbooks.api.endpoints import ApiEndpoints
-from broker.sandbox.quickbooks.api.rendering import answer, intuit_tid, wants_json
+from broker.sandbox.quickbooks.api.rendering import accepts_json, answer, intuit_tid
 from broker.sandbox.quickbooks.control import ControlEndpoints
 from broker.sandbox.quickbooks.oauth.consent import ConsentPages
 from broker.sandbox.quickbooks.oauth.tokens import TokenEndpoints
@@ -39,7 +39,7 @@ async def serve(
 
 def _answering(world: QuickBooks) -> Answering:
     async def answering(request: web.Request, handler: Handler) -> web.StreamResponse:
-        json = wants_json(request, world.levers.xml_without_accept)
+        json = accepts_json(request, world.levers.xml_without_accept)
         try:
             response = await handler(request)
         except problems.QboFault as fault:

@@ -40,7 +40,7 @@ class Webhooks:
         self.deliveries = Deliveries(now, "intuit-signature", self.ways, _acknowledges)
 
     def notice(self, change: Change) -> None:
-        """Keep a change for every app that is connected to the company and wants to hear of it."""
+        """Record a change for every app that is connected to the company and subscribes to it."""
         if change.entity not in SENT_ENTITIES:
             return
         for app in self._grants.apps.values():
@@ -68,7 +68,7 @@ class Webhooks:
                 self._queue(app, changes)
 
     def send(self, app: App, body: Any) -> str:
-        """Queue a body just as it is given; the delivery's id."""
+        """Queue a body unchanged; the delivery's id."""
         kind = self._levers.webhook_content_type
         raw = json.dumps(body, separators=(",", ":")).encode()
         return self.deliveries.add(app.webhook_url, app.verifier_token, raw, kind)

@@ -11,7 +11,7 @@ from broker.sandbox.salesforce.world import ADMIN, Host, Salesforce
 
 
 class Addresses:
-    """The ports of a running sandbox. Every org has one of its own, as its My Domain."""
+    """The ports of a running sandbox. Every org has its own, as its My Domain."""
 
     def __init__(self, world: Salesforce, host: str) -> None:
         self._world = world
@@ -50,7 +50,7 @@ class Addresses:
 
     async def move(self, org: Org) -> None:
         """Move an org to another address, as a migration does: the API is no longer at the old one,
-        while tokens are still given there.
+        while tokens are still issued there.
         """
         for port, host in self._hosts.items():
             if host.kind == "org" and host.org_id == org.id:

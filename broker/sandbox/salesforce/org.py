@@ -112,7 +112,7 @@ class Org:
             record["Name"] = " ".join(each for each in names if each)
 
     def add_user(self, username: str, email: str | None = None, **values: Any) -> Record:
-        """Add a user; the first one is the admin, and owns leads that nobody else gets."""
+        """Add a user; the first one is the admin, and owns leads that no rule assigns."""
         last = values.pop("LastName", username.partition("@")[0].title())
         fields = {"Username": username, "Email": email or username, "LastName": last}
         user = self.insert("User", {**fields, **values})

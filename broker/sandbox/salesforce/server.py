@@ -75,7 +75,7 @@ async def serve(
             plant(org)
     addresses = Addresses(world, host)
     app = web.Application(middlewares=[_play(world, addresses)], client_max_size=8 * 1_048_576)
-    # Fixed paths stand before those with a name in the same place.
+    # Fixed paths come before those with a variable in the same position.
     for endpoints in (
         ConsentPages(world),
         TokenEndpoint(world),

@@ -11,7 +11,7 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def moment(seconds: float) -> datetime:
-    """A time of the clock, cut to the second that Salesforce keeps."""
+    """A time of the clock, cut to the second as Salesforce stores it."""
     return datetime.fromtimestamp(int(seconds), UTC)
 
 

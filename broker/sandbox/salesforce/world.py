@@ -18,7 +18,7 @@ HOUR_S = 3600.0
 
 @dataclass(slots=True)
 class Levers:
-    """How Salesforce's OAuth stands. The defaults are what partner apps are held to since 2026.
+    """How Salesforce's OAuth behaves. The defaults are what partner apps are held to since 2026.
 
     `rtr` rotates refresh tokens; with `reuse_detection` a spent one ends its grant; `idle_days`
     without use end a refresh token (None: never); `refresh_seconds` is how long a refresh takes,
@@ -40,8 +40,8 @@ class Levers:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What one of the sandbox's addresses stands for: `kind` is "login", "test", "org" or "left";
-    the last two are an org's own address, and one that it moved away from.
+    """The Salesforce host that one of the sandbox's addresses simulates: `kind` is "login", "test",
+    "org" or "left"; the last two are an org's own address, and one that it moved away from.
     """
 
     kind: str
@@ -52,7 +52,7 @@ class Host:
 @dataclass(slots=True)
 class Seen:
     """A request as it arrived, its secrets replaced by the beginning of their SHA-256; `host` is
-    the kind of host that it came to, `status` what it got (0: nothing yet).
+    the kind of host that it came to, `status` that of the answer (0: none yet).
     """
 
     method: str
@@ -135,10 +135,10 @@ class Salesforce(Clock):
         return True
 
     def count(self, name: str) -> None:
-        """Count something that tests ask about."""
+        """Add one to a counter."""
         self.counters[name] = self.counters.get(name, 0) + 1
 
 
 def fingerprint(secret: str) -> str:
-    """What stands for a secret where requests are shown."""
+    """The beginning of a secret's SHA-256, to show in its place."""
     return "sha256:" + hashlib.sha256(secret.encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""The control API under `/_sandbox`: levers, faults, apps, and what was asked and sent."""
+"""The control API under `/_sandbox`: levers, faults, apps, requests and deliveries."""
 
 from dataclasses import asdict
 from itertools import product
@@ -16,7 +16,7 @@ SHOWN = 100
 
 
 class ControlEndpoints:
-    """What a test may do to the simulated Shopify from outside."""
+    """The control API of Shopify."""
 
     def __init__(self, world: Shopify) -> None:
         self._world = world
@@ -64,7 +64,7 @@ class ControlEndpoints:
         return web.Response(status=204)
 
     async def show_levers(self, _request: web.Request) -> web.Response:
-        """Show how every lever stands."""
+        """Show the value of every lever."""
         return web.json_response(self._levers())
 
     def _levers(self) -> dict[str, Any]:
@@ -125,7 +125,7 @@ class ControlEndpoints:
         return web.json_response([asdict(each) for each in last])
 
     async def counters(self, _request: web.Request) -> web.Response:
-        """Show how much was asked so far, and the calls of each app in each shop."""
+        """Count the requests, and the calls of each app in each shop."""
         calls: dict[str, int] = {}
         for access in self._world.grants.access.values():
             name = f"{access.client_id} {access.shop}"

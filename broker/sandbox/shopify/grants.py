@@ -68,7 +68,9 @@ class Grants:
         return code
 
     def redeem_code(self, text: str, client_id: str, shop: str) -> Code | None:
-        """Use a code up. None when it is unknown, used, late, or somebody else's."""
+        """Use a code up. None when it is unknown, used, expired, or was issued to another app or
+        shop.
+        """
         code = self.codes.get(text)
         if code is None or code.used or code.expires_at <= self._now():
             return None
@@ -105,7 +107,7 @@ class Grants:
     def use_refresh(
         self, text: str, client_id: str, shop: str, *, grace: bool
     ) -> RefreshToken | None:
-        """Take a refresh token by the rule above. None when it is no longer good."""
+        """Redeem a refresh token by the rule above. None when it is no longer valid."""
         found, now = self.refresh.get(text), self._now()
         if found is None or found.dead or found.expires_at <= now:
             return None

@@ -7,7 +7,7 @@ from broker.sandbox.shopify.world import Shopify
 
 
 def plant(world: Shopify, name: str = "acme") -> Shop:
-    """Open a shop and have people buy in it."""
+    """Open a shop and place orders in it."""
     shop = world.add_shop(name)
     merchant = Merchant(world, shop)
     for kind in KINDS:

@@ -24,7 +24,7 @@ ACTIONS = ("pay", "edit", "refund", "cancel", "fulfill", "touch", "delete")
 
 
 class ShopEndpoints:
-    """What a merchant or a buyer does."""
+    """The actions of merchants and buyers."""
 
     def __init__(self, world: Shopify) -> None:
         self._world = world
@@ -69,7 +69,7 @@ class ShopEndpoints:
         )
 
     async def press(self, request: web.Request) -> web.Response:
-        """A button of the page; only the page itself may press it."""
+        """Do what a button of the page does; only the page itself may post here."""
         refuse_other_origins(request)
         shop, form = self._shop(request), await request.post()
         merchant = Merchant(self._world, shop)
@@ -92,7 +92,7 @@ class ShopEndpoints:
         return web.Response(status=204)
 
     async def install(self, request: web.Request) -> web.Response:
-        """Install an app without a browser: clientId, scopes (the app's, when not given)."""
+        """Install an app without a browser: clientId, scopes (the app's by default)."""
         payload = await read_object(request)
         app = self._world.apps[payload["clientId"]]
         self._world.install(app, self._shop(request), payload.get("scopes", app.scopes))

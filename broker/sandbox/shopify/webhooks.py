@@ -142,7 +142,7 @@ class Webhooks:
     ) -> list[str]:
         """Queue an event for every subscription of its topic; the ids of the deliveries.
 
-        `body` is asked once for each app, since what an app may see differs.
+        `body` is called once for each app, because apps may see different fields.
         """
         event_id, now = str(uuid.uuid4()), self._now()
         at = datetime.fromtimestamp(now, UTC)
@@ -178,7 +178,7 @@ class Webhooks:
         return bool(self.queue)
 
     async def tick(self, session: aiohttp.ClientSession) -> None:
-        """Send what is due."""
+        """Send the deliveries that are due."""
         if self.ways.paused:
             return
         now = self._now()

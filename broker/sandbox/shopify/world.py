@@ -103,7 +103,7 @@ class Shopify(Clock):
         return shop
 
     def install(self, app: App, shop: Shop, scopes: list[str]) -> None:
-        """Have a merchant consent to an app; other scopes than before are told to the app."""
+        """Record a merchant's consent to an app; a change of scopes is sent to the app."""
         before = shop.installed.get(app.client_id)
         shop.installed[app.client_id] = list(scopes)
         self._configure(app, shop)
@@ -128,7 +128,7 @@ class Shopify(Clock):
         ]
 
     def close(self, shop: Shop) -> None:
-        """Close a store for good: everything it is asked answers 404 from now on."""
+        """Close a store for good: it answers every request with 404 from now on."""
         del self.shops[shop.domain]
         for subscription in list(self.webhooks.subscriptions):
             if subscription.shop is shop:

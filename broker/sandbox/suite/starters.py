@@ -38,7 +38,7 @@ class Options:
     """Where a sandbox listens, and what is in it.
 
     `redirects` are the redirect URLs of the registered app. `login_ports` are two more ports,
-    which only Salesforce needs. `data` is a folder in which HubSpot keeps its data.
+    which only Salesforce needs. `data` is the folder for HubSpot's data.
     """
 
     host: str
@@ -91,7 +91,7 @@ async def start_fml(options: Options) -> Started:
 
 
 async def start_salesforce(options: Options) -> Started:
-    """Start Salesforce with one org, in whose own host everything can be done."""
+    """Start Salesforce with one org, whose own host answers every request."""
     login, test = options.login_ports
     running = await serve_salesforce(
         options.host, options.port, login_port=login, test_port=test, seed=options.seed

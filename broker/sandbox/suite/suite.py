@@ -24,7 +24,7 @@ class Suite:
 
     @property
     def entries(self) -> list[Entry]:
-        """What is known of each, in the order of their ports."""
+        """Their entries, in the order of their ports."""
         return [each.entry for each in self.started.values()]
 
     @property
@@ -49,9 +49,9 @@ async def running(
     Salesforce's two login hosts at the last two. Port 0 takes free ones.
 
     `redirects` are the redirect URLs of the registered apps; one that ends in `/*` stands for all
-    URLs below it. `data` is a folder that keeps HubSpot's data over restarts; the others keep
-    nothing. `seed` fills accounts that are empty. Raises OSError when a port is taken, ValueError
-    when the folder holds data of another format.
+    URLs below it. `data` is a folder for HubSpot's data, which then outlives restarts; the others
+    save nothing. `seed` fills accounts that are empty. Raises OSError when a port is taken,
+    ValueError when the folder holds data of another format.
     """
     suite = Suite()
     ports = [port + number if port else 0 for number in range(len(STARTERS) + 2)]

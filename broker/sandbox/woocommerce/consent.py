@@ -44,7 +44,7 @@ class ConsentPages:
         ]
 
     async def show_page(self, request: web.Request) -> web.Response:
-        """Ask a shopkeeper, or approve at once."""
+        """Show the page, or approve at once."""
         fields = {name: request.query.get(name, "") for name in FIELDS}
         problem = self._problem(fields)
         if problem is not None:
@@ -121,7 +121,7 @@ async def _post(url: str, key_pair: dict[str, object]) -> int | None:
 
 
 def _formatted(url: str) -> str:
-    """An address as WooCommerce reads it: decoded once more, https unless it says otherwise."""
+    """An address as WooCommerce reads it: decoded once more, with https by default."""
     url = unquote(url)
     return url if "://" in url else f"https://{url}"
 

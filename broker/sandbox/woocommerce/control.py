@@ -26,7 +26,7 @@ SHOWN = 100
 
 
 class ControlEndpoints:
-    """What a test, a buyer or a shopkeeper does."""
+    """The control API of WooCommerce, and the actions of buyers and shopkeepers."""
 
     def __init__(self, world: WooCommerce) -> None:
         self._world = world
@@ -67,7 +67,7 @@ class ControlEndpoints:
         )
 
     async def press(self, request: web.Request) -> web.Response:
-        """A button of the page; only the page itself may press it."""
+        """Do what a button of the page does; only the page itself may post here."""
         refuse_other_origins(request)
         form = await request.post()
         if "kind" in form:
@@ -127,7 +127,7 @@ class ControlEndpoints:
         return web.json_response(customer_body(self._world, customer), status=201)
 
     async def show_levers(self, _request: web.Request) -> web.Response:
-        """Show how every lever stands."""
+        """Show the value of every lever."""
         ways = {"webhooks": asdict(self._world.webhooks.ways)}
         return web.json_response({**asdict(self._world.levers), **ways})
 
@@ -159,7 +159,7 @@ class ControlEndpoints:
         return web.json_response([asdict(each) for each in last])
 
     async def counters(self, _request: web.Request) -> web.Response:
-        """Show how much was asked so far, and the calls of each key."""
+        """Count the requests, and the calls of each key."""
         calls = {f"{key.key_id} {key.description}": key.calls for key in self._world.keys.values()}
         return web.json_response({"requests": len(self._world.seen), "calls": calls})
 

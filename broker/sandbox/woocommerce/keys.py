@@ -109,7 +109,7 @@ def _header(site: Site, request: web.Request) -> dict[str, str]:
 
 
 def _signature(key: ApiKey, request: web.Request, params: dict[str, str], scheme: str) -> str:
-    """The signature that the parameters should have; the host is the one that was asked."""
+    """The signature that the parameters should have; the host is that of the request."""
     pairs = sorted((_encoded(name), _encoded(value)) for name, value in params.items())
     joined = "%26".join(_encoded(f"{name}={value}") for name, value in pairs)
     url = f"{scheme}://{request.host}{request.rel_url.raw_path}"

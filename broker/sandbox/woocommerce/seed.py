@@ -5,7 +5,7 @@ from broker.sandbox.woocommerce.world import WooCommerce
 
 
 def plant(world: WooCommerce) -> None:
-    """Have people buy."""
+    """Place orders."""
     people = Shopkeeper(world)
     orders = [people.place(kind) for kind in KINDS]
     people.refund(orders[0], "10.00", "One mug was broken")

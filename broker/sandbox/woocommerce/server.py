@@ -22,7 +22,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 async def serve(
     host: str, port: int, world: WooCommerce | None = None, *, seed: bool = False
 ) -> Running[WooCommerce]:
-    """Start; port 0 takes a free one. `seed` has people buy when there are no orders yet. Raises
+    """Start; port 0 takes a free one. `seed` adds orders when there are none yet. Raises
     OSError when the port is taken.
     """
     world = world or WooCommerce()

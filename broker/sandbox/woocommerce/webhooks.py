@@ -63,12 +63,12 @@ class Webhook:
 
     @property
     def resource(self) -> str:
-        """What the topic is about."""
+        """The topic's first part, such as order."""
         return self.topic.partition(".")[0]
 
     @property
     def event(self) -> str:
-        """What happened to it."""
+        """The topic's second part, such as created."""
         return self.topic.partition(".")[2]
 
 
@@ -126,7 +126,7 @@ class Webhooks:
         return bool(self.queue or self.pings)
 
     async def tick(self, session: aiohttp.ClientSession) -> None:
-        """Send what is due."""
+        """Send the deliveries that are due."""
         if self.ways.paused:
             return
         pings, self.pings = self.pings, []
@@ -139,7 +139,7 @@ class Webhooks:
         )
 
     async def _ping(self, session: aiohttp.ClientSession, webhook: Webhook) -> None:
-        # Unsigned, and a form: it only asks whether somebody is there.
+        # Unsigned, and a form: it only checks that the address answers.
         headers = {"User-Agent": AGENT, "Content-Type": "application/x-www-form-urlencoded"}
         body = f"webhook_id={webhook.id}".encode()
         status = await self._post(session, webhook, body, headers)

@@ -21,7 +21,7 @@ SHOWN = 50
 
 
 class ControlEndpoints:
-    """What a test or a person may do to the simulated Xero from outside."""
+    """The control API of Xero."""
 
     def __init__(self, world: Xero) -> None:
         self._world = world
@@ -91,7 +91,7 @@ class ControlEndpoints:
         return web.json_response({"status": app.webhook_status, "checks": shown})
 
     async def send_events(self, request: web.Request) -> web.Response:
-        """Send an app events just as given: clientId, events."""
+        """Send an app events unchanged: clientId, events."""
         payload = await read_object(request)
         app = self._world.grants.apps[payload["clientId"]]
         sent = self._world.webhooks.send(app, list(payload["events"]))

@@ -7,7 +7,7 @@ from broker.sandbox.core.serving import Running, listen
 from broker.sandbox.core.simulation import Answering, Handler, application
 from broker.sandbox.xero.api.endpoints import REMAINING, ApiEndpoints
 from broker.sandbox.xero.api.problems import XeroProblem
-from broker.sandbox.xero.api.rendering import answer, wants_json
+from broker.sandbox.xero.api.rendering import accepts_json, answer
 from broker.sandbox.xero.control import ControlEndpoints
 from broker.sandbox.xero.oauth.consent import ConsentPages
 from broker.sandbox.xero.oauth.tokens import TokenEndpoints
@@ -53,8 +53,8 @@ def _refusal(world: Xero, request: web.Request, problem: XeroProblem) -> web.Res
     if isinstance(problem.body, str):
         response = web.Response(text=problem.body, status=problem.status, content_type="text/html")
     else:
-        # What the gateway refuses is JSON whatever is asked for.
-        json = problem.status != 400 or wants_json(request, world.levers.xml_without_accept)
+        # The gateway's refusals are JSON whatever is accepted.
+        json = problem.status != 400 or accepts_json(request, world.levers.xml_without_accept)
         response = answer(problem.body, json=json, status=problem.status)
     response.headers.update(problem.headers)
     return response

@@ -15,7 +15,7 @@ from broker.sandbox.xero.books.organisation import Change
 from broker.sandbox.xero.levers import Levers
 from broker.sandbox.xero.oauth.grants import App, Grants
 
-# Decreasing frequency, for about 24 hours; Xero does not tell the steps.
+# Decreasing frequency, for about 24 hours; Xero does not publish the steps.
 WAITS_S = [5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0, 28800.0, 28800.0]
 TIMEOUT_S = 5.0
 HEADER = "x-xero-signature"
@@ -24,7 +24,7 @@ RESOURCE_BASE = "https://api.xero.com/api.xro/2.0"
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One request of the intent to receive: how it was signed, and what was answered."""
+    """One request of the intent to receive: how it was signed, and how it was answered."""
 
     signed_well: bool
     status: int | None
@@ -42,7 +42,7 @@ class Webhooks:
         self.deliveries = Deliveries(now, HEADER, self.ways, _acknowledges, self._disable)
 
     def notice(self, change: Change) -> None:
-        """Keep a change for every app that is connected to the organisation and may be told."""
+        """Record a change for every connected app that may receive it."""
         for app in self._grants.apps.values():
             if self._active(app) and self._grants.connection(app.client_id, change.tenant_id):
                 self._waiting.setdefault(app.client_id, []).append(change)
@@ -66,7 +66,7 @@ class Webhooks:
                 self.send(app, [_event(each) for each in changes])
 
     def send(self, app: App, events: list[dict[str, Any]]) -> str:
-        """Queue events just as they are given; the delivery's id."""
+        """Queue events unchanged; the delivery's id."""
         first, app.sequence = app.sequence + 1, app.sequence + len(events)
         return self.deliveries.add(
             app.webhook_url, app.webhook_key, _body(events, first, app.sequence)

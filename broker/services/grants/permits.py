@@ -19,16 +19,16 @@ class RenewalPermits:
     async def hold(self, *, background: bool) -> AsyncIterator[None]:
         """Hold a permit while the block runs. Of those who wait, callers are served first."""
         queue = self._background if background else self._callers
-        turn = asyncio.get_running_loop().create_future()
-        queue.append(turn)
+        waiter = asyncio.get_running_loop().create_future()
+        queue.append(waiter)
         self._serve()
         try:
-            await turn
+            await waiter
         except BaseException:
-            if turn.done() and not turn.cancelled():
+            if waiter.done() and not waiter.cancelled():
                 self._release(background=background)
-            elif turn in queue:
-                queue.remove(turn)
+            elif waiter in queue:
+                queue.remove(waiter)
             raise
         try:
             yield
@@ -41,18 +41,18 @@ class RenewalPermits:
         self._serve()
 
     def _serve(self) -> None:
-        while self._free and (turn := self._next()) is not None:
+        while self._free and (waiter := self._next()) is not None:
             self._free -= 1
-            turn.set_result(None)
+            waiter.set_result(None)
 
     def _next(self) -> "asyncio.Future[None] | None":
         while self._callers:
-            turn = self._callers.popleft()
-            if not turn.done():
-                return turn
+            waiter = self._callers.popleft()
+            if not waiter.done():
+                return waiter
         while self._background and self._free_background:
-            turn = self._background.popleft()
-            if not turn.done():
+            waiter = self._background.popleft()
+            if not waiter.done():
                 self._free_background -= 1
-                return turn
+                return waiter
         return None

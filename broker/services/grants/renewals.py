@@ -55,13 +55,13 @@ MAX_BACKGROUND = 6
 """How many of them may be renewals that no caller waits for."""
 
 MAX_CLAIMS = 1000
-"""Renewals that are claimed in one turn at most, whatever was asked for."""
+"""Renewals that are claimed at once at most."""
 
 MAX_PER_SECOND = 50
 """Renewals that one process begins in a second, of those that no caller waits for."""
 
 STOP_GRACE_S = 12.0
-"""How long renewals under way may go on once the process is told to stop: more than a token request
+"""How long renewals under way may go on once the process is stopping: more than a token request
 may take."""
 
 STORE_RETRIES = 10
@@ -122,10 +122,12 @@ class Grants:
         deferred_before = self._refresher.deferred
         due = await self._connections.claim_due(min(limit, self._max_claims))
         renewals = [
-            # Tasks of their own: a worker that stops cancels its turn, and a renewal must not be
-            # cut between the provider's answer and the row.
-            self._tasks.spawn(self._renew_claimed(*claim, after=turn / MAX_PER_SECOND), claim[1])
-            for turn, claim in enumerate(due)
+            # Tasks of their own: a worker that stops cancels what it awaits, and a renewal must not
+            # be cut between the provider's answer and the row.
+            self._tasks.spawn(
+                self._renew_claimed(*claim, after=position / MAX_PER_SECOND), claim[1]
+            )
+            for position, claim in enumerate(due)
         ]
         await asyncio.gather(*(asyncio.shield(each) for each in renewals))
         deferred = self._refresher.deferred - deferred_before

@@ -1,4 +1,4 @@
-"""Connecting on a page of ours: a session, the browser that begins it, and how it ends."""
+"""Connecting on the connect page: a session, the browser that begins it, and its outcome."""
 
 import hmac
 import re

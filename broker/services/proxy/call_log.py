@@ -15,7 +15,7 @@ from broker.telemetry.metrics import Metrics
 log = logging.getLogger(__name__)
 
 BATCH = 200
-"""How many calls a statement writes: more at once would hold up every call meanwhile for
+"""How many calls a statement writes: more at once would delay every call meanwhile for
 milliseconds, here and where Postgres shares the machine.
 """
 

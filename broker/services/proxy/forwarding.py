@@ -87,7 +87,7 @@ class Proxy:
         return Forwarding(self, self._calls, caller, call)
 
     async def answer(self, caller: Caller, call: ProxyCall, trace: CallTrace) -> Answer:
-        """The provider's answer to a call; on the way the trace learns whose call it is."""
+        """The provider's answer to a call; its connection is recorded in the trace."""
         key = (caller.workspace_id, call.app_slug, call.user_ref)
         try:
             connection = self._cache.peek(key) or await self._cache.get(key)

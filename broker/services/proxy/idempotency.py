@@ -2,7 +2,7 @@
 first.
 
 The key is taken in Postgres before anything is sent, by the connection, so that users and apps
-cannot meet. The call goes on when its caller leaves, and its answer is kept, sealed, for a day.
+cannot meet. The call goes on when its caller leaves, and its answer is stored, sealed, for a day.
 Where the provider certainly executed nothing the key is free again; where that cannot be known,
 repeats are refused and never sent. (As draft-ietf-httpapi-idempotency-key-header describes.)
 """
@@ -31,7 +31,7 @@ from broker.stores.proxy.idempotency import Claim, IdempotentCalls, StoredRespon
 log = logging.getLogger(__name__)
 
 MAX_BYTES = 8_388_608
-"""The longest answer that is kept; a longer one counts as lost."""
+"""The longest answer that is stored; a longer one counts as lost."""
 
 REPEAT_WAIT_S = 30.0
 """How long a repeat waits for the first to end."""
@@ -200,7 +200,7 @@ def _answer(stored: StoredResponse, *, replayed: bool) -> Answer:
 def _fingerprint(key: bytes, call: ProxyCall) -> bytes:
     kinds = [value for name, value in call.headers if name.lower() == "content-type"]
     body = call.body if isinstance(call.body, bytes) else b""
-    # Keyed, so that what is stored tells nothing of a body that can be guessed.
+    # Keyed, so that what is stored reveals nothing of a body that can be guessed.
     return hmac.digest(key, repr((call.method, call.target, kinds)).encode() + body, "sha256")
 
 

@@ -9,10 +9,10 @@ from broker.domain.model import Connection
 
 @dataclass(slots=True)
 class CallTrace:
-    """One call: who made it, whose connection it used, and what came of it.
+    """One call: who made it, which connection it used, and its outcome.
 
-    `Forwarding` owns it and writes its end; on the way it is told which app and connection the call
-    belongs to, and of each further attempt. `target` stays what the caller sent. Until `app_id` is
+    `Forwarding` owns it and writes its end; on the way the app and connection and each further
+    attempt are recorded in it. `target` stays what the caller sent. Until `app_id` is
     known there is nothing to log. `at` is wall-clock time.
     """
 

@@ -26,6 +26,7 @@ from broker.stores.events.events import publish
 class Registration:
     """The settings of an app; all but the provider can change later."""
 
+    provider: str
     client_id: str
     client_secret: Secret
     hubspot_app_id: str
@@ -43,7 +44,6 @@ class Registration:
     install_url: str | None = None
     marketplace: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
-    provider: str = "hubspot"
 
     @classmethod
     def of(cls, app: App) -> "Registration":

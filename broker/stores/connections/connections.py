@@ -21,7 +21,7 @@ class Connections:
         self._sealer = sealer
 
     async def of_user(self, workspace_id: UUID, slug: str, user_ref: str) -> Connection:
-        """The hot path's one read. Raises AppNotFound or ConnectionNotFound."""
+        """The hot path's only read. Raises AppNotFound or ConnectionNotFound."""
         row = await self._database.fetchrow(sql.connection_of_user, workspace_id, slug, user_ref)
         if row is None:
             raise AppNotFound

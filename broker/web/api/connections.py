@@ -230,7 +230,7 @@ def _secret(value: SecretStr | None) -> Secret | None:
 
 
 def path_user(request: web.Request) -> str:
-    """The user reference in the path. Raises ConnectionNotFound where it can be nobody's."""
+    """The user reference in the path. Raises ConnectionNotFound for what is not one."""
     try:
         return USER_REF.validate_python(request.match_info["user"])
     except ValidationError:

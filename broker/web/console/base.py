@@ -42,7 +42,7 @@ class ConsoleBase:
     def __init__(
         self, pages: Pages, operators: Operators, apps: Apps, panels: Sequence[Section] = ()
     ) -> None:
-        """`panels` are further sections, shown before the last two."""
+        """`panels` are further sections, shown before the last three."""
         self.pages = pages
         self.operators = operators
         self.cookie = Cookie("broker-console", https=pages.https)

@@ -101,7 +101,7 @@ class OAuthCallback:
 
 
 def _ends_with_us(session: ConnectSession, outcome: Outcome) -> bool:
-    """Whether a popup has to tell its opener, or there is nowhere else to go."""
+    """Whether a popup has to report to its opener, or there is no return URL."""
     if outcome.return_url is None:
         return outcome.code is None
     return session.origin is not None

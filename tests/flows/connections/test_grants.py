@@ -207,15 +207,55 @@ async def test_other_refusals_renew_nothing(broker, hubspot, status, category):
     assert hubspot.refreshes == 0
 
 
-async def test_a_body_too_large_to_keep_is_not_sent_twice(broker, hubspot):
-    """R13."""
+async def test_a_body_too_large_to_keep_is_not_sent_twice_but_its_token_is_renewed(broker, hubspot):
+    """R13, F6: the refusal is the caller's, and the next call works."""
     await broker.connects("u1")
     hubspot.expire_access_tokens()
 
-    answer = await broker.proxies(CALL, method="POST", data=b"x" * 1_000_000)
+    refused = await broker.proxies(CALL, method="POST", data=b"x" * 1_000_000)
+    after = await broker.proxies(CALL, method="POST", data=b"x" * 1_000_000)
 
-    assert answer.status == 401
-    assert hubspot.refreshes == 0
+    assert (refused.status, after.status) == (401, 200)
+    assert hubspot.refreshes == 1
+    assert sum(seen.raw_path == CALL for seen in hubspot.seen) == 2
+
+
+@pytest.fixture
+async def replicas(broker, second_broker, start_broker):
+    third = await start_broker()
+    third.workspace, third.key, third.client_id = broker.workspace, broker.key, broker.client_id
+    return [broker, second_broker, third]
+
+
+async def test_a_token_that_ends_early_twice_reaches_no_caller_of_any_replica(replicas, hubspot):
+    """Within the five seconds for which a replica remembers a connection, so that it meets the
+    second end with a memory older than the first renewal.
+    """
+    first, second, third = replicas
+    await first.connects("u1")
+    for each in replicas:
+        assert (await each.proxies(CALL)).status == 200
+
+    hubspot.expire_access_tokens()
+    assert (await first.proxies(CALL)).status == 200
+    hubspot.expire_access_tokens()
+    answers = await asyncio.gather(
+        *(each.proxies(CALL) for each in (second, third, second, third, first))
+    )
+    later = [await each.proxies(CALL) for each in replicas]
+
+    assert {answer.status for answer in answers + later} == {200}
+    assert hubspot.refreshes == 2
+
+
+async def test_a_token_that_ends_at_every_call_costs_each_call_one_renewal(replicas, hubspot):
+    hubspot.rotates_refresh_tokens = True
+    await replicas[0].connects("u1")
+    for turn in range(6):
+        hubspot.expire_access_tokens()
+        assert (await replicas[turn % 3].proxies(CALL, method="POST", data=b"{}")).status == 200
+
+    assert hubspot.refreshes == 6
 
 
 async def test_a_token_that_ran_out_is_not_sent(broker, hubspot, database):

@@ -17,7 +17,7 @@ async def starts(kyb, cookie, company, **more):
     return begun.headers["Location"].removeprefix("/console")
 
 
-async def test_the_words_for_steps_are_those_of_the_recipe():
+async def test_every_step_of_the_recipe_has_a_title():
     assert list(STEP_TITLES) == [step.name for step in KybSteps(*[None] * 6).steps()]
 
 
@@ -57,7 +57,7 @@ async def test_a_dry_run_shows_what_it_would_do_and_does_nothing(kyb):
     assert (kyb.fml.fml.cases, kyb.writes()) == ({}, [])
 
 
-async def test_settings_are_kept_and_secrets_never_shown(kyb):
+async def test_settings_are_stored_and_secrets_never_shown(kyb):
     cookie = await signs_in(kyb.broker)
     form = {
         "app": "hbdev", "clientId": "pk_live_tests", "clientSecret": "", "webhookSecret": "", "callsPerMinute": "60",
@@ -103,7 +103,7 @@ async def test_settings_are_kept_and_secrets_never_shown(kyb):
     assert nothing.headers["Broker-Error"] == "recipe-not-found"
 
 
-async def test_the_settings_make_what_the_account_lacks(kyb):
+async def test_the_settings_page_creates_missing_properties(kyb):
     cookie = await signs_in(kyb.broker)
     form = {"app": "hbdev", "user": "u1"}
 
@@ -114,7 +114,7 @@ async def test_the_settings_make_what_the_account_lacks(kyb):
     assert nobody.headers["Broker-Error"] == "connection-not-found"
 
 
-async def test_what_fits_no_run_is_shown(kyb):
+async def test_events_without_a_run_are_shown(kyb):
     cookie = await signs_in(kyb.broker)
     event = {
         "event": "case.status.changed", "eventId": HTML, "eventVersion": 1, "timestamp": "2026-01-02T03:04:05.000Z",

@@ -73,7 +73,7 @@ async def test_a_company_becomes_one_case_and_shows_it(kyb):
     assert (len(kyb.asked()), len(kyb.writes())) == (1, 1)
 
 
-async def test_what_a_run_asks_of_hubspot_is_in_the_call_log(kyb):
+async def test_calls_that_a_run_makes_at_hubspot_are_in_the_call_log(kyb):
     await kyb.kicks_off(kyb.company())
     await kyb.broker.parts.call_log.flush()
 
@@ -112,7 +112,7 @@ async def test_fifty_clicks_on_two_replicas_make_one_case_and_one_answer(kyb, se
     assert len(kyb.asked("/v1/oauth/token")) == 1
 
 
-async def test_who_waits_for_a_run_of_another_process_hears_its_end(kyb, second_kyb):
+async def test_a_caller_waits_for_a_run_in_another_process_until_it_ends(kyb, second_kyb):
     company = kyb.company()
     slow = kyb.fml.fml.faults.add(Fault("/v1/cases", "delay", seconds=0.5, times=1))
     asked = asyncio.create_task(kyb.kicks_off(company))
@@ -164,7 +164,7 @@ async def test_replicas_share_one_token_sealed(kyb, second_kyb, database):
             assert secret.encode().hex() not in text
 
 
-async def test_a_lost_answer_is_given_again_and_makes_no_second_case(kyb):
+async def test_a_lost_response_is_repeated_and_makes_no_second_case(kyb):
     """J2: the work is done, the answer never comes; then it works again."""
     company = kyb.company()
     kyb.fml.fml.faults.add(Fault("/v1/cases", "lose-answer", times=1))
@@ -188,7 +188,7 @@ async def test_a_lost_answer_is_given_again_and_makes_no_second_case(kyb):
     assert [step["attempts"] for step in steps] == [1, 1, 2, 2]
 
 
-async def test_what_is_missing_is_named_and_a_correction_starts_anew(kyb):
+async def test_missing_fields_are_named_and_a_correction_starts_the_run_again(kyb):
     for given, word in (("", "is empty"), ("not-an-address", "is not an e-mail address")):
         company = kyb.company(kyb_contact_email=given)
         refused = await kyb.kicks_off(company)
@@ -300,7 +300,7 @@ async def test_a_case_of_another_shape_is_a_case(kyb):
     assert kyb.shows(company) == {"fml_case_id": "CS-2026-00471"}
 
 
-async def test_a_client_that_was_revoked_is_told_of_with_what_fml_said(kyb):
+async def test_a_revoked_client_is_reported_with_the_error_of_fml(kyb):
     body = '{"error":"invalid_token"}'
     kyb.fml.fml.faults.add(Fault("/v1/cases", "status", status=401, body=body))
 
@@ -329,7 +329,7 @@ async def test_limits_are_kept_without_a_single_refusal(kyb, second_kyb, databas
     assert len(kyb.fml.fml.cases) == 3
 
 
-async def test_throttling_holds_every_replica_back(kyb, second_kyb):
+async def test_throttling_pauses_every_replica(kyb, second_kyb):
     body = '{"error":"rate_limited"}'
     fault = Fault("/v1/cases", "status", status=429, headers={"Retry-After": "30"}, body=body)
     kyb.fml.fml.faults.add(fault)
@@ -356,7 +356,9 @@ async def test_throttling_holds_every_replica_back(kyb, second_kyb):
     assert len(kyb.asked()) == before
 
 
-async def test_a_vendor_that_stays_away_ends_in_words_and_a_retry_goes_on(kyb, subscribed_receiver):
+async def test_a_run_fails_with_a_reason_when_the_vendor_stays_unavailable_and_a_retry_completes_it(
+    kyb, subscribed_receiver
+):
     """J5: tried eleven times, told once, shown with its reason."""
     company = kyb.company()
     kyb.fml.fml.faults.add(Fault("/v1/cases", "status", status=503, body="away"))
@@ -381,7 +383,7 @@ async def test_a_vendor_that_stays_away_ends_in_words_and_a_retry_goes_on(kyb, s
     assert {each["type"] for each in told} == {"recipe.run.finished"}
 
 
-async def test_a_dry_run_changes_nothing_and_says_what_a_real_one_does(kyb, database):
+async def test_a_dry_run_changes_nothing_and_shows_what_a_real_one_does(kyb, database):
     """J7."""
     company = kyb.company()
 
@@ -406,7 +408,7 @@ async def test_a_dry_run_changes_nothing_and_says_what_a_real_one_does(kyb, data
     assert (refused.status, refused.code) == (422, "input-refused")
 
 
-async def test_what_a_dry_run_reads_with_can_write_nothing(kyb):
+async def test_the_reader_of_a_dry_run_cannot_write(kyb):
     """J7: there is nothing to call; and were there, the proxy would refuse it."""
     user = HubSpotUser(UUID(kyb.broker.workspace), "hbdev", "u1", 101)
     reader = kyb.broker.parts.recipes.crm.reader(user)
@@ -533,7 +535,7 @@ async def test_a_key_that_is_still_in_use_by_a_lost_attempt_is_waited_for(kyb):
     assert len(fml.cases) == 1
 
 
-async def test_properties_that_are_missing_are_named_and_the_setup_mends_it(kyb):
+async def test_missing_properties_are_named_and_the_setup_creates_them(kyb):
     company = kyb.company()
     kind = kyb.portal.type("companies")
     gone = kyb.portal.definitions(kind).pop("fml_case_status")
@@ -555,7 +557,7 @@ async def test_properties_that_are_missing_are_named_and_the_setup_mends_it(kyb)
     assert (len(kyb.fml.fml.cases), len(kyb.asked())) == (1, 1)
 
 
-async def test_one_apps_stuck_runs_hold_up_nobody_elses(kyb):
+async def test_stuck_runs_of_one_app_do_not_delay_those_of_another(kyb):
     """J8: seventy runs hang at HubSpot; another app's run goes through."""
     await kyb.broker.registers("other", clientId="c2", scopes=["oauth"])
     await kyb.broker.asks(

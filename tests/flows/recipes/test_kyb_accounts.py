@@ -82,7 +82,7 @@ async def test_one_fml_client_serves_one_account_across_workspaces(kyb, twin):
     assert len(kyb.asked()) == 1
 
 
-async def test_who_knows_only_a_client_id_learns_and_reserves_nothing(kyb, twin):
+async def test_a_client_id_without_its_secret_reveals_and_reserves_nothing(kyb, twin):
     """Another workspace names a client whose secret it does not have."""
     tenant = kyb.broker
     workspace, key = tenant.workspace, tenant.key
@@ -252,6 +252,32 @@ async def test_an_account_that_changes_while_a_call_waits_is_not_written(kyb, tw
     answer = await kickoff
 
     assert (answer.status, answer.code) == (409, "other-account")
+    assert kyb.writes() == []
+
+
+async def test_a_workflow_is_answered_in_the_account_of_its_run_only(
+    kyb, twin, database, monkeypatch
+):
+    """2.2: the user reconnects while HubSpot waits for the action."""
+    monkeypatch.setattr("broker.recipes.workflow_actions.WAIT_S", 0.1)
+    kyb.fml.fml.faults.add(Fault("/v1/cases", "delay", seconds=1.0, times=1))
+    body = {
+        "clientId": "client-of-hbdev",
+        "url": kyb.settings["actionUrl"],
+        "hubId": 101,
+        "objectType": "companies",
+        "objectId": twin,
+    }
+    address = f"{kyb.broker.hubspot.url}/_sandbox/workflow-actions"
+    waiting = (await kyb.broker.asks("POST", address, json=body)).json()
+    await database.execute("UPDATE connection SET hub_id = 102 WHERE user_ref = 'u1'")
+    kyb.broker.parts.proxy.clear_cache()
+
+    await kyb.run_background_work()
+
+    ended = (await kyb.broker.asks("GET", f"{address}/{waiting['callback_id']}")).json()
+    assert (waiting["state"], ended["state"]) == ("ASYNC", "ASYNC")
+    assert await database.fetchval("SELECT last_error FROM recipe_task") == "other-account"
     assert kyb.writes() == []
 
 

@@ -75,7 +75,7 @@ async def test_a_decision_at_fml_comes_back_to_the_company(kyb, case):
     assert (again.status, again.json()["status"]) == (200, "approved")
 
 
-async def test_only_what_is_signed_is_taken(kyb, case, database):
+async def test_only_signed_events_are_accepted(kyb, case, database):
     company, case_id = case
     said = event(company, case_id, status="approved")
     spaced = json.dumps(said, indent=3).encode()
@@ -174,7 +174,7 @@ async def test_every_event_is_relayed_once_known_or_not(kyb, case, subscribed_re
     assert told["kyb.quite.new.kind"]["hubId"] == 101
 
 
-async def test_what_fits_no_run_is_parked_and_applied_when_a_run_comes(
+async def test_events_without_a_run_are_parked_and_applied_when_a_run_begins(
     kyb, no_secret_in_the_logs, subscribed_receiver
 ):
     company = kyb.company()
@@ -203,7 +203,7 @@ async def test_what_fits_no_run_is_parked_and_applied_when_a_run_comes(
     assert "@acme.example" not in no_secret_in_the_logs.getvalue()
 
 
-async def test_events_reach_the_company_when_hubspot_is_well_again(kyb, case):
+async def test_events_reach_the_company_when_hubspot_recovers(kyb, case):
     company, case_id = case
     fault = kyb.broker.hubspot.faults
     fault.add(Fault(f"/crm/v3/objects/companies/{company}", "status", method="PATCH", status=503))
@@ -218,7 +218,7 @@ async def test_events_reach_the_company_when_hubspot_is_well_again(kyb, case):
     assert kyb.shows(company)["fml_case_status"] == "approved"
 
 
-async def test_texts_that_no_database_takes_are_mended(kyb, case):
+async def test_texts_that_postgres_cannot_store_are_cleaned(kyb, case):
     company, case_id = case
     odd = event(company, case_id, 1, status="app\x00roved\ud800", stage=7)
     kept = await kyb.sends_fml_event(odd)
@@ -230,7 +230,7 @@ async def test_texts_that_no_database_takes_are_mended(kyb, case):
     assert kyb.shows(company)["fml_stage"] == "7"
 
 
-async def test_an_update_that_lands_late_is_put_right(kyb, case):
+async def test_an_older_update_that_arrives_last_is_corrected(kyb, case):
     """Two updates of one Company under way at once, and the older arrives last."""
     company, case_id = case
     path = f"/crm/v3/objects/companies/{company}"
@@ -251,7 +251,7 @@ async def test_an_update_that_lands_late_is_put_right(kyb, case):
     assert len(kyb.writes()) == 4
 
 
-async def test_an_event_is_not_acknowledged_before_it_is_kept(kyb, case, database):
+async def test_an_event_is_not_acknowledged_before_it_is_stored(kyb, case, database):
     """W9: a 2xx says stored; what cannot be stored in time is refused."""
     company, case_id = case
     async with database.transaction():

@@ -30,7 +30,7 @@ async def heard(kyb, batches):
         await asyncio.sleep(0.02)
 
 
-async def test_a_lifecycle_stage_starts_a_case_once_however_often_it_is_told(kyb):
+async def test_a_lifecycle_stage_starts_a_case_once_however_often_it_is_delivered(kyb):
     """J6, W5: told three times, set twice, and the write-back starts nothing."""
     await watches(kyb, "lifecyclestage", "opportunity")
     kyb.broker.hubspot.webhooks.duplicates = 2
@@ -89,7 +89,7 @@ async def hubspot_calls(kyb):
     return call
 
 
-async def test_a_workflow_action_makes_the_case_and_tells_the_workflow(kyb, hubspot_calls):
+async def test_a_workflow_action_makes_the_case_and_returns_its_outputs(kyb, hubspot_calls):
     company = kyb.company()
 
     first = await hubspot_calls("workflow-actions", company)
@@ -164,7 +164,7 @@ async def test_a_button_on_a_card_makes_the_case(kyb, hubspot_calls):
     assert len(kyb.fml.fml.cases) == 1
 
 
-async def test_nobody_but_hubspot_calls_the_action(kyb, hubspot_calls):
+async def test_only_hubspot_can_call_the_action(kyb, hubspot_calls):
     company = kyb.company()
     url = kyb.settings["actionUrl"]
     body = {"callbackId": "c", "origin": {"portalId": 101}, "object": {"objectId": int(company)}}

@@ -104,7 +104,7 @@ async def test_it_is_checked_and_prepared(greeter):
     assert after == {"ok": True, "findings": []}
 
 
-async def test_it_is_started_rehearsed_listed_and_joined(greeter):
+async def test_it_is_started_dry_run_listed_and_joined(greeter):
     await prepares(greeter)
     record_id = contact(greeter, firstname="Ann")
 
@@ -249,7 +249,7 @@ async def test_the_document_has_its_models_at_addresses_of_its_own(greeter):
     assert "/api/recipes/kyb/{slug}" in document["paths"]
 
 
-async def test_nobody_else_sees_it(greeter):
+async def test_other_keys_cannot_see_it(greeter):
     await prepares(greeter)
     run_id = (await starts(greeter, contact(greeter, firstname="Ann"))).json()["runId"]
     lacking = await greeter.makes_key("proxy", "apps", "connect")

@@ -123,7 +123,7 @@ async def test_a_check_names_missing_scopes_and_connections(kyb):
     assert connection[0] == ["connection"]
 
 
-async def test_nothing_is_written_by_a_check(kyb):
+async def test_a_check_writes_nothing(kyb):
     await finds(kyb)
 
     assert {each.method for each in kyb.broker.hubspot.seen} == {"GET"}

@@ -13,7 +13,7 @@ def test_a_signature_is_base64_of_hmac_sha256_over_the_raw_bytes():
     assert signature("hush", body) == "foEjqc88nIdg5LAnXXzRsDrJnpNZJKbyPLSa9+F3LXU="
 
 
-def test_amounts_are_numbers_on_the_wire_and_keep_their_digits():
+def test_amounts_are_numbers_on_the_wire_with_all_their_digits():
     text = '{"a":10.10,"b":[0.1,12345678901234567.89,3],"c":"x","d":null,"e":true}'
     read = loads(text)
     assert read["a"] == Decimal("10.10")
@@ -21,7 +21,7 @@ def test_amounts_are_numbers_on_the_wire_and_keep_their_digits():
 
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity"])
-def test_what_is_not_a_json_number_is_refused(text):
+def test_numbers_outside_json_are_refused(text):
     with pytest.raises(ValueError, match=text):
         loads(f'{{"a": {text}}}')
 

@@ -1,4 +1,4 @@
-"""The sandbox First Mile Labs does what their public pages say, and what its levers say."""
+"""The sandbox First Mile Labs does what its public pages and its levers specify."""
 
 import asyncio
 import hashlib
@@ -22,25 +22,25 @@ CASE = {
 
 @pytest.fixture
 async def api(fml):
-    """Ask as a client; status, headers, body."""
+    """Send a request as a client; status, headers, body."""
     async with aiohttp.ClientSession() as session:
 
-        async def ask(method, path, body=None, token=None, **headers):
+        async def send(method, path, body=None, token=None, **headers):
             if token:
                 headers["Authorization"] = f"Bearer {token}"
             async with session.request(method, fml.url + path, json=body, headers=headers) as got:
                 return got.status, got.headers, await got.json(content_type=None)
 
-        yield ask
+        yield send
 
 
 @pytest.fixture
 async def token(api):
-    asked = {"grant_type": "client_credentials", "client_id": CLIENT, "client_secret": SECRET}
-    return (await api("POST", "/v1/oauth/token", asked))[2]["access_token"]
+    credentials = {"grant_type": "client_credentials", "client_id": CLIENT, "client_secret": SECRET}
+    return (await api("POST", "/v1/oauth/token", credentials))[2]["access_token"]
 
 
-async def test_tokens_are_minted_from_json_only_unless_told_otherwise(api, fml):
+async def test_tokens_are_issued_for_json_only_by_default(api, fml):
     good = {"grant_type": "client_credentials", "client_id": CLIENT, "client_secret": SECRET}
     async with aiohttp.ClientSession() as session:
         forms = []
@@ -87,11 +87,11 @@ async def test_a_case_is_made_once_by_key_and_once_by_record(api, fml, token):
     assert len(fml.fml.cases) == 2
 
 
-async def test_refusals_say_what_their_pages_say(api, fml, token):
+async def test_refusals_are_those_of_the_public_pages(api, fml, token):
     bad = {**CASE, "customerEmail": "nobody"}
     fml.fml.add_client("reader", "s", ["read:cases"])
-    asked = {"grant_type": "client_credentials", "client_id": "reader", "client_secret": "s"}
-    reader = (await api("POST", "/v1/oauth/token", asked))[2]["access_token"]
+    credentials = {"grant_type": "client_credentials", "client_id": "reader", "client_secret": "s"}
+    reader = (await api("POST", "/v1/oauth/token", credentials))[2]["access_token"]
     await api("POST", "/v1/echo", {}, token, **{"Idempotency-Key": "elsewhere"})
 
     wrong = await api("POST", "/v1/cases", bad, token)
@@ -111,7 +111,7 @@ async def test_refusals_say_what_their_pages_say(api, fml, token):
     assert fml.fml.cases == {}
 
 
-async def test_limits_are_kept_by_client(api, fml, token):
+async def test_limits_are_counted_by_client(api, fml, token):
     fml.fml.levers.call_limit = 2
 
     statuses = [(await api("GET", "/v1/cases", None, token))[:2] for _ in range(3)]

@@ -50,7 +50,7 @@ class App:
         self.token = self.hubspot.grants.issue_access(refresh, self.hubspot.now() + 1800).token
         return self
 
-    async def asks(self, method, path, body=None, headers=None):
+    async def request(self, method, path, body=None, headers=None):
         sent = {"data": json.dumps(body)} if body is not None else {}
         every = {"Authorization": f"Bearer {self.token}", **(headers or {})}
         url = self.hubspot.url + path
@@ -59,8 +59,8 @@ class App:
             is_json = "json" in got.headers.get("Content-Type", "")
             return Got(got.status, got.headers, json.loads(text) if is_json else text)
 
-    async def makes(self, kind, **properties):
-        got = await self.asks("POST", f"/crm/v3/objects/{kind}", {"properties": properties})
+    async def create(self, kind, **properties):
+        got = await self.request("POST", f"/crm/v3/objects/{kind}", {"properties": properties})
         assert got.status == 201, got.body
         return got.body["id"]
 

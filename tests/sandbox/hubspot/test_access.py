@@ -1,28 +1,28 @@
-"""Who may call and how often: tokens, scopes, limits, locks, moves."""
+"""Access to the API: tokens, scopes, limits, locks, moves."""
 
 CONTACTS = "/crm/v3/objects/contacts"
 
 
-async def test_a_call_without_a_token_is_told_what_is_missing(app):
+async def test_a_call_without_a_token_is_refused(app):
     for header in ("", "Basic x", "Bearer x"):
-        got = await app.asks("GET", CONTACTS, headers={"Authorization": header})
+        got = await app.request("GET", CONTACTS, headers={"Authorization": header})
         assert (got.status, got.body["category"]) == (401, "INVALID_AUTHENTICATION")
         assert got.body["message"].startswith("Authentication credentials not found.")
 
 
-async def test_what_looks_like_a_token_and_is_none_ran_out_in_1970(app):
-    got = await app.asks("GET", CONTACTS, headers={"Authorization": "Bearer C" + "x" * 99})
+async def test_a_malformed_token_expired_in_1970(app):
+    got = await app.request("GET", CONTACTS, headers={"Authorization": "Bearer C" + "x" * 99})
     assert (got.status, got.body["category"]) == (401, "EXPIRED_AUTHENTICATION")
     assert got.body["context"] == {"expire time": ["1970-01-01T00:00:00.000Z"]}
     assert "day(s) ago" in got.body["message"]
 
 
-async def test_an_expired_token_says_since_when(app):
+async def test_an_expired_token_is_refused_with_its_time_of_expiry(app):
     app.hubspot.jump(1805)
-    got = await app.asks("GET", CONTACTS)
+    got = await app.request("GET", CONTACTS)
     assert got.body["message"].endswith("expired 5 second(s) ago.")
     app.hubspot.jump(7200)
-    got = await app.asks("GET", CONTACTS)
+    got = await app.request("GET", CONTACTS)
     assert got.body["message"].endswith("expired 2 hour(s) ago.")
 
 
@@ -48,32 +48,33 @@ async def test_each_area_needs_one_of_its_scopes(app):
     ]
     app.granted(["oauth"])
     for method, path, scope in cases:
-        got = await app.asks(method, path, {} if method != "GET" else None)
+        got = await app.request(method, path, {} if method != "GET" else None)
         assert (got.status, got.body["category"]) == (403, "MISSING_SCOPES"), path
         assert scope in got.body["errors"][0]["context"]["requiredGranularScopes"], path
     for method, path, scope in cases:
         app.granted(["oauth", scope])
-        got = await app.asks(method, path, {} if method != "GET" else None)
+        got = await app.request(method, path, {} if method != "GET" else None)
         assert got.status != 403, path
 
 
 async def test_the_rolling_limit_is_per_app_and_account_and_counts_down_in_headers(app):
     app.hubspot.limits.ten_secondly = 3
     left = [
-        (await app.asks("GET", CONTACTS)).headers["X-HubSpot-RateLimit-Remaining"] for _ in range(3)
+        (await app.request("GET", CONTACTS)).headers["X-HubSpot-RateLimit-Remaining"]
+        for _ in range(3)
     ]
     assert left == ["2", "1", "0"]
-    over = await app.asks("GET", CONTACTS)
+    over = await app.request("GET", CONTACTS)
     assert over.status == 429
     assert over.body["errorType"] == "RATE_LIMIT"
     assert over.body["policyName"] == "TEN_SECONDLY_ROLLING"
     assert "Retry-After" not in over.headers
-    mine = app.token
+    own_token = app.token
     for other in ({"hub_id": 102, "user": "grace@globex.example"}, {"client_id": "second"}):
-        assert (await app.granted(**other).asks("GET", CONTACTS)).status == 200
-    app.token = mine
+        assert (await app.granted(**other).request("GET", CONTACTS)).status == 200
+    app.token = own_token
     app.hubspot.jump(10)
-    assert (await app.asks("GET", CONTACTS)).status == 200
+    assert (await app.request("GET", CONTACTS)).status == 200
 
 
 async def test_searches_are_counted_apart_for_the_whole_account_without_headers(app):
@@ -81,45 +82,45 @@ async def test_searches_are_counted_apart_for_the_whole_account_without_headers(
     tokens = [app.token, app.granted(client_id="second").token]
     for token in tokens:
         app.token = token
-        got = await app.asks("POST", f"{CONTACTS}/search", {})
+        got = await app.request("POST", f"{CONTACTS}/search", {})
         assert got.status == 200
         assert not [name for name in got.headers if "ratelimit" in name.lower()]
-    over = await app.asks("POST", f"{CONTACTS}/search", {})
+    over = await app.request("POST", f"{CONTACTS}/search", {})
     assert (over.status, over.body["policyName"]) == (429, "SECONDLY")
-    assert (await app.asks("GET", CONTACTS)).status == 200
+    assert (await app.request("GET", CONTACTS)).status == 200
 
 
 async def test_the_day_ends_the_daily_limit(app):
     app.hubspot.limits.daily = 1
     app.hubspot.jump(86_400 - app.hubspot.now() % 86_400 + 60)
     app.granted()
-    assert (await app.asks("GET", CONTACTS)).status == 200
-    over = await app.asks("GET", CONTACTS)
+    assert (await app.request("GET", CONTACTS)).status == 200
+    over = await app.request("GET", CONTACTS)
     assert (over.status, over.body["policyName"]) == (429, "DAILY")
     app.hubspot.jump(86_400)
-    assert (await app.granted().asks("GET", CONTACTS)).status == 200
+    assert (await app.granted().request("GET", CONTACTS)).status == 200
 
 
-async def test_a_locked_record_takes_no_writes_for_two_seconds(app):
-    made = await app.makes("contacts", email="a@acme.example")
+async def test_a_locked_record_refuses_writes_for_two_seconds(app):
+    made = await app.create("contacts", email="a@acme.example")
     lock = {"lock": {"hubId": 101, "objectType": "contacts", "objectId": made}}
-    assert (await app.asks("POST", "/_sandbox/levers", lock)).status == 204
+    assert (await app.request("POST", "/_sandbox/levers", lock)).status == 204
     change = ("PATCH", f"{CONTACTS}/{made}", {"properties": {"lastname": "X"}})
-    assert (await app.asks(*change)).status == 423
-    assert (await app.asks("GET", f"{CONTACTS}/{made}")).status == 200
+    assert (await app.request(*change)).status == 423
+    assert (await app.request("GET", f"{CONTACTS}/{made}")).status == 200
     app.hubspot.jump(2.1)
-    assert (await app.asks(*change)).status == 200
+    assert (await app.request(*change)).status == 200
 
 
-async def test_an_account_that_moves_says_how_long_in_seconds(app):
+async def test_an_account_that_moves_answers_with_the_seconds_left(app):
     move = {"move": {"hubId": 101, "seconds": 3600}}
-    assert (await app.asks("POST", "/_sandbox/levers", move)).status == 204
-    got = await app.asks("GET", CONTACTS)
+    assert (await app.request("POST", "/_sandbox/levers", move)).status == 204
+    got = await app.request("GET", CONTACTS)
     assert got.status == 477
     assert 3590 <= int(got.headers["Retry-After"]) <= 3601
 
 
-async def test_an_app_token_speaks_for_no_account(app):
+async def test_an_app_token_has_access_to_no_account(app):
     form = "grant_type=client_credentials&client_id=app&client_secret=app-secret&scope=a%20b"
     url = f"{app.hubspot.url}/oauth/2026-03/token"
     kind = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -127,4 +128,4 @@ async def test_an_app_token_speaks_for_no_account(app):
         token = await got.json()
     assert (token["token_use"], token["scopes"]) == ("client_credentials", ["a", "b"])
     headers = {"Authorization": f"Bearer {token['access_token']}"}
-    assert (await app.asks("GET", CONTACTS, headers=headers)).status == 401
+    assert (await app.request("GET", CONTACTS, headers=headers)).status == 401

@@ -136,7 +136,7 @@ def served(operation):
     return not any(part in where for part in NOT_SERVED)
 
 
-async def test_every_operation_of_the_documents_answers_as_they_say(hubspot):
+async def test_every_operation_of_the_documents_answers_as_documented(hubspot):
     made = await walked(hubspot)
     every = operations()
     problems, covered = [], Counter()
@@ -150,8 +150,8 @@ async def test_every_operation_of_the_documents_answers_as_they_say(hubspot):
                 covered[each.document, each.method, each.path] += 1
     assert sorted(set(problems)) == [], "\n".join(sorted(set(problems)))
 
-    wanted = {(e.document, e.method, e.path) for e in every if served(e)}
-    assert wanted - set(covered) == set()
+    expected = {(e.document, e.method, e.path) for e in every if served(e)}
+    assert expected - set(covered) == set()
 
 
 async def test_no_deviation_is_listed_that_explains_nothing(hubspot):

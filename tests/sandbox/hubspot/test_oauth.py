@@ -24,7 +24,7 @@ class Dance:
     def __init__(self, app):
         self.app, self.hubspot = app, app.hubspot
 
-    async def asks(self, path="/oauth/authorize", **changed):
+    async def request(self, path="/oauth/authorize", **changed):
         query = {"client_id": "c", "redirect_uri": BACK, "scope": "oauth tickets", "state": "st"}
         query = {name: value for name, value in {**query, **changed}.items() if value is not None}
         url = f"{self.hubspot.url}{path}?{urlencode(query)}"
@@ -32,7 +32,7 @@ class Dance:
             return got.status, got.headers.get("Location", ""), await got.text()
 
     async def code(self, **changed):
-        _, location, _ = await self.asks(**changed)
+        _, location, _ = await self.request(**changed)
         return parse_qs(urlsplit(location).query)["code"][0]
 
     async def token(self, version="2026-03", **form):
@@ -48,12 +48,12 @@ class Dance:
 
 async def test_a_person_chooses_the_account_and_the_user_and_sees_the_scopes(oauth):
     oauth.hubspot.auto_consent = None
-    status, _, page = await oauth.asks(optional_scope="e-commerce unknown")
+    status, _, page = await oauth.request(optional_scope="e-commerce unknown")
     assert status == 200
     for shown in ("103/peter@initech.example", "101/ada@acme.example", "tickets", "e-commerce"):
         assert shown in page
     assert "unknown</code>" not in page
-    _, _, one = await oauth.asks("/oauth/103/authorize")
+    _, _, one = await oauth.request("/oauth/103/authorize")
     assert "101/ada@acme.example" not in one
 
     decided = {
@@ -73,9 +73,9 @@ async def test_a_person_chooses_the_account_and_the_user_and_sees_the_scopes(oau
     introspect = f"{oauth.hubspot.url}/oauth/2026-03/token/introspect"
     form = {"client_id": "c", "client_secret": "s", "token": tokens["access_token"]}
     async with oauth.app.session.post(introspect, data=form) as got:
-        told = await got.json()
-    assert (told["user"], told["user_id"]) == ("peter@initech.example", 1001)
-    assert told["hub_domain"] == "initech.example"
+        described = await got.json()
+    assert (described["user"], described["user_id"]) == ("peter@initech.example", 1001)
+    assert described["hub_domain"] == "initech.example"
 
     refused = {**decided, "decision": "deny"}
     async with oauth.app.session.post(url, data=refused, allow_redirects=False) as got:
@@ -83,7 +83,7 @@ async def test_a_person_chooses_the_account_and_the_user_and_sees_the_scopes(oau
     assert (back["error"], back["state"]) == (["access_denied"], ["st"])
 
 
-async def test_what_cannot_be_asked_never_returns_to_the_app(oauth):
+async def test_an_invalid_authorization_request_never_returns_to_the_app(oauth):
     for changed in (
         {"client_id": "nobody"},
         {"redirect_uri": f"{BACK}/"},
@@ -92,7 +92,7 @@ async def test_what_cannot_be_asked_never_returns_to_the_app(oauth):
         {"scope": "oauth tickets crm.objects.contacts.read"},
         {"code_challenge": "x", "code_challenge_method": "plain"},
     ):
-        status, location, page = await oauth.asks(**changed)
+        status, location, page = await oauth.request(**changed)
         assert (status, location) == (400, ""), changed
         assert "complete the connection" in page
 
@@ -116,11 +116,11 @@ async def test_a_code_works_once_for_its_redirect_its_client_and_a_minute(oauth)
 async def test_a_challenge_needs_its_verifier(oauth):
     digest = hashlib.sha256(b"verifier").digest()
     challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-    asked = {"code_challenge": challenge, "code_challenge_method": "S256"}
+    query = {"code_challenge": challenge, "code_challenge_method": "S256"}
     for verifier in ({}, {"code_verifier": "other"}):
-        _, body = await oauth.exchange(await oauth.code(**asked), **verifier)
+        _, body = await oauth.exchange(await oauth.code(**query), **verifier)
         assert body["status"] == "BAD_CODE_VERIFIER"
-    assert (await oauth.exchange(await oauth.code(**asked), code_verifier="verifier"))[0] == 200
+    assert (await oauth.exchange(await oauth.code(**query), code_verifier="verifier"))[0] == 200
 
 
 async def test_every_version_renews_and_only_by_form(oauth):
@@ -141,7 +141,7 @@ async def test_every_version_renews_and_only_by_form(oauth):
     assert body["message"] == "refresh token is invalid, expired or revoked"
 
 
-async def test_a_wrong_client_a_wrong_grant_and_a_lost_account_are_told_apart(oauth):
+async def test_a_wrong_client_a_wrong_grant_and_a_lost_account_have_different_errors(oauth):
     _, tokens = await oauth.exchange(await oauth.code())
     renew = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
     _, body = await oauth.token(**{**renew, "client_secret": "no"})
@@ -150,7 +150,7 @@ async def test_a_wrong_client_a_wrong_grant_and_a_lost_account_are_told_apart(oa
     assert (body["error"], body["status"]) == ("invalid_client", "BAD_CLIENT_ID")
     assert (await oauth.token(grant_type="password"))[1]["status"] == "BAD_GRANT_TYPE"
     levers = {"removePortal": 101}
-    assert (await oauth.app.asks("POST", "/_sandbox/levers", levers)).status == 204
+    assert (await oauth.app.request("POST", "/_sandbox/levers", levers)).status == 204
     _, body = await oauth.token(**renew)
     assert (body["error"], body["status"]) == ("access_denied", "BAD_HUB")
 
@@ -163,11 +163,11 @@ async def test_a_revoked_refresh_token_leaves_access_tokens_and_an_uninstall_doe
     async with oauth.app.session.post(url, data=form) as got:
         assert got.status == 200
     oauth.app.token = tokens[0]["access_token"]
-    assert (await oauth.app.asks("GET", "/account-info/v3/details")).status == 200
-    assert (await oauth.app.asks("DELETE", "/appinstalls/v3/external-install")).status == 204
+    assert (await oauth.app.request("GET", "/account-info/v3/details")).status == 200
+    assert (await oauth.app.request("DELETE", "/appinstalls/v3/external-install")).status == 204
     for each in tokens:
         oauth.app.token = each["access_token"]
-        assert (await oauth.app.asks("GET", "/account-info/v3/details")).status == 401
+        assert (await oauth.app.request("GET", "/account-info/v3/details")).status == 401
     renew = {"grant_type": "refresh_token", "refresh_token": tokens[1]["refresh_token"]}
     assert (await oauth.token(**renew))[1]["status"] == "BAD_REFRESH_TOKEN"
     introspect = url.replace("revoke", "introspect")

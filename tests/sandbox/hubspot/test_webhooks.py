@@ -93,19 +93,19 @@ async def eventually(holds):
     assert holds()
 
 
-async def subscribed(app, receiver, *wanted, client_id="app"):
+async def subscribed(app, receiver, *subscriptions, client_id="app"):
     body = {
         "targetUrl": f"{receiver.url}/hooks?app=1",
         "subscriptions": [
             dict(zip(("eventType", "propertyName", "objectTypeId"), each, strict=False))
-            for each in wanted
+            for each in subscriptions
         ],
     }
-    got = await app.asks("POST", f"/_sandbox/apps/{client_id}/webhooks", body)
+    got = await app.request("POST", f"/_sandbox/apps/{client_id}/webhooks", body)
     assert got.status == 201, got.body
 
 
-async def test_a_change_in_the_crm_is_sent_signed_to_the_apps_that_want_it(app, receiver):
+async def test_a_change_in_the_crm_is_sent_signed_to_the_apps_that_subscribe_to_it(app, receiver):
     await subscribed(
         app,
         receiver,
@@ -115,10 +115,10 @@ async def test_a_change_in_the_crm_is_sent_signed_to_the_apps_that_want_it(app, 
         ("object.propertyChange", "firstname", "0-1"),
         ("contact.deletion",),
     )
-    made = await app.makes("contacts", email="a@acme.example", firstname="Ada")
-    await app.asks("PATCH", f"/crm/v3/objects/contacts/{made}", {"properties": {"zip": "1"}})
-    await app.asks("DELETE", f"/crm/v3/objects/contacts/{made}")
-    await app.makes("companies", name="Not asked for")
+    made = await app.create("contacts", email="a@acme.example", firstname="Ada")
+    await app.request("PATCH", f"/crm/v3/objects/contacts/{made}", {"properties": {"zip": "1"}})
+    await app.request("DELETE", f"/crm/v3/objects/contacts/{made}")
+    await app.create("companies", name="Not asked for")
     await eventually(lambda: len(receiver.events) >= 4)
 
     assert all(genuine(each, "app-secret", "v1") for each in receiver.requests)
@@ -137,11 +137,11 @@ async def test_a_change_in_the_crm_is_sent_signed_to_the_apps_that_want_it(app, 
     assert by_type["contact.creation"]["changeFlag"] == "NEW"
 
 
-async def test_a_change_by_a_person_says_so(app, receiver):
+async def test_a_change_by_a_person_has_its_source(app, receiver):
     await subscribed(app, receiver, ("company.propertyChange", "lifecyclestage"))
-    made = await app.makes("companies", name="A")
+    made = await app.create("companies", name="A")
     path = f"/_sandbox/portals/101/records/companies/{made}"
-    await app.asks("PATCH", path, {"properties": {"lifecyclestage": "opportunity"}})
+    await app.request("PATCH", path, {"properties": {"lifecyclestage": "opportunity"}})
     await eventually(lambda: receiver.events)
     assert receiver.events[0]["changeSource"] == "CRM_UI"
     assert receiver.events[0]["propertyValue"] == "opportunity"
@@ -167,16 +167,18 @@ async def test_merges_associations_erasures_and_sensitive_values_have_their_fiel
         "groupName": "contactinformation",
         "dataSensitivity": "sensitive",
     }
-    assert (await app.asks("POST", "/crm/v3/properties/contacts", secret)).status == 201
-    a = await app.makes("contacts", email="a@acme.example", passport="X1")
-    b = await app.makes("contacts", email="b@acme.example")
-    company = await app.makes("companies", name="A")
-    await app.asks("PUT", f"/crm/v4/objects/contacts/{a}/associations/default/companies/{company}")
+    assert (await app.request("POST", "/crm/v3/properties/contacts", secret)).status == 201
+    a = await app.create("contacts", email="a@acme.example", passport="X1")
+    b = await app.create("contacts", email="b@acme.example")
+    company = await app.create("companies", name="A")
+    await app.request(
+        "PUT", f"/crm/v4/objects/contacts/{a}/associations/default/companies/{company}"
+    )
     base = "/crm/v3/objects/contacts"
-    await app.asks("POST", f"{base}/merge", {"primaryObjectId": a, "objectIdToMerge": b})
-    await app.asks("DELETE", f"{base}/{a}")
-    await app.asks("POST", f"/_sandbox/portals/101/records/contacts/{a}/restore")
-    await app.asks("POST", f"{base}/gdpr-delete", {"objectId": a})
+    await app.request("POST", f"{base}/merge", {"primaryObjectId": a, "objectIdToMerge": b})
+    await app.request("DELETE", f"{base}/{a}")
+    await app.request("POST", f"/_sandbox/portals/101/records/contacts/{a}/restore")
+    await app.request("POST", f"{base}/gdpr-delete", {"objectId": a})
     await eventually(lambda: len(receiver.events) >= 8)
 
     by_type = {each["subscriptionType"]: each for each in receiver.events}
@@ -190,12 +192,12 @@ async def test_merges_associations_erasures_and_sensitive_values_have_their_fiel
     assert {"contact.privacyDeletion", "contact.deletion", "contact.restore"} <= set(by_type)
 
 
-async def test_a_portal_that_did_not_install_the_app_tells_it_nothing(app, receiver):
+async def test_a_portal_that_did_not_install_the_app_sends_it_no_events(app, receiver):
     await subscribed(app, receiver, ("company.creation",))
-    await app.granted(client_id="second", hub_id=102, user="grace@globex.example").makes(
+    await app.granted(client_id="second", hub_id=102, user="grace@globex.example").create(
         "companies", name="Elsewhere"
     )
-    await app.granted().makes("companies", name="Here")
+    await app.granted().create("companies", name="Here")
     await eventually(lambda: receiver.events)
     assert [each["portalId"] for each in receiver.events] == [101]
 
@@ -205,9 +207,9 @@ async def test_a_paused_subscription_sends_nothing_until_it_is_active(app, recei
     creation = next(iter(app.hubspot.apps["app"].subscriptions))
     number, key = app.hubspot.apps["app"].app_id, f"?hapikey={app.hubspot.developer_key}"
     path = f"/webhooks/v3/{number}/subscriptions/{creation}{key}"
-    assert (await app.asks("PATCH", path, {"active": False})).body["active"] is False
-    made = await app.makes("companies", name="Untold")
-    await app.asks("DELETE", f"/crm/v3/objects/companies/{made}")
+    assert (await app.request("PATCH", path, {"active": False})).body["active"] is False
+    made = await app.create("companies", name="Untold")
+    await app.request("DELETE", f"/crm/v3/objects/companies/{made}")
     await eventually(lambda: receiver.events)
     assert [each["subscriptionType"] for each in receiver.events] == ["company.deletion"]
 
@@ -216,7 +218,7 @@ async def test_a_failed_batch_is_sent_again_with_a_higher_attempt_number(app, re
     app.hubspot.webhooks.retry_after = 60
     receiver.answers = [lambda: web.Response(status=500), lambda: web.Response(status=302)]
     await subscribed(app, receiver, ("company.creation",))
-    await app.makes("companies", name="A")
+    await app.create("companies", name="A")
     for attempts in (1, 2, 3):
         await eventually(lambda n=attempts: len(receiver.requests) == n)
         await eventually(lambda: app.hubspot.webhooks.queue or len(receiver.requests) == 3)
@@ -226,26 +228,26 @@ async def test_a_failed_batch_is_sent_again_with_a_higher_attempt_number(app, re
     assert all(genuine(each, "app-secret", "v1") for each in receiver.requests[:1])
 
 
-async def test_after_ten_retries_an_event_is_given_up(app, receiver):
+async def test_after_ten_retries_an_event_is_abandoned(app, receiver):
     receiver.answers = [lambda: web.Response(status=404)] * 20
     await subscribed(app, receiver, ("company.creation",))
-    await app.makes("companies", name="A")
+    await app.create("companies", name="A")
     for tries in range(1, 12):
         await eventually(lambda n=tries: len(receiver.requests) == n)
-        await eventually(lambda: app.hubspot.webhooks.queue or app.hubspot.webhooks.given_up)
+        await eventually(lambda: app.hubspot.webhooks.queue or app.hubspot.webhooks.abandoned)
         app.hubspot.jump(86_400)
     assert [each["attemptNumber"] for each in receiver.events] == list(range(11))
-    assert len(app.hubspot.webhooks.given_up) == 1
+    assert len(app.hubspot.webhooks.abandoned) == 1
 
 
-async def test_batches_hold_a_hundred_events_of_one_portal_unless_told_otherwise(app, receiver):
+async def test_batches_hold_a_hundred_events_of_one_portal_by_default(app, receiver):
     levers = {"webhooks": {"paused": True}}
-    await app.asks("POST", "/_sandbox/levers", levers)
+    await app.request("POST", "/_sandbox/levers", levers)
     app.granted(hub_id=102, user="grace@globex.example")
     await subscribed(app, receiver)
     events = [{"portalId": 101 + n % 2, "eventId": n} for n in range(250)]
-    await app.asks("POST", "/_sandbox/apps/app/events", {"events": events})
-    await app.asks("POST", "/_sandbox/levers", {"webhooks": {"paused": False}})
+    await app.request("POST", "/_sandbox/apps/app/events", {"events": events})
+    await app.request("POST", "/_sandbox/levers", {"webhooks": {"paused": False}})
     await eventually(lambda: len(receiver.events) == 250)
     sizes = sorted(len(json.loads(body)) for *_, body in receiver.requests)
     assert sizes == [25, 25, 100, 100]
@@ -253,8 +255,8 @@ async def test_batches_hold_a_hundred_events_of_one_portal_unless_told_otherwise
 
     receiver.requests.clear()
     mixing = {"mixesPortals": True, "shuffled": True, "duplicates": 1, "batchSize": 50}
-    await app.asks("POST", "/_sandbox/levers", {"webhooks": mixing})
-    await app.asks("POST", "/_sandbox/apps/app/events", {"events": events[:50]})
+    await app.request("POST", "/_sandbox/levers", {"webhooks": mixing})
+    await app.request("POST", "/_sandbox/apps/app/events", {"events": events[:50]})
     await eventually(lambda: len(receiver.events) == 100)
     first, second = (json.loads(body) for *_, body in receiver.requests)
     assert first == second
@@ -265,29 +267,29 @@ async def test_batches_hold_a_hundred_events_of_one_portal_unless_told_otherwise
 async def test_subscriptions_belong_to_the_developer_and_start_paused(app):
     number = app.hubspot.apps["app"].app_id
     base = f"/webhooks/v3/{number}/subscriptions"
-    assert (await app.asks("GET", base)).status == 401
+    assert (await app.request("GET", base)).status == 401
     key = f"?hapikey={app.hubspot.developer_key}"
-    made = await app.asks("POST", base + key, {"eventType": "contact.creation"})
+    made = await app.request("POST", base + key, {"eventType": "contact.creation"})
     assert (made.status, made.body["active"]) == (201, False)
-    dated = await app.asks("GET", f"/app-webhooks/2026-09/{number}/subscriptions{key}")
+    dated = await app.request("GET", f"/app-webhooks/2026-09/{number}/subscriptions{key}")
     assert dated.body["results"] == [made.body]
     for wrong in (
         {"eventType": "app.uninstalled"},
         {"eventType": "contact.propertyChange"},
         {"eventType": "object.creation"},
     ):
-        assert (await app.asks("POST", base + key, wrong)).status == 400
+        assert (await app.request("POST", base + key, wrong)).status == 400
     few = {"targetUrl": "https://a.example", "throttling": {"maxConcurrentRequests": 5}}
-    assert (await app.asks("PUT", f"/webhooks/v3/{number}/settings{key}", few)).status == 400
+    assert (await app.request("PUT", f"/webhooks/v3/{number}/settings{key}", few)).status == 400
 
 
 def replying(body, status=200, **headers):
     return lambda: web.json_response(body, status=status, headers=headers)
 
 
-async def test_a_workflow_action_is_sent_signed_and_ends_as_it_is_answered(app, receiver):
-    made = await app.makes("companies", name="A")
-    asked = {
+async def test_a_workflow_action_is_sent_signed_and_ends_in_the_answered_state(app, receiver):
+    made = await app.create("companies", name="A")
+    payload = {
         "clientId": "app",
         "url": f"{receiver.url}/act",
         "hubId": 101,
@@ -303,7 +305,7 @@ async def test_a_workflow_action_is_sent_signed_and_ends_as_it_is_answered(app, 
         (replying({"outputFields": {"hs_execution_state": "BLOCK"}}), "BLOCK"),
     ):
         receiver.answers = [answer]
-        run = (await app.asks("POST", "/_sandbox/workflow-actions", asked)).body
+        run = (await app.request("POST", "/_sandbox/workflow-actions", payload)).body
         assert run["state"] == state
     sent = json.loads(receiver.requests[0][3])
     assert sent["object"] == {
@@ -315,21 +317,21 @@ async def test_a_workflow_action_is_sent_signed_and_ends_as_it_is_answered(app, 
     assert all(genuine(each, "app-secret", "v2") for each in receiver.requests)
 
 
-async def test_a_workflow_action_is_tried_again_when_the_backend_fails_or_is_busy(app, receiver):
-    made = await app.makes("companies", name="A")
+async def test_a_workflow_action_is_retried_when_the_backend_fails_or_is_busy(app, receiver):
+    made = await app.create("companies", name="A")
     receiver.answers = [
         replying({}, 500),
         replying({}, 429, **{"Retry-After": "30000"}),
         replying({"outputFields": {}}),
     ]
-    asked = {
+    payload = {
         "clientId": "app",
         "url": f"{receiver.url}/act",
         "hubId": 101,
         "objectType": "companies",
         "objectId": made,
     }
-    run = (await app.asks("POST", "/_sandbox/workflow-actions", asked)).body
+    run = (await app.request("POST", "/_sandbox/workflow-actions", payload)).body
     assert run["state"] == "RUNNING"
     execution = app.hubspot.workflows.executions[run["callback_id"]]
     app.hubspot.jump(5)
@@ -351,36 +353,36 @@ async def test_a_workflow_action_is_tried_again_when_the_backend_fails_or_is_bus
     ],
 )
 async def test_an_action_that_waits_is_completed_once_by_its_own_portal(app, receiver, path):
-    made = await app.makes("companies", name="A")
+    made = await app.create("companies", name="A")
     receiver.answers = [replying({"outputFields": {"hs_execution_state": "ASYNC"}})]
-    asked = {
+    payload = {
         "clientId": "app",
         "url": f"{receiver.url}/act",
         "hubId": 101,
         "objectType": "0-2",
         "objectId": made,
     }
-    run = (await app.asks("POST", "/_sandbox/workflow-actions", asked)).body
+    run = (await app.request("POST", "/_sandbox/workflow-actions", payload)).body
     assert run["state"] == "ASYNC"
     done = {"outputFields": {"hs_execution_state": "SUCCESS", "caseId": "c1"}}
-    where, mine = path.format(run["callback_id"]), app.token
+    where, own_token = path.format(run["callback_id"]), app.token
     app.granted(hub_id=102, user="grace@globex.example")
-    assert (await app.asks("POST", where, done)).status == 404
-    app.token = mine
-    assert [(await app.asks("POST", where, done)).status for _ in range(2)] == [204, 404]
-    told = await app.asks("GET", f"/_sandbox/workflow-actions/{run['callback_id']}")
-    assert (told.body["state"], told.body["output"]["caseId"]) == ("SUCCESS", "c1")
+    assert (await app.request("POST", where, done)).status == 404
+    app.token = own_token
+    assert [(await app.request("POST", where, done)).status for _ in range(2)] == [204, 404]
+    state = await app.request("GET", f"/_sandbox/workflow-actions/{run['callback_id']}")
+    assert (state.body["state"], state.body["output"]["caseId"]) == ("SUCCESS", "c1")
 
 
-async def test_a_ui_extension_call_carries_who_and_where_in_its_signed_url(app, receiver):
+async def test_a_ui_extension_call_has_user_and_account_in_its_signed_url(app, receiver):
     receiver.answers = [replying({"hello": 1}), replying({})]
-    asked = {
+    payload = {
         "clientId": "app",
         "url": f"{receiver.url}/button?x=1",
         "hubId": 101,
         "body": {"companyId": 5},
     }
-    got = await app.asks("POST", "/_sandbox/ui-extension-calls", asked)
+    got = await app.request("POST", "/_sandbox/ui-extension-calls", payload)
     assert (got.body["status"], got.body["body"]) == (200, {"hello": 1})
     method, url, _, body = receiver.requests[0]
     assert (method, json.loads(body)) == ("POST", {"companyId": 5})
@@ -388,7 +390,7 @@ async def test_a_ui_extension_call_carries_who_and_where_in_its_signed_url(app, 
         assert part in url
     assert signed_as_decoded(receiver.requests[0])
 
-    await app.asks("POST", "/_sandbox/ui-extension-calls", {**asked, "method": "GET"})
+    await app.request("POST", "/_sandbox/ui-extension-calls", {**payload, "method": "GET"})
     assert receiver.requests[1][3] == b""
 
 

@@ -15,7 +15,7 @@ class Walk:
         self.key, self.app_id = hapikey, app_id
 
     def crm(self, area: str, rest: str) -> str:
-        """A path of the CRM: the version stands before the area in v3, after it when dated."""
+        """A path of the CRM: the version comes before the area in v3, after it when dated."""
         if self.dated:
             return f"/crm/{area}/{self.version}/{rest}"
         return f"/crm/v3/{area}/{rest}"
@@ -91,13 +91,13 @@ class Walk:
         missing = {"id": "999999", "properties": {"hubspot_owner_id": "8"}}
         await self.call("POST", f"{base}/batch/update", {"inputs": [*changed, missing]})
         if unique == "email":
-            asked = [
+            payload = [
                 {"id": address, "idProperty": "email", "properties": {"lastname": "Up"}}
                 for address in ("new@acme.example", "contacts3@acme.example")
             ]
-            await self.call("POST", f"{base}/batch/upsert", {"inputs": asked})
-            wrong = {**asked[0], "properties": {"no_such": "x"}}
-            await self.call("POST", f"{base}/batch/upsert", {"inputs": [asked[1], wrong]})
+            await self.call("POST", f"{base}/batch/upsert", {"inputs": payload})
+            wrong = {**payload[0], "properties": {"no_such": "x"}}
+            await self.call("POST", f"{base}/batch/upsert", {"inputs": [payload[1], wrong]})
         else:
             by_id = {"id": ids[0], "idProperty": "hs_object_id", "properties": {unique: "Z"}}
             await self.call("POST", f"{base}/batch/upsert", {"inputs": [by_id]})
@@ -149,8 +149,8 @@ class Walk:
     async def labels(self) -> None:
         base = f"/crm/associations/{self.version if self.dated else 'v4'}"
         labels = f"{base}/contacts/deals/labels"
-        asked = {"name": "buyer", "label": "Buyer", "inverseLabel": "Bought by"}
-        made = await self.call("POST", labels, asked)
+        payload = {"name": "buyer", "label": "Buyer", "inverseLabel": "Bought by"}
+        made = await self.call("POST", labels, payload)
         number = made["results"][0]["typeId"]
         await self.call("GET", labels)
         await self.call("PUT", labels, {"associationTypeId": number, "label": "Payer"})
@@ -200,7 +200,7 @@ class Walk:
     async def schemas(self) -> None:
         base = f"/crm-object-schemas/{self.version}/schemas"
         plate = {"name": "plate", "label": "Plate", "type": "string", "fieldType": "text"}
-        asked = {
+        payload = {
             "name": "truck",
             "labels": {"singular": "Truck", "plural": "Trucks"},
             "primaryDisplayProperty": "plate",
@@ -210,7 +210,7 @@ class Walk:
             "properties": [{**plate, "hasUniqueValue": True}],
             "associatedObjects": ["CONTACT"],
         }
-        made = await self.call("POST", base, asked)
+        made = await self.call("POST", base, payload)
         one = f"{base}/{made['objectTypeId']}"
         await self.call("GET", base)
         await self.call("GET", one)
@@ -240,13 +240,13 @@ class Walk:
     async def pipelines(self) -> None:
         base = self.crm("pipelines", "deals")
         stage = {"label": "Start", "displayOrder": 0, "metadata": {"probability": "0.1"}}
-        asked = {"label": f"Own {self.version}", "displayOrder": 3, "stages": [stage]}
-        made = await self.call("POST", base, asked)
+        payload = {"label": f"Own {self.version}", "displayOrder": 3, "stages": [stage]}
+        made = await self.call("POST", base, payload)
         one = f"{base}/{made['id']}"
         await self.call("GET", base)
         await self.call("GET", one)
         await self.call("PATCH", one, {"label": "Other"})
-        await self.call("PUT", one, asked)
+        await self.call("PUT", one, payload)
         await self.call("GET", f"{one}/audit")
         added = await self.call("POST", f"{one}/stages", {**stage, "label": "Next"})
         await self.call("GET", f"{one}/stages")
@@ -275,8 +275,12 @@ class Walk:
         }
         await self.call("PUT", f"{base}/settings{key}", settings)
         await self.call("GET", f"{base}/settings{key}")
-        wanted = {"eventType": "contact.propertyChange", "propertyName": "email", "active": True}
-        made = await self.call("POST", f"{base}/subscriptions{key}", wanted)
+        subscription = {
+            "eventType": "contact.propertyChange",
+            "propertyName": "email",
+            "active": True,
+        }
+        made = await self.call("POST", f"{base}/subscriptions{key}", subscription)
         await self.call("GET", f"{base}/subscriptions{key}")
         one = f"{base}/subscriptions/{made['id']}{key}"
         await self.call("GET", one)

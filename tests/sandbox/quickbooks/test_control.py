@@ -14,7 +14,7 @@ async def test_levers_are_seen_set_and_refused_by_name(books):
     assert (await books.call("GET", "companyinfo/1"))[0] == 401
 
 
-async def test_requests_are_remembered_with_hashes_for_secrets(books):
+async def test_requests_are_recorded_with_hashes_for_secrets(books):
     grant = books.connect()
     await books.refresh(grant.refresh_token)
     await books.call("GET", "companyinfo/1")
@@ -37,7 +37,7 @@ async def test_the_books_can_be_looked_at_in_a_browser(books):
     assert "100.00" in page
 
 
-async def test_a_person_changes_records_behind_the_apps_back(books):
+async def test_a_person_changes_records_without_the_app(books):
     customer = await books.customer()
     path = f"companies/{US}/entities/customer"
     status, changed = await books.control("POST", path, {"Id": customer["Id"], "Notes": "vip"})

@@ -21,7 +21,7 @@ async def test_a_name_is_unique_over_customers_vendors_and_employees_inactive_on
     assert inactive["Customer"][0]["Active"] is False
 
 
-async def test_what_is_wrong_with_a_customer_has_its_code(books):
+async def test_a_wrong_customer_is_refused_with_its_code(books):
     for sent, code in (
         ({"DisplayName": "A", "lifecyclestage": "lead"}, "2010"),
         ({"PrimaryEmailAddr": {"Address": "a@b.c"}}, "2020"),
@@ -38,7 +38,7 @@ async def test_what_is_wrong_with_a_customer_has_its_code(books):
     assert built["Customer"]["DisplayName"] == "Grace Hopper"
 
 
-async def test_an_update_needs_the_present_sync_token_and_sparse_keeps_the_rest(books):
+async def test_an_update_needs_the_current_sync_token_and_a_sparse_one_leaves_the_rest(books):
     made = await books.customer(CompanyName="Analytical", PrimaryEmailAddr={"Address": "a@x.io"})
     change = {"Id": made["Id"], "sparse": True, "CompanyName": "Engines"}
 

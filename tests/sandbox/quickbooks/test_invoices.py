@@ -43,7 +43,7 @@ async def test_an_invoice_gets_totals_a_number_and_a_subtotal_line(books):
     assert isinstance(made["TotalAmt"], Decimal)
 
 
-async def test_what_is_wrong_with_an_invoice_has_its_code(books):
+async def test_a_wrong_invoice_is_refused_with_its_code(books):
     customer = await books.customer()
     good = invoice(customer)
     line = good["Line"][0]
@@ -123,7 +123,7 @@ async def test_a_foreign_currency_needs_multicurrency_and_stays_with_the_custome
     }
 
 
-async def test_numbers_are_given_unique_or_left_empty_as_the_company_says(books):
+async def test_numbers_are_assigned_checked_or_left_empty_by_the_companys_settings(books):
     customer = await books.customer()
     await books.ok("POST", "invoice", invoice(customer, DocNumber="1001"))
     twice = await books.refused("POST", "invoice", invoice(customer, DocNumber="1001"))
@@ -153,7 +153,7 @@ async def test_closed_books_and_required_service_dates_refuse(books):
     assert undated[0] == "6000"
 
 
-async def test_the_same_requestid_makes_one_invoice_unless_the_lever_says_otherwise(books):
+async def test_the_same_requestid_makes_one_invoice_unless_it_is_ignored(books):
     customer = await books.customer()
     first = await books.ok("POST", "invoice", invoice(customer), requestid="r-1")
     again = await books.ok("POST", "invoice", invoice(customer), requestid="r-1")

@@ -105,8 +105,8 @@ async def test_a_person_connects_one_company_or_cancels(books):
     }
 
     async def page(**changed):
-        asked = {name: value for name, value in {**query, **changed}.items() if value}
-        async with books.session.get(f"{books.url}/connect/oauth2?{urlencode(asked)}") as got:
+        parameters = {name: value for name, value in {**query, **changed}.items() if value}
+        async with books.session.get(f"{books.url}/connect/oauth2?{urlencode(parameters)}") as got:
             return got.status, await got.text()
 
     async def decide(**form):
@@ -136,11 +136,11 @@ async def test_a_person_connects_one_company_or_cancels(books):
         302,
         {"error": ["access_denied"], "state": ["st&1"]},
     )
-    _, brought = await decide(decision="connect", realmId=UK)
-    assert (brought["realmId"], brought["state"]) == ([UK], ["st&1"])
+    _, callback = await decide(decision="connect", realmId=UK)
+    assert (callback["realmId"], callback["state"]) == ([UK], ["st&1"])
     form = {
         "grant_type": "authorization_code",
-        "code": brought["code"][0],
+        "code": callback["code"][0],
         "redirect_uri": BACK,
     }
     books.tokens[UK] = (await books.token(form))[1]["access_token"]

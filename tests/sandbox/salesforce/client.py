@@ -31,7 +31,7 @@ class Got:
 
 @dataclass
 class Client:
-    """An app that a user connects, and the admin beside it."""
+    """An app that a user connects, and the admin."""
 
     running: object
     session: aiohttp.ClientSession
@@ -75,7 +75,7 @@ class Client:
             for name, values in parse_qs(urlsplit(got.headers["Location"]).query).items()
         }
 
-    async def ask_token(self, host=None, **form):
+    async def request_token(self, host=None, **form):
         """The token endpoint's answer; fields that are None are left out."""
         form = {"client_id": "app", "client_secret": "app-secret", **form}
         url = (host or self.running.login_url) + "/services/oauth2/token"
@@ -88,11 +88,11 @@ class Client:
             "redirect_uri": CALLBACK,
             "code_verifier": VERIFIER,
         }
-        return await self.ask_token(host, **{**sent, **form})
+        return await self.request_token(host, **{**sent, **form})
 
     async def refresh(self, refresh_token, host=None, **form):
         sent = {"grant_type": "refresh_token", "refresh_token": refresh_token}
-        return await self.ask_token(host, **{**sent, **form})
+        return await self.request_token(host, **{**sent, **form})
 
     async def connect(self, username=ADA, host=None, **changes):
         back = await self.authorize(host, username, **changes)

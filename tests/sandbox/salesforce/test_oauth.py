@@ -170,7 +170,7 @@ async def test_without_rotation_one_refresh_token_serves_and_is_not_repeated(sal
     assert not any("refresh_token" in each.body for each in answers)
 
 
-async def test_a_refresh_beside_another_is_refused_and_harms_nothing(salesforce):
+async def test_a_concurrent_refresh_is_refused_without_harm(salesforce):
     """3.11.4."""
     tokens = await salesforce.connect()
     salesforce.world.levers.refresh_seconds = 0.2
@@ -245,13 +245,13 @@ async def test_the_sixth_approval_ends_the_oldest(salesforce):
 
 async def test_client_credentials_work_on_my_domain_only_and_act_as_the_run_as_user(salesforce):
     sent = {"grant_type": "client_credentials"}
-    elsewhere = await salesforce.ask_token(**sent)
-    home = await salesforce.ask_token(salesforce.running.url, **sent)
+    elsewhere = await salesforce.request_token(**sent)
+    home = await salesforce.request_token(salesforce.running.url, **sent)
     salesforce.world.apps["app"].run_as = None
-    nobody = await salesforce.ask_token(salesforce.running.url, **sent)
+    without_user = await salesforce.request_token(salesforce.running.url, **sent)
 
     assert elsewhere.body["error_description"] == "request not supported on this domain"
-    assert nobody.body["error_description"] == "no client credentials user enabled"
+    assert without_user.body["error_description"] == "no client credentials user enabled"
     assert "refresh_token" not in home.body
     assert home.body["api_instance_url"] == salesforce.running.url
     assert (await salesforce.call("GET", "/limits", token=home.body["access_token"])).status == 200
@@ -293,13 +293,13 @@ async def test_an_app_that_is_not_installed_is_for_admins_only(salesforce):
     assert "code" in await salesforce.authorize(username="grace@acme.example")
 
 
-async def test_introspection_tells_how_a_token_stands(salesforce):
+async def test_introspection_shows_the_state_of_a_token(salesforce):
     tokens = await salesforce.connect()
     url = salesforce.running.url + "/services/oauth2/introspect"
-    known = {"client_id": "app", "client_secret": "app-secret"}
+    credentials = {"client_id": "app", "client_secret": "app-secret"}
 
     async def introspect(token):
-        return (await salesforce.send("POST", url, data={**known, "token": token})).body
+        return (await salesforce.send("POST", url, data={**credentials, "token": token})).body
 
     access, refresh = (
         await introspect(tokens["access_token"]),
@@ -341,7 +341,7 @@ async def test_revoking_a_refresh_token_ends_its_sessions_and_revoking_a_session
     ).status == 400
 
 
-async def test_identity_and_userinfo_tell_who_connected(salesforce):
+async def test_identity_and_userinfo_name_the_user_who_connected(salesforce):
     tokens = await salesforce.connect()
     sent = {"Authorization": f"Bearer {tokens['access_token']}"}
 

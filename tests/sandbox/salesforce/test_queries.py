@@ -1,4 +1,4 @@
-"""The sandbox Salesforce reads SOQL strictly, pages, and tells what changed and what went."""
+"""The sandbox Salesforce reads SOQL strictly, pages, and lists changed and deleted records."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -73,7 +73,9 @@ async def test_conditions_find_what_salesforce_finds(leads, where, found):
         ("SELECT Id FROM Lead WHERE CreatedDate = LAST_N_DAYS:3", "UNSUPPORTED_BY_SANDBOX", "sandbox"),
     ],
 )  # fmt: skip
-async def test_a_wrong_query_is_refused_with_its_place(connected, query, code, part):
+async def test_a_wrong_query_is_refused_with_the_position_of_the_error(
+    connected, query, code, part
+):
     got = await connected.query(query)
 
     assert (got.status, got.code) == (400, code)
@@ -140,16 +142,16 @@ async def test_more_than_a_page_comes_in_pages_that_end(connected):
     assert (late.status, late.code) == (400, "INVALID_QUERY_LOCATOR")
 
 
-async def test_pages_are_their_own_users_and_can_be_dropped(connected):
+async def test_pages_belong_to_one_user_and_can_be_dropped(connected):
     await connected.control("/seed", {"leads": 2001})
     await connected.control("/users", {"username": "grace@acme.example"})
     url = (await connected.query("SELECT Id FROM Lead")).body["nextRecordsUrl"]
-    mine = connected.token
+    own_token = connected.token
     await connected.connect("grace@acme.example")
     hers = await connected.call("GET", url, base="")
-    his = await connected.call("GET", url, base="", token=mine)
+    his = await connected.call("GET", url, base="", token=own_token)
     await connected.control("/levers", {"drop_cursors": True})
-    dropped = await connected.call("GET", url, base="", token=mine)
+    dropped = await connected.call("GET", url, base="", token=own_token)
 
     assert [hers.status, his.status, dropped.status] == [400, 200, 400]
 
@@ -176,9 +178,9 @@ async def test_a_write_moves_the_stamp_even_when_nothing_changes(connected):
     assert (await connected.read(made))["SystemModstamp"] > before
 
 
-async def test_deleted_and_merged_leads_are_told_by_query_all_and_get_deleted(connected):
+async def test_deleted_and_merged_leads_are_listed_by_query_all_and_get_deleted(connected):
     """3.11.11."""
-    winner, loser, gone, kept = [await connected.make(LastName=each) for each in "WLGK"]
+    winner, loser, gone, remaining = [await connected.make(LastName=each) for each in "WLGK"]
     await connected.control(f"/records/Lead/{winner}/merge", {"loser": loser})
     await connected.control(f"/records/Lead/{gone}", method="DELETE")
     connected.world.ahead += 60
@@ -204,7 +206,7 @@ async def test_deleted_and_merged_leads_are_told_by_query_all_and_get_deleted(co
     }
     assert {each["id"] for each in deleted.body["deletedRecords"]} == {loser, gone}
     assert deleted.body["deletedRecords"][0]["deletedDate"].endswith(".000+0000")
-    assert set(updated.body["ids"]) == {winner, kept}
+    assert set(updated.body["ids"]) == {winner, remaining}
     assert (old.status, old.code) == (400, "INVALID_REPLICATION_DATE")
 
 

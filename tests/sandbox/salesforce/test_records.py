@@ -1,4 +1,4 @@
-"""The sandbox Salesforce keeps records by an org's rules, and refuses in Salesforce's words."""
+"""The sandbox Salesforce applies an org's rules to records, and refuses with Salesforce's errors."""
 
 import pytest
 
@@ -13,7 +13,7 @@ FIELD = {
     "unique": True,
     "caseSensitive": True,
 }
-OURS = {"Sforce-Auto-Assign": "FALSE"}
+NO_ASSIGNMENT = {"Sforce-Auto-Assign": "FALSE"}
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def lead(**fields):
 async def test_a_wrong_lead_is_refused_in_an_array_that_names_its_fields(
     connected, body, code, fields
 ):
-    got = await connected.call("POST", "/sobjects/Lead", body, OURS)
+    got = await connected.call("POST", "/sobjects/Lead", body, NO_ASSIGNMENT)
 
     assert got.status == 400
     assert isinstance(got.body, list)
@@ -57,7 +57,7 @@ async def test_a_wrong_lead_is_refused_in_an_array_that_names_its_fields(
     assert connected.org.tables["Lead"] == {}
 
 
-async def test_bodies_must_be_json_and_say_so(connected):
+async def test_bodies_must_be_json_with_its_content_type(connected):
     url = connected.running.url + "/services/data/v66.0/sobjects/Lead"
     sent = {"Authorization": f"Bearer {connected.token}"}
 
@@ -203,7 +203,7 @@ async def test_a_field_made_by_the_api_is_invisible_until_it_is_granted(connecte
     assert (hidden.status, shown.status) == (404, 201)
 
 
-async def test_describe_tells_what_a_mapping_needs_to_know(keyed):
+async def test_describe_has_what_a_mapping_needs(keyed):
     body = (await keyed.call("GET", "/sobjects/Lead/describe")).body
     fields = {each["name"]: each for each in body["fields"]}
 
@@ -223,7 +223,7 @@ async def test_describe_tells_what_a_mapping_needs_to_know(keyed):
     assert fields["IsConverted"]["updateable"] is False
 
 
-async def test_a_picklist_takes_stray_values_until_it_is_restricted(connected):
+async def test_a_picklist_accepts_other_values_until_it_is_restricted(connected):
     """3.11.10."""
     stray = await connected.call("POST", "/sobjects/Lead", lead(LeadSource="Carrier pigeon"))
     values = [{"value": "Web"}, {"value": "Phone", "active": False}]
@@ -293,7 +293,7 @@ async def test_a_change_of_another_field_does_not_meet_the_duplicate_rule(connec
     assert [title.status, email.status] == [204, 400]
 
 
-async def test_assignment_rules_take_the_owner_unless_the_header_says_false(connected):
+async def test_assignment_rules_set_the_owner_unless_the_header_is_false(connected):
     """3.11.8."""
     grace = (await connected.control("/users", {"username": "grace@acme.example"}))["id"]
     queue = (await connected.control("/queues", {"name": "New leads"}))["id"]
@@ -303,9 +303,9 @@ async def test_assignment_rules_take_the_owner_unless_the_header_says_false(conn
         made = (await connected.call("POST", "/sobjects/Lead", body, headers)).body["id"]
         return (await connected.read(made))["OwnerId"]
 
-    without_rule = [await owner({}), await owner(OURS)]
+    without_rule = [await owner({}), await owner(NO_ASSIGNMENT)]
     await connected.control("/levers", {"assignment_rule": queue})
-    with_rule = [await owner({}), await owner(OURS)]
+    with_rule = [await owner({}), await owner(NO_ASSIGNMENT)]
 
     assert without_rule == [connected.org.default_lead_owner, grace]
     assert with_rule == [queue, grace]
@@ -316,7 +316,7 @@ async def test_an_inactive_owner_is_refused(connected):
         "id"
     ]
 
-    got = await connected.call("POST", "/sobjects/Lead", lead(OwnerId=gone), OURS)
+    got = await connected.call("POST", "/sobjects/Lead", lead(OwnerId=gone), NO_ASSIGNMENT)
 
     assert (got.status, got.code) == (400, "INACTIVE_OWNER_OR_USER")
     assert (
@@ -351,7 +351,7 @@ async def test_state_and_country_picklists_refuse_free_text(connected):
     assert coded.status == 201
 
 
-async def test_a_planned_error_strikes_as_often_as_asked(connected):
+async def test_a_planned_error_occurs_as_often_as_set(connected):
     planned = {
         "errorCode": "UNABLE_TO_LOCK_ROW",
         "message": "unable to obtain exclusive access to this record",
@@ -379,7 +379,7 @@ async def test_objects_and_organizations_can_be_closed_to_an_app(connected):
     assert (disabled.status, disabled.code) == (403, "API_DISABLED_FOR_ORG")
 
 
-async def test_the_budget_of_a_day_is_told_with_every_answer_and_kept(connected):
+async def test_the_daily_budget_is_shown_with_every_answer_and_enforced(connected):
     await connected.control("/levers", {"api_budget": 2})
 
     answers = [
@@ -397,7 +397,7 @@ async def test_the_budget_of_a_day_is_told_with_every_answer_and_kept(connected)
     assert (await connected.call("GET", "/limits")).status == 200
 
 
-async def test_a_collection_tells_each_result_and_all_or_none_undoes(keyed):
+async def test_a_collection_lists_each_result_and_all_or_none_undoes_all(keyed):
     records = [
         {"attributes": {"type": "Lead"}, **lead(**{KEY: "1"})},
         {"attributes": {"type": "Lead"}, "LastName": "x"},

@@ -9,20 +9,11 @@ from broker.sandbox.shopify.apps import App
 from broker.sandbox.shopify.server import serve
 from broker.sandbox.shopify.store.merchant import Merchant
 from broker.sandbox.shopify.world import Shopify
+from tests.sandbox.clock import Clock
 
 SCOPES = ["read_orders", "read_customers"]
 SECRET = "hush"
 BACK = "https://product.example/shopify/callback"
-
-
-class Clock:
-    """A time that stands still until it is moved."""
-
-    def __init__(self, at=1_795_996_800.0):
-        self.at = at
-
-    def __call__(self):
-        return self.at
 
 
 @dataclass
@@ -53,7 +44,7 @@ class Client:
         ).token
         return self
 
-    async def posts(self, path, body=None, **rest):
+    async def post(self, path, body=None, **rest):
         """Status and JSON (or text) of a POST of JSON."""
         sent = {"json": body} if body is not None else {}
         async with self.session.post(self.url + path, **sent, **rest) as got:
@@ -62,22 +53,22 @@ class Client:
 
     async def tokens(self, **fields):
         body = {"client_id": self.app.client_id, "client_secret": SECRET, **fields}
-        return await self.posts("/admin/oauth/access_token", body)
+        return await self.post("/admin/oauth/access_token", body)
 
-    async def asks(self, query, variables=None, version="2026-10", token=None):
+    async def query(self, query, variables=None, version="2026-10", token=None):
         """The body of a GraphQL answer of status 200."""
-        status, body, _ = await self.calls(query, variables, version, token)
+        status, body, _ = await self.post_query(query, variables, version, token)
         assert status == 200, body
         return body
 
-    async def calls(self, query, variables=None, version="2026-10", token=None):
+    async def post_query(self, query, variables=None, version="2026-10", token=None):
         headers = {"X-Shopify-Access-Token": self.token if token is None else token}
         body = {"query": query, "variables": variables or {}}
         url = f"{self.url}/admin/api/{version}/graphql.json"
         async with self.session.post(url, json=body, headers=headers) as got:
             return got.status, await got.json(), got.headers
 
-    async def controls(self, method, path, body=None):
+    async def control(self, method, path, body=None):
         url = f"{self.url}/_sandbox/{path}"
         async with self.session.request(method, url, json=body or {}) as got:
             assert got.status < 300, await got.text()

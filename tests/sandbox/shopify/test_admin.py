@@ -1,4 +1,4 @@
-"""The sandbox's Admin API: who may ask, what is shown, pages, points."""
+"""The sandbox's Admin API: scopes, orders and customers, pages, points."""
 
 import aiohttp
 import pytest
@@ -24,36 +24,36 @@ def gid(order):
 
 
 async def shown(shopify, order):
-    return (await shopify.asks(queries.ORDER, gid(order)))["data"]["order"]
+    return (await shopify.query(queries.ORDER, gid(order)))["data"]["order"]
 
 
 async def names(shopify, query):
-    answer = await shopify.asks(queries.ORDER_NAMES, {"query": query})
+    answer = await shopify.query(queries.ORDER_NAMES, {"query": query})
     return [each["name"] for each in answer["data"]["orders"]["nodes"]]
 
 
-@pytest.mark.parametrize(("status", "told"), [(402, "Unavailable"), (423, "unavailable"), (430, "Rejection"), (540, "Disabled")])  # fmt: skip
-async def test_a_frozen_store_answers_nothing(shopify, status, told):
+@pytest.mark.parametrize(("status", "message"), [(402, "Unavailable"), (423, "unavailable"), (430, "Rejection"), (540, "Disabled")])  # fmt: skip
+async def test_a_frozen_store_answers_nothing(shopify, status, message):
     shopify.world.levers.frozen = status
 
-    got, body, _ = await shopify.calls(queries.SHOP)
+    got, body, _ = await shopify.post_query(queries.SHOP)
 
     assert got == status
-    assert told in body["errors"]
+    assert message in body["errors"]
 
 
 async def test_a_token_that_is_unknown_or_missing_is_refused(shopify):
     for token in ("", "shpat_none"):
-        status, body, _ = await shopify.calls(queries.SHOP, token=token)
+        status, body, _ = await shopify.post_query(queries.SHOP, token=token)
         assert status == 401
         assert body["errors"].startswith("[API] Invalid API key or access token")
 
 
-async def test_a_body_that_is_no_query_is_refused(shopify):
+async def test_a_body_that_is_not_a_query_is_refused(shopify):
     headers = {"X-Shopify-Access-Token": shopify.token}
     path = "/admin/api/2026-10/graphql.json"
     found = [
-        (await shopify.posts(path, headers=headers, data=body))[0]
+        (await shopify.post(path, headers=headers, data=body))[0]
         for body in (b"", b"[]", b'{"query": 1}', b'{"query": "{", "variables": []}', b"\xff")
     ]
 
@@ -61,7 +61,7 @@ async def test_a_body_that_is_no_query_is_refused(shopify):
 
 
 async def test_a_field_that_does_not_exist_is_named(shopify):
-    body = await shopify.asks("{ shop { nope } }")
+    body = await shopify.query("{ shop { nope } }")
 
     error = body["errors"][0]
     assert error["message"] == "Field 'nope' doesn't exist on type 'Shop'"
@@ -74,17 +74,17 @@ async def test_a_field_that_does_not_exist_is_named(shopify):
 
 
 async def test_a_missing_variable_is_an_error_without_data(shopify):
-    body = await shopify.asks(queries.ORDER)
+    body = await shopify.query(queries.ORDER)
 
     assert body["errors"][0]["extensions"]["code"] == "INVALID_VARIABLE"
     assert "data" not in body
 
 
-async def test_a_missing_scope_is_told_with_status_200(shopify):
+async def test_a_missing_scope_is_an_error_with_status_200(shopify):
     order = place(shopify.merchant)
     shopify.granted(["read_customers"])
 
-    body = await shopify.asks(queries.ORDER, gid(order))
+    body = await shopify.query(queries.ORDER, gid(order))
 
     error = body["errors"][0]
     assert body["data"] == {"order": None}
@@ -97,7 +97,7 @@ async def test_errors_and_data_come_together_when_one_field_is_denied(shopify):
     place(shopify.merchant)
     shopify.granted(["read_orders"])
 
-    body = await shopify.asks(queries.ORDER_EDGES)
+    body = await shopify.query(queries.ORDER_EDGES)
 
     assert body["data"]["orders"]["edges"][0]["node"] == {"name": "#1001", "customer": None}
     assert body["errors"][0]["path"] == ["orders", "edges", 0, "node", "customer"]
@@ -106,7 +106,7 @@ async def test_errors_and_data_come_together_when_one_field_is_denied(shopify):
 async def test_an_app_without_protected_data_sees_no_orders_and_with_level_one_no_people(shopify):
     order = place(shopify.merchant)
     shopify.app.protected_data = 0
-    refused = await shopify.asks(queries.ORDER, gid(order))
+    refused = await shopify.query(queries.ORDER, gid(order))
     shopify.app.protected_data = 1
     bare = await shown(shopify, order)
     shopify.app.protected_data = 2
@@ -157,7 +157,7 @@ async def test_a_refund_without_lines_changes_the_net_payment_only(shopify):
     part = await shown(shopify, order)
     shopify.merchant.refund(order)
     whole = await shown(shopify, order)
-    refunds = (await shopify.asks(queries.REFUNDS, gid(order)))["data"]["order"]["refunds"]
+    refunds = (await shopify.query(queries.REFUNDS, gid(order)))["data"]["order"]["refunds"]
 
     sums = [
         (
@@ -222,23 +222,23 @@ async def test_sixty_days_are_reached_and_no_more_without_the_scope(shopify):
 async def test_an_order_of_another_kind_of_id_is_not_found_or_refused(shopify):
     order = place(shopify.merchant)
 
-    none = await shopify.asks(queries.ORDER, {"id": "gid://shopify/Order/1"})
-    bad = await shopify.asks(queries.ORDER, {"id": str(order.id)})
+    none = await shopify.query(queries.ORDER, {"id": "gid://shopify/Order/1"})
+    bad = await shopify.query(queries.ORDER, {"id": str(order.id)})
 
     assert none["data"] == {"order": None}
     assert "errors" not in none
     assert bad["errors"][0]["message"] == "Invalid global id"
 
 
-async def test_pages_go_by_place_in_the_order_and_not_by_number(shopify):
+async def test_pages_follow_the_sort_order_and_not_a_row_number(shopify):
     for _ in range(5):
         place(shopify.merchant)
         shopify.clock.at += 1
-    first = await shopify.asks(queries.ORDERS, {"first": 2})
+    first = await shopify.query(queries.ORDERS, {"first": 2})
     page = first["data"]["orders"]
     shopify.merchant.touch(shopify.shop.orders[int(page["nodes"][0]["id"].rpartition("/")[2])])
     after = {"first": 9, "after": page["pageInfo"]["endCursor"]}
-    rest = (await shopify.asks(queries.ORDERS, after))["data"]["orders"]
+    rest = (await shopify.query(queries.ORDERS, after))["data"]["orders"]
 
     assert [each["name"] for each in page["nodes"]] == ["#1001", "#1002"]
     assert page["pageInfo"]["hasNextPage"] is True
@@ -249,9 +249,9 @@ async def test_pages_go_by_place_in_the_order_and_not_by_number(shopify):
 async def test_pages_go_backwards(shopify):
     for _ in range(5):
         place(shopify.merchant)
-    last = (await shopify.asks(queries.ORDERS_BEFORE))["data"]["orders"]
+    last = (await shopify.query(queries.ORDERS_BEFORE))["data"]["orders"]
     before = {"before": last["pageInfo"]["startCursor"]}
-    earlier = (await shopify.asks(queries.ORDERS_BEFORE, before))["data"]["orders"]
+    earlier = (await shopify.query(queries.ORDERS_BEFORE, before))["data"]["orders"]
 
     assert [each["name"] for each in last["nodes"]] == ["#1004", "#1005"]
     assert [each["name"] for each in earlier["nodes"]] == ["#1002", "#1003"]
@@ -259,7 +259,7 @@ async def test_pages_go_backwards(shopify):
 
 
 @pytest.mark.parametrize(
-    ("variables", "told"),
+    ("variables", "message"),
     [
         ({}, "one of first or last"),
         ({"first": 251}, "between 0 and 250"),
@@ -270,15 +270,15 @@ async def test_pages_go_backwards(shopify):
         ({"first": 2, "query": "updated_at:>=yesterday"}, "yesterday"),
     ],
 )
-async def test_a_page_that_cannot_be_is_refused(shopify, variables, told):
+async def test_a_page_that_cannot_be_is_refused(shopify, variables, message):
     place(shopify.merchant)
 
-    body = await shopify.asks(queries.ORDERS, variables)
+    body = await shopify.query(queries.ORDERS, variables)
 
-    assert told in body["errors"][0]["message"]
+    assert message in body["errors"][0]["message"]
 
 
-async def test_orders_are_found_by_what_is_written_of_them(shopify):
+async def test_orders_are_found_by_the_terms_of_a_search(shopify):
     for kind in ("plain", "pending", "test", "guest"):
         place(shopify.merchant, kind)
         shopify.clock.at += 60
@@ -315,7 +315,7 @@ async def test_orders_are_found_by_what_is_written_of_them(shopify):
 async def test_a_search_field_that_does_not_exist_is_left_out_with_a_warning(shopify):
     place(shopify.merchant)
 
-    body = await shopify.asks(queries.ORDER_NAMES, {"query": "nope:1"})
+    body = await shopify.query(queries.ORDER_NAMES, {"query": "nope:1"})
 
     assert len(body["data"]["orders"]["nodes"]) == 1
     assert body["extensions"]["search"][0]["warnings"][0]["field"] == "nope"
@@ -333,8 +333,8 @@ async def test_counts_stop_at_their_limit(shopify):
     for _ in range(3):
         place(shopify.merchant)
 
-    every = await shopify.asks(queries.COUNT)
-    one = await shopify.asks(queries.COUNT, {"query": "name:#1001"})
+    every = await shopify.query(queries.COUNT)
+    one = await shopify.query(queries.COUNT, {"query": "name:#1001"})
 
     assert every["data"]["ordersCount"] == {"count": 2, "precision": "AT_LEAST"}
     assert one["data"]["ordersCount"] == {"count": 1, "precision": "EXACT"}
@@ -344,16 +344,16 @@ async def test_customers_are_listed_and_read(shopify):
     ada = shopify.merchant.add_customer(email="ada@x.example", first_name="Ada", tags=["vip"])
     shopify.merchant.add_customer(email="bob@x.example")
 
-    found = await shopify.asks(queries.CUSTOMERS, {"query": "tag:vip"})
-    read = await shopify.asks(queries.CUSTOMER, {"id": f"gid://shopify/Customer/{ada.id}"})
+    found = await shopify.query(queries.CUSTOMERS, {"query": "tag:vip"})
+    read = await shopify.query(queries.CUSTOMER, {"id": f"gid://shopify/Customer/{ada.id}"})
 
     assert [each["firstName"] for each in found["data"]["customers"]["nodes"]] == ["Ada"]
     assert read["data"]["customer"]["displayName"] == "Ada"
 
 
-async def test_the_shop_and_the_installation_tell_what_they_are(shopify):
-    shop = (await shopify.asks(queries.SHOP))["data"]["shop"]
-    installation = (await shopify.asks(queries.INSTALLATION))["data"]["currentAppInstallation"]
+async def test_the_shop_and_the_installation_describe_themselves(shopify):
+    shop = (await shopify.query(queries.SHOP))["data"]["shop"]
+    installation = (await shopify.query(queries.INSTALLATION))["data"]["currentAppInstallation"]
 
     assert shop["myshopifyDomain"] == "acme.myshopify.com"
     assert installation["app"] == {"apiKey": "client", "title": "Broker"}
@@ -365,20 +365,20 @@ async def test_the_shop_and_the_installation_tell_what_they_are(shopify):
 
 async def test_an_unknown_version_falls_forward_to_the_oldest(shopify):
     answered = [
-        (await shopify.calls(queries.VERSIONS, version=each))[2]["X-Shopify-API-Version"]
+        (await shopify.post_query(queries.VERSIONS, version=each))[2]["X-Shopify-API-Version"]
         for each in ("2026-10", "2024-01", "nope")
     ]
     shopify.world.levers.version_fall_forward = False
-    gone, _, _ = await shopify.calls(queries.VERSIONS, version="2024-01")
+    gone, _, _ = await shopify.post_query(queries.VERSIONS, version="2024-01")
 
     assert answered == ["2026-10", "2026-01", "2026-01"]
     assert gone == 404
 
 
-async def test_every_answer_tells_its_points_and_gives_back_what_was_not_needed(shopify):
+async def test_every_answer_shows_its_points_and_refunds_those_not_needed(shopify):
     place(shopify.merchant)
 
-    cost = (await shopify.asks(queries.FRAGMENTS))["extensions"]["cost"]
+    cost = (await shopify.query(queries.FRAGMENTS))["extensions"]["cost"]
 
     # 2 for the connection, and 4 for each node: order, bag, money, customer.
     assert (cost["requestedQueryCost"], cost["actualQueryCost"]) == (10, 6)
@@ -390,13 +390,13 @@ async def test_every_answer_tells_its_points_and_gives_back_what_was_not_needed(
 
 
 async def test_a_mutation_costs_ten(shopify):
-    cost = (await shopify.asks(queries.UNSUBSCRIBE, {"id": "gid://shopify/x/1"}))["extensions"]
+    cost = (await shopify.query(queries.UNSUBSCRIBE, {"id": "gid://shopify/x/1"}))["extensions"]
 
     assert cost["cost"]["requestedQueryCost"] == cost["cost"]["actualQueryCost"] == 10
 
 
 async def test_a_query_over_a_thousand_points_is_refused_before_it_is_run(shopify):
-    body = await shopify.asks(queries.BIG)
+    body = await shopify.query(queries.BIG)
 
     assert body["errors"][0]["extensions"]["code"] == "MAX_COST_EXCEEDED"
     assert body["errors"][0]["extensions"]["maxCost"] == 1000
@@ -409,10 +409,10 @@ async def test_an_empty_bucket_throttles_and_fills_up_with_time(shopify, status)
     shopify.world.levers.restore_rate = 1.0
     order = place(shopify.merchant, "guest")
     one = "{ shop { name } }"
-    spent = [await shopify.asks(one) for _ in range(12)]
-    got, body, _ = await shopify.calls(one)
+    spent = [await shopify.query(one) for _ in range(12)]
+    got, body, _ = await shopify.post_query(one)
     shopify.clock.at += 1
-    later = await shopify.asks(one)
+    later = await shopify.query(one)
 
     assert [each["extensions"]["cost"]["throttleStatus"]["currentlyAvailable"] for each in spent][-1] == 0  # fmt: skip
     assert got == status
@@ -423,11 +423,11 @@ async def test_an_empty_bucket_throttles_and_fills_up_with_time(shopify, status)
     assert order.id in shopify.shop.orders
 
 
-async def test_a_lost_answer_was_given_all_the_same(shopify):
-    await shopify.controls("POST", "faults", {"path": "*/graphql.json", "kind": "lose-answer", "times": 1})  # fmt: skip
+async def test_a_lost_answer_leaves_its_effect(shopify):
+    await shopify.control("POST", "faults", {"path": "*/graphql.json", "kind": "lose-answer", "times": 1})  # fmt: skip
     query = {"topic": "ORDERS_CREATE", "to": {"uri": "https://x.example/hook"}}
     with pytest.raises(aiohttp.ClientError):
-        await shopify.calls(queries.SUBSCRIBE, query)
+        await shopify.post_query(queries.SUBSCRIBE, query)
 
     assert len(shopify.world.webhooks.subscriptions) == 1
 

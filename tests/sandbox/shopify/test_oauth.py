@@ -44,19 +44,19 @@ async def consents(shopify):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "body"),
     [
         ({"client_id": "nobody"}, "Could not find Shopify API application"),
         ({"redirect_uri": "https://elsewhere.example/"}, "The redirect_uri is not whitelisted"),
         ({"scope": "write_products"}, "invalid_scope"),
     ],
 )
-async def test_a_wrong_install_link_ends_on_shopifys_own_page(shopify, changes, told):
+async def test_a_wrong_install_link_ends_on_shopifys_own_page(shopify, changes, body):
     async with shopify.session.get(
         shopify.url + authorize(**changes), allow_redirects=False
     ) as got:
         assert got.status == 400
-        assert told in await got.text()
+        assert body in await got.text()
 
 
 async def test_cancelling_an_install_does_not_lead_back_to_the_app(shopify):
@@ -117,11 +117,11 @@ async def test_a_merchant_who_granted_the_scopes_before_is_sent_on_at_once(shopi
 async def test_a_wrong_secret_an_unknown_app_and_a_late_code_are_refused(shopify):
     back = await consents(shopify)
     wrong = await shopify.tokens(code=back["code"], client_secret="other")
-    nobody = await shopify.tokens(code=back["code"], client_id="nobody")
+    other_app = await shopify.tokens(code=back["code"], client_id="nobody")
     shopify.clock.at += 61
     late = await shopify.tokens(code=back["code"])
 
-    assert [wrong[0], nobody[0], late[0]] == [401, 400, 400]
+    assert [wrong[0], other_app[0], late[0]] == [401, 400, 400]
 
 
 async def test_without_expiring_the_token_never_ends_and_a_public_app_cannot_use_it(shopify):
@@ -129,9 +129,9 @@ async def test_without_expiring_the_token_never_ends_and_a_public_app_cannot_use
     back = await consents(shopify)
     _, answer = await shopify.tokens(code=back["code"])
     shopify.token = answer["access_token"]
-    refused = await shopify.calls("{ shop { name } }")
+    refused = await shopify.post_query("{ shop { name } }")
     shopify.app.public = False
-    taken = await shopify.calls("{ shop { name } }")
+    taken = await shopify.post_query("{ shop { name } }")
 
     assert set(answer) == {"access_token", "scope"}
     assert refused[0] == 403
@@ -143,7 +143,7 @@ async def test_a_token_that_never_ends_is_exchanged_once_for_one_that_does(shopi
     back = await consents(shopify)
     _, old = await shopify.tokens(code=back["code"])
     offline = "urn:shopify:params:oauth:token-type:offline-access-token"
-    asked = {
+    form = {
         "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
         "subject_token": old["access_token"],
         "subject_token_type": offline,
@@ -151,8 +151,8 @@ async def test_a_token_that_never_ends_is_exchanged_once_for_one_that_does(shopi
         "expiring": "1",
     }
 
-    once, twice = await shopify.tokens(**asked), await shopify.tokens(**asked)
-    dead = await shopify.calls("{ shop { name } }", token=old["access_token"])
+    once, twice = await shopify.tokens(**form), await shopify.tokens(**form)
+    dead = await shopify.post_query("{ shop { name } }", token=old["access_token"])
 
     assert (once[0], "refresh_token" in once[1]) == (200, True)
     assert twice[0] == 400
@@ -197,11 +197,11 @@ async def test_a_used_refresh_token_is_good_until_its_replacement_is_used(shopif
     _, lost = await refreshes(shopify, first["refresh_token"])
     again, second = await refreshes(shopify, first["refresh_token"])
     moved, _ = await refreshes(shopify, second["refresh_token"])
-    dead, told = await refreshes(shopify, first["refresh_token"])
+    dead, body = await refreshes(shopify, first["refresh_token"])
     rival, _ = await refreshes(shopify, lost["refresh_token"])
 
     assert [again, moved, dead, rival] == [200, 200, 401, 401]
-    assert told == {
+    assert body == {
         "error": "invalid_request",
         "error_description": "This request requires an active refresh_token",
     }
@@ -236,9 +236,9 @@ async def test_an_unused_refresh_token_ends_after_ninety_days_and_an_access_toke
     _, first = await shopify.tokens(code=back["code"], expiring="1")
     shopify.token = first["access_token"]
     shopify.clock.at += 3599
-    good = await shopify.calls("{ shop { name } }")
+    good = await shopify.post_query("{ shop { name } }")
     shopify.clock.at += 1
-    late = await shopify.calls("{ shop { name } }")
+    late = await shopify.post_query("{ shop { name } }")
     shopify.clock.at += 90 * DAY
     dead, _ = await refreshes(shopify, first["refresh_token"])
 
@@ -249,16 +249,16 @@ async def test_an_unused_refresh_token_ends_after_ninety_days_and_an_access_toke
 
 
 async def test_client_credentials_work_in_a_store_of_the_apps_own_only(shopify):
-    asked = {"grant_type": "client_credentials", "client_id": "client", "client_secret": SECRET}
-    foreign = await shopify.posts("/admin/oauth/access_token", asked)
+    form = {"grant_type": "client_credentials", "client_id": "client", "client_secret": SECRET}
+    foreign = await shopify.post("/admin/oauth/access_token", form)
     shopify.app.own_shops.append("acme.myshopify.com")
-    absent = await shopify.posts("/admin/oauth/access_token", asked)
+    absent = await shopify.post("/admin/oauth/access_token", form)
     shopify.world.levers.error_pages = True
-    page = await shopify.posts("/admin/oauth/access_token", asked)
+    page = await shopify.post("/admin/oauth/access_token", form)
     shopify.world.install(shopify.app, shopify.shop, SCOPES)
     granted = [
-        await shopify.posts("/admin/oauth/access_token", asked),
-        await shopify.posts("/admin/oauth/access_token", data=asked),
+        await shopify.post("/admin/oauth/access_token", form),
+        await shopify.post("/admin/oauth/access_token", data=form),
     ]
 
     assert (foreign[0], foreign[1]["error"]) == (400, "shop_not_permitted")

@@ -26,8 +26,8 @@ async def shopify():
 
 
 async def subscribes(shopify, topic, uri):
-    asked = {"topic": topic, "to": {"uri": uri}}
-    return (await shopify.asks(queries.SUBSCRIBE, asked))["data"]["webhookSubscriptionCreate"]
+    variables = {"topic": topic, "to": {"uri": uri}}
+    return (await shopify.query(queries.SUBSCRIBE, variables))["data"]["webhookSubscriptionCreate"]
 
 
 async def until(condition, within=10.0):
@@ -83,11 +83,11 @@ async def test_subscriptions_are_listed_moved_and_ended(shopify):
     made = (await subscribes(shopify, "ORDERS_CREATE", "https://x.example/"))["webhookSubscription"]
     await subscribes(shopify, "ORDERS_UPDATED", "https://x.example/")
     to = {"uri": "https://y.example/", "includeFields": ["id"]}
-    moved = await shopify.asks(queries.MOVE, {"id": made["id"], "to": to})
-    one = await shopify.asks(queries.SUBSCRIPTION, {"id": made["id"]})
-    listed = await shopify.asks(queries.SUBSCRIPTIONS, {"topics": ["ORDERS_CREATE"]})
-    ended = await shopify.asks(queries.UNSUBSCRIBE, {"id": made["id"]})
-    gone = await shopify.asks(queries.UNSUBSCRIBE, {"id": made["id"]})
+    moved = await shopify.query(queries.MOVE, {"id": made["id"], "to": to})
+    one = await shopify.query(queries.SUBSCRIPTION, {"id": made["id"]})
+    listed = await shopify.query(queries.SUBSCRIPTIONS, {"topics": ["ORDERS_CREATE"]})
+    ended = await shopify.query(queries.UNSUBSCRIBE, {"id": made["id"]})
+    gone = await shopify.query(queries.UNSUBSCRIBE, {"id": made["id"]})
 
     assert moved["data"]["webhookSubscriptionUpdate"]["userErrors"] == []
     assert one["data"]["webhookSubscription"]["uri"] == "https://y.example/"
@@ -98,22 +98,26 @@ async def test_subscriptions_are_listed_moved_and_ended(shopify):
     assert gone["data"]["webhookSubscriptionDelete"]["userErrors"][0]["field"] == ["id"]
 
 
-async def test_an_order_is_told_signed_over_its_bytes_in_the_rest_shape(shopify, receiver):
+async def test_an_order_webhook_is_signed_over_its_bytes_and_has_the_rest_shape(shopify, receiver):
     await subscribes(shopify, "ORDERS_CREATE", f"{receiver.url}/hook")
     order = place(shopify.merchant)
     await until(lambda: receiver.requests)
 
     _, _, headers, body = receiver.requests[0]
-    told = json.loads(body)
+    payload = json.loads(body)
     assert headers["X-Shopify-Hmac-Sha256"] == signature(body)
     assert headers["X-Shopify-Topic"] == "orders/create"
     assert headers["X-Shopify-Shop-Domain"] == "acme.myshopify.com"
     assert headers["X-Shopify-API-Version"] == "2026-10"
     assert headers["X-Shopify-Webhook-Id"] != headers["X-Shopify-Event-Id"]
-    assert (told["id"], told["order_number"], told["total_price"]) == (order.id, 1001, "64.00")
-    assert told["created_at"] == "2026-11-29T19:00:00-05:00"
-    assert told["customer"]["default_address"]["country_code"] == "US"
-    assert told["total_price_set"]["shop_money"] == {"amount": "64.00", "currency_code": "USD"}
+    assert (payload["id"], payload["order_number"], payload["total_price"]) == (
+        order.id,
+        1001,
+        "64.00",
+    )
+    assert payload["created_at"] == "2026-11-29T19:00:00-05:00"
+    assert payload["customer"]["default_address"]["country_code"] == "US"
+    assert payload["total_price_set"]["shop_money"] == {"amount": "64.00", "currency_code": "USD"}
 
 
 async def test_every_change_of_an_order_has_its_topic(shopify, receiver):
@@ -130,14 +134,14 @@ async def test_every_change_of_an_order_has_its_topic(shopify, receiver):
     people.merge(one, two)
     await until(lambda: len(receiver.requests) >= len(topics))
 
-    told = {headers["X-Shopify-Topic"]: json.loads(b) for _, _, headers, b in receiver.requests}
-    assert set(told) == {
+    payload = {headers["X-Shopify-Topic"]: json.loads(b) for _, _, headers, b in receiver.requests}
+    assert set(payload) == {
         "orders/paid", "orders/cancelled", "orders/edited", "orders/fulfilled", "orders/delete",
         "refunds/create", "customers/merge",
     }  # fmt: skip
-    assert told["orders/delete"] == {"id": order.id}
-    assert told["refunds/create"]["order_id"] == order.id
-    assert told["customers/merge"]["admin_graphql_api_customer_kept_id"].endswith(str(one.id))
+    assert payload["orders/delete"] == {"id": order.id}
+    assert payload["refunds/create"]["order_id"] == order.id
+    assert payload["customers/merge"]["admin_graphql_api_customer_kept_id"].endswith(str(one.id))
 
 
 async def test_a_retry_is_the_same_snapshot_under_the_same_id(shopify, receiver):
@@ -201,8 +205,8 @@ async def test_a_receiver_that_does_not_answer_in_time_has_failed(shopify, recei
 @pytest.mark.parametrize("signing", ["wrong-secret", "changed-byte", "missing", "old-secret"])
 async def test_signatures_can_be_made_wrong(shopify, receiver, signing):
     await subscribes(shopify, "ORDERS_CREATE", receiver.url)
-    await shopify.controls("POST", "apps/client/rotate", {"clientSecret": "new"})
-    await shopify.controls("POST", "levers", {"webhooks": {"signing": signing}})
+    await shopify.control("POST", "apps/client/rotate", {"clientSecret": "new"})
+    await shopify.control("POST", "levers", {"webhooks": {"signing": signing}})
     place(shopify.merchant)
     await until(lambda: receiver.requests)
 
@@ -212,13 +216,13 @@ async def test_signatures_can_be_made_wrong(shopify, receiver, signing):
     assert (sent == signature(body, SECRET)) == (signing == "old-secret")
 
 
-async def test_deliveries_come_twice_in_any_order_and_again_when_asked(shopify, receiver):
+async def test_deliveries_can_come_twice_in_any_order_and_be_replayed(shopify, receiver):
     await subscribes(shopify, "ORDERS_CREATE", receiver.url)
-    await shopify.controls("POST", "levers", {"webhooks": {"duplicates": 1, "order": "shuffle"}})
+    await shopify.control("POST", "levers", {"webhooks": {"duplicates": 1, "order": "shuffle"}})
     place(shopify.merchant)
     await until(lambda: len(receiver.requests) == 2)
     webhook_id = receiver.requests[0][2]["X-Shopify-Webhook-Id"]
-    await shopify.controls("POST", f"deliveries/{webhook_id}/replay")
+    await shopify.control("POST", f"deliveries/{webhook_id}/replay")
     await until(lambda: len(receiver.requests) == 3)
 
     assert {each[2]["X-Shopify-Webhook-Id"] for each in receiver.requests} == {webhook_id}
@@ -231,15 +235,17 @@ async def test_names_and_addresses_are_withheld_from_webhooks_too(shopify, recei
     place(shopify.merchant)
     await until(lambda: receiver.requests)
 
-    told = json.loads(receiver.requests[0][3])
-    assert [told["email"], told["billing_address"], told["customer"]["email"]] == [None] * 3
+    payload = json.loads(receiver.requests[0][3])
+    assert [payload["email"], payload["billing_address"], payload["customer"]["email"]] == [
+        None
+    ] * 3
 
 
-async def test_uninstalling_is_told_and_the_shop_is_redacted_two_days_later(shopify, receiver):
+async def test_uninstalling_sends_a_webhook_and_a_redaction_two_days_later(shopify, receiver):
     shopify.app.subscriptions["SHOP_REDACT"] = f"{receiver.url}/privacy"
     shopify.world.add_app(shopify.app)
     await subscribes(shopify, "APP_UNINSTALLED", receiver.url)
-    await shopify.asks(queries.UNINSTALL)
+    await shopify.query(queries.UNINSTALL)
     await until(lambda: len(receiver.requests) == 1)
     shopify.clock.at += HOURS_48
     await until(lambda: len(receiver.requests) == 2)
@@ -247,17 +253,17 @@ async def test_uninstalling_is_told_and_the_shop_is_redacted_two_days_later(shop
     topics = [headers["X-Shopify-Topic"] for _, _, headers, _ in receiver.requests]
     assert topics == ["app/uninstalled", "shop/redact"]
     assert shopify.world.webhooks.subscriptions == []
-    assert (await shopify.calls(queries.SHOP))[0] == 401
+    assert (await shopify.post_query(queries.SHOP))[0] == 401
 
 
-async def test_other_scopes_are_told_to_the_app(shopify, receiver):
+async def test_a_change_of_scopes_is_sent_to_the_app(shopify, receiver):
     await subscribes(shopify, "APP_SCOPES_UPDATE", receiver.url)
     shopify.granted()
     shopify.granted(["read_orders"])
     await until(lambda: receiver.requests)
 
-    told = json.loads(receiver.requests[0][3])
-    assert (told["previous"], told["current"]) == (
+    payload = json.loads(receiver.requests[0][3])
+    assert (payload["previous"], payload["current"]) == (
         ["read_orders", "read_customers"],
         ["read_orders"],
     )
@@ -266,9 +272,9 @@ async def test_other_scopes_are_told_to_the_app(shopify, receiver):
 
 async def test_a_shop_that_closed_is_not_found(shopify):
     await subscribes(shopify, "ORDERS_CREATE", "https://x.example/")
-    await shopify.controls("DELETE", "shops/acme")
+    await shopify.control("DELETE", "shops/acme")
 
-    status, _, _ = await shopify.calls(queries.SHOP)
+    status, _, _ = await shopify.post_query(queries.SHOP)
 
     assert status == 404
     assert shopify.world.webhooks.subscriptions == []
@@ -280,31 +286,31 @@ async def test_the_privacy_topics_go_to_the_addresses_of_the_apps_configuration(
     shopify.world.add_app(shopify.app)
     order = place(shopify.merchant)
     for topic in ("customers/data_request", "customers/redact", "shop/redact"):
-        sent = await shopify.controls(
+        sent = await shopify.control(
             "POST", "shops/acme/privacy", {"topic": topic, "customerId": order.customer_id}
         )
         assert len(sent["webhookIds"]) == 1
     await until(lambda: len(receiver.requests) == 3)
 
-    told = {headers["X-Shopify-Topic"]: json.loads(b) for _, _, headers, b in receiver.requests}
-    assert told["customers/data_request"]["orders_requested"] == [order.id]
-    assert told["customers/redact"]["orders_to_redact"] == [order.id]
-    assert set(told["shop/redact"]) == {"shop_id", "shop_domain"}
+    payload = {headers["X-Shopify-Topic"]: json.loads(b) for _, _, headers, b in receiver.requests}
+    assert payload["customers/data_request"]["orders_requested"] == [order.id]
+    assert payload["customers/redact"]["orders_to_redact"] == [order.id]
+    assert set(payload["shop/redact"]) == {"shop_id", "shop_domain"}
 
 
 async def test_the_control_api_does_what_people_do(shopify):
-    await shopify.controls("POST", "shops", {"name": "globex", "currency": "EUR"})
-    made = await shopify.controls("POST", "shops/globex/orders", {"kind": "multi_currency"})
+    await shopify.control("POST", "shops", {"name": "globex", "currency": "EUR"})
+    made = await shopify.control("POST", "shops/globex/orders", {"kind": "multi_currency"})
     line = made["line_items"][0]["id"]
     path = f"shops/globex/orders/{made['id']}"
-    refunded = await shopify.controls("POST", f"{path}/refund", {"lines": [[line, 1]]})
-    edited = await shopify.controls(
+    refunded = await shopify.control("POST", f"{path}/refund", {"lines": [[line, 1]]})
+    edited = await shopify.control(
         "POST", f"{path}/edit", {"add": [{"title": "Box", "price": "2"}]}
     )
-    token = await shopify.controls("POST", "shops/globex/tokens", {"clientId": "client"})
-    dropped = await shopify.controls("GET", "subscriptions")
-    listed = await shopify.controls("GET", "shops/globex/orders")
-    counters = await shopify.controls("GET", "counters")
+    token = await shopify.control("POST", "shops/globex/tokens", {"clientId": "client"})
+    dropped = await shopify.control("GET", "subscriptions")
+    listed = await shopify.control("GET", "shops/globex/orders")
+    counters = await shopify.control("GET", "counters")
 
     assert refunded["financial_status"] == "partially_refunded"
     assert edited["current_total_price"] == "51.50"
@@ -327,7 +333,7 @@ async def test_the_control_api_does_what_people_do(shopify):
     ],
 )
 async def test_a_lever_that_is_not_there_is_refused(shopify, path, body):
-    status, _ = await shopify.posts(f"/_sandbox/{path}", body)
+    status, _ = await shopify.post(f"/_sandbox/{path}", body)
 
     assert status == 400
 

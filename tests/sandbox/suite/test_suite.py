@@ -60,11 +60,11 @@ async def test_a_redirect_url_that_is_not_registered_is_refused(suite):
             "code_challenge": "c" * 43,
             "code_challenge_method": "S256",
         }
-        asked = await page(entry.url + path, **query, redirect_uri=CALLBACK)
+        accepted = await page(entry.url + path, **query, redirect_uri=CALLBACK)
         refused = await page(entry.url + path, **query, redirect_uri="http://localhost:80/x")
 
-        assert asked[0] == 200, (vendor, asked)
-        assert "<form" in asked[1], (vendor, asked)
+        assert accepted[0] == 200, (vendor, accepted)
+        assert "<form" in accepted[1], (vendor, accepted)
         assert refused[0] == 400, (vendor, refused)
 
 
@@ -121,10 +121,10 @@ async def test_accounts_begin_empty_without_seed(suite):
         assert absent not in pages[vendor], vendor
 
 
-async def test_hubspot_keeps_its_data_in_a_folder_and_adds_new_redirect_urls(tmp_path):
+async def test_hubspot_saves_its_data_in_a_folder_and_adds_new_redirect_urls(tmp_path):
     for below in ("http://localhost:1/*", "http://localhost:2/*"):
-        async with running("127.0.0.1", 0, [below], data=tmp_path) as kept:
-            sandbox = kept.started["hubspot"].running.sandbox
+        async with running("127.0.0.1", 0, [below], data=tmp_path) as suite:
+            sandbox = suite.started["hubspot"].running.sandbox
             app = sandbox.apps["hubspot-sandbox"]
             contacts = len(sandbox.portals[101].records["0-1"].by_id)
 

@@ -10,16 +10,7 @@ from broker.sandbox.woocommerce.server import serve
 from broker.sandbox.woocommerce.site import ApiKey
 from broker.sandbox.woocommerce.store.shopkeeper import Shopkeeper
 from broker.sandbox.woocommerce.world import WooCommerce
-
-
-class Clock:
-    """A time that stands still until it is moved."""
-
-    def __init__(self, at=1_795_996_800.0):
-        self.at = at
-
-    def __call__(self):
-        return self.at
+from tests.sandbox.clock import Clock
 
 
 @dataclass
@@ -33,8 +24,8 @@ class Client:
     key: ApiKey
     people: Shopkeeper
 
-    async def asks(self, method, route, body=None, *, keyed=True, headers=None, data=None):
-        """Status, body and headers of a call, with the key by Basic unless told otherwise."""
+    async def request(self, method, route, body=None, *, keyed=True, headers=None, data=None):
+        """Status, body and headers of a call, with the key by Basic by default."""
         pair = f"{self.key.consumer_key}:{self.key.consumer_secret}".encode()
         basic = {"Authorization": f"Basic {base64.b64encode(pair).decode()}"} if keyed else {}
         sent = {"json": body} if body is not None else {"data": data}
@@ -46,11 +37,11 @@ class Client:
 
     async def refused(self, method, route, body=None, **rest):
         """Status and code of a refusal."""
-        status, answer, _ = await self.asks(method, route, body, **rest)
+        status, answer, _ = await self.request(method, route, body, **rest)
         assert answer["data"]["status"] == status
         return status, answer["code"]
 
-    async def controls(self, method, path, body=None):
+    async def control(self, method, path, body=None):
         url = f"{self.url}/_sandbox/{path}"
         async with self.session.request(method, url, json=body or {}) as got:
             assert got.status < 300, await got.text()

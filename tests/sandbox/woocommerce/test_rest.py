@@ -18,7 +18,7 @@ async def woo():
         yield made
 
 
-async def test_without_a_key_nothing_is_shown_and_the_site_still_says_what_it_is(woo):
+async def test_without_a_key_only_the_index_of_the_site_is_shown(woo):
     order = woo.people.place()
     found = [
         await woo.refused(method, route, body, keyed=False)
@@ -32,7 +32,7 @@ async def test_without_a_key_nothing_is_shown_and_the_site_still_says_what_it_is
             ("GET", "webhooks", None),
         )
     ]
-    status, index, _ = await woo.asks("GET", f"{woo.url}/wp-json/", keyed=False)
+    status, index, _ = await woo.request("GET", f"{woo.url}/wp-json/", keyed=False)
 
     assert found == [
         (401, "woocommerce_rest_cannot_view"),
@@ -46,12 +46,14 @@ async def test_without_a_key_nothing_is_shown_and_the_site_still_says_what_it_is
     assert (status, "wc/v3" in index["namespaces"]) == (200, True)
 
 
-async def test_a_wrong_secret_is_told_apart_from_an_unknown_key(woo):
+async def test_a_wrong_secret_and_an_unknown_key_have_different_errors(woo):
     def signed(name, secret):
         value = base64.b64encode(f"{name}:{secret}".encode()).decode()
         return {"headers": {"Authorization": f"Basic {value}"}}
 
-    status, wrong, headers = await woo.asks("GET", "orders", **signed(woo.key.consumer_key, "no"))
+    status, wrong, headers = await woo.request(
+        "GET", "orders", **signed(woo.key.consumer_key, "no")
+    )
     unknown = await woo.refused("GET", "orders", **signed("ck_none", "cs_none"))
 
     assert (status, wrong["code"]) == (401, AUTH_ERROR)
@@ -62,9 +64,9 @@ async def test_a_wrong_secret_is_told_apart_from_an_unknown_key(woo):
 
 async def test_a_key_does_what_its_permissions_and_its_users_rights_allow(woo):
     woo.key.permissions = "read"
-    reads = (await woo.asks("GET", "orders"))[0], await woo.refused("POST", "orders", {})
+    reads = (await woo.request("GET", "orders"))[0], await woo.refused("POST", "orders", {})
     woo.key.permissions = "write"
-    writes = await woo.refused("GET", "orders"), (await woo.asks("POST", "orders", {}))[0]
+    writes = await woo.refused("GET", "orders"), (await woo.request("POST", "orders", {}))[0]
     woo.key.permissions, woo.key.manages = "read_write", False
     neither = await woo.refused("GET", "orders")
 
@@ -74,13 +76,13 @@ async def test_a_key_does_what_its_permissions_and_its_users_rights_allow(woo):
 
 
 async def test_a_host_that_strips_the_header_leaves_the_query(woo):
-    await woo.controls("POST", "levers", {"strip_auth_header": True})
+    await woo.control("POST", "levers", {"strip_auth_header": True})
     stripped = await woo.refused("GET", "orders")
     query = urlencode(
         {"consumer_key": woo.key.consumer_key, "consumer_secret": woo.key.consumer_secret}
     )
-    in_query, _, _ = await woo.asks("GET", f"orders?{query}", keyed=False)
-    seen = await woo.controls("GET", "requests")
+    in_query, _, _ = await woo.request("GET", f"orders?{query}", keyed=False)
+    seen = await woo.control("GET", "requests")
 
     assert stripped == (401, "woocommerce_rest_cannot_view")
     assert in_query == 200
@@ -89,7 +91,7 @@ async def test_a_host_that_strips_the_header_leaves_the_query(woo):
 
 
 def oauth(woo, route, nonce="n1", at=None, secret=None, method="HMAC-SHA256", **query):
-    """An address signed as RFC 5849 says, without the help of the sandbox."""
+    """A URL signed as RFC 5849 specifies, without code of the sandbox."""
     params = {
         **query,
         "oauth_consumer_key": woo.key.consumer_key,
@@ -109,11 +111,11 @@ def oauth(woo, route, nonce="n1", at=None, secret=None, method="HMAC-SHA256", **
     return f"{url}?{urlencode(params, quote_via=quote)}"
 
 
-async def test_over_plain_http_only_a_signature_lets_in(woo):
-    await woo.controls("POST", "levers", {"plain_http": True})
+async def test_over_plain_http_only_signed_requests_are_accepted(woo):
+    await woo.control("POST", "levers", {"plain_http": True})
     basic = await woo.refused("GET", "orders")
     signed = [
-        (await woo.asks("GET", oauth(woo, "orders", nonce, method=method, search="ada & co"), keyed=False))[0]
+        (await woo.request("GET", oauth(woo, "orders", nonce, method=method, search="ada & co"), keyed=False))[0]
         for nonce, method in (("a", "HMAC-SHA256"), ("b", "HMAC-SHA1"))
     ]  # fmt: skip
 
@@ -124,27 +126,27 @@ async def test_over_plain_http_only_a_signature_lets_in(woo):
 async def test_a_signature_is_refused_when_it_is_wrong_old_or_used(woo):
     minute = 60
 
-    async def told(url):
-        status, answer, _ = await woo.asks("GET", url, keyed=False)
+    async def error_of(url):
+        status, answer, _ = await woo.request("GET", url, keyed=False)
         assert status == 401
         return answer["message"]
 
     good = oauth(woo, "orders")
-    assert (await woo.asks("GET", good, keyed=False))[0] == 200
-    assert await told(good) == "Invalid nonce - nonce has already been used."
-    assert await told(oauth(woo, "orders", "n2", secret="no")) == (
+    assert (await woo.request("GET", good, keyed=False))[0] == 200
+    assert await error_of(good) == "Invalid nonce - nonce has already been used."
+    assert await error_of(oauth(woo, "orders", "n2", secret="no")) == (
         "Invalid signature - provided signature does not match."
     )
-    assert await told(oauth(woo, "orders", "n3", woo.clock.at - 16 * minute)) == (
+    assert await error_of(oauth(woo, "orders", "n3", woo.clock.at - 16 * minute)) == (
         "Invalid timestamp."
     )
-    assert await told(oauth(woo, "orders", "n4", method="HMAC-MD5")) == (
+    assert await error_of(oauth(woo, "orders", "n4", method="HMAC-MD5")) == (
         "Invalid signature - signature method is invalid."
     )
     part = good.partition("&oauth_nonce")[0]
-    assert await told(part) == "Missing OAuth parameters oauth_nonce, oauth_signature, oauth_signature_method"  # fmt: skip
+    assert await error_of(part) == "Missing OAuth parameters oauth_nonce, oauth_signature, oauth_signature_method"  # fmt: skip
     woo.key.consumer_key = "ck_none"
-    assert await told(oauth(woo, "orders", "n5")) == "Consumer key is invalid."
+    assert await error_of(oauth(woo, "orders", "n5")) == "Consumer key is invalid."
 
 
 @pytest.mark.parametrize(
@@ -165,14 +167,14 @@ async def test_a_signature_is_refused_when_it_is_wrong_old_or_used(woo):
 async def test_a_parameter_that_cannot_be_is_named(woo, query, name):
     woo.people.place()
 
-    status, answer, _ = await woo.asks("GET", f"orders?{query}")
+    status, answer, _ = await woo.request("GET", f"orders?{query}")
 
     assert (status, answer["code"]) == (400, "rest_invalid_param")
     assert answer["message"] == f"Invalid parameter(s): {name}"
     assert name in answer["data"]["params"]
 
 
-async def test_what_is_not_there_is_not_found(woo):
+async def test_unknown_records_and_routes_are_not_found(woo):
     found = [
         await woo.refused(*each)
         for each in (
@@ -214,7 +216,7 @@ async def test_an_order_is_shown_with_its_odd_types(woo):
     woo.world.levers.site_offset_minutes = -300
     order = woo.people.place()
 
-    _, shown, _ = await woo.asks("GET", f"orders/{order.id}")
+    _, shown, _ = await woo.request("GET", f"orders/{order.id}")
 
     assert (shown["id"], shown["number"]) == (order.id, str(order.id))
     assert (shown["status"], shown["currency"]) == ("processing", "USD")
@@ -232,8 +234,8 @@ async def test_guests_have_no_customer_and_plugins_change_numbers_and_currencies
     guest = woo.people.place("guest")
     euros = woo.people.place("multi_currency")
 
-    _, shown, _ = await woo.asks("GET", f"orders/{guest.id}")
-    _, other, _ = await woo.asks("GET", f"orders/{euros.id}")
+    _, shown, _ = await woo.request("GET", f"orders/{guest.id}")
+    _, other, _ = await woo.request("GET", f"orders/{euros.id}")
 
     assert (shown["customer_id"], shown["number"]) == (0, f"WEB-{guest.id}")
     assert (other["currency"], other["customer_id"] > 0) == ("EUR", True)
@@ -242,13 +244,13 @@ async def test_guests_have_no_customer_and_plugins_change_numbers_and_currencies
 async def test_a_refund_leaves_the_total_and_a_full_one_sets_the_status(woo):
     order = woo.people.place()
     route = f"orders/{order.id}/refunds"
-    made = await woo.asks("POST", route, {"amount": "10.00", "reason": "broken"})
-    _, part, _ = await woo.asks("GET", f"orders/{order.id}")
-    too_much = await woo.asks("POST", route, {"amount": "100"})
-    await woo.asks("POST", route, {"amount": "59.80"})
-    _, whole, _ = await woo.asks("GET", f"orders/{order.id}")
-    _, listed, _ = await woo.asks("GET", route)
-    _, one, _ = await woo.asks("GET", f"{route}/{made[1]['id']}")
+    made = await woo.request("POST", route, {"amount": "10.00", "reason": "broken"})
+    _, part, _ = await woo.request("GET", f"orders/{order.id}")
+    too_much = await woo.request("POST", route, {"amount": "100"})
+    await woo.request("POST", route, {"amount": "59.80"})
+    _, whole, _ = await woo.request("GET", f"orders/{order.id}")
+    _, listed, _ = await woo.request("GET", route)
+    _, one, _ = await woo.request("GET", f"{route}/{made[1]['id']}")
 
     assert (made[0], made[1]["amount"]) == (201, "10.00")
     assert (part["total"], part["status"]) == ("69.80", "processing")
@@ -263,8 +265,8 @@ async def test_a_refund_leaves_the_total_and_a_full_one_sets_the_status(woo):
 
 
 async def test_a_refund_of_no_order_is_answered_with_500_as_the_source_has_it(woo):
-    status, answer, _ = await woo.asks("POST", "orders/1/refunds", {"amount": "1"})
-    listed = await woo.asks("GET", "orders/1/refunds")
+    status, answer, _ = await woo.request("POST", "orders/1/refunds", {"amount": "1"})
+    listed = await woo.request("GET", "orders/1/refunds")
 
     assert (status, answer["code"], answer["data"]) == (
         500,
@@ -279,9 +281,9 @@ async def test_pages_have_totals_and_links_that_carry_no_credentials(woo):
         woo.people.place()
     keys = {"consumer_key": woo.key.consumer_key, "consumer_secret": woo.key.consumer_secret}
     query = urlencode({"per_page": 2, "page": 2, "status": "any", **keys})
-    status, page, headers = await woo.asks("GET", f"orders?{query}", keyed=False)
+    status, page, headers = await woo.request("GET", f"orders?{query}", keyed=False)
     links = headers.getall("Link")
-    after = await woo.asks("GET", "orders?per_page=2&page=9")
+    after = await woo.request("GET", "orders?per_page=2&page=9")
 
     assert (status, len(page)) == (200, 2)
     assert (headers["X-WP-Total"], headers["X-WP-TotalPages"]) == ("5", "3")
@@ -301,9 +303,9 @@ async def test_a_poll_by_change_is_in_order_and_leaves_out_the_second_it_names(w
     woo.people.change(orders[0], status="completed")
     base = "orders?orderby=modified&order=asc&status=any&modified_after="
 
-    gmt = (await woo.asks("GET", f"{base}2026-11-30T00:00:01&dates_are_gmt=true"))[1]
-    local = (await woo.asks("GET", f"{base}2026-11-30T02:00:01"))[1]
-    zulu = (await woo.asks("GET", f"{base}2026-11-30T00:00:01Z"))[1]
+    gmt = (await woo.request("GET", f"{base}2026-11-30T00:00:01&dates_are_gmt=true"))[1]
+    local = (await woo.request("GET", f"{base}2026-11-30T02:00:01"))[1]
+    zulu = (await woo.request("GET", f"{base}2026-11-30T00:00:01Z"))[1]
 
     for found in (gmt, local, zulu):
         assert [each["id"] for each in found] == [orders[2].id, orders[0].id]
@@ -315,7 +317,7 @@ async def test_listings_filter_by_status_customer_ids_and_words(woo):
     woo.people.trash(guest)
 
     async def ids(query):
-        return [each["id"] for each in (await woo.asks("GET", f"orders?{query}"))[1]]
+        return [each["id"] for each in (await woo.request("GET", f"orders?{query}"))[1]]
 
     assert await ids("") == [draft.id, ada.id]
     assert await ids("status=trash") == [guest.id]
@@ -331,14 +333,14 @@ async def test_listings_filter_by_status_customer_ids_and_words(woo):
 
 async def test_orders_are_made_changed_trashed_and_deleted(woo):
     line = {"name": "Mug", "quantity": 2, "total": "20.00"}
-    asked = {"set_paid": True, "line_items": [line], "billing": {"email": "a@x.example"}}
-    status, made, headers = await woo.asks("POST", "orders", asked)
+    payload = {"set_paid": True, "line_items": [line], "billing": {"email": "a@x.example"}}
+    status, made, headers = await woo.request("POST", "orders", payload)
     route = f"orders/{made['id']}"
     meta = [{"key": "hubspot", "value": "1"}]
-    _, changed, _ = await woo.asks("PUT", route, {"status": "completed", "meta_data": meta})
-    _, trashed, _ = await woo.asks("DELETE", route)
+    _, changed, _ = await woo.request("PUT", route, {"status": "completed", "meta_data": meta})
+    _, trashed, _ = await woo.request("DELETE", route)
     again = await woo.refused("DELETE", route)
-    gone, _, _ = await woo.asks("DELETE", f"{route}?force=true")
+    gone, _, _ = await woo.request("DELETE", f"{route}?force=true")
 
     assert (status, made["status"], made["total"]) == (201, "processing", "20.00")
     assert headers["Location"].endswith(f"/wp-json/wc/v3/{route}")
@@ -353,11 +355,11 @@ async def test_orders_are_made_changed_trashed_and_deleted(woo):
 
 
 async def test_customers_are_made_once_and_found(woo):
-    _, made, _ = await woo.asks("POST", "customers", {"email": "Bob@x.example"})
+    _, made, _ = await woo.request("POST", "customers", {"email": "Bob@x.example"})
     twice = await woo.refused("POST", "customers", {"email": "bob@X.example"})
     missing = await woo.refused("POST", "customers", {})
-    _, found, _ = await woo.asks("GET", "customers?email=bob@x.example")
-    _, read, _ = await woo.asks("GET", f"customers/{made['id']}")
+    _, found, _ = await woo.request("GET", "customers?email=bob@x.example")
+    _, read, _ = await woo.request("GET", f"customers/{made['id']}")
 
     assert twice == (400, "registration-error-email-exists")
     assert missing == (400, "rest_missing_callback_param")
@@ -367,28 +369,28 @@ async def test_customers_are_made_once_and_found(woo):
 
 async def test_plain_permalinks_have_the_route_in_the_query(woo):
     order = woo.people.place()
-    await woo.controls("POST", "levers", {"permalinks": "plain"})
-    pretty = await woo.asks("GET", "orders")
-    plain = await woo.asks("GET", f"{woo.url}/?rest_route=/wc/v3/orders/{order.id}")
+    await woo.control("POST", "levers", {"permalinks": "plain"})
+    pretty = await woo.request("GET", "orders")
+    plain = await woo.request("GET", f"{woo.url}/?rest_route=/wc/v3/orders/{order.id}")
 
     assert (pretty[0], "<html" in pretty[1]) == (404, True)
     assert (plain[0], plain[1]["id"]) == (200, order.id)
 
 
 async def test_maintenance_and_fatal_errors_come_as_html(woo):
-    await woo.controls("POST", "levers", {"maintenance": True})
-    maintenance = await woo.asks("GET", "orders")
-    await woo.controls("POST", "levers", {"maintenance": False})
-    await woo.controls("POST", "faults", {"path": "/wp-json/*", "kind": "html", "status": 500})
-    fatal = await woo.asks("GET", "orders")
-    await woo.controls("DELETE", "faults")
+    await woo.control("POST", "levers", {"maintenance": True})
+    maintenance = await woo.request("GET", "orders")
+    await woo.control("POST", "levers", {"maintenance": False})
+    await woo.control("POST", "faults", {"path": "/wp-json/*", "kind": "html", "status": 500})
+    fatal = await woo.request("GET", "orders")
+    await woo.control("DELETE", "faults")
 
     assert (maintenance[0], "<html" in maintenance[1]) == (503, True)
     assert (fatal[0], "<html" in fatal[1]) == (500, True)
-    assert (await woo.asks("GET", "orders"))[0] == 200
+    assert (await woo.request("GET", "orders"))[0] == 200
 
 
-async def test_the_system_status_tells_the_currency(woo):
-    _, status, _ = await woo.asks("GET", "system_status")
+async def test_the_system_status_shows_the_currency(woo):
+    _, status, _ = await woo.request("GET", "system_status")
 
     assert status["settings"] == {"currency": "USD", "number_of_decimals": 2}

@@ -41,8 +41,8 @@ def authorize(woo, callback, **changes):
         "callback_url": callback,
         **changes,
     }
-    given = {name: value for name, value in query.items() if value is not None}
-    return f"{woo.url}/wc-auth/v1/authorize?{urlencode(given)}"
+    parameters = {name: value for name, value in query.items() if value is not None}
+    return f"{woo.url}/wc-auth/v1/authorize?{urlencode(parameters)}"
 
 
 async def opens(woo, url):
@@ -57,7 +57,7 @@ async def approves(woo, url):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "problem"),
     [
         ({"app_name": None}, "Missing parameter app_name"),
         ({"user_id": ""}, "Missing parameter user_id"),
@@ -66,15 +66,15 @@ async def approves(woo, url):
         ({"callback_url": "http://product.example/keys"}, "needs to be over SSL"),
     ],
 )
-async def test_a_wrong_request_for_a_key_ends_on_the_sites_own_page(woo, changes, told):
+async def test_a_wrong_request_for_a_key_ends_on_the_sites_own_page(woo, changes, problem):
     status, page, _ = await opens(woo, authorize(woo, "https://product.example/keys", **changes))
 
     assert status == 401
-    assert told in page
+    assert problem in page
 
 
 async def test_a_local_callback_over_http_can_be_refused_as_woocommerce_refuses_it(woo, receiver):
-    await woo.controls("POST", "levers", {"local_http": False})
+    await woo.control("POST", "levers", {"local_http": False})
 
     status, page, _ = await opens(woo, authorize(woo, receiver.url))
 
@@ -98,19 +98,19 @@ async def test_approving_posts_a_key_that_works_before_the_browser_goes_back(woo
     (status, _, location), _ = await approves(woo, authorize(woo, f"{receiver.url}/keys"))
 
     method, url, headers, body = receiver.requests[0]
-    handed = json.loads(body)
+    keys = json.loads(body)
     assert (status, method, url) == (302, "POST", f"{receiver.url}/keys")
     assert dict(parse_qsl(urlsplit(location).query))["success"] == "1"
     assert headers["Content-Type"] == "application/json;charset=UTF-8"
-    assert set(handed) == {
+    assert set(keys) == {
         "key_id", "user_id", "consumer_key", "consumer_secret", "key_permissions",
     }  # fmt: skip
-    assert (handed["user_id"], handed["key_permissions"]) == ("state-1", "read_write")
-    woo.key = woo.world.keys[handed["consumer_key"]]
-    assert (await woo.asks("GET", "orders"))[0] == 200
+    assert (keys["user_id"], keys["key_permissions"]) == ("state-1", "read_write")
+    woo.key = woo.world.keys[keys["consumer_key"]]
+    assert (await woo.request("GET", "orders"))[0] == 200
 
 
-async def test_a_key_that_the_app_does_not_take_is_gone_again(woo, receiver):
+async def test_a_key_that_the_app_does_not_accept_is_deleted(woo, receiver):
     receiver.answers = [lambda: web.Response(status=201)]
     (refused, page, _), _ = await approves(woo, authorize(woo, receiver.url))
     (dead, _, _), _ = await approves(woo, authorize(woo, "http://localhost:9/"))
@@ -130,16 +130,16 @@ async def test_a_grant_without_the_pages_nonce_is_refused(woo, receiver):
 
 
 async def test_consent_can_be_automatic(woo, receiver):
-    await woo.controls("POST", "levers", {"auto_consent": True})
+    await woo.control("POST", "levers", {"auto_consent": True})
     _, _, first = await opens(woo, authorize(woo, receiver.url))
     status, _, location = await opens(woo, woo.url + first)
 
     assert (status, "success=1" in location) == (302, True)
 
 
-async def makes(woo, receiver, topic="order.updated", **fields):
-    asked = {"topic": topic, "delivery_url": receiver.url, "secret": SECRET, **fields}
-    status, made, _ = await woo.asks("POST", "webhooks", asked)
+async def create_webhook(woo, receiver, topic="order.updated", **fields):
+    payload = {"topic": topic, "delivery_url": receiver.url, "secret": SECRET, **fields}
+    status, made, _ = await woo.request("POST", "webhooks", payload)
     assert status == 201, made
     await until(lambda: not woo.world.webhooks.by_id[made["id"]].pending or fields)
     receiver.requests.clear()
@@ -159,8 +159,8 @@ async def test_a_webhook_that_cannot_be_is_refused(woo, fields, code):
 
 
 async def test_making_a_webhook_sends_an_unsigned_ping_and_never_shows_the_secret(woo, receiver):
-    asked = {"topic": "Order.Created", "delivery_url": receiver.url, "secret": SECRET}
-    status, made, headers = await woo.asks("POST", "webhooks", asked)
+    payload = {"topic": "Order.Created", "delivery_url": receiver.url, "secret": SECRET}
+    status, made, headers = await woo.request("POST", "webhooks", payload)
     await until(lambda: receiver.requests)
 
     _, _, sent, body = receiver.requests[0]
@@ -176,21 +176,21 @@ async def test_making_a_webhook_sends_an_unsigned_ping_and_never_shows_the_secre
     )
     assert SECRET not in json.dumps(made)
     assert headers["Location"].endswith(f"/webhooks/{made['id']}")
-    assert SECRET not in json.dumps(await woo.controls("GET", "requests"))
+    assert SECRET not in json.dumps(await woo.control("GET", "requests"))
 
 
 async def test_a_ping_that_fails_leaves_the_webhook_active(woo, receiver):
     receiver.answers = [lambda: web.Response(status=500)]
-    asked = {"topic": "order.created", "delivery_url": receiver.url}
-    _, made, _ = await woo.asks("POST", "webhooks", asked)
+    payload = {"topic": "order.created", "delivery_url": receiver.url}
+    _, made, _ = await woo.request("POST", "webhooks", payload)
     await until(lambda: woo.world.webhooks.sent)
 
     webhook = woo.world.webhooks.by_id[made["id"]]
     assert (webhook.status, webhook.pending, webhook.failures) == ("active", True, 0)
 
 
-async def test_an_order_is_told_signed_with_the_decoded_secret(woo, receiver):
-    webhook = await makes(woo, receiver, secret="hush &amp; hush")
+async def test_an_order_webhook_is_signed_with_the_decoded_secret(woo, receiver):
+    webhook = await create_webhook(woo, receiver, secret="hush &amp; hush")
     order = woo.people.place()
     await until(lambda: receiver.requests)
 
@@ -204,8 +204,8 @@ async def test_an_order_is_told_signed_with_the_decoded_secret(woo, receiver):
 
 
 async def test_changes_before_the_job_runs_are_one_delivery_of_the_present_state(woo, receiver):
-    await makes(woo, receiver)
-    await woo.controls("POST", "levers", {"webhooks": {"cron_delay": 60}})
+    await create_webhook(woo, receiver)
+    await woo.control("POST", "levers", {"webhooks": {"cron_delay": 60}})
     order = woo.people.place("pending")
     for status in ("processing", "completed"):
         woo.people.change(order, status=status)
@@ -216,8 +216,8 @@ async def test_changes_before_the_job_runs_are_one_delivery_of_the_present_state
     assert [json.loads(body)["status"] for _, _, _, body in receiver.requests] == ["completed"]
 
 
-async def test_two_deliveries_of_one_second_share_their_id_unless_told_otherwise(woo, receiver):
-    await makes(woo, receiver, "order.created")
+async def test_two_deliveries_of_one_second_share_their_id_by_default(woo, receiver):
+    await create_webhook(woo, receiver, "order.created")
     for _ in range(2):
         woo.people.place()
     await until(lambda: len(receiver.requests) == 2)
@@ -231,7 +231,7 @@ async def test_two_deliveries_of_one_second_share_their_id_unless_told_otherwise
 
 
 async def test_a_deleted_order_is_only_an_id(woo, receiver):
-    await makes(woo, receiver, "order.deleted")
+    await create_webhook(woo, receiver, "order.deleted")
     order = woo.people.place()
     woo.people.trash(order)
     await until(lambda: receiver.requests)
@@ -239,9 +239,9 @@ async def test_a_deleted_order_is_only_an_id(woo, receiver):
     assert json.loads(receiver.requests[0][3]) == {"id": order.id}
 
 
-async def test_an_order_that_is_gone_when_the_job_runs_is_told_as_the_refusal(woo, receiver):
-    await makes(woo, receiver, "order.updated")
-    await woo.controls("POST", "levers", {"webhooks": {"cron_delay": 60}})
+async def test_an_order_that_is_gone_when_the_job_runs_is_sent_as_the_refusal(woo, receiver):
+    await create_webhook(woo, receiver, "order.updated")
+    await woo.control("POST", "levers", {"webhooks": {"cron_delay": 60}})
     woo.people.delete(woo.people.place())
     woo.clock.at += 60
     await until(lambda: receiver.requests)
@@ -249,10 +249,8 @@ async def test_an_order_that_is_gone_when_the_job_runs_is_told_as_the_refusal(wo
     assert json.loads(receiver.requests[0][3])["code"] == "woocommerce_rest_shop_order_invalid_id"
 
 
-async def test_a_failed_delivery_is_never_tried_again_and_the_seventh_in_a_row_disables(
-    woo, receiver
-):
-    webhook = await makes(woo, receiver)
+async def test_a_failed_delivery_is_never_retried_and_the_seventh_in_a_row_disables(woo, receiver):
+    webhook = await create_webhook(woo, receiver)
     receiver.answers = [lambda: web.Response(status=303)] * 7
     order = woo.people.place("pending")
     for done in range(1, 8):
@@ -263,7 +261,7 @@ async def test_a_failed_delivery_is_never_tried_again_and_the_seventh_in_a_row_d
         await until(lambda done=done: len(woo.world.webhooks.sent) == done + 1)
     woo.people.change(order)
     woo.clock.at += 86_400
-    _, listed, _ = await woo.asks("GET", "webhooks?status=disabled")
+    _, listed, _ = await woo.request("GET", "webhooks?status=disabled")
 
     assert (webhook.failures, webhook.status) == (6, "disabled")
     assert woo.world.webhooks.queue == []
@@ -271,7 +269,7 @@ async def test_a_failed_delivery_is_never_tried_again_and_the_seventh_in_a_row_d
 
 
 async def test_a_redirect_to_find_is_a_success_and_one_success_clears_the_count(woo, receiver):
-    webhook = await makes(woo, receiver)
+    webhook = await create_webhook(woo, receiver)
     webhook.failures = 5
     receiver.answers = [lambda: web.Response(status=302)]
     woo.people.place()
@@ -282,8 +280,8 @@ async def test_a_redirect_to_find_is_a_success_and_one_success_clears_the_count(
 
 @pytest.mark.parametrize("signing", ["wrong-secret", "changed-byte", "missing"])
 async def test_signatures_can_be_made_wrong(woo, receiver, signing):
-    await makes(woo, receiver)
-    await woo.controls("POST", "levers", {"webhooks": {"signing": signing}})
+    await create_webhook(woo, receiver)
+    await woo.control("POST", "levers", {"webhooks": {"signing": signing}})
     woo.people.place()
     await until(lambda: receiver.requests)
 
@@ -293,8 +291,8 @@ async def test_signatures_can_be_made_wrong(woo, receiver, signing):
 
 
 async def test_wordpress_can_refuse_addresses_of_its_own_network(woo, receiver):
-    webhook = await makes(woo, receiver)
-    await woo.controls("POST", "levers", {"webhooks": {"refuses_local": True}})
+    webhook = await create_webhook(woo, receiver)
+    await woo.control("POST", "levers", {"webhooks": {"refuses_local": True}})
     woo.people.place()
     await until(lambda: len(woo.world.webhooks.sent) == 2)
 
@@ -303,40 +301,40 @@ async def test_wordpress_can_refuse_addresses_of_its_own_network(woo, receiver):
 
 
 async def test_webhooks_are_changed_paused_and_deleted_by_force(woo, receiver):
-    webhook = await makes(woo, receiver)
+    webhook = await create_webhook(woo, receiver)
     route = f"webhooks/{webhook.id}"
-    _, paused, _ = await woo.asks("PUT", route, {"status": "paused"})
+    _, paused, _ = await woo.request("PUT", route, {"status": "paused"})
     bad = await woo.refused("PUT", route, {"status": "nope"})
     woo.people.place()
-    kept = await woo.refused("DELETE", route)
-    gone, _, _ = await woo.asks("DELETE", f"{route}?force=true")
+    refused = await woo.refused("DELETE", route)
+    gone, _, _ = await woo.request("DELETE", f"{route}?force=true")
 
     assert paused["status"] == "paused"
     assert bad == (400, "woocommerce_rest_shop_webhook_invalid_status")
     assert woo.world.webhooks.queue == []
-    assert kept == (501, "woocommerce_rest_trash_not_supported")
+    assert refused == (501, "woocommerce_rest_trash_not_supported")
     assert (gone, woo.world.webhooks.by_id) == (200, {})
 
 
-async def test_a_delivery_is_sent_again_when_asked(woo, receiver):
-    webhook = await makes(woo, receiver, "order.created")
+async def test_a_delivery_can_be_sent_again(woo, receiver):
+    webhook = await create_webhook(woo, receiver, "order.created")
     woo.people.place()
     await until(lambda: len(receiver.requests) == 1)
-    await woo.controls("POST", f"webhooks/{webhook.id}/replay")
+    await woo.control("POST", f"webhooks/{webhook.id}/replay")
     await until(lambda: len(receiver.requests) == 2)
 
     assert receiver.requests[0][3] == receiver.requests[1][3]
 
 
 async def test_the_control_api_and_the_page_do_what_people_do(woo):
-    key = await woo.controls("POST", "keys", {"permissions": "read", "description": "x"})
-    await woo.controls("DELETE", f"keys/{key['consumer_key']}")
-    placed = await woo.controls("POST", "orders", {"kind": "multi_currency", "shipping": "5"})
-    part = await woo.controls("POST", f"orders/{placed['id']}/refund", {"amount": "4.80"})
-    done = await woo.controls("POST", f"orders/{placed['id']}/complete")
-    await woo.controls("POST", "customers", {"email": "bob@x.example"})
-    listed = await woo.controls("GET", "orders")
-    counters = await woo.controls("GET", "counters")
+    key = await woo.control("POST", "keys", {"permissions": "read", "description": "x"})
+    await woo.control("DELETE", f"keys/{key['consumer_key']}")
+    placed = await woo.control("POST", "orders", {"kind": "multi_currency", "shipping": "5"})
+    part = await woo.control("POST", f"orders/{placed['id']}/refund", {"amount": "4.80"})
+    done = await woo.control("POST", f"orders/{placed['id']}/complete")
+    await woo.control("POST", "customers", {"email": "bob@x.example"})
+    listed = await woo.control("GET", "orders")
+    counters = await woo.control("GET", "counters")
     async with woo.session.post(f"{woo.url}/press", data={"kind": "guest"}) as got:
         page = await got.text()
     evil = {"Origin": "https://evil.example"}
@@ -368,8 +366,8 @@ async def test_a_lever_that_is_not_there_is_refused(woo, path, body):
 
 
 async def test_an_answer_can_be_lost_after_the_work_was_done(woo):
-    await woo.controls("POST", "faults", {"path": "/wp-json/*", "kind": "lose-answer", "times": 1})
+    await woo.control("POST", "faults", {"path": "/wp-json/*", "kind": "lose-answer", "times": 1})
     with pytest.raises(aiohttp.ClientError):
-        await woo.asks("POST", "orders", {})
+        await woo.request("POST", "orders", {})
 
     assert len(woo.world.orders) == 1

@@ -30,7 +30,7 @@ async def test_contact_names_and_numbers_are_unique_among_active_ones(books):
     assert await books.refused("Invoices", invoice(first)) == [f"{archived} {rule}"]
 
 
-async def test_what_is_wrong_with_a_contact_is_said(books):
+async def test_a_wrong_contact_is_refused_with_its_message(books):
     for element, message in (
         ({"EmailAddress": "a@x.io"}, "The contact name cannot be empty."),
         ({"Name": "A", "EmailAddress": "nobody"}, "Email address must be valid."),

@@ -40,7 +40,7 @@ async def test_an_invoice_gets_a_number_totals_and_dates(books):
     assert (untaxed["Total"], untaxed["LineItems"][0]["TaxType"]) == (100, "NONE")
 
 
-async def test_what_is_wrong_with_an_invoice_is_said_all_at_once(books):
+async def test_a_wrong_invoice_is_refused_with_all_its_messages(books):
     contact = await books.contact()
     for element, message in (
         ({"Type": "SALE"}, "Invoice Type must be either ACCREC or ACCPAY"),
@@ -98,7 +98,7 @@ async def test_put_refuses_a_taken_number_and_post_overwrites(books):
     assert by_number["Invoices"][0]["InvoiceID"] == first["InvoiceID"]
 
 
-async def test_errors_are_summarized_or_told_by_each_element(books):
+async def test_errors_are_summarized_or_listed_by_element(books):
     contact = await books.contact()
     both = {"Invoices": [invoice(contact), invoice(contact, [])]}
     status, summary = await books.call("PUT", "Invoices", both)
@@ -130,7 +130,7 @@ async def test_an_idempotency_key_replays_for_a_while_and_refuses_another_reques
 
 async def test_a_lost_answer_leaves_the_invoice_and_the_key_finds_it(books):
     body = {"Invoices": [invoice(await books.contact())]}
-    # The client tries a PUT on a kept connection once more by itself.
+    # The client retries a PUT on a reused connection once by itself.
     fault = {"path": "*/Invoices", "kind": "lose-answer", "times": 2}
     await books.control("POST", "faults", fault)
     key = {"Idempotency-Key": "run-1"}
@@ -206,7 +206,7 @@ async def test_a_locked_period_refuses_documents(books):
     ]
 
 
-async def test_settings_can_be_read_and_items_kept(books):
+async def test_settings_can_be_read_and_items_written(books):
     accounts = (await books.ok("GET", "Accounts", where='Class=="REVENUE"'))["Accounts"]
     rates = (await books.ok("GET", "TaxRates"))["TaxRates"]
     organisation = (await books.ok("GET", "Organisation"))["Organisations"][0]

@@ -5,7 +5,7 @@ import asyncio
 from tests.sandbox.xero.client import NZ, UK
 
 
-async def test_limits_by_minute_day_and_app_say_which_and_how_long(books):
+async def test_limits_by_minute_day_and_app_name_themselves_and_the_wait(books):
     books.levers.minute_limit, books.levers.day_limit = 2, 3
     await books.ok("GET", "Contacts")
     assert (books.headers["X-MinLimit-Remaining"], books.headers["X-DayLimit-Remaining"]) == (

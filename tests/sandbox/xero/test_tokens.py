@@ -19,8 +19,8 @@ async def test_a_person_chooses_organisations_and_the_code_works_once(books):
     }
 
     async def page(**changed):
-        asked = urlencode({**query, **changed})
-        async with books.session.get(f"{books.url}/identity/connect/authorize?{asked}") as got:
+        parameters = urlencode({**query, **changed})
+        async with books.session.get(f"{books.url}/identity/connect/authorize?{parameters}") as got:
             return got.status, await got.text()
 
     async def decide(tenants=(), **form):
@@ -41,9 +41,9 @@ async def test_a_person_chooses_organisations_and_the_code_works_once(books):
     status, text = await page()
     assert (status, "Acme NZ" in text, "Globex UK" in text) == (200, True, True)
     assert await decide([UK], decision="cancel") == {"error": ["access_denied"], "state": ["st 1"]}
-    brought = await decide([NZ, UK], decision="connect")
-    assert brought["state"] == ["st 1"]
-    form = {"grant_type": "authorization_code", "code": brought["code"][0], "redirect_uri": BACK}
+    callback = await decide([NZ, UK], decision="connect")
+    assert callback["state"] == ["st 1"]
+    form = {"grant_type": "authorization_code", "code": callback["code"][0], "redirect_uri": BACK}
 
     assert await books.token(form, None) == (400, {"error": "invalid_client"})
     assert (await books.token({**form, "redirect_uri": "http://x.test"}))[1] == {
@@ -67,7 +67,7 @@ async def test_a_person_chooses_organisations_and_the_code_works_once(books):
     assert re.fullmatch(r"[\d-]{10}T[\d:]{8}\.\d{7}", connections[1]["createdDateUtc"])
 
 
-async def test_older_apps_may_still_ask_for_broad_scopes(books):
+async def test_older_apps_may_still_request_broad_scopes(books):
     books.levers.granular_scopes = False
     books.levers.auto_consent = [NZ]
     query = {
@@ -103,13 +103,13 @@ async def test_a_code_with_a_challenge_needs_its_verifier(books):
     verifier = "v" * 50
     digest = hashlib.sha256(verifier.encode()).digest()
     challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-    for given, status in (("", 400), ("w" * 50, 400), (verifier, 200)):
+    for code_verifier, status in (("", 400), ("w" * 50, 400), (verifier, 200)):
         code = books.grants.issue_code(books.app, ["openid"], BACK, challenge, "event")
         form = {
             "grant_type": "authorization_code",
             "code": code,
             "redirect_uri": BACK,
-            "code_verifier": given,
+            "code_verifier": code_verifier,
         }
         assert (await books.token(form))[0] == status
 
@@ -149,7 +149,7 @@ async def test_a_custom_connection_gets_tokens_by_client_credentials_and_names_n
     assert (await books.call("GET", "Contacts", tenant=NZ))[0] == 403
 
 
-async def test_revoking_and_disconnecting_end_what_they_say(books):
+async def test_revoking_ends_the_app_and_disconnecting_one_organisation(books):
     issued = books.connect(NZ, UK)
     headers = {"Authorization": f"Bearer {issued['access_token']}"}
     connection = books.grants.connection("xero-client", UK)

@@ -15,28 +15,28 @@ from tests.sandbox.xero.client import NZ
 def honest(key):
     """A receiver that checks signatures as Xero demands."""
 
-    async def take(request):
+    async def receive(request):
         body = await request.read()
-        wanted = base64.b64encode(hmac.digest(key, body, hashlib.sha256)).decode()
-        taken.append((request.headers["x-xero-signature"] == wanted, json.loads(body)))
-        return aiohttp.web.Response(status=200 if taken[-1][0] else 401)
+        expected = base64.b64encode(hmac.digest(key, body, hashlib.sha256)).decode()
+        received.append((request.headers["x-xero-signature"] == expected, json.loads(body)))
+        return aiohttp.web.Response(status=200 if received[-1][0] else 401)
 
-    taken = []
-    return take, taken
+    received = []
+    return receive, received
 
 
 @pytest.fixture
 async def hook(books):
     """A receiver at an address that the app names; its answers can be changed."""
-    take, taken = honest(b"webhook-key")
+    receive, received = honest(b"webhook-key")
     server = aiohttp.web.Application()
-    server.router.add_post("/hook", take)
+    server.router.add_post("/hook", receive)
     runner = aiohttp.web.AppRunner(server)
     await runner.setup()
     await aiohttp.web.TCPSite(runner, "127.0.0.1", 0).start()
     books.app.webhook_url = f"http://localhost:{runner.addresses[0][1]}/hook"
     books.app.webhook_key = "webhook-key"
-    yield taken
+    yield received
     await runner.cleanup()
 
 

@@ -45,14 +45,14 @@ class LeverEndpoints:
         return [*own, *FaultEndpoints(self._simulation.faults).routes()]
 
     def values(self) -> dict[str, Any]:
-        """How every lever stands."""
+        """The value of every lever."""
         shown: dict[str, Any] = {"latency": self._simulation.latency}
         for target in self._targets:
             shown |= asdict(target)
         return shown
 
     async def show(self, _request: web.Request) -> web.Response:
-        """Show how every lever stands."""
+        """Show the value of every lever."""
         return web.json_response(self.values())
 
     async def set(self, request: web.Request) -> web.Response:
@@ -73,7 +73,7 @@ class LeverEndpoints:
         return web.json_response([asdict(each) for each in found[:SHOWN]])
 
     async def counters(self, _request: web.Request) -> web.Response:
-        """Show how often what happened."""
+        """Show how often things happened."""
         return web.json_response(self._simulation.counters)
 
     async def deliveries(self, _request: web.Request) -> web.Response:

@@ -40,12 +40,12 @@ def set_levers(payload: Mapping[str, Any], *targets: Any, actions: Collection[st
 
     Raises ValueError, and sets nothing, when a name is neither a field nor one of `actions`.
     """
-    known = {each.name: target for target in targets for each in fields(target)}
-    unknown = set(payload) - set(known) - set(actions)
+    target_of = {each.name: target for target in targets for each in fields(target)}
+    unknown = set(payload) - set(target_of) - set(actions)
     if unknown:
         raise ValueError(f"no such lever: {', '.join(sorted(unknown))}")
-    for name in set(payload) & set(known):
-        setattr(known[name], name, payload[name])
+    for name in set(payload) & set(target_of):
+        setattr(target_of[name], name, payload[name])
 
 
 def refuse_other_origins(request: web.Request) -> None:

@@ -1,4 +1,4 @@
-"""Associating records: what is allowed, what is refused, what is told."""
+"""Associating records: which associations are allowed, and the changes they publish."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

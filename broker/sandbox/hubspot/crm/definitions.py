@@ -136,7 +136,7 @@ BORN = "2020-01-01T00:00:00Z"
 
 
 def group_of(type_id: str) -> str:
-    """The property group in which a type's own properties stand."""
+    """The property group of a type's own properties."""
     return _GROUPS.get(type_id, "information")
 
 
@@ -180,7 +180,7 @@ def _from_line(line: str, group: str) -> dict[str, Any]:
 
 
 def definition(payload: dict[str, Any], moment: str) -> dict[str, Any]:
-    """The body of a property that somebody made, with what HubSpot adds."""
+    """The body of a created property, with the fields that HubSpot adds."""
     return {
         "updatedAt": moment,
         "createdAt": moment,

@@ -125,7 +125,7 @@ class Links:
                         keys.remove(key)
 
     def of(self, from_type: str, from_id: str, to_type: str) -> dict[str, list[LinkType]]:
-        """Who a record is associated with, by the other's id, and how."""
+        """The records that a record is associated with, by id, each with its association types."""
         linked = self.pairs.get(f"{from_type}/{from_id}/{to_type}", {})
         return {
             other: [kind for kind in map(self.find_type, keys) if kind is not None]

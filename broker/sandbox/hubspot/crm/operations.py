@@ -1,4 +1,4 @@
-"""What may be done to a portal's records. Every change is told to the listeners."""
+"""Operations on a portal's records. Every change is published to the listeners."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Crm:
         values = self._accepted(kind, payload.get("properties"))
         self._require(kind, values)
         self._check_unique(kind, values, None)
-        wanted = self.associating.resolve(kind, payload.get("associations") or [])
+        associations = self.associating.resolve(kind, payload.get("associations") or [])
         now = self.now()
         stamp = moment(now)
         record = Record(self.portal.new_id(), stamp, stamp)
@@ -50,7 +50,7 @@ class Crm:
         self._publish("creation", kind, record.id, {"changeFlag": "NEW"})
         for name, value in values.items():
             self._publish_value(kind, record.id, name, value)
-        for to_id, link in wanted:
+        for to_id, link in associations:
             self.associating.link(record.id, to_id, link)
         return record
 
@@ -82,7 +82,7 @@ class Crm:
         self._publish("deletion", kind, record.id, {"changeFlag": "DELETED"})
 
     def restore(self, kind: ObjectType, record_id: str) -> Record:
-        """Bring an archived record back, as a person may do for 90 days."""
+        """Restore an archived record, as a person may do for 90 days."""
         record = self.find(kind, record_id, archived=True)
         record.archived_at = None
         self.portal.of(kind).index(record, self.portal.unique(kind))
@@ -90,13 +90,13 @@ class Crm:
         return record
 
     def erase(self, kind: ObjectType, record: Record) -> None:
-        """Delete a record for good, and keep nothing of it."""
+        """Delete a record for good, with everything about it."""
         self.archive(kind, record.id)
         self.purge(kind, record)
         self._publish("privacyDeletion", kind, record.id, {})
 
     def purge(self, kind: ObjectType, record: Record) -> None:
-        """Keep nothing of a record, and tell nobody."""
+        """Delete a record without publishing a change."""
         records = self.portal.of(kind)
         records.unindex(record, self.portal.unique(kind))
         records.by_id.pop(record.id, None)
@@ -138,26 +138,26 @@ class Crm:
     def find(
         self,
         kind: ObjectType,
-        wanted: str,
+        value: str,
         by: str | None = None,
         *,
         archived: bool = False,
     ) -> Record:
         """A record by its id or by a unique property. Refuses with HubSpot's 404s."""
         records = self.portal.of(kind)
-        if by is None and not wanted.isdecimal():
+        if by is None and not value.isdecimal():
             raise Refused(
                 404,
                 "Object not found.  objectId are usually numeric.",
                 "OBJECT_NOT_FOUND",
-                context={"id": [wanted]},
+                context={"id": [value]},
             )
         if by is not None and by not in {*self.portal.unique(kind), "hs_object_id"}:
             raise Refused(
                 400, f"The property {by} is not a unique identifier property", "VALIDATION_ERROR"
             )
         by_value = by is not None and by != "hs_object_id"
-        record_id = records.holding(by or "", wanted) if by_value else wanted
+        record_id = records.holding(by or "", value) if by_value else value
         record = records.get(record_id) if record_id else None
         if record is None or (record.archived_at is not None) != archived:
             raise Refused(404, "resource not found")

@@ -136,7 +136,9 @@ def _compared(operator: str, has: tuple[Any, ...], value: tuple[Any, ...]) -> bo
 
 
 def _key(value: Any, kind: str) -> tuple[int, float, str]:
-    """What is not there first, numbers before words; a moment may be ISO or epoch milliseconds."""
+    """A sort key: missing values first, numbers before words; a time may be ISO or epoch
+    milliseconds.
+    """
     if value is None:
         return 0, 0.0, ""
     try:

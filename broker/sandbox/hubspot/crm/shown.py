@@ -25,15 +25,15 @@ def shown(
     names: list[str],
     history: list[str] | None = None,
 ) -> dict[str, Any]:
-    """A record with the properties asked for, or the type's usual ones when none are."""
+    """A record with the requested properties, or the type's usual ones when none are."""
     defined = portal.live_definitions(kind)
     always = ("createdate" if "createdate" in kind.defaults else "hs_createdate", kind.modified)
-    wanted = {*names, *always, "hs_object_id"} if names else set(kind.defaults)
+    selected = {*names, *always, "hs_object_id"} if names else set(kind.defaults)
     values = record.properties
     body: dict[str, Any] = {
         "id": record.id,
         "properties": {
-            name: values.get(name) for name in sorted(wanted) if name in defined or name in values
+            name: values.get(name) for name in sorted(selected) if name in defined or name in values
         },
         "createdAt": record.created_at,
         "updatedAt": record.updated_at,

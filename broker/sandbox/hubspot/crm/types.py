@@ -91,10 +91,10 @@ def custom(number: str, name: str, hub_id: int) -> ObjectType:
 
 def resolve(name: str, customs: dict[str, ObjectType]) -> ObjectType | None:
     """The type that a path names by id, singular, plural or full name; case does not matter."""
-    wanted = name.lower()
-    if wanted in NAMED:
-        return NAMED[wanted]
+    lowered = name.lower()
+    if lowered in NAMED:
+        return NAMED[lowered]
     for each in customs.values():
-        if wanted in {each.id, each.singular.lower(), each.full_name.lower()}:
+        if lowered in {each.id, each.singular.lower(), each.full_name.lower()}:
             return each
     return None

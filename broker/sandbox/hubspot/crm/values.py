@@ -1,4 +1,4 @@
-"""Which values a property takes, and what HubSpot says of one that it does not take."""
+"""Which values a property accepts, and HubSpot's error for the others."""
 
 import json
 import re

@@ -12,7 +12,7 @@ from broker.sandbox.hubspot.world import Sandbox
 
 DATED = "{version:2026-03|2026-09}"
 VERSIONS = "{version:v3|2026-03|2026-09}"
-# The old Python SDK asks with a slash at the end.
+# The old Python SDK adds a slash to the path.
 OWNERS = ("/crm/v3/owners", "/crm/v3/owners/", f"/crm/owners/{DATED}")
 
 
@@ -52,7 +52,7 @@ def _owners(call: Call) -> list[dict[str, Any]]:
 
 
 async def owners(call: Call) -> web.StreamResponse:
-    """List the people who may own records."""
+    """List the possible owners of records."""
     call.require(("crm.objects.owners.read",))
     query = call.request.query
     archived = query.get("archived") == "true"
@@ -73,7 +73,7 @@ async def owner(call: Call) -> web.StreamResponse:
 
 
 async def details(call: Call) -> web.StreamResponse:
-    """Tell about the account."""
+    """Show the account's details."""
     return answer(
         {
             "portalId": call.portal.hub_id,
@@ -90,7 +90,7 @@ async def details(call: Call) -> web.StreamResponse:
 
 
 async def usage(_call: Call) -> web.StreamResponse:
-    """Tell the usage of private apps, of which there are none here."""
+    """Show the usage of private apps, which do not exist here."""
     return answer({"results": []})
 
 

@@ -67,7 +67,7 @@ class ActingEndpoints:
         return web.Response(status=204)
 
     async def restore(self, request: web.Request) -> web.Response:
-        """Bring a deleted record back."""
+        """Restore a deleted record."""
         portal, kind = self._find_type(request)
         record = self._sandbox.crm(portal).restore(kind, request.match_info["objectId"])
         return web.json_response(whole(portal, kind, record))
@@ -91,7 +91,7 @@ class ActingEndpoints:
         return web.json_response({"results": list(app.subscriptions.values())}, status=201)
 
     async def send(self, request: web.Request) -> web.Response:
-        """Send events just as they are given: {"events": [...]}."""
+        """Send events unchanged: {"events": [...]}."""
         app, payload = (
             self._sandbox.apps[request.match_info["clientId"]],
             await read_object(request),
@@ -107,7 +107,7 @@ class ActingEndpoints:
             {
                 "deliveries": [asdict(each) for each in reversed(webhooks.deliveries)],
                 "waiting": len(webhooks.queue),
-                "givenUp": len(webhooks.given_up),
+                "givenUp": len(webhooks.abandoned),
             }
         )
 
@@ -138,7 +138,7 @@ class ActingEndpoints:
         return web.json_response(asdict(run), status=201)
 
     async def read_action(self, request: web.Request) -> web.Response:
-        """Tell how a run of a workflow action stands."""
+        """Show the state of a workflow action's run."""
         run = self._sandbox.workflows.executions[request.match_info["callbackId"]]
         return web.json_response(asdict(run))
 

@@ -35,7 +35,7 @@ class ConsentPages:
         ]
 
     async def show_page(self, request: web.Request) -> web.Response:
-        """Ask a person, or answer at once when consent is automatic."""
+        """Show the page, or answer at once when consent is automatic."""
         params = {name: request.query.get(name, "") for name in FIELDS}
         app, wrong = self._judge(params)
         if app is None:
@@ -52,7 +52,7 @@ class ConsentPages:
         return render("consent.html", params=params, app=app, portals=portals)
 
     async def decide(self, request: web.Request) -> web.Response:
-        """Take a person's decision back to the app."""
+        """Send a person's decision back to the app."""
         form = await request.post()
         params = {name: str(form.get(name, "")) for name in FIELDS}
         app, wrong = self._judge(params)
@@ -94,7 +94,7 @@ class ConsentPages:
         return redirect(params["redirect_uri"], query)
 
     def _judge(self, params: dict[str, str]) -> tuple[App | None, str]:
-        """The app that asks, or why HubSpot shows its own error page instead."""
+        """The requesting app, or the reason why HubSpot shows its own error page instead."""
         app = self._sandbox.apps.get(params["client_id"])
         if app is None:
             return None, "An invalid client_id was provided."

@@ -36,7 +36,7 @@ SHOWN = 100
 
 
 class ControlEndpoints:
-    """What a test or a person may do to the sandbox from outside."""
+    """The control API of HubSpot."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
@@ -104,7 +104,7 @@ class ControlEndpoints:
         return web.json_response({"hubId": payload["hubId"]}, status=201)
 
     async def show_levers(self, _request: web.Request) -> web.Response:
-        """Tell how every lever stands."""
+        """Show the value of every lever."""
         return web.json_response(self._levers())
 
     def _levers(self) -> dict[str, Any]:
@@ -156,7 +156,7 @@ class ControlEndpoints:
             portal.moving_until = sandbox.now() + float(payload["move"]["seconds"])
 
     async def counters(self, _request: web.Request) -> web.Response:
-        """Tell what was asked so far: in all, by endpoint, and by generation of token."""
+        """Count the requests so far: in all, by endpoint, and by generation of token."""
         sandbox = self._sandbox
         tokens = [
             {

@@ -25,7 +25,7 @@ class EchoEndpoints:
         ]
 
     async def echo(self, request: web.Request) -> web.Response:
-        """Tell method, raw target, headers, and the body's length and SHA-256."""
+        """Show method, raw target, headers, and the body's length and SHA-256."""
         authorized(self._sandbox, request)
         digest, length = hashlib.sha256(), 0
         async for part in _body(request):

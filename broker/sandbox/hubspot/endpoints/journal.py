@@ -35,7 +35,7 @@ class JournalEndpoints:
         ]
 
     async def earliest(self, request: web.Request) -> web.Response:
-        """Name the oldest file that is kept."""
+        """Name the oldest file."""
         client_id = self._app(request, READ)
         return self._named(request, self._sandbox.journal.after(client_id, None))
 
@@ -52,7 +52,7 @@ class JournalEndpoints:
             raise Refused(404, "resource not found") from None
 
     async def fetch(self, request: web.Request) -> web.Response:
-        """Give a file to whoever has its address, as a storage with signed addresses does."""
+        """Serve a file without authentication, as a storage with signed URLs does."""
         if "Authorization" in request.headers:
             raise Refused(400, "Only one auth mechanism allowed")
         file = self._sandbox.journal.file(request.match_info["offset"])

@@ -52,7 +52,7 @@ class SubscriptionEndpoints:
         return [web.route(method, base + path, do) for base in BASES for method, path, do in table]
 
     async def settings(self, request: web.Request) -> web.Response:
-        """Tell where an app's events go."""
+        """Show where an app's events are sent."""
         return answer(self._settings(self._app(request)))
 
     def _settings(self, app: App) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class SubscriptionEndpoints:
         }
 
     async def put_settings(self, request: web.Request) -> web.Response:
-        """Say where an app's events go."""
+        """Set where an app's events are sent."""
         app, payload = self._app(request), await _json(request)
         url = str(payload.get("targetUrl", ""))
         if not url.startswith(("https://", "http://localhost", "http://127.0.0.1")):
@@ -116,13 +116,13 @@ class SubscriptionEndpoints:
         return answer(self._found(request))
 
     async def update(self, request: web.Request) -> web.Response:
-        """Pause a subscription or let it go on."""
+        """Pause or resume a subscription."""
         found, payload = self._found(request), await _json(request)
         found |= {"active": bool(payload.get("active")), "updatedAt": self._stamp()}
         return answer(found)
 
     async def update_batch(self, request: web.Request) -> web.Response:
-        """Pause many subscriptions or let them go on."""
+        """Pause or resume many subscriptions."""
         app, payload = self._app(request), await _json(request)
         results: list[Any] = []
         for each in payload["inputs"]:

@@ -118,7 +118,7 @@ class TokenEndpoints:
         )
 
     async def introspect(self, request: web.Request) -> web.Response:
-        """Say what a token stands for; `{"active": false}` for one that is unknown or over."""
+        """Describe a token; `{"active": false}` for one that is unknown or expired."""
         form = await _form(request)
         self._sandbox.introspections += 1
         app = self._client(form)
@@ -148,7 +148,7 @@ class TokenEndpoints:
             refresh.alive = False
 
     async def describe_v1(self, request: web.Request) -> web.Response:
-        """Say what a token stands for, as v1 does with the token in its path."""
+        """Describe a token, as v1 does with the token in its path."""
         token, grants = request.match_info["token"], self._sandbox.grants
         access, refresh = grants.access_tokens.get(token), grants.refresh_tokens.get(token)
         if access is not None and self._lives(access):

@@ -1,4 +1,4 @@
-"""What happened in a portal, told to whoever listens: webhooks, the journal."""
+"""Changes in a portal, published to listeners: webhooks, the journal."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

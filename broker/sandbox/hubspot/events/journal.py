@@ -1,4 +1,4 @@
-"""The Webhooks Journal: what happened in the portals, in files that are kept for three days
+"""The Webhooks Journal: events of the portals, in files that exist for three days
 (https://developers.hubspot.com/docs/api-reference/latest/webhooks-journal/guide).
 """
 
@@ -23,8 +23,8 @@ LIFECYCLE = {"4-1909196": "APP_INSTALL", "4-1916193": "APP_UNINSTALL"}
 
 @dataclass(slots=True)
 class File:
-    """Some events of one app, published at a moment. One that was read is never added to: who has
-    its offset has all of it.
+    """Some events of one app, published at a moment. A file that was read never changes: its offset
+    identifies all of it.
     """
 
     offset: str
@@ -62,8 +62,8 @@ class Journal:
     def notice(self, change: Change) -> None:
         """Record a change for every app that subscribed to it."""
         action = ACTIONS.get(change.action)
-        for client_id, wanted in self.subscriptions.items():
-            if action is not None and any(_covers(each, change, action) for each in wanted):
+        for client_id, subscriptions in self.subscriptions.items():
+            if action is not None and any(_covers(each, change, action) for each in subscriptions):
                 event = {
                     "type": "OBJECT",
                     "action": action,
@@ -79,8 +79,8 @@ class Journal:
 
     def record_life(self, client_id: str, hub_id: int, action: str) -> None:
         """Record that an app was installed in a portal, or uninstalled."""
-        wanted = self.subscriptions.get(client_id, [])
-        if any(LIFECYCLE.get(each.get("eventTypeId", "")) == action for each in wanted):
+        subscriptions = self.subscriptions.get(client_id, [])
+        if any(LIFECYCLE.get(each.get("eventTypeId", "")) == action for each in subscriptions):
             event = {
                 "type": "APP_LIFECYCLE_EVENT",
                 "action": action,
@@ -93,7 +93,7 @@ class Journal:
         return _read(next(iter(reversed(self._recent_files(client_id))), None))
 
     def after(self, client_id: str, offset: str | None) -> File | None:
-        """The file after an offset, or the oldest. Raises KeyError for an offset not kept."""
+        """The file after an offset, or the oldest. Raises KeyError for an unknown offset."""
         files = self._recent_files(client_id)
         if offset is None:
             return _read(next(iter(files), None))

@@ -1,4 +1,4 @@
-"""How HubSpot signs what it sends
+"""How HubSpot signs its requests
 (https://developers.hubspot.com/docs/apps/developer-platform/build-apps/authentication/request-validation).
 """
 

@@ -47,7 +47,7 @@ class Webhooks:
 
     `batch_size` events at most go together, those of `window` seconds; `duplicates` is how often a
     delivered batch is sent again; `shuffled` sends out of order; `mixes_portals` puts events of
-    several portals into one batch; `paused` keeps everything back; `retry_after` is the first wait,
+    several portals into one batch; `paused` sends nothing; `retry_after` is the first wait,
     which grows to fill a day over ten tries.
     """
 
@@ -65,7 +65,7 @@ class Webhooks:
     retry_after: float = 60.0
     queue: list[Pending] = field(default_factory=list)
     deliveries: deque[Delivery] = field(default_factory=lambda: deque(maxlen=1000))
-    given_up: list[dict[str, Any]] = field(default_factory=list)
+    abandoned: list[dict[str, Any]] = field(default_factory=list)
     busy: int = 0
     woken: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -88,7 +88,7 @@ class Webhooks:
         return bool(self.queue)
 
     async def tick(self, session: aiohttp.ClientSession) -> None:
-        """Send what is due, without waiting for the answers of other portals."""
+        """Send the events that are due, without waiting for the answers of other portals."""
         if self.paused:
             return
         now = self.now()
@@ -142,7 +142,7 @@ class Webhooks:
         for each in batch:
             tried = int(each.event["attemptNumber"]) + 1
             if tried > TRIES:
-                self.given_up.append(each.event)
+                self.abandoned.append(each.event)
                 continue
             each.event = {**each.event, "attemptNumber": tried}
             # Ten growing waits that add up to a day when the first is a minute.
@@ -194,8 +194,8 @@ def _matches(subscription: dict[str, Any], change: Change) -> bool:
     if action != change.action:
         return False
     if named == "object":
-        wanted = subscription.get("objectTypeId")
-        if wanted not in {change.type.id, change.type.full_name or None}:
+        type_id = subscription.get("objectTypeId")
+        if type_id not in {change.type.id, change.type.full_name or None}:
             return False
     elif named != change.type.singular:
         return False

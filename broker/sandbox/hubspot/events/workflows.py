@@ -76,7 +76,7 @@ class Workflows:
         return any(each.state == "RUNNING" for each in self.executions.values())
 
     async def tick(self, session: aiohttp.ClientSession) -> None:
-        """Try again what is due."""
+        """Retry the actions that are due."""
         now = self.now()
         due = [e for e in self.executions.values() if e.state == "RUNNING" and 0 < e.due <= now]
         await asyncio.gather(*(self._attempt(session, each) for each in due))

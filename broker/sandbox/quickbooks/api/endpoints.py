@@ -9,7 +9,7 @@ from broker.sandbox.core.decimals import loads
 from broker.sandbox.quickbooks.api import problems
 from broker.sandbox.quickbooks.api.finding import find
 from broker.sandbox.quickbooks.api.query import parse
-from broker.sandbox.quickbooks.api.rendering import answer, wants_json
+from broker.sandbox.quickbooks.api.rendering import accepts_json, answer
 from broker.sandbox.quickbooks.books import invoices
 from broker.sandbox.quickbooks.books.company import Company, SavedAnswer
 from broker.sandbox.quickbooks.books.entities import BY_LOWER_NAME, Entity
@@ -29,7 +29,7 @@ class ApiEndpoints:
         self._world = world
 
     def routes(self) -> list[web.RouteDef]:
-        """Every endpoint of this module. Fixed paths stand before those with a name."""
+        """Every endpoint of this module. Fixed paths come before those with a variable."""
         base = "/v3/company/{realmId}"
         return [
             web.get(f"{base}/query", self.query),
@@ -103,8 +103,8 @@ class ApiEndpoints:
         """E-mail an invoice."""
         company = self._company(request, writes=True)
         if request.content_type == "application/json":
-            # Taken for an entity without an address, whatever sendTo says
-            # (nextform-app/quickbooks-js #2). Intuit asks for application/octet-stream.
+            # Accepted for an entity without an address, whatever sendTo holds
+            # (nextform-app/quickbooks-js #2). Intuit documents application/octet-stream.
             raise problems.missing("DeliveryAddress.Address")
         invoice = company.get("Invoice", request.match_info["id"])
         send_to = request.query.get("sendTo", "")
@@ -191,7 +191,7 @@ class ApiEndpoints:
         return since.timestamp()
 
     def _answer(self, request: web.Request, body: dict[str, Any]) -> web.Response:
-        json = wants_json(request, self._world.levers.xml_without_accept)
+        json = accepts_json(request, self._world.levers.xml_without_accept)
         return answer(body, self._world.moment(), json=json)
 
 

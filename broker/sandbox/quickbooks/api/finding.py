@@ -1,4 +1,4 @@
-"""What a query finds: filters, order, pages, and what is left out unless asked for."""
+"""The results of a query: filters, order, pages, and inactive records only on request."""
 
 import re
 from datetime import datetime
@@ -31,7 +31,7 @@ def find(company: Company, statement: Statement) -> dict[str, Any]:
     ]
     if statement.counts:
         return {"totalCount": len(found)}
-    # The last order given decides least, so it is sorted by first.
+    # The last column matters least, so it is sorted by first.
     for name, falling in reversed(statement.order or [("Id", False)]):
         found.sort(key=lambda record, by=name: _sort_key(_value(record, by)), reverse=falling)  # type: ignore[misc]
     page = found[statement.start - 1 : statement.start - 1 + statement.rows]

@@ -99,7 +99,7 @@ class _Parser:
     def _selected(self, made: Statement) -> None:
         while True:
             if self._is("*"):
-                # A star beside names: names are extras that * leaves out.
+                # A star together with names: the names are fields that * leaves out.
                 made.fields.append("*")
             else:
                 name = self._expect("name").text

@@ -1,4 +1,4 @@
-"""Answers as JSON or, when JSON is not asked for, as XML, with the headers of every answer."""
+"""Answers as JSON or, when JSON is not accepted, as XML, with the headers of every answer."""
 
 import secrets
 from datetime import datetime
@@ -21,7 +21,7 @@ def pacific(moment: datetime, *, milliseconds: bool = False) -> str:
     return moment.astimezone(PACIFIC).isoformat(timespec=kind)
 
 
-def wants_json(request: web.Request, xml_without_accept: bool) -> bool:
+def accepts_json(request: web.Request, xml_without_accept: bool) -> bool:
     """Whether a request is answered in JSON; without an explicit wish QuickBooks sends XML."""
     accept = request.headers.get("Accept", "")
     return "json" in accept or request.query.get("format") == "json" or not xml_without_accept
@@ -44,7 +44,7 @@ def answer(
 
 
 def intuit_tid() -> str:
-    """The id that Intuit's support asks for."""
+    """The id that Intuit's support needs."""
     return f"1-{secrets.token_hex(4)}-{secrets.token_hex(12)}"
 
 

@@ -19,7 +19,7 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Something that happened to a record. `operation` is created, updated, deleted, void, emailed
+    """A change of a record. `operation` is created, updated, deleted, void, emailed
     or merged.
     """
 
@@ -32,13 +32,13 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class SavedAnswer:
-    """The first answer given under a `requestid`."""
+    """The first answer to a `requestid`."""
 
     body: dict[str, Any]
 
 
 class Company:
-    """A company's books. `tell` hears of every change."""
+    """A company's books. `publish` is called with every change."""
 
     def __init__(
         self,
@@ -123,7 +123,7 @@ class Company:
         self.record_change(entity, record_id, "deleted")
 
     def record_change(self, entity: str, record_id: str, operation: str) -> None:
-        """Remember a change and tell it."""
+        """Record and publish a change."""
         self.touched[entity, record_id] = self.now()
         self._publish(Change(self.realm_id, entity, record_id, operation, self.now()))
 
@@ -136,7 +136,7 @@ class Company:
         return str(self._next_number - 1)
 
     def balance(self, customer_id: str) -> Decimal:
-        """What a customer owes."""
+        """A customer's balance."""
         balances = (
             each["Balance"]
             for each in self.all("Invoice")

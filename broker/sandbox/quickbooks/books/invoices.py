@@ -57,7 +57,7 @@ def invoice_fields(company: Company, sent: Record, old: Record | None, include: 
 
 
 def void(company: Company, old: Record) -> Record:
-    """Void an invoice: it stays, with nothing owed."""
+    """Void an invoice: it stays, with a total of zero."""
     zero = Decimal(0)
     lines = []
     for line in old["Line"]:
@@ -98,7 +98,7 @@ def send(company: Company, levers: Levers, old: Record, send_to: str) -> Record:
 
 
 def pay(company: Company, invoice_id: str, value: Any = None) -> Record:
-    """Take a payment, as a person does; all that is owed when no value is given."""
+    """Record a payment, as a person does; of the whole balance without a value."""
     invoice = company.get("Invoice", invoice_id)
     paid = invoice["Balance"] if value is None else amount(value)
     if paid is None or not 0 < paid <= invoice["Balance"]:

@@ -16,7 +16,7 @@ VAT_WORDS = {"CA": "GST/HST", "UK": "VAT", "AU": "GST"}
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The lines as they are kept, the sum of their amounts after discount, and the sums that each
+    """The lines as they are stored, the sum of their amounts after discount, and the sums that each
     tax code applies to.
     """
 
@@ -85,7 +85,7 @@ def _sales_line(company: Company, line: Record, calculation: str) -> tuple[Recor
     total = _number(line["Amount"])
     quantity, price = _optional(detail.get("Qty")), _optional(detail.get("UnitPrice"))
     if quantity == 0 and price == 0:
-        # Client libraries send zeros for what they were not told.
+        # Client libraries send zeros for fields that were not set.
         quantity = price = None
     if quantity is not None and price is not None and rounded(quantity * price) != rounded(total):
         raise problems.wrong_amount(line["Amount"])

@@ -35,7 +35,7 @@ def current(company: Company, levers: Levers, entity: Entity, sent: dict[str, An
     if token is None:
         raise problems.missing("SyncToken")
     if levers.stale > 0:
-        # Somebody else saves in the very moment before.
+        # Another user saves just before.
         levers.stale -= 1
         company.save(entity, old)
         raise problems.stale()

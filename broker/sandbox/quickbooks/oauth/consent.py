@@ -27,7 +27,7 @@ class ConsentPages:
         ]
 
     async def show_page(self, request: web.Request) -> web.Response:
-        """Ask a person, or answer at once when consent is automatic."""
+        """Show the page, or answer at once when consent is automatic."""
         params = {name: request.query.get(name, "") for name in FIELDS}
         app, wrong = self._judge(params)
         if app is None:
@@ -38,7 +38,7 @@ class ConsentPages:
         return render("consent.html", params=params, app=app, companies=self._companies())
 
     async def decide(self, request: web.Request) -> web.Response:
-        """Take a person's decision back to the app."""
+        """Send a person's decision back to the app."""
         refuse_other_origins(request)
         form = await request.post()
         params = {name: str(form.get(name, "")) for name in FIELDS}
@@ -67,7 +67,7 @@ class ConsentPages:
         }
 
     def _judge(self, params: dict[str, str]) -> tuple[App | None, str]:
-        """The app that asks, or why Intuit shows its own error page instead."""
+        """The requesting app, or the reason why Intuit shows its own error page instead."""
         app = self._world.grants.apps.get(params["client_id"])
         if app is None:
             return None, "The client_id query parameter value is invalid."

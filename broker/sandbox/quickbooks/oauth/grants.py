@@ -23,7 +23,7 @@ ACCOUNTING = "com.intuit.quickbooks.accounting"
 @dataclass(slots=True)
 class App:
     """An app of the developer portal with its keys. Webhooks go to `webhook_url`, signed with
-    `verifier_token`; `entities` are those it wants to hear of, none meaning all.
+    `verifier_token`; `entities` are those it subscribes to; an empty list means all.
     """
 
     client_id: str

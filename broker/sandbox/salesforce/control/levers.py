@@ -17,7 +17,7 @@ SHOWN = 100
 
 
 class ControlEndpoints:
-    """What a test or a person may do to the simulated Salesforce from outside."""
+    """The control API of Salesforce."""
 
     def __init__(self, world: Salesforce) -> None:
         self._world = world
@@ -54,7 +54,7 @@ class ControlEndpoints:
         )
 
     async def show_levers(self, request: web.Request) -> web.Response:
-        """Tell how every lever stands, of OAuth's and of one org's."""
+        """Show the value of every lever: OAuth's and those of one org."""
         org = org_of(self._world, dict(request.query))
         return web.json_response({**asdict(self._world.levers), **asdict(org.levers)})
 
@@ -100,7 +100,7 @@ class ControlEndpoints:
         return web.json_response([asdict(each) for each in found])
 
     async def counters(self, _request: web.Request) -> web.Response:
-        """Tell how often tokens were exchanged, refreshed, reused and revoked, and calls by org."""
+        """Count exchanges, refreshes, reuses and revocations of tokens, and calls by org."""
         calls = {org.name: org.used_calls() for org in self._world.orgs.values()}
         return web.json_response({**self._world.counters, "calls": calls})
 

@@ -75,7 +75,7 @@ class PeopleEndpoints:
         return web.Response(status=204)
 
     async def undelete(self, request: web.Request) -> web.Response:
-        """Bring a record back."""
+        """Restore a record."""
         org, kind = self._table(request, dict(request.query))
         record = _record(org, kind, request.match_info["id"])
         lifecycle.undelete(org, kind.name, record, org.default_lead_owner)

@@ -82,7 +82,7 @@ class SetupEndpoints:
 
     async def add_field(self, request: web.Request) -> web.Response:
         """Add a custom field: object, name, type, length; also label, externalId, unique,
-        caseSensitive, required, visible (true unless said otherwise).
+        caseSensitive, required, visible (true by default).
         """
         payload = await read_object(request)
         kind = str(payload.get("type", "string"))
@@ -130,7 +130,7 @@ class SetupEndpoints:
         return web.Response(status=204)
 
     async def add_rule(self, request: web.Request) -> web.Response:
-        """Add a validation rule: text, object (Lead unless said otherwise), field, and `when`, the
+        """Add a validation rule: text, object (Lead by default), field, and `when`, the
         values of fields that it refuses; without `when` it refuses every record.
         """
         payload = await read_object(request)
@@ -142,6 +142,6 @@ class SetupEndpoints:
         return web.json_response({"rules": len(org.rules)}, status=201)
 
     async def clear_rules(self, request: web.Request) -> web.Response:
-        """Drop an org's validation rules."""
+        """Remove an org's validation rules."""
         org_of(self._world, dict(request.query)).rules.clear()
         return web.Response(status=204)

@@ -67,7 +67,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def authenticated(world: Salesforce, operation: Operation) -> Handler:
-    """An operation behind Salesforce's checks; its answer tells what is left of the budget."""
+    """An operation behind Salesforce's checks; its answer shows the remaining budget."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         call = _open(world, request)

@@ -102,7 +102,7 @@ class CollectionEndpoints:
         return _each(call.org, ids, one, together=together)
 
     async def read(self, call: Call) -> web.Response:
-        """Read records by their ids; null stands for one that is not there."""
+        """Read records by their ids; null for one that does not exist."""
         kind = writes.find_type(call.org, call.request.match_info["sobject"])
         if call.request.method == "GET":
             params = call.request.query
@@ -175,7 +175,7 @@ def _each(
 
 
 def _snapshot(org: Org) -> Callable[[], None]:
-    """Keep an org's records; the function brings them back."""
+    """Copy an org's records; the function restores them."""
     tables = {
         name: {key: dict(row) for key, row in table.items()} for name, table in org.tables.items()
     }

@@ -77,7 +77,7 @@ class GeneralEndpoints:
         )
 
     async def limits(self, call: Call) -> web.Response:
-        """Tell what is left of the org's limits."""
+        """Show what remains of the org's limits."""
         budget = call.org.levers.api_budget
         left = max(0, budget - call.org.used_calls())
         return json_response(
@@ -94,7 +94,7 @@ class GeneralEndpoints:
         return json_response({"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": kinds})
 
     async def make_field(self, call: Call) -> web.Response:
-        """Make a custom field. Nobody sees it until field-level security grants it."""
+        """Make a custom field. It is invisible until field-level security grants it."""
         org, body = call.org, await call.body()
         if call.session.user_id not in org.admins:
             problem = "insufficient access rights on cross-reference id"

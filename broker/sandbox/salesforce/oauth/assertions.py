@@ -19,7 +19,7 @@ SKEW_S = 5
 
 
 def unverified_claims(assertion: str) -> dict[str, Any]:
-    """The claims, to find whose key signs; raises OAuthError when there are none."""
+    """The claims, to find the app whose key signs; raises OAuthError when there are none."""
     try:
         _, claims, _ = assertion.split(".")
         read = json.loads(_decoded(claims))
@@ -31,7 +31,7 @@ def unverified_claims(assertion: str) -> dict[str, Any]:
 
 
 def verify(assertion: str, public_key: str, audiences: set[str], now: float) -> str:
-    """The username that an RS256 assertion stands for. Raises OAuthError."""
+    """The username that an RS256 assertion names. Raises OAuthError."""
     header, claims, signature = assertion.split(".")
     key = load_pem_public_key(public_key.encode())
     if not isinstance(key, RSAPublicKey):

@@ -38,7 +38,7 @@ class ConsentPages:
         ]
 
     async def show_page(self, request: web.Request) -> web.Response:
-        """Ask a person, or answer at once when consent is automatic."""
+        """Show the page, or answer at once when consent is automatic."""
         params = {name: request.query.get(name, "") for name in FIELDS}
         app, refused = self._judge(params)
         if app is None or refused is not None:
@@ -53,7 +53,7 @@ class ConsentPages:
         return render("consent.html", params=params, app=app, people=people, host=request[HOST])
 
     async def decide(self, request: web.Request) -> web.Response:
-        """Take a person's decision back to the app; only the page itself may bring it."""
+        """Send a person's decision back to the app; only the page itself may post it."""
         origin = request.headers.get("Origin")
         if origin is not None and urlsplit(origin).netloc != request.host:
             raise web.HTTPForbidden
@@ -87,7 +87,7 @@ class ConsentPages:
         return _back(params, code=self._world.grants.issue_code(code))
 
     def _judge(self, params: dict[str, str]) -> tuple[App | None, web.Response | None]:
-        """The app that asks, and the answer that it gets instead of a question."""
+        """The requesting app, and the answer that replaces the page, if any."""
         app = self._world.apps.get(params["client_id"])
         if app is None:
             return None, _problem("client identifier invalid", "invalid_client_id")

@@ -137,7 +137,7 @@ class Grants:
         return session
 
     def use(self, session: Session, now: float) -> None:
-        """Note a use: in the second half of its time it moves a session's end."""
+        """Record a use: in the second half of a session's time it postpones the end."""
         if session.expires_at - now < session.timeout_s / 2:
             session.expires_at = now + session.timeout_s
 

@@ -1,6 +1,5 @@
-"""What can be asked about tokens and done to them: introspect, revoke, userinfo, the identity URL.
-
-SOAP's `login()` is here too, to say that it is gone.
+"""Endpoints about tokens: introspect, revoke, userinfo, the identity URL. SOAP's `login()` is here
+too, only to be refused.
 """
 
 from typing import Any
@@ -46,7 +45,7 @@ class SessionEndpoints:
         ]
 
     async def introspect(self, request: web.Request) -> web.Response:
-        """Tell how a token stands, to an app that says who it is."""
+        """Show the state of a token to an authenticated app."""
         world, form = self._world, await read_form(request)
         app = authenticate(world, request, form)
         token = form.get("token", "")

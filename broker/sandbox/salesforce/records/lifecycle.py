@@ -8,7 +8,7 @@ PERSON = ("FirstName", "LastName", "Title", "Email", "Phone", "MobilePhone", "Le
 
 
 def convert(org: Org, lead: Record, by: str, *, opportunity: bool = False) -> None:
-    """Convert a lead to an account, a contact and, when asked for, an opportunity.
+    """Convert a lead to an account, a contact and, on request, an opportunity.
 
     A lead without a company becomes a person account. Raises ValueError when it is converted.
     """
@@ -61,7 +61,7 @@ def merge(org: Org, sobject: str, winner: Record, loser: Record, by: str) -> Non
 
 
 def undelete(org: Org, sobject: str, record: Record, by: str) -> None:
-    """Bring a record back from the recycle bin."""
+    """Restore a record from the recycle bin."""
     record["IsDeleted"] = False
     org.deleted_at.pop(record["Id"], None)
     org.touch(org.objects[sobject.lower()], record, by)

@@ -1,4 +1,4 @@
-"""What a whole record is held to: required fields, the admin's rules, uniqueness, duplicates."""
+"""Rules for a whole record: required fields, the admin's rules, uniqueness, duplicates."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ COUNTRIES = {"US": "United States", "GB": "United Kingdom", "DE": "Germany"}
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who writes, and what the request's headers ask for."""
+    """The writing user, and the options from the request's headers."""
 
     user_id: str
     auto_assign: bool = True
@@ -41,17 +41,17 @@ def check_places(org: Org, kind: SObject, record: Record, changed: set[str]) -> 
         return
     country = record["CountryCode"]
     if "Country" in changed and record["Country"] not in {None, *COUNTRIES.values()}:
-        raise _place_error("country", "Country")
+        raise _address_error("country", "Country")
     if "CountryCode" in changed and country not in {None, *COUNTRIES}:
-        raise _place_error("country", "CountryCode")
+        raise _address_error("country", "CountryCode")
     states = STATES.get(country or "", {})
     if "State" in changed and record["State"] not in {None, *states.values()}:
-        raise _place_error("state", "State")
+        raise _address_error("state", "State")
     if "StateCode" in changed and record["StateCode"] not in {None, *states}:
-        raise _place_error("state", "StateCode")
+        raise _address_error("state", "StateCode")
 
 
-def _place_error(what: str, field: str) -> ApiError:
+def _address_error(what: str, field: str) -> ApiError:
     several = "countries" if what == "country" else "states"
     problem = (
         f"There's a problem with this {what}, even though it may appear correct."

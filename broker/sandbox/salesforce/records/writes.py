@@ -183,7 +183,7 @@ def _check(org: Org, kind: SObject, record: Record, changed: set[str], caller: C
 
 
 def _assign(org: Org, caller: Caller, kind: SObject, record: Record, *, owner_sent: bool) -> None:
-    # Without the header FALSE the rules decide who owns a lead, even when no rule is active
+    # Without the header FALSE the rules decide the owner of a lead, even when no rule is active
     # (https://help.salesforce.com/s/articleView?id=000395506).
     if kind.name != "Lead" or not caller.auto_assign:
         return

@@ -112,7 +112,7 @@ class Field:
 
 @dataclass(slots=True)
 class SObject:
-    """A type of record. `writable` tells whether the API may write it at all."""
+    """A type of record. `writable` is whether the API may write it at all."""
 
     name: str
     label: str

@@ -26,7 +26,7 @@ UNSUPPORTED = frozenset(
 
 def parse(text: str) -> Query:
     """Read a query. Raises MALFORMED_QUERY as Salesforce does; what Salesforce takes and the
-    sandbox does not gets UNSUPPORTED_BY_SANDBOX, which Salesforce never says.
+    sandbox does not gets UNSUPPORTED_BY_SANDBOX, which is not a code of Salesforce.
     """
     if len(text) > MAX_CHARACTERS:
         problem = f"SOQL statements cannot be longer than {MAX_CHARACTERS} characters."

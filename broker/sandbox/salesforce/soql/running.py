@@ -1,5 +1,5 @@
-"""Parsed queries, run over an org's records: names are resolved, literals held to the types of
-their fields.
+"""Parsed queries, run over an org's records: names are resolved, literals are checked against the
+types of their fields.
 """
 
 import re
@@ -73,7 +73,7 @@ class Run:
         return found[self._query.offset : end]
 
     def value(self, column: Column, record: Record) -> Any:
-        """What a column holds in a row; None when a parent is missing."""
+        """The value of a column in a row; None when a parent is missing."""
         holder: Record | None = record
         for _, parent in column.parents:
             reference = None if holder is None else holder[parent.name]

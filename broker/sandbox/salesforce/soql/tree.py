@@ -1,4 +1,4 @@
-"""What a parsed query consists of."""
+"""The nodes of a parsed query."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,4 +1,4 @@
-"""Who calls, and what they may see: scopes and protected customer data."""
+"""The caller's rights: scopes and protected customer data."""
 
 from dataclasses import dataclass, field
 from typing import Any

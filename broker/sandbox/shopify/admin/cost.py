@@ -1,7 +1,7 @@
-"""Points: what a query asks for at most, what it was in the end, and the bucket they come from.
+"""Points: the most that a query can cost, what it did cost, and the bucket that pays.
 
-An object costs 1, a scalar nothing, a connection 2 and its nodes, a mutation 10; what was asked
-for is charged at once, and what was not needed is given back. Shopify is known to count large
+An object costs 1, a scalar nothing, a connection 2 and its nodes, a mutation 10; the requested cost
+is charged at once, and what was not needed is refunded. Shopify is known to count large
 pages at less than their size (250 nodes of 2 points were 25); the sandbox counts them in full.
 """
 

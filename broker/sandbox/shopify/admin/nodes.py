@@ -1,5 +1,5 @@
 """Records as the Admin API's types show them. Values that need arguments or a scope of their own
-are functions, called when the field is asked for.
+are functions, called when the field is requested.
 """
 
 from decimal import Decimal
@@ -91,7 +91,7 @@ def order_node(call: Call, order: Order) -> dict[str, Any]:
 
 
 def _payments(order: Order) -> dict[str, Any]:
-    """What an order comes to, and what was paid of it."""
+    """The sums of an order and of its payments."""
     outstanding = max(order.current_total - order.net_payment, Decimal(0))
     return {
         "fullyPaid": outstanding == 0,

@@ -112,7 +112,7 @@ class Queries:
         }
 
     def installation(self, _info: Any) -> dict[str, Any]:
-        """The calling app with what it was granted."""
+        """The calling app with its granted scopes."""
         app = self._call.app
         return {
             "id": gid("AppInstallation", self._call.shop.id),

@@ -56,8 +56,8 @@ Readers = dict[str, Callable[[Any], Any]]
 
 
 def matches(row: Any, terms: list[Term], readers: Readers, text: Callable[[Any], str]) -> bool:
-    """Whether a row meets every term. `readers` has the searchable fields; `text` is what a term
-    without a field looks into.
+    """Whether a row meets every term. `readers` has the searchable fields; `text` is searched by
+    terms without a field.
     """
     for term in terms:
         if not term.field:

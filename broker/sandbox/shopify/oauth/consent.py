@@ -40,7 +40,7 @@ class ConsentPages:
         ]
 
     async def show_page(self, request: web.Request) -> web.Response:
-        """Ask a merchant, or answer at once."""
+        """Show the page, or answer at once."""
         fields = {name: request.query.get(name, "") for name in FIELDS}
         judged = self._judge(request, fields)
         if isinstance(judged, web.Response):
@@ -66,7 +66,7 @@ class ConsentPages:
     def _judge(
         self, request: web.Request, fields: dict[str, str]
     ) -> tuple[App, Shop, list[str]] | web.Response:
-        """Who asks for what in which shop, or the page that refuses it."""
+        """The requesting app, the shop and the scopes, or the page that refuses them."""
         shop = shop_of(self._world, request)
         if shop is None:
             return render("problem.html", status=404, problem="This store is unavailable.")

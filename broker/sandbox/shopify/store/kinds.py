@@ -1,4 +1,4 @@
-"""Orders as shops have them, by name: what makes each awkward for who reads them."""
+"""Orders as shops have them, by name, each with what makes it awkward to read."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What buyers and merchants do in a shop, each with the webhooks that tell it."""
+"""Actions of buyers and merchants in a shop, each with its webhooks."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -89,7 +89,7 @@ class Merchant:
         return order
 
     def pay(self, order: Order, amount: str | None = None) -> None:
-        """Receive money, all that is owed when no amount is named."""
+        """Receive money; the outstanding amount by default."""
         outstanding = order.current_total - order.net_payment
         order.received += outstanding if amount is None else Decimal(amount)
         self._changed(order, *(["ORDERS_PAID"] if order.financial == "PAID" else []))
@@ -134,7 +134,7 @@ class Merchant:
         return refund
 
     def cancel(self, order: Order, reason: str = "CUSTOMER", *, refund: bool = True) -> None:
-        """Cancel an order, giving back what was paid."""
+        """Cancel an order, and refund what was paid."""
         order.cancelled_at, order.cancel_reason = self._world.now(), reason
         for line in order.lines:
             line.current_quantity = 0

@@ -1,6 +1,6 @@
 """Amounts as Shopify computes and writes them: decimals with the currency's own number of digits.
 
-A GraphQL `Decimal` is a string that drops trailing zeros but one ("10.0"); REST bodies keep the
+A GraphQL `Decimal` is a string without trailing zeros but one ("10.0"); REST bodies have the
 currency's digits ("10.00", "1000" in yen).
 """
 

@@ -1,6 +1,6 @@
 """Webhook bodies: the REST shape of orders, refunds, customers and shops (sample of 2026-01).
 
-`personal` says whether the app may see names, addresses, e-mail and phone; where not they are null.
+`personal` is whether the app may see names, addresses, e-mail and phone; where not they are null.
 """
 
 from datetime import UTC, datetime, timedelta, timezone

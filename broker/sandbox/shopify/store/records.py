@@ -1,7 +1,7 @@
 """What a shop holds: customers, orders with their lines and refunds, and the sums of an order.
 
 Sums are shop money. `total` is the price before returns, `current_total` after returns and edits,
-`net_payment` what was received less what was given back: a refund without returned lines changes
+`net_payment` the money received less the money refunded: a refund without returned lines changes
 the last only.
 """
 
@@ -62,7 +62,7 @@ class LineItem:
 
 @dataclass(slots=True)
 class Refund:
-    """Money given back, with the lines that came back (id of the line, quantity)."""
+    """Refunded money, with the returned lines (id of the line, quantity)."""
 
     id: int
     created_at: float
@@ -127,12 +127,12 @@ class Order:
 
     @property
     def refunded(self) -> Decimal:
-        """What was given back."""
+        """The sum of the refunds."""
         return sum((refund.amount for refund in self.refunds), ZERO)
 
     @property
     def net_payment(self) -> Decimal:
-        """What was received less what was given back."""
+        """The money received less the money refunded."""
         return self.received - self.refunded
 
     @property
@@ -151,7 +151,7 @@ class Order:
 class Shop:
     """A store: `orders` and `customers` by id, `installed` the scopes that each app was granted.
 
-    `offset_minutes` is the zone's distance from UTC, in which REST bodies tell the time.
+    `offset_minutes` is the zone's distance from UTC, in which REST bodies write times.
     """
 
     id: int

@@ -6,8 +6,8 @@ from typing import Any
 class RestError(Exception):
     """A request that WordPress refuses.
 
-    `data` is what stands under `data`, as a rule the status; where WooCommerce put a bare number
-    there, WordPress answers 500 whatever the number says.
+    `data` is the body's field of that name, usually the status; where WooCommerce put a bare number
+    there, WordPress answers 500 whatever the number is.
     """
 
     def __init__(self, status: int, code: str, message: str, data: Any = None) -> None:
@@ -40,7 +40,7 @@ def unknown_resource() -> RestError:
 
 
 def invalid_params(params: dict[str, str], code: str = "rest_invalid_param") -> RestError:
-    """Parameters that are not what they should be, each with what is wrong with it."""
+    """The refusal of wrong parameters, each with its error."""
     details = {
         name: {"code": code, "message": message, "data": None} for name, message in params.items()
     }

@@ -1,4 +1,4 @@
-"""What a listing is asked: numbers, lists, times, an order, a page."""
+"""The parameters of a listing: numbers, lists, times, an order, a page."""
 
 import math
 import re
@@ -85,8 +85,8 @@ class Params:
         rows: list[Any],
         shown: Callable[[Any], dict[str, Any]],
     ) -> web.Response:
-        """The page of rows that is asked for, with the headers that lead on. A page after the last
-        is empty.
+        """The requested page of rows, with the headers that link to the others. A page after the
+        last is empty.
         """
         size = self.number("per_page", 10, 1, 100)
         page = self.number("page", 1, 1)

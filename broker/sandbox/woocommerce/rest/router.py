@@ -31,7 +31,7 @@ async def discover(call: Call) -> web.Response:
 
 
 async def status(call: Call) -> web.Response:
-    """The part of the system status that tells versions and the shop's currency."""
+    """The part of the system status with versions and the shop's currency."""
     call.may("view", "Sorry, you cannot list resources.")
     environment = {"home_url": call.world.url, "version": VERSION, "wp_version": WORDPRESS}
     settings = {

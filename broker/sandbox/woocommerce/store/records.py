@@ -55,7 +55,7 @@ class LineItem:
 
 @dataclass(slots=True)
 class Refund:
-    """Money given back."""
+    """Refunded money."""
 
     id: int
     created_at: float
@@ -104,5 +104,5 @@ class Order:
 
     @property
     def refunded(self) -> Decimal:
-        """What was given back."""
+        """The sum of the refunds."""
         return sum((refund.amount for refund in self.refunds), ZERO)

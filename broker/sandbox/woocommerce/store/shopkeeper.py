@@ -77,8 +77,8 @@ class Shopkeeper:
             address(fields.pop("billing", ADA)),
             shipping=Decimal(str(fields.pop("shipping", 0))),
         )
-        wants_account = kind not in {"guest", "draft"} and "customer_id" not in fields
-        if wants_account and order.billing["email"]:
+        has_account = kind not in {"guest", "draft"} and "customer_id" not in fields
+        if has_account and order.billing["email"]:
             order.customer_id = self._account(order.billing).id
         for name, value in fields.items():
             if name not in {"customer_id", "customer_note", "created_at", "created_via", "meta"}:
@@ -112,8 +112,8 @@ class Shopkeeper:
         self._world.webhooks.emit("order.updated", order.id)
 
     def refund(self, order: Order, amount: str | None = None, reason: str = "") -> Refund:
-        """Give money back, everything that is left when no amount is named. A full refund sets the
-        order's status; its total stays. Raises ValueError when more is asked than is left.
+        """Refund money; everything that is left by default. A full refund sets the order's status;
+        its total stays. Raises ValueError when the amount is more than what is left.
         """
         left = order.total - order.refunded
         refunded = left if amount is None else Decimal(amount)

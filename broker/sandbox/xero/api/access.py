@@ -1,4 +1,4 @@
-"""Who may call the accounting API, how often, and what a repeated key gets."""
+"""Access to the accounting API: tokens, limits, and answers to repeated idempotency keys."""
 
 import contextlib
 import hashlib
@@ -20,7 +20,7 @@ KEY_LENGTH = 128
 
 @dataclass(frozen=True, slots=True)
 class SavedAnswer:
-    """The first answer under an Idempotency-Key, and what it was asked with."""
+    """The first answer to an Idempotency-Key, and a fingerprint of its request."""
 
     fingerprint: str
     status: int
@@ -90,7 +90,7 @@ class Access:
             self._running[key] -= 1
 
     def remaining(self, client_id: str, tenant_id: str) -> dict[str, str]:
-        """The headers that say what is left; by tenant only when there is one."""
+        """The headers with the remaining limits; those by tenant only when there is one."""
         app_minute = self._window((client_id,))
         left = {
             "X-AppMinLimit-Remaining": str(max(0, self._levers.app_minute_limit - len(app_minute)))

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from broker.sandbox.xero.api import problems
 from broker.sandbox.xero.api.listing import listed
-from broker.sandbox.xero.api.rendering import answer, envelope, moment_of, wants_json
+from broker.sandbox.xero.api.rendering import accepts_json, answer, envelope, moment_of
 from broker.sandbox.xero.books.organisation import Organisation, Record
 from broker.sandbox.xero.books.resources import INVOICE_SCOPES, RESOURCES, SETTING_SCOPES, Resource
 from broker.sandbox.xero.books.saving import elements_of, save_all
@@ -28,7 +28,7 @@ class ApiEndpoints:
         self._world = world
 
     def routes(self) -> list[web.RouteDef]:
-        """Every endpoint of this module. Fixed paths stand before those with a name."""
+        """Every endpoint of this module. Fixed paths come before those with a variable."""
         return [
             web.get(f"{BASE}/Organisation", self.organisation),
             web.get(f"{BASE}/Organisations", self.organisation),
@@ -187,7 +187,7 @@ class ApiEndpoints:
         self, request: web.Request, name: str, elements: list[Any], **more: Any
     ) -> web.Response:
         body = envelope(self._world.now(), name, elements, **more)
-        return answer(body, json=wants_json(request, self._world.levers.xml_without_accept))
+        return answer(body, json=accepts_json(request, self._world.levers.xml_without_accept))
 
 
 def _resource(request: web.Request) -> Resource:

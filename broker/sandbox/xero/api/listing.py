@@ -1,4 +1,4 @@
-"""What a list shows: filters, order, pages and changes since a moment."""
+"""Lists: filters, order, pages and changes since a time."""
 
 import re
 from collections.abc import Callable, Mapping

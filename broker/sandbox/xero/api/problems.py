@@ -16,7 +16,7 @@ class Invalid(Exception):
 
 
 class XeroProblem(Exception):
-    """An answer other than the one asked for. A text `body` is sent as HTML."""
+    """A refusal or an error. A text `body` is sent as HTML."""
 
     def __init__(
         self, status: int, body: dict[str, Any] | str, headers: dict[str, str] | None = None

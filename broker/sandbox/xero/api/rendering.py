@@ -1,4 +1,4 @@
-"""Answers as JSON or, when JSON is not asked for, as XML; and how Xero writes dates."""
+"""Answers as JSON or, when JSON is not accepted, as XML; and how Xero writes dates."""
 
 import re
 import uuid
@@ -42,7 +42,7 @@ def envelope(now: float, name: str, elements: list[Any], **more: Any) -> dict[st
     }
 
 
-def wants_json(request: web.Request, xml_without_accept: bool) -> bool:
+def accepts_json(request: web.Request, xml_without_accept: bool) -> bool:
     """Whether a request is answered in JSON; without an explicit wish Xero sends XML."""
     return "json" in request.headers.get("Accept", "") or not xml_without_accept
 

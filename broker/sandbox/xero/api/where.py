@@ -51,7 +51,7 @@ class Fields:
 
 
 def where(text: str, fields: Fields) -> Test:
-    """A test for records. Raises a 400 for what is not understood."""
+    """A test for records. Raises a 400 for a text that cannot be parsed."""
     return _Parser(text, fields).test()
 
 

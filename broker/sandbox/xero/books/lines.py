@@ -17,8 +17,8 @@ SALES_CLASSES = {"ACCREC": "REVENUE", "ACCPAY": "EXPENSE"}
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What the lines have to know of their invoice. `places` is how many decimals a unit amount
-    keeps; an approved one needs everything filled in.
+    """The fields of an invoice that matter to its lines. `places` is how many decimals a unit
+    amount has; an approved one needs everything filled in.
     """
 
     kind: str
@@ -29,7 +29,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The lines as they are kept, and their sums."""
+    """The lines as they are stored, and their sums."""
 
     lines: list[Record]
     subtotal: Decimal

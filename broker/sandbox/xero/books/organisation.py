@@ -1,4 +1,4 @@
-"""One organisation: its records by id, and who hears of their changes."""
+"""One organisation: its records by id, and the changes that it publishes."""
 
 import uuid
 from collections.abc import Callable, Iterator
@@ -53,7 +53,7 @@ class Organisation:
         return iter(self.records[kind].values())
 
     def find(self, kind: str, **values: Any) -> Record | None:
-        """The first record whose fields have these values, text without regard to case."""
+        """The first record whose fields have these values, ignoring case in text."""
         for record in self.all(kind):
             if all(_folded(record.get(name)) == _folded(value) for name, value in values.items()):
                 return record
@@ -63,7 +63,7 @@ class Organisation:
         return self.find("Accounts", Code=code, Status="ACTIVE")
 
     def tax_rate(self, tax_type: str) -> Decimal | None:
-        """A tax type's rate in per cent; None when there is no such type in use."""
+        """A tax type's rate in per cent; None for an unknown type."""
         found = self.find("TaxRates", TaxType=tax_type, Status="ACTIVE")
         return None if found is None else found["EffectiveRate"]
 
@@ -90,7 +90,7 @@ class Organisation:
         self._changes.clear()
 
     def publish(self) -> None:
-        """Tell the changes since the last time."""
+        """Publish the changes since the last call."""
         changes, self._changes = self._changes, []
         for change in changes:
             self._publish_change(change)

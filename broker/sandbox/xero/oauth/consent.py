@@ -33,7 +33,7 @@ class ConsentPages:
         ]
 
     async def show_page(self, request: web.Request) -> web.Response:
-        """Ask a person, or answer at once when consent is automatic."""
+        """Show the page, or answer at once when consent is automatic."""
         params = {name: request.query.get(name, "") for name in FIELDS}
         app, wrong = self._judge(params)
         if app is None:
@@ -47,7 +47,7 @@ class ConsentPages:
         return render("consent.html", params=params, app=app, organisations=organisations)
 
     async def decide(self, request: web.Request) -> web.Response:
-        """Take a person's decision back to the app."""
+        """Send a person's decision back to the app."""
         refuse_other_origins(request)
         form = await request.post()
         params = {name: str(form.get(name, "")) for name in FIELDS}
@@ -81,7 +81,7 @@ class ConsentPages:
         return _redirect(params, {"code": code, "scope": params["scope"]})
 
     def _judge(self, params: dict[str, str]) -> tuple[App | None, str]:
-        """The app that asks, or the error that Xero's own page shows instead."""
+        """The requesting app, or the error that Xero's own page shows instead."""
         app = self._world.grants.apps.get(params["client_id"])
         if app is None or app.custom_tenant:
             return None, "unauthorized_client: Unknown client or client not enabled"

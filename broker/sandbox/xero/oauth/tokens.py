@@ -86,7 +86,7 @@ class TokenEndpoints:
         if found is not None and found.client_id == app.client_id:
             self._world.count("revocations")
             self._world.grants.revoke(app.client_id)
-        # RFC 7009: a token that is not known is no error.
+        # RFC 7009: an unknown token is not an error.
         return web.Response(status=200)
 
     async def connections(self, request: web.Request) -> web.Response:

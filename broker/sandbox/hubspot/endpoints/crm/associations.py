@@ -78,7 +78,7 @@ def _associated(call: Call, source: ObjectType, from_id: str, target: ObjectType
 
 
 async def read(call: Call) -> web.StreamResponse:
-    """Tell which records of a type a record is associated with, and how."""
+    """List the records of a type that a record is associated with, and the association types."""
     source, target = _ends(call, "read")
     record = call.crm.find(source, call.request.match_info["objectId"])
     rows = _associated(call, source, record.id, target)
@@ -153,7 +153,7 @@ async def separate(call: Call) -> web.StreamResponse:
 
 
 async def read_batch(call: Call) -> web.StreamResponse:
-    """Tell the associations of many records."""
+    """List the associations of many records."""
     source, target = _ends(call, "read")
     found: list[Any] = []
     lost: list[str] = []
@@ -230,7 +230,7 @@ def _named(call: Call, source: ObjectType, target: ObjectType, name: str) -> Lin
 
 
 async def read_v3(call: Call) -> web.StreamResponse:
-    """Tell the associations of many records, in v3's words."""
+    """List the associations of many records in v3's format."""
     source, target = _ends(call, "read")
     found: list[Any] = []
     lost: list[str] = []

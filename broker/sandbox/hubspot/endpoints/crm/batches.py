@@ -53,7 +53,7 @@ def batch(
 
 
 def batch_error(refused: Refused, context: dict[str, list[str]]) -> dict[str, Any]:
-    """One failed input, as a batch's answer tells of it."""
+    """One failed input, as a batch's answer lists it."""
     return {
         "status": "error",
         "category": refused.body.get("category", "VALIDATION_ERROR"),
@@ -130,13 +130,13 @@ async def upsert(call: Call) -> web.StreamResponse:
     kind, inputs = call.allowed("write"), await call.inputs()
 
     def one(each: dict[str, Any]) -> dict[str, Any]:
-        by, wanted = each.get("idProperty"), str(each["id"])
+        by, value = each.get("idProperty"), str(each["id"])
         try:
-            record = call.crm.find(kind, wanted, by)
+            record = call.crm.find(kind, value, by)
         except Refused as refused:
             if refused.status != 404 or by is None:
                 raise
-            properties = {by: wanted, **each["properties"]}
+            properties = {by: value, **each["properties"]}
             record = call.crm.create(kind, {"properties": properties})
             return {**whole(call.portal, kind, record), "new": True}
         record = call.crm.update(kind, record, each["properties"])

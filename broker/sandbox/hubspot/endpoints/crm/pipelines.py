@@ -57,9 +57,9 @@ def _pipeline(call: Call, right: str) -> dict[str, Any]:
 
 
 def _stage(call: Call, right: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    pipeline, wanted = _pipeline(call, right), call.request.match_info["stageId"]
+    pipeline, stage_id = _pipeline(call, right), call.request.match_info["stageId"]
     for each in pipeline["stages"]:
-        if each["id"] == wanted:
+        if each["id"] == stage_id:
             return pipeline, each
     raise Refused(404, "Pipeline stage not found", "OBJECT_NOT_FOUND")
 
@@ -133,7 +133,7 @@ async def remove(call: Call) -> web.StreamResponse:
 
 
 async def audit(call: Call) -> web.StreamResponse:
-    """Tell what was changed; the sandbox keeps no such log."""
+    """List the changes of pipelines; the sandbox has no such log."""
     _pipeline(call, "read")
     return answer({"results": []})
 

@@ -1,0 +1,154 @@
+"""What a provider granted is either stored or given back, whatever happens between."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import asyncpg
+import pytest
+
+from broker.sandbox.core.faults import Fault
+from broker.services.grants import storing
+from tests.until import until
+
+JSON = {"Accept": "application/json"}
+
+
+@asynccontextmanager
+async def row_locked(dsn, user):
+    """A connection's row, held by another session."""
+    session = await asyncpg.connect(dsn)
+    try:
+        async with session.transaction():
+            await session.execute("SELECT FROM connection WHERE user_ref = $1 FOR UPDATE", user)
+            yield
+    finally:
+        await session.close()
+
+
+def impatient(monkeypatch):
+    monkeypatch.setattr(storing, "BACKOFF", storing.Backoff(first=0.01, attempts=2))
+
+
+async def test_an_install_waits_for_a_row_that_is_locked_for_a_while(broker, hubspot, dsn):
+    """Review 3: the code is spent, so the link cannot be opened again."""
+    await broker.connects("u1")
+    back = await broker.consents(await broker.links("u1"))
+
+    async with row_locked(dsn, "u1"):
+        finishing = asyncio.create_task(broker.asks("GET", back, key="", headers=JSON))
+        await until(lambda: hubspot.exchanges == 2)
+        await asyncio.sleep(0.2)
+    answer = await finishing
+
+    assert answer.status == 200
+    assert hubspot.revocations == []
+
+
+async def test_a_grant_that_cannot_be_stored_is_revoked_and_the_user_told_to_start_again(
+    broker, hubspot, database, dsn, monkeypatch
+):
+    """Review 3."""
+    impatient(monkeypatch)
+    monkeypatch.setattr("broker.stores.core.database.COMMAND_S", 0.3)
+    await broker.connects("u1")
+    back = await broker.consents(await broker.links("u1"))
+
+    async with row_locked(dsn, "u1"):
+        page = await broker.asks("GET", back, key="")
+    again = await broker.asks("GET", back, key="", headers=JSON)
+
+    assert page.status == 503
+    assert page.headers["Broker-Error"] == "install-not-stored"
+    assert b"start again" in page.body.lower()
+    assert b"Open the same link" not in page.body
+    assert again.code == "link-used"
+    await broker.parts.revoker.revoke_due(10)
+    assert hubspot.exchanges == 2
+    assert len(hubspot.revocations) == 1
+    assert await database.fetchval("SELECT generation FROM connection") == 1
+
+
+async def test_a_visit_while_the_database_is_away_gets_a_page_and_uses_nothing_up(
+    broker, hubspot, database, postgres
+):
+    """Review 15."""
+    back = await broker.consents(await broker.links("u1"))
+    name = await database.fetchval("SELECT current_database()")
+    operator = await asyncpg.connect(postgres)
+    await operator.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false")
+    await operator.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name
+    )
+    page = await broker.asks("GET", back, key="")
+    await operator.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true")
+    await operator.close()
+
+    assert (page.status, page.content_type) == (503, "text/html")
+    assert hubspot.exchanges == 0
+    assert (await broker.asks("GET", back, key="", headers=JSON)).status == 200
+
+
+async def test_an_imported_grant_waits_for_a_row_that_is_locked_for_a_while(broker, hubspot, dsn):
+    await broker.connects("u1")
+    token = next(iter(hubspot.grants.refresh_tokens))
+
+    async with row_locked(dsn, "u1"):
+        importing = asyncio.create_task(
+            broker.asks(
+                "POST", "/api/apps/hbdev/connections/u1/import", json={"refreshToken": token}
+            )
+        )
+        await until(lambda: hubspot.refreshes == 1)
+        await asyncio.sleep(0.2)
+
+    assert (await importing).status == 200
+
+
+@pytest.mark.parametrize("renewal", [False, True], ids=["exchange", "renewal"])
+async def test_a_token_response_that_comes_compressed_is_read(broker, hubspot, database, renewal):
+    """F12."""
+    fault = Fault("/oauth/*/token", "gzip")
+    if not renewal:
+        hubspot.faults.add(fault)
+    assert (await broker.connects("u1")).status == 200
+    hubspot.faults.add(fault)
+    await broker.makes_stale(database)
+
+    assert (await broker.proxies("/_echo/x")).status == 200
+    tokens = [seen for seen in hubspot.seen if seen.raw_path.endswith("/token")]
+    assert {seen.headers["Accept-Encoding"] for seen in tokens} == {"identity"}
+    assert all(seen.headers["User-Agent"] for seen in tokens)
+
+
+async def test_a_wrong_client_secret_is_named_as_such(broker, hubspot):
+    """UX F2."""
+    hubspot.apps["client-of-hbdev"].client_secret = "canary-rotated"
+    back = await broker.consents(await broker.links("u1"))
+
+    page = await broker.asks("GET", back, key="")
+    hubspot.apps["client-of-hbdev"].client_secret = "canary-client-secret"
+    again = await broker.asks("GET", back, key="")
+
+    assert (page.status, page.headers["Broker-Error"]) == (502, "credentials-refused")
+    assert b"not your fault" in page.body
+    assert (await broker.asks("GET", "/api/apps/hbdev")).json()["credentialsRefusedAt"]
+    assert again.status == 200
+
+
+async def test_confirming_and_connecting_at_once_never_deadlock(broker, hubspot, database):
+    """Review 13: the pending grant and its connection are locked in one order everywhere."""
+    for _ in range(5):
+        await broker.connects("u1", portal=101)
+        pending = await broker.connects(
+            "u1", portal=102, returnUrl="https://product.example/settings?tab=integrations"
+        )
+        code = pending.location[2]["confirm"]
+        back = await broker.consents(await broker.links("u1"), 101)
+        confirming = broker.asks(
+            "POST",
+            "/api/connections/confirm",
+            json={"confirm": code, "userForeignIdentifier": "u1"},
+        )
+        answers = await asyncio.gather(confirming, broker.asks("GET", back, key="", headers=JSON))
+        assert {answer.status for answer in answers} <= {200, 404, 409}
+        await broker.asks("DELETE", "/api/apps/hbdev/connections/u1")

@@ -185,7 +185,9 @@ async def test_what_is_no_link_of_ours(broker, page):
 
 async def test_an_install_from_the_marketplace_waits_for_its_user(broker, hubspot, page):
     """C12."""
-    await broker.asks("PATCH", "/api/apps/hbdev", json={"pkce": False, "returnUrls": []})
+    await broker.asks(
+        "PATCH", "/api/apps/hbdev", json={"pkce": False, "returnUrls": [], "marketplace": True}
+    )
     hubspot.auto_consent = 101
     link = (await broker.links("x")).partition("&state=")[0]
     back = await broker.asks("GET", link, key="")

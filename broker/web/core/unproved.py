@@ -1,5 +1,5 @@
 """Bodies of requests that are proved by a signature over the body itself: until it has arrived
-nobody knows who sends it, so all of them together have a budget of memory.
+the sender is unknown, so all of them together have a budget of memory.
 """
 
 from collections.abc import Callable

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from broker.concurrency.task_set import TaskSet
 from broker.errors import BodyTooLarge, BrokerError, InvalidRequest, MethodNotAllowed, NotFound
@@ -52,6 +52,8 @@ def observe_requests(handler: Handler, metrics: Metrics) -> Handler:
         started, status = time.perf_counter(), 499
         try:
             try:
+                if hdrs.EXPECT in request.headers:
+                    _check_expectation(request)
                 response = await handler(request)
             except Exception as error:  # noqa: BLE001  # or raised again
                 response = _refused(request, error)
@@ -76,6 +78,12 @@ def observe_requests(handler: Handler, metrics: Metrics) -> Handler:
         return response
 
     return handle
+
+
+def _check_expectation(request: web.Request) -> None:
+    """Raise InvalidRequest for an expectation that is not supported, which aiohttp would repeat."""
+    if request.headers[hdrs.EXPECT].lower() != "100-continue":
+        raise InvalidRequest("Only the expectation 100-continue is supported.")
 
 
 def _template(request: web.Request) -> str:

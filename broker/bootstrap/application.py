@@ -7,6 +7,7 @@ from broker.bootstrap.routes import routes
 from broker.web.api.health import HealthHandlers
 from broker.web.core import openapi
 from broker.web.core.middleware import ShieldedRequests
+from broker.web.core.unproved import BODIES, UnprovedBodies
 from broker.web.proxy.proxy_response import remove_default_headers
 
 
@@ -14,6 +15,7 @@ def application(broker: Components, health: HealthHandlers) -> web.Application:
     """The HTTP service."""
     app = web.Application(client_max_size=0)  # bodies are read by parts that know their own bounds
     app[openapi.CALLERS] = broker.callers
+    app[BODIES] = UnprovedBodies()
     app.on_response_prepare.append(remove_default_headers)
     shielded = ShieldedRequests()
     app.add_routes(

@@ -194,28 +194,28 @@ def _recipe_handlers(broker: Components) -> dict[type, object]:
 def _console_views(broker: Components, ours: Pages) -> list[object]:
     """Who answers in the console."""
     settings = broker.settings
-    desk = ConsoleBase(ours, broker.operators, broker.apps, panels.sections(broker.recipes.specs))
+    base = ConsoleBase(ours, broker.operators, broker.apps, panels.sections(broker.recipes.specs))
     checks = AppChecks(broker.apps, broker.installs, broker.providers)
     return [
-        SignInViews(desk, broker.keys),
-        AppViews(desk, broker.apps, broker.connections, broker.installs, checks),
-        ConnectionViews(desk, broker.connections, broker.installs, broker.connection_admin),
+        SignInViews(base, broker.keys),
+        AppViews(base, broker.apps, broker.connections, broker.installs, checks),
+        ConnectionViews(base, broker.connections, broker.installs, broker.connection_admin),
         PlaygroundViews(
-            desk,
+            base,
             broker.proxy,
             broker.connections,
             settings.public_url,
         ),
-        CallViews(desk, broker.calls),
+        CallViews(base, broker.calls),
         EventViews(
-            desk,
+            base,
             broker.events,
             broker.endpoints,
             broker.deliveries,
             broker.deliverer,
             allow_private=settings.allow_private_endpoints,
         ),
-        *panels.views(broker.recipes.specs, desk, broker.recipes),
-        KeyViews(desk, broker.keys),
-        AuditViews(desk, broker.audit),
+        *panels.views(broker.recipes.specs, base, broker.recipes),
+        KeyViews(base, broker.keys),
+        AuditViews(base, broker.audit),
     ]

@@ -129,7 +129,7 @@ def add_app(
     as_json: Json = False,
 ) -> None:
     """Register a HubSpot app."""
-    said = {
+    options = {
         "slug": slug,
         "clientId": client_id,
         "clientSecret": client_secret,
@@ -150,7 +150,7 @@ def add_app(
     }
 
     async def work(broker: Components) -> None:
-        body = validate(NewApp, _given(said))
+        body = validate(NewApp, _given(options))
         await broker.keys.get_workspace(workspace)
         app = await broker.apps.register(workspace, SHELL, body.slug.lower(), registration(body))
         described = shown(app, broker.installs).model_dump(mode="json")
@@ -192,7 +192,7 @@ def change_app(
 ) -> None:
     """Change an app's settings; omitted ones keep their values."""
     secret = typer.prompt("Client secret", hide_input=True) if new_secret else None
-    said = {
+    options = {
         "clientId": client_id,
         "clientSecret": secret,
         "appId": app_id,
@@ -210,7 +210,7 @@ def change_app(
         "installUrl": install_url,
         "marketplace": marketplace,
     }
-    changes = _given(said) | ({"policy": None} if allow_all else {})
+    changes = _given(options) | ({"policy": None} if allow_all else {})
     if not changes:
         fail("nothing to change; see --help for the settings")
 

@@ -52,8 +52,8 @@ class Checks:
     def as_text(self) -> str:
         lines = []
         for name, message in self.bad.items():
-            said = message or self.notes[name]
-            lines.append(f"{'BAD' if message else 'ok '} {name}{f': {said}' if said else ''}")
+            note = message or self.notes[name]
+            lines.append(f"{'BAD' if message else 'ok '} {name}{f': {note}' if note else ''}")
         return "\n".join(lines)
 
 

@@ -29,7 +29,7 @@ def as_table(rows: Sequence[Mapping[str, Any]], empty: str) -> str:
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask before what cannot be undone, where somebody can answer. Ends the command on no."""
+    """Ask before what cannot be undone, on a terminal. Ends the command on no."""
     if not yes and sys.stdin.isatty():
         typer.confirm(question, abort=True)
 

@@ -35,11 +35,11 @@ def table(specs: Sequence[AnySpec]) -> list[tuple[str, str, View]]:
     ]
 
 
-def views(specs: Sequence[AnySpec], desk: ConsoleBase, recipes: Recipes) -> list[object]:
+def views(specs: Sequence[AnySpec], console: ConsoleBase, recipes: Recipes) -> list[object]:
     """One object for each type in the table."""
     return [
         view
         for each in specs
         if each.panel is not None
-        for view in each.panel.views(desk, recipes.built[each.name], recipes)
+        for view in each.panel.views(console, recipes.built[each.name], recipes)
     ]

@@ -201,7 +201,7 @@ async def test_a_key_is_made_shown_once_and_revoked(broker, page):
     await page.get_by_label("Name", exact=True).fill(HTML)
     await page.get_by_role("checkbox", name="proxy:read").check()
     await page.get_by_role("checkbox", name="hbdev").check()
-    await page.get_by_role("button", name="Make the key").click()
+    await page.get_by_role("button", name="Create the key").click()
     secret = await page.get_by_label("Client secret").input_value()
     broker.secrets.append(secret)
     assert (
@@ -215,6 +215,30 @@ async def test_a_key_is_made_shown_once_and_revoked(broker, page):
     assert (
         await broker.asks("GET", "/proxy/hbdev/u1/crm/v3/objects/contacts", key=secret)
     ).status == 401
+
+
+async def test_a_key_is_changed_and_the_audit_says_so(broker, page):
+    await broker.makes_key("proxy")
+    await signs_in(page, broker)
+    await page.get_by_role("link", name="Keys").click()
+    await page.get_by_role("link", name="another").click()
+    await check_usable(page)
+
+    await page.get_by_label("Name", exact=True).fill("reader")
+    await page.get_by_role("checkbox", name="calls").check()
+    await page.get_by_label("Allowed calls").fill("GET /crm/*")
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_role("row", name="reader")).to_contain_text("proxy, calls")
+    await page.get_by_role("button", name="Revoke (yours)").click()
+    await expect(page.get_by_role("alert")).to_contain_text("last key that can manage keys")
+    await check_usable(page)
+
+    await page.get_by_role("link", name="Audit").click()
+    await expect(page.get_by_role("row", name="key.changed")).to_contain_text("+calls")
+    await check_usable(page)
+    await page.get_by_label("Action", exact=True).fill("app.*")
+    await page.get_by_role("button", name="Show").click()
+    await expect(page.get_by_role("row")).to_have_count(2)
 
 
 async def test_events_reach_an_endpoint_and_are_sent_again(start_broker, page, aiohttp_server):
@@ -355,7 +379,7 @@ async def test_every_page_is_usable_by_everybody_and_runs_nothing_it_was_given(b
     await broker.parts.call_log.flush()
     for path in [
         "calls", "events", "endpoints", "apps", "register", "apps/hbdev", "apps/nope", "connections", "connection?app=hbdev&user=%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E",
-        "playground", "keys", "kyb", "kyb/settings", "kyb/parked", "kyb/run?id=x",
+        "playground", "keys", "audit", "kyb", "kyb/settings", "kyb/parked", "kyb/run?id=x",
     ]:  # fmt: skip
         await page.goto(f"{broker.url}/console/{path}")
         await check_usable(page)

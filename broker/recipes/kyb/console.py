@@ -39,22 +39,22 @@ FORM_FIELDS = ("crmRecordId", "crmSource", *READ)
 class KybViews:
     """`/console/kyb`, but for its settings."""
 
-    def __init__(self, desk: ConsoleBase, recipe: "KybRecipe", recipes: "Recipes") -> None:
-        self.desk = desk
+    def __init__(self, console: ConsoleBase, recipe: "KybRecipe", recipes: "Recipes") -> None:
+        self.console = console
         self._recipe = recipe
         self._recipes = recipes
 
     @for_operators("recipes")
     async def index(self, request: web.Request, operator: Operator) -> web.Response:
         """An app's runs; htmx gets the rows alone."""
-        apps = await self.desk.apps(operator)
+        apps = await self.console.apps(operator)
         query = request.query
         slug = query.get("app", apps[0].slug if apps else "")
         state, before = query.get("state", ""), query.get("before", "")
         records: list[RunRecord] = []
         more = None
         if slug:
-            app = await self.desk.app(operator, slug)
+            app = await self.console.app(operator, slug)
             records, number = await self._recipes.records.page(
                 app.workspace_id,
                 app.id,
@@ -66,7 +66,7 @@ class KybViews:
             if number is not None:
                 more = urlencode({"app": slug, "state": state, "before": number})
         part = "HX-Request" in request.headers
-        return self.desk.render(
+        return self.console.render(
             operator,
             "kyb/runs.part.html" if part else "kyb/runs.html",
             NAME,
@@ -84,14 +84,14 @@ class KybViews:
     async def start(self, request: web.Request, operator: Operator) -> web.Response:
         """Start a kickoff and show its run; or show what it would do, and do nothing."""
         form = await form_of(request)
-        app = await self.desk.app(operator, form_value(form, "app"))
+        app = await self.console.app(operator, form_value(form, "app"))
         fields: dict[str, Any] = {name: form_value(form, name) or None for name in FORM_FIELDS}
         fields["companyId"] = form_value(form, "companyId") or None
         fields["userForeignIdentifier"] = form.get("user", [""])[0] or None
         body = validate(KickoffRequest, {**fields, "dryRun": "dryRun" in form})
         if body.dryRun:
             would = await self._recipe.dry_run(app, operator.caller, body)
-            return self.desk.render(operator, "kyb/dry_run.part.html", would=would)
+            return self.console.render(operator, "kyb/dry_run.part.html", would=would)
         run_request = await self._recipe.run_request(app, operator.caller, body)
         started = await self._recipes.starter.start(run_request, within_s=0)
         return self._to(request, started.run.id)
@@ -104,7 +104,7 @@ class KybViews:
         steps = await self._recipes.records.steps(app.workspace_id, record.id)
         begun = {step.name for step in steps}
         part = "HX-Request" in request.headers
-        return self.desk.render(
+        return self.console.render(
             operator,
             "kyb/run.part.html" if part else "kyb/run.html",
             NAME,
@@ -133,13 +133,13 @@ class KybViews:
     @for_operators("recipes")
     async def parked(self, request: web.Request, operator: Operator) -> web.Response:
         """Events of First Mile Labs' that fit no run."""
-        apps = await self.desk.apps(operator)
+        apps = await self.console.apps(operator)
         slug = request.query.get("app", apps[0].slug if apps else "")
         events = []
         if slug:
-            app = await self.desk.app(operator, slug)
+            app = await self.console.app(operator, slug)
             events = await self._recipe.cases.parked(app.workspace_id, app.id, MAX_PARKED)
-        return self.desk.render(
+        return self.console.render(
             operator, "kyb/parked.html", NAME, apps=apps, slug=slug, events=events
         )
 
@@ -149,12 +149,12 @@ class KybViews:
             record = await self._recipes.records.get(operator.caller.workspace_id, UUID(text))
             if record.recipe != NAME:
                 raise RunNotFound
-            return await self.desk.app(operator, record.app_slug), record
+            return await self.console.app(operator, record.app_slug), record
         except (ValueError, NotFound):
             raise RunNotFound from None
 
     def _to(self, request: web.Request, run_id: UUID) -> web.Response:
-        return self.desk.redirect(request, f"/kyb/run?id={run_id}")
+        return self.console.redirect(request, f"/kyb/run?id={run_id}")
 
 
 ROUTES = (
@@ -172,6 +172,6 @@ ROUTES = (
 )
 
 
-def views(desk: ConsoleBase, recipe: "KybRecipe", recipes: "Recipes") -> Sequence[object]:
+def views(console: ConsoleBase, recipe: "KybRecipe", recipes: "Recipes") -> Sequence[object]:
     """The panel's pages."""
-    return (KybViews(desk, recipe, recipes), KybSettingsViews(desk, recipe, recipes.checks))
+    return (KybViews(console, recipe, recipes), KybSettingsViews(console, recipe, recipes.checks))

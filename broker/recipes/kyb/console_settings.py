@@ -24,25 +24,25 @@ SECRETS = ("clientSecret", "webhookSecret")
 class KybSettingsViews:
     """`/console/kyb/settings`."""
 
-    def __init__(self, desk: ConsoleBase, recipe: "KybRecipe", checks: Checks) -> None:
-        self.desk = desk
+    def __init__(self, console: ConsoleBase, recipe: "KybRecipe", checks: Checks) -> None:
+        self.console = console
         self._recipe = recipe
         self._checks = checks
 
     @for_operators("recipes")
     async def show(self, request: web.Request, operator: Operator) -> web.Response:
         """The settings of an app, or an empty form."""
-        apps = await self.desk.apps(operator)
+        apps = await self.console.apps(operator)
         slug = request.query.get("app", apps[0].slug if apps else "")
         if not slug:
-            return self.desk.render(operator, "kyb/settings.html", NAME, apps=apps, slug="")
-        return await self._shown(operator, await self.desk.app(operator, slug))
+            return self.console.render(operator, "kyb/settings.html", NAME, apps=apps, slug="")
+        return await self._shown(operator, await self.console.app(operator, slug))
 
     @for_operators("recipes")
     async def put(self, request: web.Request, operator: Operator) -> web.Response:
         """Store the settings; a secret that is left empty stays as it is."""
         form = await form_of(request)
-        app = await self.desk.app(operator, form_value(form, "app"))
+        app = await self.console.app(operator, form_value(form, "app"))
         typed = _typed(form)
         try:
             body = validate(KybSettings, typed)
@@ -50,21 +50,21 @@ class KybSettingsViews:
         except InvalidRequest as refusal:
             wrong = {each["field"]: each["message"] for each in refusal.context.get("errors", [])}
             return await self._shown(operator, app, typed, wrong, 400)
-        return self.desk.redirect(request, f"/kyb/settings?{urlencode({'app': app.slug})}")
+        return self.console.redirect(request, f"/kyb/settings?{urlencode({'app': app.slug})}")
 
     @for_operators("recipes")
     async def remove(self, request: web.Request, operator: Operator) -> web.Response:
         """Delete the settings; runs stay, and wait."""
-        app = await self.desk.app(operator, form_value(await form_of(request), "app"))
+        app = await self.console.app(operator, form_value(await form_of(request), "app"))
         await self._recipe.setup.delete(app, str(operator.caller.key_id))
-        return self.desk.redirect(request, f"/kyb/settings?{urlencode({'app': app.slug})}")
+        return self.console.redirect(request, f"/kyb/settings?{urlencode({'app': app.slug})}")
 
     @for_operators("recipes")
     async def setup(self, request: web.Request, operator: Operator) -> web.Response:
         """Create the Company properties that a user's HubSpot account lacks."""
         app, user_ref = await self._user(request, operator)
         done = await self._checks.create_properties(self._recipe, app, operator.caller, user_ref)
-        return self.desk.render(
+        return self.console.render(
             operator, "kyb/prepared.part.html", made=done.created, existing=done.existing
         )
 
@@ -73,11 +73,11 @@ class KybSettingsViews:
         """List everything that would make a run of a user fail."""
         app, user_ref = await self._user(request, operator)
         findings = await self._checks.findings(self._recipe, app, operator.caller, user_ref)
-        return self.desk.render(operator, "kyb/checked.part.html", findings=findings)
+        return self.console.render(operator, "kyb/checked.part.html", findings=findings)
 
     async def _user(self, request: web.Request, operator: Operator) -> tuple[App, str]:
         form = await form_of(request)
-        app = await self.desk.app(operator, form_value(form, "app"))
+        app = await self.console.app(operator, form_value(form, "app"))
         body = validate(ForUser, {"userForeignIdentifier": form.get("user", [""])[0]})
         return app, body.userForeignIdentifier
 
@@ -95,12 +95,12 @@ class KybSettingsViews:
             stored = None
         model = KybSettings(clientId=" ") if stored is None else stored.model
         empty = {"clientId": ""} if stored is None else {}
-        return self.desk.render(
+        return self.console.render(
             operator,
             "kyb/settings.html",
             NAME,
             status,
-            apps=await self.desk.apps(operator),
+            apps=await self.console.apps(operator),
             slug=app.slug,
             stored=stored,
             has_webhook_secret=stored is not None and "webhookSecret" in stored.secrets,

@@ -11,7 +11,7 @@ from broker.stores.core.queries import sql
 
 
 class Operators:
-    """Sign-ins; what is stored signs nobody in."""
+    """Sign-ins; only hashes of cookies are stored."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -25,7 +25,7 @@ class Operators:
         return token
 
     async def find(self, token: Secret) -> Operator | None:
-        """Who is signed in, read anew so that a revoked key ends here at once."""
+        """Who is signed in; the key is read each time, so that a revoked one ends at once."""
         workspace_id = workspace_of(token.reveal(), (OPERATOR,))
         if workspace_id is None:
             return None

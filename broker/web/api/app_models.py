@@ -1,4 +1,4 @@
-"""What may be said about an app, the same for the API, the console and the command line."""
+"""The settings of an app, the same for the API, the console and the command line."""
 
 from collections.abc import Mapping
 from dataclasses import replace

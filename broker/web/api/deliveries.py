@@ -113,10 +113,10 @@ class DeliveryHandlers:
             raise wrong_field("to", "must be later than from")
         app = await self._app(request, caller)
         endpoint = await self._endpoint(request, app)
-        owed = await self._deliveries.replay_span(
+        enqueued = await self._deliveries.replay_span(
             app, endpoint, query.begin, query.end, query.userForeignIdentifier
         )
-        return 202, Replayed(replayed=owed)
+        return 202, Replayed(replayed=enqueued)
 
     async def _app(self, request: web.Request, caller: Caller) -> App:
         return await self._apps.get(caller.workspace_id, path_slug(request, caller))

@@ -24,14 +24,14 @@ Patterns = Annotated[list[Pattern], Field(min_length=1, max_length=100)]
 
 
 class NewEndpoint(RequestModel):
-    """An HTTPS address, and the events it wants: types, families such as `connection.*`, or `*`."""
+    """An HTTPS address and its event types: types, families such as `connection.*`, or `*`."""
 
     url: Text
     events: Patterns = Field(default=["*"])
 
 
 class EndpointChange(RequestModel):
-    """What should be different; what is left out stays."""
+    """What should be different; omitted fields keep their values."""
 
     url: Text | None = None
     events: Patterns | None = None
@@ -115,7 +115,7 @@ class EndpointHandlers:
     async def change(
         self, request: web.Request, caller: Caller, body: EndpointChange
     ) -> EndpointShown:
-        """Change an endpoint; what is left out stays.
+        """Change an endpoint; omitted fields keep their values.
 
         `enabled: true` brings one back that was disabled; what it missed can be replayed.
         """
@@ -134,7 +134,7 @@ class EndpointHandlers:
 
     @operation("webhooks", answers={204: None}, tags=("Events",))
     async def remove(self, request: web.Request, caller: Caller) -> web.Response:
-        """Remove an endpoint; what is owed to it is forgotten."""
+        """Remove an endpoint; its undelivered events are discarded."""
         app = await self._app(request, caller)
         await self._endpoints.remove(app, path_id(request, EndpointNotFound), str(caller.key_id))
         return web.Response(status=204)

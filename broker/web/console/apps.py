@@ -36,13 +36,13 @@ class AppViews:
 
     def __init__(
         self,
-        desk: ConsoleBase,
+        console: ConsoleBase,
         apps: Apps,
         connections: Connections,
         installs: Installs,
         checks: AppChecks,
     ) -> None:
-        self.desk = desk
+        self.console = console
         self._apps = apps
         self._connections = connections
         self._installs = installs
@@ -54,9 +54,9 @@ class AppViews:
         counts = await self._connections.counts(operator.caller.workspace_id)
         rows = [
             (app, counts.get(app.id, {}), self._todo(app, counts))
-            for app in await self.desk.apps(operator)
+            for app in await self.console.apps(operator)
         ]
-        return self.desk.render(operator, "apps.html", "apps", rows=rows)
+        return self.console.render(operator, "apps.html", "apps", rows=rows)
 
     @for_operators("apps")
     async def new_form(self, _request: web.Request, operator: Operator) -> web.Response:
@@ -79,7 +79,7 @@ class AppViews:
         except SlugTaken:
             taken = {"field": "slug", "message": "is taken by another app of this workspace"}
             return self._form(operator, typed, [taken], 409)
-        return self.desk.redirect(request, f"/apps/{slug}")
+        return self.console.redirect(request, f"/apps/{slug}")
 
     @for_operators("apps", "connect")
     async def show(self, request: web.Request, operator: Operator) -> web.Response:
@@ -91,7 +91,7 @@ class AppViews:
         """Ask HubSpot whether it accepts the app's credentials."""
         app = await self._app(request, operator)
         finding = await self._checks.verify_credentials(app)
-        return self.desk.render(operator, "finding.part.html", finding=finding)
+        return self.console.render(operator, "finding.part.html", finding=finding)
 
     @for_operators("apps")
     async def change(self, request: web.Request, operator: Operator) -> web.Response:
@@ -108,7 +108,7 @@ class AppViews:
             return await self._shown(operator, app, typed, errors, 400)
         async with self._apps.lock(operator.caller.workspace_id, app.slug) as locked:
             await locked.change(str(operator.caller.key_id), changed(locked.app, body))
-        return self.desk.redirect(request, f"/apps/{app.slug}")
+        return self.console.redirect(request, f"/apps/{app.slug}")
 
     @for_operators("apps")
     async def remove(self, request: web.Request, operator: Operator) -> web.Response:
@@ -118,10 +118,10 @@ class AppViews:
             raise wrong_field("slug", "is not this app's short name")
         async with self._apps.lock(operator.caller.workspace_id, app.slug) as locked:
             await locked.remove(str(operator.caller.key_id))
-        return self.desk.redirect(request, "/apps")
+        return self.console.redirect(request, "/apps")
 
     async def _app(self, request: web.Request, operator: Operator) -> App:
-        return await self.desk.app(operator, request.match_info["slug"])
+        return await self.console.app(operator, request.match_info["slug"])
 
     def _todo(self, app: App, counts: Any) -> int:
         found = self._checks.local_findings(app, counts.get(app.id, {}).get("ACTIVE", 0))
@@ -136,7 +136,7 @@ class AppViews:
         status: int = 200,
     ) -> web.Response:
         counts = (await self._connections.counts(app.workspace_id)).get(app.id, {})
-        return self.desk.render(
+        return self.console.render(
             operator,
             "app.html",
             "apps",
@@ -156,7 +156,7 @@ class AppViews:
         errors: list[dict[str, str]],
         status: int = 200,
     ) -> web.Response:
-        return self.desk.render(
+        return self.console.render(
             operator, "register.html", "apps", status, **_choices(typed, errors)
         )
 

@@ -17,8 +17,8 @@ PAGE = 50
 class AuditViews:
     """`/console/audit`."""
 
-    def __init__(self, desk: ConsoleBase, audit: Audit) -> None:
-        self.desk = desk
+    def __init__(self, console: ConsoleBase, audit: Audit) -> None:
+        self.console = console
         self._audit = audit
 
     @for_operators("audit")
@@ -47,7 +47,7 @@ class AuditViews:
         more = None
         if len(found) > PAGE:
             more = urlencode({**typed, "before": found[PAGE - 1].sequence})
-        return self.desk.render(
+        return self.console.render(
             operator,
             "audit.html",
             "audit",

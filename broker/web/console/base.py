@@ -79,7 +79,7 @@ class ConsoleBase:
         )
 
     def redirect(self, request: web.Request, path: str) -> web.Response:
-        """See another page: htmx is told, everything else is redirected."""
+        """Go to another page: by a header for htmx, by 303 for everything else."""
         where = f"{self.pages.root}/console{path}"
         if "HX-Request" in request.headers:
             return web.Response(headers={"HX-Redirect": where})
@@ -101,7 +101,7 @@ class ConsoleBase:
 class HasConsole(Protocol):
     """A group of console pages."""
 
-    desk: ConsoleBase
+    console: ConsoleBase
 
 
 H = Callable[[Any, web.Request, Operator], Awaitable[web.StreamResponse]]
@@ -115,14 +115,14 @@ def for_operators(*scopes: str) -> Callable[[H], Callable[[Any, web.Request], An
     def decorate(function: H) -> Callable[[Any, web.Request], Any]:
         @functools.wraps(function)
         async def handler(owner: HasConsole, request: web.Request) -> web.StreamResponse:
-            desk, operator = owner.desk, None
+            console, operator = owner.console, None
             try:
                 if request.method != "GET":
-                    check_same_origin(request, desk.pages.origin, needs_proof=True)
-                operator = await desk.operator(request)
+                    check_same_origin(request, console.pages.origin, needs_proof=True)
+                operator = await console.operator(request)
                 if operator is None:
                     back = request.path_qs if request.method == "GET" else "/console"
-                    return desk.redirect(request, f"/sign-in?next={quote(back, safe='')}")
+                    return console.redirect(request, f"/sign-in?next={quote(back, safe='')}")
                 request[LOG_FIELDS]["key"] = str(operator.caller.key_id)
                 SOURCE.set(Source("console", request.remote))
                 if scopes:
@@ -131,7 +131,7 @@ def for_operators(*scopes: str) -> Callable[[H], Callable[[Any, web.Request], An
             except BrokerError as refusal:
                 if refusal.status == 500:
                     raise
-                return refused(desk, request, operator, refusal)
+                return refused(console, request, operator, refusal)
 
         return handler
 
@@ -139,14 +139,14 @@ def for_operators(*scopes: str) -> Callable[[H], Callable[[Any, web.Request], An
 
 
 def refused(
-    desk: ConsoleBase, request: web.Request, operator: Operator | None, refusal: BrokerError
+    console: ConsoleBase, request: web.Request, operator: Operator | None, refusal: BrokerError
 ) -> web.Response:
-    """A refusal as a page, or as a line where htmx asked for a part of one."""
+    """A refusal as a page, or as a line where htmx requested a part of one."""
     part = "HX-Request" in request.headers
-    response = desk.render(
+    response = console.render(
         operator,
         "problem.part.html" if part else "problem.html",
-        # htmx shows what it is given only when it went well.
+        # htmx shows a response only when its status is a success.
         status=200 if part else refusal.status,
         title=refusal.title(),
         detail=refusal.detail,

@@ -26,20 +26,20 @@ STATUSES = ("2xx", "3xx", "4xx", "429", "5xx")
 class CallViews:
     """`/console/calls`."""
 
-    def __init__(self, desk: ConsoleBase, calls: Calls) -> None:
-        self.desk = desk
+    def __init__(self, console: ConsoleBase, calls: Calls) -> None:
+        self.console = console
         self._calls = calls
 
     @for_operators("calls")
     async def index(self, request: web.Request, operator: Operator) -> web.Response:
         """Charts, what went wrong, accounts, and the calls one by one."""
-        apps = await self.desk.apps(operator)
+        apps = await self.console.apps(operator)
         slug = request.query.get("app", apps[0].slug if apps else "")
         span = request.query.get("span", "hour")
         span = span if span in SPANS else "hour"
         shown: dict[str, Any] = {"chart": None, "errors": [], "accounts": []}
         if slug:
-            app = await self.desk.app(operator, slug)
+            app = await self.console.app(operator, slug)
             back, step = SPANS[span]
             steps = await self._calls.chart(app, back, step)
             shown = {
@@ -47,7 +47,7 @@ class CallViews:
                 "errors": await self._calls.errors(app, back),
                 "accounts": await self._calls.accounts(app, back),
             }
-        return self.desk.render(
+        return self.console.render(
             operator,
             "charts.part.html" if "HX-Request" in request.headers else "calls.html",
             "calls",
@@ -57,7 +57,7 @@ class CallViews:
             spans=list(SPANS),
             statuses=STATUSES,
             user=request.query.get("user", ""),
-            wanted=request.query.get("status", ""),
+            chosen=request.query.get("status", ""),
             **shown,
         )
 
@@ -65,12 +65,12 @@ class CallViews:
     async def log(self, request: web.Request, operator: Operator) -> web.Response:
         """Calls one by one, newest first, as a part of other pages."""
         query = request.query
-        app = await self.desk.app(operator, query.get("app", ""))
-        user, wanted = query.get("user", "")[:255].replace("\x00", ""), query.get("status", "")
+        app = await self.console.app(operator, query.get("app", ""))
+        user, status = query.get("user", "")[:255].replace("\x00", ""), query.get("status", "")
         found: list[LoggedCall] = await self._calls.page(
             app,
             user_ref=user or None,
-            statuses=statuses_of(wanted if wanted in STATUSES else None),
+            statuses=statuses_of(status if status in STATUSES else None),
             since=None,
             before=decode_cursor(query["after"]) if query.get("after") else None,
             limit=PAGE + 1,
@@ -78,8 +78,8 @@ class CallViews:
         more = None
         if len(found) > PAGE:
             place = {"after": encode_cursor(found[PAGE - 1])}
-            more = urlencode({"app": app.slug, "user": user, "status": wanted, **place})
-        return self.desk.render(
+            more = urlencode({"app": app.slug, "user": user, "status": status, **place})
+        return self.console.render(
             operator, "calls.part.html", slug=app.slug, calls=found[:PAGE], more=more
         )
 

@@ -28,12 +28,12 @@ class ConnectionViews:
 
     def __init__(
         self,
-        desk: ConsoleBase,
+        console: ConsoleBase,
         connections: Connections,
         installs: Installs,
         upkeep: ConnectionAdmin,
     ) -> None:
-        self.desk = desk
+        self.console = console
         self._connections = connections
         self._installs = installs
         self._admin = upkeep
@@ -41,33 +41,32 @@ class ConnectionViews:
     @for_operators("connect")
     async def index(self, request: web.Request, operator: Operator) -> web.Response:
         """Search the connections of an app; htmx gets the rows alone."""
-        apps = await self.desk.apps(operator)
-        asked = request.query
-        slug = asked.get("app", apps[0].slug if apps else "")
-        text, wanted = asked.get("q", "")[:255], asked.get("status", "")
-        before = asked.get("before", "")
+        apps = await self.console.apps(operator)
+        query = request.query
+        slug = query.get("app", apps[0].slug if apps else "")
+        text, status = query.get("q", "")[:255], query.get("status", "")
+        before = query.get("before", "")
         page = None
         if slug:
             page = await self._connections.search(
-                await self.desk.app(operator, slug),
+                await self.console.app(operator, slug),
                 text,
-                status=Status(wanted) if wanted in Status.__members__ else None,
+                status=Status(status) if status in Status.__members__ else None,
                 before=int(before) if before.isdecimal() and len(before) < 18 else None,
                 limit=PAGE,
             )
         more = None
         if page is not None and page.after is not None:
-            query = {"app": slug, "q": text, "status": wanted, "before": page.after}
-            more = urlencode(query)
+            more = urlencode({"app": slug, "q": text, "status": status, "before": page.after})
         part = "HX-Request" in request.headers
-        return self.desk.render(
+        return self.console.render(
             operator,
             "connections.part.html" if part else "connections.html",
             "connections",
             apps=apps,
             slug=slug,
             text=text,
-            wanted=wanted,
+            chosen=status,
             statuses=list(Status),
             records=page.records if page else [],
             more=more,
@@ -77,48 +76,48 @@ class ConnectionViews:
     @for_operators("connect")
     async def show(self, request: web.Request, operator: Operator) -> web.Response:
         """One connection; htmx gets its state alone, again and again."""
-        app = await self.desk.app(operator, request.query.get("app", ""))
+        app = await self.console.app(operator, request.query.get("app", ""))
         user = request.query.get("user", "")
         record = await self._find(app, user)
         part = "HX-Request" in request.headers
-        return self.desk.render(
+        return self.console.render(
             operator,
             "connection.part.html" if part else "connection.html",
             "connections",
             app=app,
             user=user,
             record=record,
-            said=describe_scope,
+            describe=describe_scope,
         )
 
     @for_operators("connect")
     async def link(self, request: web.Request, operator: Operator) -> web.Response:
         """A fresh install link for a user, known or new."""
         form = await form_of(request)
-        app = await self.desk.app(operator, form_value(form, "app"))
+        app = await self.console.app(operator, form_value(form, "app"))
         user = validate(Whose, {"user": form.get("user", [""])[0]}).user
         url = await self._installs.begin(app, user)
-        return self.desk.render(operator, "link.part.html", app=app, user=user, url=url)
+        return self.console.render(operator, "link.part.html", app=app, user=user, url=url)
 
     @for_operators("connect")
     async def renew(self, request: web.Request, operator: Operator) -> web.Response:
         """Renew a grant now."""
         app, user = await self._named(request, operator)
         await self._admin.renew(app, user)
-        return self.desk.redirect(request, _address(app, user))
+        return self.console.redirect(request, _address(app, user))
 
     @for_operators("connect")
     async def delete(self, request: web.Request, operator: Operator) -> web.Response:
         """Wipe a connection and tell HubSpot."""
         app, user = await self._named(request, operator)
         outcome = await self._admin.delete(app, user, str(operator.caller.key_id))
-        return self.desk.render(
+        return self.console.render(
             operator, "deleted.html", "connections", app=app, user=user, outcome=outcome
         )
 
     async def _named(self, request: web.Request, operator: Operator) -> tuple[App, str]:
         form = await form_of(request)
-        app = await self.desk.app(operator, form_value(form, "app"))
+        app = await self.console.app(operator, form_value(form, "app"))
         return app, form.get("user", [""])[0]
 
     async def _find(self, app: App, user: str) -> ConnectionRecord | None:

@@ -32,7 +32,7 @@ class EventViews:
 
     def __init__(
         self,
-        desk: ConsoleBase,
+        console: ConsoleBase,
         events: Events,
         endpoints: Endpoints,
         deliveries: Deliveries,
@@ -40,7 +40,7 @@ class EventViews:
         *,
         allow_private: bool,
     ) -> None:
-        self.desk = desk
+        self.console = console
         self._events = events
         self._endpoints = endpoints
         self._deliveries = deliveries
@@ -50,11 +50,11 @@ class EventViews:
     @for_operators("webhooks")
     async def index(self, request: web.Request, operator: Operator) -> web.Response:
         """Search an app's events; htmx gets the rows alone."""
-        apps = await self.desk.apps(operator)
+        apps = await self.console.apps(operator)
         slug = request.query.get("app", apps[0].slug if apps else "")
         text, records, more = request.query.get("q", "")[:255], [], None
         if slug:
-            app = await self.desk.app(operator, slug)
+            app = await self.console.app(operator, slug)
             records = await self._events.search(
                 app, text, before=_before(request.query), limit=PAGE
             )
@@ -63,7 +63,7 @@ class EventViews:
             at = {"before": last.created_at.isoformat(), "id": str(last.id)}
             more = urlencode({"app": slug, "q": text, **at})
         part = "HX-Request" in request.headers
-        return self.desk.render(
+        return self.console.render(
             operator,
             "events.part.html" if part else "events.html",
             "events",
@@ -78,10 +78,10 @@ class EventViews:
     @for_operators("webhooks")
     async def event(self, request: web.Request, operator: Operator) -> web.Response:
         """An event, and what became of it at each endpoint; htmx gets that alone."""
-        app = await self.desk.app(operator, request.query.get("app", ""))
+        app = await self.console.app(operator, request.query.get("app", ""))
         record, sent = await self._events.get(app, _id(request.query.get("id", ""), NotFound))
         part = "HX-Request" in request.headers
-        return self.desk.render(
+        return self.console.render(
             operator,
             "sent.part.html" if part else "event.html",
             "events",
@@ -95,10 +95,10 @@ class EventViews:
     @for_operators("webhooks")
     async def endpoints(self, request: web.Request, operator: Operator) -> web.Response:
         """Where an app's events are sent."""
-        apps = await self.desk.apps(operator)
+        apps = await self.console.apps(operator)
         slug = request.query.get("app", apps[0].slug if apps else "")
-        found = await self._endpoints.of_app(await self.desk.app(operator, slug)) if slug else []
-        return self.desk.render(
+        found = await self._endpoints.of_app(await self.console.app(operator, slug)) if slug else []
+        return self.console.render(
             operator, "endpoints.html", "events", apps=apps, slug=slug, endpoints=found
         )
 
@@ -106,9 +106,9 @@ class EventViews:
     async def register(self, request: web.Request, operator: Operator) -> web.Response:
         """A new endpoint; its signing secret is shown once."""
         form = await form_of(request)
-        app = await self.desk.app(operator, form_value(form, "app"))
-        wanted = form_value(form, "events").split() or ["*"]
-        body = validate(NewEndpoint, {"url": form_value(form, "url"), "events": wanted})
+        app = await self.console.app(operator, form_value(form, "app"))
+        events = form_value(form, "events").split() or ["*"]
+        body = validate(NewEndpoint, {"url": form_value(form, "url"), "events": events})
         check_url(body.url, allow_private=self._allow_private)
         secret, events = new_secret(), list(dict.fromkeys(body.events))
         endpoint = await self._endpoints.register(
@@ -119,7 +119,7 @@ class EventViews:
     @for_operators("webhooks")
     async def show(self, request: web.Request, operator: Operator) -> web.Response:
         """An endpoint with its deliveries; htmx gets those alone, again and again."""
-        app = await self.desk.app(operator, request.query.get("app", ""))
+        app = await self.console.app(operator, request.query.get("app", ""))
         endpoint = await self._endpoint(app, request.query.get("id", ""))
         state, before = request.query.get("state", ""), request.query.get("before", "")
         records, earlier = await self._deliveries.page(
@@ -130,7 +130,7 @@ class EventViews:
         )
         query = {"app": app.slug, "id": str(endpoint.id), "state": state}
         part = "HX-Request" in request.headers
-        return self.desk.render(
+        return self.console.render(
             operator,
             "deliveries.part.html" if part else "endpoint.html",
             "events",
@@ -148,7 +148,7 @@ class EventViews:
         """Send a test event now."""
         app, endpoint = await self._named(operator, await form_of(request))
         record = await self._deliverer.test(app, endpoint)
-        return self.desk.render(operator, "tested.part.html", record=record)
+        return self.console.render(operator, "tested.part.html", record=record)
 
     @for_operators("webhooks")
     async def rotate(self, request: web.Request, operator: Operator) -> web.Response:
@@ -175,10 +175,10 @@ class EventViews:
 
     @for_operators("webhooks")
     async def remove(self, request: web.Request, operator: Operator) -> web.Response:
-        """Remove an endpoint with what is owed to it."""
+        """Remove an endpoint with its undelivered events."""
         app, endpoint = await self._named(operator, await form_of(request))
         await self._endpoints.remove(app, endpoint.id, str(operator.caller.key_id))
-        return self.desk.redirect(request, f"/endpoints?app={app.slug}")
+        return self.console.redirect(request, f"/endpoints?app={app.slug}")
 
     @for_operators("webhooks")
     async def replay(self, request: web.Request, operator: Operator) -> web.Response:
@@ -189,7 +189,7 @@ class EventViews:
         event = form_value(form, "event")
         if event:
             where = urlencode({"app": app.slug, "id": str(_id(event, NotFound))})
-            return self.desk.redirect(request, f"/event?{where}")
+            return self.console.redirect(request, f"/event?{where}")
         return self._to(request, app, endpoint)
 
     @for_operators("webhooks")
@@ -200,24 +200,24 @@ class EventViews:
         span = validate(Span, {"from": form_value(form, "from"), "to": form_value(form, "to")})
         if span.end <= span.begin:
             raise wrong_field("to", "must be later than from")
-        owed = await self._deliveries.replay_span(app, endpoint, span.begin, span.end, None)
-        return self.desk.render(operator, "replayed.part.html", owed=owed)
+        enqueued = await self._deliveries.replay_span(app, endpoint, span.begin, span.end, None)
+        return self.console.render(operator, "replayed.part.html", enqueued=enqueued)
 
     async def _endpoint(self, app: App, text: str) -> Endpoint:
         return await self._endpoints.get(app, _id(text, EndpointNotFound))
 
     async def _named(self, operator: Operator, form: dict[str, list[str]]) -> tuple[App, Endpoint]:
-        app = await self.desk.app(operator, form_value(form, "app"))
+        app = await self.console.app(operator, form_value(form, "app"))
         return app, await self._endpoint(app, form_value(form, "id"))
 
     def _to(self, request: web.Request, app: App, endpoint: Endpoint) -> web.Response:
         where = urlencode({"app": app.slug, "id": str(endpoint.id)})
-        return self.desk.redirect(request, f"/endpoint?{where}")
+        return self.console.redirect(request, f"/endpoint?{where}")
 
     def _secret(
         self, operator: Operator, app: App, endpoint: Endpoint, secret: str
     ) -> web.Response:
-        return self.desk.render(
+        return self.console.render(
             operator, "signing-secret.html", "events", app=app, endpoint=endpoint, secret=secret
         )
 

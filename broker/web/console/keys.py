@@ -16,8 +16,8 @@ Form = dict[str, list[str]]
 class KeyViews:
     """`/console/keys` and `/console/key`. No key can grant, or take, more than it has itself."""
 
-    def __init__(self, desk: ConsoleBase, keys: Keys) -> None:
-        self.desk = desk
+    def __init__(self, console: ConsoleBase, keys: Keys) -> None:
+        self.console = console
         self._keys = keys
 
     @for_operators("apps")
@@ -42,7 +42,7 @@ class KeyViews:
             actor=str(operator.caller.key_id),
         )
         secret = issued.client_secret.reveal()
-        return self.desk.render(operator, "key.html", "keys", issued=issued, secret=secret)
+        return self.console.render(operator, "key.html", "keys", issued=issued, secret=secret)
 
     @for_operators("apps")
     async def show(self, request: web.Request, operator: Operator) -> web.Response:
@@ -78,7 +78,7 @@ class KeyViews:
                 )
         except NotAllowed as refusal:
             return await self._form(operator, key, refusal.detail, 403)
-        return self.desk.redirect(request, "/keys")
+        return self.console.redirect(request, "/keys")
 
     @for_operators("apps")
     async def revoke(self, request: web.Request, operator: Operator) -> web.Response:
@@ -88,7 +88,7 @@ class KeyViews:
             await self._keys.revoke(key.id, actor=str(operator.caller.key_id))
         except NotAllowed as refusal:
             return await self._list(operator, refusal.detail, 403)
-        return self.desk.redirect(request, "/keys")
+        return self.console.redirect(request, "/keys")
 
     async def _key(self, operator: Operator, text: str) -> Key:
         """A live key that the operator's covers. Raises NotFound."""
@@ -112,7 +112,7 @@ class KeyViews:
         `known` are apps that the key is limited to already, registered or not.
         """
         slugs = tuple(form.get("apps", []))
-        reachable = {app.slug for app in await self.desk.apps(operator)} | set(known)
+        reachable = {app.slug for app in await self.console.apps(operator)} | set(known)
         if not operator.caller.scopes.issuperset(scopes) or not reachable.issuperset(slugs):
             raise NotAllowed("A key cannot grant more than it has.")
         if not slugs and operator.caller.app_slugs is not None:
@@ -122,14 +122,14 @@ class KeyViews:
     async def _list(
         self, operator: Operator, problem: str | None = None, status: int = 200
     ) -> web.Response:
-        return self.desk.render(
+        return self.console.render(
             operator,
             "keys.html",
             "keys",
             status,
             keys=await self._covered(operator),
             scopes=_grantable(operator, ()),
-            apps=[(app.slug, False) for app in await self.desk.apps(operator)],
+            apps=[(app.slug, False) for app in await self.console.apps(operator)],
             problem=problem,
         )
 
@@ -137,8 +137,8 @@ class KeyViews:
         self, operator: Operator, key: Key, problem: str | None = None, status: int = 200
     ) -> web.Response:
         limited = key.app_slugs or ()
-        slugs = sorted({app.slug for app in await self.desk.apps(operator)} | set(limited))
-        return self.desk.render(
+        slugs = sorted({app.slug for app in await self.console.apps(operator)} | set(limited))
+        return self.console.render(
             operator,
             "key-change.html",
             "keys",

@@ -47,12 +47,12 @@ class PlaygroundViews:
 
     def __init__(
         self,
-        desk: ConsoleBase,
+        console: ConsoleBase,
         proxy: Proxy,
         connections: Connections,
         public_url: str,
     ) -> None:
-        self.desk = desk
+        self.console = console
         self._proxy = proxy
         self._connections = connections
         self._public_url = public_url
@@ -60,11 +60,11 @@ class PlaygroundViews:
     @for_operators("proxy", "proxy:read")
     async def form(self, request: web.Request, operator: Operator) -> web.Response:
         """The form."""
-        return self.desk.render(
+        return self.console.render(
             operator,
             "playground.html",
             "playground",
-            apps=await self.desk.apps(operator),
+            apps=await self.console.apps(operator),
             slug=request.query.get("app", ""),
             user=request.query.get("user", ""),
             examples=EXAMPLES,
@@ -73,30 +73,32 @@ class PlaygroundViews:
     @for_operators("connect")
     async def users(self, request: web.Request, operator: Operator) -> web.Response:
         """Users of an app to choose from."""
-        app = await self.desk.app(operator, request.query.get("app", ""))
+        app = await self.console.app(operator, request.query.get("app", ""))
         text = request.query.get("user", "")[:255]
         page = await self._connections.search(
             app, text, status=Status.ACTIVE, before=None, limit=SUGGESTED
         )
-        return self.desk.render(operator, "users.part.html", users=page.records)
+        return self.console.render(operator, "users.part.html", users=page.records)
 
     @for_operators("proxy", "proxy:read")
     async def call(self, request: web.Request, operator: Operator) -> web.Response:
         """Make the call, with all that the operator's key may and no more."""
         form = await form_of(request)
-        app = await self.desk.app(operator, form_value(form, "app"))
-        said = validate(Call, {name: form.get(name, [""])[0] for name in Call.model_fields})
+        app = await self.console.app(operator, form_value(form, "app"))
+        typed = validate(Call, {name: form.get(name, [""])[0] for name in Call.model_fields})
         body = (
-            said.body.encode() if said.body.strip() and said.method not in {"GET", "HEAD"} else None
+            typed.body.encode()
+            if typed.body.strip() and typed.method not in {"GET", "HEAD"}
+            else None
         )
         headers = [("Accept", "application/json"), ("Accept-Encoding", "identity")]
         if body is not None:
             headers.append(("Content-Type", "application/json"))
-        target = target_or_url(said.path)
+        target = target_or_url(typed.path)
         call = ProxyCall(
             app.slug,
-            said.user,
-            said.method,
+            typed.user,
+            typed.method,
             target,
             headers,
             body,
@@ -112,10 +114,10 @@ class PlaygroundViews:
                         cut = True
                         break
         except ConnectionNotFound:
-            raise ConnectionNotFound(f"Nobody called {said.user} is connected.") from None
+            raise ConnectionNotFound(f"Nobody called {typed.user} is connected.") from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ProviderUnavailable("The answer broke off.") from error
-        return self.desk.render(
+        return self.console.render(
             operator,
             "answer.part.html",
             status_code=answer.status,

@@ -24,8 +24,8 @@ LIFETIME = timedelta(hours=12)
 class SignInViews:
     """`/console/sign-in` and `/console/sign-out`."""
 
-    def __init__(self, desk: ConsoleBase, keys: Keys) -> None:
-        self.desk = desk
+    def __init__(self, console: ConsoleBase, keys: Keys) -> None:
+        self.console = console
         self._keys = keys
 
     async def sign_in_form(self, request: web.Request) -> web.Response:
@@ -35,10 +35,10 @@ class SignInViews:
     async def sign_in(self, request: web.Request) -> web.Response:
         """Take a key with the scope `console`; every sign-in gets a cookie of its own."""
         try:
-            check_same_origin(request, self.desk.pages.origin, needs_proof=True)
+            check_same_origin(request, self.console.pages.origin, needs_proof=True)
             form = await form_of(request)
         except BrokerError as refusal:
-            return refused(self.desk, request, None, refusal)
+            return refused(self.console, request, None, refusal)
         back, secret = form_value(form, "next"), form_value(form, "key")
         # An access token made from a key may do less than the key; it signs nobody in.
         caller = None
@@ -48,12 +48,12 @@ class SignInViews:
             return self._asked(back, "This is not a key of this broker, or it was revoked.", 401)
         if not caller.has_scope("console"):
             return self._asked(back, "This key may not sign in: it lacks the scope console.", 403)
-        former = self.desk.cookie.read(request)
+        former = self.console.cookie.read(request)
         if former is not None:
-            await self.desk.operators.end(former)
-        token = await self.desk.operators.create(caller.workspace_id, caller.key_id, LIFETIME)
-        response = self.desk.redirect(request, _within_console(back))
-        self.desk.cookie.set(response, token, int(LIFETIME.total_seconds()))
+            await self.console.operators.end(former)
+        token = await self.console.operators.create(caller.workspace_id, caller.key_id, LIFETIME)
+        response = self.console.redirect(request, _within_console(back))
+        self.console.cookie.set(response, token, int(LIFETIME.total_seconds()))
         return response
 
     @for_operators()
@@ -61,21 +61,21 @@ class SignInViews:
         """The first section that the key opens."""
         opened = [name for name, _, scopes in SECTIONS if operator.has_any_scope(*scopes)]
         if not opened:
-            return self.desk.render(operator, "nothing.html")
-        return self.desk.redirect(request, f"/{opened[0]}")
+            return self.console.render(operator, "nothing.html")
+        return self.console.redirect(request, f"/{opened[0]}")
 
     @for_operators()
     async def sign_out(self, request: web.Request, _operator: Operator) -> web.Response:
         """End this sign-in."""
-        token = self.desk.cookie.read(request)
+        token = self.console.cookie.read(request)
         if token is not None:
-            await self.desk.operators.end(token)
-        response = self.desk.redirect(request, "/sign-in")
-        self.desk.cookie.clear(response)
+            await self.console.operators.end(token)
+        response = self.console.redirect(request, "/sign-in")
+        self.console.cookie.clear(response)
         return response
 
     def _asked(self, back: str, problem: str | None = None, status: int = 200) -> web.Response:
-        return self.desk.render(None, "sign-in.html", status=status, back=back, problem=problem)
+        return self.console.render(None, "sign-in.html", status=status, back=back, problem=problem)
 
 
 def _within_console(path: str) -> str:

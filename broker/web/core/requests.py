@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from broker.domain.model import Caller
 from broker.errors import AppNotFound, BodyTooLarge, InvalidRequest, NotFound
 from broker.providers.catalog import BY_NAME as PROVIDERS
+from broker.web.core.messages import message_of
 from broker.web.core.middleware import LOG_FIELDS
 
 BODY_BYTES = 1_048_576
@@ -29,6 +30,7 @@ MAX_ERRORS = 50
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,29}")
 SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+UNION_MEMBERS = {"constrained-str", "constrained-int", "str", "int", "bool", "float"}
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -123,15 +125,18 @@ def validate(model: type[M], value: Any) -> M:
     except ValidationError as error:
         problems = [
             {
-                "field": ".".join(_safe_field_name(part) for part in problem["loc"]) or "body",
-                "message": _message(problem),
+                "field": ".".join(map(_safe_field_name, _path(problem["loc"]))) or "body",
+                "message": message_of(problem),
             }
-            for problem in error.errors(
-                include_url=False, include_context=False, include_input=False
-            )
+            for problem in error.errors(include_url=False, include_input=False)
         ]
         detail = "; ".join(f"{each['field']}: {each['message']}" for each in problems[:5])
         raise InvalidRequest(detail[:1000], errors=problems[:MAX_ERRORS]) from None
+
+
+def _path(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Where a problem is, without the names that Pydantic gives to the members of a union."""
+    return tuple(part for part in location if part not in UNION_MEMBERS)
 
 
 def read_json(raw: bytes) -> Any:
@@ -222,9 +227,3 @@ def _refuse(constant: str) -> Any:
 def _safe_field_name(part: int | str) -> str:
     """A field's name, which a caller may have made of anything, a secret too."""
     return str(part) if isinstance(part, int) or NAME.fullmatch(part) else "(unreadable name)"
-
-
-def _message(problem: Any) -> str:
-    if problem["type"] == "extra_forbidden":
-        return "is not a field here"
-    return str(problem["msg"]).removeprefix("Value error, ")

@@ -10,11 +10,13 @@
   window.opener?.postMessage(
     { type: "broker:connect", nonce, outcome, userForeignIdentifier: user }, origin);
   if (confirm && returnUrl) {
-    // The code goes on in the fragment, which no server and no other page sees; what the return URL
-    // holds already is left as it is.
+    // The code goes on in the fragment, which no server and no other page sees. What the return URL
+    // holds stays as it is, except earlier values of the same parameters.
     const ours = new URLSearchParams(outcome === "pending" ? { status: "pending" } : { status: "error", code: outcome });
     ours.append("userForeignIdentifier", user);
-    location.replace(`${returnUrl}${returnUrl.includes("?") ? "&" : "?"}${ours}${confirm}`);
+    const [path, query = ""] = returnUrl.split(/\?(.*)/s);
+    const kept = query.split("&").filter((pair) => pair && !ours.has([...new URLSearchParams(pair).keys()][0]));
+    location.replace(`${path}?${[...kept, ours].join("&")}${confirm}`);
   } else if (outcome === "connected" || outcome === "consent-denied") {
     window.close();
   }

@@ -1,6 +1,7 @@
 """Nobody learns anything about anybody else."""
 
 import re
+from urllib.parse import quote
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -142,3 +143,18 @@ async def test_what_names_no_single_user_is_refused(broker, query):
     answer = await broker.asks("GET", f"/api/hubspot/auth/hbdev?{query}")
 
     assert (answer.status, answer.code) == (400, "invalid-request")
+
+
+@pytest.mark.parametrize(
+    "user", ["{3F2504E0-4F89-11D3-9A0C-0305E82C3301}", "{", "a}b{c", "{x:y}", "50%{", "/{}/"]
+)
+async def test_a_user_with_braces_is_one_everywhere(broker, user):
+    """F7: such as the GUIDs of other systems."""
+    await broker.connects(user)
+    where = f"/api/apps/hbdev/connections/{quote(user, safe='')}"
+
+    assert (await broker.proxies(user=user)).status == 200
+    shown = await broker.asks("GET", where)
+    assert (shown.status, shown.json()["userForeignIdentifier"]) == (200, user)
+    assert (await broker.asks("POST", f"{where}/renew")).status == 200
+    assert (await broker.asks("DELETE", where)).status == 200

@@ -170,6 +170,29 @@ async def test_only_a_listed_origin_may_open_the_page(broker):
             assert pressed.status == status, (origin, nonce)
 
 
+async def test_a_user_reads_the_products_name_and_their_own_and_no_internals(broker):
+    """Neither the workspace, the slug nor the id in the product's database means anything there."""
+    plain = await broker.asks("GET", (await opens(broker, "user-4711"))["url"], key="")
+    await broker.asks(
+        "PATCH",
+        "/api/apps/hbdev",
+        json={"displayName": "Acme <Cloud>", "logoUrl": "https://cdn.example/logo.svg?v=1;x"},
+    )
+    session = await opens(broker, "user-4711", userLabel="jane@acme.example")
+    page = await broker.asks("GET", session["url"], key="")
+
+    for each in (plain, page):
+        assert b"user-4711" not in each.body
+        assert b"hbdev" not in each.body
+    assert b"Connect Acme to HubSpot" in plain.body  # the workspace's name, for want of better
+    assert b"Connect Acme &lt;Cloud&gt; to HubSpot" in page.body
+    assert b"jane@acme.example" in page.body
+    assert b'<img src="https://cdn.example/logo.svg?v=1;x"' in page.body
+    policy = page.headers["Content-Security-Policy"]
+    assert "img-src 'self' data: https://cdn.example/logo.svg;" in policy
+    assert "img-src 'self' data:;" in plain.headers["Content-Security-Policy"]
+
+
 async def test_the_opener_may_ask_how_far_its_popup_is(broker):
     """F4: with the session's URL and its own nonce, from an origin of the app's, without cookies."""
     await broker.asks("PATCH", "/api/apps/hbdev", json={"origins": [ORIGIN]})
@@ -305,6 +328,8 @@ async def test_what_a_session_may_say_is_checked(broker):
         ({"returnUrl": "https://evil.example/"}, None, 400),
         ({"returnUrl": RETURN_URL + "&x=1"}, None, 400),
         ({"expiresIn": 0}, None, 400),
+        ({"userLabel": ""}, None, 400),
+        ({"userLabel": "x" * 256}, None, 400),
         ({"expiresIn": 100_000}, None, 400),
         ({"origin": "x"}, None, 400),
     ]:

@@ -372,3 +372,22 @@ async def test_a_portal_is_known_though_introspection_fails(broker, hubspot):
     assert answer.status == 200
     known = (await broker.asks("GET", "/api/apps/hbdev/connections/u1")).json()
     assert (known["hubId"], known["missingScopes"]) == (101, [])
+
+
+@pytest.mark.parametrize(
+    ("returns", "kept"),
+    [
+        ("https://product.example/?tab=crm%20sync", "/?tab=crm%20sync&"),
+        ("https://product.example/?status=open&tab=crm%20sync", "/?tab=crm%20sync&"),
+        ("https://product.example/a?q=%2B+%C3%A4&empty=&flag", "/a?q=%2B+%C3%A4&empty=&flag&"),
+        ("https://product.example", "?"),
+    ],
+)
+async def test_a_return_url_keeps_what_it_holds(broker, returns, kept):
+    """F15: ours stand once each, and nothing else is changed or encoded again."""
+    await broker.asks("PATCH", "/api/apps/hbdev", json={"returnUrls": [returns]})
+
+    answer = await broker.connects("u1", returnUrl=returns)
+
+    ours = "status=connected&userForeignIdentifier=u1"
+    assert answer.headers["Location"] == f"https://product.example{kept}{ours}"

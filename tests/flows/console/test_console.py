@@ -431,6 +431,135 @@ async def test_nobody_gives_or_takes_more_than_they_have(broker):
     assert made.app_slugs == ("hbdev",)
 
 
+async def test_every_setting_of_an_app_is_in_its_form(broker):
+    """What the API knows of an app the console shows, keeps and changes."""
+    cookie = await signs_in(broker)
+    more = {
+        "displayName": "Acme & Söhne",
+        "logoUrl": "https://product.example/logo.svg",
+        "installUrl": "https://product.example/connect",
+    }
+    form = [
+        ("slug", "second"), ("clientId", "c"), ("clientSecret", "canary-second"), ("appId", "77"), ("scopes", "oauth"),
+        ("policy", "GET,POST /crm/v3/objects/contacts*\r\nDELETE /crm/v3/objects/deals/*\r\n"),
+        ("journal", "on"), ("legacySignatures", "on"), ("marketplace", "on"), *more.items(),
+    ]  # fmt: skip
+
+    made = await sees(broker, "/apps", cookie, "POST", data=form)
+    assert made.status == 303, made.body
+    app = (await broker.asks("GET", "/api/apps/second")).json()
+    page = (await sees(broker, "/apps/second", cookie)).body.decode()
+
+    assert {name: app[name] for name in more} == more
+    assert app["policy"] == [
+        {"methods": ["GET", "POST"], "path": "/crm/v3/objects/contacts*"},
+        {"methods": ["DELETE"], "path": "/crm/v3/objects/deals/*"},
+    ]
+    assert [app[name] for name in ("journal", "legacySignatures", "marketplace", "pkce")] == [
+        *(True, True, True, False)
+    ]
+    assert "GET,POST /crm/v3/objects/contacts*\nDELETE /crm/v3/objects/deals/*" in page
+    assert 'value="Acme &amp; Söhne"' in page
+    for name in ("journal", "legacySignatures", "marketplace"):
+        assert f'name="{name}" checked' in page
+    change = [("clientId", "c"), ("appId", "77"), ("scopes", "oauth"), ("policy", "GO /x")]
+    wrong = await sees(broker, "/apps/second", cookie, "POST", data=change)
+    assert wrong.status == 400
+    assert b"Input should" not in wrong.body
+    emptied = [*change[:-1], ("policy", ""), *((name, "") for name in more)]
+    assert (await sees(broker, "/apps/second", cookie, "POST", data=emptied)).status == 303
+    app = (await broker.asks("GET", "/api/apps/second")).json()
+    assert [app[name] for name in ("policy", *more)] == [None] * 4
+
+
+async def test_a_key_is_changed_within_what_the_operators_key_covers(broker):
+    secret = await broker.makes_key("proxy")
+    cookie = await signs_in(broker)
+    keys = await broker.parts.keys.of_workspace(UUID(broker.workspace))
+    first, other = keys
+    form = [
+        ("id", str(other.id)), ("name", "reader"), ("scopes", "calls"), ("scopes", "apps"),
+        ("apps", "hbdev"), ("policy", "GET /crm/*"),
+    ]  # fmt: skip
+
+    page = await sees(broker, f"/key?id={other.id}", cookie)
+    changed = await sees(broker, "/key", cookie, "POST", data=form)
+    now = next(
+        key
+        for key in await broker.parts.keys.of_workspace(UUID(broker.workspace))
+        if key.id == other.id
+    )
+
+    assert b'value="proxy" checked' in page.body
+    assert (changed.status, changed.headers["Location"]) == (303, "/console/keys")
+    assert (now.name, now.scopes, now.app_slugs) == ("reader", ("apps", "calls"), ("hbdev",))
+    assert now.policy == (PolicyRule(("GET",), "/crm/*"),)
+    assert (await broker.asks("GET", "/api/apps/hbdev/calls", key=secret)).status == 200
+    for broken, status in [
+        ([("id", str(other.id)), ("name", "x")], 400),
+        ([("id", str(other.id)), ("name", "x"), ("scopes", "apps"), ("policy", "GET")], 400),
+        ([("id", str(other.id)), ("name", "x"), ("scopes", "apps"), ("apps", "nope")], 403),
+        ([("id", "x"), ("name", "x"), ("scopes", "apps")], 404),
+    ]:
+        assert (await sees(broker, "/key", cookie, "POST", data=broken)).status == status, broken
+    narrow = await signs_in(broker, await broker.makes_key("console", "apps"))
+    for method, path, data in [
+        ("GET", f"/key?id={first.id}", None),
+        ("POST", "/key", [("id", str(first.id)), ("name", "x"), ("scopes", "apps")]),
+    ]:
+        assert (await sees(broker, path, narrow, method, data=data)).status == 404
+    greedy = [("id", str(other.id)), ("name", "x"), ("scopes", "apps"), ("scopes", "proxy")]
+    assert (await sees(broker, "/key", narrow, "POST", data=greedy)).status in {403, 404}
+
+
+async def test_the_last_key_that_manages_keys_is_protected_in_the_console(broker):
+    cookie = await signs_in(broker)
+    (first,) = await broker.parts.keys.of_workspace(UUID(broker.workspace))
+
+    revoked = await sees(broker, "/keys/revoke", cookie, "POST", data={"id": str(first.id)})
+    less = [("id", str(first.id)), ("name", "first"), ("scopes", "console")]
+    narrowed = await sees(broker, "/key", cookie, "POST", data=less)
+
+    assert [revoked.status, narrowed.status] == [403, 403]
+    assert b"last key that can manage keys" in revoked.body
+    assert b"last key that can manage keys" in narrowed.body
+    assert (await sees(broker, "/keys", cookie)).status == 200
+
+
+async def test_the_audit_shows_who_did_what_in_the_console(broker):
+    """The actor is the operator's key, not "operator", and the address is theirs."""
+    cookie = await signs_in(broker)
+    (first,) = await broker.parts.keys.of_workspace(UUID(broker.workspace))
+    made = await sees(broker, "/keys", cookie, "POST", data={"name": HTML, "scopes": "proxy"})
+    broker.secrets.append(re.search(r'value="(bs_[^"]+)"', made.body.decode())[1])
+
+    entry = (await broker.asks("GET", "/api/audit")).json()["entries"][0]
+    page = (await sees(broker, "/audit?action=key.*", cookie)).body.decode()
+
+    assert (entry["action"], entry["actor"]) == ("key.created", str(first.id))
+    assert (entry["via"], entry["actorName"]) == ("console", "first")
+    assert page.count("<tr>") == 2
+    assert ">first</a>" in page
+    assert "console <small>127.0.0.1</small>" in page.replace("::1", "127.0.0.1")
+    assert (await sees(broker, "/audit?since=x", cookie)).status == 400
+    assert (await sees(broker, f"/audit?actor={HTML}", cookie)).status == 200
+    without = await signs_in(broker, await broker.makes_key("console", "calls"))
+    assert (await sees(broker, "/audit", without)).status == 403
+
+
+async def test_a_busy_database_is_a_page_in_the_console(broker, database):
+    """A person is not shown a problem document."""
+    cookie = await signs_in(broker)
+    await database.execute("BEGIN")
+    await database.execute("LOCK TABLE api_key IN ACCESS EXCLUSIVE MODE")
+
+    answer = await sees(broker, "/keys", cookie)
+    await database.execute("ROLLBACK")
+
+    assert (answer.status, answer.content_type) == (503, "text/html")
+    assert b"temporarily overloaded" in answer.body
+
+
 async def test_events_are_found_with_what_became_of_them_and_sent_again(broker, database):
     made = await broker.asks(
         "POST",

@@ -60,14 +60,14 @@ async def serving(
             ).start()
             yield health
         finally:
-            # Together: what requests and turns have begun may take their graces at the same time.
+            # Concurrently, so that requests and background tasks share one grace.
             await asyncio.gather(runner.cleanup(), working.stop())
 
 
 @asynccontextmanager
 async def background_work(broker: Components, *, periodic: bool) -> AsyncIterator[Worker]:
-    """What a process does besides serving: the tasks of every process and, where `periodic`, those
-    of the installation, by the worker that this gives.
+    """Run a process's background work while the block runs: the tasks of every process and, where
+    `periodic`, those of the installation, by the worker that this yields.
     """
     working = worker(broker) if periodic else Worker([])
     async with (

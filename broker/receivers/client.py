@@ -37,8 +37,8 @@ async def resolve(host: str, port: int) -> list[str]:
 class Receivers:
     """Receivers over HTTP. Nothing of a response counts but its status and Retry-After.
 
-    Where `HTTPS_PROXY` names a forward proxy, it is asked to connect to the very address that was
-    looked up and judged here, so that a name cannot lead it elsewhere.
+    Where `HTTPS_PROXY` names a forward proxy, it is requested to connect to the very address that
+    was resolved and checked here, so that a name cannot lead it elsewhere.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Receivers:
         resolve: Resolve = resolve,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """`tls`: what receivers' certificates are checked by; OpenSSL's own unless given."""
+        """`tls`: verifies receivers' certificates; None for OpenSSL's own authorities."""
         self._allow_private = allow_private
         self._total_s = total_s
         self._resolve = resolve
@@ -137,7 +137,7 @@ def _public_socket(address: Any) -> socket.socket:
 
 
 async def _release(response: aiohttp.ClientResponse) -> None:
-    """Keep the connection when the body is short and there; close it on one that has no end."""
+    """Reuse the connection when the body is short and complete; else close it."""
     with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError, asyncio.TimeoutError):
         async with asyncio.timeout(LINGER_S):
             left = DRAINED_BYTES

@@ -20,10 +20,10 @@ from broker.telemetry.metrics import Metrics
 log = logging.getLogger(__name__)
 
 POLL = Backoff(first=0.2, longest=1.0, jitter=(1, 1))
-"""How often a process asks again for permits while calls wait and exchanges change nothing."""
+"""How often a process repeats exchanges that gain nothing while calls wait."""
 
 LATER = Backoff(first=1.0, jitter=(0.2, 1.0))
-"""When a poll tries again that the pace of the process put off."""
+"""When a poll runs again that the pace of the process has deferred."""
 
 RETURN_INTERVAL_S = 0.2
 """How often permits that cool down are returned to processes that wait."""

@@ -68,8 +68,8 @@ class Journals:
         body: bytes | None = None,
         lost: NewEvent | None = None,
     ) -> Journal | None:
-        """Move on, and store the file that was read or the event to publish in the same transaction;
-        None when another process has moved on since.
+        """Move on, and store the file that was read or the event to publish; None when another
+        process has moved on since.
         """
         key = journal.workspace_id, journal.app_id
         async with self._database.transaction() as session:

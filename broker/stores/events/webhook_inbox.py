@@ -112,7 +112,7 @@ class LockedBatch:
         await publish(self.session, self.batch.workspace_id, self.batch.app_id, events)
 
     async def lock_dedup(self) -> None:
-        """Serialize deduplication for the app until the transaction ends: fingerprints of one source
+        """Serialize deduplication for the app until the transaction ends: one source's fingerprints
         are looked up before the other's are stored.
         """
         await self.session.execute(sql.lock_dedup, str(self.batch.app_id))

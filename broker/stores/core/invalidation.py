@@ -29,7 +29,7 @@ _in_transaction: ContextVar[list[Invalidation]] = ContextVar("invalidations in t
 
 
 async def notify(session: Any, change: Invalidation) -> None:
-    """Tell every process, once the transaction of this session is committed, what changed."""
+    """Notify every process of a change, once the transaction of this session is committed."""
     await session.execute(sql.notify_invalidation, change.payload)
     _in_transaction.get([]).append(change)
 

@@ -1,4 +1,4 @@
-"""The call log: what was called for whom and what came of it, never what it said."""
+"""The call log: calls with their users and outcomes, never their contents."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -108,7 +108,7 @@ class Calls:
         before: tuple[datetime, UUID] | None,
         limit: int,
     ) -> list[LoggedCall]:
-        """Calls of an app, newest first: at most `limit`, before a place in that order."""
+        """Calls of an app, newest first: at most `limit`, before a position in that order."""
         rows = await self._database.fetch(
             sql.calls_page,
             app.workspace_id,

@@ -201,6 +201,10 @@ class InstallNotStored(Busy, code="install-not-stored", status=503):
     """The install could not be completed here; the user must start again."""
 
 
+class SealingKeyMissing(Busy):
+    """A stored value is encrypted under a key that this process does not have yet. Retry later."""
+
+
 class QuotaExhausted(BrokerError, code="quota-exhausted", status=429):
     """No quota became available within the wait time; the call was not sent."""
 

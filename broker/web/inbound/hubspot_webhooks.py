@@ -4,6 +4,7 @@ from uuid import UUID
 
 from aiohttp import web
 
+from broker.domain.tenancy import WORKSPACE
 from broker.errors import NotAuthenticated
 from broker.providers.hubspot.events.signature import SignedRequest
 from broker.providers.hubspot.events.webhooks import BATCH_BYTES
@@ -29,6 +30,7 @@ class HubSpotWebhooks:
         says that the batch is stored.
         """
         workspace_id, slug = signed_app(request)
+        WORKSPACE.set(workspace_id)
         head = SignedRequest(
             request.method,
             self._public_url + request.raw_path,

@@ -1,4 +1,4 @@
-"""Which network addresses a receiver may have, and which URLs can be one. No I/O."""
+"""The network addresses and URLs that an endpoint may have. No I/O."""
 
 import ipaddress
 import socket

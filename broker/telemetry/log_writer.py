@@ -1,4 +1,4 @@
-"""Log lines on their way out: redacted, gathered, and never waited for."""
+"""Log lines on their way out: redacted, written in batches by a thread, and never waited for."""
 
 import asyncio
 import atexit
@@ -18,36 +18,37 @@ REQUEST_LOGGER = "broker.request"
 """The logger of the one line that every request leaves."""
 
 SAFE_FIELDS = frozenset({"request_id", "method", "route", "key", "error"})
-"""Fields of a request's line that are made or checked here and cannot hold a secret."""
+"""Fields of a request's line that are made or checked by the broker and cannot hold a secret."""
 
 BATCH_S = 0.05
 
 MAX_BUFFERED_CHARS = 8_388_608
-"""How many characters wait for a stream that takes none; later lines are counted and lost."""
+"""How many characters are buffered for a stream that blocks; later lines are dropped, counted."""
 
 FLUSH_TIMEOUT_S = 2.0
-"""How long a process that ends waits for the stream to take what is left."""
+"""How long a process that ends waits for the stream to accept the rest."""
 
 
 class LogWriter:
-    """Writes texts to a stream in a thread of its own, so that a stream that takes nothing, such as
-    a pipe that nobody reads, holds up nobody else.
+    """Writes texts to a stream in a thread of its own, so that a stream that blocks, such as a full
+    pipe without a reader, delays nothing else.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, max_chars: int = MAX_BUFFERED_CHARS) -> None:
         self._stream = stream
+        self._max_chars = max_chars
         self._texts: deque[tuple[str, int]] = deque()
         self._size = 0
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
         self.dropped = 0
-        """Lines that were not written, for too many waited."""
+        """Lines that were not written because the buffer was full."""
         self._reported = 0
 
     def put(self, text: str, lines: int) -> None:
-        """Have some lines written, unless too much waits already."""
+        """Buffer some lines to be written, or count them as dropped when the buffer is full."""
         with self._wake:
-            if self._size + len(text) > MAX_BUFFERED_CHARS:
+            if self._size + len(text) > self._max_chars:
                 self.dropped += lines
                 return
             self._texts.append((text, lines))
@@ -69,27 +70,33 @@ class LogWriter:
                 text, _ = self._texts.popleft()
                 lost, self._reported = self.dropped - self._reported, self.dropped
             if lost:
-                text += render_line(time.time(), {"event": "lines lost", "lines": lost}) + "\n"
+                dropped = {"event": "log_lines_dropped", "level": "warning", "lines": lost}
+                text += render_line(time.time(), dropped) + "\n"
             try:
                 self._stream.write(text)
                 self._stream.flush()
             except (OSError, ValueError):
-                pass  # a stream that is gone must not end what it told of
+                pass  # a closed stream must not end the process that logs
             with self._wake:
                 self._size = sum(len(each) for each, _ in self._texts)
                 self._wake.notify_all()
 
 
 class LogHandler(logging.StreamHandler[TextIO]):
-    """Writes lines to a stream. Where they are gathered, the lines of requests, whose fields are
-    ours, take a short way past logging and its chain, unless they look as if they held a secret.
+    """Writes lines to a stream. Where they are gathered, the lines of requests, whose fields the
+    broker makes, take a fast path past logging and its chain, unless one looks like a secret.
     """
 
     def __init__(self, stream: TextIO, *, gather: bool, plainly: bool) -> None:
         super().__init__(stream)
         self._gather = gather
         self._plainly = gather and plainly
-        self._waiting: list[str | tuple[float, dict[str, Any]]] = []
+        self._batch: list[str | tuple[float, dict[str, Any]]] = []
+        self._batch_lock = threading.Lock()
+        self._flushed_by: asyncio.AbstractEventLoop | None = None
+        """The loop that will write the batch. One that ends before it does so is replaced by the
+        next that logs.
+        """
         self.writer = LogWriter(stream)
         if gather:
             atexit.register(self._flush_at_exit)
@@ -103,16 +110,17 @@ class LogHandler(logging.StreamHandler[TextIO]):
             self.flush_batch()
 
     def log_request(self, fields: dict[str, Any]) -> bool:
-        """Take the fields of a request's line; False where they must go the long way."""
+        """Accept the fields of a request's line; False where it must go through logging."""
         if self._plainly:
             self._put((time.time(), fields))
         return self._plainly
 
     def flush_batch(self) -> None:
-        """Write the lines that wait."""
-        waiting, self._waiting = self._waiting, []
-        if waiting:
-            lines = [line if isinstance(line, str) else render_line(*line) for line in waiting]
+        """Write the gathered lines."""
+        with self._batch_lock:
+            batch, self._batch, self._flushed_by = self._batch, [], None
+        if batch:
+            lines = [line if isinstance(line, str) else render_line(*line) for line in batch]
             self.writer.put("\n".join([*lines, ""]), len(lines))
 
     def _flush_at_exit(self) -> None:
@@ -120,12 +128,18 @@ class LogHandler(logging.StreamHandler[TextIO]):
         self.writer.drain(FLUSH_TIMEOUT_S)
 
     def _put(self, line: str | tuple[float, dict[str, Any]]) -> None:
-        self._waiting.append(line)
-        if len(self._waiting) == 1:
-            try:
-                asyncio.get_running_loop().call_later(BATCH_S, self.flush_batch)
-            except RuntimeError:  # no loop is running
-                self.flush_batch()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # a thread without a loop, which nothing would wake
+            loop = None
+        with self._batch_lock:
+            self._batch.append(line)
+            scheduled = loop is self._flushed_by
+            self._flushed_by = loop
+        if loop is None:
+            self.flush_batch()
+        elif not scheduled:
+            loop.call_later(BATCH_S, self.flush_batch)
 
 
 def log_request(fields: dict[str, Any]) -> None:
@@ -144,19 +158,19 @@ def dropped_lines() -> int:
 def render_line(at: float, fields: dict[str, Any]) -> str:
     """A line as JSON; `at` is in seconds since 1970."""
     second = int(at)
-    told = {
+    line = {
         "event": "answered",
         "level": "info",
         "logger": REQUEST_LOGGER,
         "timestamp": f"{_second(second)}.{int((at - second) * 1e6):06d}Z",
         **fields,
     }
-    # Looking through a whole line costs more than writing it, and these are words of ours.
+    # Searching a whole line costs more than writing it, and most fields are the broker's own.
     for name, value in fields.items():
         if name not in SAFE_FIELDS and isinstance(value, str) and looks_secret(value):
-            told = scrub(told)
+            line = scrub(line)
             break
-    return orjson.dumps(told, default=str).decode()
+    return orjson.dumps(line, default=str).decode()
 
 
 @lru_cache(maxsize=8)

@@ -1,4 +1,4 @@
-"""What a log line must not hold: what is named or looks like a secret."""
+"""Redaction of log lines: fields that are named or look like a secret."""
 
 import re
 from functools import lru_cache
@@ -9,7 +9,7 @@ SECRET_FIELD = re.compile(
 )
 SECRET_TEXT = re.compile(
     r"(?i)\b(?:bearer|basic)\s+[A-Za-z0-9._~+/=:-]{8,}"
-    r"|\bb[cskt]_[0-9a-f]{32}[A-Za-z0-9._~+/=-]*"
+    r"|\b(?:b[cskt]|c[os])_[0-9a-f]{32}[A-Za-z0-9._~+/=-]*"
     r"|([?&](?:code|state|token|access_token|refresh_token|client_secret|hapikey)=)[^&\s\"']+"
 )
 REDACTED = "[redacted]"

@@ -1,4 +1,4 @@
-"""Whoever should take the log lines does not."""
+"""Log lines whose stream blocks, or is gone, or whose loop ends."""
 
 import asyncio
 import io
@@ -7,8 +7,7 @@ import os
 import threading
 from contextlib import suppress
 
-from broker.telemetry import log_writer
-from broker.telemetry.log_writer import LogWriter
+from broker.telemetry.log_writer import LogHandler, LogWriter, render_line
 
 CONTACTS = "/crm/v3/objects/contacts"
 
@@ -41,8 +40,8 @@ async def test_a_log_that_nobody_reads_fails_no_call(broker, start_process):
     assert sum(json.loads(line)["event"] == "answered" for line in told) > 1000
 
 
-class Held(io.StringIO):
-    """A stream that takes nothing until it may."""
+class Blocked(io.StringIO):
+    """A stream that blocks until it is set free."""
 
     def __init__(self):
         super().__init__()
@@ -53,11 +52,10 @@ class Held(io.StringIO):
         return super().write(text)
 
 
-def test_what_waits_is_bounded_and_what_is_lost_is_counted(monkeypatch):
+def test_the_buffer_is_bounded_and_dropped_lines_are_counted():
     """O8."""
-    monkeypatch.setattr(log_writer, "MAX_BUFFERED_CHARS", 1000)
-    stream = Held()
-    writer = LogWriter(stream)
+    stream = Blocked()
+    writer = LogWriter(stream, max_chars=1000)
 
     for n in range(100):
         writer.put(f"{n:099}\n", 1)
@@ -71,7 +69,7 @@ def test_what_waits_is_bounded_and_what_is_lost_is_counted(monkeypatch):
     text = stream.getvalue()
     assert 88 <= lost <= 91
     assert text.count("\n") >= 100 - lost + 2
-    told = [json.loads(line)["lines"] for line in text.splitlines() if "lines lost" in line]
+    told = [json.loads(line)["lines"] for line in text.splitlines() if "log_lines_dropped" in line]
     assert sum(told) == writer.dropped  # at once or bit by bit, as its thread comes to it
 
 
@@ -88,3 +86,47 @@ def test_a_stream_that_is_gone_ends_nothing():
     assert out.dropped == 0
     with suppress(OSError):
         stream.close()
+
+
+def logged(handler, stream):
+    handler.writer.drain(10)
+    return [json.loads(line).get("n") for line in stream.getvalue().splitlines()]
+
+
+def test_lines_of_a_loop_that_ends_early_are_written_with_the_next_loop_s():
+    stream = io.StringIO()
+    handler = LogHandler(stream, gather=True, plainly=True)
+
+    async def logs(number, seconds):
+        handler.log_request({"n": number})
+        await asyncio.sleep(seconds)
+
+    asyncio.run(logs(1, 0))  # ends before its batch is due
+    assert logged(handler, stream) == []
+    asyncio.run(logs(2, 0.2))
+
+    assert logged(handler, stream) == [1, 2]
+
+
+def test_a_thousand_threads_log_each_line_once():
+    stream = io.StringIO()
+    handler = LogHandler(stream, gather=True, plainly=True)
+    threads = [
+        threading.Thread(target=handler.log_request, args=({"n": number},))
+        for number in range(1000)
+    ]
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+
+    assert sorted(logged(handler, stream)) == list(range(1000))
+
+
+def test_tokens_of_every_kind_are_redacted():
+    """2.17."""
+    for prefix in ("bc", "bs", "bk", "bt", "cs", "co"):
+        token = f"{prefix}_{'0123456789abcdef' * 2}secret-part"
+        line = render_line(0, {"route": "/x", "path": f"/a/{token}/b"})
+        assert "secret-part" not in line, prefix

@@ -8,18 +8,15 @@ import socket
 import ssl
 import threading
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from yarl import URL
 
 from broker.errors import InvalidRequest
 from broker.providers.transport.pool import ConnectTimeout, NotConnected, Pool
 from broker.providers.transport.request import encode_request
 from broker.providers.transport.response import InvalidResponse, ResponseCut
+from tests.certificates import certificate
 
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
@@ -423,32 +420,6 @@ async def test_no_noise_makes_a_call_hang_or_spoils_the_next():
             assert (await ask(pool))[1] == b"hi"
         assert pool.in_flight == 0
     assert {200, 429, "ResponseCut", "InvalidResponse"} <= outcomes
-
-
-def certificate(folder, host, days):
-    """A server's TLS context with a certificate of its own, and the file that would vouch for it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
-    ends = datetime.now(UTC) + timedelta(days=days)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(ends - timedelta(days=30))
-        .not_valid_after(ends)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    file = folder / f"{host}{days}.pem"
-    plain = serialization.NoEncryption()
-    encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    file.write_bytes(made.public_bytes(encoding) + key.private_bytes(encoding, form, plain))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file)
-    return context, file
 
 
 async def test_only_hubspots_own_certificate_will_do(tmp_path, monkeypatch):

@@ -21,7 +21,7 @@ class Origin(asyncio.Protocol):
         self.transport = transport
 
     def data_received(self, _data):
-        asyncio.ensure_future(self.answer())
+        self.answering = asyncio.ensure_future(self.answer())
 
     async def answer(self):
         if self.gate is not None:

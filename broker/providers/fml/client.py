@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
+from yarl import URL
 
 from broker.domain.model import Secret
 from broker.domain.runs import VendorUnavailable
@@ -16,6 +17,7 @@ from broker.providers.fml.protocol import (
     read_token,
     token_request,
 )
+from broker.providers.transport.egress import proxy_for
 
 TOTAL_S = 20.0
 CONNECT_S = 5.0
@@ -54,7 +56,11 @@ class FirstMileLabs:
     ) -> tuple[int, Mapping[str, str], bytes]:
         try:
             async with self._session.post(
-                self.url + path, json=body, headers=headers, allow_redirects=False
+                self.url + path,
+                json=body,
+                headers=headers,
+                allow_redirects=False,
+                proxy=proxy_for(URL(self.url)),
             ) as response:
                 return response.status, response.headers, await _read(response.content)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:

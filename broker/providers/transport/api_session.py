@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 import aiohttp
 from yarl import URL
 
+from broker.providers.transport.egress import proxy_for
 from broker.providers.transport.failures import Failures, with_deadline
 
 DEADLINE_S = 8.0
@@ -76,6 +77,7 @@ class ApiSession:
                     **(headers or {}),
                 },
                 allow_redirects=False,
+                proxy=proxy_for(URL(url)),
                 timeout=aiohttp.ClientTimeout(total=None),
             ) as response:
                 if response.status == 429:

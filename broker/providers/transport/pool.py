@@ -15,6 +15,7 @@ import aiohappyeyeballs
 from yarl import URL
 
 from broker.providers.transport.connection import UpstreamConnection
+from broker.providers.transport.egress import open_tunnel, proxy_for
 from broker.providers.transport.response import InvalidResponse, UpstreamResponse
 
 SWEEP_S = 0.1
@@ -70,6 +71,7 @@ class Pool:
         """`connect` and `idle` are in seconds: for a connection, and between two bytes."""
         self._budget = budget
         self._host, self._port = origin.raw_host or "", origin.port or 443
+        self._proxy = proxy_for(origin)
         self._tls = None
         if origin.scheme == "https":
             self._tls = tls_context() if tls is None else tls
@@ -180,18 +182,10 @@ class Pool:
         patience = min(self._connect_s, until - loop.time())
         try:
             async with asyncio.timeout(patience):
-                addresses = await self._resolve()
-                sock = await aiohappyeyeballs.start_connection(
-                    addresses, happy_eyeballs_delay=0.25, interleave=1
-                )
+                sock = await self._dial()
                 try:
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    _, wire = await loop.create_connection(
-                        lambda: UpstreamConnection(self._on_idle, self._on_closed),
-                        sock=sock,
-                        ssl=self._tls,
-                        server_hostname=self._host if self._tls else None,
-                    )
+                    wire = await self._begin(sock)
                 except BaseException:
                     sock.close()
                     raise
@@ -205,16 +199,50 @@ class Pool:
             raise NotConnected("The connection ended before anything was sent.")
         return wire
 
+    async def _begin(self, sock: socket.socket) -> UpstreamConnection:
+        """A connection on a socket, with its TLS handshake done."""
+        loop = self._loop
+        if self._proxy is None or self._tls is None:
+            _, wire = await loop.create_connection(
+                lambda: UpstreamConnection(self._on_idle, self._on_closed),
+                sock=sock,
+                ssl=self._tls,
+                server_hostname=self._host if self._tls else None,
+            )
+            return wire
+        tunnel = await open_tunnel(sock, self._proxy, self._host, self._port)
+        wire = UpstreamConnection(self._on_idle, self._on_closed)
+        try:
+            transport = await loop.start_tls(tunnel, wire, self._tls, server_hostname=self._host)
+        except BaseException:
+            tunnel.abort()
+            raise
+        if transport is None:
+            raise NotConnected("The tunnel ended before its TLS began.")
+        wire.connection_made(transport)
+        return wire
+
+    async def _dial(self) -> socket.socket:
+        """A socket that is connected to the origin, or to the proxy that leads there."""
+        proxy = self._proxy
+        if proxy is not None and proxy.scheme != "http":
+            raise NotConnected("Only proxies with an http address are supported.")
+        return await aiohappyeyeballs.start_connection(
+            await self._resolve(), happy_eyeballs_delay=0.25, interleave=1
+        )
+
     async def _resolve(self) -> Any:
-        """The origin's addresses, looked up once for all who ask at the same time."""
+        """The addresses to connect to, looked up once for all who ask at the same time."""
         loop = self._loop
         known = self._addresses
         if known is None or (known.done() and (known.cancelled() or known.exception())):
             known = None
         if known is None or loop.time() > self._known_until:
             self._known_until = loop.time() + DNS_TTL_S
+            proxy = self._proxy
+            where = (self._host, self._port) if proxy is None else (proxy.raw_host, proxy.port)
             known = self._addresses = loop.create_task(
-                loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+                loop.getaddrinfo(*where, type=socket.SOCK_STREAM)
             )
             known.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(known)

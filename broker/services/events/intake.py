@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from uuid import UUID
 
+from broker.concurrency.offload import offload
 from broker.domain.events import WebhookSecrets
 from broker.domain.invalidation import Invalidation
 from broker.domain.model import Secret
@@ -87,7 +88,7 @@ class IncomingBatch:
         batch, Busy when HubSpot should send it again.
         """
         self._signature.finish()
-        read_batch(body)
+        await offload(len(body), lambda: read_batch(body))
         try:
             async with asyncio.timeout(PATIENCE_S):
                 await self._inbox.store(self._workspace_id, self._app_id, "webhook", body)

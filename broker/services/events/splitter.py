@@ -1,10 +1,18 @@
-"""Split what HubSpot told into one event for each connection that it is about."""
+"""Batches of HubSpot's events, split into one event for each connection that they are about.
+
+A batch of any length keeps the event loop free: it is parsed and hashed in a thread when it is
+large, and published some hundred events at a time.
+"""
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any, TypeVar
 
+from broker.concurrency.offload import offload
 from broker.domain.events import InboxBatch, NewEvent
 from broker.errors import Busy
 from broker.providers.hubspot.events.journal import UNINSTALLED, read_events
@@ -14,6 +22,13 @@ from broker.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
+EVENTS_AT_ONCE = 250
+"""How many events are written by one statement."""
+
+CLOCK_SKEW = timedelta(minutes=5)
+"""How far HubSpot's clock may be ahead: an uninstall ends no grant that is made later."""
 
 Watch = Callable[
     [LockedBatch, Sequence[HubSpotEvent], Mapping[int, Sequence[str]]], Awaitable[None]
@@ -21,12 +36,12 @@ Watch = Callable[
 
 
 class Splitter:
-    """Empties the inbox. A batch's events, its marks and its end commit together: a process that
-    stops half-way leaves the batch as it was.
+    """Empties the inbox. A batch's events, its fingerprints and its end commit together: a process
+    that stops half-way leaves the batch as it was.
     """
 
     def __init__(self, batches: WebhookInbox, metrics: Metrics, watch: Watch | None = None) -> None:
-        """`watch` sees what is fresh, in the transaction that tells it."""
+        """`watch` sees fresh events, in the transaction that publishes them."""
         self._inbox = batches
         self._metrics = metrics
         self._watch = watch
@@ -37,9 +52,7 @@ class Splitter:
         self._stopping = True
 
     async def split_due(self, limit: int) -> int:
-        """Split batches until none waits; how many were taken. One that cannot be split holds up
-        no other.
-        """
+        """Split waiting batches; how many were taken. One that cannot be split delays no other."""
         for taken in range(limit):
             if self._stopping or not await self._split_next():
                 return taken
@@ -59,7 +72,7 @@ class Splitter:
         except Exception:
             if batch is None:
                 raise
-            log.exception("batch not split", extra={"batch": str(batch.id)})
+            log.exception("batch_not_split", extra={"batch": str(batch.id)})
             await self._inbox.reschedule(batch)
         return True
 
@@ -67,68 +80,117 @@ class Splitter:
         batch = held.batch
         if batch.app_slug is None:  # removed meanwhile
             return
-        from_journal = batch.source == "journal"
-        said = read_events(batch.body) if from_journal else read_batch(batch.body)
-        happenings = [read_event(event) for event in said]
-        unread = [event for event, found in zip(said, happenings, strict=True) if found is None]
-        if unread:
-            log.warning("events parked", extra={"batch": str(batch.id), "how_many": len(unread)})
-            await held.quarantine(json.dumps(unread).encode())
-            self._metrics.events.labels("parked").inc(len(unread))
-        fresh = await self._unseen(held, [each for each in happenings if each is not None])
+        parsed = await offload(len(batch.body), lambda: parse(batch))
+        if parsed.unreadable:
+            count = len(parsed.unreadable)
+            log.warning("events_quarantined", extra={"batch": str(batch.id), "events": count})
+            await held.quarantine(json.dumps(parsed.unreadable).encode())
+            self._metrics.events.labels("parked").inc(count)
+        self._metrics.events.labels("duplicate").inc(parsed.repeats)
+        if batch.source == "journal" or batch.reads_journal:
+            await held.lock_dedup()
+        position = 0
+        for part in in_parts(parsed.events, EVENTS_AT_ONCE):
+            fresh = await self._unseen(held, part)
+            await self._publish(held, batch.app_slug, fresh, position)
+            position += len(fresh)
+
+    async def _publish(
+        self, held: LockedBatch, slug: str, fresh: Sequence[HubSpotEvent], position: int
+    ) -> None:
         users = await held.users_of(list({each.hub_id for each in fresh}))
-        facts = [
-            new_event(batch, batch.app_slug, each, user_ref, position)
-            for position, each in enumerate(fresh)
+        events = (
+            new_event(held.batch, slug, each, user_ref, at)
+            for at, each in enumerate(fresh, position)
             for user_ref in users.get(each.hub_id, ())
-        ]
-        await held.publish(facts)
+        )
+        told = 0
+        for part in in_parts(events, EVENTS_AT_ONCE):
+            await held.publish(part)
+            told += len(part)
         if self._watch is not None:
             await self._watch(held, fresh, users)
-        for each in fresh:
-            if each.type == UNINSTALLED and each.occurred_ms is not None:
-                await held.end_grants(each.hub_id, to_datetime(each.occurred_ms))
+        if held.batch.source == "journal":  # whoever may sign a webhook could end grants otherwise
+            for each in fresh:
+                if each.type == UNINSTALLED and each.occurred_ms is not None:
+                    latest = held.batch.received_at + CLOCK_SKEW
+                    await held.end_grants(each.hub_id, min(to_datetime(each.occurred_ms), latest))
         unknown = sum(each.hub_id not in users for each in fresh)
-        self._metrics.events.labels("told").inc(len(facts))
+        self._metrics.events.labels("told").inc(told)
         self._metrics.events.labels("unknown-account").inc(unknown)
 
-    async def _unseen(
-        self, held: LockedBatch, happenings: Sequence[HubSpotEvent]
-    ) -> list[HubSpotEvent]:
-        """What was not told before, each once.
+    async def _unseen(self, held: LockedBatch, part: Sequence["Readable"]) -> list[HubSpotEvent]:
+        """Events that were not published before.
 
-        A webhook is known by all that it says, so that two changes are never taken for one. The
-        journal tells the same changes under other names: what one of the two has told, the other
-        does not tell again.
+        A webhook is known by all of its fields, so that two changes are never taken for one. The
+        journal reports the same changes under other names: what one of the two sources has
+        reported, the other does not repeat.
         """
-        from_journal = held.batch.source == "journal"
-        names: dict[bytes, HubSpotEvent] = {}
-        for each in happenings:
-            name = each.content_hash("journal") if from_journal else each.fingerprint()
-            names.setdefault(name, each)
-        other: dict[bytes, bytes] = {}
-        marks = list(names)
-        if from_journal or held.batch.reads_journal:
-            await held.lock_dedup()
-            theirs = "webhook" if from_journal else "journal"
-            other = {name: each.content_hash(theirs) for name, each in names.items()}
-            if not from_journal:
-                marks += [each.content_hash("webhook") for each in names.values()]
-        told = await held.already_seen(list(other.values())) if other else set()
+        dedup = held.batch.source == "journal" or held.batch.reads_journal
+        seen = await held.already_seen([each.elsewhere for each in part]) if dedup else set()
+        marks = [mark for each in part for mark in each.marks]
         unseen = await held.remember_seen(marks)
         fresh = [
-            each
-            for name, each in names.items()
-            if name in unseen and (not other or other[name] not in told)
+            each.event for each in part if each.marks[0] in unseen and each.elsewhere not in seen
         ]
-        self._metrics.events.labels("duplicate").inc(len(happenings) - len(fresh))
+        self._metrics.events.labels("duplicate").inc(len(part) - len(fresh))
         return fresh
+
+
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """An event of a batch, with the fingerprints by which it is remembered, its own first, and the
+    one that it would have left had the other source reported it.
+    """
+
+    event: HubSpotEvent
+    marks: tuple[bytes, ...]
+    elsewhere: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedBatch:
+    """A batch's events, each once; how many were repeats; and what cannot be read."""
+
+    events: Sequence[Readable]
+    repeats: int
+    unreadable: Sequence[Any]
+
+
+def parse(batch: InboxBatch) -> ParsedBatch:
+    """Read a batch. No I/O."""
+    from_journal = batch.source == "journal"
+    raw = read_events(batch.body) if from_journal else read_batch(batch.body)
+    unreadable: list[Any] = []
+    events: dict[bytes, Readable] = {}
+    for each in raw:
+        event = read_event(each)
+        if event is None:
+            unreadable.append(each)
+        elif from_journal:
+            mark = event.content_hash("journal")
+            events.setdefault(mark, Readable(event, (mark,), event.content_hash("webhook")))
+        elif batch.reads_journal:
+            marks = event.fingerprint(), event.content_hash("webhook")
+            events.setdefault(marks[0], Readable(event, marks, event.content_hash("journal")))
+        else:
+            mark = event.fingerprint()
+            events.setdefault(mark, Readable(event, (mark,), b""))
+    repeats = len(raw) - len(unreadable) - len(events)
+    return ParsedBatch(list(events.values()), repeats, unreadable)
+
+
+def in_parts(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The items in lists of at most so many."""
+    rest = iter(items)
+    while part := list(islice(rest, size)):
+        yield part
 
 
 def new_event(
     batch: InboxBatch, slug: str, each: HubSpotEvent, user_ref: str, position: int
 ) -> NewEvent:
-    """A happening as one user's endpoints hear it: HubSpot's fields, beside the broker's own."""
+    """An event of HubSpot's as one user's endpoints receive it: its fields and the broker's."""
     occurred = batch.received_at
     if each.occurred_ms is not None:
         occurred = to_datetime(each.occurred_ms)

@@ -126,8 +126,8 @@ class Grants:
         deferred_before = self._refresher.deferred
         due = await self._connections.claim_due(min(limit, self._max_claims))
         renewals = [
-            # Tasks of their own: a worker that stops cancels what it awaits, and a renewal must not be
-            # cut between the provider's answer and the row.
+            # Tasks of their own: a worker that stops cancels what it awaits, and a renewal must not
+            # be cut between the provider's answer and the row.
             self._tasks.spawn(
                 self._renew_claimed(*claim, after=position / MAX_PER_SECOND), claim[1]
             )

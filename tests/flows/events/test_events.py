@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import time
 from uuid import UUID
@@ -413,3 +414,49 @@ async def test_waiting_is_not_needed_for_what_is_new(broker_with_local_endpoints
             await asyncio.sleep(0.02)
 
     assert len(receiver.got) == 1
+
+
+async def test_a_batch_of_thirty_thousand_events_keeps_the_loop_free(
+    broker_with_local_endpoints, receiver, database
+):
+    """2.17: no turn of the loop takes long, however many events one signature covers."""
+    broker = broker_with_local_endpoints
+    await broker.connects("u1")
+    await broker.sends_to(f"{receiver.url}/in", "connection.*")
+    turns = [time.process_time()]
+
+    async def tick():
+        while True:
+            await asyncio.sleep(0.001)
+            turns.append(time.process_time())
+
+    ticking = asyncio.create_task(tick())
+    answer = await broker.receives_webhook([contact(number) for number in range(30_000)])
+    turns[:] = [time.process_time()]  # what the test itself did to send it does not count
+    while await broker.parts.splitter.split_due(50):
+        pass
+    ticking.cancel()
+
+    assert answer.status == 200
+    assert (
+        await database.fetchval("SELECT count(*) FROM event WHERE type LIKE 'hubspot.%'") == 30_000
+    )
+    longest = max(after - before for before, after in itertools.pairwise(turns))
+    assert longest < 0.3, "seconds of CPU between two turns of the loop"
+
+
+@pytest.mark.parametrize("how", ["from a webhook", "in the future"])
+async def test_an_uninstall_that_a_webhook_reports_ends_no_grant(
+    broker_with_local_endpoints, database, how
+):
+    """2.17: HubSpot reports uninstalls in its journal only."""
+    broker = broker_with_local_endpoints
+    await broker.connects("u1")
+    at = 4_070_908_800_000 if how == "in the future" else int(time.time() * 1000) + 1000
+    event = contact(1, subscriptionType="app.uninstalled", occurredAt=at)
+
+    assert (await broker.receives_webhook([event])).status == 200
+    while await broker.parts.splitter.split_due(50):
+        pass
+
+    assert await database.fetchval("SELECT status FROM connection") == "ACTIVE"

@@ -1,10 +1,9 @@
 """The pool: how every store reaches Postgres, and what it means when Postgres is away."""
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Callable, Hashable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
 
 import asyncpg
 
@@ -19,7 +18,7 @@ from broker.stores.core.postgres.pooler import Pooler, detect
 from broker.stores.core.postgres.sessions import Session, SessionLost
 from broker.stores.core.queries import sql
 
-log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 POOL_SIZE = 10
 COMMAND_S = 10.0
@@ -117,7 +116,7 @@ class Database:
         """
         with collected() as changes:
             async with self._gates.hold(row):
-                session, release = await self._begun()
+                session, release = await self._on_a_living_session(self._begin)
                 try:
                     try:
                         yield session
@@ -161,14 +160,7 @@ class Database:
     async def _once(self, method: Any, query: str, values: tuple[Any, ...]) -> Any:
         """One statement; again on another session where the first did certainly nothing."""
         async with self._gates.hold():
-            try:
-                return await self._try(method, query, values)
-            except SessionLost:
-                pass
-            try:
-                return await self._try(method, query, values)
-            except SessionLost as error:
-                raise Busy from error
+            return await self._on_a_living_session(lambda: self._try(method, query, values))
 
     async def _try(self, method: Any, query: str, values: tuple[Any, ...]) -> Any:
         session, release = await self._acquire()
@@ -177,14 +169,15 @@ class Database:
         finally:
             await release()
 
-    async def _begun(self) -> tuple[Session, Callable[[], Any]]:
-        """A session in a transaction; where the first one is gone, another."""
+    async def _on_a_living_session(self, work: Callable[[], Awaitable[T]]) -> T:
+        """What `work` gives. Each session that was found dead is closed, so that there are no more
+        tries than sessions and a new one.
+        """
+        for _ in range(self._pool.get_max_size()):
+            with suppress(SessionLost):
+                return await work()
         try:
-            return await self._begin()
-        except SessionLost:
-            pass
-        try:
-            return await self._begin()
+            return await work()
         except SessionLost as error:
             raise Busy from error
 

@@ -4,6 +4,7 @@ Only what a statement, BEGIN or COMMIT raises is judged; an error of the block t
 passes as it is.
 """
 
+import contextlib
 import re
 from typing import Any
 
@@ -75,10 +76,10 @@ class Session:
             await self._connection.execute(BEGIN)
         except LOST as error:
             self._availability.statement_failed(error)
-            self._connection.terminate()
+            self._close()
             raise SessionLost from error
         except UNAVAILABLE as error:
-            self._connection.terminate()
+            self._close()
             raise self._availability.statement_failed(error) from error
         self._open = True
 
@@ -86,7 +87,7 @@ class Session:
         try:
             await self._connection.execute("COMMIT")
         except UNAVAILABLE as error:
-            self._connection.terminate()
+            self._close()
             self._availability.statement_failed(error)
             raise Busy(OUTCOME_UNKNOWN) from error
         self._open = False
@@ -95,11 +96,15 @@ class Session:
     async def rollback(self) -> None:
         """End the transaction without its changes; a session that cannot is closed, which does."""
         try:
-            if not self._connection.is_closed():
-                await self._connection.execute("ROLLBACK")
+            await self._connection.execute("ROLLBACK")
         except (asyncpg.PostgresError, *UNAVAILABLE):
-            self._connection.terminate()
+            self._close()
         self._open = False
+
+    def _close(self) -> None:
+        """Close the session, which the pool may have found closed before."""
+        with contextlib.suppress(asyncpg.InterfaceError):
+            self._connection.terminate()
 
     async def _run(self, method: Any, query: str, values: tuple[Any, ...]) -> Any:
         if self._bracketed and not self._open:
@@ -115,7 +120,10 @@ class Session:
             found = await method(query, *values)
         except LOST as error:
             refusal = self._availability.statement_failed(error)
-            unsent = isinstance(error, asyncpg.InterfaceError) and self._connection.is_closed()
+            # Postgres' farewell may be here before the end of the connection is.
+            self._close()
+            # The driver's own refusal: it knew that the session was closed and sent nothing.
+            unsent = isinstance(error, asyncpg.InterfaceError)
             if not self._open and (unsent or _READS.match(query)):
                 raise SessionLost from error
             raise refusal from error

@@ -75,6 +75,8 @@ async def test_what_keeps_a_connection_from_being_made_is_one_line_that_says_wha
 
 
 async def test_a_server_that_does_not_speak_tls_and_one_that_says_nothing_are_told_apart():
+    ended = asyncio.Event()
+
     async def refuse(reader, writer):
         writer.write(b"N")
         await say_nothing(reader, writer)
@@ -83,6 +85,7 @@ async def test_a_server_that_does_not_speak_tls_and_one_that_says_nothing_are_to
         with contextlib.suppress(ConnectionError):
             await reader.read()
         writer.close()
+        ended.set()
 
     for answer, words in ((refuse, "check the address, and sslmode"), (say_nothing, "no answer")):
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
@@ -92,7 +95,8 @@ async def test_a_server_that_does_not_speak_tls_and_one_that_says_nothing_are_to
         )
         assert words in line
         server.close()
-        await server.wait_closed()
+        await asyncio.wait_for(ended.wait(), 10)
+        ended.clear()
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])

@@ -3,8 +3,11 @@ transaction.
 """
 
 import asyncio
+import json
+import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -16,6 +19,7 @@ from broker.embedded.programs import identity
 from broker.stores.core import migrations
 from broker.stores.core.database import connect
 from broker.stores.core.postgres.pooler import Pooler
+from tests.faults.conftest import SEALING_KEY
 from tests.until import until
 
 PROGRAM = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
@@ -136,3 +140,30 @@ async def test_a_broker_behind_a_pooler_hears_of_changes_on_its_direct_line(
         return (await broker.asks("GET", call, key=another)).status == 401
 
     await until(is_refused, within=5)
+
+
+async def test_the_doctor_says_that_notifications_do_not_come_through_a_pooler(
+    dsn, pooled, hubspot
+):
+    """F9."""
+
+    async def doctor(**settings):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "broker", "doctor", "--json"),
+            env={
+                **{n: each for n, each in os.environ.items() if not n.startswith("BROKER_")},
+                "BROKER_DATABASE_URL": pooled(dsn),
+                "BROKER_SEALING_KEYS": SEALING_KEY,
+                "BROKER_HUBSPOT_API_URL": hubspot.url,
+                **settings,
+            },
+            stdout=asyncio.subprocess.PIPE,
+        )
+        output, _ = await process.communicate()
+        return json.loads(output)
+
+    alone = await doctor()
+    with_direct = await doctor(BROKER_MIGRATION_DATABASE_URL=dsn)
+
+    assert "set BROKER_MIGRATION_DATABASE_URL" in alone["notifications"]
+    assert {with_direct[each] for each in ("database", "notifications", "schema", "keys")} == {"ok"}

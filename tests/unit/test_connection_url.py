@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from broker.stores.core.postgres.connection_url import DatabaseUrl
+from broker.stores.core.postgres.connection_url import DatabaseUrl, keep_alive
 
 BASE = "postgresql://u:canary@h/d"
 
@@ -43,7 +43,8 @@ def test_the_connection_strings_of_hosted_postgres_are_taken():
     neon = f"{BASE}?sslmode=verify-full&sslrootcert=system&channel_binding=require"
     url = DatabaseUrl.parse(neon)
 
-    assert url.tls is not None and url.tls.check_hostname
+    assert url.tls is not None
+    assert url.tls.check_hostname
     assert "ssl" not in url.dsn
     assert "sslmode=require" in DatabaseUrl.parse(f"{BASE}?sslmode=require").dsn
 
@@ -124,13 +125,13 @@ def test_a_url_does_not_show_its_password():
     assert "canary" not in repr(DatabaseUrl.parse(BASE))
 
 
-async def test_a_connection_has_keepalive(unused_tcp_port):
+def test_a_connection_has_keepalive(unused_tcp_port):
     """F11: a peer behind a firewall that forgot the connection is noticed."""
-    from broker.stores.core.postgres import connection_url
+    with (
+        socket.create_server(("127.0.0.1", unused_tcp_port)) as server,
+        socket.create_connection(server.getsockname()) as client,
+    ):
+        keep_alive(client, DatabaseUrl.parse(BASE).sockets)
 
-    with socket.create_server(("127.0.0.1", unused_tcp_port)) as server:
-        with socket.create_connection(server.getsockname()) as client:
-            connection_url._keep_alive(client, DatabaseUrl.parse(BASE).sockets)
-
-            assert client.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-            assert client.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+        assert client.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert client.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30

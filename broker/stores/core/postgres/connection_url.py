@@ -125,7 +125,7 @@ class DatabaseUrl:
         connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(*args, **options)
         # There is no public way to the socket.
         transport: asyncio.Transport = getattr(connection, "_transport")  # noqa: B009
-        _keep_alive(transport.get_extra_info("socket"), self.sockets)
+        keep_alive(transport.get_extra_info("socket"), self.sockets)
         return connection
 
 
@@ -192,7 +192,8 @@ def _system_trust(values: Mapping[str, str]) -> ssl.SSLContext:
     return context
 
 
-def _keep_alive(sock: socket.socket | None, options: Mapping[str, int]) -> None:
+def keep_alive(sock: socket.socket | None, options: Mapping[str, int]) -> None:
+    """Have the kernel ask now and then whether the peer of a TCP connection is still there."""
     if sock is None or sock.family not in {socket.AF_INET, socket.AF_INET6}:
         return
     if not options["keepalives"]:

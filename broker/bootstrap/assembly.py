@@ -79,7 +79,7 @@ async def open_broker(
     direct = direct_dsn(settings, dsn)
     if settings.migrate_on_start:
         with explained(settings.direct_url_name):
-            await migrations.bring_up_to_date(direct)
+            await migrations.upgrade(direct)
     with explained("BROKER_DATABASE_URL"):
         await migrations.check(dsn)
     pool = await database.connect(dsn, size=settings.database_pool_size)

@@ -122,7 +122,7 @@ def migrate() -> None:
 
     async def command() -> None:
         with explained(found.settings.direct_url_name):
-            applied = await migrations.bring_up_to_date(found.direct_dsn)
+            applied = await migrations.upgrade(found.direct_dsn)
         echo(f"broker: applied {', '.join(applied)}" if applied else "broker: nothing to apply")
 
     run(command)

@@ -110,7 +110,7 @@ async def test_a_database_that_cannot_hold_every_name_is_refused_at_once(postgre
     )
     try:
         with pytest.raises(migrations.UnfitDatabase, match=f"{encoding}.*ENCODING 'UTF8'"):
-            await migrations.bring_up_to_date(postgres.replace("/postgres?", f"/{name}?"))
+            await migrations.upgrade(postgres.replace("/postgres?", f"/{name}?"))
     finally:
         await session.execute(f"DROP DATABASE {name} WITH (FORCE)")
         await session.close()
@@ -131,8 +131,8 @@ async def test_tables_are_made_in_the_schema_that_the_role_has_first(empty_dsn):
     await session.execute(f"CREATE SCHEMA app; ALTER DATABASE {name} SET search_path = app")
     await session.close()
 
-    assert await migrations.bring_up_to_date(empty_dsn) == ["0001-schema"]
-    assert await migrations.bring_up_to_date(empty_dsn) == []
+    assert await migrations.upgrade(empty_dsn) == ["0001-schema"]
+    assert await migrations.upgrade(empty_dsn) == []
     await migrations.check(empty_dsn)
     session = await asyncpg.connect(empty_dsn)
     assert await session.fetchval("SELECT to_regclass('app.api_key') IS NOT NULL")
@@ -142,7 +142,7 @@ async def test_tables_are_made_in_the_schema_that_the_role_has_first(empty_dsn):
 async def test_a_search_path_to_nowhere_is_explained(empty_dsn):
     """F21."""
     with pytest.raises(migrations.CannotMigrate, match=r"nowhere.*create that schema"):
-        await migrations.bring_up_to_date(option(empty_dsn, "options", "-csearch_path=nowhere"))
+        await migrations.upgrade(option(empty_dsn, "options", "-csearch_path=nowhere"))
 
 
 async def test_a_migration_that_waits_says_for_whom_and_gives_up_with_what_to_do(empty_dsn, caplog):
@@ -152,12 +152,12 @@ async def test_a_migration_that_waits_says_for_whom_and_gives_up_with_what_to_do
     pid = holder.get_server_pid()
 
     with pytest.raises(migrations.CannotMigrate, match=rf"pg_terminate_backend\({pid}\)"):
-        await migrations.bring_up_to_date(empty_dsn, patience_s=0.1)
+        await migrations.upgrade(empty_dsn, patience_s=0.1)
     assert "stranded" in next(
         each.holder for each in caplog.records if each.message == "migration_waits"
     )
 
-    waiting = asyncio.create_task(migrations.bring_up_to_date(empty_dsn))
+    waiting = asyncio.create_task(migrations.upgrade(empty_dsn))
     await asyncio.sleep(0)
     await holder.close()
     assert await asyncio.wait_for(waiting, 20) == ["0001-schema"]
@@ -173,7 +173,7 @@ async def test_a_migration_that_is_killed_half_way_leaves_nothing(empty_dsn, mon
         await release.wait()
 
     monkeypatch.setattr(migrations.migrate, "apply", stop_after)
-    first = asyncio.create_task(migrations.bring_up_to_date(empty_dsn))
+    first = asyncio.create_task(migrations.upgrade(empty_dsn))
     await asyncio.wait_for(reached.wait(), 20)
     session = await asyncpg.connect(empty_dsn)
     await session.execute(
@@ -187,7 +187,7 @@ async def test_a_migration_that_is_killed_half_way_leaves_nothing(empty_dsn, mon
     await session.close()
 
     monkeypatch.setattr(migrations.migrate, "apply", apply)
-    assert await asyncio.wait_for(migrations.bring_up_to_date(empty_dsn), 20) == ["0001-schema"]
+    assert await asyncio.wait_for(migrations.upgrade(empty_dsn), 20) == ["0001-schema"]
 
 
 # Errors are translated around statements only.

@@ -71,11 +71,11 @@ async def test_migrations_through_a_pooler_leave_no_lock_behind(empty_dsn, poole
     """F9."""
     through = pooled(empty_dsn)
 
-    first = await asyncio.wait_for(migrations.bring_up_to_date(through), 60)
+    first = await asyncio.wait_for(migrations.upgrade(through), 60)
 
     assert first == ["0001-schema"]
-    assert await asyncio.wait_for(migrations.bring_up_to_date(through), 20) == []
-    assert await asyncio.wait_for(migrations.bring_up_to_date(empty_dsn), 20) == []
+    assert await asyncio.wait_for(migrations.upgrade(through), 20) == []
+    assert await asyncio.wait_for(migrations.upgrade(empty_dsn), 20) == []
     session = await asyncpg.connect(empty_dsn)
     try:
         locks = (

@@ -37,7 +37,7 @@ def server():
 
 @pytest.fixture
 async def dsn(server):
-    await migrations.bring_up_to_date(server[1])
+    await migrations.upgrade(server[1])
     return server[1]
 
 

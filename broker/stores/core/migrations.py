@@ -55,7 +55,7 @@ class CannotMigrate(Exception):
     """The schema cannot be brought up to date; the text says why and what to do."""
 
 
-async def bring_up_to_date(dsn: str, patience_s: float = PATIENCE_S) -> list[str]:
+async def upgrade(dsn: str, patience_s: float = PATIENCE_S) -> list[str]:
     """Apply what is missing, in order; the ids applied.
 
     Raises UnfitDatabase, CannotMigrate, and what `failures.explain` explains.

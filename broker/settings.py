@@ -32,7 +32,7 @@ INJECTED = (
     (re.compile(r"\w*_NAME"), re.compile(r"/\S+")),
     (re.compile(r"\w*_ENV_\w+"), re.compile(r".*", re.DOTALL)),
 )
-"""What Kubernetes sets for each Service, and docker for each link, whose name begins with this prefix:
+"""What Kubernetes sets for each Service, and docker for each link, whose name begins with `broker`:
 patterns of the name and of the value. (Kubernetes: "Service", environment variables; docker:
 "Legacy container links".)
 """

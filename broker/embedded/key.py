@@ -10,10 +10,10 @@ from pathlib import Path
 
 from broker.embedded.folder import (
     EmbeddedUnavailable,
+    as_unavailable,
     make_folder,
     name_of,
     resolved,
-    as_unavailable,
 )
 
 _LARGEST_KEY_FILE = 1024

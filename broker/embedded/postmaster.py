@@ -71,7 +71,7 @@ def _launch(data: Path, programs: Path) -> subprocess.Popen[bytes]:
 
 
 def _remove_stale_locks(cluster: Path) -> None:
-    """Remove lock files with a pid that now belongs to another program's; Postgres would believe them.
+    """Remove lock files with a pid that is another program's now; Postgres would believe them.
 
     Files with a dead pid are left to Postgres, which also asks whether the dead server's
     shared memory is still in use.

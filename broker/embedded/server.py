@@ -23,11 +23,11 @@ from urllib.parse import quote
 
 from broker.embedded.folder import (
     EmbeddedUnavailable,
+    as_unavailable,
     cluster_in,
     make_folder,
     refuse_unfit_name,
     resolved,
-    as_unavailable,
 )
 from broker.embedded.postmaster import run, stop_server
 from broker.embedded.programs import clear_up, initialise, installed, reachable

@@ -4,6 +4,8 @@ import secrets
 from enum import Enum
 from typing import Any
 
+from broker.stores.core.queries import sql
+
 
 class Pooler(Enum):
     """What stands between. Either may share one session of Postgres among clients, a transaction
@@ -25,7 +27,7 @@ async def detect(session: Any) -> Pooler | None:
         return None
     name = f"broker_{secrets.token_hex(8)}"
     async with session.transaction():
-        statement = await session.prepare("SELECT name FROM pg_prepared_statements", name=name)
+        statement = await session.prepare(sql.prepared_statement_names, name=name)
         kept_as_named = any(row["name"] == name for row in await statement.fetch())
         if kept_as_named:
             await session.execute(f"DEALLOCATE {name}")

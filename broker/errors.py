@@ -201,10 +201,6 @@ class InstallNotStored(Busy, code="install-not-stored", status=503):
     """The install could not be completed here; the user must start again."""
 
 
-class SealingKeyMissing(Busy):
-    """A stored value is encrypted under a key that this process does not have yet. Retry later."""
-
-
 class QuotaExhausted(BrokerError, code="quota-exhausted", status=429):
     """No quota became available within the wait time; the call was not sent."""
 
@@ -242,3 +238,7 @@ class CredentialsRefused(ProviderUnavailable, code="credentials-refused"):
 
 class SealBroken(BrokerError):
     """A sealed value cannot be decrypted where it is stored."""
+
+
+class SealingKeyMissing(Busy, SealBroken):
+    """A stored value is encrypted under a key that this process does not have yet. Retry later."""

@@ -13,6 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from broker.bootstrap.application import application
 from broker.bootstrap.assembly import listener, process_tasks, worker
 from broker.bootstrap.components import Components
+from broker.bootstrap.listening import BACKLOG, listening_sockets
 from broker.bootstrap.worker import Worker, background_tasks
 from broker.settings import Address
 from broker.stores.core.readiness import Readiness
@@ -64,9 +65,8 @@ async def serving(
     async with background_work(broker, periodic=broker.settings.work_in_serve) as working:
         await runner.setup()
         try:
-            await web.TCPSite(
-                runner, address.host, address.port, reuse_port=reuse_port or None, backlog=1024
-            ).start()
+            for listener in listening_sockets(address, reuse_port=reuse_port):
+                await web.SockSite(runner, listener, backlog=BACKLOG).start()
             yield health
         finally:
             # Concurrently, so that requests and background tasks share one grace.
@@ -101,7 +101,8 @@ async def metrics_server(metrics: Metrics, address: Address) -> AsyncIterator[No
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, address.host, address.port).start()
+        for listener in listening_sockets(address):
+            await web.SockSite(runner, listener, backlog=BACKLOG).start()
     except OSError as error:
         # A second process on the same machine still serves callers.
         log.warning("metrics_not_served", extra={"port": address.port, "reason": error.strerror})

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker.concurrency.task_set import TaskSet
-from broker.errors import BrokerError
+from broker.errors import BrokerError, Busy
+from broker.stores.core.postgres.gates import BACKGROUND
 
 log = logging.getLogger(__name__)
 
@@ -64,11 +65,15 @@ class Worker:
             log.warning("periodic_task_cancelled", extra={"task": name, "grace_s": grace_s})
 
     async def _repeat(self, task: PeriodicTask) -> None:
+        BACKGROUND.set(True)
         while not self._stopped.is_set():
             pause = task.every_s
             try:
                 if await task.work():
                     pause = BUSY_INTERVAL_S
+            except Busy as error:
+                # Why the database was not there is logged once, and not by each task.
+                log.debug("periodic_task_deferred", extra={"task": task.name, "reason": error.code})
             except BrokerError as error:
                 log.warning(
                     "periodic_task_deferred", extra={"task": task.name, "reason": error.code}

@@ -49,11 +49,11 @@ from broker.telemetry.metrics import Metrics
 log = logging.getLogger(__name__)
 
 MAX_CONCURRENT = 8
-"""Renewals at a time in one process; each holds a database session until the provider answers, and
-borrows a second for a moment, so this must stay well below half the pool."""
+"""Renewals at a time in one process unless told otherwise; each holds a database session until the
+provider answers, and borrows a second for a moment, so this must stay below half the pool."""
 
-MAX_BACKGROUND = 6
-"""How many of them may be renewals that no caller waits for."""
+FOR_CALLERS = 2
+"""How many of them are never renewals that no caller waits for."""
 
 MAX_CLAIMS = 1000
 """Renewals that are claimed at once at most."""
@@ -76,14 +76,18 @@ class Grants:
     """Every active connection's grant, renewed before or when it is needed."""
 
     def __init__(
-        self, connections: Connections, providers: Mapping[str, Provider], metrics: Metrics
+        self,
+        connections: Connections,
+        providers: Mapping[str, Provider],
+        metrics: Metrics,
+        max_concurrent: int = MAX_CONCURRENT,
     ) -> None:
         self._connections = connections
         self._providers = providers
         self._refresher = Refresher(connections, providers, metrics)
         self._renewals: dict[UUID, asyncio.Task[Grant]] = {}
         self._tasks: TaskSet[UUID] = TaskSet(self._ended)
-        self._permits = RenewalPermits(MAX_CONCURRENT, MAX_BACKGROUND)
+        self._permits = RenewalPermits(max_concurrent, max(1, max_concurrent - FOR_CALLERS))
         self._max_claims = MAX_CLAIMS
         self._stopping = False
 

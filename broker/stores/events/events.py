@@ -56,5 +56,5 @@ class Events:
         return EventRecord(**dict(row)), [EndpointOutcome(**dict(each)) for each in sent]
 
     async def purge(self) -> int:
-        """Delete some events that are older than a month; how many."""
-        return await self._database.execute(sql.purge_events)
+        """Delete some events of a month ago; how many."""
+        return await self._database.purge(sql.purge_events)

@@ -68,9 +68,9 @@ class WebhookInbox:
         )
 
     async def purge_seen(self) -> int:
-        """Delete fingerprints of events that HubSpot no longer repeats; how many."""
-        await self._database.execute(sql.purge_quarantined_batches)
-        return await self._database.execute(sql.purge_seen_events)
+        """Delete some of what HubSpot no longer repeats or could not be split; how much."""
+        quarantined = await self._database.purge(sql.purge_quarantined_batches)
+        return quarantined + await self._database.purge(sql.purge_seen_events)
 
 
 @dataclass(frozen=True, slots=True)

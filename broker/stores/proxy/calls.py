@@ -13,7 +13,6 @@ from broker.stores.core.queries import sql
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 END = datetime(9000, 1, 1, tzinfo=UTC)
 LAST = UUID(int=2**128 - 1)
-PURGE_BATCH = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,5 +136,5 @@ class Calls:
         return [AccountUse(**dict(row.items())) for row in rows]
 
     async def purge(self, days: int) -> int:
-        """Remove some calls older than so many days; how many were."""
-        return await self._database.execute(sql.purge_calls, timedelta(days=days), PURGE_BATCH)
+        """Delete some calls older than so many days; how many."""
+        return await self._database.purge(sql.purge_calls, timedelta(days=days))

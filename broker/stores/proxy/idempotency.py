@@ -80,9 +80,9 @@ class IdempotentCalls:
         """It is unknown whether HubSpot ran the call."""
         await self._database.execute(sql.mark_outcome_unknown, claim.workspace_id, claim.id)
 
-    async def purge(self) -> None:
-        """Remove keys that are older than a day."""
-        await self._database.execute(sql.purge_idempotency_keys)
+    async def purge(self) -> int:
+        """Delete some keys that are older than a day; how many."""
+        return await self._database.purge(sql.purge_idempotency_keys)
 
     def _opened(self, workspace_id: UUID, row: Any) -> StoredResponse:
         text = self._sealer.open(row["answer"], _place(workspace_id, row["id"])).reveal()

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from aiohttp import hdrs, web
 
 from broker.concurrency.task_set import TaskSet
+from broker.domain.tenancy import WORKSPACE
 from broker.errors import BodyTooLarge, BrokerError, InvalidRequest, MethodNotAllowed, NotFound
 from broker.telemetry.log_writer import REQUEST_LOGGER, log_request
 from broker.telemetry.metrics import Metrics
@@ -49,6 +50,7 @@ def observe_requests(handler: Handler, metrics: Metrics) -> Handler:
         request_id = request[REQUEST_ID] = f"{random.getrandbits(128):032x}"
         fields: dict[str, Any] = {"request_id": request_id, "method": request.method}
         request[LOG_FIELDS] = fields
+        WORKSPACE.set(None)  # one task serves all requests of a connection
         started, status = time.perf_counter(), 499
         try:
             try:

@@ -19,6 +19,7 @@ from pydantic.json_schema import models_json_schema
 
 from broker.domain.audit import SOURCE, Source
 from broker.domain.model import Caller
+from broker.domain.tenancy import WORKSPACE
 from broker.services.access.callers import Callers, require
 from broker.web.core.cookies import check_not_cross_site
 from broker.web.core.middleware import LOG_FIELDS
@@ -151,6 +152,7 @@ async def _authenticate(request: web.Request, scopes: tuple[str, ...]) -> Caller
     caller = await request.app[CALLERS].authenticate(request.headers.get("Authorization"))
     request[LOG_FIELDS]["key"] = str(caller.key_id)
     SOURCE.set(Source("api", request.remote))
+    WORKSPACE.set(caller.workspace_id)
     require(caller, *scopes)
     return caller
 

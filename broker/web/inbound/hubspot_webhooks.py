@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from broker.domain.tenancy import WORKSPACE
 from broker.providers.hubspot.events.signature import SignedRequest
 from broker.providers.hubspot.events.webhooks import BATCH_BYTES
 from broker.services.events.intake import Intake
@@ -24,6 +25,7 @@ class HubSpotWebhooks:
         says that the batch is stored.
         """
         workspace_id, slug = signed_app(request)
+        WORKSPACE.set(workspace_id)
         head = SignedRequest(
             request.method,
             self._public_url + request.raw_path,

@@ -238,3 +238,7 @@ class CredentialsRefused(ProviderUnavailable, code="credentials-refused"):
 
 class SealBroken(BrokerError):
     """A sealed value cannot be decrypted where it is stored."""
+
+
+class SealingKeyMissing(Busy, SealBroken):
+    """A stored value is encrypted under a key that this process does not have yet. Retry later."""

@@ -3,11 +3,13 @@
 Only the assembly and the commands read this module; parts get plain values.
 """
 
+import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from dotenv import dotenv_values
 from pydantic import (
@@ -21,6 +23,22 @@ from pydantic import (
 )
 
 PREFIX = "BROKER_"
+
+INJECTED = (
+    (re.compile(r"\w*_SERVICE_HOST"), re.compile(r"[\w.:-]+")),
+    (re.compile(r"\w*_SERVICE_PORT(_\w+)?"), re.compile(r"\d+")),
+    (re.compile(r"\w*_PORT(_\d+_(TCP|UDP|SCTP))?"), re.compile(r"(tcp|udp|sctp)://\S+")),
+    (re.compile(r"\w*_PORT_\d+_(TCP|UDP|SCTP)_(PROTO|PORT|ADDR)"), re.compile(r"\S+")),
+    (re.compile(r"\w*_NAME"), re.compile(r"/\S+")),
+    (re.compile(r"\w*_ENV_\w+"), re.compile(r".*", re.DOTALL)),
+)
+"""What Kubernetes sets for each Service, and docker for each link, whose name begins with `broker`:
+patterns of the name and of the value. (Kubernetes: "Service", environment variables; docker:
+"Legacy container links".)
+"""
+
+MAY_SPAN_LINES = {"sealing_keys"}
+"""A list may come from a file with an entry a line."""
 
 
 class SettingsProblems(Exception):
@@ -50,12 +68,21 @@ class Address:
 
 
 def _web_address(text: str) -> str:
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("must be a URL such as https://broker.example") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("must be a URL such as https://broker.example")
     if parts.query or parts.fragment or parts.username or parts.password:
         raise ValueError("must not hold a query, a fragment or credentials")
-    return text.rstrip("/")
+    # HubSpot signs over the form that a browser would use.
+    return urlunsplit((parts.scheme, parts.netloc.lower(), parts.path.rstrip("/"), "", ""))
+
+
+def _lower(text: object) -> object:
+    return text.lower() if isinstance(text, str) else text
 
 
 Url = Annotated[str, AfterValidator(_web_address)]
@@ -71,6 +98,8 @@ class Settings(BaseModel):
     )
 
     database_url: SecretStr | None = None
+    migration_database_url: SecretStr | None = None
+    database_pool_size: Annotated[int, Field(ge=4, le=500)] = 10
     data_dir: Path | None = None
     public_url: Url = "http://localhost:8080"
     listen: Listen = Address("127.0.0.1", 8080)
@@ -80,7 +109,9 @@ class Settings(BaseModel):
     work_in_serve: bool = True
     hubspot_api_url: Url = "https://api.hubapi.com"
     hubspot_app_url: Url = "https://app.hubspot.com"
-    hubspot_oauth_version: Annotated[str, Field(pattern=r"^(v3|\d{4}-\d{2}(-beta)?)$")] = "2026-03"
+    hubspot_oauth_version: Annotated[
+        str, BeforeValidator(_lower), Field(pattern=r"^(v3|\d{4}-\d{2}(-beta)?)$")
+    ] = "2026-03"
     fml_url: Url = "https://www.firstmilelabs.com"
     upstream_connect_s: Seconds = 5
     upstream_idle_s: Seconds = 60
@@ -88,9 +119,15 @@ class Settings(BaseModel):
     upstream_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
     quota_wait_s: Annotated[float, Field(ge=0, le=120)] = 10
     max_body_mb: Annotated[int, Field(ge=1, le=2048)] = 100
-    call_log_days: Annotated[int, Field(ge=1, le=3650)] = 30
+    call_log_days: Annotated[int, Field(ge=0, le=3650)] = 30
     allow_private_endpoints: bool = False
-    log_format: Literal["json", "console"] | None = None
+    log_format: Annotated[Literal["json", "console"], BeforeValidator(_lower)] | None = None
+
+    @property
+    def direct_url_name(self) -> str:
+        """The variable that says where migrations and LISTEN go."""
+        name = "DATABASE_URL" if self.migration_database_url is None else "MIGRATION_DATABASE_URL"
+        return f"{PREFIX}{name}"
 
     @property
     def vendor_urls(self) -> dict[str, str]:
@@ -108,11 +145,12 @@ class Settings(BaseModel):
             found.update(dotenv_values(dotenv))
         found.update(environ)
         values = {
-            name.removeprefix(PREFIX).lower(): value
+            name.removeprefix(PREFIX).lower(): value.strip()
             for name, value in found.items()
-            if name.startswith(PREFIX) and value
+            if name.startswith(PREFIX) and value and value.strip()
+            if not _is_injected(name, value.strip())
         }
-        problems = _between(values)
+        problems = [*_malformed(values), *_between(values)]
         try:
             settings = cls.model_validate(values)
         except ValidationError as error:
@@ -120,6 +158,27 @@ class Settings(BaseModel):
         if problems:
             raise SettingsProblems(problems)
         return settings
+
+
+def _is_injected(name: str, value: str) -> bool:
+    # Every such name begins with that of the Service or link; the leading underscore is its end.
+    return any(
+        named.fullmatch(f"_{name.removeprefix(PREFIX)}") and valued.fullmatch(value)
+        for named, valued in INJECTED
+    )
+
+
+def _malformed(values: Mapping[str, str]) -> list[str]:
+    """Values that hold what a shell, a Secret or an env file put there."""
+    problems = []
+    for name, value in values.items():
+        if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+            problems.append(f"{PREFIX}{name.upper()}: has quotes around it; remove them")
+        elif name not in MAY_SPAN_LINES and re.search(r"[\x00-\x1f\x7f]", value):
+            problems.append(
+                f"{PREFIX}{name.upper()}: holds a line break or another control character"
+            )
+    return problems
 
 
 def _between(values: Mapping[str, str]) -> list[str]:
@@ -131,6 +190,10 @@ def _between(values: Mapping[str, str]) -> list[str]:
             "`python -c \"import base64,os;print('k1:'+base64.b64encode(os.urandom(32))."
             'decode())"` and keep it apart from the database'
         )
+    if "migration_database_url" in values and "database_url" not in values:
+        problems.append(
+            "BROKER_MIGRATION_DATABASE_URL: needs BROKER_DATABASE_URL, which is not set"
+        )
     public = values.get("public_url", "").rstrip("/").lower()
     if public and values.get("hubspot_api_url", "").rstrip("/").lower() == public:
         problems.append("BROKER_HUBSPOT_API_URL: is this broker's own BROKER_PUBLIC_URL")
@@ -140,6 +203,9 @@ def _between(values: Mapping[str, str]) -> list[str]:
 def _line(problem: Any) -> str:
     name = f"{PREFIX}{str(problem['loc'][0]).upper()}" if problem["loc"] else ""
     if problem["type"] == "extra_forbidden":
-        return f"{name}: there is no such setting"
+        known = [f"{PREFIX}{field.upper()}" for field in Settings.model_fields]
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        return f"{name}: there is no such setting{hint}"
     message = str(problem["msg"]).removeprefix("Value error, ")
     return f"{name}: {message}" if name else message

@@ -88,7 +88,7 @@ async def dsn(postgres: str) -> AsyncIterator[str]:
             "SELECT 1 FROM pg_database WHERE datname = 'template_broker'"
         ):
             await session.execute("CREATE DATABASE template_broker")
-            await migrations.bring_up_to_date(named(postgres, "template_broker"))
+            await migrations.upgrade(named(postgres, "template_broker"))
     finally:
         await session.close()
     async with _database(postgres, "template_broker") as dsn:

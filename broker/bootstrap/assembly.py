@@ -1,11 +1,10 @@
 """The whole broker on one page: what exists and who is handed what. `application` serves it."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-
-import asyncpg
 
 from broker.bootstrap.components import Components
 from broker.bootstrap.worker import PeriodicTask, Worker
@@ -47,6 +46,7 @@ from broker.stores.connections.revocations import Revocations
 from broker.stores.core import database, migrations
 from broker.stores.core.database import Database
 from broker.stores.core.invalidation import InvalidationListener
+from broker.stores.core.postgres.failures import explained
 from broker.stores.core.seals import Seals
 from broker.stores.events.deliveries import Deliveries
 from broker.stores.events.endpoints import Endpoints
@@ -58,6 +58,14 @@ from broker.stores.proxy.idempotency import IdempotentCalls
 from broker.stores.proxy.quotas import Quotas
 from broker.telemetry.metrics import Metrics
 
+log = logging.getLogger(__name__)
+
+
+def direct_dsn(settings: Settings, dsn: str) -> str:
+    """Where migrations and LISTEN go, which no pooler of transactions can carry."""
+    direct = settings.migration_database_url
+    return dsn if direct is None else direct.get_secret_value()
+
 
 @asynccontextmanager
 async def open_broker(
@@ -65,17 +73,18 @@ async def open_broker(
 ) -> AsyncIterator[Components]:
     """A broker on a database that is up to date and that its keys open.
 
-    Raises Busy, migrations.SchemaMissing or seals.WrongSealingKey otherwise.
+    Raises Busy, migrations.SchemaMissing, migrations.UnfitDatabase or seals.WrongSealingKey
+    otherwise, and migrations.CannotMigrate where it migrates.
     """
-    try:
-        if settings.migrate_on_start:
-            await migrations.bring_up_to_date(dsn)
+    direct = direct_dsn(settings, dsn)
+    if settings.migrate_on_start:
+        with explained(settings.direct_url_name):
+            await migrations.upgrade(direct)
+    with explained("BROKER_DATABASE_URL"):
         await migrations.check(dsn)
-    except (OSError, asyncpg.PostgresError, TimeoutError) as error:
-        raise BrokerError(
-            f"Postgres cannot be reached at BROKER_DATABASE_URL: {type(error).__name__}"
-        ) from error
-    pool = await database.connect(dsn)
+    pool = await database.connect(dsn, size=settings.database_pool_size)
+    if pool.pooler is not None and direct == dsn:
+        log.warning("database_behind_pooler", extra={"set": "BROKER_MIGRATION_DATABASE_URL"})
     providers = Providers(
         Pools(settings.upstream_connect_s, settings.upstream_idle_s, settings.upstream_connections),
         Deadlines(settings.upstream_connect_s, settings.upstream_idle_s, settings.upstream_total_s),
@@ -129,13 +138,13 @@ def _assemble(
     settings: Settings, dsn: str, pool: Database, clients: _Clients, sealer: Sealer, specs: _Specs
 ) -> Components:
     metrics, providers = Metrics(), clients.providers
-    call_log = CallLog(calls := Calls(pool), providers, metrics)
+    call_log = CallLog(calls := Calls(pool), providers, metrics, kept=settings.call_log_days > 0)
     keys, apps, sessions = Keys(pool), Apps(pool, sealer), ConnectSessions(pool, sealer)
     connections, links = Connections(pool, sealer), Links(pool, sealer)
     pending_grants, revocations = PendingGrants(pool, sealer), Revocations(pool, sealer)
     inbox, deliveries = WebhookInbox(pool, sealer), Deliveries(pool, sealer)
     revoker = Revoker(revocations, providers, metrics)
-    grants = Grants(connections, providers, metrics)
+    grants = Grants(connections, providers, metrics, pool.max_renewals)
     url = settings.public_url
     installs = Installs(apps, links, pending_grants, connections, revoker, providers, url)
     quota = Quota(Quotas(pool), settings.quota_wait_s, metrics)
@@ -148,7 +157,7 @@ def _assemble(
     )
     return Components(
         settings=settings,
-        database_url=dsn,
+        database_url=direct_dsn(settings, dsn),
         database=pool,
         metrics=metrics,
         providers=providers,
@@ -201,7 +210,10 @@ def process_tasks(broker: Components) -> Worker:
 def listener(broker: Components) -> InvalidationListener:
     """What other processes notify this one of."""
     return InvalidationListener(
-        broker.database_url, broker.invalidate, broker.quota.on_notification
+        broker.database_url,
+        broker.invalidate,
+        broker.quota.on_notification,
+        broker.database.availability,
     )
 
 

@@ -37,7 +37,6 @@ from broker.web.console.playground import PlaygroundViews
 from broker.web.console.sign_in import SignInViews
 from broker.web.core import openapi
 from broker.web.core.pages import Pages, StaticFiles
-from broker.web.core.unproved import UnprovedBodies
 from broker.web.inbound.hubspot_webhooks import HubSpotWebhooks
 from broker.web.inbound.oauth_callback import OAuthCallback
 from broker.web.proxy.handlers import METHODS, ProxyHandlers
@@ -155,7 +154,7 @@ def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
         DeliveryHandlers: DeliveryHandlers(
             broker.apps, broker.endpoints, broker.deliveries, broker.deliverer
         ),
-        HubSpotWebhooks: HubSpotWebhooks(broker.intake, UnprovedBodies(), settings.public_url),
+        HubSpotWebhooks: HubSpotWebhooks(broker.intake, settings.public_url),
         **_recipe_handlers(broker),
         ConnectHandlers: connect,
         OAuthCallback: OAuthCallback(broker.connect_flow, ours, connect.cookie),

@@ -13,6 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from broker.bootstrap.application import application
 from broker.bootstrap.assembly import listener, process_tasks, worker
 from broker.bootstrap.components import Components
+from broker.bootstrap.listening import BACKLOG, listening_sockets
 from broker.bootstrap.worker import Worker, background_tasks
 from broker.settings import Address
 from broker.stores.core.readiness import Readiness
@@ -20,7 +21,7 @@ from broker.telemetry.metrics import Metrics
 from broker.web.api.health import HealthHandlers
 from broker.web.core.descriptors import DescriptorGuard, raise_descriptor_limit
 from broker.web.core.http_server import AppRunner
-from broker.web.core.middleware import observe_requests
+from broker.web.core.middleware import COMPLETION_GRACE_S, observe_requests
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +37,21 @@ MAX_LINE_BYTES = 16_384
 
 @asynccontextmanager
 async def serving(
-    broker: Components, address: Address, *, reuse_port: bool = False
+    broker: Components,
+    address: Address,
+    *,
+    reuse_port: bool = False,
+    drain_s: float = DRAIN_TIMEOUT_S,
+    completion_s: float = COMPLETION_GRACE_S,
 ) -> AsyncIterator[HealthHandlers]:
-    """The broker answering on an address. Raises OSError when the port is taken."""
+    """The broker answering on an address. Raises OSError when the port is taken.
+
+    `drain_s`: how long requests under way may go on at the end; `completion_s`: how much longer
+    those that callers cannot cancel.
+    """
     health = HealthHandlers(Readiness(broker.database, broker.seals).check)
     runner = AppRunner(
-        application(broker, health),
+        application(broker, health, completion_s=completion_s),
         partial(observe_requests, metrics=broker.metrics),
         DescriptorGuard(raise_descriptor_limit(), broker.metrics.connections_shed),
         access_log=None,
@@ -50,24 +60,23 @@ async def serving(
         max_line_size=MAX_LINE_BYTES,
         max_field_size=MAX_LINE_BYTES,
         keepalive_timeout=75,
-        shutdown_timeout=DRAIN_TIMEOUT_S,
+        shutdown_timeout=drain_s,
     )
     async with background_work(broker, periodic=broker.settings.work_in_serve) as working:
         await runner.setup()
         try:
-            await web.TCPSite(
-                runner, address.host, address.port, reuse_port=reuse_port or None, backlog=1024
-            ).start()
+            for listener in listening_sockets(address, reuse_port=reuse_port):
+                await web.SockSite(runner, listener, backlog=BACKLOG).start()
             yield health
         finally:
-            # Together: what requests and turns have begun may take their graces at the same time.
+            # Concurrently, so that requests and background tasks share one grace.
             await asyncio.gather(runner.cleanup(), working.stop())
 
 
 @asynccontextmanager
 async def background_work(broker: Components, *, periodic: bool) -> AsyncIterator[Worker]:
-    """What a process does besides serving: the tasks of every process and, where `periodic`, those
-    of the installation, by the worker that this gives.
+    """Run a process's background work while the block runs: the tasks of every process and, where
+    `periodic`, those of the installation, by the worker that this yields.
     """
     working = worker(broker) if periodic else Worker([])
     async with (
@@ -92,7 +101,8 @@ async def metrics_server(metrics: Metrics, address: Address) -> AsyncIterator[No
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, address.host, address.port).start()
+        for listener in listening_sockets(address):
+            await web.SockSite(runner, listener, backlog=BACKLOG).start()
     except OSError as error:
         # A second process on the same machine still serves callers.
         log.warning("metrics_not_served", extra={"port": address.port, "reason": error.strerror})

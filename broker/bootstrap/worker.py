@@ -8,21 +8,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker.concurrency.task_set import TaskSet
-from broker.errors import BrokerError
+from broker.errors import BrokerError, Busy
+from broker.stores.core.postgres.gates import BACKGROUND
 
 log = logging.getLogger(__name__)
 
 BUSY_INTERVAL_S = 0.05
-"""The pause after a turn that found something to do."""
+"""The pause after a run of a task that found something to do."""
 
 STOP_GRACE_S = 10.0
-"""How long turns under way may take to end once the worker is told to stop."""
+"""How long tasks under way may take to end once the worker is stopping."""
 
 
 @dataclass(frozen=True, slots=True)
 class PeriodicTask:
     """Something to do every `every_s` seconds. `work` may return how much it did: while that is
-    more than nothing, the next turn follows at once.
+    more than nothing, the next run follows at once.
     """
 
     name: str
@@ -37,7 +38,7 @@ class Worker:
         self, tasks: Sequence[PeriodicTask], on_stop: Sequence[Callable[[], Awaitable[Any]]] = ()
     ) -> None:
         """`on_stop`: what else ends with the worker, each within a grace of its own: whatever the
-        turns only begin, such as deliveries.
+        tasks only begin, such as deliveries.
         """
         self._periodic = tasks
         self._on_stop = on_stop
@@ -55,7 +56,7 @@ class Worker:
             await self.stop(grace_s)
 
     async def stop(self, grace_s: float = STOP_GRACE_S) -> None:
-        """Begin no further turn, let those under way end, and cancel what outlasts the grace."""
+        """Begin no further run, let those under way end, and cancel what outlasts the grace."""
         self._stopped.set()
         cut, *_ = await asyncio.gather(
             self._loops.stop(grace_s), *(stop() for stop in self._on_stop)
@@ -64,11 +65,15 @@ class Worker:
             log.warning("periodic_task_cancelled", extra={"task": name, "grace_s": grace_s})
 
     async def _repeat(self, task: PeriodicTask) -> None:
+        BACKGROUND.set(True)
         while not self._stopped.is_set():
             pause = task.every_s
             try:
                 if await task.work():
                     pause = BUSY_INTERVAL_S
+            except Busy as error:
+                # Why the database was not there is logged once, and not by each task.
+                log.debug("periodic_task_deferred", extra={"task": task.name, "reason": error.code})
             except BrokerError as error:
                 log.warning(
                     "periodic_task_deferred", extra={"task": task.name, "reason": error.code}

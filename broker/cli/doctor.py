@@ -1,60 +1,28 @@
 """`broker doctor`: what would keep an installation from working, and what to do about it."""
 
 import asyncio
+import os
 import resource
 import socket
 import ssl
-import time
-from dataclasses import dataclass, field
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import aiohttp
-import asyncpg
 import typer
 
-from broker.cli.runtime import Runtime, emit, open_components, prepare_runtime, run
-from broker.errors import BrokerError
+from broker.cli.checks import Checks
+from broker.cli.database_checks import check_database
+from broker.cli.runtime import emit, prepare_runtime, run
 from broker.recipes.catalog import RECIPES
 from broker.settings import Settings
-from broker.stores.core import migrations
-from broker.stores.core.seals import WrongSealingKey
-from broker.stores.recipes.recipe_settings import recipes_in_use
 from broker.telemetry.log_setup import configure_logging
+from broker.web.core.descriptors import MAX_LIMIT, RESERVED
 
 WITHIN_S = 5
 DESCRIPTORS_A_CALL = 2
 FEW_DESCRIPTORS = 512
-POOL_SIZE = 20
-
-
-@dataclass(slots=True)
-class Checks:
-    """What was looked at. `bad` says what is wrong and what to do; `notes` what is good to know."""
-
-    bad: dict[str, str | None] = field(default_factory=dict)
-    notes: dict[str, str] = field(default_factory=dict)
-
-    def good(self, name: str, note: str = "") -> None:
-        self.bad[name] = None
-        self.notes[name] = note
-
-    def wrong(self, name: str, message: str) -> None:
-        self.bad[name] = message
-
-    def expect(self, name: str, met: bool, message: str, note: str = "") -> None:
-        """Good if the condition is met, else wrong with the message."""
-        if met:
-            self.good(name, note)
-        else:
-            self.wrong(name, message)
-
-    def as_text(self) -> str:
-        lines = []
-        for name, message in self.bad.items():
-            note = message or self.notes[name]
-            lines.append(f"{'BAD' if message else 'ok '} {name}{f': {note}' if note else ''}")
-        return "\n".join(lines)
 
 
 def doctor(
@@ -69,70 +37,17 @@ def doctor(
     checks.good("settings")
 
     async def work() -> None:
-        recipes = await _check_database(found, checks)
+        recipes = await check_database(found, checks)
         await _check_providers(found.settings, recipes, checks)
         await _check_public_url(found.settings, checks)
-        _check_descriptors(checks)
+        _check_descriptors(found.settings, checks)
+        _check_egress(checks)
         shown = {name: message or "ok" for name, message in checks.bad.items()}
         emit(shown, as_json=as_json, text=checks.as_text())
 
     run(work)
     if any(checks.bad.values()):
         raise typer.Exit(1)
-
-
-async def _check_database(found: Runtime, checks: Checks) -> set[str]:
-    """Check Postgres and what is in it; the names of the recipes that are set up."""
-    try:
-        session = await asyncpg.connect(found.dsn, timeout=WITHIN_S)
-    except (OSError, asyncpg.PostgresError, TimeoutError, ValueError) as error:
-        checks.wrong("database", f"{explain(error)}: check BROKER_DATABASE_URL")
-        return set()
-    try:
-        version = session.get_server_version()
-        checks.expect(
-            "database",
-            version.major >= 15,
-            f"Postgres {version.major} is too old: 15 or newer is needed",
-            f"Postgres {version.major}.{version.minor}",
-        )
-        skew = abs(float(await session.fetchval("SELECT extract(epoch FROM now())")) - time.time())
-        checks.expect("clock", skew < 5, f"{skew:.0f} s off the database's: set this clock")
-        await _check_pool(session, checks)
-        behind = await migrations.missing(session) and not found.embedded
-        checks.expect("schema", not behind, "behind: run `broker migrate`")
-        if behind:
-            return set()
-        recipes = await recipes_in_use(session)
-    except (OSError, asyncpg.PostgresError, TimeoutError) as error:
-        checks.wrong("database", f"{explain(error)}: check BROKER_DATABASE_URL")
-        return set()
-    finally:
-        await session.close()
-    try:
-        async with open_components(found):
-            checks.good("keys")
-    except (BrokerError, WrongSealingKey) as error:
-        checks.wrong("keys", f"{error}: put the previous key back into BROKER_SEALING_KEYS")
-    return recipes
-
-
-async def _check_pool(session: Any, checks: Checks) -> None:
-    """Whether Postgres admits as many sessions as one process may open."""
-    row = await session.fetchrow(
-        "SELECT current_setting('max_connections')::int"
-        " - current_setting('superuser_reserved_connections')::int AS server,"
-        " (SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user) AS role"
-    )
-    admitted = row["server"] if row["role"] < 0 else min(row["server"], row["role"])
-    checks.expect(
-        "database sessions",
-        admitted > POOL_SIZE,
-        f"each process opens up to {POOL_SIZE + 1}, and Postgres admits {admitted}: raise "
-        "max_connections or the role's CONNECTION LIMIT",
-        f"up to {POOL_SIZE + 1} a process, {admitted} admitted: at most "
-        f"{admitted // (POOL_SIZE + 1)} processes",
-    )
 
 
 async def _check_providers(settings: Settings, recipes: set[str], checks: Checks) -> None:
@@ -186,16 +101,47 @@ async def _check_public_url(settings: Settings, checks: Checks) -> None:
     checks.good("public URL", "" if alive else "something else than the broker answers there")
 
 
-def _check_descriptors(checks: Checks) -> None:
-    """A call holds a socket to its caller and one to the provider."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    calls = limit // DESCRIPTORS_A_CALL
+def _check_descriptors(settings: Settings, checks: Checks) -> None:
+    """A call holds a socket to its caller and one to the provider; `serve` raises the soft limit of
+    open files to the hard one.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = MAX_LIMIT if hard == resource.RLIM_INFINITY else hard
+    calls = max(0, limit - RESERVED) // DESCRIPTORS_A_CALL
+    upstream = settings.upstream_connections
+    enough = "" if calls >= upstream else f", fewer than BROKER_UPSTREAM_CONNECTIONS={upstream}"
     checks.expect(
         "file descriptors",
         limit >= FEW_DESCRIPTORS,
-        f"only {limit}: raise the limit (ulimit -n 65536, LimitNOFILE= in systemd)",
-        f"{limit}: room for about {calls} calls at once",
+        f"only {limit}: raise the hard limit (ulimit -Hn, LimitNOFILE= in systemd, "
+        "--ulimit nofile of a container)",
+        f"{limit}: room for about {calls} calls at once{enough}",
     )
+
+
+def _check_egress(checks: Checks) -> None:
+    """What the environment says of a forward proxy and of certificate authorities."""
+    bundle = os.environ.get("SSL_CERT_FILE")
+    if bundle and not Path(bundle).is_file():
+        checks.wrong(
+            "SSL_CERT_FILE", f"{bundle} cannot be read: name a file of certificates in PEM"
+        )
+    elif bundle:
+        checks.good("SSL_CERT_FILE", bundle)
+    ignored = {"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"} & os.environ.keys()
+    if ignored and not bundle:
+        checks.good(
+            "certificates", f"{', '.join(sorted(ignored))} is not read: set SSL_CERT_FILE instead"
+        )
+    proxy = os.environ.get("https_proxy") or os.environ.get("HTTPS_PROXY") or ""
+    if not proxy.strip():
+        return
+    parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    if parts.scheme != "http" or not parts.hostname:
+        checks.wrong("HTTPS_PROXY", "must be http://host:port: it is spoken to without TLS")
+        return
+    around = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "none"
+    checks.good("HTTPS_PROXY", f"{parts.hostname}:{parts.port or 80}; without it: {around}")
 
 
 def explain(error: BaseException) -> str:
@@ -210,6 +156,4 @@ def explain(error: BaseException) -> str:
         return "the connection was refused"
     if isinstance(cause, TimeoutError):
         return f"no response within {WITHIN_S} s"
-    if isinstance(cause, asyncpg.PostgresError):
-        return f"Postgres says: {str(cause).splitlines()[0]}"
     return f"the connection failed ({str(cause).splitlines()[0] if str(cause) else 'no reason'})"

@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import asyncpg
 import typer
 
-from broker.bootstrap.assembly import open_broker
+from broker.bootstrap.assembly import direct_dsn, open_broker
 from broker.bootstrap.components import Components
 from broker.domain.audit import SOURCE, Source
 from broker.embedded.folder import EmbeddedUnavailable, default_data_dir
@@ -23,20 +23,27 @@ from broker.embedded.key import sealing_key
 from broker.embedded.server import start
 from broker.errors import BrokerError
 from broker.sealing import Keyring
-from broker.settings import Settings, SettingsProblems
+from broker.settings import PREFIX, Settings, SettingsProblems
 from broker.stores.core import migrations
+from broker.stores.core.postgres.connection_url import DatabaseUrl
+from broker.stores.core.postgres.failures import explain
 from broker.stores.core.seals import WrongSealingKey
 from broker.telemetry.log_setup import configure_logging
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What a command stands on. `own` says that the database is the embedded one."""
+    """What a command needs. `embedded` says that the database is the broker's own."""
 
     settings: Settings
     dsn: str
     keyring: Keyring
     embedded: bool
+
+    @property
+    def direct_dsn(self) -> str:
+        """Postgres itself, where `dsn` may lead through a pooler."""
+        return direct_dsn(self.settings, self.dsn)
 
 
 def fail(line: str) -> NoReturn:
@@ -55,20 +62,36 @@ def emit(value: Any, *, as_json: bool, text: str) -> None:
     echo(json.dumps(value, default=str) if as_json else text)
 
 
+PARSED: Mapping[str, Callable[[str], object]] = {
+    "sealing_keys": Keyring.parse,
+    "database_url": DatabaseUrl.parse,
+    "migration_database_url": DatabaseUrl.parse,
+}
+"""Settings that the code that uses them reads."""
+
+
+def _plain(settings: Settings, name: str) -> str | None:
+    value = getattr(settings, name)
+    return None if value is None else str(value.get_secret_value())
+
+
 def read_settings() -> Settings:
     """The settings, or the end of the command with every problem."""
     problems: list[str] = []
-    keys = os.environ.get("BROKER_SEALING_KEYS")
+    values: Mapping[str, str | None] = os.environ
     try:
         settings = Settings.from_env(os.environ, Path(".env"))
-        keys = settings.sealing_keys.get_secret_value() if settings.sealing_keys else None
+        values = {f"{PREFIX}{name.upper()}": _plain(settings, name) for name in PARSED}
     except SettingsProblems as found:
         problems = found.problems
-    if keys:
+    for name, parse in PARSED.items():
+        variable = f"{PREFIX}{name.upper()}"
+        text = (values.get(variable) or "").strip()
         try:
-            Keyring.parse(keys)
+            if text:
+                parse(text)
         except ValueError as error:
-            problems.append(f"BROKER_SEALING_KEYS: {error}")
+            problems.append(f"{variable}: {error}")
     if problems:
         for problem in problems[:-1]:
             print(f"broker: {problem}", file=sys.stderr)  # noqa: T201
@@ -98,7 +121,7 @@ def prepare_runtime(settings: Settings | None = None) -> Runtime:
 
 @asynccontextmanager
 async def open_components(found: Runtime) -> AsyncIterator[Components]:
-    """A broker on the ground; the embedded database is brought up to date first."""
+    """A broker, assembled; the embedded database is brought up to date first."""
     settings = found.settings
     if found.embedded:
         settings = settings.model_copy(update={"migrate_on_start": True})
@@ -116,9 +139,16 @@ def run(
             runner.run(work())
     except BrokerError as error:
         fail(error.detail or error.title())
-    except (migrations.SchemaMissing, WrongSealingKey) as error:
+    except (
+        migrations.SchemaMissing,
+        migrations.UnfitDatabase,
+        migrations.CannotMigrate,
+        WrongSealingKey,
+    ) as error:
         fail(str(error))
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        fail(explain(error))
+    except OSError as error:
         fail(f"{type(error).__name__}: {error}")
     except KeyboardInterrupt:
         raise typer.Exit(130) from None

@@ -33,6 +33,7 @@ from broker.cli.runtime import (
 )
 from broker.settings import Address
 from broker.stores.core import migrations
+from broker.stores.core.postgres.failures import explained
 from broker.telemetry.log_setup import configure_logging
 
 
@@ -120,7 +121,8 @@ def migrate() -> None:
     configure_logging(found.settings.log_format)
 
     async def command() -> None:
-        applied = await migrations.bring_up_to_date(found.dsn)
+        with explained(found.settings.direct_url_name):
+            applied = await migrations.upgrade(found.direct_dsn)
         echo(f"broker: applied {', '.join(applied)}" if applied else "broker: nothing to apply")
 
     run(command)

@@ -1,4 +1,4 @@
-"""The nouns of telling: facts and events, the endpoints that want them, and their deliveries."""
+"""Value types for events, endpoints and deliveries."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,8 +15,8 @@ RESERVED_FIELDS = ("app", "userForeignIdentifier", "hubId", "sequence")
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """Something that happened, as an app's endpoints should hear it. `position` orders facts of
-    one moment. Never holds a secret.
+    """An event to be published to an app's endpoints. `position` orders events of one moment. Never
+    holds a secret.
     """
 
     type: str
@@ -31,7 +31,7 @@ class NewEvent:
     def payload(self) -> str:
         """What is sent, character for character, however often."""
         milliseconds = int(self.happened_at.timestamp() * 1000)
-        ours = (
+        reserved = (
             self.app_slug,
             self.user_ref,
             self.hub_id,
@@ -43,7 +43,7 @@ class NewEvent:
                 "type": self.type,
                 "timestamp": f"{self.happened_at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}"
                 f".{milliseconds % 1000:03}Z",
-                "data": {**dict(zip(RESERVED_FIELDS, ours, strict=True)), **others},
+                "data": {**dict(zip(RESERVED_FIELDS, reserved, strict=True)), **others},
             },
             allow_nan=False,
             separators=(",", ":"),
@@ -66,7 +66,7 @@ class WebhookSecrets:
 
 @dataclass(frozen=True, slots=True)
 class InboxBatch:
-    """What HubSpot told at once, as it came."""
+    """A webhook batch or journal file of HubSpot's, as it was received."""
 
     workspace_id: UUID
     id: UUID
@@ -97,8 +97,8 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One event owed to one endpoint, claimed: whoever has it makes the next attempt. `claim` is
-    the fence, `borne` how often the endpoint failed in a row before.
+    """One event's delivery to one endpoint, claimed for its next attempt. `claim` is the fence,
+    `prior_failures` how often the endpoint failed in a row before.
     """
 
     workspace_id: UUID
@@ -150,7 +150,7 @@ class EndpointOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a receiver said to an attempt: a status, or else why there is none."""
+    """A receiver's response to an attempt: its status, or the reason why there is none."""
 
     status: int | None
     error: str | None

@@ -56,7 +56,7 @@ def name_of(uid: int) -> str:
 
 
 @contextlib.contextmanager
-def told(what: str) -> Iterator[None]:
+def as_unavailable(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as problem:

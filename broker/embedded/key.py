@@ -8,7 +8,13 @@ import re
 import secrets
 from pathlib import Path
 
-from broker.embedded.folder import EmbeddedUnavailable, make_folder, name_of, resolved, told
+from broker.embedded.folder import (
+    EmbeddedUnavailable,
+    as_unavailable,
+    make_folder,
+    name_of,
+    resolved,
+)
 
 _LARGEST_KEY_FILE = 1024
 
@@ -21,7 +27,7 @@ def sealing_key(data: Path) -> str:
     """
     data = resolved(data)
     path = data / "sealing.key"
-    with told(f"the sealing key cannot be kept in {data}"):
+    with as_unavailable(f"the sealing key cannot be kept in {data}"):
         make_folder(data)
         if not path.exists():
             _make_key(path)

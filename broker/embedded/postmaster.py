@@ -15,7 +15,7 @@ _START_S = 600.0
 _STOP_S = 30.0
 _SETTINGS = {
     "listen_addresses": "",
-    # Our statements' errors are told to us; what they quote stays out of the log.
+    # Our statements' errors reach us as errors; what they quote stays out of the log.
     "log_min_messages": "log",
     "log_min_error_statement": "panic",
 }
@@ -46,7 +46,7 @@ def run(data: Path, programs: Path) -> None:
 def _launch(data: Path, programs: Path) -> subprocess.Popen[bytes]:
     cluster, log = cluster_in(data), data / "postgres.log"
     _reap(data)
-    _forget_strangers(cluster)
+    _remove_stale_locks(cluster)
     if log.exists():
         log.replace(log.with_suffix(".log.before"))
     settings = {**_SETTINGS, "unix_socket_directories": f'"{cluster}"'}
@@ -70,10 +70,10 @@ def _launch(data: Path, programs: Path) -> subprocess.Popen[bytes]:
     return server
 
 
-def _forget_strangers(cluster: Path) -> None:
-    """Remove lock files whose pid now is another program's; Postgres would believe them.
+def _remove_stale_locks(cluster: Path) -> None:
+    """Remove lock files with a pid that is another program's now; Postgres would believe them.
 
-    Files whose pid is dead are left to Postgres, which also asks whether the dead server's
+    Files with a dead pid are left to Postgres, which also asks whether the dead server's
     shared memory is still in use.
     """
     for lock in (cluster / "postmaster.pid", cluster / f"{SOCKET}.lock"):

@@ -23,11 +23,11 @@ from urllib.parse import quote
 
 from broker.embedded.folder import (
     EmbeddedUnavailable,
+    as_unavailable,
     cluster_in,
     make_folder,
     refuse_unfit_name,
     resolved,
-    told,
 )
 from broker.embedded.postmaster import run, stop_server
 from broker.embedded.programs import clear_up, initialise, installed, reachable
@@ -44,11 +44,11 @@ def start(data: Path) -> str:
     EmbeddedUnavailable when there can be none, with a message for the operator.
     """
     data = resolved(data)
-    with told(f"the embedded Postgres cannot run in {data}"):
+    with as_unavailable(f"the embedded Postgres cannot run in {data}"):
         place = installed()
         refuse_unfit_name(data)
         make_folder(data)
-        with _turn(data):
+        with _exclusive(data):
             _hold(data)
             try:
                 clear_up(data)
@@ -56,7 +56,7 @@ def start(data: Path) -> str:
                 initialise(data, programs)
                 run(data, programs)
             except BaseException:
-                _let_go(data)
+                _release(data)
                 raise
     return f"postgresql://postgres@/postgres?host={quote(str(cluster_in(data)), safe='')}"
 
@@ -68,12 +68,12 @@ def stop(data: Path) -> None:
     """
     data = resolved(data)
     if data in _holds:
-        with told(f"the embedded Postgres in {data} cannot be stopped"), _turn(data):
-            _let_go(data)
+        with as_unavailable(f"the embedded Postgres in {data} cannot be stopped"), _exclusive(data):
+            _release(data)
 
 
 @contextlib.contextmanager
-def _turn(data: Path) -> Iterator[None]:
+def _exclusive(data: Path) -> Iterator[None]:
     descriptor = os.open(data / ".turn", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -98,7 +98,7 @@ def _leave(data: Path, holder: int) -> None:
             stop(data)
 
 
-def _let_go(data: Path) -> None:
+def _release(data: Path) -> None:
     descriptor = _holds.pop(data)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -231,7 +231,8 @@ class DefaultRecipe(Generic[S]):
 class VendorWebhook:
     """A vendor that calls `/{vendor}/{slug}-{UUID}/webhooks`.
 
-    `signature_header` is taken where it stands exactly once. `accept` gets the built recipe,
+    `signature_header` is taken where it stands exactly once and looks like a signature; no byte of
+    the body is read before. `accept` gets the built recipe,
     workspace, lower-case slug, body and signature; what it returned from is stored. It raises
     NotAuthenticated for what the vendor did not sign, InvalidRequest for what is not an event, and
     Busy when it should be sent again.
@@ -239,6 +240,7 @@ class VendorWebhook:
 
     vendor: str
     signature_header: str
+    signature_pattern: str
     max_bytes: int
     accept: Callable[[Any, UUID, str, bytes, str | None], Awaitable[None]]
 

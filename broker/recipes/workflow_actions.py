@@ -14,7 +14,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from aiohttp import web
 
@@ -29,13 +28,14 @@ from broker.errors import (
     NotAuthenticated,
     wrong_field,
 )
-from broker.providers.hubspot.events.signature import SignedRequest, Version, check
+from broker.providers.hubspot.events.signature import SignatureCheck, SignedRequest, Version
 from broker.recipes.base import AnyRecipe, AnySpec, StartingRecord
 from broker.recipes.starting import Starter
 from broker.recipes.workflow_callbacks import WorkflowCallbacks, failed, output_fields
 from broker.services.events.intake import Intake
 from broker.stores.connections.apps import Apps
-from broker.web.core.requests import SLUG, read_body, read_json
+from broker.web.core.requests import BODY_BYTES, read_json
+from broker.web.core.unproved import read_unproved, signed_app
 
 WAIT_S = 8.0
 """How long HubSpot waits for an answer: its extensions give up after 15 seconds by default."""
@@ -108,22 +108,14 @@ class WorkflowActions:
 
     async def _authenticate(self, request: web.Request) -> tuple[App, dict[str, Any]]:
         """The app that HubSpot calls, and the body. Raises NotAuthenticated."""
-        slug, raw = request.match_info["slug"], await read_body(request)
-        try:
-            workspace_id = UUID(request.match_info["workspace"])
-        except ValueError:
-            raise NotAuthenticated from None
-        if not SLUG.fullmatch(slug):
-            raise NotAuthenticated
-        signed = SignedRequest(
-            request.method,
-            self._public_url + request.raw_path,
-            list(request.headers.items()),
-            raw,
-        )
-        secrets = await self._intake.secrets(workspace_id, slug.lower())
+        workspace_id, slug = signed_app(request)
+        uri = self._public_url + request.raw_path
+        head = SignedRequest(request.method, uri, list(request.headers.items()), b"")
+        secrets = await self._intake.secrets(workspace_id, slug)
         accepted = frozenset({Version.V2, Version.V3})
-        check(signed, secrets, int(time.time() * 1000), accepted)
+        signature = SignatureCheck(head, secrets, int(time.time() * 1000), accepted)
+        raw = await read_unproved(request, BODY_BYTES, signature.update)
+        signature.finish()
         try:
             app = await self._apps.get(workspace_id, slug)
         except AppNotFound:

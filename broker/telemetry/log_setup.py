@@ -1,4 +1,4 @@
-"""Every log record, ours and the libraries', through one redacting chain."""
+"""Logging setup: every record, the libraries' too, passes one redacting chain."""
 
 import logging
 import sys
@@ -17,10 +17,10 @@ def _redact(_logger: Any, _method: str, event: Any) -> Any:
 def configure_logging(
     style: Literal["json", "console"] | None, stream: TextIO = sys.stderr, *, gather: bool = False
 ) -> None:
-    """Send every record, ours and the libraries', through one redacting chain to `stream`.
+    """Send every record, the libraries' too, through one redacting chain to `stream`.
 
     `gather`: lines are written together by a thread, some times a second, and at once when they
-    warn; a stream that takes none holds up nobody.
+    warn; a stream that blocks delays nothing else.
     """
     style = style or ("console" if stream.isatty() else "json")
     shared: list[Any] = [

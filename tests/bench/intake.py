@@ -54,7 +54,7 @@ def main() -> None:
 
 
 async def run(dsn: str, chosen: argparse.Namespace) -> None:
-    await migrations.bring_up_to_date(dsn)
+    await migrations.upgrade(dsn)
     session = await asyncpg.connect(dsn)
     silent = await asyncio.start_server(never_answer, "127.0.0.1", 0)
     async with broker(dsn) as url:

@@ -104,7 +104,7 @@ async def measure(url: str, key: str, hubspot: str, pids: tuple[int, ...]) -> No
 
 
 def main() -> None:
-    port = free_port(2)
+    port = free_port(9)  # the sandboxes listen at this one and those after it
     command = [sys.executable, "-m", "broker", "sandbox", "--port", str(port)]
     hubspot = f"http://localhost:{port}"
     settings = {"BROKER_MAX_BODY_MB": "2048", "BROKER_UPSTREAM_TOTAL_S": "600"}

@@ -16,8 +16,10 @@ import psutil
 import pytest
 
 from broker.embedded import server as embedded
+from broker.sandbox.core.faults import Fault
 from broker.stores.core import migrations
 from tests.faults.conftest import SEALING_KEY
+from tests.until import until
 
 CALL = "/_echo/x"
 NEW_KEY = "k2:" + SEALING_KEY.partition(":")[2][::-1].replace("=", "") + "="
@@ -37,7 +39,7 @@ def server():
 
 @pytest.fixture
 async def dsn(server):
-    await migrations.bring_up_to_date(server[1])
+    await migrations.upgrade(server[1])
     return server[1]
 
 
@@ -203,3 +205,53 @@ async def test_resealing_is_killed_again_and_again_under_load_and_ends_well(
             assert all(b"k2" in row["sealed"][:8] for row in rows), (table, column)
     keys = await database.fetch("SELECT key_id FROM sealing_key")
     assert [row["key_id"] for row in keys] == ["k2"]
+
+
+async def test_an_idle_process_holds_few_sessions(broker, database, start_process):
+    """F11: `serve` with all its background work, from its start on."""
+    await start_process()
+
+    async def sessions():
+        return await database.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND application_name IN ('broker', 'broker listener') "
+        )
+
+    most = 0
+    for _ in range(60):
+        most = max(most, await sessions())
+        await asyncio.sleep(0.05)
+
+    assert most <= 8
+
+
+async def test_the_call_log_can_be_switched_off(start_broker, database):
+    broker = await start_broker(call_log_days=0)
+    await broker.makes_workspace()
+    await broker.registers()
+    await broker.connects("u1")
+    assert (await broker.asks("GET", f"/proxy/hbdev/u1{CALL}")).status == 200
+
+    await broker.parts.call_log.flush()
+
+    assert await database.fetchval("SELECT count(*) FROM proxied_call") == 0
+
+
+async def test_deletions_that_wait_for_a_renewal_hold_up_no_other_caller(broker, hubspot, database):
+    """2.10: HubSpot's token endpoint is slow, and 25 deletions wait for the renewed row."""
+    await broker.connects("slow")
+    fault = hubspot.faults.add(Fault("/oauth/*/token", "delay", seconds=2, times=1))
+    path = "/api/apps/hbdev/connections/slow"
+    renewal = asyncio.create_task(broker.asks("POST", f"{path}/renew"))
+    await until(lambda: fault.hits)
+    deletions = [asyncio.create_task(broker.asks("DELETE", path)) for _ in range(25)]
+    await asyncio.sleep(0.2)
+
+    for _ in range(5):
+        broker.parts.callers.clear_cache()
+        answer = await asyncio.wait_for(broker.asks("GET", "/api/apps/hbdev"), 1.5)
+        assert answer.status == 200
+    assert not renewal.done()
+    assert (await renewal).status == 200
+    statuses = {(await each).status for each in deletions}
+    assert statuses <= {200, 204, 404}

@@ -152,7 +152,8 @@ async def test_a_process_that_sleeps_through_its_lease_overwrites_nothing_newer(
     """R4. It holds six renewals when it stops; others renew meanwhile; then it goes on."""
     hubspot.rotates_refresh_tokens = rotates
     users = [f"s{n}" for n in range(6)]
-    sleeper, url = await start_process(BROKER_WORK_IN_SERVE="false")
+    # Room for six renewals at once.
+    sleeper, url = await start_process(BROKER_WORK_IN_SERVE="false", BROKER_DATABASE_POOL_SIZE="20")
     _, survivor = await start_process(BROKER_WORK_IN_SERVE="false")
     for user in users:
         await goes_stale(broker, hubspot, database, user)

@@ -111,8 +111,8 @@ async def test_sealed_columns_hold_bytes(database):
 
 
 async def test_migrations_can_be_asked_for_twice(empty_dsn):
-    first = await migrations.bring_up_to_date(empty_dsn)
-    second = await migrations.bring_up_to_date(empty_dsn)
+    first = await migrations.upgrade(empty_dsn)
+    second = await migrations.upgrade(empty_dsn)
 
     assert first == sorted(file.stem for file in (ROOT / "sql" / "migrations").glob("*.sql"))
     assert second == []

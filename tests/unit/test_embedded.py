@@ -41,7 +41,7 @@ def test_a_path_that_no_dsn_can_name_is_refused(data):
         start(data / "a,b")
 
 
-def test_a_folder_that_cannot_be_made_is_told_in_one_line(data):
+def test_a_folder_that_cannot_be_made_is_reported_in_one_line(data):
     (data / "file").touch()
     (data / "file").chmod(0o755)
 

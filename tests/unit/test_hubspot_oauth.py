@@ -1,7 +1,10 @@
 """What HubSpot's token endpoint says, and what it means."""
 
+import gzip
 import json
+import tracemalloc
 
+import brotli
 import pytest
 
 from broker.errors import CredentialsRefused, ExchangeFailed, HubSpotUnavailable
@@ -98,3 +101,20 @@ def test_a_token_that_is_not_active_speaks_for_nobody():
 def test_a_refusal_that_cannot_be_read_says_nothing(encoding):
     """R12, P17."""
     assert not says_expired([("Content-Encoding", encoding)], b"\x00garbage")
+
+
+@pytest.mark.parametrize("encoding", ["br", "gzip"])
+def test_a_refusal_that_inflates_without_end_is_read_in_part(encoding):
+    """2.16: what is read of it says nothing."""
+    endless = b'{"category":"EXPIRED_AUTHENTICATION","x":"' + b"x" * 100_000_000 + b'"}'
+    body = brotli.compress(endless, quality=1) if encoding == "br" else gzip.compress(endless, 1)
+    del endless
+    tracemalloc.start()
+    try:
+        expired = says_expired([("Content-Encoding", encoding)], body)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert not expired
+    assert peak < 2_000_000

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from uuid import uuid4
 
 import pytest
@@ -128,6 +129,19 @@ async def test_no_more_than_a_bound_of_calls_waits_for_one_quota():
 
     assert None not in waiters
     assert bucket.join(uuid4(), None, 3600) is None
+
+
+async def test_an_exchange_that_waits_for_room_is_no_sign_of_a_silent_database():
+    pace = Pace(concurrent=1)
+
+    async with pace.exchange():
+        now = time.monotonic()
+        assert pace.database_answers(now + 0.5)
+        assert not pace.database_answers(now + 1.5)
+        pace.record_answer(now + 1.5)
+        assert pace.database_answers(now + 2)
+
+    assert pace.database_answers(now + 60)
 
 
 def test_polls_of_all_quotas_of_a_process_keep_one_pace():

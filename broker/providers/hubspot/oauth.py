@@ -119,7 +119,8 @@ def says_expired(headers: Sequence[tuple[str, str]], body: bytes) -> bool:
             elif encoding == "br":
                 import brotli  # type: ignore[import-untyped]  # noqa: PLC0415  # for a rare answer
 
-                body = brotli.decompress(body)
+                limit = 65_536  # a few bytes can hold very many
+                body = brotli.Decompressor().process(body, output_buffer_limit=limit)
     except Exception:  # noqa: BLE001  # a body that cannot be read says nothing
         return False
     return json_object(body).get("category") == "EXPIRED_AUTHENTICATION"

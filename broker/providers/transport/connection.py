@@ -1,7 +1,7 @@
-"""One kept connection to HubSpot: a request goes out on it, then its answer comes in.
+"""One kept connection to a provider: a request goes out on it, then its response comes in.
 
-What HTTP means is llhttp's to say (by httptools), in its strict reading. Whose turn it is and how
-much may wait in memory is said here. There is no timer in it: `Pool` looks at the times of all.
+What HTTP means is decided by llhttp (by httptools), in its strict reading; which request is under
+way and how much may wait in memory, here. It has no timer: `Pool` checks the times of all.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ import httptools
 from broker.providers.transport.response import InvalidResponse, ResponseCut, UpstreamResponse
 
 MAX_HEAD_BYTES = 65_536
-"""How much may come in a row that is no body: a head, which at HubSpot's own servers is a quarter
+"""How much may come in a row that is no body: a head, of which HubSpot's own servers take a quarter
 of it at most, or what stands between chunks and after them.
 """
 
@@ -25,18 +25,18 @@ CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """A connection to HubSpot and the answer that comes in on it, if one does.
+    """A connection to a provider and the response that comes in on it, if there is one.
 
-    `free` is called when the next request may go out, `gone` when none ever will.
+    `on_idle` is called when the next request may go out, `on_closed` when none ever will.
     """
 
     def __init__(
         self,
-        free: Callable[["UpstreamConnection"], None],
-        gone: Callable[["UpstreamConnection"], None],
+        on_idle: Callable[["UpstreamConnection"], None],
+        on_closed: Callable[["UpstreamConnection"], None],
     ) -> None:
-        self._on_idle = free
-        self._on_closed = gone
+        self._on_idle = on_idle
+        self._on_closed = on_closed
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpResponseParser(self)
         self._transport: Any = None  # an asyncio.Transport, or None without a connection
@@ -63,11 +63,11 @@ class UpstreamConnection(asyncio.Protocol):
         `bodiless`: the answer has no body whatever its headers say, as to HEAD. `until` is on the
         loop's clock.
         """
-        incoming = self.response = UpstreamResponse(self, self._loop, until, no_body=bodiless)
+        response = self.response = UpstreamResponse(self, self._loop, until, no_body=bodiless)
         self._transport.write(request)
         if body is not None:
-            self._sending = self._loop.create_task(self._send(incoming, body))
-        return incoming
+            self._sending = self._loop.create_task(self._send(response, body))
+        return response
 
     def resume(self) -> None:
         """The reader has caught up."""
@@ -80,23 +80,23 @@ class UpstreamConnection(asyncio.Protocol):
 
     def abort(self, error: BaseException | None = None) -> None:
         """End the connection, and with an error whatever waits for it."""
-        self._fail(error or ResponseCut("HubSpot's answer broke off."))
+        self._fail(error or ResponseCut("The response broke off."))
 
-    async def _send(self, incoming: UpstreamResponse, body: AsyncIterator[bytes]) -> None:
-        """Send a body. While its next piece is not there, it is not HubSpot that is slow."""
+    async def _send(self, response: UpstreamResponse, body: AsyncIterator[bytes]) -> None:
+        """Send a body. While its next piece is not there, it is not the provider that is slow."""
         transport = self._transport
         try:
-            incoming.waiting_on_upstream = False
+            response.waiting_on_upstream = False
             async for piece in body:
-                incoming.waiting_on_upstream, incoming.last_activity = True, self._loop.time()
+                response.waiting_on_upstream, response.last_activity = True, self._loop.time()
                 transport.write(piece)
                 if self._writable is not None:
                     await self._writable
-                incoming.waiting_on_upstream = False
-            incoming.waiting_on_upstream, incoming.last_activity = True, self._loop.time()
+                response.waiting_on_upstream = False
+            response.waiting_on_upstream, response.last_activity = True, self._loop.time()
             self._sending = None
         except Exception as error:  # noqa: BLE001  # whoever waits for the answer raises it
-            if self.response is incoming:
+            if self.response is response:
                 self._sending = None
                 self._fail(error)
 
@@ -106,32 +106,32 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        incoming = self.response
-        if incoming is None:
-            self.abort()  # nobody asked for anything
+        response = self.response
+        if response is None:
+            self.abort()  # no request is under way
             return
-        incoming.last_activity = self._loop.time()
+        response.last_activity = self._loop.time()
         self._since_body += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade, ResponseCut):
-            self.abort(ResponseCut("HubSpot's answer is not HTTP."))
+            self.abort(ResponseCut("The response is not HTTP."))
         if self._since_body > MAX_HEAD_BYTES:
-            self.abort(ResponseCut("HubSpot's answer has no end of its head or trailer."))
+            self.abort(ResponseCut("The response has no end of its head or trailer."))
 
     def eof_received(self) -> bool:
-        incoming = self.response
-        if incoming is not None and incoming.status and not incoming.has_framing:
+        response = self.response
+        if response is not None and response.status and not response.has_framing:
             self._finish(
-                incoming, keep=False
+                response, keep=False
             )  # the end of the connection is the end of such an answer
         return False
 
     def connection_lost(self, _error: Exception | None) -> None:
-        incoming = self.response
-        begun = incoming is not None and (incoming.status or self._raw or self._status)
-        failure: OSError = ResponseCut("HubSpot's answer broke off.")
-        if not begun:
+        response = self.response
+        has_begun = response is not None and (response.status or self._raw or self._status)
+        failure: OSError = ResponseCut("The response broke off.")
+        if not has_begun:
             failure = InvalidResponse("The connection ended.")
         self._fail(failure)
 
@@ -157,8 +157,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
-        incoming = self.response
-        if status < 200 or incoming is None:
+        response = self.response
+        if status < 200 or response is None:
             return
         if len(self._raw) > MAX_HEADERS or CONTROL.search(self._status):
             raise ResponseCut
@@ -166,55 +166,55 @@ class UpstreamConnection(asyncio.Protocol):
         headers = {_lower(name): value for name, value in reversed(raw)}
         chunked = "transfer-encoding" in headers
         if chunked and not _is_chunked(raw):
-            raise ResponseCut  # a coding that nobody would be told of, or undo
-        incoming.has_framing = chunked or "content-length" in headers
-        incoming.raw, incoming.headers = raw, headers
-        incoming.reason = self._status.decode("utf-8", "surrogateescape")
-        incoming.status = status
-        if incoming.no_body and headers.get("content-length") != "0":
+            raise ResponseCut  # a coding that would be neither undone nor passed on
+        response.has_framing = chunked or "content-length" in headers
+        response.raw, response.headers = raw, headers
+        response.reason = self._status.decode("utf-8", "surrogateescape")
+        response.status = status
+        if response.no_body and headers.get("content-length") != "0":
             # The parser cannot be told that no body follows, so this connection has had its last.
-            self._finish(incoming, keep=False)
-        incoming.wake()
+            self._finish(response, keep=False)
+        response.wake()
 
     def on_body(self, part: bytes) -> None:
-        incoming = self.response
+        response = self.response
         self._since_body = 0
-        if incoming is not None and not incoming.feed(part) and not self._paused:
+        if response is not None and not response.feed(part) and not self._paused:
             self._paused = True
-            incoming.waiting_on_upstream = False
+            response.waiting_on_upstream = False
             self._transport.pause_reading()
 
     def on_message_complete(self) -> None:
-        incoming = self.response
+        response = self.response
         self._status, self._raw = b"", []
-        if incoming is not None and incoming.status:
-            self._finish(incoming, keep=self._parser.should_keep_alive())
+        if response is not None and response.status:
+            self._finish(response, keep=self._parser.should_keep_alive())
 
-    def _finish(self, incoming: UpstreamResponse, *, keep: bool) -> None:
+    def _finish(self, response: UpstreamResponse, *, keep: bool) -> None:
         self.response = None
         transport = self._transport
         sending, self._sending = self._sending, None
         if sending is not None:
-            sending.cancel()  # it answered before it had heard all
+            sending.cancel()  # the provider answered before the body was sent
         self.responses += 1
         self._since_body = 0
-        incoming.end()
+        response.end()
         self.resume()
-        heard = sending is None and not transport.get_write_buffer_size()
-        if keep and heard and not transport.is_closing():
+        all_sent = sending is None and not transport.get_write_buffer_size()
+        if keep and all_sent and not transport.is_closing():
             self._on_idle(self)
         else:
             transport.close()
 
     def _fail(self, error: BaseException) -> None:
         transport, self._transport = self._transport, None
-        incoming, self.response = self.response, None
+        response, self.response = self.response, None
         sending, self._sending = self._sending, None
         if sending is not None:
             sending.cancel()
         self.resume_writing()
-        if incoming is not None:
-            incoming.end(error)
+        if response is not None:
+            response.end(error)
         if transport is not None:
             transport.abort()
             self._on_closed(self)

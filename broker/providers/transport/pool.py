@@ -1,4 +1,4 @@
-"""The kept connections to HubSpot: which call goes out on which, and how long it may take.
+"""The kept connections to one origin: which call goes out on which, and how long it may take.
 
 One look at the clock for all of them, ten times a second, stands for a timer a call. What is late
 is looked at twice, for a process that was frozen may have the answer in its socket.
@@ -21,7 +21,8 @@ from broker.providers.transport.response import InvalidResponse, UpstreamRespons
 SWEEP_S = 0.1
 
 KEEPALIVE_S = 30.0
-"""How long an idle connection is kept; HubSpot's edge keeps them longer, so it is we who end it."""
+"""How long an idle connection is kept; providers' edges keep them longer, so that
+this end closes first."""
 
 DNS_TTL_S = 10.0
 """How long an address is used before its name is looked up again."""
@@ -95,32 +96,33 @@ class Pool:
         bodiless: bool,
         repeats: bool,
     ) -> UpstreamResponse:
-        """Send a request; its answer, whose head is here. `within` is in seconds, to the answer's
-        end. `repeats`: whether it may be sent again where a kept connection turns out to be dead.
+        """Send a request; its response, whose head has arrived.
 
-        Raises NotConnected or ConnectTimeout when nothing was sent, else as `Incoming.head`.
+        `within` is in seconds, to the response's end. `repeats`: whether the request may be sent
+        again where a kept connection turns out to be dead. Raises NotConnected or ConnectTimeout
+        when nothing was sent, else as `UpstreamResponse.head`.
         """
         until = self._loop.time() + within
-        wire = self._take() or await self._connect(until)
+        connection = self._take() or await self._connect(until)
         while True:
-            fresh = not wire.responses
-            incoming = wire.send(request, body, until, bodiless=bodiless)
+            fresh = not connection.responses
+            response = connection.send(request, body, until, bodiless=bodiless)
             try:
-                await incoming.head()
+                await response.head()
             except InvalidResponse:
                 if fresh or not repeats or body is not None:
                     raise
-                wire = await self._connect(until)
+                connection = await self._connect(until)
             except BaseException:
-                incoming.close()
+                response.close()
                 raise
             else:
-                return incoming
+                return response
 
     @property
     def in_flight(self) -> int:
         """How many answers are coming in, or waited for."""
-        return sum(wire.response is not None for wire in self._connections)
+        return sum(connection.response is not None for connection in self._connections)
 
     @property
     def is_unused(self) -> bool:
@@ -149,15 +151,17 @@ class Pool:
         self._closed = True
         if self._sweep_timer is not None:
             self._sweep_timer.cancel()
-        for wire in list(self._connections):
-            wire.abort()
+        for connection in list(self._connections):
+            connection.abort()
 
     def _take(self) -> UpstreamConnection | None:
         fresh_from = self._loop.time() - KEEPALIVE_S
         while self._idle:
-            wire = self._idle.pop()
-            if wire.alive and wire.idle_since > fresh_from:  # also after the process was frozen
-                return wire
+            connection = self._idle.pop()
+            if (
+                connection.alive and connection.idle_since > fresh_from
+            ):  # also after the process was frozen
+                return connection
         return None
 
     async def _connect(self, until: float) -> UpstreamConnection:
@@ -165,17 +169,17 @@ class Pool:
             self._budget.reserve()
         self._connecting += 1
         try:
-            wire = await self._open(until)
+            connection = await self._open(until)
         except BaseException:
             if self._budget is not None:
                 self._budget.release()
             raise
         finally:
             self._connecting -= 1
-        self._connections.add(wire)
+        self._connections.add(connection)
         if self._sweep_timer is None:
             self._sweep_timer = self._loop.call_later(SWEEP_S, self._sweep)
-        return wire
+        return connection
 
     async def _open(self, until: float) -> UpstreamConnection:
         loop = self._loop
@@ -185,42 +189,44 @@ class Pool:
                 sock = await self._dial()
                 try:
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    wire = await self._begin(sock)
+                    connection = await self._begin(sock)
                 except BaseException:
                     sock.close()
                     raise
         except TimeoutError:
-            raise ConnectTimeout("HubSpot took no connection in time.") from None
+            raise ConnectTimeout("No connection was made in time.") from None
         except (OSError, ssl.SSLError) as error:
             raise NotConnected(f"No connection: {type(error).__name__}.") from error
         if self._closed:
-            wire.abort()
-        if not wire.alive:
+            connection.abort()
+        if not connection.alive:
             raise NotConnected("The connection ended before anything was sent.")
-        return wire
+        return connection
 
     async def _begin(self, sock: socket.socket) -> UpstreamConnection:
         """A connection on a socket, with its TLS handshake done."""
         loop = self._loop
         if self._proxy is None or self._tls is None:
-            _, wire = await loop.create_connection(
+            _, connection = await loop.create_connection(
                 lambda: UpstreamConnection(self._on_idle, self._on_closed),
                 sock=sock,
                 ssl=self._tls,
                 server_hostname=self._host if self._tls else None,
             )
-            return wire
+            return connection
         tunnel = await open_tunnel(sock, self._proxy, self._host, self._port)
-        wire = UpstreamConnection(self._on_idle, self._on_closed)
+        connection = UpstreamConnection(self._on_idle, self._on_closed)
         try:
-            transport = await loop.start_tls(tunnel, wire, self._tls, server_hostname=self._host)
+            transport = await loop.start_tls(
+                tunnel, connection, self._tls, server_hostname=self._host
+            )
         except BaseException:
             tunnel.abort()
             raise
         if transport is None:
             raise NotConnected("The tunnel ended before its TLS began.")
-        wire.connection_made(transport)
-        return wire
+        connection.connection_made(transport)
+        return connection
 
     async def _dial(self) -> socket.socket:
         """A socket that is connected to the origin, or to the proxy that leads there."""
@@ -247,35 +253,35 @@ class Pool:
             known.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(known)
 
-    def _on_idle(self, wire: UpstreamConnection) -> None:
-        wire.idle_since = self._loop.time()
-        self._idle.append(wire)
+    def _on_idle(self, connection: UpstreamConnection) -> None:
+        connection.idle_since = self._loop.time()
+        self._idle.append(connection)
 
-    def _on_closed(self, wire: UpstreamConnection) -> None:
-        if wire in self._connections:
-            self._connections.remove(wire)
+    def _on_closed(self, connection: UpstreamConnection) -> None:
+        if connection in self._connections:
+            self._connections.remove(connection)
             if self._budget is not None:
                 self._budget.release()
-        if wire in self._idle:
-            self._idle.remove(wire)
+        if connection in self._idle:
+            self._idle.remove(connection)
 
     def _sweep(self) -> None:
-        """End what takes too long, and what nobody needs."""
+        """End connections whose response takes too long, and those idle for too long."""
         loop = self._loop
         now = loop.time()
-        for wire in list(self._connections):
-            incoming = wire.response
-            if incoming is None:
-                if now - wire.idle_since > KEEPALIVE_S:
-                    wire.abort()
-            elif now > incoming.deadline or (
-                incoming.waiting_on_upstream and now - incoming.last_activity > self._idle_s
+        for connection in list(self._connections):
+            response = connection.response
+            if response is None:
+                if now - connection.idle_since > KEEPALIVE_S:
+                    connection.abort()
+            elif now > response.deadline or (
+                response.waiting_on_upstream and now - response.last_activity > self._idle_s
             ):
-                if incoming.overdue:
-                    wire.abort(TimeoutError("HubSpot took too long."))
-                incoming.overdue = True
+                if response.overdue:
+                    connection.abort(TimeoutError("The provider took too long."))
+                response.overdue = True
             else:
-                incoming.overdue = False
+                response.overdue = False
         self._sweep_timer = loop.call_later(SWEEP_S, self._sweep) if self._connections else None
 
 

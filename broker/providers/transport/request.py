@@ -1,4 +1,4 @@
-"""A call as the bytes that go to HubSpot."""
+"""A call as the bytes that go to the provider."""
 
 from collections.abc import AsyncIterator, Sequence
 

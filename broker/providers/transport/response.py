@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 ENOUGH_BYTES = 131_072
-"""What may wait for a slow reader before HubSpot is slowed down."""
+"""What may wait for a slow reader before the provider is slowed down."""
 
 
 class ResponseCut(OSError):
@@ -26,9 +26,9 @@ class ConnectionControl(Protocol):
 
 
 class UpstreamResponse:
-    """An answer while it comes in. Iterating gives its raw body, undone from transfer encoding;
-    `passed` counts the bytes taken. Raises AnswerCut where it breaks off, TimeoutError when HubSpot
-    lets it wait too long. Whoever has one closes it.
+    """A response while it comes in. Iterating gives its raw body, undone from transfer encoding;
+    `bytes_read` counts the bytes taken. Raises ResponseCut where it breaks off, TimeoutError when
+    the provider takes too long. Whoever has one closes it.
     """
 
     __slots__ = (
@@ -74,7 +74,7 @@ class UpstreamResponse:
         self.last_activity = loop.time()
         """When a byte last went either way, on the loop's clock."""
         self.waiting_on_upstream = True
-        """Whether it is HubSpot that everybody waits for."""
+        """Whether the next byte is the provider's to send."""
         self.overdue = False
         self._connection: ConnectionControl | None = connection
         self._chunks: deque[bytes] = deque()
@@ -84,8 +84,8 @@ class UpstreamResponse:
         self._waiter: asyncio.Future[None] | None = None
 
     async def head(self) -> None:
-        """Wait for status and headers. Raises NoAnswer, AnswerCut, TimeoutError, or whatever ended
-        the request's own body.
+        """Wait for status and headers. Raises InvalidResponse, ResponseCut, TimeoutError, or
+        whatever ended the request's own body.
         """
         while not self.status:
             if self._error is not None:

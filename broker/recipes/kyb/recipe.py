@@ -201,7 +201,11 @@ KYB = RecipeSpec(
         allows_cards=lambda settings: settings.cards,
         inputs=tuple(READ),
     ),
-    inbound=(VendorWebhook(VENDOR, "X-FML-Signature", MAX_EVENT_BYTES, _accept_event),),
+    inbound=(
+        VendorWebhook(
+            VENDOR, "X-FML-Signature", r"sha256=[0-9a-f]{64}", MAX_EVENT_BYTES, _accept_event
+        ),
+    ),
     routes=(Route("GET", "/parked", ParkedHandlers, "index"),),
     handlers=lambda recipe, apps: (ParkedHandlers(apps, recipe.cases),),
     panel=ConsolePanel("KYB", Path(__file__).parent / "templates", console.ROUTES, console.views),

@@ -20,7 +20,7 @@ LOAD_TIMEOUT_S = 0.25
 """How long the database may take before it counts as unavailable, where a value is cached."""
 
 MAX_ENTRIES = 10_000
-"""How many values one cache holds unless told otherwise; the oldest make room."""
+"""How many values one cache holds by default; the oldest make room."""
 
 
 class TtlCache(Generic[K, V]):

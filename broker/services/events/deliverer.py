@@ -58,7 +58,7 @@ end, so that one claim fills the room that several left.
 
 LONGEST_RETRY_AFTER_S = 3600.0
 STOP_GRACE_S = 5.0
-"""How long attempts under way may go on once the process is told to stop."""
+"""How long attempts under way may go on once the process is stopping."""
 
 
 class Deliverer:
@@ -90,8 +90,8 @@ class Deliverer:
             return len(claimed)
 
     async def deliver(self) -> int:
-        """Deliver what is due and what becomes due meanwhile, until no attempt is under way; how
-        many attempts were begun.
+        """Make due attempts, and those that become due meanwhile, until none is under way; how many
+        were begun.
         """
         begun = 0
         while (claimed := await self.deliver_due()) or len(self._attempts):

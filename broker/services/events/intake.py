@@ -58,7 +58,7 @@ class Intake:
         return IncomingBatch(self._inbox, workspace_id, signers.app_id, signature)
 
     async def secrets(self, workspace_id: UUID, slug: str) -> Sequence[Secret]:
-        """Who may sign calls to an app; nobody, for an app that is not there."""
+        """The secrets that may sign calls to an app; none for an unknown app."""
         signers = await self._cache.get((workspace_id, slug))
         return signers.secrets if signers else ()
 
@@ -82,7 +82,7 @@ class IncomingBatch:
         self._signature.update(part)
 
     async def accept(self, body: bytes) -> None:
-        """Store the body, of which each part was hashed; it is safe when this returns.
+        """Store the body, each part of which was hashed; it is durable when this returns.
 
         Raises NotAuthenticated for what HubSpot did not sign, InvalidRequest for what is not a
         batch, Busy when HubSpot should send it again.

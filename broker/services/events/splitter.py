@@ -61,12 +61,12 @@ class Splitter:
     async def _split_next(self) -> bool:
         batch: InboxBatch | None = None
         try:
-            async with self._inbox.take() as held:
-                if held is None:
+            async with self._inbox.take() as locked:
+                if locked is None:
                     return False
-                batch = held.batch
-                await self._split(held)
-                await held.delete()
+                batch = locked.batch
+                await self._split(locked)
+                await locked.delete()
         except Busy:
             raise
         except Exception:
@@ -76,60 +76,60 @@ class Splitter:
             await self._inbox.reschedule(batch)
         return True
 
-    async def _split(self, held: LockedBatch) -> None:
-        batch = held.batch
+    async def _split(self, locked: LockedBatch) -> None:
+        batch = locked.batch
         if batch.app_slug is None:  # removed meanwhile
             return
         parsed = await offload(len(batch.body), lambda: parse(batch))
         if parsed.unreadable:
             count = len(parsed.unreadable)
             log.warning("events_quarantined", extra={"batch": str(batch.id), "events": count})
-            await held.quarantine(json.dumps(parsed.unreadable).encode())
+            await locked.quarantine(json.dumps(parsed.unreadable).encode())
             self._metrics.events.labels("parked").inc(count)
         self._metrics.events.labels("duplicate").inc(parsed.repeats)
         if batch.source == "journal" or batch.reads_journal:
-            await held.lock_dedup()
+            await locked.lock_dedup()
         position = 0
         for part in in_parts(parsed.events, EVENTS_AT_ONCE):
-            fresh = await self._unseen(held, part)
-            await self._publish(held, batch.app_slug, fresh, position)
+            fresh = await self._unseen(locked, part)
+            await self._publish(locked, batch.app_slug, fresh, position)
             position += len(fresh)
 
     async def _publish(
-        self, held: LockedBatch, slug: str, fresh: Sequence[HubSpotEvent], position: int
+        self, locked: LockedBatch, slug: str, fresh: Sequence[HubSpotEvent], position: int
     ) -> None:
-        users = await held.users_of(list({each.hub_id for each in fresh}))
+        users = await locked.users_of(list({each.hub_id for each in fresh}))
         events = (
-            new_event(held.batch, slug, each, user_ref, at)
+            new_event(locked.batch, slug, each, user_ref, at)
             for at, each in enumerate(fresh, position)
             for user_ref in users.get(each.hub_id, ())
         )
-        told = 0
+        published = 0
         for part in in_parts(events, EVENTS_AT_ONCE):
-            await held.publish(part)
-            told += len(part)
+            await locked.publish(part)
+            published += len(part)
         if self._watch is not None:
-            await self._watch(held, fresh, users)
-        if held.batch.source == "journal":  # whoever may sign a webhook could end grants otherwise
+            await self._watch(locked, fresh, users)
+        if locked.batch.source == "journal":  # any signer of webhooks could end grants otherwise
             for each in fresh:
                 if each.type == UNINSTALLED and each.occurred_ms is not None:
-                    latest = held.batch.received_at + CLOCK_SKEW
-                    await held.end_grants(each.hub_id, min(to_datetime(each.occurred_ms), latest))
+                    latest = locked.batch.received_at + CLOCK_SKEW
+                    await locked.end_grants(each.hub_id, min(to_datetime(each.occurred_ms), latest))
         unknown = sum(each.hub_id not in users for each in fresh)
-        self._metrics.events.labels("told").inc(told)
+        self._metrics.events.labels("told").inc(published)
         self._metrics.events.labels("unknown-account").inc(unknown)
 
-    async def _unseen(self, held: LockedBatch, part: Sequence["Readable"]) -> list[HubSpotEvent]:
+    async def _unseen(self, locked: LockedBatch, part: Sequence["Readable"]) -> list[HubSpotEvent]:
         """Events that were not published before.
 
         A webhook is known by all of its fields, so that two changes are never taken for one. The
         journal reports the same changes under other names: what one of the two sources has
         reported, the other does not repeat.
         """
-        dedup = held.batch.source == "journal" or held.batch.reads_journal
-        seen = await held.already_seen([each.elsewhere for each in part]) if dedup else set()
+        dedup = locked.batch.source == "journal" or locked.batch.reads_journal
+        seen = await locked.already_seen([each.elsewhere for each in part]) if dedup else set()
         marks = [mark for each in part for mark in each.marks]
-        unseen = await held.remember_seen(marks)
+        unseen = await locked.remember_seen(marks)
         fresh = [
             each.event for each in part if each.marks[0] in unseen and each.elsewhere not in seen
         ]
@@ -139,8 +139,8 @@ class Splitter:
 
 @dataclass(frozen=True, slots=True)
 class Readable:
-    """An event of a batch, with the fingerprints by which it is remembered, its own first, and the
-    one that it would have left had the other source reported it.
+    """An event of a batch, with the fingerprints that are stored for it, its own first, and the one
+    that would be there had the other source reported it.
     """
 
     event: HubSpotEvent

@@ -1,9 +1,9 @@
 """Request one renewal of a locked connection's grant, and mark its outcome on the row."""
 
 import logging
-import random
 from collections.abc import Mapping
 
+from broker.concurrency.backoff import Backoff
 from broker.domain.grants import Tokens
 from broker.domain.model import Connection
 from broker.errors import (
@@ -25,8 +25,14 @@ log = logging.getLogger(__name__)
 
 NOT_NOW = "The access token could not be refreshed right now."
 
-LONGEST_PAUSE_S = 60.0
-"""The longest pause after a failed renewal before one is tried that no caller waits for."""
+BACKOFF = Backoff(first=2, longest=60)
+"""Pauses after failed renewals in a row before one is tried that no caller waits for."""
+
+WHILE_OPEN = Backoff(first=5, jitter=(0.2, 1))
+"""When a renewal is tried again that was not sent because the circuit is open."""
+
+AFTER_REFUSAL = Backoff(first=40)
+"""When one is tried again that failed by the app's client id and secret."""
 
 
 class Refresher:
@@ -48,7 +54,7 @@ class Refresher:
         breaker = self._breakers.setdefault(_api_of(current), CircuitBreaker())
         if not breaker.admits():
             self.deferred += 1
-            await locked.reschedule(random.uniform(1, 5))  # noqa: S311
+            await locked.reschedule(WHILE_OPEN.pause(1))
             return self.not_now(current)
         generation = current.grant.generation if current.grant else 0
         unanswered = await self._connections.record_renewal_attempt(locked, generation)
@@ -93,15 +99,13 @@ class Refresher:
             breaker.succeeded()
             await locked.flag_credentials()
             await locked.clear_renewal_attempt()
-            await locked.postpone_renewal(refused.code, random.uniform(20, 40))  # noqa: S311
+            await locked.postpone_renewal(refused.code, AFTER_REFUSAL.pause(1))
             failure = refused
         except (ProviderUnavailable, ProviderTimeout, ExchangeFailed) as unwell:
             wait = unwell.retry_after or 0
             if not isinstance(unwell, ExchangeFailed):
                 breaker.failed(wait)
-            pause = min(2.0 ** min(locked.failures + 1, 9), LONGEST_PAUSE_S)
-            pause *= random.uniform(0.5, 1)  # noqa: S311
-            await locked.postpone_renewal(unwell.code, max(pause, wait))
+            await locked.postpone_renewal(unwell.code, BACKOFF.pause(locked.failures + 1, wait))
             if unwell.__cause__ is None:  # the provider did answer; nothing was lost on the way
                 await locked.clear_renewal_attempt()
             failure = unwell

@@ -28,6 +28,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from broker.concurrency.backoff import Backoff
 from broker.concurrency.task_set import TaskSet
 from broker.domain.grants import Tokens
 from broker.domain.model import Connection, Grant, Status
@@ -48,11 +49,11 @@ from broker.telemetry.metrics import Metrics
 log = logging.getLogger(__name__)
 
 MAX_CONCURRENT = 8
-"""Renewals at a time in one process; each holds a database session until the provider answers, and
-borrows a second for a moment, so this must stay well below half the pool."""
+"""Renewals at a time in one process unless told otherwise; each holds a database session until the
+provider answers, and borrows a second for a moment, so this must stay below half the pool."""
 
-MAX_BACKGROUND = 6
-"""How many of them may be renewals that no caller waits for."""
+FOR_CALLERS = 2
+"""How many of them are never renewals that no caller waits for."""
 
 MAX_CLAIMS = 1000
 """Renewals that are claimed at once at most."""
@@ -64,25 +65,29 @@ STOP_GRACE_S = 12.0
 """How long renewals under way may go on once the process is stopping: more than a token request
 may take."""
 
-STORE_RETRIES = 10
+STORING = Backoff(first=0.2, longest=5, jitter=(1, 1), attempts=10)
 """Tries to store tokens whose transaction was lost: about half a minute."""
 
-LONGEST_WAIT_S = 5.0
-"""The longest pause after a failed renewal before a waiting caller may cause another."""
+ON_DEMAND = Backoff(first=2, longest=5, jitter=(1, 1))
+"""Pauses after failed renewals in a row before a waiting caller may cause another."""
 
 
 class Grants:
     """Every active connection's grant, renewed before or when it is needed."""
 
     def __init__(
-        self, connections: Connections, providers: Mapping[str, Provider], metrics: Metrics
+        self,
+        connections: Connections,
+        providers: Mapping[str, Provider],
+        metrics: Metrics,
+        max_concurrent: int = MAX_CONCURRENT,
     ) -> None:
         self._connections = connections
         self._providers = providers
         self._refresher = Refresher(connections, providers, metrics)
         self._renewals: dict[UUID, asyncio.Task[Grant]] = {}
         self._tasks: TaskSet[UUID] = TaskSet(self._ended)
-        self._permits = RenewalPermits(MAX_CONCURRENT, MAX_BACKGROUND)
+        self._permits = RenewalPermits(max_concurrent, max(1, max_concurrent - FOR_CALLERS))
         self._max_claims = MAX_CLAIMS
         self._stopping = False
 
@@ -178,7 +183,7 @@ class Grants:
                         raise refusal_of(current)
                     if current.grant.generation != generation:
                         return current.grant
-                    pause = min(2.0 ** min(locked.failures, 9), LONGEST_WAIT_S)
+                    pause = ON_DEMAND.pause(max(1, locked.failures))
                     if not due and locked.failures and locked.seconds_since_failure < pause:
                         raise self._refresher.not_now(current)
                     outcome = await self._refresher.refresh(locked, current)
@@ -200,7 +205,9 @@ class Grants:
         The generation is the fence: a later grant that was stored meanwhile is right.
         """
         connection = lost.connection
-        for attempt in range(STORE_RETRIES):
+        attempt, grant = 0, None
+        while not STORING.is_exhausted(attempt):
+            attempt += 1
             try:
                 async with self._connections.lock(connection.workspace_id, connection.id) as locked:
                     if locked.still_needs(generation):
@@ -208,7 +215,7 @@ class Grants:
                     grant = locked.connection.grant
                     break
             except Busy:
-                await asyncio.sleep(min(0.2 * 2**attempt, 5))
+                await asyncio.sleep(STORING.pause(attempt))
             except ConnectionNotFound:
                 grant = None
                 break

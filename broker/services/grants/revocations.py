@@ -2,11 +2,10 @@
 
 import asyncio
 import logging
-import random
 from collections.abc import Mapping
-from datetime import timedelta
 from uuid import UUID, uuid4
 
+from broker.concurrency.backoff import Backoff
 from broker.domain.grants import Revocation, Tokens
 from broker.domain.model import App
 from broker.errors import BrokerError, Busy
@@ -16,10 +15,8 @@ from broker.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
-MAX_ATTEMPTS = 50
-"""Tries, at most an hour apart: about two days."""
-
-LONGEST_PAUSE = timedelta(hours=1)
+BACKOFF = Backoff(first=10, longest=3600, attempts=50)
+"""At most an hour apart: about two days."""
 
 
 class Revoker:
@@ -73,11 +70,10 @@ class Revoker:
             except BrokerError as error:
                 log.warning("revocation_deferred", extra={"reason": error.code})
                 outcome = "pending"
-        if outcome == "pending" and revocation.attempts >= MAX_ATTEMPTS:
+        if outcome == "pending" and BACKOFF.is_exhausted(revocation.attempts):
             outcome = "given-up"
         if outcome == "pending":
-            seconds = min(5.0 * 2**revocation.attempts, LONGEST_PAUSE.total_seconds())
-            await self._revocations.reschedule(revocation, seconds * random.uniform(0.5, 1))  # noqa: S311
+            await self._revocations.reschedule(revocation, BACKOFF.pause(revocation.attempts))
         else:
             await self._revocations.end(revocation, outcome)
         self._metrics.revocations.labels(outcome).inc()

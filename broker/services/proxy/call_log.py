@@ -27,7 +27,16 @@ a metric and lost."""
 class CallLog:
     """The calls of this process that are not written yet."""
 
-    def __init__(self, calls: Calls, providers: Mapping[str, Provider], metrics: Metrics) -> None:
+    def __init__(
+        self,
+        calls: Calls,
+        providers: Mapping[str, Provider],
+        metrics: Metrics,
+        *,
+        kept: bool = True,
+    ) -> None:
+        """`kept`: whether calls are written at all."""
+        self._kept = kept
         self._calls = calls
         self._providers = providers
         self._metrics = metrics
@@ -35,7 +44,7 @@ class CallLog:
 
     def record(self, trace: CallTrace) -> None:
         """Buffer a call that has ended; one of which no app is known is not logged."""
-        if trace.app_id is None:
+        if trace.app_id is None or not self._kept:
             return
         if len(self._buffer) >= MAX_BUFFERED:
             self._metrics.calls_dropped.inc()

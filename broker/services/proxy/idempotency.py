@@ -14,6 +14,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from uuid import UUID
 
+from broker.concurrency.backoff import Backoff
 from broker.concurrency.task_set import TaskSet
 from broker.domain.model import Connection, ProxyCall
 from broker.errors import (
@@ -35,6 +36,8 @@ MAX_BYTES = 8_388_608
 
 REPEAT_WAIT_S = 30.0
 """How long a repeat waits for the first to end."""
+
+SETTLING = Backoff(schedule=(0.2, 1.0), jitter=(1, 1))
 
 STOP_GRACE_S = 5.0
 """How long calls under way may go on once all connections of callers are closed."""
@@ -151,11 +154,13 @@ class Idempotency:
 
     async def _settle(self, how: Callable[[Claim], Awaitable[None]], claim: Claim) -> None:
         """Store the outcome; one that cannot be stored counts as unknown, later."""
-        for pause in (0.2, 1.0, 0.0):
+        attempts = 0
+        while not SETTLING.is_exhausted(attempts):
+            attempts += 1
             try:
                 return await how(claim)
             except Busy:
-                await asyncio.sleep(pause)
+                await asyncio.sleep(SETTLING.pause(attempts))
         log.warning("keyed_call_outcome_not_stored", extra={"call": str(claim.id)})
         return None
 

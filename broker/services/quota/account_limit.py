@@ -38,7 +38,7 @@ class AccountLimit:
         self._consecutive_429 = 0
 
     def admits(self, now: float) -> bool:
-        """Whether a call may be sent, given a permit."""
+        """Whether a call that has a permit may be sent."""
         if self.changed or now < self.paused_until:
             return False
         return self.known.is_set() or self._probes_sent < PROBE_CALLS
@@ -56,24 +56,24 @@ class AccountLimit:
         """Learn from the limits in an answer (None: no answer, or it named none); whether other
         processes must learn it too.
         """
-        told = False
+        news = False
         if limits is None:
             self._consecutive_429 = 0
         else:
             if limits.size and self._limit.announced:
-                told = self._learn(limits.size, limits.interval)
+                news = self._learn(limits.size, limits.interval)
             if limits.daily_exhausted:
                 self._exhaust(now, limits.resets_in)
-                told = True
+                news = True
             elif limits.refused_by is not None:
                 self._pause(limits, now)
                 if self._limit.smallest is not None and not self.facts.size_known:
-                    told = self._learn(*self._limit.smallest)
+                    news = self._learn(*self._limit.smallest)
             else:
                 self._consecutive_429 = 0
         if not self.changed:
             self.known.set()
-        return told
+        return news
 
     def assume(self) -> None:
         """Go on with what is known here: HubSpot or the database does not answer."""

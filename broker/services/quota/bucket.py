@@ -38,9 +38,9 @@ class Exchange:
     waiting: bool
     """Whether calls are left without a permit after it."""
     wants: bool
-    """Whether other processes should be asked for permits."""
+    """Whether to request permits from other processes."""
     offers: bool
-    """Whether processes that wait should be told that permits were returned."""
+    """Whether to notify processes that wait of returned permits."""
 
 
 class Bucket:
@@ -57,7 +57,7 @@ class Bucket:
         self._on_fallback = False
         self._others_wait = False
         self._wanted = False
-        """A process has asked for permits since the last exchange."""
+        """A process has requested permits since the last exchange."""
         self._lend_all = False
         """The processes that wait have less than their fair share."""
         self._marked_waiting = False
@@ -138,11 +138,11 @@ class Bucket:
         other processes must learn it too, by an exchange now.
         """
         known = self.limit_known.is_set()
-        told = self._limit.observe(limits, now)
+        news = self._limit.observe(limits, now)
         self._permits.interval = self.facts.interval
         if not known:
             self.serve(now)
-        return told
+        return news
 
     def stop_probing(self, now: float) -> None:
         """Go on without HubSpot's first answer, which does not come."""
@@ -244,7 +244,7 @@ class Bucket:
         return permits.in_use > 0
 
     def sweep(self, now: float) -> None:
-        """Drop what was remembered only for an interval."""
+        """Drop what is older than an interval."""
         self._permits.sweep(now)
         self._active_users(now)
 

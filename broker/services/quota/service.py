@@ -132,9 +132,9 @@ class Quota:
         else:
             sync.on_available()
 
-    async def purge(self) -> None:
+    async def purge(self) -> int:
         """Delete expired shares, and quotas that were not used for a week."""
-        await self._quotas.purge()
+        return await self._quotas.purge()
 
     async def heartbeat(self) -> None:
         """Keep the shares of busy quotas from expiring, return those of idle ones."""

@@ -10,6 +10,8 @@ growing intervals and at a pace that all quotas of the process share.
 import asyncio
 import logging
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from broker.concurrency.backoff import Backoff
 from broker.errors import AppNotFound, Busy
@@ -20,10 +22,10 @@ from broker.telemetry.metrics import Metrics
 log = logging.getLogger(__name__)
 
 POLL = Backoff(first=0.2, longest=1.0, jitter=(1, 1))
-"""How often a process asks again for permits while calls wait and exchanges change nothing."""
+"""How often a process repeats exchanges that gain nothing while calls wait."""
 
 LATER = Backoff(first=1.0, jitter=(0.2, 1.0))
-"""When a poll tries again that the pace of the process put off."""
+"""When a poll runs again that the pace of the process has deferred."""
 
 RETURN_INTERVAL_S = 0.2
 """How often permits that cool down are returned to processes that wait."""
@@ -40,9 +42,31 @@ class Pace:
 
     def __init__(self, concurrent: int = 4, polls_per_second: float = 50.0) -> None:
         """`concurrent`: each holds a database session, so this must stay below half the pool."""
-        self.permits = asyncio.Semaphore(concurrent)
+        self._permits = asyncio.Semaphore(concurrent)
         self._interval = 1 / polls_per_second
         self._next = 0.0
+        self._running = 0
+        self._silent_since = 0.0
+
+    @asynccontextmanager
+    async def exchange(self) -> AsyncIterator[None]:
+        """Room for an exchange, once others have ended."""
+        async with self._permits:
+            if not self._running:
+                self._silent_since = time.monotonic()
+            self._running += 1
+            try:
+                yield
+            finally:
+                self._running -= 1
+
+    def record_answer(self, now: float) -> None:
+        """The database has committed an exchange."""
+        self._silent_since = now
+
+    def database_answers(self, now: float) -> bool:
+        """Whether exchanges get answers: one that takes long then only waits for room."""
+        return not self._running or now - self._silent_since < DB_TIMEOUT_S
 
     def allows_poll(self, now: float) -> bool:
         """Take the right to one poll, if the pace allows it now."""
@@ -79,8 +103,9 @@ class ShareSync:
             return
         task = self.now("call")
         await asyncio.wait({task}, timeout=DB_TIMEOUT_S)
-        if not task.done():
-            self._bucket.use_fallback_share(time.monotonic())
+        now = time.monotonic()
+        if not task.done() and not self._pace.database_answers(now):
+            self._bucket.use_fallback_share(now)
 
     def on_wanted(self) -> None:
         """Another process waits for permits: give what is free at once, the rest as it cools."""
@@ -150,7 +175,7 @@ class ShareSync:
 
     async def _run(self, cause: str) -> None:
         try:
-            async with self._pace.permits, asyncio.timeout(DB_TIMEOUT_S * 5):
+            async with self._pace.exchange(), asyncio.timeout(DB_TIMEOUT_S * 5):
                 while await self._exchange(cause) and self._bucket.lacking:
                     pass  # it gained, or these calls came after it began
         except AppNotFound:
@@ -187,7 +212,9 @@ class ShareSync:
                 await locked.notify_wanted()
             if exchange.offers:
                 await locked.notify_available()
-        bucket.finish_exchange(exchange, time.monotonic())
+        now = time.monotonic()
+        self._pace.record_answer(now)
+        bucket.finish_exchange(exchange, now)
         if exchange.gain:
             self._vain = 0
         elif exchange.needed:

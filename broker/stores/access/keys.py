@@ -147,7 +147,7 @@ class Keys:
         )
 
     async def purge_tokens(self) -> int:
-        return await self._database.execute(sql.purge_tokens)
+        return await self._database.purge(sql.purge_tokens)
 
 
 async def _insert(

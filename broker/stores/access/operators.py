@@ -40,5 +40,6 @@ class Operators:
         if workspace_id is not None:
             await self._database.execute(sql.end_operator_session, workspace_id, hash_of(token))
 
-    async def purge(self) -> None:
-        await self._database.execute(sql.purge_operator_sessions)
+    async def purge(self) -> int:
+        """Delete some sign-ins that ran out; how many."""
+        return await self._database.purge(sql.purge_operator_sessions)

@@ -77,8 +77,9 @@ class ConnectSessions:
             sql.record_connect_outcome, workspace_id, session_id, outcome, granted
         )
 
-    async def purge(self) -> None:
-        await self._database.execute(sql.purge_connect_sessions)
+    async def purge(self) -> int:
+        """Delete some sessions that ran out; how many."""
+        return await self._database.purge(sql.purge_connect_sessions)
 
     def _session(self, row: Any) -> ConnectSession:
         return ConnectSession(

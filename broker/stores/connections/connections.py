@@ -46,7 +46,7 @@ class Connections:
         self, workspace_id: UUID, connection_id: UUID
     ) -> AsyncIterator["LockedConnection"]:
         """Lock a connection for a change. Raises ConnectionNotFound when it is gone."""
-        async with self._database.transaction() as session:
+        async with self._database.transaction(row=connection_id) as session:
             await session.execute(sql.limit_idle_transaction)
             row = await session.fetchrow(sql.lock_connection, workspace_id, connection_id)
             if row is None:
@@ -56,7 +56,7 @@ class Connections:
     @asynccontextmanager
     async def lock_user(self, app: App, user_ref: str) -> AsyncIterator["LockedConnection"]:
         """Lock the connection of a user, made empty (PENDING, no grant) when there is none."""
-        async with self._database.transaction() as session:
+        async with self._database.transaction(row=(app.id, user_ref)) as session:
             await session.execute(sql.limit_idle_transaction)
             await session.execute(
                 sql.begin_connection,

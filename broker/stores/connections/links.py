@@ -71,8 +71,9 @@ class Links:
         """The provider could not be reached: the same link may be tried again."""
         await self._database.execute(sql.reopen_link, app.workspace_id, hash_of(state))
 
-    async def purge(self) -> None:
-        await self._database.execute(sql.purge_links)
+    async def purge(self) -> int:
+        """Delete some links that ran out; how many."""
+        return await self._database.purge(sql.purge_links)
 
     def _link(self, app: App, hashed: bytes, row: Any) -> InstallLink:
         verifier = row["verifier"]

@@ -193,7 +193,7 @@ class PendingGrants:
                 await session.execute(
                     sql.delete_unfinished_connection, row["workspace_id"], row["connection_id"]
                 )
-        await self._database.execute(sql.purge_used_pending_grants)
+        await self._database.purge(sql.purge_used_pending_grants)
 
 
 @dataclass(frozen=True, slots=True)

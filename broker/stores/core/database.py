@@ -1,56 +1,59 @@
 """The pool: how every store reaches Postgres, and what it means when Postgres is away."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
 
 import asyncpg
 
 from broker.domain.invalidation import Invalidation
 from broker.errors import Busy
 from broker.stores.core.invalidation import collected
+from broker.stores.core.postgres.availability import Availability
+from broker.stores.core.postgres.connection_url import DatabaseUrl
+from broker.stores.core.postgres.failures import CANNOT_CONNECT, explained
+from broker.stores.core.postgres.gates import Gates
+from broker.stores.core.postgres.pooler import Pooler, detect
+from broker.stores.core.postgres.sessions import Session, SessionLost
+from broker.stores.core.queries import sql
 
-ACQUIRE_S = 5.0
+T = TypeVar("T")
+
+POOL_SIZE = 10
 COMMAND_S = 10.0
+IDLE_S = 60.0
+"""How long a session may be unused: less than the firewalls and balancers of the large clouds allow
+a silent connection (four minutes and more)."""
 
-UNAVAILABLE = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.IdleInTransactionSessionTimeoutError,
-    ConnectionError,
-    OSError,
-    TimeoutError,
-)
-"""What asyncpg raises when Postgres is away, frozen, full, or gave this session up."""
-
-Session = asyncpg.pool.PoolConnectionProxy
+PURGE_BATCH = 1000
 
 
 async def _keep_as_is(_connection: Any) -> None:
     """Skip asyncpg's reset query, a hidden second round trip: no session state is ever left."""
 
 
-async def connect(dsn: str, *, size: int = 20) -> "Database":
-    """Open a pool of at most `size` connections. Raises Busy when Postgres cannot be reached."""
-    try:
-        pool = await asyncpg.create_pool(
-            dsn,
-            min_size=1,
-            max_size=size,
-            command_timeout=COMMAND_S,
-            timeout=ACQUIRE_S,
-            reset=_keep_as_is,
-            server_settings={"application_name": "broker"},
-        )
-    except UNAVAILABLE as error:
-        raise Busy(f"Postgres cannot be reached: {type(error).__name__}") from error
-    return Database(pool)
+async def connect(dsn: str, *, size: int = POOL_SIZE) -> "Database":
+    """Open a pool of at most `size` sessions. Raises Busy when Postgres cannot be reached."""
+    url = DatabaseUrl.parse(dsn)
+    with explained("BROKER_DATABASE_URL"):
+        probe = await url.connect("broker", command_timeout=COMMAND_S, statement_cache_size=0)
+        try:
+            pooler = await detect(probe)
+        finally:
+            await probe.close()
+    pool = asyncpg.create_pool(
+        connect=url.open,
+        min_size=0,
+        max_size=size,
+        max_inactive_connection_lifetime=IDLE_S,
+        command_timeout=COMMAND_S,
+        reset=_keep_as_is,
+        # Without names nothing is left in a session that another client gets next.
+        statement_cache_size=0 if pooler is Pooler.TRANSACTIONS else 100,
+        **url.arguments("broker"),
+    )
+    return Database(await pool, Gates(size), url.timeout_s, pooler)
 
 
 def _ignore(_change: Invalidation) -> None:
@@ -60,62 +63,157 @@ def _ignore(_change: Invalidation) -> None:
 class Database:
     """The pool. Each method raises Busy when Postgres cannot answer in time."""
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    def __init__(
+        self,
+        pool: "asyncpg.Pool[asyncpg.Record]",
+        gates: Gates,
+        timeout_s: float,
+        pooler: Pooler | None,
+    ) -> None:
         self._pool = pool
+        self._gates = gates
+        self._timeout_s = timeout_s
+        self.pooler = pooler
+        self.availability = Availability()
         self.on_change: Callable[[Invalidation], None] = _ignore
         """Called with each change that a transaction notified, once it is committed."""
 
     async def close(self) -> None:
         try:
-            async with asyncio.timeout(ACQUIRE_S):
+            async with asyncio.timeout(self._timeout_s):
                 await self._pool.close()
         except TimeoutError:
             self._pool.terminate()
 
-    @asynccontextmanager
-    async def session(self) -> AsyncIterator[Session]:
-        """A connection for a few statements."""
-        try:
-            session = await self._pool.acquire(timeout=ACQUIRE_S)
-        except (asyncpg.PostgresError, *UNAVAILABLE) as error:
-            raise Busy from error  # no session, whatever Postgres says of it
-        try:
-            try:
-                yield session
-            finally:
-                await self._pool.release(session)
-        except UNAVAILABLE as error:
-            raise Busy from error
+    @property
+    def max_renewals(self) -> int:
+        """How many renewals may wait for providers at once: each locks a row, and others do too."""
+        return max(1, self._gates.max_row_holders - 2)
+
+    @property
+    def open_sessions(self) -> int:
+        """How many sessions this process holds, used or not."""
+        return int(self._pool.get_size())
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Session]:
-        """A connection whose statements commit together, when the block ends well."""
-        with collected() as changes:
-            async with self.session() as session, session.transaction():
+    async def session(self) -> AsyncIterator[Session]:
+        """A session for a few statements, each a transaction of its own."""
+        async with self._gates.hold():
+            session, release = await self._acquire()
+            try:
                 yield session
+            except SessionLost as error:
+                raise Busy from error
+            finally:
+                await release()
+
+    @asynccontextmanager
+    async def transaction(self, row: Hashable | None = None) -> AsyncIterator[Session]:
+        """A session whose statements commit together, when the block ends well.
+
+        `row`: a key of the row that the block locks for long; blocks of this process with the same
+        key follow one another without holding a session while they wait.
+        """
+        with collected() as changes:
+            async with self._gates.hold(row):
+                session, release = await self._on_a_living_session(self._begin)
+                try:
+                    try:
+                        yield session
+                    except BaseException:
+                        await session.rollback()
+                        raise
+                    await session.commit()
+                finally:
+                    await release()
         for change in changes:
             self.on_change(change)
 
     async def fetch(self, query: str, *values: Any) -> list[asyncpg.Record]:
-        async with self.session() as session:
-            return await session.fetch(query, *values)
+        found: list[asyncpg.Record] = await self._once(Session.fetch, query, values)
+        return found
 
     async def fetchrow(self, query: str, *values: Any) -> asyncpg.Record | None:
-        async with self.session() as session:
-            return await session.fetchrow(query, *values)
+        found: asyncpg.Record | None = await self._once(Session.fetchrow, query, values)
+        return found
 
     async def fetchval(self, query: str, *values: Any) -> Any:
-        async with self.session() as session:
-            return await session.fetchval(query, *values)
+        return await self._once(Session.fetchval, query, values)
 
     async def execute(self, query: str, *values: Any) -> int:
         """Run a statement; how many rows it touched."""
-        async with self.session() as session:
-            done = await session.execute(query, *values)
-        count = done.rpartition(" ")[2]
-        return int(count) if count.isdecimal() else 0
+        done = await self._once(Session.execute, query, values)
+        self.availability.answered(written=True)
+        return _count(done)
+
+    async def purge(self, query: str, *values: Any) -> int:
+        """Delete some of what is old enough; how many rows, 0 while another process does it.
+
+        The last parameter of the statement is how many it may delete: a bounded turn can always
+        end within its time, however much has gathered.
+        """
+        async with self.transaction() as session:
+            if not await session.fetchval(sql.try_lock, query.partition("\n")[0]):
+                return 0
+            return _count(await session.execute(query, *values, PURGE_BATCH))
+
+    async def _once(self, method: Any, query: str, values: tuple[Any, ...]) -> Any:
+        """One statement; again on another session where the first did certainly nothing."""
+        async with self._gates.hold():
+            return await self._on_a_living_session(lambda: self._try(method, query, values))
+
+    async def _try(self, method: Any, query: str, values: tuple[Any, ...]) -> Any:
+        session, release = await self._acquire()
+        try:
+            return await method(session, query, *values)
+        finally:
+            await release()
+
+    async def _on_a_living_session(self, work: Callable[[], Awaitable[T]]) -> T:
+        """What `work` gives. Each session that was found dead is closed, so that there are no more
+        tries than sessions and a new one.
+        """
+        for _ in range(self._pool.get_max_size()):
+            with suppress(SessionLost):
+                return await work()
+        try:
+            return await work()
+        except SessionLost as error:
+            raise Busy from error
+
+    async def _begin(self) -> tuple[Session, Callable[[], Any]]:
+        session, release = await self._acquire()
+        try:
+            await session.begin()
+        except BaseException:
+            await release()
+            raise
+        return session, release
+
+    async def _acquire(self) -> tuple[Session, Callable[[], Any]]:
+        try:
+            connection = await self._pool.acquire(timeout=self._timeout_s)
+        except CANNOT_CONNECT as error:
+            # No session, whatever Postgres says of it.
+            raise self.availability.not_connected(error) from error
+        session = Session(
+            connection, self.availability, bracketed=self.pooler is Pooler.TRANSACTIONS
+        )
+
+        async def release() -> None:
+            await self._pool.release(connection)
+
+        return session, release
+
+
+def _count(done: str) -> int:
+    count = done.rpartition(" ")[2]
+    return int(count) if count.isdecimal() else 0
 
 
 def escaped(text: str) -> str:
     """A text as LIKE finds it, whatever wildcards it holds."""
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_").replace("\x00", "")
+
+
+__all__ = ["Database", "Session", "connect", "escaped"]

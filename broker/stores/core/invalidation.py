@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-import asyncpg
-
 from broker.concurrency.backoff import Backoff
 from broker.domain.invalidation import Invalidation, read_invalidation
+from broker.stores.core.postgres.availability import Availability
+from broker.stores.core.postgres.connection_url import DatabaseUrl
+from broker.stores.core.postgres.failures import CANNOT_CONNECT, reason_of
 from broker.stores.core.queries import sql
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ _in_transaction: ContextVar[list[Invalidation]] = ContextVar("invalidations in t
 
 
 async def notify(session: Any, change: Invalidation) -> None:
-    """Tell every process, once the transaction of this session is committed, what changed."""
+    """Notify every process of a change, once the transaction of this session is committed."""
     await session.execute(sql.notify_invalidation, change.payload)
     _in_transaction.get([]).append(change)
 
@@ -56,42 +57,48 @@ class InvalidationListener:
         dsn: str,
         on_invalidate: Callable[[Invalidation | None], None],
         on_quota_notification: Callable[[str], None],
+        availability: Availability,
     ) -> None:
-        self._dsn = dsn
+        self._url = DatabaseUrl.parse(dsn)
+        self._availability = availability
         self._on_invalidate = on_invalidate
         self._on_quota_notification = on_quota_notification
         self._failures = 0
+        self._logged = False
 
     async def listen(self) -> None:
         """Listen until cancelled, connecting again after every loss."""
         while True:
             try:
                 await self._listen_once()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except CANNOT_CONNECT as error:
                 self._failures += 1
-                if self._failures == 1:
-                    log.warning("listener_disconnected", extra={"reason": type(error).__name__})
+                # An outage has its own line, once for the process.
+                if self._failures == 2 and self._availability.problem is None:
+                    log.warning("listener_disconnected", extra={"reason": reason_of(error)})
+                    self._logged = True
             # Cached values stay: while Postgres is away they are all there is, and they have a
             # bound of their own.
             await asyncio.sleep(RECONNECT.pause(self._failures))
 
     async def _listen_once(self) -> None:
-        session = await asyncpg.connect(
-            self._dsn,
-            timeout=5,
-            command_timeout=5,
-            server_settings={"application_name": "broker listener"},
-        )
+        try:
+            session = await self._url.connect("broker listener", command_timeout=5)
+        except CANNOT_CONNECT as error:
+            self._availability.not_connected(error)
+            raise
         try:
             await session.add_listener(CHANNEL, self._on_notify)
             await session.add_listener(QUOTA_CHANNEL, self._on_quota_notify)
             self._on_invalidate(None)
-            if self._failures:
+            self._availability.answered()
+            if self._logged:
                 log.info("listener_connected", extra={"failures": self._failures})
-                self._failures = 0
+            self._failures, self._logged = 0, False
             while True:
                 await asyncio.sleep(PING_S)
                 await session.execute("SELECT")
+                self._availability.answered()
         finally:
             session.terminate()
 

@@ -8,7 +8,9 @@ import asyncpg
 from broker.errors import BrokerError
 from broker.stores.core import migrations
 from broker.stores.core.database import Database
-from broker.stores.core.seals import Seals
+from broker.stores.core.postgres.failures import READ_ONLY
+from broker.stores.core.queries import sql
+from broker.stores.core.seals import Seals, WrongSealingKey
 
 REMEMBERED_S = 1.0
 """For how long a result is given to others who ask: anybody may, as often as they like."""
@@ -36,18 +38,19 @@ class Readiness:
     async def _look(self) -> None:
         checks = {"database": "ok", "schema": "ok", "keys": "ok"}
         try:
-            await self._seals.check()
+            async with self._database.session() as session:
+                if await session.fetchval(sql.is_read_only):
+                    checks["database"] = READ_ONLY
+                if await migrations.missing(session):
+                    checks["schema"] = "behind"
+            if checks["schema"] == "ok" and checks["database"] == "ok":
+                await self._seals.check(running=True)
+        except WrongSealingKey:
+            checks["keys"] = "wrong"
         except BrokerError as error:
-            checks = dict.fromkeys(checks, error.code)
-        except Exception as error:  # noqa: BLE001  # readiness says no, whatever it is
-            checks["keys"] = type(error).__name__
-        if checks["database"] == "ok":
-            try:
-                async with self._database.session() as session:
-                    if await migrations.missing(session):
-                        checks["schema"] = "behind"
-            except BrokerError as error:
-                checks["database"] = error.code
-            except asyncpg.PostgresError as error:
-                checks["database"] = type(error).__name__
+            checks = dict.fromkeys(checks, self._database.availability.problem or error.code)
+        except asyncpg.PostgresError as error:
+            checks["database"] = type(error).__name__
+        if checks["database"] == "ok" and self._database.availability.problem is not None:
+            checks["database"] = self._database.availability.problem
         self._result, self._checked_at = checks, time.monotonic()

@@ -1,4 +1,4 @@
-"""Whether the ring opens what is here, and bringing everything under its newest key."""
+"""Whether the sealing keys open what is here, and bringing everything under the newest."""
 
 from dataclasses import dataclass
 
@@ -62,26 +62,33 @@ class Seals:
         self._database = database
         self._sealer = sealer
 
-    async def check(self) -> None:
-        """Raise WrongSealingKey unless the ring opens everything here; never says a key."""
+    async def check(self, *, running: bool = False) -> None:
+        """Raise WrongSealingKey unless the keys open everything here; it never shows a key.
+
+        A process that is `running` may lack a key that another one brought since: it can still
+        serve what is sealed under its own keys, and that it lacks one is logged.
+        """
         proof = self._sealer.seal(Secret(PROOF), _proof_place(self._sealer.newest))
         known = {
             row["key_id"]: row["proof"] for row in await self._database.fetch(sql.sealing_keys)
         }
-        for key_id, kept in known.items():
+        for key_id, stored in known.items():
             if not self._sealer.knows(key_id):
+                if running:
+                    self._sealer.report_missing(key_id)
+                    continue
                 raise WrongSealingKey(
                     f"values here are sealed with key {key_id}, which BROKER_SEALING_KEYS lacks"
                 )
             try:
-                self._sealer.open(kept, _proof_place(key_id))
+                self._sealer.open(stored, _proof_place(key_id))
             except SealBroken:
                 raise WrongSealingKey(
                     f"BROKER_SEALING_KEYS has another key {key_id} than the one used here"
                 ) from None
         if self._sealer.newest not in known:
             await self._database.execute(sql.insert_sealing_key, self._sealer.newest, proof)
-            await self.check()
+            await self.check(running=running)
 
     async def reseal(self) -> int:
         """Bring every sealed value under the newest key; how many were.

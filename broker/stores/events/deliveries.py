@@ -20,7 +20,7 @@ LONGEST_REPLAY = 100_000
 
 
 class Deliveries:
-    """What is owed to endpoints, and what became of it."""
+    """Deliveries to endpoints, and their outcomes."""
 
     def __init__(self, database: Database, sealer: Sealer) -> None:
         self._database = database
@@ -35,8 +35,8 @@ class Deliveries:
         busy: Mapping[UUID, int],
         lease: timedelta,
     ) -> list[Delivery]:
-        """Take what is due, at most `at_once` for an endpoint (one when it failed `closing` times
-        in a row), less what is under way there; others leave it alone while the lease lasts.
+        """Claim due deliveries under a lease, at most `at_once` for an endpoint (one when it failed
+        `closing` times in a row) less those that are under way there.
         """
         rows = await self._database.fetch(
             sql.claim_deliveries,
@@ -59,7 +59,7 @@ class Deliveries:
     async def settle(
         self, delivery: Delivery, state: str, reply: Reply, again_in: timedelta | None
     ) -> bool:
-        """Write what became of an attempt; False when somebody has claimed the delivery since."""
+        """Store an attempt's outcome; False when another process has claimed the delivery since."""
         settled = await self._database.execute(
             sql.finish_delivery,
             delivery.workspace_id,
@@ -93,7 +93,7 @@ class Deliveries:
         return int(failures or 0)
 
     async def disable(self, delivery: Delivery, why: str) -> None:
-        """The receiver wants nothing any more."""
+        """The receiver accepts no more events."""
         await self._database.execute(
             sql.disable_endpoint, delivery.workspace_id, delivery.endpoint_id, why
         )
@@ -127,7 +127,7 @@ class Deliveries:
         return _record(row)
 
     async def replay(self, app: App, delivery_id: UUID) -> None:
-        """Owe a delivery anew. Raises DeliveryNotFound."""
+        """Deliver again, as the same event. Raises DeliveryNotFound."""
         done = await self._database.execute(
             sql.replay_delivery, app.workspace_id, app.id, delivery_id
         )
@@ -137,7 +137,7 @@ class Deliveries:
     async def replay_span(
         self, app: App, endpoint: Endpoint, begin: datetime, end: datetime, user_ref: str | None
     ) -> int:
-        """Owe an endpoint what it wants of a span of time, at a steady pace; how much."""
+        """Deliver a span of time's events again, at a steady pace; how many."""
         return await self._database.execute(
             sql.replay_span,
             app.workspace_id,
@@ -150,15 +150,15 @@ class Deliveries:
             LONGEST_REPLAY,
         )
 
-    async def enqueue_for_endpoint(self, app: App, endpoint: Endpoint, fact: NewEvent) -> UUID:
-        """Owe one endpoint, and no other, a fact; the delivery's id."""
+    async def enqueue_for_endpoint(self, app: App, endpoint: Endpoint, event: NewEvent) -> UUID:
+        """Publish an event to one endpoint only; the delivery's id."""
         delivery_id = uuid4()
         async with self._database.transaction() as session:
             await session.execute(
-                sql.insert_event, app.workspace_id, app.id, fact.id, fact.type, fact.payload()
+                sql.insert_event, app.workspace_id, app.id, event.id, event.type, event.payload()
             )
             await session.execute(
-                sql.enqueue_delivery, app.workspace_id, delivery_id, endpoint.id, fact.id
+                sql.enqueue_delivery, app.workspace_id, delivery_id, endpoint.id, event.id
             )
         return delivery_id
 

@@ -13,7 +13,7 @@ from broker.stores.core.database import Database
 from broker.stores.core.queries import sql
 
 MOST = 50
-"""Endpoints of one app: each of its events is owed to every one that wants it."""
+"""Endpoints of one app: each of its events goes to every one that subscribes to it."""
 
 
 class Endpoints:
@@ -140,7 +140,7 @@ class Endpoints:
             )
 
     async def purge_previous_secrets(self) -> None:
-        """Wipe secrets whose overlap is over."""
+        """Delete previous secrets whose overlap has ended."""
         await self._database.execute(sql.purge_previous_secrets)
 
 

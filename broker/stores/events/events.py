@@ -1,4 +1,4 @@
-"""Events, written in the transaction of the fact that they tell."""
+"""Events, written in the transaction of the change that they report."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -12,25 +12,25 @@ from broker.stores.core.queries import sql
 
 
 async def publish(
-    session: Session, workspace_id: UUID, app_id: UUID, facts: Sequence[NewEvent]
+    session: Session, workspace_id: UUID, app_id: UUID, events: Sequence[NewEvent]
 ) -> None:
-    """Owe facts to every endpoint of the app that wants them, when the session's transaction
-    commits and not otherwise.
+    """Write events, with a delivery to each endpoint of the app that subscribes to them, in the
+    session's transaction.
     """
-    if facts:
+    if events:
         await session.execute(
             sql.publish,
             workspace_id,
             app_id,
-            [fact.id for fact in facts],
-            [fact.type for fact in facts],
-            [fact.user_ref for fact in facts],
-            [fact.payload() for fact in facts],
+            [event.id for event in events],
+            [event.type for event in events],
+            [event.user_ref for event in events],
+            [event.payload() for event in events],
         )
 
 
 class Events:
-    """What was told."""
+    """The events of the last month."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -56,5 +56,5 @@ class Events:
         return EventRecord(**dict(row)), [EndpointOutcome(**dict(each)) for each in sent]
 
     async def purge(self) -> int:
-        """Forget some of what was told a month ago; how much was."""
-        return await self._database.execute(sql.purge_events)
+        """Delete some events of a month ago; how many."""
+        return await self._database.purge(sql.purge_events)

@@ -1,4 +1,4 @@
-"""How far HubSpot's journal was read, for each app that asks for it."""
+"""How far HubSpot's journal was read, for each app that has it switched on."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,9 +15,9 @@ from broker.stores.events.events import publish
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """An app's place in its journal, claimed. `position` is the offset read last, empty before the
-    oldest file, None when reading has not begun; until `read_to` nothing was missed. `asked_at` is
-    the database's time of the claim.
+    """An app's position in its journal, claimed. `position` is the offset read last, empty before
+    the oldest file, None when reading has not begun; until `read_to` nothing was missed.
+    `started_at` is the database's time of the claim.
     """
 
     workspace_id: UUID
@@ -68,8 +68,8 @@ class Journals:
         body: bytes | None = None,
         lost: NewEvent | None = None,
     ) -> Journal | None:
-        """Move on, and keep in the same transaction what was read or must be told; None when
-        somebody else has moved on since.
+        """Move on, and store the file that was read or the event to publish; None when another
+        process has moved on since.
         """
         key = journal.workspace_id, journal.app_id
         async with self._database.transaction() as session:

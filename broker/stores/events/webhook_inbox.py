@@ -1,4 +1,4 @@
-"""What HubSpot told, kept as it came until it is split, and what was told before."""
+"""HubSpot's batches until they are split, and the fingerprints of events already published."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -38,7 +38,7 @@ class WebhookInbox:
         return WebhookSecrets(row["id"], secrets, row["legacy_signatures"])
 
     async def store(self, workspace_id: UUID, app_id: UUID, source: str, body: bytes) -> None:
-        """Keep a batch; it is safe when this returns. Raises Busy when it may not be."""
+        """Store a batch; it is durable when this returns. Raises Busy when it may not be."""
         await self._database.execute(sql.insert_batch, workspace_id, uuid4(), app_id, source, body)
 
     @asynccontextmanager
@@ -68,9 +68,9 @@ class WebhookInbox:
         )
 
     async def purge_seen(self) -> int:
-        """Forget what HubSpot no longer repeats; how much was."""
-        await self._database.execute(sql.purge_quarantined_batches)
-        return await self._database.execute(sql.purge_seen_events)
+        """Delete some of what HubSpot no longer repeats or could not be split; how much."""
+        quarantined = await self._database.purge(sql.purge_quarantined_batches)
+        return quarantined + await self._database.purge(sql.purge_seen_events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class LockedBatch:
     batch: InboxBatch
 
     async def remember_seen(self, fingerprints: Sequence[bytes]) -> set[bytes]:
-        """Remember fingerprints; those that were not there before."""
+        """Store fingerprints; those that were not there before."""
         if not fingerprints:
             return set()
         rows = await self.session.fetch(
@@ -98,7 +98,7 @@ class LockedBatch:
         return {row["fingerprint"] for row in rows}
 
     async def users_of(self, hubs: Sequence[int]) -> dict[int, list[str]]:
-        """Whose connections some accounts belong to."""
+        """The users connected to some accounts, by account."""
         users: dict[int, list[str]] = {}
         rows = await self.session.fetch(
             sql.users_of_hubs, self.batch.workspace_id, self.batch.app_id, list(hubs)
@@ -107,13 +107,13 @@ class LockedBatch:
             users.setdefault(row["hub_id"], []).append(row["user_ref"])
         return users
 
-    async def publish(self, facts: Sequence[NewEvent]) -> None:
-        """Owe the facts to the app's endpoints."""
-        await publish(self.session, self.batch.workspace_id, self.batch.app_id, facts)
+    async def publish(self, events: Sequence[NewEvent]) -> None:
+        """Publish events to the app's endpoints."""
+        await publish(self.session, self.batch.workspace_id, self.batch.app_id, events)
 
     async def lock_dedup(self) -> None:
-        """Until the end of the transaction nobody else marks what this app was told: the marks of
-        one source are looked up before the other's are made.
+        """Serialize deduplication for the app until the transaction ends: one source's fingerprints
+        are looked up before the other's are stored.
         """
         await self.session.execute(sql.lock_dedup, str(self.batch.app_id))
 
@@ -125,7 +125,7 @@ class LockedBatch:
             await LockedConnection(self.session, self.sealer, found).end_grant("uninstalled")
 
     async def quarantine(self, body: bytes) -> None:
-        """Keep what cannot be told to anybody for people to look at."""
+        """Store events that cannot be read, for a person to look at."""
         await self.session.execute(
             sql.quarantine_batch,
             self.batch.workspace_id,

@@ -1,4 +1,4 @@
-"""The call log: what was called for whom and what came of it, never what it said."""
+"""The call log: calls with their users and outcomes, never their contents."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,6 @@ from broker.stores.core.queries import sql
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 END = datetime(9000, 1, 1, tzinfo=UTC)
 LAST = UUID(int=2**128 - 1)
-PURGE_BATCH = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +107,7 @@ class Calls:
         before: tuple[datetime, UUID] | None,
         limit: int,
     ) -> list[LoggedCall]:
-        """Calls of an app, newest first: at most `limit`, before a place in that order."""
+        """Calls of an app, newest first: at most `limit`, before a position in that order."""
         rows = await self._database.fetch(
             sql.calls_page,
             app.workspace_id,
@@ -137,5 +136,5 @@ class Calls:
         return [AccountUse(**dict(row.items())) for row in rows]
 
     async def purge(self, days: int) -> int:
-        """Remove some calls older than so many days; how many were."""
-        return await self._database.execute(sql.purge_calls, timedelta(days=days), PURGE_BATCH)
+        """Delete some calls older than so many days; how many."""
+        return await self._database.purge(sql.purge_calls, timedelta(days=days))

@@ -23,7 +23,7 @@ class StoredResponse:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What is known of a key. `ours` says that this call is its first and may be made; `outcome` is
+    """What is known of a key. `acquired`: this call is its first and may be made. `outcome` is
     `running`, `answered` or `unknown`.
     """
 
@@ -59,7 +59,7 @@ class IdempotentCalls:
         if row is not None:
             return Claim(workspace_id, call_id, True, fingerprint, "running", None)
         row = await self._database.fetchrow(sql.call_of_idempotency_key, *place)
-        if row is None:  # given up in between
+        if row is None:  # released in between
             return await self.claim(workspace_id, connection_id, key_hash, fingerprint, runs_for)
         outcome = "unknown" if row["overdue"] else row["outcome"]
         answer = None if row["answer"] is None else self._opened(workspace_id, row)
@@ -77,12 +77,12 @@ class IdempotentCalls:
         await self._database.execute(sql.release_idempotency_key, claim.workspace_id, claim.id)
 
     async def mark_unknown(self, claim: Claim) -> None:
-        """Nobody knows whether HubSpot ran the call."""
+        """It is unknown whether HubSpot ran the call."""
         await self._database.execute(sql.mark_outcome_unknown, claim.workspace_id, claim.id)
 
-    async def purge(self) -> None:
-        """Remove keys that are older than a day."""
-        await self._database.execute(sql.purge_idempotency_keys)
+    async def purge(self) -> int:
+        """Delete some keys that are older than a day; how many."""
+        return await self._database.purge(sql.purge_idempotency_keys)
 
     def _opened(self, workspace_id: UUID, row: Any) -> StoredResponse:
         text = self._sealer.open(row["answer"], _place(workspace_id, row["id"])).reveal()

@@ -155,10 +155,10 @@ class Quotas:
                 if row["wanted"]:
                     await _notify(session, AVAILABLE, self._holder, _name(row))
 
-    async def purge(self) -> None:
-        """Delete expired shares, and quotas that were not used for a week."""
-        await self._database.execute(sql.purge_expired_shares)
-        await self._database.execute(sql.purge_unused_quotas)
+    async def purge(self) -> int:
+        """Delete some expired shares, and quotas that were not used for a week; how many."""
+        shares = await self._database.purge(sql.purge_expired_shares)
+        return shares + await self._database.purge(sql.purge_unused_quotas)
 
 
 async def _notify(session: Session, kind: str, holder: UUID, name: QuotaName) -> None:

@@ -16,7 +16,7 @@ from broker.web.core.pages import Pages
 
 _PACKAGED = Path(__file__).parents[2] / "docs"
 DOCS = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[3] / "docs"
-"""Where the guides are: inside the wheel, or beside the package in a checkout."""
+"""Where the guides are: inside the wheel, or next to the package in a checkout."""
 
 
 class DocsPages:
@@ -98,10 +98,10 @@ class DocsPages:
         if urlsplit(href).scheme or not path:
             return href
         target = normpath(Path("/", name).parent / path).lstrip("/")
-        known = re.sub(r"\.md$", "", target)
-        if known not in self._guides:
+        guide = re.sub(r"\.md$", "", target)
+        if guide not in self._guides:
             return None
-        return f"{self._pages.root}/docs/{known}" + (f"#{anchor}" if anchor else "")
+        return f"{self._pages.root}/docs/{guide}" + (f"#{anchor}" if anchor else "")
 
 
 def _slug(words: str) -> str:

@@ -101,7 +101,7 @@ class _Server(AuthorizationServer):  # type: ignore[misc]
         self.issued = token
 
     def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
-        """Nobody listens."""
+        """Send nothing: there are no listeners."""
 
     def create_oauth2_request(self, request: _Request) -> _Request:
         return request
@@ -142,9 +142,9 @@ class TokenHandlers:
             error = InvalidClientError(status_code=401)
             return _Server(None).handle_response(*error())
         found = await self._keys.find_client(client_id) if client_id else None
-        # A client that is unknown is told the same as one with a wrong secret.
-        nobody = TokenClient(UUID(int=0), UUID(int=0), client_id or "", b"", ())
-        server = _Server(_Client(found or nobody))
+        # An unknown client gets the same answer as one with a wrong secret.
+        unknown = TokenClient(UUID(int=0), UUID(int=0), client_id or "", b"", ())
+        server = _Server(_Client(found or unknown))
         response: web.Response = server.create_token_response(_Request(request.headers, form))
         if found is not None and server.issued is not None:
             await self._keys.store_token(

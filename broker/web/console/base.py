@@ -11,6 +11,7 @@ from aiohttp import web
 from broker.domain.audit import SOURCE, Source
 from broker.domain.browser_sessions import Operator
 from broker.domain.model import App
+from broker.domain.tenancy import WORKSPACE
 from broker.errors import BrokerError
 from broker.services.access.callers import require
 from broker.stores.access.operators import Operators
@@ -125,6 +126,7 @@ def for_operators(*scopes: str) -> Callable[[H], Callable[[Any, web.Request], An
                     return console.redirect(request, f"/sign-in?next={quote(back, safe='')}")
                 request[LOG_FIELDS]["key"] = str(operator.caller.key_id)
                 SOURCE.set(Source("console", request.remote))
+                WORKSPACE.set(operator.caller.workspace_id)
                 if scopes:
                     require(operator.caller, *scopes)
                 return await function(owner, request, operator)

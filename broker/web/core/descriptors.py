@@ -16,7 +16,7 @@ RESERVED = 256
 """How many descriptors callers' connections leave free; of a low limit, a quarter."""
 
 MAX_LIMIT = 1_048_576
-"""What is asked for where the system sets no limit."""
+"""The limit that is set where the system has none."""
 
 SHED_FRACTION = 64
 """One in so many connections is shed at a time, so that a flood costs one look for many."""
@@ -48,7 +48,7 @@ def raise_descriptor_limit() -> int:
         return min(soft, MAX_LIMIT) if soft != resource.RLIM_INFINITY else MAX_LIMIT
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    except (OSError, ValueError):  # some systems have a lower one that they do not tell
+    except (OSError, ValueError):  # some systems have a lower limit than they report
         return soft
     return wanted
 

@@ -8,9 +8,10 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from broker.concurrency.task_set import TaskSet
+from broker.domain.tenancy import WORKSPACE
 from broker.errors import BodyTooLarge, BrokerError, InvalidRequest, MethodNotAllowed, NotFound
 from broker.telemetry.log_writer import REQUEST_LOGGER, log_request
 from broker.telemetry.metrics import Metrics
@@ -37,21 +38,24 @@ def cancel_on_disconnect(handler: H) -> H:
 
 def observe_requests(handler: Handler, metrics: Metrics) -> Handler:
     """A handler of all requests that gives each an id, and one log line and one measurement at its
-    end, and answers refusals with problem documents (RFC 9457), surprises with a bare 500.
+    end, and answers refusals with problem documents (RFC 9457), unexpected errors with a bare 500.
 
-    One function around the whole application, for each of aiohttp's middlewares is a step more in
-    every call's way.
+    One function around the whole application, because each of aiohttp's middlewares costs every
+    call another step.
     """
     children: dict[tuple[str, int], Any] = {}
 
-    async def watched(request: web.Request) -> web.StreamResponse:
-        # Unlike every other's, which needs no secret: the kernel need not be asked.
+    async def handle(request: web.Request) -> web.StreamResponse:
+        # Not a secret, so that the kernel's random numbers are not needed.
         request_id = request[REQUEST_ID] = f"{random.getrandbits(128):032x}"
-        facts: dict[str, Any] = {"request_id": request_id, "method": request.method}
-        request[LOG_FIELDS] = facts
+        fields: dict[str, Any] = {"request_id": request_id, "method": request.method}
+        request[LOG_FIELDS] = fields
+        WORKSPACE.set(None)  # one task serves all requests of a connection
         started, status = time.perf_counter(), 499
         try:
             try:
+                if hdrs.EXPECT in request.headers:
+                    _check_expectation(request)
                 response = await handler(request)
             except Exception as error:  # noqa: BLE001  # or raised again
                 response = _refused(request, error)
@@ -70,11 +74,18 @@ def observe_requests(handler: Handler, metrics: Metrics) -> Handler:
                 measured = metrics.requests.labels(template, f"{family}xx")
                 children[template, family] = measured
             measured.observe(seconds)
-            told = {**facts, "route": template, "status": status, "ms": round(seconds * 1000, 2)}
-            log_request(told)
+            log_request(
+                {**fields, "route": template, "status": status, "ms": round(seconds * 1000, 2)}
+            )
         return response
 
-    return watched
+    return handle
+
+
+def _check_expectation(request: web.Request) -> None:
+    """Raise InvalidRequest for an expectation that is not supported, which aiohttp would repeat."""
+    if request.headers[hdrs.EXPECT].lower() != "100-continue":
+        raise InvalidRequest("Only the expectation 100-continue is supported.")
 
 
 def _template(request: web.Request) -> str:
@@ -82,12 +93,12 @@ def _template(request: web.Request) -> str:
     try:
         resource = request.match_info.route.resource
     except AssertionError:
-        return "unknown"  # it did not come so far
+        return "unknown"  # it was refused before routing
     return resource.canonical if resource else "unknown"
 
 
 def _refused(request: web.Request, error: Exception) -> web.StreamResponse:
-    """What a refusal or a surprise is answered with. Raises what is neither, or comes too late."""
+    """The response to a refusal or an unexpected error. Raises it where it comes too late."""
     if isinstance(error, ConnectionError) or (
         isinstance(error, web.HTTPException) and error.status < 400
     ):
@@ -101,10 +112,10 @@ def _refused(request: web.Request, error: Exception) -> web.StreamResponse:
         cut_off(request)
         raise error  # too late for a second response
     if not isinstance(error, BrokerError):
-        log.error("unexpected", exc_info=error, extra={"request_id": request[REQUEST_ID]})
+        log.error("unexpected_error", exc_info=error, extra={"request_id": request[REQUEST_ID]})
         error = BrokerError()
     elif error.status == 500:
-        log.error("internal", exc_info=error, extra={"request_id": request[REQUEST_ID]})
+        log.error("internal_error", exc_info=error, extra={"request_id": request[REQUEST_ID]})
     return problem(request, error)
 
 

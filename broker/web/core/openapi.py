@@ -19,6 +19,7 @@ from pydantic.json_schema import models_json_schema
 
 from broker.domain.audit import SOURCE, Source
 from broker.domain.model import Caller
+from broker.domain.tenancy import WORKSPACE
 from broker.services.access.callers import Callers, require
 from broker.web.core.cookies import check_not_cross_site
 from broker.web.core.middleware import LOG_FIELDS
@@ -151,6 +152,7 @@ async def _authenticate(request: web.Request, scopes: tuple[str, ...]) -> Caller
     caller = await request.app[CALLERS].authenticate(request.headers.get("Authorization"))
     request[LOG_FIELDS]["key"] = str(caller.key_id)
     SOURCE.set(Source("api", request.remote))
+    WORKSPACE.set(caller.workspace_id)
     require(caller, *scopes)
     return caller
 
@@ -170,19 +172,19 @@ def document(
     """The OpenAPI 3.1 document of a table of method, path and operation."""
     rows = [(method, path, operation_of(function)) for method, path, function in table]
     models: set[tuple[type[BaseModel], Any]] = {(Problem, "serialization")}
-    for _, _, known in rows:
-        models |= {(model, "validation") for model in (known.body, known.query) if model}
-        models |= {(model, "serialization") for model in known.answers.values() if model}
+    for _, _, each in rows:
+        models |= {(model, "validation") for model in (each.body, each.query) if model}
+        models |= {(model, "serialization") for model in each.answers.values() if model}
     ordered = sorted(models, key=lambda pair: (pair[0].__name__, pair[1]))
     references, definitions = models_json_schema(
         ordered, ref_template="#/components/schemas/{model}"
     )
     schemas = definitions["$defs"]
     paths: dict[str, dict[str, Any]] = {}
-    for method, template, known in rows:
+    for method, template, each in rows:
         path = re.sub(r"\{(\w+)(:[^{}]*(\{\d+\}[^{}]*)?)?\}", r"{\1}", template)
         paths.setdefault(path, {})[method.lower()] = _describe(
-            path, method.lower(), known, references, schemas
+            path, method.lower(), each, references, schemas
         )
     return {
         "openapi": "3.1.0",
@@ -206,14 +208,14 @@ def document(
 
 
 def _describe(
-    path: str, method: str, known: Operation, references: Any, schemas: dict[str, Any]
+    path: str, method: str, each: Operation, references: Any, schemas: dict[str, Any]
 ) -> dict[str, Any]:
     parameters: list[dict[str, Any]] = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in re.findall(r"\{(\w+)\}", path)
     ]
-    if known.query is not None:
-        model = schemas[references[(known.query, "validation")]["$ref"].rsplit("/", 1)[1]]
+    if each.query is not None:
+        model = schemas[references[(each.query, "validation")]["$ref"].rsplit("/", 1)[1]]
         parameters += [
             {
                 "name": name,
@@ -226,29 +228,29 @@ def _describe(
     words = re.sub(r"[^a-z0-9]+", "-", f"{method}-{path}".lower()).strip("-")
     described: dict[str, Any] = {
         "operationId": words,
-        "summary": known.summary,
-        "tags": list(known.tags),
+        "summary": each.summary,
+        "tags": list(each.tags),
         "parameters": parameters,
         "responses": {
             str(status): _answer(status, references[(model, "serialization")] if model else None)
-            for status, model in known.answers.items()
+            for status, model in each.answers.items()
         },
     }
     described["responses"]["default"] = {
         "description": "A refusal",
         "content": {"application/problem+json": {"schema": references[(Problem, "serialization")]}},
     }
-    if known.description:
-        described["description"] = known.description
-    if known.body is not None:
-        schema = references[(known.body, "validation")]
+    if each.description:
+        described["description"] = each.description
+    if each.body is not None:
+        schema = references[(each.body, "validation")]
         described["requestBody"] = {
             "required": True,
             "content": {"application/json": {"schema": schema}},
         }
-    if known.scopes is not None:
+    if each.scopes is not None:
         described["security"] = [{"bearer": []}, {"basic": []}]
-        described["x-broker-scopes"] = list(known.scopes)
+        described["x-broker-scopes"] = list(each.scopes)
     return described
 
 

@@ -1,4 +1,4 @@
-"""Pages for people: templates with everything escaped, and headers that keep them ours."""
+"""Pages for people: templates with everything escaped, and headers that bind them to our origin."""
 
 import hashlib
 from pathlib import Path
@@ -73,7 +73,7 @@ class Pages:
 
 
 def policy(posts_to: str, images: str | None = None) -> str:
-    """What a page of ours may load and do: only from us, never inline, never framed."""
+    """What a page may load and do: only from the broker, never inline, never framed."""
     # A semicolon or a comma would begin another directive or policy.
     elsewhere = "" if images is None else f" {images.replace(';', '%3B').replace(',', '%2C')}"
     return (
@@ -93,19 +93,19 @@ class StaticFiles:
         if name not in FILES:
             raise web.HTTPNotFound
         # The name in a page carries the digest, so that a new version is another address.
-        known = request.query.get("v") == DIGESTS[name]
-        return _given(request, name, 365 * DAY_S if known else 300)
+        current = request.query.get("v") == DIGESTS[name]
+        return _file_response(request, name, 365 * DAY_S if current else 300)
 
     @public(tags=("Connect",))
     async def connect_js(self, request: web.Request) -> web.Response:
         """Give the script that defines `<connect-hubspot>`."""
-        response = _given(request, "connect.js", 300)
+        response = _file_response(request, "connect.js", 300)
         response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
         response.headers["Access-Control-Allow-Origin"] = "*"  # for `integrity`
         return response
 
 
-def _given(request: web.Request, name: str, seconds: int) -> web.Response:
+def _file_response(request: web.Request, name: str, seconds: int) -> web.Response:
     tag = f'"{DIGESTS[name]}"'
     headers = {"Cache-Control": f"public, max-age={seconds}", "ETag": tag}
     if request.headers.get("If-None-Match") == tag:

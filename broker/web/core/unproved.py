@@ -1,13 +1,14 @@
 """Bodies of requests that are proved by a signature over the body itself: until it has arrived
-nobody knows who sends it, so all of them together have a budget of memory.
+the sender is unknown, so all of them together have a budget of memory.
 """
 
 from collections.abc import Callable
+from uuid import UUID
 
 from aiohttp import web
 
-from broker.errors import Busy
-from broker.web.core.requests import read_body
+from broker.errors import Busy, NotAuthenticated
+from broker.web.core.requests import SLUG, read_body
 
 TIMEOUT_S = 10.0
 """How long such a body may take: HubSpot waits five seconds for the whole answer."""
@@ -49,3 +50,28 @@ class UnprovedBodies:
             return await read_body(request, at_most, within=TIMEOUT_S, on_part=take)
         finally:
             self._free[small] += held
+
+
+BODIES = web.AppKey("unproved bodies", UnprovedBodies)
+
+
+async def read_unproved(
+    request: web.Request, at_most: int, update: Callable[[bytes], None] = lambda _: None
+) -> bytes:
+    """The body of a request that a signature over it is to prove, as `UnprovedBodies.read`."""
+    return await request.app[BODIES].read(request, at_most, update)
+
+
+def signed_app(request: web.Request) -> tuple[UUID, str]:
+    """Workspace and lower-case slug in the path of a request that is proved by a signature.
+
+    Raises NotAuthenticated for what cannot be an app, as for one with another secret.
+    """
+    slug = request.match_info["slug"]
+    try:
+        workspace_id = UUID(request.match_info["workspace"])
+    except ValueError:
+        raise NotAuthenticated from None
+    if not SLUG.fullmatch(slug):
+        raise NotAuthenticated
+    return workspace_id, slug.lower()

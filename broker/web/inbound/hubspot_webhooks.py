@@ -1,24 +1,20 @@
 """HubSpot's webhooks, proved by their signature."""
 
-from uuid import UUID
-
 from aiohttp import web
 
-from broker.errors import NotAuthenticated
+from broker.domain.tenancy import WORKSPACE
 from broker.providers.hubspot.events.signature import SignedRequest
 from broker.providers.hubspot.events.webhooks import BATCH_BYTES
 from broker.services.events.intake import Intake
 from broker.web.core.openapi import self_authenticating
-from broker.web.core.requests import SLUG
-from broker.web.core.unproved import UnprovedBodies
+from broker.web.core.unproved import read_unproved, signed_app
 
 
 class HubSpotWebhooks:
     """`/hubspot/{slug}-{UUID}/webhooks`."""
 
-    def __init__(self, intake: Intake, bodies: UnprovedBodies, public_url: str) -> None:
+    def __init__(self, intake: Intake, public_url: str) -> None:
         self._intake = intake
-        self._bodies = bodies
         self._public_url = public_url
 
     @self_authenticating(answers={200: None}, tags=("Webhooks",))
@@ -29,6 +25,7 @@ class HubSpotWebhooks:
         says that the batch is stored.
         """
         workspace_id, slug = signed_app(request)
+        WORKSPACE.set(workspace_id)
         head = SignedRequest(
             request.method,
             self._public_url + request.raw_path,
@@ -36,20 +33,5 @@ class HubSpotWebhooks:
             b"",
         )
         batch = await self._intake.begin(workspace_id, slug, head)
-        await batch.accept(await self._bodies.read(request, BATCH_BYTES, batch.update))
+        await batch.accept(await read_unproved(request, BATCH_BYTES, batch.update))
         return web.Response(status=200)
-
-
-def signed_app(request: web.Request) -> tuple[UUID, str]:
-    """Workspace and lower-case slug in the path of a request that is proved by a signature.
-
-    Raises NotAuthenticated for what cannot be an app, as for one with another secret.
-    """
-    slug = request.match_info["slug"]
-    try:
-        workspace_id = UUID(request.match_info["workspace"])
-    except ValueError:
-        raise NotAuthenticated from None
-    if not SLUG.fullmatch(slug):
-        raise NotAuthenticated
-    return workspace_id, slug.lower()

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from broker.domain.browser_sessions import ConnectSession
 from broker.domain.model import Secret
+from broker.domain.tenancy import WORKSPACE
 from broker.domain.urls import with_parameters
 from broker.errors import BrokerError, Busy, NotFound, OriginRefused
 from broker.services.installs.connect_sessions import ConnectFlow
@@ -33,6 +34,7 @@ class OAuthCallback:
         """Take what the provider's redirect brought; end at the product, at a page or with JSON."""
         try:
             slug, workspace_id = path_slug(request), UUID(request.match_info["workspace"])
+            WORKSPACE.set(workspace_id)
             consent = _consent(request, self._cookie.read(request))
             outcome, session = await self._connecting.finish(
                 path_provider(request) or "", workspace_id, slug, consent

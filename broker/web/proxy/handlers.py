@@ -140,7 +140,7 @@ class ProxyHandlers:
         if not request.body_exists or not any(map(caller.has_scope, SCOPES)):
             return None  # of a caller who may not call at all, nothing is read
         if key is not None and request.method not in {"GET", "HEAD"}:
-            # What a key stands for must be known before anything is sent.
+            # The key's request must be complete before anything is sent.
             return await read_body(request, min(self._max_body, KEYED_BYTES))
         length = request.content_length
         if length is not None and length > self._max_body:

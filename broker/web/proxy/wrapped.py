@@ -95,7 +95,7 @@ def _headers(described: dict[str, str], *, has_body: bool) -> list[tuple[str, st
     headers = [
         (name, value) for name, value in described.items() if name.lower() != "accept-encoding"
     ]
-    # The answer is spliced into ours, so it must come as it is.
+    # The answer is spliced into the envelope, so it must come unencoded.
     headers.append(("Accept-Encoding", "identity"))
     if has_body and "content-type" not in names:
         headers.append(("Content-Type", "application/json"))
@@ -110,7 +110,7 @@ class DataEnvelope:
     """
 
     def headers(self, answer: Answer) -> list[tuple[str, str]]:
-        """HubSpot's headers less those that describe its bytes."""
+        """The provider's headers without those that describe its bytes."""
         kept = [(name, value) for name, value in answer.headers if name.lower() not in FRAMING]
         return [*kept, ("Content-Type", "application/json; charset=utf-8")]
 
@@ -122,15 +122,15 @@ class DataEnvelope:
         kind = headers.get("content-type", "").partition(";")[0].strip()
         spliced = kind == "application/json" or kind.endswith("+json")
         decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        begun = False
+        has_begun = False
         async for chunk in _inflated(answer.chunks, headers.get("content-encoding", "identity")):
             if not chunk:
                 continue
-            if not begun:
+            if not has_begun:
                 yield b'{"data":' if spliced else b'{"data":"'
-            begun = True
+            has_begun = True
             yield chunk if spliced else json.dumps(decoder.decode(chunk))[1:-1].encode()
-        if not begun:
+        if not has_begun:
             yield b'{"data":null}' if spliced else b'{"data":""}'
         elif spliced:
             yield b"}"
@@ -139,7 +139,7 @@ class DataEnvelope:
 
 
 async def _inflated(chunks: AsyncIterator[bytes], encoding: str) -> AsyncIterator[bytes]:
-    """The body without its content encoding, for a HubSpot that was not asked for one."""
+    """The body without a content encoding, which was not asked for."""
     if encoding in {"", "identity"}:
         async for chunk in chunks:
             yield chunk

@@ -109,9 +109,13 @@ INSERT INTO access_token (workspace_id, token_hash, key_id, scopes, expires_at)
 VALUES ($1, $2, $3, $4, now() + $5::interval);
 
 -- name: purge_tokens
--- Remove access tokens that ran out.
+-- Delete some access tokens that ran out.
+--   $1 how many
 DELETE FROM access_token
- WHERE expires_at < now();
+ WHERE ctid = ANY (ARRAY(SELECT ctid
+                           FROM access_token
+                          WHERE expires_at < now()
+                          LIMIT $1));
 
 -- name: notify_invalidation
 -- Tell every process what changed, so that it discards the cached value.

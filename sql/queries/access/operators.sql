@@ -28,6 +28,10 @@ DELETE FROM operator_session
    AND token_hash = $2;
 
 -- name: purge_operator_sessions
--- Remove sign-ins that ran out.
+-- Delete some sign-ins that ran out.
+--   $1 how many
 DELETE FROM operator_session
- WHERE expires_at < now();
+ WHERE ctid = ANY (ARRAY(SELECT ctid
+                           FROM operator_session
+                          WHERE expires_at < now()
+                          LIMIT $1));

@@ -65,6 +65,10 @@ UPDATE connect_session
    AND ended_at IS NULL;
 
 -- name: purge_connect_sessions
--- Remove sessions a day after they ran out.
+-- Delete some sessions a day after they ran out.
+--   $1 how many
 DELETE FROM connect_session
- WHERE expires_at < now() - interval '1 day';
+ WHERE ctid = ANY (ARRAY(SELECT ctid
+                           FROM connect_session
+                          WHERE expires_at < now() - interval '1 day'
+                          LIMIT $1));

@@ -47,9 +47,13 @@ UPDATE install_link
    AND used_at IS NULL;
 
 -- name: purge_links
--- Remove links a day after they ran out.
+-- Delete some links a day after they ran out.
+--   $1 how many
 DELETE FROM install_link
- WHERE expires_at < now() - interval '1 day';
+ WHERE ctid = ANY (ARRAY(SELECT ctid
+                           FROM install_link
+                          WHERE expires_at < now() - interval '1 day'
+                          LIMIT $1));
 
 -- name: insert_pending_grant
 -- Keep a grant until its code is presented.
@@ -182,10 +186,14 @@ DELETE FROM connection
                       AND pending_grant.used_at IS NULL);
 
 -- name: purge_used_pending_grants
--- Delete spent codes a day after they expired.
+-- Delete some spent codes a day after they expired.
+--   $1 how many
 DELETE FROM pending_grant
- WHERE used_at IS NOT NULL
-   AND code_expires_at < now() - interval '1 day';
+ WHERE ctid = ANY (ARRAY(SELECT ctid
+                           FROM pending_grant
+                          WHERE used_at IS NOT NULL
+                            AND code_expires_at < now() - interval '1 day'
+                          LIMIT $1));
 
 -- name: delete_pending_grants_of_app
 -- An app is removed: revoke the grants that were pending for its users.

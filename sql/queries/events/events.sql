@@ -22,12 +22,13 @@ SELECT happened.workspace_id, gen_random_uuid(), endpoint.id, happened.id,
                        AND starts_with(happened.type, left(wanted.pattern, -1))));
 
 -- name: purge_events
--- Remove some events, with their deliveries, after a month.
+-- Delete some events of a month ago, with their deliveries.
+--   $1 how many
 DELETE FROM event
  WHERE ctid = ANY (ARRAY(SELECT ctid
                            FROM event
                           WHERE created_at < now() - interval '30 days'
-                          LIMIT 5000));
+                          LIMIT $1));
 
 -- name: delete_events_of_app
 -- A removed app is erased: nothing of what it was told stays.

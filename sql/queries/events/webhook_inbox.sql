@@ -47,9 +47,13 @@ UPDATE webhook_inbox
    AND id = $2;
 
 -- name: purge_quarantined_batches
--- Remove what could not be split after a month.
+-- Delete some of what could not be split a month ago.
+--   $1 how many
 DELETE FROM webhook_inbox
- WHERE quarantined_at < now() - interval '30 days';
+ WHERE ctid = ANY (ARRAY(SELECT ctid
+                           FROM webhook_inbox
+                          WHERE quarantined_at < now() - interval '30 days'
+                          LIMIT $1));
 
 -- name: remember_seen
 -- Remember what is told now; the fingerprints that were not there yet.
@@ -71,12 +75,13 @@ SELECT fingerprint
    AND fingerprint = ANY ($3::bytea[]);
 
 -- name: purge_seen_events
--- Forget some of what HubSpot no longer repeats: it retries for a day, its journal keeps three.
+-- Delete some of what HubSpot no longer repeats: it retries for a day, its journal keeps three.
+--   $1 how many
 DELETE FROM seen_event
  WHERE ctid = ANY (ARRAY(SELECT ctid
                            FROM seen_event
                           WHERE seen_at < now() - interval '8 days'
-                          LIMIT 5000));
+                          LIMIT $1));
 
 -- name: users_of_hubs
 -- Whose connections some HubSpot accounts belong to.

@@ -30,7 +30,7 @@ SELECT id, at, user_ref, key_id, request_id, method, path, status, error, bytes,
  LIMIT $9;
 
 -- name: purge_calls
--- Remove some calls that are old enough.
+-- Delete some calls that are old enough.
 --   $1 age, $2 how many
 DELETE FROM proxied_call
  WHERE ctid = ANY (ARRAY(SELECT ctid

@@ -52,6 +52,10 @@ DELETE FROM idempotent_call
    AND connection_id = $2;
 
 -- name: purge_idempotency_keys
--- Remove keys whose day is over.
+-- Delete some keys whose day is over.
+--   $1 how many
 DELETE FROM idempotent_call
- WHERE expires_at < now();
+ WHERE ctid = ANY (ARRAY(SELECT ctid
+                           FROM idempotent_call
+                          WHERE expires_at < now()
+                          LIMIT $1));

@@ -106,11 +106,19 @@ RETURNING mine.workspace_id, mine.app_id, mine.account_id, mine.kind,
                      AND other.expires_at > now()) AS wanted;
 
 -- name: purge_expired_shares
--- Delete shares that have expired.
+-- Delete some shares that have expired.
+--   $1 how many
 DELETE FROM quota_share
- WHERE expires_at < now();
+ WHERE ctid = ANY (ARRAY(SELECT ctid
+                           FROM quota_share
+                          WHERE expires_at < now()
+                          LIMIT $1));
 
 -- name: purge_unused_quotas
--- Delete quotas without a call for a week; their size is learnt again.
+-- Delete some quotas without a call for a week; their size is learnt again.
+--   $1 how many
 DELETE FROM quota
- WHERE synced_at < now() - interval '7 days';
+ WHERE ctid = ANY (ARRAY(SELECT ctid
+                           FROM quota
+                          WHERE synced_at < now() - interval '7 days'
+                          LIMIT $1));

@@ -283,3 +283,22 @@ async def test_a_refusal_stands_in_the_log_by_its_code(broker, caplog):
 
     line = next(each for each in reversed(caplog.records) if each.msg == "answered")
     assert (line.status, line.error, line.app) == (404, "connection-not-found", "hbdev")
+
+
+@pytest.mark.parametrize("path", ["/proxy/hbdev/u1/_echo/x", "/api/raw/hbdev", "/healthz", "/x"])
+async def test_an_expectation_of_odd_bytes_is_refused_and_not_repeated(broker, path):
+    """2.14."""
+    reader, writer = await asyncio.open_connection("localhost", URL(broker.url).port)
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nExpect: \xff\r\n\r\n".encode("latin-1"))
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+    writer.close()
+
+    assert head.split()[1] == b"400"
+    assert b"Broker-Error: invalid-request" in head
+
+
+async def test_a_body_that_waits_to_be_asked_for_is_asked_for(broker):
+    await broker.connects("u1")
+    answer = await broker.proxies("/_echo/x", method="POST", data=b"{}", expect100=True)
+
+    assert (answer.status, answer.json()["bodyLength"]) == (200, 2)

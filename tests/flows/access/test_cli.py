@@ -221,7 +221,7 @@ async def test_every_connection_of_an_app_is_ended_with_a_report(broker, shell, 
 
 
 async def test_a_command_that_cannot_says_why_in_a_line(shell):
-    told = [
+    results = [
         await shell("serve", BROKER_SEALING_KEYS=""),
         await shell("serve", BROKER_SEALING_KEYS="k1:c2hvcnQ="),
         await shell("migrate", BROKER_DATABASE_URL="postgresql://nobody@127.0.0.1:1/x"),
@@ -231,7 +231,7 @@ async def test_a_command_that_cannot_says_why_in_a_line(shell):
         await shell("serve", BROKER_TYPO="1"),
     ]
 
-    for code, out, err in told:
+    for code, out, err in results:
         assert code == 1
         assert out == ""
         assert len(err.strip().splitlines()) == 1
@@ -255,12 +255,12 @@ async def test_resealing_is_counted(broker, shell):
 
 
 async def test_the_doctor_names_what_is_wrong(shell, hubspot):
-    code, told, _ = await shell("doctor", "--json", BROKER_FML_URL=hubspot.url)
+    code, checks, _ = await shell("doctor", "--json", BROKER_FML_URL=hubspot.url)
     sick, bad, _ = await shell(
         "doctor", "--json", BROKER_FML_URL=hubspot.url, BROKER_PUBLIC_URL="http://b.example"
     )
 
-    assert set(json.loads(told).values()) == {"ok"}
+    assert set(json.loads(checks).values()) == {"ok"}
     assert code == 0
     assert sick == 1
     assert "https" in json.loads(bad)["public URL"]
@@ -317,7 +317,7 @@ async def test_the_doctor_says_what_is_wrong_without_names_of_classes(shell, hub
     )
 
     assert code == 1
-    assert json.loads(checks)["database"].startswith("the connection was refused: check BROKER_D")
+    assert json.loads(checks)["database"].startswith("BROKER_DATABASE_URL: nothing listens")
     assert "the host name nothing.invalid does not resolve" in json.loads(checks)["HubSpot"]
 
 
@@ -330,3 +330,82 @@ async def test_the_document_needs_no_database(shell):
 
     assert code == 0
     assert json.loads(document)["openapi"] == "3.1.0"
+
+
+async def test_kubernetes_own_variables_and_line_breaks_of_secrets_stop_no_command(shell, dsn):
+    """F2, F3."""
+    code, _, complaints = await shell(
+        "migrate",
+        BROKER_PORT="tcp://10.96.12.7:80",
+        BROKER_SERVICE_HOST="10.96.12.7",
+        BROKER_PORT_80_TCP_ADDR="10.96.12.7",
+        BROKER_DATABASE_URL=f"{dsn}\n",
+        BROKER_SEALING_KEYS=f"{KEY}\n",
+        BROKER_PUBLIC_URL="https://b.example\n",
+    )
+
+    assert (code, complaints) == (0, "")
+
+
+@pytest.mark.parametrize("command", ["migrate", "serve", "doctor"])
+async def test_a_parameter_of_a_database_url_that_cannot_be_kept_is_named(shell, dsn, command):
+    """F8."""
+    code, _, complaints = await shell(
+        command,
+        BROKER_DATABASE_URL=f"{dsn}&gssencmode=require",
+        BROKER_MIGRATION_DATABASE_URL="mysql://u:canary@h/d",
+        BROKER_LISTEN="nowhere",
+    )
+
+    assert code == 1
+    assert [line.partition(": ")[2].partition(":")[0] for line in complaints.splitlines()] == [
+        "BROKER_LISTEN",
+        "BROKER_DATABASE_URL",
+        "BROKER_MIGRATION_DATABASE_URL",
+    ]
+    assert "gssencmode=require" in complaints
+    assert "canary" not in complaints
+
+
+@pytest.mark.parametrize("command", [("migrate",), ("serve",), ("work",), ("workspace", "list")])
+async def test_a_database_that_cannot_be_reached_is_one_line_that_names_the_setting(
+    shell, dsn, command
+):
+    """F8, F21."""
+    code, _, complaints = await shell(*command, BROKER_DATABASE_URL=dsn.replace("/test_", "/none_"))
+
+    assert code == 1
+    assert len(complaints.splitlines()) == 1
+    assert complaints.startswith('broker: BROKER_DATABASE_URL: database "none_')
+    assert complaints.endswith(": create the database, or check its name\n")
+
+
+async def test_the_doctor_sees_a_database_that_takes_no_writes(shell, dsn):
+    """A standby after a failover, or the storage guard of a hosted Postgres."""
+    read_only = f"{dsn}&options=-cdefault_transaction_read_only%3Don"
+    code, checks, _ = await shell("doctor", "--json", BROKER_DATABASE_URL=read_only)
+
+    assert code == 1
+    assert "read-only transaction" in json.loads(checks)["database writes"]
+
+
+async def test_the_doctor_says_what_it_makes_of_a_forward_proxy_and_of_certificates(
+    shell, tmp_path
+):
+    """F18."""
+    _, text, _ = await shell(
+        "doctor", HTTPS_PROXY="http://u:canary@proxy.corp:3128", NO_PROXY="localhost,.corp"
+    )
+    code, checks, _ = await shell(
+        "doctor",
+        "--json",
+        HTTPS_PROXY="https://proxy.corp",
+        SSL_CERT_FILE=str(tmp_path / "none.pem"),
+        REQUESTS_CA_BUNDLE="/etc/ca.pem",
+    )
+
+    assert "ok  HTTPS_PROXY: proxy.corp:3128; without it: localhost,.corp" in text
+    assert "canary" not in text
+    assert code == 1
+    assert "http://host:port" in json.loads(checks)["HTTPS_PROXY"]
+    assert "cannot be read" in json.loads(checks)["SSL_CERT_FILE"]

@@ -178,3 +178,61 @@ async def test_a_key_that_does_not_open_what_is_here_refuses_to_start(broker, ds
             pass
 
     assert keys.partition(":")[2] not in str(refusal.value)
+
+
+BOTH = f"{OLD},{NEW}"
+
+
+@pytest.fixture
+async def replica(broker, start_broker):
+    """Another process of the installation, with sealing keys of its own."""
+
+    async def start(keys):
+        other = await start_broker(keys=keys, public_url=broker.url)
+        other.workspace, other.key = broker.workspace, broker.key
+        return other
+
+    return start
+
+
+async def connect(replica, broker, user):
+    """A user's way to a grant, of which this replica handles the callback."""
+    back = await replica.consents(await replica.links(user))
+    answer = await replica.asks("GET", back.replace(broker.url, replica.url), key="")
+    assert answer.status in {200, 303}, answer.body
+
+
+async def test_a_key_is_rotated_while_two_replicas_serve(broker, replica):
+    """The new key last on every replica, then first, then `reseal`, then the old one away."""
+
+    async def serves(other, user):
+        answer = await other.asks("GET", f"/proxy/hbdev/{user}/_echo/x")
+        ready = await other.asks("GET", "/readyz", key="")
+        return answer.status, ready.status
+
+    await broker.connects("u1")
+    steps = [(BOTH, OLD), (BOTH, BOTH), (f"{NEW},{OLD}", BOTH), (f"{NEW},{OLD}", f"{NEW},{OLD}")]
+    for number, (first, second) in enumerate(steps, start=2):
+        one, other = await replica(first), await replica(second)
+        await connect(one, broker, f"u{number}")
+        for user in ("u1", f"u{number}"):
+            assert [await serves(each, user) for each in (one, other)] == [(200, 200)] * 2
+    await Seals(broker.parts.database, Sealer(Keyring.parse(f"{NEW},{OLD}"))).reseal()
+    assert await serves(await replica(NEW), "u1") == (200, 200)
+
+
+async def test_a_replica_that_lacks_the_newest_key_says_so_and_serves_the_rest(
+    broker, replica, no_secret_in_the_logs
+):
+    """The new key first on one replica, too early."""
+    await broker.connects("u1")
+    await connect(await replica(f"{NEW},{OLD}"), broker, "u2")
+
+    missing = await broker.asks("GET", "/proxy/hbdev/u2/_echo/x")
+    assert (missing.status, missing.code) == (503, "busy")
+    assert missing.headers["Retry-After"]
+    assert (await broker.asks("GET", "/proxy/hbdev/u1/_echo/x")).status == 200
+    assert (await broker.asks("GET", "/readyz", key="")).status == 200
+    lines = [json.loads(line) for line in no_secret_in_the_logs.getvalue().splitlines()]
+    reported = [line for line in lines if line["event"] == "sealing_key_missing"]
+    assert [(line["key"], line["level"]) for line in reported] == [("k2", "error")]

@@ -25,19 +25,29 @@ async def row_locked(dsn, user):
         await session.close()
 
 
-def impatient(monkeypatch):
-    monkeypatch.setattr(storing, "BACKOFF", storing.Backoff(first=0.01, attempts=2))
+@pytest.fixture
+async def hasty(monkeypatch, start_broker):
+    """A broker whose statements wait for a third of a second at most."""
+    monkeypatch.setattr("broker.stores.core.database.COMMAND_S", 0.3)
+    broker = await start_broker()
+    await broker.makes_workspace()
+    assert (await broker.registers()).status == 201
+    return broker
 
 
-async def test_an_install_waits_for_a_row_that_is_locked_for_a_while(broker, hubspot, dsn):
+async def longer_than_a_statement_waits():
+    await asyncio.sleep(0.7)
+
+
+async def test_an_install_waits_for_a_row_that_is_locked_for_a_while(hasty, hubspot, dsn):
     """Review 3: the code is spent, so the link cannot be opened again."""
-    await broker.connects("u1")
-    back = await broker.consents(await broker.links("u1"))
+    await hasty.connects("u1")
+    back = await hasty.consents(await hasty.links("u1"))
 
     async with row_locked(dsn, "u1"):
-        finishing = asyncio.create_task(broker.asks("GET", back, key="", headers=JSON))
+        finishing = asyncio.create_task(hasty.asks("GET", back, key="", headers=JSON))
         await until(lambda: hubspot.exchanges == 2)
-        await asyncio.sleep(0.2)
+        await longer_than_a_statement_waits()
     answer = await finishing
 
     assert answer.status == 200
@@ -45,11 +55,11 @@ async def test_an_install_waits_for_a_row_that_is_locked_for_a_while(broker, hub
 
 
 async def test_a_grant_that_cannot_be_stored_is_revoked_and_the_user_told_to_start_again(
-    broker, hubspot, database, dsn, monkeypatch
+    hasty, hubspot, database, dsn, monkeypatch
 ):
     """Review 3."""
-    impatient(monkeypatch)
-    monkeypatch.setattr("broker.stores.core.database.COMMAND_S", 0.3)
+    monkeypatch.setattr(storing, "BACKOFF", storing.Backoff(first=0.01, attempts=2))
+    broker = hasty
     await broker.connects("u1")
     back = await broker.consents(await broker.links("u1"))
 
@@ -88,7 +98,8 @@ async def test_a_visit_while_the_database_is_away_gets_a_page_and_uses_nothing_u
     assert (await broker.asks("GET", back, key="", headers=JSON)).status == 200
 
 
-async def test_an_imported_grant_waits_for_a_row_that_is_locked_for_a_while(broker, hubspot, dsn):
+async def test_an_imported_grant_waits_for_a_row_that_is_locked_for_a_while(hasty, hubspot, dsn):
+    broker = hasty
     await broker.connects("u1")
     token = next(iter(hubspot.grants.refresh_tokens))
 
@@ -99,7 +110,7 @@ async def test_an_imported_grant_waits_for_a_row_that_is_locked_for_a_while(brok
             )
         )
         await until(lambda: hubspot.refreshes == 1)
-        await asyncio.sleep(0.2)
+        await longer_than_a_statement_waits()
 
     assert (await importing).status == 200
 
@@ -135,20 +146,33 @@ async def test_a_wrong_client_secret_is_named_as_such(broker, hubspot):
     assert again.status == 200
 
 
-async def test_confirming_and_connecting_at_once_never_deadlock(broker, hubspot, database):
-    """Review 13: the pending grant and its connection are locked in one order everywhere."""
-    for _ in range(5):
-        await broker.connects("u1", portal=101)
-        pending = await broker.connects(
-            "u1", portal=102, returnUrl="https://product.example/settings?tab=integrations"
+async def test_a_confirmation_that_waits_for_its_connection_holds_nothing_else(broker, dsn):
+    """Review 13: whoever has the connection's row, such as another install, takes the pending
+    grant's next.
+    """
+    await broker.connects("u1", portal=101)
+    pending = await broker.connects(
+        "u1", portal=102, returnUrl="https://product.example/settings?tab=integrations"
+    )
+    code = pending.location[2]["confirm"]
+    broker.secrets.append(code)
+    session = await asyncpg.connect(dsn)
+    async with session.transaction():
+        await session.execute("SELECT FROM connection FOR UPDATE")
+        confirming = asyncio.create_task(
+            broker.asks(
+                "POST",
+                "/api/connections/confirm",
+                json={"confirm": code, "userForeignIdentifier": "u1"},
+            )
         )
-        code = pending.location[2]["confirm"]
-        back = await broker.consents(await broker.links("u1"), 101)
-        confirming = broker.asks(
-            "POST",
-            "/api/connections/confirm",
-            json={"confirm": code, "userForeignIdentifier": "u1"},
-        )
-        answers = await asyncio.gather(confirming, broker.asks("GET", back, key="", headers=JSON))
-        assert {answer.status for answer in answers} <= {200, 404, 409}
-        await broker.asks("DELETE", "/api/apps/hbdev/connections/u1")
+        await until(lambda: waiters(session))
+        await session.execute("SELECT FROM pending_grant FOR UPDATE NOWAIT")
+    await session.close()
+
+    assert (await confirming).status == 200
+
+
+async def waiters(session):
+    """How many sessions wait for a lock."""
+    return await session.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted")

@@ -1,0 +1,169 @@
+"""A broker behind PgBouncer, which hands one session of Postgres to another client after each
+transaction.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+import pytest
+
+from broker.embedded.programs import identity
+from broker.stores.core import migrations
+from broker.stores.core.database import connect
+from broker.stores.core.postgres.pooler import Pooler
+from tests.faults.conftest import SEALING_KEY
+from tests.until import until
+
+PROGRAM = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
+
+pytestmark = pytest.mark.skipif(not Path(PROGRAM).exists(), reason="pgbouncer is not installed")
+
+
+@pytest.fixture
+def pooler(postgres, unused_tcp_port):
+    """A PgBouncer before the session's Postgres: its process and its port."""
+    folder = Path(tempfile.mkdtemp(prefix="pgbouncer-", dir="/tmp"))
+    folder.chmod(0o755)
+    log, settings = folder / "log", folder / "pgbouncer.ini"
+    directory = parse_qs(urlsplit(postgres).query)["host"][0]
+    settings.write_text(
+        f"[databases]\n* = host={directory} user=postgres\n"
+        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {unused_tcp_port}\n"
+        "auth_type = any\npool_mode = transaction\ndefault_pool_size = 2\nunix_socket_dir =\n"
+    )
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [PROGRAM, settings], stdout=output, stderr=output, cwd="/", **identity()
+        )
+    yield process, unused_tcp_port, log
+    process.kill()
+    process.wait()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+async def pooled(pooler):
+    """The address of a database through PgBouncer, of its own address."""
+    process, port, log = pooler
+
+    async def answers():
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            assert process.poll() is None, log.read_text()
+            return False
+        writer.close()
+        return True
+
+    await until(answers, within=10)
+    return lambda dsn: f"postgresql://postgres@127.0.0.1:{port}{urlsplit(dsn).path}"
+
+
+async def test_migrations_through_a_pooler_leave_no_lock_behind(empty_dsn, pooled):
+    """F9."""
+    through = pooled(empty_dsn)
+
+    first = await asyncio.wait_for(migrations.upgrade(through), 60)
+
+    assert first == ["0001-schema"]
+    assert await asyncio.wait_for(migrations.upgrade(through), 20) == []
+    assert await asyncio.wait_for(migrations.upgrade(empty_dsn), 20) == []
+    session = await asyncpg.connect(empty_dsn)
+    try:
+        locks = (
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = $1::int8::oid"
+        )
+        assert await session.fetchval(locks, migrations.LOCK & 0xFFFFFFFF) == 0
+    finally:
+        await session.close()
+
+
+async def test_statements_of_many_clients_of_two_sessions_never_meet(dsn, pooled):
+    """F9: prepared statements of one name, and unnamed ones between two messages."""
+    one, other = await connect(pooled(dsn)), await connect(pooled(dsn))
+    try:
+        assert {one.pooler, other.pooler} <= {Pooler.TRANSACTIONS, Pooler.STATEMENTS}
+
+        async def ask(database, number):
+            found = await database.fetchval("SELECT $1::int8 + 1", number)
+            text = await database.fetchval("SELECT 'x' || $1::text", str(number))
+            async with database.transaction() as session:
+                again = await session.fetchval("SELECT $1::int8 + 2", number)
+            return found, text, again
+
+        answers = await asyncio.gather(
+            *(ask(database, number) for number in range(100) for database in (one, other))
+        )
+    finally:
+        await one.close()
+        await other.close()
+
+    expected = [(n + 1, f"x{n}", n + 2) for n in range(100) for _ in range(2)]
+    assert answers == expected
+
+
+async def test_postgres_itself_is_not_taken_for_a_pooler(dsn):
+    database = await connect(dsn)
+
+    assert database.pooler is None
+    await database.close()
+
+
+async def test_a_broker_behind_a_pooler_hears_of_changes_on_its_direct_line(
+    start_process, broker, dsn, pooled
+):
+    """F9: with a URL for LISTEN and migrations of its own."""
+    assert (await broker.connects("u1")).status in {200, 303}
+    another = await broker.makes_key("proxy")
+    _, url = await start_process(BROKER_DATABASE_URL=pooled(dsn), BROKER_MIGRATION_DATABASE_URL=dsn)
+    call = f"{url}/proxy/hbdev/u1/_echo/x"
+    for _ in range(20):
+        assert (await broker.asks("GET", call)).status == 200
+        assert (await broker.asks("GET", f"{url}/api/apps/hbdev")).status == 200
+    assert (await broker.asks("GET", f"{url}/readyz", key="")).status == 200
+    assert (await broker.asks("GET", call, key=another)).status == 200
+
+    session = await asyncpg.connect(dsn)
+    await session.execute("UPDATE api_key SET revoked_at = now() WHERE name = 'another'")
+    await session.execute("SELECT pg_notify('broker_invalidation', '')")
+    await session.close()
+
+    async def is_refused():
+        return (await broker.asks("GET", call, key=another)).status == 401
+
+    await until(is_refused, within=5)
+
+
+async def test_the_doctor_says_that_notifications_do_not_come_through_a_pooler(
+    dsn, pooled, hubspot
+):
+    """F9."""
+
+    async def doctor(**settings):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "broker", "doctor", "--json"),
+            env={
+                **{n: each for n, each in os.environ.items() if not n.startswith("BROKER_")},
+                "BROKER_DATABASE_URL": pooled(dsn),
+                "BROKER_SEALING_KEYS": SEALING_KEY,
+                "BROKER_HUBSPOT_API_URL": hubspot.url,
+                **settings,
+            },
+            stdout=asyncio.subprocess.PIPE,
+        )
+        output, _ = await process.communicate()
+        return json.loads(output)
+
+    alone = await doctor()
+    with_direct = await doctor(BROKER_MIGRATION_DATABASE_URL=dsn)
+
+    assert "set BROKER_MIGRATION_DATABASE_URL" in alone["notifications"]
+    assert {with_direct[each] for each in ("database", "notifications", "schema", "keys")} == {"ok"}

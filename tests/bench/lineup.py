@@ -36,7 +36,7 @@ def lineup(setup: str, revisions: Sequence[Revision], *, express: bool) -> Itera
     with ExitStack() as stack:
         found = Lineup(others)
         upstream = stack.enter_context(servers.upstream(others, tls=setup == "tls"))
-        found.subjects.append(Subject("direct", Target(upstream.url), upstream.pids))
+        found.subjects.append(Subject("direct", Target(upstream.plain_url), upstream.pids))
         found.subjects.append(stack.enter_context(servers.nginx(upstream, own)))
         found.subjects.append(stack.enter_context(servers.bare_aiohttp(upstream, own)))
         if express:

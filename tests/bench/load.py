@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tests.bench.machine import cpu_seconds, rss_mb
-from tests.bench.processes import other_cores, pinned, program
+from tests.bench.processes import pinned, program
 from tests.bench.workloads import Target, Workload, script
 
 
 class CallsFailed(Exception):
     """Some calls were refused or broken; their figures would be of something else."""
+
+
+class NothingAnswered(CallsFailed):
+    """The time ended before the first answer."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +42,14 @@ class Measured:
 
 
 def measure(
-    subject: Subject, workload: Workload, connections: int, seconds: float, cores: Sequence[int]
+    subject: Subject, workload: Workload, connections: int, seconds: int, cores: Sequence[int]
 ) -> Measured:
     """Call a subject over so many connections with wrk. Raises CallsFailed."""
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as file:  # it holds the key: mode 0600
         file.write(script(workload, subject.target))
         file.flush()
         command = [*pinned(cores), program("wrk"), "-t1", f"-c{connections}"]
-        command += [f"-d{seconds:g}s", "--timeout", "20s", "-s", file.name, subject.target.origin]
+        command += [f"-d{seconds}s", "--timeout", "20s", "-s", file.name, subject.target.origin]
         before = cpu_seconds(subject.pids)
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         used = cpu_seconds(subject.pids) - before
@@ -53,8 +57,13 @@ def measure(
         found = json.loads(done.stdout[done.stdout.rindex("\n{") :])
     except ValueError:
         reason = (done.stderr.strip() or done.stdout.strip())[-200:]
-        raise CallsFailed(f"{subject.name}: wrk said: {reason}") from None
-    if found["refused"] or found["failed"] or not found["calls"]:
+        raise CallsFailed(f"{subject.name}: wrk failed: {reason}") from None
+    if not found["calls"]:
+        raise NothingAnswered(
+            f"{subject.name}, {workload.name}, {connections} connections: no call was answered within "
+            f"{seconds} s; give it more with --seconds"
+        )
+    if found["refused"] or found["failed"]:
         raise CallsFailed(
             f"{subject.name}, {workload.name}, {connections} connections: of {found['calls']} calls "
             f"{found['refused']} were refused and {found['failed']} broke"
@@ -67,8 +76,3 @@ def measure(
         used / found["calls"] * 1e6,
         rss_mb(subject.pids),
     )
-
-
-def client_cores(subjects: Sequence[Subject]) -> list[int]:
-    """Cores for the client: those that the widest of the subjects leaves."""
-    return other_cores(max(subject.processes for subject in subjects))

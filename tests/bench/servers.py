@@ -55,7 +55,8 @@ UPSTREAM = """
     upstream sink {{ server unix:{folder}/sink.sock; keepalive 64; keepalive_requests 100000000; }}
     server {{ listen unix:{folder}/sink.sock; location / {{ return 201 '{record}'; }} }}
     server {{
-        listen 127.0.0.1:{port} {tls};
+        listen 127.0.0.1:{port};
+        {tls}
         default_type application/json;
         add_header X-HubSpot-RateLimit-Max 2000000000;
         add_header X-HubSpot-RateLimit-Interval-Milliseconds 10000;
@@ -87,8 +88,10 @@ REVERSE_PROXY = """
     }}
 """
 
-TLS_UPSTREAM = """ssl;
-        ssl_certificate {certificate}; ssl_certificate_key {certificate}"""
+TLS_UPSTREAM = """
+        listen 127.0.0.1:{port} ssl;
+        ssl_certificate {certificate}; ssl_certificate_key {certificate};
+"""
 
 TLS_PROXY = """
             proxy_ssl_verify on; proxy_ssl_trusted_certificate {certificate};
@@ -98,15 +101,16 @@ TLS_PROXY = """
 
 @dataclass(frozen=True)
 class Upstream:
-    """What stands for HubSpot: its address, its processes, the file that vouches for it."""
+    """What stands for HubSpot: its address, the same without TLS, its processes, its certificate."""
 
     url: str
+    plain_url: str
     pids: tuple[int, ...]
     certificate: Path | None
 
     @property
     def trust(self) -> dict[str, str]:
-        """Environment in which OpenSSL's and Node's users trust it."""
+        """Environment in which Python and Node trust its certificate."""
         if self.certificate is None:
             return {}
         file = str(self.certificate)
@@ -129,14 +133,15 @@ def _nginx(inside: str, cores: Sequence[int], port: int, **values: object) -> It
 @contextmanager
 def upstream(cores: Sequence[int], *, tls: bool) -> Iterator[Upstream]:
     """An nginx that answers as HubSpot does, at once."""
-    port = free_port()
+    port, tls_port = free_port(), free_port()
+    plain_url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         certificate = _certificate(Path(folder)) if tls else None
-        listening = TLS_UPSTREAM.format(certificate=certificate) if tls else ""
+        listening = TLS_UPSTREAM.format(port=tls_port, certificate=certificate) if tls else ""
         values = {"record": json.dumps(RECORD), "tls": listening}
         with _nginx(UPSTREAM, cores, port, **values) as pids:
-            url = f"https://localhost:{port}" if tls else f"http://127.0.0.1:{port}"
-            yield Upstream(url, tuple(pids), certificate)
+            url = f"https://localhost:{tls_port}" if tls else plain_url
+            yield Upstream(url, plain_url, tuple(pids), certificate)
 
 
 def _certificate(folder: Path) -> Path:

@@ -9,6 +9,7 @@ many stay so, nothing is reported and the exit status is 3.
 import argparse
 import contextlib
 import itertools
+import math
 import platform
 import signal
 import sys
@@ -148,8 +149,9 @@ def everything(
 def rounds(found: Lineup, workloads: list[Workload], chosen: argparse.Namespace) -> list[Block]:
     """Warm up, then measure every workload at every number of connections, round by round."""
     cells = chosen.rounds * len(workloads) * len(chosen.connections)
-    minutes = cells * len(found.subjects) * chosen.seconds / 60
-    print(f"{', '.join(each.name for each in workloads)}: about {minutes:.0f} minutes", flush=True)
+    seconds = len(found.subjects) * cells * (chosen.seconds + 1 / chosen.rounds)
+    names = ", ".join(each.name for each in workloads)
+    print(f"{names}: about {math.ceil(seconds / 60)} min", flush=True)
     for subject in found.subjects:
         for workload, connections in itertools.product(workloads, chosen.connections):
             # Its own connections to the upstream, handshakes included, are made here.
@@ -170,8 +172,10 @@ def quiet_block(
     found: Lineup, workload: Workload, connections: int, number: int, chosen: argparse.Namespace
 ) -> Block:
     """Measure every subject once; again when others were busy meanwhile, twice at most."""
-    first = number % len(found.subjects)
+    first = number // 2 % len(found.subjects)
     order = found.subjects[first:] + found.subjects[:first]
+    if number % 2:
+        order.reverse()  # of each pair, each comes first as often
     for _ in range(1 if chosen.anyway else 1 + REPEATS):
         before = Snapshot.take()
         measured = {

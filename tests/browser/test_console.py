@@ -170,6 +170,24 @@ async def test_a_connection_is_found_renewed_and_deleted(broker, hubspot, page):
     assert (await broker.proxies(user="jane")).status == 404
 
 
+async def test_a_slow_press_right_after_typing_opens_what_was_found(broker, page):
+    """Leaving the field must not replace the list between press and release."""
+    for user in ["jane", "john"]:
+        await broker.connects(user)
+    await signs_in(page, broker)
+    await page.get_by_role("link", name="Connections").click()
+    await page.get_by_label("User, account or installer").press_sequentially("jane")
+    await expect(page.get_by_role("row")).to_have_count(2)
+
+    await page.locator("#found").get_by_role("link", name="jane").hover()
+    await page.mouse.down()
+    await page.wait_for_load_state("networkidle")
+    await page.wait_for_timeout(300)
+    await page.mouse.up()
+
+    await expect(page.get_by_role("button", name="Reconnect link")).to_be_visible()
+
+
 async def test_what_refreshes_itself_takes_nobodys_focus(broker, page):
     await broker.connects("jane")
     await signs_in(page, broker)

@@ -1,6 +1,6 @@
 """Every provider by its name: the one place that lists them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from broker.providers.base import Deadlines, Provider, ProviderContext, ProviderSpec
 from broker.providers.hubspot.provider import HUBSPOT, HubSpot
@@ -17,39 +17,29 @@ KEY_HEADERS = tuple(sorted({header for spec in PROVIDERS for header in spec.key_
 """Where else than in `Authorization` an API key may arrive."""
 
 
-class Providers(Mapping[str, Provider]):
+class Providers(dict[str, Provider]):
     """The providers of one process, by name."""
 
     def __init__(
         self, pools: Pools, deadlines: Deadlines, settings: Mapping[str, str | None]
     ) -> None:
         """`settings`: the operator's, by their names; what is not there has its default."""
-        self._pools = pools
-        self._providers = {
-            spec.name: spec.build(
-                ProviderContext(
-                    pools,
-                    deadlines,
-                    _settings(spec, settings),
-                    frozenset(KEY_HEADERS),
-                )
+        key_headers = frozenset(KEY_HEADERS)
+        super().__init__(
+            (
+                spec.name,
+                spec.build(
+                    ProviderContext(pools, deadlines, _settings(spec, settings), key_headers)
+                ),
             )
             for spec in PROVIDERS
-        }
-
-    def __getitem__(self, name: str) -> Provider:
-        return self._providers[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._providers)
-
-    def __len__(self) -> int:
-        return len(self._providers)
+        )
+        self._pools = pools
 
     @property
     def hubspot(self) -> HubSpot:
         """HubSpot, for what only it has: a journal."""
-        found = self._providers[HUBSPOT.name]
+        found = self[HUBSPOT.name]
         assert isinstance(found, HubSpot)  # noqa: S101  # its own spec built it
         return found
 
@@ -65,7 +55,7 @@ class Providers(Mapping[str, Provider]):
 
     async def close(self) -> None:
         """End all connections."""
-        for provider in self._providers.values():
+        for provider in self.values():
             await provider.close()
         self._pools.close()
 

@@ -1,8 +1,9 @@
 """The metrics of one process."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from broker.telemetry import log_writer
+from broker.telemetry.durations import DurationHistogram
 
 
 class Metrics:
@@ -10,11 +11,11 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.requests = Histogram(
+        self.requests = DurationHistogram(
             "broker_request_seconds",
             "Time to answer a request, by route template and status class.",
-            ["route", "status"],
-            registry=self.registry,
+            ("route", "status"),
+            self.registry,
         )
         self.renewals = self._counter("broker_renewals", "Refresh requests to HubSpot, by outcome.")
         self.revocations = self._counter(

@@ -29,7 +29,7 @@ from broker.services.installs.oauth_flow import Installs
 from broker.services.proxy.call_log import CallLog
 from broker.services.proxy.idempotency import Idempotency
 from broker.services.proxy.sending import ConnectionKey, Sending
-from broker.services.proxy.trace import CallTrace, begin_trace
+from broker.services.proxy.trace import CallTrace
 from broker.services.quota.service import Quota
 from broker.stores.connections.connections import Connections
 from broker.telemetry.metrics import Metrics
@@ -150,7 +150,7 @@ class Forwarding:
         self._call = call
         self._began = time.perf_counter()
         self._answer: Answer | None = None
-        self._trace = begin_trace(
+        self._trace = CallTrace(
             caller.workspace_id,
             caller.key_id,
             call.user_ref,

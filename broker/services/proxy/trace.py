@@ -1,7 +1,7 @@
 """What is known of a proxied call while it goes on."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from broker.domain.model import Connection
@@ -22,7 +22,7 @@ class CallTrace:
     request_id: str
     method: str
     target: str
-    at: float
+    at: float = field(default_factory=time.time, init=False)
     app_id: UUID | None = None
     provider: str = ""
     connection_id: UUID | None = None
@@ -38,10 +38,3 @@ class CallTrace:
         self.app_id = connection.app_id
         self.provider = connection.provider
         self.connection_id = connection.id
-
-
-def begin_trace(
-    workspace_id: UUID, key_id: UUID, user_ref: str, request_id: str, method: str, target: str
-) -> CallTrace:
-    """The trace of a call that begins now."""
-    return CallTrace(workspace_id, key_id, user_ref, request_id, method, target, time.time())

@@ -43,10 +43,9 @@ class AccountLimit:
             return False
         return self.known.is_set() or self._probes_sent < PROBE_CALLS
 
-    def record_call(self) -> None:
-        """A call is sent."""
-        if not self.known.is_set():
-            self._probes_sent += 1
+    def record_probe(self) -> None:
+        """A call is sent before the size is known."""
+        self._probes_sent += 1
 
     def exhausted_for(self, now: float) -> float:
         """For how many seconds the daily limit is used up."""

@@ -37,7 +37,7 @@ class Exchange:
     users: int
     waiting: bool
     """Whether calls are left without a permit after it."""
-    wants: bool
+    requests_permits: bool
     """Whether to request permits from other processes."""
     offers: bool
     """Whether to notify processes that wait of returned permits."""
@@ -128,18 +128,22 @@ class Bucket:
         return self._permits.next_free_at()
 
     def _take(self, now: float) -> bool:
-        if not self._limit.admits(now) or not self._permits.use(now):
+        limit = self._limit
+        if not limit.admits(now) or not self._permits.use(now):
             return False
-        self._limit.record_call()
+        if not limit.known.is_set():
+            limit.record_probe()
         return True
 
     def observe(self, limits: RateLimitInfo | None, now: float) -> bool:
         """Learn from the limits in HubSpot's answer (None: no answer, or it named none); whether
         other processes must learn it too, by an exchange now.
         """
-        known = self.limit_known.is_set()
-        news = self._limit.observe(limits, now)
-        self._permits.interval = self.facts.interval
+        limit = self._limit
+        known = limit.known.is_set()
+        news = limit.observe(limits, now)
+        if news:
+            self._permits.interval = limit.facts.interval
         if not known:
             self.serve(now)
         return news
@@ -213,7 +217,7 @@ class Bucket:
             permits=permits.held + gain,
             users=users,
             waiting=waiting,
-            wants=waiting and permits.held + gain < share,
+            requests_permits=waiting and permits.held + gain < share,
             offers=self._others_wait and returned > 0,
         )
 

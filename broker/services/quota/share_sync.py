@@ -208,7 +208,7 @@ class ShareSync:
             if exchange.exhausted_for is not None:
                 await locked.mark_exhausted(exchange.exhausted_for)
             await locked.write(exchange.permits, exchange.users, waiting=exchange.waiting)
-            if exchange.wants:
+            if exchange.requests_permits:
                 await locked.notify_wanted()
             if exchange.offers:
                 await locked.notify_available()

@@ -6,6 +6,7 @@ the key or the code that may stand in it.
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -46,7 +47,7 @@ class ConnectionHandler(RequestHandler):
         # Whatever the kernel does not take at once is waited for, and counts as unread.
         cast(asyncio.Transport, transport).set_write_buffer_limits(0)
         loop = asyncio.get_running_loop()
-        self._last_heard_at = loop.time()
+        self._last_heard_at = time.monotonic()
         self._first_request_timer = loop.call_later(FIRST_REQUEST_TIMEOUT_S, self._give_up)
         line = transport.get_extra_info("socket")
         manager = self._manager
@@ -107,7 +108,7 @@ class ConnectionHandler(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Tell a handler that reads a body at once when it cannot be read to its end."""
-        self._last_heard_at = asyncio.get_running_loop().time()
+        self._last_heard_at = time.monotonic()
         super().data_received(data)
         request = self._current_request
         if request is None or not self._messages or request.content.is_eof():

@@ -532,7 +532,7 @@ class KybUnderTest:
     async def run(self, run_id: str) -> Any:
         return (await self.broker.asks("GET", f"/api/recipes/runs/{run_id}")).json()
 
-    def asked(self, path: str = "/v1/cases") -> list[Any]:
+    def requests_to_fml(self, path: str = "/v1/cases") -> list[Any]:
         """The requests that First Mile Labs got."""
         return [each for each in self.fml.fml.seen if each.path == path]
 

@@ -49,13 +49,13 @@ class ForwardProxy:
     def __init__(self, routes, credentials=None):
         self.routes = routes
         self.credentials = credentials
-        self.asked = []
+        self.targets = []
         self.port = 0
 
     async def serve(self, reader, writer):
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         method, target, _ = head.split("\r\n", 1)[0].split(" ")
-        self.asked.append(target)
+        self.targets.append(target)
         expected = self.credentials and base64.b64encode(self.credentials.encode()).decode()
         if method != "CONNECT" or target not in self.routes:
             writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")

@@ -130,12 +130,12 @@ def openapi_document(public_url: str, recipes: Sequence[AnySpec] = RECIPES) -> d
 
 
 def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
-    """Every address with who answers there, handed what they need."""
+    """Every address with its handler."""
     settings, specs = broker.settings, broker.recipes.specs
-    ours = Pages(settings.public_url, *panels.template_folders(specs))
+    renderer = Pages(settings.public_url, *panels.template_folders(specs))
     document = openapi_document(settings.public_url, specs)
     connect = ConnectHandlers(
-        broker.apps, broker.connect_flow, ours, settings.public_url, settings.hubspot_app_url
+        broker.apps, broker.connect_flow, renderer, settings.public_url, settings.hubspot_app_url
     )
     pages: dict[type, object] = {
         TokenHandlers: TokenHandlers(broker.keys),
@@ -157,7 +157,7 @@ def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
         HubSpotWebhooks: HubSpotWebhooks(broker.intake, settings.public_url),
         **_recipe_handlers(broker),
         ConnectHandlers: connect,
-        OAuthCallback: OAuthCallback(broker.connect_flow, ours, connect.cookie),
+        OAuthCallback: OAuthCallback(broker.connect_flow, renderer, connect.cookie),
         StaticFiles: StaticFiles(),
         ProxyHandlers: ProxyHandlers(
             broker.callers,
@@ -167,7 +167,7 @@ def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
         ),
         HealthHandlers: health,
         OpenApiHandler: OpenApiHandler(document),
-        DocsPages: DocsPages(ours, document),
+        DocsPages: DocsPages(renderer, document),
     }
     # Mail scanners and chat previews send HEAD; only the health of the process answers it.
     return [
@@ -175,7 +175,7 @@ def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
         if method == "GET"
         else web.route(method, path, getattr(pages[kind], name))
         for method, path, kind, name in url_table(specs)
-    ] + console.routes(_console_views(broker, ours), (*console.TABLE, *panels.table(specs)))
+    ] + console.routes(_console_views(broker, renderer), (*console.TABLE, *panels.table(specs)))
 
 
 def _recipe_handlers(broker: Components) -> dict[type, object]:
@@ -191,10 +191,12 @@ def _recipe_handlers(broker: Components) -> dict[type, object]:
     return handlers(recipes.specs, recipes, broker.apps, actions, public_url)
 
 
-def _console_views(broker: Components, ours: Pages) -> list[object]:
-    """Who answers in the console."""
+def _console_views(broker: Components, renderer: Pages) -> list[object]:
+    """The views of the console."""
     settings = broker.settings
-    base = ConsoleBase(ours, broker.operators, broker.apps, panels.sections(broker.recipes.specs))
+    base = ConsoleBase(
+        renderer, broker.operators, broker.apps, panels.sections(broker.recipes.specs)
+    )
     checks = AppChecks(broker.apps, broker.installs, broker.providers)
     return [
         SignInViews(base, broker.keys),

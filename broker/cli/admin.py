@@ -150,7 +150,7 @@ def add_app(
     }
 
     async def work(broker: Components) -> None:
-        body = validate(NewApp, _given(options))
+        body = validate(NewApp, _without_none(options))
         await broker.keys.get_workspace(workspace)
         app = await broker.apps.register(workspace, SHELL, body.slug.lower(), registration(body))
         described = shown(app, broker.installs).model_dump(mode="json")
@@ -210,7 +210,7 @@ def change_app(
         "installUrl": install_url,
         "marketplace": marketplace,
     }
-    changes = _given(options) | ({"policy": None} if allow_all else {})
+    changes = _without_none(options) | ({"policy": None} if allow_all else {})
     if not changes:
         fail("nothing to change; see --help for the settings")
 
@@ -275,5 +275,5 @@ def remove_app(
     with_broker(work)
 
 
-def _given(options: dict[str, Any]) -> dict[str, Any]:
+def _without_none(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}

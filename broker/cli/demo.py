@@ -81,8 +81,8 @@ async def _run_and_serve(found: Runtime, suite: Suite, port: int, *, once: bool)
     )
     sandbox, fml = suite.started["hubspot"].running, suite.started["fml"].running
     dsn = await _own_database(found) if found.embedded else found.dsn
-    ours = Runtime(settings, dsn, found.keyring, embedded=True)
-    async with open_components(ours) as broker:
+    runtime = Runtime(settings, dsn, found.keyring, embedded=True)
+    async with open_components(runtime) as broker:
         try:
             async with serving(broker, Address("127.0.0.1", port)):
                 walk = DemoScenario(broker, sandbox, fml, public_url)
@@ -96,7 +96,7 @@ async def _run_and_serve(found: Runtime, suite: Suite, port: int, *, once: bool)
 
 
 async def _own_database(found: Runtime) -> str:
-    """An empty database beside the broker's own, so that every demo begins anew."""
+    """An empty database next to the broker's own, so that every demo starts from nothing."""
     session = await asyncpg.connect(found.dsn)
     try:
         await session.execute("DROP DATABASE IF EXISTS broker_demo")
@@ -188,9 +188,9 @@ class DemoScenario:
         return f"for {USER}"
 
     async def consent(self, session: aiohttp.ClientSession) -> str:
-        async with session.get(self.facts["link"]) as asked:
-            text = await asked.text()
-            where = urljoin(str(asked.url), re.findall(r'action="([^"]+)"', text)[0])
+        async with session.get(self.facts["link"]) as page:
+            text = await page.text()
+            where = urljoin(str(page.url), re.findall(r'action="([^"]+)"', text)[0])
         inputs = re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', text)
         form = {name: unescape(value) for name, value in inputs}
         form |= {"portal": "101", "decision": "allow"}

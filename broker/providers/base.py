@@ -64,7 +64,7 @@ class Callback:
     code: Secret | None
     error: str | None
     page: str | None = None
-    wants_sign_in: bool = False
+    needs_sign_in: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,9 +50,9 @@ async def context() -> AsyncIterator[Any]:
         context.on("weberror", lambda error: complaints.append(str(error.error)))
         context.on(
             "console",
-            lambda said: (
-                complaints.append(said.text)
-                if said.type == "error" and not said.text.startswith(HARMLESS)
+            lambda message: (
+                complaints.append(message.text)
+                if message.type == "error" and not message.text.startswith(HARMLESS)
                 else None
             ),
         )
@@ -101,10 +101,10 @@ async def product(broker: Any, context: Any, unused_tcp_port_factory: Any) -> As
                 **changes,
             },
         )
-        told = {"BROKER": broker.url, "KEY": broker.key, "APP": "hbdev", "PORT": str(port)}
+        environment = {"BROKER": broker.url, "KEY": broker.key, "APP": "hbdev", "PORT": str(port)}
         command = command or (sys.executable, str(ROOT / "docs/examples/backend.py"))
         process = await asyncio.create_subprocess_exec(
-            *command, env={**os.environ, **told}, stderr=asyncio.subprocess.DEVNULL
+            *command, env={**os.environ, **environment}, stderr=asyncio.subprocess.DEVNULL
         )
         started.append(process)
         for _ in range(200):

@@ -193,16 +193,17 @@ async def test_what_refreshes_itself_takes_nobodys_focus(broker, page):
     await signs_in(page, broker)
     await page.get_by_role("link", name="Connections").click()
     link = page.locator("#found").get_by_role("link", name="jane")
-    asked = []
+    requests = []
     page.on(
-        "request", lambda request: asked.append(request.url) if "/console/" in request.url else None
+        "request",
+        lambda request: requests.append(request.url) if "/console/" in request.url else None,
     )
 
     await link.focus()
     await page.evaluate("htmx.trigger('#found', 'every')")
     await page.wait_for_timeout(200)
     await expect(link).to_be_focused()
-    assert asked == []
+    assert requests == []
     await broker.connects("john")
     await link.evaluate("(it) => it.blur()")
     await page.evaluate("htmx.trigger('#found', 'every')")

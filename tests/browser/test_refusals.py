@@ -19,10 +19,10 @@ async def session(broker, hubspot):
     return opened["url"]
 
 
-async def reads(page, title, said, next_step):
+async def reads(page, title, sentence, next_step):
     """The page says what happened and what to do, for everybody."""
     await expect(page.get_by_role("heading", name=title)).to_be_visible()
-    await expect(page.get_by_text(said)).to_be_visible()
+    await expect(page.get_by_text(sentence)).to_be_visible()
     await expect(page.get_by_text(next_step)).to_be_visible()
     assert await page.locator("main img").count() == 0
     await check_usable(page)
@@ -83,12 +83,12 @@ async def test_an_answer_of_hubspots_in_another_browser(session, page):
 async def test_an_answer_that_came_twice_is_one(hubspot, session, page):
     await page.goto(session)
     await page.get_by_role("button", name="Continue to HubSpot").click()
-    async with page.expect_request("**/callback?*") as asked:
+    async with page.expect_request("**/callback?*") as redirect:
         await page.get_by_role("button", name="Allow").click()
     await expect(page.get_by_role("heading", name="HubSpot is connected")).to_be_visible()
     await check_usable(page)
 
-    await page.goto((await asked.value).url)
+    await page.goto((await redirect.value).url)
 
     await expect(page.get_by_role("heading", name="HubSpot is connected")).to_be_visible()
     assert sum(each.raw_path == "/oauth/2026-03/token" for each in hubspot.seen) == 1

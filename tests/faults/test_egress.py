@@ -26,5 +26,5 @@ async def test_renewals_and_calls_go_through_the_proxy_of_the_environment(
         answer = await broker.asks("GET", f"{url}/proxy/hbdev/u1/_echo/x")
 
     assert answer.status == 200
-    assert set(proxy.asked) == {"hub.corp.test:443"}
-    assert len(proxy.asked) >= 2
+    assert set(proxy.targets) == {"hub.corp.test:443"}
+    assert len(proxy.targets) >= 2

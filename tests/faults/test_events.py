@@ -22,7 +22,7 @@ class Feed:
         self.broker = broker
         self.workspaces = workspaces
         self.random = random.Random(seed)
-        self.owed = set()
+        self.expected = set()
         self.sent = 0
         self.refused = 0
         self.url = ""
@@ -49,7 +49,7 @@ class Feed:
             await asyncio.sleep(0.05)
         if self.random.random() < 0.2:  # HubSpot sends duplicates unasked
             await self.acknowledged(batch, workspace)
-        self.owed |= {
+        self.expected |= {
             (workspace, PORTALS[each["portalId"]], each["eventId"])
             for each in batch
             if each["portalId"] in PORTALS
@@ -146,11 +146,11 @@ async def test_killed_anywhere_nothing_acknowledged_is_lost(
     names = heard(receiver)
     print(  # noqa: T201  # the evidence, shown by -s
         f"kills {KILLS + 1}, events acknowledged {feed.sent}, refusals {feed.refused}, "
-        f"owed {len(feed.owed)}, heard {len(names)}, attempts {len(receiver.got)}, "
-        f"lost {len(feed.owed - set(names))}, astray {len(set(names) - feed.owed)}"
+        f"owed {len(feed.expected)}, heard {len(names)}, attempts {len(receiver.got)}, "
+        f"lost {len(feed.expected - set(names))}, astray {len(set(names) - feed.expected)}"
     )
     assert feed.refused, "nothing was killed while it mattered"
-    assert set(names) == feed.owed
+    assert set(names) == feed.expected
     assert {len(each) for each in names.values()} == {1}
     assert await database.fetchval("SELECT count(*) FROM webhook_inbox") == 0
 
@@ -183,11 +183,11 @@ async def test_without_postgres_nothing_is_acknowledged_and_later_nothing_is_mis
     await admin.close()
     await asyncio.gather(*sending)
     for _ in range(400):
-        if set(heard(receiver)) == feed.owed:
+        if set(heard(receiver)) == feed.expected:
             break
         await asyncio.sleep(0.05)
 
     names = heard(receiver)
     assert acknowledged_meanwhile == 0
-    assert set(names) == feed.owed
+    assert set(names) == feed.expected
     assert {len(each) for each in names.values()} == {1}

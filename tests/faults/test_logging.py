@@ -35,9 +35,9 @@ async def test_a_log_that_nobody_reads_fails_no_call(broker, start_process):
 
     reading = asyncio.to_thread(read)
     process.terminate()
-    told = await asyncio.wait_for(reading, 30)
-    assert len(told) > 1000
-    assert sum(json.loads(line)["event"] == "answered" for line in told) > 1000
+    lines = await asyncio.wait_for(reading, 30)
+    assert len(lines) > 1000
+    assert sum(json.loads(line)["event"] == "answered" for line in lines) > 1000
 
 
 class Blocked(io.StringIO):
@@ -69,8 +69,10 @@ def test_the_buffer_is_bounded_and_dropped_lines_are_counted():
     text = stream.getvalue()
     assert 88 <= lost <= 91
     assert text.count("\n") >= 100 - lost + 2
-    told = [json.loads(line)["lines"] for line in text.splitlines() if "log_lines_dropped" in line]
-    assert sum(told) == writer.dropped  # at once or bit by bit, as its thread comes to it
+    dropped = [
+        json.loads(line)["lines"] for line in text.splitlines() if "log_lines_dropped" in line
+    ]
+    assert sum(dropped) == writer.dropped  # at once or bit by bit, as its thread comes to it
 
 
 def test_a_stream_that_is_gone_ends_nothing():

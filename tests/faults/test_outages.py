@@ -109,8 +109,8 @@ async def test_a_crowd_renews_at_a_set_pace_and_the_ended_are_asked_for_once(
     assert peak <= processes * MAX_PER_SECOND * 1.5  # a second here is not quite a second there
     late = "SELECT count(*) FROM connection WHERE status = 'ACTIVE' AND expires_at < now()"
     assert await database.fetchval(late) == 0
-    told = "SELECT count(*) FROM event WHERE type = 'connection.reauth_required'"
-    assert await database.fetchval(told) == ended
+    events = "SELECT count(*) FROM event WHERE type = 'connection.reauth_required'"
+    assert await database.fetchval(events) == ended
 
 
 async def test_an_outage_is_met_with_a_question_a_second_however_many_are_due(
@@ -156,8 +156,8 @@ async def test_a_revoked_grant_is_asked_for_twice_at_most_however_many_call(
 
     assert refused == {409: 1000}
     assert hubspot.refreshes <= 2
-    told = await database.fetch("SELECT type FROM event WHERE type LIKE '%reauth_required'")
-    assert len(told) == 1
+    events = await database.fetch("SELECT type FROM event WHERE type LIKE '%reauth_required'")
+    assert len(events) == 1
 
 
 async def test_a_refused_client_is_flagged_once_and_the_right_secret_heals_everybody(
@@ -173,8 +173,8 @@ async def test_a_refused_client_is_flagged_once_and_the_right_secret_heals_every
     hubspot.expire_access_tokens()
     answers = await asyncio.gather(*(through(broker, url, user) for user in users))
     assert {answer.status for answer in answers} == {502}
-    told = await database.fetch("SELECT type FROM event WHERE type = 'app.credentials_refused'")
-    assert len(told) == 1
+    events = await database.fetch("SELECT type FROM event WHERE type = 'app.credentials_refused'")
+    assert len(events) == 1
 
     changed = {"clientSecret": "rotated-secret"}
     answer = await broker.asks("PATCH", "/api/apps/hbdev", json=changed)

@@ -128,13 +128,13 @@ async def test_two_hundred_calls_on_three_processes_ask_for_one_renewal(
         await asyncio.sleep(0.01)
         began = time.monotonic()
         assert (await broker.asks("GET", f"{urls[0]}/proxy/hbdev/bystander{CALL}")).status == 200
-        beside.append(time.monotonic() - began)
+        durations.append(time.monotonic() - began)
         assert {answer.status for answer in await calls} == {200}
 
-    beside = []
+    durations = []
     for _ in range(10):
         await round_of_calls()
-    usual, beside = statistics.median(beside), []
+    usual, durations = statistics.median(durations), []
     for turn in range(1, 21):
         await database.execute(
             "UPDATE connection SET expires_at = now() - interval '1 minute' WHERE user_ref = 'u1'"
@@ -144,7 +144,7 @@ async def test_two_hundred_calls_on_three_processes_ask_for_one_renewal(
         await asyncio.sleep(0.05)
         await round_of_calls()
         assert hubspot.refreshes == turn
-    figures({"usual_ms": usual * 1000, "worst_ms": max(beside) * 1000})
+    figures({"usual_ms": usual * 1000, "worst_ms": max(durations) * 1000})
 
 
 async def test_background_renewal_happens_by_itself_once(broker, hubspot, database, start_process):

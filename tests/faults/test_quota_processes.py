@@ -18,12 +18,12 @@ def counted(monkeypatch):
     """Every call that the sandbox counted: when, and whether it was within the limit."""
     calls, admitted = [], access._admitted
 
-    def noted(window, now, seconds, limit):
+    def recording(window, now, seconds, limit):
         verdict = admitted(window, now, seconds, limit)
         calls.append((time.monotonic(), verdict))
         return verdict
 
-    monkeypatch.setattr(access, "_admitted", noted)
+    monkeypatch.setattr(access, "_admitted", recording)
     return calls
 
 
@@ -67,9 +67,9 @@ async def test_the_permits_of_a_killed_process_come_back(
     assert (await broker.asks("GET", f"{url}/proxy/hbdev/u1{CONTACTS}")).status == 200
     first.kill()
     await first.wait()
-    held = await database.fetchval("SELECT sum(permits) FROM quota_share")
+    permits = await database.fetchval("SELECT sum(permits) FROM quota_share")
     left = await database.fetchval("SELECT max(expires_at) - now() FROM quota_share")
-    assert held >= 10
+    assert permits >= 10
     assert 15 < left.total_seconds() <= 25
 
     await database.execute("UPDATE quota_share SET expires_at = now()")

@@ -50,7 +50,7 @@ async def victims(dsn, start_process):
             await made.end()
 
 
-async def goes_stale(broker, hubspot, database, user):
+async def expire_grant(broker, hubspot, database, user):
     await broker.connects(user)
     await database.execute(
         "UPDATE connection SET expires_at = now() - interval '1 minute' WHERE user_ref = $1", user
@@ -63,7 +63,7 @@ async def steps_of(broker, hubspot, database, victim):
     _, url, wire = victim
     await broker.connects("warm")  # prepares the key and the pool
     assert (await through(broker, url, "warm")).status == 200
-    await goes_stale(broker, hubspot, database, "dry")
+    await expire_grant(broker, hubspot, database, "dry")
     wire.statements.clear()
     assert (await through(broker, url, "dry")).status == 200
     return list(wire.statements)
@@ -87,27 +87,29 @@ async def test_a_renewal_cut_at_any_point_leaves_a_connection_that_works(
     outcomes = Counter()
     for seed in range(RUNS):
         user, (where, when, how) = f"u{seed}", random.Random(seed).choice(points)
-        await goes_stale(broker, hubspot, database, user)
-        asked = hubspot.refreshes
+        await expire_grant(broker, hubspot, database, user)
+        refreshes_before = hubspot.refreshes
         killed = await struck(broker, hubspot, victim, user, where, when, how)
-        given = hubspot.refreshes > asked
+        reached = hubspot.refreshes > refreshes_before
         answer = await through(broker, survivor, user)
         if answer.status == 503:  # a renewal failed a moment ago; the answer says when to ask again
             outcomes["told to wait"] += 1
             await asyncio.sleep(float(answer.headers["Retry-After"]))
             answer = await through(broker, survivor, user)
         again = await through(broker, survivor, user)
-        told = f"seed {seed}: {how} {when} {where}: {steps[where] if where != 'hubspot' else ''}"
+        scenario = (
+            f"seed {seed}: {how} {when} {where}: {steps[where] if where != 'hubspot' else ''}"
+        )
 
         if answer.status != 200:
             shown = (await broker.asks("GET", f"/api/apps/hbdev/connections/{user}")).json()
-            assert rotates, told
-            assert given, told
-            assert how == "kill", told
-            assert (answer.status, shown["lastError"]) == (409, "rotation-lost"), told
-        assert again.status == answer.status, told
+            assert rotates, scenario
+            assert reached, scenario
+            assert how == "kill", scenario
+            assert (answer.status, shown["lastError"]) == (409, "rotation-lost"), scenario
+        assert again.status == answer.status, scenario
         outcomes["works" if answer.status == 200 else "rotation-lost"] += 1
-        outcomes["asked"] += hubspot.refreshes - asked
+        outcomes["asked"] += hubspot.refreshes - refreshes_before
         if killed:
             victim = await victims.take()
             await through(broker, victim[1], "warm")
@@ -156,7 +158,7 @@ async def test_a_process_that_sleeps_through_its_lease_overwrites_nothing_newer(
     sleeper, url = await start_process(BROKER_WORK_IN_SERVE="false", BROKER_DATABASE_POOL_SIZE="20")
     _, survivor = await start_process(BROKER_WORK_IN_SERVE="false")
     for user in users:
-        await goes_stale(broker, hubspot, database, user)
+        await expire_grant(broker, hubspot, database, user)
     fault = hubspot.faults.add(Fault("/oauth/*/token", "delay", seconds=0.3, times=len(users)))
     calling = [asyncio.create_task(through(broker, url, user)) for user in users]
     while fault.hits < len(users):

@@ -67,7 +67,7 @@ async def until(condition):
             await asyncio.sleep(0.05)
 
 
-async def goes_on_elsewhere(kyb, database):
+async def continues_elsewhere(kyb, database):
     """Let the dead process's leases run out, and see the runs end."""
     await database.execute("UPDATE recipe_run SET due_at = now() WHERE due_at IS NOT NULL")
     await database.execute("UPDATE vendor_client SET token_locked_until = now()")
@@ -97,23 +97,23 @@ async def test_a_run_survives_kill_9_at_every_step_boundary(kyb, start, database
             fault = Fault(path, kind, method=method, times=1, seconds=30)
             world.faults.add(fault)
 
-            asked = asyncio.create_task(kicked(session, kyb, doomed[1], company))
+            kickoff = asyncio.create_task(kicked(session, kyb, doomed[1], company))
             await until(lambda fault=fault: fault.hits)
             await asyncio.sleep(0.1)
             doomed[0].kill()
-            assert (await asked)[0] is None
+            assert (await kickoff)[0] is None
             world.faults.clear()
-            await goes_on_elsewhere(kyb, database)
-            status, said = await kicked(session, kyb, survivor, company)
+            await continues_elsewhere(kyb, database)
+            status, payload = await kicked(session, kyb, survivor, company)
 
             made = set(kyb.fml.fml.cases) - before
-            came = 1, len(made), len(kyb.asked()), len(kyb.writes())
+            came = 1, len(made), len(kyb.requests_to_fml()), len(kyb.writes())
             table[point] = [sum(each) for each in zip(came, table.get(point, [0] * 4), strict=True)]
             assert len(made) == 1, point
-            assert (status, said["caseId"]) == (200, made.pop()), point
-            assert kyb.shows(company)["fml_case_id"] == said["caseId"], point
-            assert kyb.fml.fml.cases[said["caseId"]].invites == 1
-            assert {each.key for each in kyb.asked()} == {f"hubspot-{company}"}
+            assert (status, payload["caseId"]) == (200, made.pop()), point
+            assert kyb.shows(company)["fml_case_id"] == payload["caseId"], point
+            assert kyb.fml.fml.cases[payload["caseId"]].invites == 1
+            assert {each.key for each in kyb.requests_to_fml()} == {f"hubspot-{company}"}
     figures({"runs, cases made, requests for one, write-backs": table})
     assert table == {
         point: [rounds * each for each in (1, 1, requests, writes)]
@@ -135,13 +135,13 @@ async def test_a_separate_worker_writes_its_calls_to_the_log(kyb, start, start_p
     fault = Fault(GET_COMPANY[1], "hang", method="GET", times=1, seconds=30)
     kyb.broker.hubspot.faults.add(fault)
     async with aiohttp.ClientSession() as session:
-        asked = asyncio.create_task(kicked(session, kyb, url, company))
+        kickoff = asyncio.create_task(kicked(session, kyb, url, company))
         await until(lambda: fault.hits)
         doomed.kill()
-        await asked
+        await kickoff
 
     await start_process("work", BROKER_FML_URL=kyb.fml.url)
-    await goes_on_elsewhere(kyb, database)
+    await continues_elsewhere(kyb, database)
 
     await until(lambda: database.fetchval("SELECT id FROM proxied_call WHERE method = 'PATCH'"))
     assert kyb.shows(company)["fml_case_id"]
@@ -166,13 +166,13 @@ async def test_kill_9_at_any_moment_loses_and_doubles_nothing(kyb, start, databa
             process.kill()
             processes.append(await start())
         cut = sum(status is None for status, _ in await asyncio.gather(*kickoffs))
-        await goes_on_elsewhere(kyb, database)
+        await continues_elsewhere(kyb, database)
         url = processes[0][1]
         again = [await kicked(session, kyb, url, company) for company in companies]
 
     cases = kyb.fml.fml.cases.values()
     invites = sum(case.invites for case in cases)
-    seen = len(kyb.asked()), len(kyb.writes())
+    seen = len(kyb.requests_to_fml()), len(kyb.writes())
     figures({"kills": KILLS, "kickoffs": len(companies), "cut off": cut, "cases": len(cases),
              "invites": invites, "requests for one": seen[0], "write-backs": seen[1]})  # fmt: skip
     assert cut > 0
@@ -192,20 +192,20 @@ async def test_the_end_of_a_run_is_published_by_the_process_that_ends_it(
     async with aiohttp.ClientSession() as session:
         async with database.transaction():
             await database.execute("LOCK TABLE event IN ACCESS EXCLUSIVE MODE")
-            asked = asyncio.create_task(kicked(session, kyb, doomed[1], company))
+            kickoff = asyncio.create_task(kicked(session, kyb, doomed[1], company))
             await until(
                 lambda: database.fetchval(
                     "SELECT state = 'done' FROM recipe_step WHERE name = 'write-back'"
                 )
             )
             doomed[0].kill()
-            await asked
-        await goes_on_elsewhere(kyb, database)
+            await kickoff
+        await continues_elsewhere(kyb, database)
     await kyb.broker.run_background_work()
     await until(lambda: subscribed_receiver.got)
 
     assert [each.json()["data"]["state"] for each in subscribed_receiver.got] == ["done"]
-    assert (len(kyb.asked()), len(kyb.writes())) == (1, 1)
+    assert (len(kyb.requests_to_fml()), len(kyb.writes())) == (1, 1)
 
 
 async def test_a_stopped_process_that_wakes_late_writes_nothing(kyb, start, database):
@@ -216,19 +216,19 @@ async def test_a_stopped_process_that_wakes_late_writes_nothing(kyb, start, data
     writing = Fault(PATCH_COMPANY[1], "delay", method="PATCH", seconds=2.0, times=1)
     kyb.broker.hubspot.faults.add(writing)
     async with aiohttp.ClientSession() as session:
-        asked = asyncio.create_task(kicked(session, kyb, url, company))
+        kickoff = asyncio.create_task(kicked(session, kyb, url, company))
         await until(lambda: fault.hits)
         sleeper.send_signal(19)
         await database.execute("UPDATE recipe_run SET due_at = now()")
         await until(lambda: writing.hits)
         sleeper.send_signal(18)
-        status, said = await asked
+        status, payload = await kickoff
 
     assert await database.fetchval("SELECT claim FROM recipe_run") == 2
     assert len(kyb.fml.fml.cases) == 1
-    assert (status, said["caseId"]) == (201, next(iter(kyb.fml.fml.cases)))
+    assert (status, payload["caseId"]) == (201, next(iter(kyb.fml.fml.cases)))
     assert len(kyb.writes()) == 1
-    steps = (await kyb.run(said["runId"]))["steps"]
+    steps = (await kyb.run(payload["runId"]))["steps"]
     assert [step["attempts"] for step in steps] == [1, 1, 2, 1]
 
 
@@ -238,14 +238,14 @@ async def test_the_run_of_a_killed_process_goes_on_without_help(kyb, start, data
     company = kyb.company()
     lost = kyb.fml.fml.faults.add(Fault("/v1/cases", "drip", times=1, seconds=60))
     async with aiohttp.ClientSession() as session:
-        asked = asyncio.create_task(kicked(session, kyb, url, company))
+        kickoff = asyncio.create_task(kicked(session, kyb, url, company))
         await until(lambda: lost.hits)
         doomed.kill()
-        await asked
+        await kickoff
         await until(lambda: kyb.shows(company))
 
     assert kyb.shows(company)["fml_case_id"] == next(iter(kyb.fml.fml.cases))
-    assert (len(kyb.fml.fml.cases), len(kyb.asked())) == (1, 2)
+    assert (len(kyb.fml.fml.cases), len(kyb.requests_to_fml())) == (1, 2)
 
 
 async def test_a_process_that_is_told_to_stop_releases_its_run_at_once(kyb, start, database):
@@ -254,14 +254,14 @@ async def test_a_process_that_is_told_to_stop_releases_its_run_at_once(kyb, star
     company = kyb.company()
     stuck = kyb.fml.fml.faults.add(Fault("/v1/cases", "hang", times=1, seconds=60))
     async with aiohttp.ClientSession() as session:
-        asked = asyncio.create_task(kicked(session, kyb, url, company))
+        kickoff = asyncio.create_task(kicked(session, kyb, url, company))
         await until(lambda: stuck.hits)
         leaving.terminate()
         await until(lambda: kyb.shows(company))
-        await asked
+        await kickoff
 
     assert kyb.shows(company)["fml_case_id"] == next(iter(kyb.fml.fml.cases))
-    assert len(kyb.asked()) == 2
+    assert len(kyb.requests_to_fml()) == 2
 
 
 async def test_rolling_restarts_lose_and_double_nothing(kyb, start, database):
@@ -280,7 +280,7 @@ async def test_rolling_restarts_lose_and_double_nothing(kyb, start, database):
                 old.terminate()
                 processes[number // 10 - 1] = await start()
         await asyncio.gather(*kickoffs)
-        await goes_on_elsewhere(kyb, database)
+        await continues_elsewhere(kyb, database)
         again = [await kicked(session, kyb, processes[0][1], company) for company in companies]
 
     started = [status for status, _ in again]

@@ -79,8 +79,8 @@ async def test_a_keyed_write_whose_caller_left_is_ended_and_answered_once_the_pr
     again = await write(broker.url)
 
     assert (again.status, again.headers.get("Idempotent-Replayed")) == (201, "true")
-    asked = [each for each in hubspot.seen if each.raw_path == "/crm/v3/objects/contacts"]
-    assert len(asked) == 1
+    requests = [each for each in hubspot.seen if each.raw_path == "/crm/v3/objects/contacts"]
+    assert len(requests) == 1
 
 
 async def test_deliveries_under_way_are_settled_and_none_is_made_twice(
@@ -123,12 +123,12 @@ async def test_a_batch_that_is_being_split_is_told_once(
         events = [contact(number) for number in range(first, first + 100)]
         assert (await broker.receives_webhook(events)).status == 200
     process, _ = await start_process("work")  # may not deliver here
-    told = "SELECT count(*) FROM event WHERE type LIKE 'hubspot.%'"
-    await until(lambda: database.fetchval(told))
+    count_events = "SELECT count(*) FROM event WHERE type LIKE 'hubspot.%'"
+    await until(lambda: database.fetchval(count_events))
     await stops(process)
 
     waiting = await database.fetchval("SELECT count(*) FROM webhook_inbox")
-    assert await database.fetchval(told) + 100 * waiting == 4000
+    assert await database.fetchval(count_events) + 100 * waiting == 4000
     await database.execute("UPDATE webhook_inbox SET due_at = now()")
     while await broker.parts.splitter.split_due(50):
         pass
@@ -150,7 +150,7 @@ async def test_a_step_under_way_is_ended_and_not_repeated_elsewhere(kyb, start_p
     await kyb.broker.parts.recipes.runs.work_due()
     await kyb.broker.parts.recipes.runs.join()
 
-    assert (len(kyb.fml.fml.cases), len(kyb.asked())) == (1, 1)
+    assert (len(kyb.fml.fml.cases), len(kyb.requests_to_fml())) == (1, 1)
     assert kyb.shows(company)["fml_case_id"] == next(iter(kyb.fml.fml.cases))
 
 

@@ -88,7 +88,7 @@ def test_a_private_name_is_there(name):
 
 def test_aiohttp_is_held_below_the_next_minor_version():
     dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    (held,) = [each for each in dependencies if each.startswith("aiohttp[")]
+    (pinned,) = [each for each in dependencies if each.startswith("aiohttp[")]
 
-    assert held.endswith(">=3.14,<3.15")
+    assert pinned.endswith(">=3.14,<3.15")
     assert version("aiohttp").startswith("3.14.")

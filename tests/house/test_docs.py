@@ -63,7 +63,7 @@ def test_every_operation_is_in_the_api():
 
 
 def test_every_event_type_is_told_of_with_a_true_example():
-    told = {
+    published = {
         found
         for file in (ROOT / "broker").rglob("*.py")
         for found in re.findall(r"(?:NewEvent|self\.publish)\(\s*\"([a-z_.]+)\"", file.read_text())
@@ -71,8 +71,8 @@ def test_every_event_type_is_told_of_with_a_true_example():
     page = text("events.md")
     examples = [json.loads(each) for each in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
 
-    assert len(told) >= 7
-    assert told <= {each["type"] for each in examples}
+    assert len(published) >= 7
+    assert published <= {each["type"] for each in examples}
     for example in examples:
         assert re.search(rf"^### .*{re.escape(example['type'].split('.')[0])}", page, re.MULTILINE)
         assert list(example) == ["type", "timestamp", "data"]

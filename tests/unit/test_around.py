@@ -57,11 +57,11 @@ async def test_a_refusal_after_an_answer_began_cuts_it_and_is_no_second_answer(f
     async with answering(half) as url:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        told = await asyncio.wait_for(reader.read(), 5)
+        logged = await asyncio.wait_for(reader.read(), 5)
         writer.close()
 
-    assert told.count(b"HTTP/1.1") == 1
-    assert told.endswith(b"4\r\nhalf\r\n")
+    assert logged.count(b"HTTP/1.1") == 1
+    assert logged.endswith(b"4\r\nhalf\r\n")
 
 
 async def test_an_answer_that_cannot_be_ended_is_reset_for_a_peer_of_http_1_0():
@@ -162,8 +162,8 @@ async def test_what_was_begun_is_ended_though_its_caller_is_cut_off_and_the_rest
 
 
 async def test_what_is_logged_of_a_request_is_what_was_known_at_its_end(monkeypatch):
-    told = []
-    monkeypatch.setattr(middleware, "log_request", told.append)
+    logged = []
+    monkeypatch.setattr(middleware, "log_request", logged.append)
     gone = asyncio.Event()
 
     async def finds_late(request):
@@ -176,11 +176,11 @@ async def test_what_is_logged_of_a_request_is_what_was_known_at_its_end(monkeypa
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         await asyncio.sleep(0.1)
         writer.transport.abort()
-        while not told:
+        while not logged:
             await asyncio.sleep(0.01)
         gone.set()
 
-    assert (told[0]["status"], told[0].get("outcome")) == (499, None)
+    assert (logged[0]["status"], logged[0].get("outcome")) == (499, None)
 
 
 async def test_the_last_of_an_answer_counts_as_unread_too(monkeypatch):

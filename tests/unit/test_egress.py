@@ -59,7 +59,7 @@ async def test_a_call_goes_through_the_proxy_to_the_vendors_own_certificate(
             assert await ask(pool) == b"hi"
         pool.close()
 
-    assert proxy.asked == ["api.vendor.test:443"]
+    assert proxy.targets == ["api.vendor.test:443"]
 
 
 async def test_a_certificate_for_another_name_is_none_behind_a_proxy_either(tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ GOOD = {"access_token": "canary-a", "refresh_token": "canary-r", "expires_in": 1
 
 
 @pytest.mark.parametrize(
-    ("said", "lifetime"),
+    ("announced", "lifetime"),
     [
         (1800, 1800),
         (5, 5),
@@ -34,9 +34,9 @@ GOOD = {"access_token": "canary-a", "refresh_token": "canary-r", "expires_in": 1
         (float("inf"), 30 * 86_400),
     ],
 )
-def test_a_lifetime_is_believed_within_reason(said, lifetime):
+def test_a_lifetime_is_believed_within_reason(announced, lifetime):
     """R9."""
-    assert read_tokens(200, body(**{**GOOD, "expires_in": said})).lifetime == lifetime
+    assert read_tokens(200, body(**{**GOOD, "expires_in": announced})).lifetime == lifetime
 
 
 def test_a_refresh_token_may_be_left_out():

@@ -176,10 +176,10 @@ def published_operations():
     for file in sorted(PUBLISHED.glob("*.json")):
         for path, methods in json.loads(file.read_text())["paths"].items():
             for method, operation in methods.items():
-                yield method.upper(), path, said_effect(method, path, operation)
+                yield method.upper(), path, documented_effect(method, path, operation)
 
 
-def said_effect(method, path, operation):
+def documented_effect(method, path, operation):
     """What a document says that an operation does, by its method, tags and operation's name."""
     name = re.sub(r"^.*_", "", operation.get("operationId", "")).casefold()
     words = f"{operation.get('summary', '')} {name.rpartition('/')[2]}".casefold()

@@ -450,18 +450,18 @@ def hangs_up(context, words):
 
     def serve():
         connection, _ = listening.accept()
-        heard, said = ssl.MemoryBIO(), ssl.MemoryBIO()
-        tls = context.wrap_bio(heard, said, server_side=True)
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing, server_side=True)
         with connection:
             while True:
                 try:
                     tls.do_handshake()
                     break
                 except ssl.SSLWantReadError:
-                    connection.sendall(said.read())
-                    heard.write(connection.recv(65_536))
+                    connection.sendall(outgoing.read())
+                    incoming.write(connection.recv(65_536))
             tls.write(words)
-            connection.sendall(said.read())
+            connection.sendall(outgoing.read())
 
     threading.Thread(target=serve, daemon=True).start()
     return listening

@@ -99,7 +99,7 @@ class HubSpot(Provider):
             return callback
         if not self._is_own_page(page):
             raise wrong_field("returnUrl", "is not one of HubSpot's pages")
-        return replace(callback, page=page, wants_sign_in=step == "authorize")
+        return replace(callback, page=page, needs_sign_in=step == "authorize")
 
     async def exchange(self, app: App, request: Exchange) -> Tokens:
         """Turn an authorization code into tokens."""

@@ -42,7 +42,7 @@ class Pools:
         found = self._pools.get(key)
         if found is None:
             if len(self._pools) >= MAX_ORIGINS:
-                self._forget_unused()
+                self._drop_unused()
             found = self._pools[key] = Pool(
                 origin, self._connect_s, self._idle_s, self._budget, self._tls
             )
@@ -56,7 +56,7 @@ class Pools:
     def _end_oldest_idle(self) -> None:
         min(self._pools.values(), key=lambda pool: pool.idle_since).end_idle()
 
-    def _forget_unused(self) -> None:
+    def _drop_unused(self) -> None:
         unused = [key for key, pool in self._pools.items() if pool.is_unused]
         for key in unused[: MAX_ORIGINS // 10]:
             self._pools.pop(key).close()

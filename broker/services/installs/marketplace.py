@@ -34,7 +34,7 @@ class MarketplaceInstalls:
 
     async def finish(self, app: App, callback: Callback, redirect_url: str) -> Outcome:
         """What becomes of the visit. Raises InvalidRequest, Busy, and as `CodeExchange`."""
-        if callback.page is not None and callback.wants_sign_in:
+        if callback.page is not None and callback.needs_sign_in:
             return self._to_sign_in(app, callback.page)
         if callback.page is not None and callback.code is not None:
             return await self._store(app, callback, callback.code, callback.page, redirect_url)

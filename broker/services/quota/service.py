@@ -30,7 +30,7 @@ from broker.telemetry.metrics import Metrics
 RELEASE_AFTER_S = 30.0
 """After how long without a call a process returns all its permits of a quota."""
 
-FORGET_AFTER_S = 600.0
+DROP_AFTER_S = 600.0
 """After how long without a call a quota is removed here: longer than any call may last."""
 
 MIN_WAIT_S = 1.0
@@ -146,7 +146,7 @@ class Quota:
             unused_for = now - bucket.used_at
             if bucket.has_share:
                 (idle if unused_for > RELEASE_AFTER_S and bucket.is_idle else busy).append(bucket)
-            elif unused_for > FORGET_AFTER_S and bucket.is_idle:
+            elif unused_for > DROP_AFTER_S and bucket.is_idle:
                 del self._buckets[bucket.name.app_id, bucket.name.account_id, bucket.name.kind]
                 self._syncs.pop(bucket.name.text).close()
         if idle:

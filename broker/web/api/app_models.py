@@ -206,12 +206,12 @@ class RegisteredApp(BaseModel):
 
 def registration(body: NewApp) -> Registration:
     """What a body registers."""
-    given = {field: _stored(getattr(body, name)) for name, field in FIELDS.items()}
+    fields = {field: _stored(getattr(body, name)) for name, field in FIELDS.items()}
     if body.clientSecret is None:
-        given["client_secret"] = Secret("")
+        fields["client_secret"] = Secret("")
     return Registration(
         **{
-            **given,
+            **fields,
             "client_id": body.clientId or "",
             "hubspot_app_id": body.appId or "",
             "provider": body.provider,

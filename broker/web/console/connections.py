@@ -17,7 +17,7 @@ from broker.web.core.wording import describe_scope
 PAGE = 50
 
 
-class Whose(RequestModel):
+class UserField(RequestModel):
     """A user as an operator types it."""
 
     user: UserRef
@@ -95,7 +95,7 @@ class ConnectionViews:
         """A fresh install link for a user, known or new."""
         form = await form_of(request)
         app = await self.console.app(operator, form_value(form, "app"))
-        user = validate(Whose, {"user": form.get("user", [""])[0]}).user
+        user = validate(UserField, {"user": form.get("user", [""])[0]}).user
         url = await self._installs.begin(app, user)
         return self.console.render(operator, "link.part.html", app=app, user=user, url=url)
 
@@ -122,7 +122,7 @@ class ConnectionViews:
 
     async def _find(self, app: App, user: str) -> ConnectionRecord | None:
         try:
-            validate(Whose, {"user": user})
+            validate(UserField, {"user": user})
         except Exception:  # noqa: BLE001  # whatever is no user has no connection
             raise ConnectionNotFound from None
         return await self._connections.find_record(app, user)

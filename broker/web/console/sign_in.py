@@ -30,7 +30,7 @@ class SignInViews:
 
     async def sign_in_form(self, request: web.Request) -> web.Response:
         """Ask for a key."""
-        return self._asked(request.query.get("next", ""))
+        return self._form(request.query.get("next", ""))
 
     async def sign_in(self, request: web.Request) -> web.Response:
         """Take a key with the scope `console`; every sign-in gets a cookie of its own."""
@@ -45,9 +45,9 @@ class SignInViews:
         if secret.startswith(SECRET):
             caller = await self._keys.find_caller(Secret(secret), None)
         if caller is None:
-            return self._asked(back, "This is not a key of this broker, or it was revoked.", 401)
+            return self._form(back, "This is not a key of this broker, or it was revoked.", 401)
         if not caller.has_scope("console"):
-            return self._asked(back, "This key may not sign in: it lacks the scope console.", 403)
+            return self._form(back, "This key may not sign in: it lacks the scope console.", 403)
         former = self.console.cookie.read(request)
         if former is not None:
             await self.console.operators.end(former)
@@ -74,7 +74,7 @@ class SignInViews:
         self.console.cookie.clear(response)
         return response
 
-    def _asked(self, back: str, problem: str | None = None, status: int = 200) -> web.Response:
+    def _form(self, back: str, problem: str | None = None, status: int = 200) -> web.Response:
         return self.console.render(None, "sign-in.html", status=status, back=back, problem=problem)
 
 

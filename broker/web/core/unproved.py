@@ -36,20 +36,20 @@ class UnprovedBodies:
         """
         length = request.content_length
         small = length is not None and length <= SMALL_BYTES
-        held = 0
+        reserved = 0
 
         def take(part: bytes) -> None:
-            nonlocal held
+            nonlocal reserved
             if len(part) > self._free[small]:
                 raise Busy("Too many requests are arriving at once.")
             self._free[small] -= len(part)
-            held += len(part)
+            reserved += len(part)
             update(part)
 
         try:
             return await read_body(request, at_most, within=TIMEOUT_S, on_part=take)
         finally:
-            self._free[small] += held
+            self._free[small] += reserved
 
 
 BODIES = web.AppKey("unproved bodies", UnprovedBodies)

@@ -247,11 +247,11 @@ async def test_a_body_that_breaks_off_half_way_is_refused_at_once(broker, no_sec
         writer.write(f"{head}Transfer-Encoding: chunked\r\n\r\n{fine}".encode())
         await asyncio.sleep(0.1)
         writer.write(b"zz\r\n")
-        told = await asyncio.wait_for(reader.read(), 5)
+        received = await asyncio.wait_for(reader.read(), 5)
         writer.close()
 
-        assert told.startswith(b"HTTP/1.1 400 "), path
-        assert told.count(b"Broker-Error: invalid-request") == told.count(b"HTTP/1.") == 1
+        assert received.startswith(b"HTTP/1.1 400 "), path
+        assert received.count(b"Broker-Error: invalid-request") == received.count(b"HTTP/1.") == 1
     assert broker.parts.providers.in_flight == 0
     assert "Traceback" not in no_secret_in_the_logs.getvalue()
 

@@ -18,14 +18,14 @@ def basic(client_id, secret):
 
 
 async def token(broker, **form):
-    said = {
+    token_form = {
         "grant_type": "client_credentials",
         "client_id": broker.client_id,
         "client_secret": broker.key,
         "audience": "https://stackgo.prod.api",
         **form,
     }
-    answer = await broker.asks("POST", "/oauth/token", key="", data=said)
+    answer = await broker.asks("POST", "/oauth/token", key="", data=token_form)
     if answer.status == 200:
         broker.secrets.append(answer.json()["access_token"])
     return answer

@@ -150,8 +150,8 @@ async def test_resealing_under_load_fails_no_call_and_leaves_nothing_behind(brok
         "k2"
     ]
     async with open_broker(broker.parts.settings, dsn, Keyring.parse(NEW)) as later:
-        held = await later.connections.of_user(UUID(broker.workspace), "hbdev", "u1")
-    assert held.grant is not None
+        connection = await later.connections.of_user(UUID(broker.workspace), "hbdev", "u1")
+    assert connection.grant is not None
 
 
 async def test_a_vendors_secrets_and_tokens_move_under_a_new_key_too(kyb, dsn, database):

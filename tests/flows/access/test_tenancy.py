@@ -72,7 +72,7 @@ async def test_what_another_workspace_owns_looks_like_nothing_at_all(broker):
                 filled = filled.replace("{target}", "crm/v3/objects/contacts")
                 filled = filled.replace("{id}", "6f1c2a52-2a3f-4b8e-9d51-0c6a4f9b7d10")
                 body = a_body(method, path)
-                given = await broker.asks(
+                answer = await broker.asks(
                     method.upper(),
                     filled,
                     key=key,
@@ -83,8 +83,8 @@ async def test_what_another_workspace_owns_looks_like_nothing_at_all(broker):
                     if "get-user/" in path or "auth" in path
                     else None,
                 )
-                told = given.json() if given.body else {}
-                return given.status, {**told, "requestId": None}
+                payload = answer.json() if answer.body else {}
+                return answer.status, {**payload, "requestId": None}
 
             theirs, nobodys = await answer("hbdev"), await answer("nope")
             assert theirs == nobodys, f"{method} {path}"

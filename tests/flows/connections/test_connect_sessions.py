@@ -25,10 +25,10 @@ async def presses(broker, url, cookie=None, **form):
     """Press "Continue": HubSpot's consent URL and the browser's cookie."""
     headers = {"Cookie": cookie} if cookie else {}
     answer = await broker.asks("POST", url, key="", data=form, headers=headers)
-    given = answer.headers.get("Set-Cookie", "")
-    if given:
-        broker.secrets.append(given.partition("=")[2].partition(";")[0])
-    return answer, given.partition(";")[0]
+    set_cookie = answer.headers.get("Set-Cookie", "")
+    if set_cookie:
+        broker.secrets.append(set_cookie.partition("=")[2].partition(";")[0])
+    return answer, set_cookie.partition(";")[0]
 
 
 async def test_a_session_connects_one_user_once(broker, hubspot):
@@ -140,10 +140,10 @@ async def test_the_end_is_shown_to_the_browser_that_began_and_holds_no_code(brok
 
     where = broker.url + ended.headers["Location"]
     assert re.fullmatch(r"/connect/ended/[0-9a-f-]{36}/[0-9a-f-]{36}", ended.headers["Location"])
-    mine = await broker.asks("GET", where, key="", headers={"Cookie": cookie})
+    own = await broker.asks("GET", where, key="", headers={"Cookie": cookie})
     theirs = await broker.asks("GET", where, key="")
-    assert (mine.status, theirs.status) == (200, 404)
-    assert b"HubSpot is connected" in mine.body
+    assert (own.status, theirs.status) == (200, 404)
+    assert b"HubSpot is connected" in own.body
 
 
 async def test_only_a_listed_origin_may_open_the_page(broker):
@@ -368,7 +368,7 @@ async def test_static_files_are_known_by_their_digest(broker):
 
 
 async def test_a_session_that_ended_between_looking_and_beginning_is_not_begun(broker, database):
-    """The statement that binds a session judges anew what was looked at before it."""
+    """The statement that binds a session checks again what was read before it."""
     sessions, browser = broker.parts.connect_sessions, Secret("A" * 43)
     token = Secret((await opens(broker))["token"])
     looked_at = await sessions.find(token)

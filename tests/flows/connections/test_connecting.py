@@ -121,13 +121,13 @@ async def test_another_apps_callback_does_not_take_the_state(broker, hubspot):
 
 async def test_a_code_from_another_link_is_refused_by_its_verifier(broker, hubspot):
     """C7, C10."""
-    mine = await broker.consents(await broker.links("u1"))
+    own_callback = await broker.consents(await broker.links("u1"))
     theirs = await broker.consents(await broker.links("u2"))
     code = parse_qs(urlsplit(theirs).query)["code"][0]
 
     answer = await broker.asks(
         "GET",
-        mine.replace(parse_qs(urlsplit(mine).query)["code"][0], code),
+        own_callback.replace(parse_qs(urlsplit(own_callback).query)["code"][0], code),
         key="",
         headers=JSON,
     )

@@ -102,9 +102,9 @@ async def test_an_unwell_token_endpoint_fails_no_call_while_the_token_lives(
 async def test_a_token_endpoint_that_asks_to_be_left_alone_is(broker, hubspot, database):
     """R8: its Retry-After is kept, as far as it can be believed."""
     await broker.connects("u1")
-    for said, least, most in (("50", 49, 51), ("86400", 55, 61), ("soon", 0, 3)):
+    for retry_after, least, most in (("50", 49, 51), ("86400", 55, 61), ("soon", 0, 3)):
         await database.execute("UPDATE connection SET renew_at = now(), failures = 0")
-        headers = {"Retry-After": said}
+        headers = {"Retry-After": retry_after}
         fault = hubspot.faults.add(Fault("/oauth/*/token", "status", status=429, headers=headers))
 
         await broker.parts.grants.renew_due(10)
@@ -349,8 +349,8 @@ async def test_a_frozen_holder_loses_its_row(broker, database):
     await broker.connects("u1")
     row = await database.fetchrow("SELECT workspace_id, id FROM connection")
 
-    async with broker.parts.connections.lock(row["workspace_id"], row["id"]) as held:
-        limit = await held.session.fetchval("SHOW idle_in_transaction_session_timeout")
+    async with broker.parts.connections.lock(row["workspace_id"], row["id"]) as locked:
+        limit = await locked.session.fetchval("SHOW idle_in_transaction_session_timeout")
 
     assert limit == "15s"
 

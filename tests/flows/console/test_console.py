@@ -116,10 +116,12 @@ async def test_the_cookie_is_ours_alone(start_broker):
         headers={"Origin": "https://broker.example"},
     )
 
-    given = answer.headers["Set-Cookie"]
-    broker.secrets.append(given.partition("=")[2].partition(";")[0])
-    assert given.startswith("__Host-broker-console=co_")
-    assert all(flag in given.lower() for flag in ["secure", "httponly", "path=/", "samesite=lax"])
+    set_cookie = answer.headers["Set-Cookie"]
+    broker.secrets.append(set_cookie.partition("=")[2].partition(";")[0])
+    assert set_cookie.startswith("__Host-broker-console=co_")
+    assert all(
+        flag in set_cookie.lower() for flag in ["secure", "httponly", "path=/", "samesite=lax"]
+    )
 
 
 async def test_no_other_site_posts_for_an_operator(broker):
@@ -223,8 +225,8 @@ async def test_an_operator_of_one_app_does_not_see_another(broker):
 
         async def answer(slug, method=method, path=path, form=form):
             filled = {name: value.format(slug) for name, value in (form or {}).items()}
-            given = await sees(broker, path.format(slug), cookie, method, data=filled or None)
-            return given.status, re.sub(rb"[0-9a-f]{32}", b"", given.body)
+            shown = await sees(broker, path.format(slug), cookie, method, data=filled or None)
+            return shown.status, re.sub(rb"[0-9a-f]{32}", b"", shown.body)
 
         theirs, nobodys = await answer("hbdev"), await answer("nope")
         assert theirs == nobodys, path
@@ -404,7 +406,7 @@ async def test_nobody_gives_or_takes_more_than_they_have(broker):
         "POST",
         data=[("name", "x"), ("scopes", "proxy"), ("apps", "other")],
     )
-    mine = await sees(broker, "/keys", cookie, "POST", data=[("name", "x"), ("scopes", "proxy")])
+    created = await sees(broker, "/keys", cookie, "POST", data=[("name", "x"), ("scopes", "proxy")])
     first = next(
         key
         for key in await broker.parts.keys.of_workspace(UUID(broker.workspace))
@@ -418,7 +420,7 @@ async def test_nobody_gives_or_takes_more_than_they_have(broker):
     assert b">first<" not in (await sees(broker, "/keys", everywhere)).body
     assert b">first<" not in page.body
     assert [more.status, elsewhere.status] == [403, 403]
-    secret = re.search(r'id="client-secret" value="(bs_[^"]+)"', mine.body.decode())[1]
+    secret = re.search(r'id="client-secret" value="(bs_[^"]+)"', created.body.decode())[1]
     broker.secrets.append(secret)
     assert (await broker.asks("GET", "/api/apps", key=secret)).status == 403
     assert revoked.status == 404

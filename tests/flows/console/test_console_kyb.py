@@ -77,13 +77,13 @@ async def test_settings_are_stored_and_secrets_never_shown(kyb):
     page = await sees(kyb.broker, "/kyb/settings?app=hbdev", cookie)
 
     assert kept.status == 303
-    said = (await kyb.broker.asks("GET", "/api/apps/hbdev/recipes/kyb")).json()
-    assert said["trigger"] == {"property": "lifecyclestage", "value": "opportunity"}
-    assert said["properties"]["country"] == "read_country"
-    assert said["writeBack"] == {
+    settings = (await kyb.broker.asks("GET", "/api/apps/hbdev/recipes/kyb")).json()
+    assert settings["trigger"] == {"property": "lifecyclestage", "value": "opportunity"}
+    assert settings["properties"]["country"] == "read_country"
+    assert settings["writeBack"] == {
         "caseId": "fml_case_id", "status": None, "stage": None, "decision": None, "lastEventAt": None,
     }  # fmt: skip
-    assert (said["callsPerMinute"], said["sendInvite"], said["hasWebhookSecret"]) == (
+    assert (settings["callsPerMinute"], settings["sendInvite"], settings["hasWebhookSecret"]) == (
         60,
         False,
         True,
@@ -91,7 +91,7 @@ async def test_settings_are_stored_and_secrets_never_shown(kyb):
     assert wrong.status == 400
     assert b"properties.country" in wrong.body
     assert b"<img" not in wrong.body
-    assert said["webhookUrl"].encode() in page.body
+    assert settings["webhookUrl"].encode() in page.body
     assert b"canary" not in page.body + wrong.body
     await sees(kyb.broker, "/kyb/remove", cookie, "POST", data={"app": "hbdev"})
     assert (await kyb.broker.asks("GET", "/api/apps/hbdev/recipes/kyb")).status == 404
@@ -143,7 +143,7 @@ async def test_kyb_is_seen_with_a_key_for_it_and_for_the_app_alone(kyb):
     elsewhere = await signs_in(
         broker, await broker.makes_key("console", "recipes", apps=("other",))
     )
-    asked = [
+    requests = [
         ("GET", "/kyb?app=hbdev", None),
         ("GET", run, None),
         ("GET", "/kyb/parked?app=hbdev", None),
@@ -155,7 +155,7 @@ async def test_kyb_is_seen_with_a_key_for_it_and_for_the_app_alone(kyb):
         ("POST", "/kyb/prepare", {"app": "hbdev", "user": "u1"}),
     ]
 
-    for method, path, form in asked:
+    for method, path, form in requests:
         answers = [
             await sees(broker, path, cookie, method, data=form) for cookie in (without, elsewhere)
         ]

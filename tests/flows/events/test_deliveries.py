@@ -241,7 +241,9 @@ async def test_a_span_is_replayed_for_one_user_at_a_steady_pace(
     }
     receiver.got.clear()
 
-    owed = await broker_with_local_endpoints.asks("POST", f"{ENDPOINTS}/{late}/replay", params=span)
+    replayed = await broker_with_local_endpoints.asks(
+        "POST", f"{ENDPOINTS}/{late}/replay", params=span
+    )
     spread = await database.fetchval(
         "SELECT extract(epoch FROM max(due_at) - min(due_at))::float8 FROM delivery "
         "WHERE due_at IS NOT NULL"
@@ -253,7 +255,7 @@ async def test_a_span_is_replayed_for_one_user_at_a_steady_pace(
         "POST", f"{ENDPOINTS}/{late}/replay", params=span
     )
 
-    assert (owed.status, owed.json()) == (202, {"replayed": 120})
+    assert (replayed.status, replayed.json()) == (202, {"replayed": 120})
     assert 1.9 < spread < 2.1
     assert {each.path for each in receiver.got} == {"/late"}
     assert {each.json()["data"]["userForeignIdentifier"] for each in receiver.got} == {"u1"}

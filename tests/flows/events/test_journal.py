@@ -68,7 +68,7 @@ async def webhooks_sent(hubspot):
             await asyncio.sleep(0.02)
 
 
-def told(receiver, kind="hubspot.contact.creation"):
+def delivered(receiver, kind="hubspot.contact.creation"):
     heard = [each.json() for each in receiver.got]
     return sorted(each["data"]["objectId"] for each in heard if each["type"] == kind)
 
@@ -90,7 +90,7 @@ async def test_a_gap_in_the_webhooks_is_filled_and_nothing_is_told_twice(
     for _ in range(3):
         await reads(reading, database)
 
-    assert told(receiver) == sorted(before + dropped[:1000] + after)
+    assert delivered(receiver) == sorted(before + dropped[:1000] + after)
     ordered = sorted((each.json()["data"] for each in receiver.got), key=lambda d: d["sequence"])
     moments = [each["occurredAt"] for each in ordered]
     assert moments == sorted(moments)
@@ -111,8 +111,8 @@ async def test_what_the_journal_told_first_no_webhook_tells_again(
     await reading.run_background_work()
 
     assert len(hubspot.webhooks.deliveries) > 0
-    assert told(receiver) == made
-    assert told(receiver, "hubspot.contact.propertyChange") == made
+    assert delivered(receiver) == made
+    assert delivered(receiver, "hubspot.contact.propertyChange") == made
     changed = next(e.json()["data"] for e in receiver.got if "propertyChange" in e.json()["type"])
     assert (changed["propertyName"], changed["propertyValue"]) == ("firstname", "Ada")
 
@@ -128,7 +128,7 @@ async def test_two_changes_of_one_moment_are_two_while_the_journal_is_read(readi
     await reading.receives_webhook([{**event, "eventId": 1}, {**event, "eventId": 2}])
     await reading.run_background_work()
 
-    assert told(receiver) == [7, 7]
+    assert delivered(receiver) == [7, 7]
 
 
 async def test_what_is_older_than_the_journal_is_said_to_be_lost(
@@ -151,7 +151,7 @@ async def test_what_is_older_than_the_journal_is_said_to_be_lost(
         lost[0]["data"]["to"],
     )
     assert (round(days["since"], 2), round(days["until"], 2)) == (5.0, 3.0)
-    assert told(receiver) == made
+    assert delivered(receiver) == made
 
 
 async def test_an_offset_that_hubspot_forgot_costs_nothing(reading, receiver, hubspot, database):
@@ -163,7 +163,7 @@ async def test_an_offset_that_hubspot_forgot_costs_nothing(reading, receiver, hu
 
     await reads(reading, database)
 
-    assert told(receiver) == first + second
+    assert delivered(receiver) == first + second
 
 
 async def test_an_uninstall_ends_the_connections_of_that_account_once(
@@ -173,7 +173,7 @@ async def test_an_uninstall_ends_the_connections_of_that_account_once(
     await reading.connects("u2", portal=102)
     await reading.connects("u3", portal=101)
     receiver.got.clear()
-    asked = hubspot.refreshes
+    refreshes = hubspot.refreshes
 
     hubspot.revoke_grants(101)
     for _ in range(2):
@@ -188,7 +188,7 @@ async def test_an_uninstall_ends_the_connections_of_that_account_once(
     ended = [e.json() for e in receiver.got if e.json()["type"] == "connection.reauth_required"]
     assert sorted(each["data"]["userForeignIdentifier"] for each in ended) == ["u1", "u3"]
     assert {each["data"]["reason"] for each in ended} == {"uninstalled"}
-    assert hubspot.refreshes == asked
+    assert hubspot.refreshes == refreshes
 
 
 async def test_an_uninstall_before_a_new_install_ends_nothing(reading, hubspot, database):
@@ -220,7 +220,7 @@ async def test_two_pollers_read_everything_once(reading, receiver, hubspot, data
     await asyncio.gather(nagging, return_exceptions=True)
     await reads(reading, database)
 
-    assert told(receiver) == made
+    assert delivered(receiver) == made
 
 
 async def test_a_journal_that_cannot_be_read_is_left_alone_for_a_while(reading, hubspot, database):
@@ -256,16 +256,16 @@ async def test_a_journal_whose_end_is_refused_is_read_again_once_and_then_rests(
     for _ in range(3):
         await reads(reading, database)
 
-    asked = [each.raw_path for each in hubspot.seen if "/journal/" in each.raw_path]
+    paths = [each.raw_path for each in hubspot.seen if "/journal/" in each.raw_path]
     minted = [each for each in hubspot.seen if each.raw_path.endswith("/token")]
-    assert len([path for path in asked if path.endswith("/earliest")]) <= 2 * 3
-    assert len(asked) <= 2 * 3 * (2 + len(made))
+    assert len([path for path in paths if path.endswith("/earliest")]) <= 2 * 3
+    assert len(paths) <= 2 * 3 * (2 + len(made))
     assert minted == []
     row = await database.fetchrow(
         "SELECT failures, due_at > now() + interval '15 seconds' AS rests FROM journal"
     )
     assert tuple(row) == (3, True)
-    assert told(receiver) == made
+    assert delivered(receiver) == made
 
 
 async def test_readings_of_one_journal_share_a_token(reading, hubspot, database):
@@ -283,12 +283,12 @@ async def test_no_journal_is_read_unless_the_app_says_so(
     await broker_with_local_endpoints.parts.journal.read_due(10)
     await broker_with_local_endpoints.asks("PATCH", "/api/apps/hbdev", json={"journal": True})
     await broker_with_local_endpoints.parts.journal.read_due(10)
-    asked = [each.raw_path for each in hubspot.seen if "journal" in each.raw_path]
+    paths = [each.raw_path for each in hubspot.seen if "journal" in each.raw_path]
     await broker_with_local_endpoints.asks("PATCH", "/api/apps/hbdev", json={"journal": False})
     await broker_with_local_endpoints.parts.journal.read_due(10)
 
-    assert asked.count("/webhooks-journal/journal/2026-03/latest") == 1
-    assert asked.count("/webhooks-journal/subscriptions/2026-03") == 2
+    assert paths.count("/webhooks-journal/journal/2026-03/latest") == 1
+    assert paths.count("/webhooks-journal/subscriptions/2026-03") == 2
     assert await database.fetchval("SELECT count(*) FROM journal") == 0
 
 

@@ -20,10 +20,10 @@ async def closed_network(tmp_path, monkeypatch, receiver, addresses, host=NAME, 
     """Receivers whose names lead to `addresses`, and the proxy that is the only way out."""
     server, file = certificate(tmp_path, host, 10)
     trusted = ssl.create_default_context(cafile=file)
-    asked = []
+    lookups = []
 
     async def resolve(name, port):
-        asked.append((name, port))
+        lookups.append((name, port))
         return addresses
 
     port = int(receiver.url.rpartition(":")[2])
@@ -33,7 +33,7 @@ async def closed_network(tmp_path, monkeypatch, receiver, addresses, host=NAME, 
     ):
         user = f"{credentials}@" if credentials else ""
         monkeypatch.setenv("HTTPS_PROXY", f"http://{user}127.0.0.1:{proxy.port}")
-        proxy.resolved = asked
+        proxy.resolved = lookups
         receivers = Receivers(allow_private=False, total_s=10, resolve=resolve, tls=trusted)
         try:
             yield receivers, proxy
@@ -50,7 +50,7 @@ async def test_the_proxy_is_never_asked_for_a_private_address(
         reply = await receivers.post(URL, {}, "{}")
 
     assert (reply.status, reply.error) == (None, "private-address")
-    assert proxy.asked == []
+    assert proxy.targets == []
     assert receiver.got == []
 
 
@@ -66,7 +66,7 @@ async def test_the_proxy_is_asked_for_the_very_address_that_was_judged(
         replies = [await receivers.post(URL, {"webhook-id": "evt_1"}, "{}") for _ in range(2)]
 
     assert {reply.status for reply in replies} == {204}
-    assert set(proxy.asked) == {f"{PUBLIC}:443"}
+    assert set(proxy.targets) == {f"{PUBLIC}:443"}
     assert proxy.resolved == [(NAME, 443)] * 2
     assert {each.headers["host"] for each in receiver.got} == {NAME}
     assert [each.path for each in receiver.got] == ["/in", "/in"]
@@ -90,7 +90,7 @@ async def test_a_proxy_that_refuses_makes_the_receiver_unreachable(tmp_path, mon
         reply = await receivers.post(URL, {}, "{}")
 
     assert (reply.status, reply.error) == (None, "unreachable")
-    assert proxy.asked == ["8.8.8.8:443"]
+    assert proxy.targets == ["8.8.8.8:443"]
 
 
 async def test_a_host_that_no_proxy_names_is_reached_directly(tmp_path, monkeypatch, receiver):
@@ -100,4 +100,4 @@ async def test_a_host_that_no_proxy_names_is_reached_directly(tmp_path, monkeypa
             reply = await receivers.post(URL, {}, "{}")
 
     assert reply.status is None  # the name leads nowhere from here
-    assert proxy.asked == []
+    assert proxy.targets == []

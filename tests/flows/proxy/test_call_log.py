@@ -84,8 +84,8 @@ async def test_refusals_renewals_and_broken_answers_are_told(broker, hubspot):
 
     calls = (await logged(broker))["calls"]
 
-    told = [(call["status"], call["error"], call["renewed"]) for call in reversed(calls)]
-    assert told == [
+    outcomes = [(call["status"], call["error"], call["renewed"]) for call in reversed(calls)]
+    assert outcomes == [
         (200, None, True),
         (200, "answer-cut", False),
         (499, "caller-left", False),

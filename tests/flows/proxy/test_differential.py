@@ -92,7 +92,7 @@ TARGETS = (
 )
 
 
-async def told(port, target, token, method="GET", headers=(), body=b"", prefix=""):
+async def echo_of(port, target, token, method="GET", headers=(), body=b"", prefix=""):
     """Status, headers and body of a request sent byte for byte, and the body's framing."""
     reader, writer = await asyncio.open_connection("localhost", port)
     lines = [f"{method} {prefix}{target} HTTP/1.1", "Host: hubspot.example"]
@@ -117,15 +117,15 @@ def end_to_end(pairs, but=frozenset()):
 def echoed(body):
     """What an echo says that it got, less the headers that must differ; else the body itself."""
     try:
-        said = json.loads(body)
-        sent = [(name.lower(), value) for name, value in said["headers"]]
+        payload = json.loads(body)
+        sent = [(name.lower(), value) for name, value in payload["headers"]]
     except (ValueError, KeyError, TypeError):
         return body
     # An empty body may be told as such or not at all (RFC 9110 section 8.6).
     empty = ("content-length", "0")
     hidden = {"host", "authorization", "connection"}
-    said["headers"] = sorted(pair for pair in sent if pair[0] not in hidden and pair != empty)
-    return said
+    payload["headers"] = sorted(pair for pair in sent if pair[0] not in hidden and pair != empty)
+    return payload
 
 
 @pytest.fixture
@@ -136,9 +136,9 @@ async def both(broker, hubspot):
     ports = int(hubspot.url.rsplit(":", 1)[1]), int(broker.url.rsplit(":", 1)[1])
 
     async def ask(target, method="GET", headers=(), body=b""):
-        direct = await told(ports[0], target, token, method, headers, body)
+        direct = await echo_of(ports[0], target, token, method, headers, body)
         prefix = "/proxy/hbdev/u1"
-        through = await told(ports[1], target, broker.key, method, headers, body, prefix)
+        through = await echo_of(ports[1], target, broker.key, method, headers, body, prefix)
         return direct, through
 
     return ask

@@ -174,9 +174,9 @@ async def test_methods_and_bodies_arrive_whole(broker):
         body = b"\x00\xff" * (size // 2) + b"x" * (size % 2)
         answer = await broker.proxies("/_echo/x", method=method, data=io.BytesIO(body))
 
-        told = answer.json()
-        assert (told["method"], told["bodyLength"]) == (method, size)
-        assert told["bodySha256"] == hashlib.sha256(body).hexdigest()
+        echo = answer.json()
+        assert (echo["method"], echo["bodyLength"]) == (method, size)
+        assert echo["bodySha256"] == hashlib.sha256(body).hexdigest()
 
 
 async def test_a_chunked_body_arrives_whole(broker):
@@ -300,7 +300,7 @@ async def test_only_end_to_end_headers_reach_hubspot(broker, hubspot):
 async def test_hubspot_cannot_speak_for_the_broker_or_to_browsers(broker, hubspot):
     """P13, P14."""
     await broker.connects("u1")
-    said = {
+    upstream_headers = {
         "Broker-Error": "reauth-required",
         "Set-Cookie": "a=b",
         "Strict-Transport-Security": "max-age=1",
@@ -310,7 +310,7 @@ async def test_hubspot_cannot_speak_for_the_broker_or_to_browsers(broker, hubspo
         "x-hubspot-correlation-id": "abc",
         "Link": "<x>",
     }
-    hubspot.faults.add(Fault("/_echo/*", "headers", headers=said))
+    hubspot.faults.add(Fault("/_echo/*", "headers", headers=upstream_headers))
 
     answer = await broker.proxies("/_echo/x")
 

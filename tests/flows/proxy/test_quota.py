@@ -26,12 +26,12 @@ def counting(hubspot, monkeypatch):
     hubspot.counted = []
     admitted = access._admitted
 
-    def noted(window, now, seconds, limit):
+    def recording(window, now, seconds, limit):
         verdict = admitted(window, now, seconds, limit)
         hubspot.counted.append((time.monotonic(), verdict))
         return verdict
 
-    monkeypatch.setattr(access, "_admitted", noted)
+    monkeypatch.setattr(access, "_admitted", recording)
     monkeypatch.setattr(access, "WINDOW_S", INTERVAL_S)
 
 
@@ -68,7 +68,7 @@ async def test_a_burst_takes_the_whole_quota_at_once_and_the_rest_is_told_when(b
     began = time.monotonic()
     answers = await many(broker, 30, wait=0)
 
-    took = time.monotonic() - began
+    elapsed = time.monotonic() - began
     statuses = Counter(answer.status for answer in answers)
     assert statuses == {200: 20, 429: 10}
     assert refusals(hubspot) == 0
@@ -76,7 +76,7 @@ async def test_a_burst_takes_the_whole_quota_at_once_and_the_rest_is_told_when(b
     assert refused.headers["Broker-Error"] == refused.code == "quota-exhausted"
     assert refused.json()["limit"] == "burst"
     after = int(refused.headers["Retry-After"])
-    assert INTERVAL_S - took - 1 <= after <= INTERVAL_S + 1
+    assert INTERVAL_S - elapsed - 1 <= after <= INTERVAL_S + 1
     assert "x-should-retry" not in refused.headers
 
 
@@ -145,7 +145,7 @@ async def test_apps_accounts_and_searches_are_counted_apart(broker, hubspot, mon
 async def test_two_processes_never_use_more_than_there_is_and_lend_what_is_idle(
     broker, second_broker, hubspot
 ):
-    """L3: who calls first has at most half in hand; who waits gets its part of it."""
+    """L3: the first process holds at most half; one that waits gets its share."""
     hubspot.limits.ten_secondly = 20
     await broker.connects("u1")
     await broker.connects("u2")

@@ -18,8 +18,8 @@ async def outcome(broker, hubspot, fault, method, body=None, path=PATH, **rest):
     hubspot.faults.add(fault)
     before = sum("_echo" in seen.raw_path or "/crm" in seen.raw_path for seen in hubspot.seen)
     answer = await broker.proxies(path, method=method, data=body, **rest)
-    asked = sum("_echo" in seen.raw_path or "/crm" in seen.raw_path for seen in hubspot.seen)
-    return answer.status, asked - before
+    attempts = sum("_echo" in seen.raw_path or "/crm" in seen.raw_path for seen in hubspot.seen)
+    return answer.status, attempts - before
 
 
 async def test_what_may_be_sent_twice_is_and_nothing_else(broker, hubspot, monkeypatch):

@@ -87,8 +87,8 @@ async def test_an_answer_that_nobody_reads_is_let_go_of(
     before = callers_served()
     async with connection(broker) as (_, writer):
         writer.transport.pause_reading()
-        asked = (HEAD.format(line, broker.key) + more + "\r\n").encode() + body
-        writer.write(asked * times)
+        request = (HEAD.format(line, broker.key) + more + "\r\n").encode() + body
+        writer.write(request * times)
         while callers_served() == before:
             await asyncio.sleep(0.01)
 

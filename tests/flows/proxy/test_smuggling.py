@@ -64,16 +64,16 @@ async def exchange(broker, line, headers, body):
     lines = [line, "Host: localhost", f"Authorization: Bearer {broker.key}", *headers]
     writer.write(("\r\n".join(lines) + "\r\n\r\n" + body).encode("latin-1"))
     await writer.drain()
-    told = b""
+    received = b""
     try:
         async with asyncio.timeout(0.4):
             while part := await reader.read(65_536):
-                told += part
+                received += part
     except (TimeoutError, ConnectionError):
         pass
     finally:
         writer.close()
-    return told
+    return received
 
 
 @pytest.mark.parametrize("keyed", [True, False])
@@ -101,8 +101,8 @@ async def test_nothing_is_smuggled_past_the_broker(broker, hubspot, keyed):
         # Not chunked's to lose: the rest of what was done to the body would be forgotten.
         hubspot.seen.clear()
         body = "3\r\nabc\r\n0\r\n\r\n"
-        told = await exchange(broker, line, [f"Transfer-Encoding: {codings}"], body)
-        assert told.startswith(b"HTTP/1.1 400 "), codings
+        received = await exchange(broker, line, [f"Transfer-Encoding: {codings}"], body)
+        assert received.startswith(b"HTTP/1.1 400 "), codings
         assert not hubspot.seen
     for path in ("/_echo/one", "/_echo/two"):
         answer = await broker.proxies(path)

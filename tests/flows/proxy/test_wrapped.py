@@ -41,10 +41,10 @@ async def test_a_call_is_made_as_described_and_its_answer_wrapped(broker, path):
 
     assert answer.status == 200
     assert answer.content_type == "application/json"
-    told = answer.json()["data"]
-    assert (told["method"], told["target"]) == ("POST", "/_echo/x?a=1")
-    assert told["bodyLength"] == len('{"a":[1,"ü"]}'.encode())
-    sent = {name.lower(): value for name, value in told["headers"]}
+    echo = answer.json()["data"]
+    assert (echo["method"], echo["target"]) == ("POST", "/_echo/x?a=1")
+    assert echo["bodyLength"] == len('{"a":[1,"ü"]}'.encode())
+    sent = {name.lower(): value for name, value in echo["headers"]}
     assert sent["x-mine"] == "1"
     assert sent["content-type"] == "application/json"
 

@@ -41,11 +41,11 @@ async def test_a_company_becomes_one_case_and_shows_it(kyb):
     again = await kyb.kicks_off(company)
 
     case = next(iter(kyb.fml.fml.cases.values()))
-    said = answer.json()
+    payload = answer.json()
     assert answer.status == 201
-    assert said == {
+    assert payload == {
         "ok": True,
-        "runId": said["runId"],
+        "runId": payload["runId"],
         "caseId": case.case_id,
         "created": True,
         "status": "in-progress",
@@ -65,12 +65,12 @@ async def test_a_company_becomes_one_case_and_shows_it(kyb):
         "crmSource": "hubspot",
         "sendInvite": True,
     }
-    assert kyb.asked()[0].key == f"hubspot-{company}"
+    assert kyb.requests_to_fml()[0].key == f"hubspot-{company}"
     assert kyb.shows(company)["fml_case_id"] == case.case_id
     assert kyb.shows(company)["fml_case_status"] == "in-progress"
     assert again.status == 200
-    assert again.json() == {**said, "created": False}
-    assert (len(kyb.asked()), len(kyb.writes())) == (1, 1)
+    assert again.json() == {**payload, "created": False}
+    assert (len(kyb.requests_to_fml()), len(kyb.writes())) == (1, 1)
 
 
 async def test_calls_that_a_run_makes_at_hubspot_are_in_the_call_log(kyb):
@@ -91,7 +91,7 @@ async def test_any_crm_starts_a_case_without_a_connection(kyb):
     assert [each.status for each in (answer, again, form)] == [201, 200, 201]
     assert answer.json()["crmSource"] == "pipedrive"
     assert answer.json()["writtenBack"] is False
-    assert [each.key for each in kyb.asked()] == ["pipedrive-lead-77", "pipedrive-8"]
+    assert [each.key for each in kyb.requests_to_fml()] == ["pipedrive-lead-77", "pipedrive-8"]
     assert kyb.writes() == []
 
 
@@ -108,14 +108,14 @@ async def test_fifty_clicks_on_two_replicas_make_one_case_and_one_answer(kyb, se
     assert {answer.status for answer in answers} == {201}
     assert len({answer.body for answer in answers}) == 1
     assert len(kyb.fml.fml.cases) == 1
-    assert (len(kyb.asked()), len(kyb.writes())) == (1, 1)
-    assert len(kyb.asked("/v1/oauth/token")) == 1
+    assert (len(kyb.requests_to_fml()), len(kyb.writes())) == (1, 1)
+    assert len(kyb.requests_to_fml("/v1/oauth/token")) == 1
 
 
 async def test_a_caller_waits_for_a_run_in_another_process_until_it_ends(kyb, second_kyb):
     company = kyb.company()
     slow = kyb.fml.fml.faults.add(Fault("/v1/cases", "delay", seconds=0.5, times=1))
-    asked = asyncio.create_task(kyb.kicks_off(company))
+    starting = asyncio.create_task(kyb.kicks_off(company))
     while not slow.hits:
         await asyncio.sleep(0.01)
     listed = (await second_kyb.asks("GET", "/api/recipes/kyb/hbdev/runs")).json()["runs"]
@@ -125,7 +125,7 @@ async def test_a_caller_waits_for_a_run_in_another_process_until_it_ends(kyb, se
         ended = await runs.wait(workspace, UUID(listed[0]["runId"]), 3600)
 
     assert (listed[0]["state"], ended.state) == ("running", "done")
-    assert (await asked).json()["caseId"] == ended.result["caseId"]
+    assert (await starting).json()["caseId"] == ended.result["caseId"]
 
 
 async def test_a_step_that_takes_longer_than_its_lease_keeps_its_run(kyb, second_kyb, monkeypatch):
@@ -133,13 +133,13 @@ async def test_a_step_that_takes_longer_than_its_lease_keeps_its_run(kyb, second
     monkeypatch.setattr("broker.services.runs.engine.LEASE", timedelta(seconds=0.6))
     monkeypatch.setattr("broker.services.runs.engine.HEARTBEAT_S", 0.1)
     slow = kyb.fml.fml.faults.add(Fault("/v1/cases", "delay", seconds=2.0, times=1))
-    asked = asyncio.create_task(kyb.kicks_off(kyb.company()))
-    while not asked.done():
+    starting = asyncio.create_task(kyb.kicks_off(kyb.company()))
+    while not starting.done():
         await second_kyb.parts.recipes.runs.work_due()
         await asyncio.sleep(0.05)
 
-    answer = await asked
-    assert (slow.hits, answer.status, len(kyb.asked())) == (1, 201, 1)
+    answer = await starting
+    assert (slow.hits, answer.status, len(kyb.requests_to_fml())) == (1, 201, 1)
     assert await kyb.broker.parts.database.fetchval("SELECT claim FROM recipe_run") == 1
 
 
@@ -154,7 +154,7 @@ async def test_replicas_share_one_token_sealed(kyb, second_kyb, database):
     )
 
     assert {answer.status for answer in answers} == {201}
-    assert len(kyb.asked("/v1/oauth/token")) == 1
+    assert len(kyb.requests_to_fml("/v1/oauth/token")) == 1
     stored = await database.fetchval("SELECT vendor_client::text FROM vendor_client")
     secrets = await database.fetchval("SELECT recipe_setting::text FROM recipe_setting")
     token = next(iter(kyb.fml.fml.tokens))
@@ -182,15 +182,15 @@ async def test_a_lost_response_is_repeated_and_makes_no_second_case(kyb):
     assert answer.status == 201
     assert answer.json()["created"] is True
     assert len(kyb.fml.fml.cases) == 1
-    assert [each.key for each in kyb.asked()] == [f"hubspot-{company}"] * 2
+    assert [each.key for each in kyb.requests_to_fml()] == [f"hubspot-{company}"] * 2
     assert kyb.shows(company)["fml_case_id"] == answer.json()["caseId"]
     steps = (await kyb.run(answer.json()["runId"]))["steps"]
     assert [step["attempts"] for step in steps] == [1, 1, 2, 2]
 
 
 async def test_missing_fields_are_named_and_a_correction_starts_the_run_again(kyb):
-    for given, word in (("", "is empty"), ("not-an-address", "is not an e-mail address")):
-        company = kyb.company(kyb_contact_email=given)
+    for address, word in (("", "is empty"), ("not-an-address", "is not an e-mail address")):
+        company = kyb.company(kyb_contact_email=address)
         refused = await kyb.kicks_off(company)
         kyb.change(company, kyb_contact_email="right@acme.example")
         corrected = await kyb.kicks_off(company)
@@ -205,7 +205,7 @@ async def test_missing_fields_are_named_and_a_correction_starts_the_run_again(ky
         "POST", "/api/recipes/kyb/hbdev", json={**RECORD, "customerEmail": "nobody"}
     )
     assert record.json()["errors"][0]["field"] == "customerEmail"
-    assert len(kyb.asked()) == 2
+    assert len(kyb.requests_to_fml()) == 2
 
 
 async def test_a_corrected_mail_does_not_get_the_old_refusal_again(kyb):
@@ -229,7 +229,7 @@ async def test_a_corrected_mail_does_not_get_the_old_refusal_again(kyb):
     }
     assert retried.status == 202
     assert (run["state"], run["result"]["created"]) == ("done", True)
-    first, second = (each.key for each in kyb.asked())
+    first, second = (each.key for each in kyb.requests_to_fml())
     assert first == f"hubspot-{company}"
     assert second.startswith(f"hubspot-{company}-")
     case = next(iter(kyb.fml.fml.cases.values()))
@@ -238,11 +238,11 @@ async def test_a_corrected_mail_does_not_get_the_old_refusal_again(kyb):
 
 async def test_each_refusal_of_fml_says_what_to_do(kyb):
     fml, asks = kyb.fml.fml, kyb.broker.asks
-    told = []
+    outcomes = []
 
     async def tries(company=None):
         answer = await kyb.kicks_off(company or kyb.company())
-        told.append((answer.status, answer.code, answer.json()["vendorError"]["error"]))
+        outcomes.append((answer.status, answer.code, answer.json()["vendorError"]["error"]))
         return answer
 
     fml.clients["pk_live_tests"].client_secret = "another"
@@ -265,7 +265,7 @@ async def test_each_refusal_of_fml_says_what_to_do(kyb):
     retried = await asks("POST", f"/api/recipes/runs/{conflict.json()['runId']}/retry")
     await kyb.run_background_work()
 
-    assert told == [
+    assert outcomes == [
         (502, "vendor-credentials-refused", "invalid_client"),
         (502, "vendor-scope-missing", "insufficient_scope"),
         (409, "idempotency-key-conflict", "idempotency_key_conflict"),
@@ -283,7 +283,7 @@ async def test_a_revoked_token_is_replaced_once(kyb):
     answer = await kyb.kicks_off(kyb.company())
 
     assert answer.status == 201
-    assert len(kyb.asked("/v1/oauth/token")) == 2
+    assert len(kyb.requests_to_fml("/v1/oauth/token")) == 2
 
 
 async def test_a_case_of_another_shape_is_a_case(kyb):
@@ -294,9 +294,17 @@ async def test_a_case_of_another_shape_is_a_case(kyb):
 
     answer = await kyb.kicks_off(company)
 
-    said = answer.json()
-    assert (answer.status, said["caseId"], said["inviteSentAt"]) == (201, "CS-2026-00471", "5")
-    assert (said["status"], said["analystUrl"], said["customerPortalUrl"]) == (None, None, None)
+    payload = answer.json()
+    assert (answer.status, payload["caseId"], payload["inviteSentAt"]) == (
+        201,
+        "CS-2026-00471",
+        "5",
+    )
+    assert (payload["status"], payload["analystUrl"], payload["customerPortalUrl"]) == (
+        None,
+        None,
+        None,
+    )
     assert kyb.shows(company) == {"fml_case_id": "CS-2026-00471"}
 
 
@@ -308,7 +316,7 @@ async def test_a_revoked_client_is_reported_with_the_error_of_fml(kyb):
 
     assert (answer.status, answer.code) == (502, "vendor-credentials-refused")
     assert answer.json()["vendorError"] == {"status": 401, "error": "invalid_token", "fields": []}
-    assert len(kyb.asked("/v1/oauth/token")) == 2
+    assert len(kyb.requests_to_fml("/v1/oauth/token")) == 2
 
 
 async def test_limits_are_kept_without_a_single_refusal(kyb, second_kyb, database):
@@ -348,12 +356,12 @@ async def test_throttling_pauses_every_replica(kyb, second_kyb):
     listed = (await kyb.broker.asks("GET", "/api/recipes/kyb/hbdev/runs?state=running")).json()
     assert len(listed["runs"]) == 6
     kyb.fml.fml.faults.clear()
-    before = len(kyb.asked())
+    before = len(kyb.requests_to_fml())
     await kyb.broker.parts.database.execute(
         "UPDATE recipe_run SET due_at = now() WHERE due_at IS NOT NULL"
     )
     await kyb.run_background_work()
-    assert len(kyb.asked()) == before
+    assert len(kyb.requests_to_fml()) == before
 
 
 async def test_a_run_fails_with_a_reason_when_the_vendor_stays_unavailable_and_a_retry_completes_it(
@@ -378,9 +386,9 @@ async def test_a_run_fails_with_a_reason_when_the_vendor_stays_unavailable_and_a
     assert (refused.status, refused.code) == (502, "vendor-unavailable")
     assert again.status == 201
     assert again.json()["runId"] == dead["runId"]
-    told = [each.json() for each in subscribed_receiver.got]
-    assert [each["data"]["state"] for each in told] == ["failed", "done"]
-    assert {each["type"] for each in told} == {"recipe.run.finished"}
+    outcomes = [each.json() for each in subscribed_receiver.got]
+    assert [each["data"]["state"] for each in outcomes] == ["failed", "done"]
+    assert {each["type"] for each in outcomes} == {"recipe.run.finished"}
 
 
 async def test_a_dry_run_changes_nothing_and_shows_what_a_real_one_does(kyb, database):
@@ -393,17 +401,17 @@ async def test_a_dry_run_changes_nothing_and_shows_what_a_real_one_does(kyb, dat
     real = await kyb.kicks_off(company, country="Japan")
     refused = await kyb.kicks_off(kyb.company(kyb_contact_email=""), dryRun=True)
 
-    said = dry.json()
+    payload = dry.json()
     assert dry.status == 200
     assert (kept, touched) == (0, ([], []))
     assert {each.method for each in kyb.broker.hubspot.seen if each not in kyb.writes()} == {"GET"}
-    sent = kyb.asked()[0]
-    assert said["wouldSend"]["headers"]["Idempotency-Key"] == sent.key
-    assert said["wouldSend"]["body"] == json.loads(sent.body)
-    assert said["wouldSend"]["body"]["country"] == "Japan"
-    assert said["missingProperties"] == []
+    sent = kyb.requests_to_fml()[0]
+    assert payload["wouldSend"]["headers"]["Idempotency-Key"] == sent.key
+    assert payload["wouldSend"]["body"] == json.loads(sent.body)
+    assert payload["wouldSend"]["body"]["country"] == "Japan"
+    assert payload["missingProperties"] == []
     written = json.loads(kyb.writes()[0].body)["properties"]
-    would = said["wouldWrite"]["properties"]
+    would = payload["wouldWrite"]["properties"]
     assert {**would, "fml_case_id": real.json()["caseId"]} == written
     assert (refused.status, refused.code) == (422, "input-refused")
 
@@ -430,16 +438,16 @@ async def test_a_dry_run_knows_what_was_done_and_what_was_refused(kyb):
     kyb.change(company, kyb_contact_email="jane.doe@acme.example")
     corrected = (await kyb.kicks_off(company, dryRun=True)).json()
     real = (await kyb.kicks_off(company)).json()
-    before = len(kyb.asked()), len(kyb.writes())
+    before = len(kyb.requests_to_fml()), len(kyb.writes())
     again = (await kyb.kicks_off(company, dryRun=True)).json()
 
     assert (refused.status, corrected["state"], corrected["caseId"]) == (422, "failed", None)
-    sent = kyb.asked()[-1]
+    sent = kyb.requests_to_fml()[-1]
     assert corrected["wouldSend"]["headers"]["Idempotency-Key"] == sent.key
     assert sent.key != f"hubspot-{company}"
     assert (again["wouldSend"], again["wouldWrite"]) == (None, None)
     assert (again["runId"], again["caseId"]) == (real["runId"], real["caseId"])
-    assert (len(kyb.asked()), len(kyb.writes())) == before
+    assert (len(kyb.requests_to_fml()), len(kyb.writes())) == before
 
 
 async def test_one_users_account_cannot_take_anothers_case(kyb):
@@ -482,7 +490,7 @@ async def test_what_cannot_be_a_kickoff_is_refused(kyb):
     assert (await asks("GET", "/api/recipes/runs/not-an-id")).code == "run-not-found"
     await asks("DELETE", "/api/apps/hbdev/recipes/kyb")
     assert (await asks("POST", "/api/recipes/kyb/hbdev", json=RECORD)).code == "recipe-not-found"
-    assert kyb.asked() == []
+    assert kyb.requests_to_fml() == []
 
 
 async def test_settings_are_shown_without_secrets_and_checked(kyb):
@@ -511,7 +519,7 @@ async def test_an_ended_grant_says_where_to_connect_again(kyb):
 
     assert (answer.status, answer.code) == (409, "reauth-required")
     assert "/oauth/authorize" in answer.json()["reconnectUrl"]
-    assert kyb.asked() == []
+    assert kyb.requests_to_fml() == []
 
 
 async def test_a_key_that_is_still_in_use_by_a_lost_attempt_is_waited_for(kyb):
@@ -531,7 +539,7 @@ async def test_a_key_that_is_still_in_use_by_a_lost_attempt_is_waited_for(kyb):
 
     assert (run["state"], run["steps"][2]["attempts"]) == ("done", 4)
     assert (answer.status, answer.json()["created"]) == (201, True)
-    assert {each.key for each in kyb.asked()} == {f"hubspot-{company}"}
+    assert {each.key for each in kyb.requests_to_fml()} == {f"hubspot-{company}"}
     assert len(fml.cases) == 1
 
 
@@ -554,7 +562,7 @@ async def test_missing_properties_are_named_and_the_setup_creates_them(kyb):
     assert refused.json()["caseId"] in kyb.fml.fml.cases
     assert made.json()["created"] == ["fml_case_status"]
     assert (again.status, again.json()["created"]) == (201, True)
-    assert (len(kyb.fml.fml.cases), len(kyb.asked())) == (1, 1)
+    assert (len(kyb.fml.fml.cases), len(kyb.requests_to_fml())) == (1, 1)
 
 
 async def test_stuck_runs_of_one_app_do_not_delay_those_of_another(kyb):

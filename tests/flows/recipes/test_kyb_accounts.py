@@ -62,7 +62,7 @@ async def test_one_fml_client_serves_the_account_of_its_first_case_in_every_app(
         assert (refused.status, refused.code) == (409, "other-account")
         assert '"recordIds": "account"' in refused.json()["detail"]
         assert first.json()["caseId"] not in refused.body.decode()
-    assert (len(kyb.asked()), len(kyb.fml.fml.cases)) == (1, 1)
+    assert (len(kyb.requests_to_fml()), len(kyb.fml.fml.cases)) == (1, 1)
     assert properties(kyb, twin) == {}
 
 
@@ -79,7 +79,7 @@ async def test_one_fml_client_serves_one_account_across_workspaces(kyb, twin):
 
     assert (tenant.key != key, first.status) == (True, 201)
     assert (refused.status, refused.code) == (409, "other-account")
-    assert len(kyb.asked()) == 1
+    assert len(kyb.requests_to_fml()) == 1
 
 
 async def test_a_client_id_without_its_secret_reveals_and_reserves_nothing(kyb, twin):
@@ -172,7 +172,10 @@ async def test_ids_with_their_account_serve_any_number_of_accounts(kyb, twin):
     )
     await kyb.run_background_work()
 
-    assert [each.key for each in kyb.asked()] == [f"hubspot-101-{twin}", f"hubspot-102-{twin}"]
+    assert [each.key for each in kyb.requests_to_fml()] == [
+        f"hubspot-101-{twin}",
+        f"hubspot-102-{twin}",
+    ]
     assert [each.json()["crmRecordId"] for each in (first, second)] == [
         f"101-{twin}",
         f"102-{twin}",
@@ -235,7 +238,7 @@ async def test_a_run_is_retried_in_its_own_account_only(kyb, twin):
 
     assert (failed.status, retried.status) == (422, 202)
     assert (run["state"], run["problem"]["code"], run["hubId"]) == ("failed", "other-account", 101)
-    assert kyb.asked() == []
+    assert kyb.requests_to_fml() == []
     assert properties(kyb, twin) == {}
 
 
@@ -329,7 +332,7 @@ async def test_no_two_records_share_a_subject_or_a_key(kyb):
 
     assert [each.status for each in answers] == [201, 201]
     assert len({each.json()["caseId"] for each in answers}) == 2
-    assert [each.key for each in kyb.asked()] == ["pipe%2Ddrive-77", "pipe-drive-77"]
+    assert [each.key for each in kyb.requests_to_fml()] == ["pipe%2Ddrive-77", "pipe-drive-77"]
     assert answers[0].json()["crmSource"] == "pipe-drive"
 
 

@@ -77,17 +77,17 @@ async def test_a_decision_at_fml_comes_back_to_the_company(kyb, case):
 
 async def test_only_signed_events_are_accepted(kyb, case, database):
     company, case_id = case
-    said = event(company, case_id, status="approved")
-    spaced = json.dumps(said, indent=3).encode()
-    right = sign(json.dumps(said).encode(), Secret("canary-fml-webhook-secret"))
+    payload = event(company, case_id, status="approved")
+    spaced = json.dumps(payload, indent=3).encode()
+    right = sign(json.dumps(payload).encode(), Secret("canary-fml-webhook-secret"))
     url = kyb.settings["webhookUrl"]
     refused = [
-        await kyb.sends_fml_event(said, secret="another"),
-        await kyb.sends_fml_event(said, **{"X-FML-Signature": right.removeprefix("sha256=")}),
-        await kyb.sends_fml_event(said, **{"X-FML-Signature": right.upper()}),
+        await kyb.sends_fml_event(payload, secret="another"),
+        await kyb.sends_fml_event(payload, **{"X-FML-Signature": right.removeprefix("sha256=")}),
+        await kyb.sends_fml_event(payload, **{"X-FML-Signature": right.upper()}),
         await kyb.sends_fml_event(spaced, **{"X-FML-Signature": right}),
-        await kyb.broker.asks("POST", url, key="", json=said),
-        await kyb.broker.asks("POST", url.replace("hbdev", "nosuch"), key="", json=said),
+        await kyb.broker.asks("POST", url, key="", json=payload),
+        await kyb.broker.asks("POST", url.replace("hbdev", "nosuch"), key="", json=payload),
     ]
     rows = await database.fetchval("SELECT count(*) FROM vendor_event")
     taken = [await kyb.sends_fml_event(spaced), await kyb.sends_fml_event('{"event":"é"}'.encode())]
@@ -120,7 +120,7 @@ async def test_a_new_secret_leaves_the_one_before_valid_for_a_day(kyb, case, dat
 
 async def test_an_older_event_never_overwrites_a_newer_one(kyb, case):
     company, case_id = case
-    told = [
+    events = [
         event(company, case_id, 0, "case.decision.made", decision="Refer"),
         event(company, case_id, 1, status="pending_senior"),
         event(company, case_id, 2, "case.onboarding_progress.changed", stage="in_screening"),
@@ -131,7 +131,7 @@ async def test_an_older_event_never_overwrites_a_newer_one(kyb, case):
         event(company, case_id, 7, "case.something.new", other="x"),
     ]
     for order in range(4):
-        shuffled = told * 2
+        shuffled = events * 2
         random.Random(order).shuffle(shuffled)
         for each in shuffled:
             assert (await kyb.sends_fml_event(each)).status == 204
@@ -165,13 +165,13 @@ async def test_every_event_is_relayed_once_known_or_not(kyb, case, subscribed_re
     await kyb.run_background_work()
     await kyb.broker.run_background_work()
 
-    told = {each.json()["type"]: each.json()["data"] for each in subscribed_receiver.got}
+    events = {each.json()["type"]: each.json()["data"] for each in subscribed_receiver.got}
     assert len(subscribed_receiver.got) == 3
     assert len(kyb.writes()) == writes
-    assert set(told) == {"kyb.case.status.changed", "kyb.quite.new.kind"}
-    assert told["kyb.quite.new.kind"]["novelty"] == [1]
-    assert told["kyb.quite.new.kind"]["userForeignIdentifier"] == "u1"
-    assert told["kyb.quite.new.kind"]["hubId"] == 101
+    assert set(events) == {"kyb.case.status.changed", "kyb.quite.new.kind"}
+    assert events["kyb.quite.new.kind"]["novelty"] == [1]
+    assert events["kyb.quite.new.kind"]["userForeignIdentifier"] == "u1"
+    assert events["kyb.quite.new.kind"]["hubId"] == 101
 
 
 async def test_events_without_a_run_are_parked_and_applied_when_a_run_begins(
@@ -197,8 +197,8 @@ async def test_events_without_a_run_are_parked_and_applied_when_a_run_begins(
     assert (answer.status, answer.json()["created"]) == (200, False)
     assert kyb.shows(company)["fml_case_status"] == "approved"
     assert [each["crmRecordId"] for each in after] == ["404"]
-    told = [each.json()["type"] for each in subscribed_receiver.got]
-    assert sorted(told) == ["kyb.case.status.changed"] * 2 + ["recipe.run.finished"]
+    events = [each.json()["type"] for each in subscribed_receiver.got]
+    assert sorted(events) == ["kyb.case.status.changed"] * 2 + ["recipe.run.finished"]
     assert "ann@fml.example" not in no_secret_in_the_logs.getvalue()
     assert "@acme.example" not in no_secret_in_the_logs.getvalue()
 

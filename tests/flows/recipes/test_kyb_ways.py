@@ -18,9 +18,9 @@ async def watches(kyb, prop, value):
         "POST", "/api/recipes/kyb/hbdev/setup", json={"userForeignIdentifier": "u1"}
     )
     url = f"{kyb.broker.url}/hubspot/hbdev-{kyb.broker.workspace}/webhooks"
-    told = [{"eventType": "company.propertyChange", "propertyName": prop, "active": True}]
+    subscriptions = [{"eventType": "company.propertyChange", "propertyName": prop, "active": True}]
     path = f"{kyb.broker.hubspot.url}/_sandbox/apps/{CLIENT_ID}/webhooks"
-    body = {"targetUrl": url, "subscriptions": told}
+    body = {"targetUrl": url, "subscriptions": subscriptions}
     assert (await kyb.broker.asks("POST", path, json=body)).status == 201
 
 
@@ -49,7 +49,7 @@ async def test_a_lifecycle_stage_starts_a_case_once_however_often_it_is_delivere
     assert len(kyb.fml.fml.cases) == 1
     assert kyb.shows(company)["fml_case_id"] == case.case_id
     assert "fml_case_id" not in kyb.shows(other)
-    assert (len(kyb.asked()), len(kyb.writes())) == (1, 1)
+    assert (len(kyb.requests_to_fml()), len(kyb.writes())) == (1, 1)
 
 
 async def test_a_checkbox_starts_a_case_and_a_correction_lets_it_start_again(kyb):
@@ -179,4 +179,4 @@ async def test_only_hubspot_can_call_the_action(kyb, hubspot_calls):
 
     assert statuses == [401, 401, 404]
     assert forged["answers"][0]["status"] == 401
-    assert kyb.asked() == []
+    assert kyb.requests_to_fml() == []

@@ -127,4 +127,4 @@ async def test_a_check_writes_nothing(kyb):
     await finds(kyb)
 
     assert {each.method for each in kyb.broker.hubspot.seen} == {"GET"}
-    assert kyb.asked() == []
+    assert kyb.requests_to_fml() == []

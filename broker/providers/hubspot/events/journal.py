@@ -97,11 +97,13 @@ def read_file(status: int, body: bytes, api_url: str) -> File | None:
     if status in {400, 404, 410}:
         raise OffsetUnknown
     try:
-        told = json.loads(body) if status == 200 else {}
+        payload = json.loads(body) if status == 200 else {}
     except ValueError:
-        told = {}
+        payload = {}
     offset, url = (
-        (told.get("currentOffset"), told.get("url")) if isinstance(told, dict) else (None, None)
+        (payload.get("currentOffset"), payload.get("url"))
+        if isinstance(payload, dict)
+        else (None, None)
     )
     if not isinstance(offset, str) or not re.fullmatch(r"[0-9A-Za-z-]{1,64}", offset):
         raise HubSpotUnavailable(f"HubSpot's journal answered {status}.")
@@ -113,31 +115,31 @@ def read_file(status: int, body: bytes, api_url: str) -> File | None:
 def _is_storage(url: str, api_url: str) -> bool:
     """Whether a file lies at HubSpot's storage, or at the API itself (as the sandbox's do)."""
     try:
-        place, ours = urlsplit(url), urlsplit(api_url)
-        stored = place.scheme == "https" and place.port in {None, 443}
+        file, api = urlsplit(url), urlsplit(api_url)
+        stored = file.scheme == "https" and file.port in {None, 443}
     except ValueError:
         return False
-    stored = stored and bool(_STORAGE.fullmatch(place.hostname or "")) and place.username is None
-    return stored or (place.scheme, place.netloc) == (ours.scheme, ours.netloc)
+    stored = stored and bool(_STORAGE.fullmatch(file.hostname or "")) and file.username is None
+    return stored or (file.scheme, file.netloc) == (api.scheme, api.netloc)
 
 
 def published_at(body: bytes) -> datetime | None:
     """When a file was published, if it says so."""
     try:
-        told = json.loads(body)
+        payload = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    milliseconds = _milliseconds(told.get("publishedAt")) if isinstance(told, dict) else None
+    milliseconds = _milliseconds(payload.get("publishedAt")) if isinstance(payload, dict) else None
     return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def read_events(body: bytes) -> list[Any]:
-    """A file's events, each as a webhook would have told it. Raises ValueError for no file."""
-    told = json.loads(body.decode())
-    events = told.get("journalEvents") if isinstance(told, dict) else None
+    """A file's events, each in the form of a webhook. Raises ValueError for anything else."""
+    payload = json.loads(body.decode())
+    events = payload.get("journalEvents") if isinstance(payload, dict) else None
     if not isinstance(events, list):
         raise ValueError("not a file of the journal")  # noqa: TRY004  # a value of the outside
-    return [said for event in events for said in _as_webhook(event)]
+    return [item for event in events for item in _as_webhook(event)]
 
 
 def _as_webhook(event: Any) -> list[Any]:

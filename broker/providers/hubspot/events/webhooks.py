@@ -1,4 +1,4 @@
-"""HubSpot's webhook batches on the wire: what they say, and which of it was said before. No I/O."""
+"""Reads HubSpot's webhook batches, and hashes events to recognise repeats. No I/O."""
 
 import hashlib
 import json
@@ -33,12 +33,12 @@ class HubSpotEvent:
         """The same for every retry of one event: HubSpot changes nothing but `attemptNumber`, and
         its `eventId` alone is not unique.
         """
-        said = {name: value for name, value in self.fields.items() if name != "attemptNumber"}
-        return _hash("said", said)
+        fields = {name: value for name, value in self.fields.items() if name != "attemptNumber"}
+        return _hash("event", fields)
 
     def content_hash(self, source: str) -> bytes:
-        """The same for one change whether a webhook or the journal told it: what happened to which
-        object when, without the names that each source gives it.
+        """The same for one change whether a webhook or the journal reported it: what happened to
+        which object when, without the names that each source gives it.
         """
         names = (
             "objectId",
@@ -50,11 +50,11 @@ class HubSpotEvent:
             "primaryObjectId",
             "messageId",
         )
-        told = {name: str(self.fields[name]) for name in names if name in self.fields}
+        named = {name: str(self.fields[name]) for name in names if name in self.fields}
         noun, _, action = self.type.partition(".")
         # A webhook may name a contact's type by its id, where the journal's reader says the word.
         noun = NOUNS.get(str(self.fields.get("objectTypeId")), noun)
-        return _hash(source, [self.hub_id, noun, action, self.occurred_ms, told])
+        return _hash(source, [self.hub_id, noun, action, self.occurred_ms, named])
 
 
 def read_batch(body: bytes) -> list[Any]:
@@ -73,7 +73,7 @@ def read_batch(body: bytes) -> list[Any]:
 
 
 def read_event(event: Any) -> HubSpotEvent | None:
-    """An event that can be told to somebody; None for what names no account or no type."""
+    """An event that can be delivered; None for one without an account or a type."""
     if not isinstance(event, dict):
         return None
     hub_id = event.get("portalId")
@@ -98,8 +98,8 @@ def _is_id(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
-def _hash(*said: Any) -> bytes:
-    text = json.dumps(said, sort_keys=True, separators=(",", ":"))
+def _hash(*parts: Any) -> bytes:
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).digest()[:16]
 
 

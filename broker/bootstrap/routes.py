@@ -6,7 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from broker.bootstrap.components import Components
-from broker.providers.base import ProviderSpec
+from broker.providers.base import ProviderSpec, origin_of
 from broker.providers.catalog import KEY_HEADERS, PROVIDERS
 from broker.recipes import panels
 from broker.recipes.api.table import handlers, table
@@ -14,6 +14,7 @@ from broker.recipes.base import AnySpec
 from broker.recipes.catalog import RECIPES
 from broker.recipes.workflow_actions import WorkflowActions
 from broker.services.installs.app_checks import AppChecks
+from broker.settings import Settings
 from broker.web.api.apps import AppHandlers
 from broker.web.api.audit import AuditHandlers
 from broker.web.api.calls import CallHandlers
@@ -135,7 +136,11 @@ def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
     renderer = Pages(settings.public_url, *panels.template_folders(specs))
     document = openapi_document(settings.public_url, specs)
     connect = ConnectHandlers(
-        broker.apps, broker.connect_flow, renderer, settings.public_url, settings.hubspot_app_url
+        broker.apps,
+        broker.connect_flow,
+        renderer,
+        settings.public_url,
+        {spec.name: _consent_sources(spec, settings) for spec in PROVIDERS},
     )
     pages: dict[type, object] = {
         TokenHandlers: TokenHandlers(broker.keys),
@@ -176,6 +181,12 @@ def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
         else web.route(method, path, getattr(pages[kind], name))
         for method, path, kind, name in url_table(specs)
     ] + console.routes(_console_views(broker, renderer), (*console.TABLE, *panels.table(specs)))
+
+
+def _consent_sources(spec: ProviderSpec, settings: Settings) -> list[str]:
+    """Where consent at a provider may lead: where settings say, and its own hosts."""
+    urls = [str(getattr(settings, name) or "") for name in spec.settings]
+    return [*(origin_of(url) for url in urls if "://" in url), *spec.consent_sources]
 
 
 def _recipe_handlers(broker: Components) -> dict[type, object]:

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 from broker.providers.base import Deadlines, Provider, ProviderContext, ProviderSpec
 from broker.providers.hubspot.provider import HUBSPOT, HubSpot
+from broker.providers.quickbooks.provider import QUICKBOOKS
 from broker.providers.transport.pools import Pools
 
-PROVIDERS: tuple[ProviderSpec, ...] = (HUBSPOT,)
+PROVIDERS: tuple[ProviderSpec, ...] = (HUBSPOT, QUICKBOOKS)
 
 DEFAULT = HUBSPOT.name
 """The provider of an app that names none."""

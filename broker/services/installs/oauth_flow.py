@@ -197,6 +197,8 @@ class Installs:
         if missing := set(link.scopes) - set(account.scopes) if account.scopes else set():
             await self._revoker.revoke_orphan(app, tokens)
             raise ScopesMissing(f"{self._label(app)} did not grant {', '.join(sorted(missing))}.")
+        # A provider that names no scopes granted those that were requested (RFC 6749 section 5.1).
+        account = replace(account, scopes=account.scopes or link.scopes)
         try:
             return await store_tokens(lambda: self._store(link, tokens, account))
         except Busy as busy:

@@ -458,7 +458,7 @@ async def test_a_long_span_is_enqueued_a_slice_at_a_time_and_one_span_at_once(
     )
     span = {"from": "2026-01-01", "to": "2026-01-02", "userForeignIdentifier": "u1"}
 
-    asked = await asyncio.gather(*(broker.asks("POST", url, params=span) for _ in range(12)))
+    answers = await asyncio.gather(*(broker.asks("POST", url, params=span) for _ in range(12)))
     enqueued = [await database.fetchval("SELECT count(*) FROM delivery WHERE is_replay")]
     while await database.fetchval("SELECT count(*) FROM replay"):
         assert await broker.parts.replays.enqueue_due() == 0  # its receiver has no time for more
@@ -466,11 +466,13 @@ async def test_a_long_span_is_enqueued_a_slice_at_a_time_and_one_span_at_once(
         assert await broker.parts.replays.enqueue_due() == 1
         enqueued.append(await database.fetchval("SELECT count(*) FROM delivery WHERE is_replay"))
 
-    assert sorted(answer.status for answer in asked) == [202] + 11 * [503]
-    (begun,) = [answer.json() for answer in asked if answer.status == 202]
+    assert sorted(answer.status for answer in answers) == [202] + 11 * [503]
+    (begun,) = [answer.json() for answer in answers if answer.status == 202]
     assert begun == {"replayed": 110, "until": "2026-01-01T00:00:55Z"}
-    assert {answer.code for answer in asked if answer.status == 503} == {"busy"}
-    assert all(int(answer.headers["Retry-After"]) >= 1 for answer in asked if answer.status == 503)
+    assert {answer.code for answer in answers if answer.status == 503} == {"busy"}
+    assert all(
+        int(answer.headers["Retry-After"]) >= 1 for answer in answers if answer.status == 503
+    )
     assert enqueued[-1] == 110
     assert all(0 < more - less <= 50 for less, more in pairwise([0, *enqueued]))
     rest = await broker.asks("POST", url, params={**span, "from": begun["until"]})

@@ -28,6 +28,7 @@ CREATE TABLE api_key (
     created_at   timestamptz NOT NULL DEFAULT now(),
     revoked_at   timestamptz,
     policy       jsonb,
+    last_used_at timestamptz,
     PRIMARY KEY (workspace_id, id),
     CONSTRAINT api_key_client_id_taken UNIQUE (workspace_id, client_id),
     CONSTRAINT api_key_secret_taken UNIQUE (workspace_id, secret_hash)
@@ -421,6 +422,22 @@ CREATE TABLE delivery (
 CREATE INDEX delivery_due ON delivery (workspace_id, endpoint_id, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX delivery_by_expiry ON delivery (expires_at) WHERE due_at IS NOT NULL;
 CREATE INDEX delivery_by_number ON delivery (workspace_id, endpoint_id, number);
+
+-- A span of events that is being delivered to an endpoint again, a slice at a time: up to where it
+-- has come. One at a time for each endpoint.
+CREATE TABLE replay (
+    workspace_id uuid        NOT NULL,
+    endpoint_id  uuid        NOT NULL,
+    app_id       uuid        NOT NULL,
+    user_ref     text,
+    position_at  timestamptz NOT NULL,
+    position_id  uuid        NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000',
+    ends_at      timestamptz NOT NULL,
+    due_at       timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (workspace_id, endpoint_id),
+    FOREIGN KEY (workspace_id, endpoint_id) REFERENCES endpoint (workspace_id, id) ON DELETE CASCADE
+);
+CREATE INDEX replay_due ON replay (due_at);
 
 -- How far HubSpot's journal has been read for an app. Nothing before `read_to` was missed.
 CREATE TABLE journal (

@@ -152,7 +152,7 @@ def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
             broker.apps, broker.endpoints, allow_private=settings.allow_private_endpoints
         ),
         DeliveryHandlers: DeliveryHandlers(
-            broker.apps, broker.endpoints, broker.deliveries, broker.deliverer
+            broker.apps, broker.endpoints, broker.deliveries, broker.replays, broker.deliverer
         ),
         HubSpotWebhooks: HubSpotWebhooks(broker.intake, settings.public_url),
         **_recipe_handlers(broker),
@@ -214,6 +214,7 @@ def _console_views(broker: Components, renderer: Pages) -> list[object]:
             broker.events,
             broker.endpoints,
             broker.deliveries,
+            broker.replays,
             broker.deliverer,
             allow_private=settings.allow_private_endpoints,
         ),

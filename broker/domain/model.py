@@ -76,6 +76,7 @@ class Key:
     policy: tuple[PolicyRule, ...] | None
     created_at: datetime
     revoked_at: datetime | None
+    last_used_at: datetime | None
 
     @property
     def manages_keys(self) -> bool:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from broker.domain.grants import Tokens
 from broker.domain.model import Secret
 from broker.stores.connections.locked_connection import seal_tokens
-from tests.conftest import CLIENT_ID
+from tests.fixtures.broker_client import CLIENT_ID
 
 
 async def crowd(broker, hubspot, database, count, *, due, expires, revoked=0):

@@ -19,7 +19,7 @@ from broker.embedded.programs import identity
 from broker.stores.core import migrations
 from broker.stores.core.database import connect
 from broker.stores.core.postgres.pooler import Pooler
-from tests.faults.conftest import SEALING_KEY
+from tests.fixtures.brokers import SEALING_KEY
 from tests.until import until
 
 PROGRAM = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"

@@ -18,7 +18,7 @@ import pytest
 from broker.embedded import server as embedded
 from broker.sandbox.core.faults import Fault
 from broker.stores.core import migrations
-from tests.faults.conftest import SEALING_KEY
+from tests.fixtures.brokers import SEALING_KEY
 from tests.until import until
 
 CALL = "/_echo/x"

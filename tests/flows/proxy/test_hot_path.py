@@ -7,7 +7,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from tests.conftest import RETURN_URL
+from tests.fixtures.broker_client import RETURN_URL
 from tests.until import until
 
 CALL = "/_echo/x"

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from broker.bootstrap.components import Components
 from broker.providers.base import ProviderSpec
-from broker.providers.catalog import KEY_HEADERS, PROVIDERS
+from broker.providers.catalog import KEY_HEADERS, PROVIDERS, WEBHOOKS
 from broker.recipes import panels
 from broker.recipes.api.table import handlers, table
 from broker.recipes.base import AnySpec
@@ -37,8 +37,8 @@ from broker.web.console.playground import PlaygroundViews
 from broker.web.console.sign_in import SignInViews
 from broker.web.core import openapi
 from broker.web.core.pages import Pages, StaticFiles
-from broker.web.inbound.hubspot_webhooks import HubSpotWebhooks
 from broker.web.inbound.oauth_callback import OAuthCallback
+from broker.web.inbound.provider_webhooks import ProviderWebhooks
 from broker.web.proxy.handlers import METHODS, ProxyHandlers
 
 WORKSPACE = "{workspace:[0-9A-Fa-f-]{36}}"
@@ -57,6 +57,9 @@ def _provider_rows(spec: ProviderSpec) -> list[Row]:
         ("GET", f"/{name}/{{slug:[^/]+}}-{WORKSPACE}/callback", OAuthCallback, "callback"),
         ("POST", f"/api/{name}/proxy/{{slug}}", ProxyHandlers, "wrapped"),
     ]
+    if spec.webhooks is not None:
+        path = f"/{name}/{{slug:[^/]+}}-{WORKSPACE}/webhooks"
+        rows.append(("POST", path, ProviderWebhooks, "receive"))
     if spec.marketplace:
         rows += [
             ("GET", f"/api/{name}/claims/{{claim}}", ConnectionHandlers, "peek"),
@@ -73,7 +76,6 @@ URL_TABLE: tuple[Row, ...] = (
     ("PATCH", "/api/apps/{slug}", AppHandlers, "change"),
     ("DELETE", "/api/apps/{slug}", AppHandlers, "remove"),
     *(row for spec in PROVIDERS for row in _provider_rows(spec)),
-    ("POST", f"/hubspot/{{slug:[^/]+}}-{WORKSPACE}/webhooks", HubSpotWebhooks, "hubspot"),
     ("POST", "/api/connections/confirm", ConnectionHandlers, "confirm"),
     ("GET", "/api/saas-org-user/get-users/{slug}", StackGoHandlers, "users"),
     ("GET", "/api/saas-org-user/get-user/{slug}", StackGoHandlers, "user"),
@@ -154,7 +156,7 @@ def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
         DeliveryHandlers: DeliveryHandlers(
             broker.apps, broker.endpoints, broker.deliveries, broker.replays, broker.deliverer
         ),
-        HubSpotWebhooks: HubSpotWebhooks(broker.intake, settings.public_url),
+        ProviderWebhooks: ProviderWebhooks(broker.intake, WEBHOOKS, settings.public_url),
         **_recipe_handlers(broker),
         ConnectHandlers: connect,
         OAuthCallback: OAuthCallback(broker.connect_flow, renderer, connect.cookie),

@@ -29,6 +29,7 @@ from broker.providers.calls.limits import QuotaLimit
 from broker.providers.calls.retrying import RetryRules
 from broker.providers.transport.failures import Failures
 from broker.providers.transport.pools import Pools
+from broker.providers.webhooks import Webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +253,7 @@ class ProviderSpec:
     `names_hub`: its accounts are HubSpot accounts, shown as `hubId` and `hubDomain` too;
     `marketplace`: installs may begin at the provider, without a link, and are claimed afterwards.
     `consent_sources` are further hosts that consent may lead through, as a CSP names them.
+    `webhooks`: what it calls at `/{name}/{slug}-{UUID}/webhooks`, None where it calls nothing.
     """
 
     name: str
@@ -267,6 +269,7 @@ class ProviderSpec:
     refused_query_names: frozenset[str] = frozenset()
     names_hub: bool = False
     marketplace: bool = False
+    webhooks: Webhooks | None = None
 
 
 def origin_of(url: str) -> str:

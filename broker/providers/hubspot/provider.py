@@ -34,6 +34,7 @@ from broker.providers.calls.limits import QuotaLimit, retry_after
 from broker.providers.calls.upstream import destination_of, encode_call, peek_body
 from broker.providers.hubspot import limits, oauth, policy, templates
 from broker.providers.hubspot.client import FAILURES, HubSpotClient
+from broker.providers.hubspot.events.inbound import HubSpotWebhooks
 from broker.providers.oauth import GrantEnded
 from broker.providers.transport.response import UpstreamResponse
 
@@ -260,4 +261,5 @@ HUBSPOT = ProviderSpec(
     marketplace=True,
     refused_query_names=frozenset({"hapikey"}),
     names_hub=True,
+    webhooks=HubSpotWebhooks(),
 )

@@ -75,8 +75,12 @@ class Installs:
         """What to paste into the provider's settings of the app as its redirect URL."""
         return f"{self._public_url}/{app.provider}/{app.slug}-{app.workspace_id}/callback"
 
-    def webhook_url(self, app: App) -> str:
-        """What to paste into the provider's settings of the app as its webhook target."""
+    def webhook_url(self, app: App) -> str | None:
+        """What to paste into the provider's settings of the app as its webhook target; None where
+        the provider has no webhooks.
+        """
+        if self._providers[app.provider].spec.webhooks is None:
+            return None
         return f"{self._public_url}/{app.provider}/{app.slug}-{app.workspace_id}/webhooks"
 
     async def begin(

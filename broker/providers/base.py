@@ -23,6 +23,7 @@ from broker.domain.model import (
 from broker.errors import InvalidRequest, wrong_field
 from broker.providers.calls import destination, effects
 from broker.providers.calls.answers import Answer
+from broker.providers.calls.at_once import CallsAtOnce
 from broker.providers.calls.effects import Effect
 from broker.providers.calls.limits import QuotaLimit
 from broker.providers.calls.retrying import RetryRules
@@ -100,7 +101,7 @@ class ProviderContext:
     key_headers: frozenset[str]
 
 
-class Provider(ABC):
+class Provider(CallsAtOnce, ABC):
     """A provider, as the services know it."""
 
     spec: "ProviderSpec"

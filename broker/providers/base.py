@@ -8,7 +8,6 @@ sensible answer for most providers is implemented here; a package overrides what
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from broker.domain.grants import Account, Tokens
 from broker.domain.model import (
@@ -175,6 +174,16 @@ class Provider(CallsAtOnce, ABC):
         so that the answer may have been lost.
         """
 
+    async def client_grant(self, _client: ProviderClient, _options: Mapping[str, str]) -> Tokens:
+        """Tokens of the app itself, without a user, by its client id and secret alone. `options`
+        are those in `spec.import_options`, as the caller sent them; what renews the grant later is
+        in the tokens' `details`.
+
+        Raises InvalidRequest where the provider or the app has no such grants, or an option is
+        wrong, and as `exchange`.
+        """
+        raise InvalidRequest(f"{self.spec.label} has no grants without a user.")
+
     @abstractmethod
     async def revoke(
         self, client: ProviderClient, token: Secret, details: Mapping[str, str]
@@ -253,6 +262,9 @@ class ProviderSpec:
     `names_hub`: its accounts are HubSpot accounts, shown as `hubId` and `hubDomain` too;
     `marketplace`: installs may begin at the provider, without a link, and are claimed afterwards.
     `consent_sources` are further hosts that consent may lead through, as a CSP names them.
+    `app_options` are settings that its apps have, with the values that each may have (None: others;
+    `check_options` judges those, raises InvalidRequest and returns the options as they are stored).
+    `import_options` are the fields that an import of a grant without a user may have.
     `webhooks`: what it calls at `/{name}/{slug}-{UUID}/webhooks`, None where it calls nothing.
     """
 
@@ -265,14 +277,20 @@ class ProviderSpec:
     needs_client: bool = True
     needs_app_id: bool = False
     app_options: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
+    check_options: Callable[[Mapping[str, str]], Mapping[str, str]] = dict
+    import_options: frozenset[str] = frozenset()
     key_headers: frozenset[str] = frozenset()
     refused_query_names: frozenset[str] = frozenset()
     names_hub: bool = False
     marketplace: bool = False
     webhooks: Webhooks | None = None
 
-
-def origin_of(url: str) -> str:
-    """The origin of a URL, as a CSP or a browser writes it."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
+    def check_app(self, options: Mapping[str, str]) -> Mapping[str, str]:
+        """An app's options as they are stored. Raises InvalidRequest."""
+        for name, value in options.items():
+            if name not in self.app_options:
+                raise wrong_field(name, f"{self.label} apps have none")
+            accepted = self.app_options[name]
+            if accepted is not None and value not in accepted:
+                raise wrong_field(name, f"must be one of {', '.join(sorted(accepted))}")
+        return self.check_options(options)

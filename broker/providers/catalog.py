@@ -24,6 +24,13 @@ WEBHOOKS: Mapping[str, Webhooks] = {
 """The webhooks of the providers that have some."""
 
 
+SETTINGS = frozenset(name for spec in PROVIDERS for name in spec.settings)
+"""The operator's settings that providers have."""
+
+APP_OPTIONS = frozenset(name for spec in PROVIDERS for name in spec.app_options)
+"""The settings of apps that some providers have."""
+
+
 class Providers(dict[str, Provider]):
     """The providers of one process, by name."""
 

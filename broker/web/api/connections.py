@@ -5,11 +5,19 @@ from datetime import datetime
 from typing import Annotated
 
 from aiohttp import web
-from pydantic import AfterValidator, BaseModel, Field, SecretStr, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+)
 
 from broker.domain.model import App, Caller, ConnectionRecord, Secret, Status
 from broker.errors import ConnectionNotFound
-from broker.services.grants.connection_admin import ConnectionAdmin
+from broker.services.grants.connection_admin import ConnectionAdmin, Imported
 from broker.services.installs.pending_grants import Confirmations
 from broker.stores.connections.apps import Apps
 from broker.stores.connections.connections import Connections
@@ -39,10 +47,16 @@ Token = Annotated[SecretStr, AfterValidator(_token), Field(min_length=1, max_len
 
 
 class Import(RequestModel):
-    """A grant from elsewhere: a refresh token, or an access token without an end."""
+    """A grant from elsewhere: a refresh token, or an access token without an end; or a grant of the
+    app itself, without a user, by `clientCredentials`, with what else its provider needs for it.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Text] = Field(init=False)
 
     refreshToken: Token | None = None
     accessToken: Token | None = None
+    clientCredentials: bool = False
 
 
 class Confirmation(RequestModel):
@@ -174,14 +188,18 @@ class ConnectionHandlers:
     async def import_grant(
         self, request: web.Request, caller: Caller, body: Import
     ) -> ConnectionShown:
-        """Import a grant from elsewhere, proved by using it."""
+        """Import a grant from elsewhere, proved by using it, or take one of the app itself."""
         app = await self._app(request, caller)
         await self._admin.import_grant(
             app,
             path_user(request),
             str(caller.key_id),
-            _secret(body.refreshToken),
-            _secret(body.accessToken),
+            Imported(
+                _secret(body.refreshToken),
+                _secret(body.accessToken),
+                body.clientCredentials,
+                body.model_extra or {},
+            ),
         )
         return await self._shown(app, path_user(request))
 

@@ -40,6 +40,58 @@ async def test_all_that_is_missing_is_named_at_once(broker):
     }
 
 
+async def test_options_of_an_app_are_its_providers(broker):
+    asks = broker.asks
+    books = {"provider": "quickbooks", "appId": None, "scopes": ["accounting"]}
+
+    wrong = await broker.registers("books", **books, environment="moon")
+    foreign = await broker.registers("other", environment="sandbox")
+    domain = await broker.registers("books", **books, myDomain="acme.my.salesforce.com")
+    made = await broker.asks(
+        "POST",
+        "/api/apps",
+        json={
+            "slug": "books",
+            "provider": "quickbooks",
+            "clientId": "c",
+            "clientSecret": "canary-of-books",
+            "scopes": ["accounting"],
+            "environment": "sandbox",
+        },
+    )
+    renamed = await asks("PATCH", "/api/apps/books", json={"displayName": "Books"})
+    refused = await asks("PATCH", "/api/apps/books", json={"environment": "moon"})
+    kept = await asks("GET", "/api/apps/books")
+    cleared = await asks("PATCH", "/api/apps/books", json={"environment": None})
+
+    assert [answer.status for answer in (wrong, foreign, domain, refused)] == [400] * 4
+    assert [answer.json()["errors"][0]["field"] for answer in (wrong, foreign, domain)] == [
+        "environment",
+        "environment",
+        "myDomain",
+    ]
+    assert "production, sandbox" in wrong.json()["errors"][0]["message"]
+    assert made.json()["environment"] == renamed.json()["environment"] == "sandbox"
+    assert made.json()["myDomain"] is None
+    assert kept.json()["environment"] == "sandbox"
+    assert cleared.json()["environment"] is None
+
+
+async def test_a_provider_without_grants_of_its_apps_says_so(broker):
+    address = "/api/apps/hbdev/connections/u1/import"
+
+    refused = await broker.asks("POST", address, json={"clientCredentials": True})
+    both = await broker.asks(
+        "POST", address, json={"clientCredentials": True, "refreshToken": "canary"}
+    )
+    strange = await broker.asks("POST", address, json={"refreshToken": "canary", "shop": "acme"})
+
+    assert (refused.status, refused.code) == (400, "invalid-request")
+    assert "HubSpot has no grants without a user" in refused.json()["detail"]
+    assert both.json()["errors"][0]["field"] == "clientCredentials"
+    assert strange.json()["errors"][0] == {"field": "shop", "message": "unknown field"}
+
+
 async def test_a_connection_names_its_account_for_every_provider(broker):
     await broker.connects("u1")
 

@@ -22,18 +22,16 @@ from broker.domain.vendors import MintedToken, VendorAccount
 from broker.errors import BrokerError
 from broker.providers.fml.client import FirstMileLabs
 from broker.providers.fml.protocol import WRITE_SCOPE
+from broker.recipes.addresses import IncomingEvent, Route, VendorWebhook
 from broker.recipes.api.settings import addresses
 from broker.recipes.base import (
     ConsolePanel,
     DefaultRecipe,
     Finding,
-    IncomingEvent,
     PropertyDefinitions,
     RecipeDeps,
     RecipeSpec,
-    Route,
     StartingRecord,
-    VendorWebhook,
     WorkflowAction,
 )
 from broker.recipes.kyb import console

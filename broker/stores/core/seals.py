@@ -112,12 +112,12 @@ class Seals:
         for _ in range(MAX_PASSES):
             for sealed in COLUMNS:
                 done += await self._reseal_column(sealed)
-            if await self._forget_others():
+            if await self._discard_others():
                 return done
         log.warning("sealing_key_still_in_use")
         return done
 
-    async def _forget_others(self) -> bool:
+    async def _discard_others(self) -> bool:
         """Forget all keys but the newest, unless a value has been sealed with another meanwhile."""
         async with self._database.transaction() as session:
             for sealed in COLUMNS:

@@ -7,8 +7,9 @@ from broker.providers.hubspot.provider import HUBSPOT, HubSpot
 from broker.providers.quickbooks.provider import QUICKBOOKS
 from broker.providers.transport.pools import Pools
 from broker.providers.webhooks import Webhooks
+from broker.providers.xero.provider import XERO
 
-PROVIDERS: tuple[ProviderSpec, ...] = (HUBSPOT, QUICKBOOKS)
+PROVIDERS: tuple[ProviderSpec, ...] = (HUBSPOT, QUICKBOOKS, XERO)
 
 DEFAULT = HUBSPOT.name
 """The provider of an app that names none."""

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, Field, SecretStr, TypeAdapter, V
 from broker.domain.model import App, Caller, ConnectionRecord, Secret, Status
 from broker.errors import ConnectionNotFound
 from broker.services.grants.connection_admin import ConnectionAdmin
+from broker.services.installs.account_choice import AccountChoice
 from broker.services.installs.pending_grants import Confirmations
 from broker.stores.connections.apps import Apps
 from broker.stores.connections.connections import Connections
@@ -52,14 +53,29 @@ class Confirmation(RequestModel):
     userForeignIdentifier: UserRef
 
 
+class ChosenAccount(RequestModel):
+    """One of the `accounts` of a connection."""
+
+    accountId: Text
+
+
 class Claim(RequestModel):
     """Who a Marketplace install is for."""
 
     userForeignIdentifier: UserRef
 
 
+class AccountShown(BaseModel):
+    """An account that a user may choose."""
+
+    accountId: str
+    accountName: str | None
+
+
 class ConnectionShown(BaseModel):
-    """A connection, without its tokens. `hubId` and `hubDomain` repeat a HubSpot account."""
+    """A connection, without its tokens. `hubId` and `hubDomain` repeat a HubSpot account;
+    `accounts` are those to choose from, where one consent brought several (not in lists).
+    """
 
     id: int
     status: Status
@@ -77,6 +93,7 @@ class ConnectionShown(BaseModel):
     lastError: str | None
     createdAt: datetime
     updatedAt: datetime
+    accounts: list[AccountShown] | None = None
 
 
 class ConnectionPage(BaseModel):
@@ -123,11 +140,13 @@ class ConnectionHandlers:
         connections: Connections,
         confirmations: Confirmations,
         upkeep: ConnectionAdmin,
+        choice: AccountChoice,
     ) -> None:
         self._apps = apps
         self._connections = connections
         self._confirmations = confirmations
         self._admin = upkeep
+        self._choice = choice
 
     @operation(
         "connect", query=ConnectionQuery, answers={200: ConnectionPage}, tags=("Connections",)
@@ -151,7 +170,27 @@ class ConnectionHandlers:
     @operation("connect", answers={200: ConnectionShown}, tags=("Connections",))
     async def show(self, request: web.Request, caller: Caller) -> ConnectionShown:
         """Show one user's connection."""
-        return await self._shown(await self._app(request, caller), path_user(request))
+        app, user_ref = await self._app(request, caller), path_user(request)
+        found = await self._shown(app, user_ref)
+        if (accounts := await self._choice.open_for(app, user_ref)) is not None:
+            found.accounts = [
+                AccountShown(accountId=each.account_id, accountName=each.account_name)
+                for each in accounts
+            ]
+        return found
+
+    @operation("connect", body=ChosenAccount, answers={200: ConnectionShown}, tags=("Connections",))
+    async def choose(
+        self, request: web.Request, caller: Caller, body: ChosenAccount
+    ) -> ConnectionShown:
+        """Choose the account of a connection, where one consent brought several.
+
+        In an app whose connections are confirmed, and where the user is connected to another
+        account (409 portal-mismatch), the user's code confirms the choice.
+        """
+        app, user_ref = await self._app(request, caller), path_user(request)
+        await self._choice.by_product(app, user_ref, body.accountId, str(caller.key_id))
+        return await self._shown(app, user_ref)
 
     @operation("connect", answers={200: Deleted}, tags=("Connections",))
     async def delete(self, request: web.Request, caller: Caller) -> Deleted:

@@ -114,6 +114,7 @@ class Settings(BaseModel):
     ] = "2026-03"
     quickbooks_url: Url | None = None
     xero_url: Url | None = None
+    shopify_url: Url | None = None
     fml_url: Url = "https://www.firstmilelabs.com"
     upstream_connect_s: Seconds = 5
     upstream_idle_s: Seconds = 60

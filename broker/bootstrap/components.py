@@ -13,7 +13,6 @@ from broker.services.events.splitter import Splitter
 from broker.services.grants.connection_admin import ConnectionAdmin
 from broker.services.grants.renewals import Grants
 from broker.services.grants.revocations import Revoker
-from broker.services.installs.account_choice import AccountChoice
 from broker.services.installs.connect_sessions import ConnectFlow
 from broker.services.installs.oauth_flow import Installs
 from broker.services.installs.pending_grants import Confirmations
@@ -67,7 +66,6 @@ class Components:
     operators: Operators
     connect_flow: ConnectFlow
     confirmations: Confirmations
-    account_choice: AccountChoice
     connection_admin: ConnectionAdmin
     callers: Callers
     quota: Quota

@@ -13,6 +13,7 @@ from broker.recipes.api.table import handlers, table
 from broker.recipes.base import AnySpec
 from broker.recipes.catalog import RECIPES
 from broker.recipes.workflow_actions import WorkflowActions
+from broker.services.installs.account_choice import AccountChoice
 from broker.services.installs.app_checks import AppChecks
 from broker.settings import Settings
 from broker.web.api.apps import AppHandlers
@@ -160,7 +161,7 @@ def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
             broker.connections,
             broker.confirmations,
             broker.connection_admin,
-            broker.account_choice,
+            AccountChoice(broker.pending_grants),
         ),
         CallHandlers: CallHandlers(broker.apps, broker.calls),
         AuditHandlers: AuditHandlers(broker.audit),

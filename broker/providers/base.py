@@ -128,6 +128,10 @@ class Provider(CallsAtOnce, ABC):
             raise wrong_field(min(unknown), "unknown field")
         return options
 
+    def reconnect_options(self, _connection: Connection) -> Mapping[str, str]:
+        """The options of a link for the account that a connection has, or had."""
+        return {}
+
     def uses_pkce(self, app: App, _options: Mapping[str, str]) -> bool:
         """Whether a link's consent is bound to a PKCE verifier."""
         return app.pkce
@@ -145,6 +149,12 @@ class Provider(CallsAtOnce, ABC):
             Secret(code) if code else None,
             query.get("error"),
         )
+
+    def check_callback(self, _app: App, _callback: Callback, _options: Mapping[str, str]) -> None:
+        """Raise InvalidRequest for a redirect with a code that the provider did not send, or that
+        does not fit its link, whose options these are. The link stays usable.
+        """
+        return
 
     @abstractmethod
     async def exchange(self, app: App, request: Exchange) -> Tokens:

@@ -61,6 +61,7 @@ class Installs:
     ) -> None:
         self._apps = apps
         self._links = links
+        self._connections = connections
         self._revoker = revoker
         self._providers = providers
         self._public_url = public_url
@@ -157,6 +158,8 @@ class Installs:
                 raise self._consent_error(app, callback.error)
             if callback.code is None:
                 raise InvalidRequest("The provider's redirect contains neither code nor error.")
+            if link is not None:
+                self._providers[app.provider].check_callback(app, callback, link.options)
             link = await self._links.use(app, state)
             outcome = await self._connect(link, state, callback.code, callback)
         except BrokerError as refusal:
@@ -224,7 +227,10 @@ class Installs:
 
     async def _reconnect_url(self, key: tuple[UUID, str, str]) -> str:
         workspace_id, slug, user_ref = key
-        return await self.begin(await self._apps.get(workspace_id, slug), user_ref)
+        app = await self._apps.get(workspace_id, slug)
+        connection = await self._connections.of_user(workspace_id, slug, user_ref)
+        options = self._providers[app.provider].reconnect_options(connection)
+        return await self.begin(app, user_ref, options=options)
 
 
 def check_return_url(app: App, return_url: str | None) -> None:

@@ -26,6 +26,7 @@ from broker.providers.calls.at_once import CallsAtOnce
 from broker.providers.calls.effects import Effect
 from broker.providers.calls.limits import QuotaLimit
 from broker.providers.calls.retrying import RetryRules
+from broker.providers.consent import Callback, ConsentRequest, Exchange
 from broker.providers.transport.failures import Failures
 from broker.providers.transport.pools import Pools
 from broker.providers.webhooks import Webhooks
@@ -38,45 +39,6 @@ class Deadlines:
     connect: float = 5
     idle: float = 60
     total: float = 120
-
-
-@dataclass(frozen=True, slots=True)
-class ConsentRequest:
-    """A user's way to a provider's consent page. `options` are the link's, as `check_link` returned
-    them; `verifier` is the PKCE verifier of an app that uses PKCE.
-    """
-
-    redirect_url: str
-    scopes: Sequence[str]
-    state: Secret
-    verifier: Secret | None
-    options: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Callback:
-    """What a provider's redirect brought: `query` holds every parameter that stood once, `error` is
-    OAuth's. `page` is a page of the provider's where the browser is to end; `wants_sign_in`: the
-    provider sends a user who has yet to sign in to the product.
-    """
-
-    query: Mapping[str, str]
-    state: Secret | None
-    code: Secret | None
-    error: str | None
-    page: str | None = None
-    needs_sign_in: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """An authorization code on its way to become tokens, with the link that it answers."""
-
-    code: Secret
-    redirect_url: str
-    verifier: Secret | None
-    query: Mapping[str, str]
-    options: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +89,10 @@ class Provider(CallsAtOnce, ABC):
             raise wrong_field(min(unknown), "unknown field")
         return options
 
+    def reconnect_options(self, _connection: Connection) -> Mapping[str, str]:
+        """The options of a link for the account that a connection has, or had."""
+        return {}
+
     def uses_pkce(self, app: App, _options: Mapping[str, str]) -> bool:
         """Whether a link's consent is bound to a PKCE verifier."""
         return app.pkce
@@ -145,6 +111,12 @@ class Provider(CallsAtOnce, ABC):
             query.get("error"),
         )
 
+    def check_callback(self, _app: App, _callback: Callback, _options: Mapping[str, str]) -> None:
+        """Raise InvalidRequest for a redirect with a code that the provider did not send, or that
+        does not fit its link, whose options these are. The link stays usable.
+        """
+        return
+
     @abstractmethod
     async def exchange(self, app: App, request: Exchange) -> Tokens:
         """Turn an authorization code into tokens.
@@ -159,6 +131,13 @@ class Provider(CallsAtOnce, ABC):
         """The account that tokens belong to; None when they belong to none (any more). Raises
         ProviderUnavailable or ProviderTimeout; what the tokens say themselves counts then.
         """
+
+    async def accounts(self, app: App, tokens: Tokens) -> Sequence[Account]:
+        """The accounts that tokens can be used for, of which the user chooses one where there are
+        several. Raises as `identify`.
+        """
+        account = await self.identify(app, tokens)
+        return () if account is None else (account,)
 
     async def prove_access_token(self, _app: App, _access_token: Secret) -> Account | None:
         """The account of an access token that has no end and came from elsewhere; None when it is
@@ -262,6 +241,7 @@ class ProviderSpec:
     `names_hub`: its accounts are HubSpot accounts, shown as `hubId` and `hubDomain` too;
     `marketplace`: installs may begin at the provider, without a link, and are claimed afterwards.
     `consent_sources` are further hosts that consent may lead through, as a CSP names them.
+    `chooses_account`: one consent may bring several accounts, of which the user chooses one.
     `app_options` are settings that its apps have, with the values that each may have (None: others;
     `check_options` judges those, raises InvalidRequest and returns the options as they are stored).
     `import_options` are the fields that an import of a grant without a user may have.
@@ -283,6 +263,7 @@ class ProviderSpec:
     refused_query_names: frozenset[str] = frozenset()
     names_hub: bool = False
     marketplace: bool = False
+    chooses_account: bool = False
     webhooks: Webhooks | None = None
 
     def check_app(self, options: Mapping[str, str]) -> Mapping[str, str]:

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from broker.providers.base import Deadlines, Provider, ProviderContext, ProviderSpec
 from broker.providers.hubspot.provider import HUBSPOT, HubSpot
 from broker.providers.quickbooks.provider import QUICKBOOKS
+from broker.providers.shopify.provider import SHOPIFY
 from broker.providers.transport.pools import Pools
 from broker.providers.webhooks import Webhooks
+from broker.providers.xero.provider import XERO
 
-PROVIDERS: tuple[ProviderSpec, ...] = (HUBSPOT, QUICKBOOKS)
+PROVIDERS: tuple[ProviderSpec, ...] = (HUBSPOT, QUICKBOOKS, SHOPIFY, XERO)
 
 DEFAULT = HUBSPOT.name
 """The provider of an app that names none."""
@@ -26,9 +28,6 @@ WEBHOOKS: Mapping[str, Webhooks] = {
 
 SETTINGS = frozenset(name for spec in PROVIDERS for name in spec.settings)
 """The operator's settings that providers have."""
-
-APP_OPTIONS = frozenset(name for spec in PROVIDERS for name in spec.app_options)
-"""The settings of apps that some providers have."""
 
 
 class Providers(dict[str, Provider]):

@@ -7,8 +7,8 @@ from urllib.parse import quote, urlencode
 from broker.domain.grants import Account, Tokens
 from broker.domain.model import App, Secret
 from broker.errors import CredentialsRefused, ExchangeFailed, HubSpotUnavailable
-from broker.providers.base import ConsentRequest
 from broker.providers.calls.encodings import decoded_body
+from broker.providers.consent import ConsentRequest
 from broker.providers.oauth import (
     GrantEnded,
     challenge_of,

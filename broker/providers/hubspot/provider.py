@@ -17,21 +17,14 @@ from broker.domain.model import (
 )
 from broker.domain.urls import with_parameters
 from broker.errors import wrong_field
-from broker.providers.base import (
-    Callback,
-    ConsentRequest,
-    Exchange,
-    Provider,
-    ProviderContext,
-    ProviderSpec,
-    Renewable,
-)
+from broker.providers.base import Provider, ProviderContext, ProviderSpec, Renewable
 from broker.providers.calls import destination
 from broker.providers.calls.answers import Answer
 from broker.providers.calls.effects import Effect
 from broker.providers.calls.headers import HeaderFilter, response_headers
 from broker.providers.calls.limits import QuotaLimit, retry_after
 from broker.providers.calls.upstream import destination_of, encode_call, peek_body
+from broker.providers.consent import Callback, ConsentRequest, Exchange
 from broker.providers.hubspot import limits, oauth, policy, templates
 from broker.providers.hubspot.client import FAILURES, HubSpotClient
 from broker.providers.hubspot.events.inbound import HubSpotWebhooks

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 from broker.domain.grants import Account, Tokens
 from broker.domain.model import App, ProviderClient, Secret
 from broker.errors import CredentialsRefused, ExchangeFailed, ProviderUnavailable
-from broker.providers.base import ConsentRequest
+from broker.providers.consent import ConsentRequest
 from broker.providers.oauth import GrantEnded, json_object, seconds_or, text_or_none
 
 DEFAULT_LIFETIME = 3600.0

@@ -153,16 +153,6 @@ class Provider(CallsAtOnce, ABC):
         so that the answer may have been lost.
         """
 
-    async def client_grant(self, _client: ProviderClient, _options: Mapping[str, str]) -> Tokens:
-        """Tokens of the app itself, without a user, by its client id and secret alone. `options`
-        are those in `spec.import_options`, as the caller sent them; what renews the grant later is
-        in the tokens' `details`.
-
-        Raises InvalidRequest where the provider or the app has no such grants, or an option is
-        wrong, and as `exchange`.
-        """
-        raise InvalidRequest(f"{self.spec.label} has no grants without a user.")
-
     @abstractmethod
     async def revoke(
         self, client: ProviderClient, token: Secret, details: Mapping[str, str]
@@ -244,7 +234,6 @@ class ProviderSpec:
     `chooses_account`: one consent may bring several accounts, of which the user chooses one.
     `app_options` are settings that its apps have, with the values that each may have (None: others;
     `check_options` judges those, raises InvalidRequest and returns the options as they are stored).
-    `import_options` are the fields that an import of a grant without a user may have.
     `webhooks`: what it calls at `/{name}/{slug}-{UUID}/webhooks`, None where it calls nothing.
     """
 
@@ -258,7 +247,6 @@ class ProviderSpec:
     needs_app_id: bool = False
     app_options: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
     check_options: Callable[[Mapping[str, str]], Mapping[str, str]] = dict
-    import_options: frozenset[str] = frozenset()
     key_headers: frozenset[str] = frozenset()
     refused_query_names: frozenset[str] = frozenset()
     names_hub: bool = False

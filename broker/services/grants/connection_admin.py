@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from uuid import UUID
 
 from broker.domain.grants import Account, Tokens
@@ -25,18 +25,6 @@ from broker.stores.connections.apps import Apps
 from broker.stores.connections.connections import Connections
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Imported:
-    """What an import brings: a refresh token, an access token without an end, or that the app's
-    client credentials are to be used, with the provider's own `options` of such a grant.
-    """
-
-    refresh_token: Secret | None = None
-    access_token: Secret | None = None
-    client_credentials: bool = False
-    options: Mapping[str, str] = field(default_factory=dict)
 
 
 class ConnectionAdmin:
@@ -79,14 +67,21 @@ class ConnectionAdmin:
         app: App,
         user_ref: str,
         actor: str,
-        imported: Imported,
+        refresh_token: Secret | None,
+        access_token: Secret | None,
     ) -> None:
-        """Make a connection of a grant from elsewhere, proved by using it, or of one of the app.
+        """Make a connection of a grant from elsewhere, proved by using it.
 
         A refresh token is proved by renewing, an access token without an end by introspection or
-        one read. Raises InvalidRequest when the provider does not accept it, or has no such grants.
+        one read. Raises InvalidRequest when the provider does not accept it.
         """
-        tokens, account = await self._prove(app, imported)
+        if refresh_token is not None:
+            tokens, account = await self._prove_refresh_token(app, refresh_token)
+        elif access_token is not None:
+            tokens = Tokens(access_token, None, None)
+            account = await self._prove_access_token(app, access_token)
+        else:
+            raise wrong_field("refreshToken", "is required, unless there is an accessToken")
 
         async def store() -> None:
             async with self._connections.lock_user(app, user_ref) as locked:
@@ -97,7 +92,7 @@ class ConnectionAdmin:
         try:
             await store_tokens(store)
         except Busy:
-            if tokens.refresh_token is None or tokens.refresh_token == imported.refresh_token:
+            if refresh_token is None or tokens.refresh_token == refresh_token:
                 raise  # the same import can be tried again
             with suppress(BrokerError):
                 await self._revoker.revoke_orphan(app, tokens)
@@ -105,38 +100,6 @@ class ConnectionAdmin:
                 "The grant could not be stored, and the provider has replaced its refresh token "
                 "meanwhile: let the user connect again."
             ) from None
-
-    async def _prove(self, app: App, imported: Imported) -> tuple[Tokens, Account]:
-        spec = self._providers[app.provider].spec
-        accepted = spec.import_options if imported.client_credentials else frozenset[str]()
-        if unknown := imported.options.keys() - accepted:
-            raise wrong_field(min(unknown), "unknown field")
-        if imported.client_credentials:
-            if imported.refresh_token is not None or imported.access_token is not None:
-                raise wrong_field("clientCredentials", "cannot be combined with a token")
-            return await self._client_grant(app, imported.options)
-        if imported.refresh_token is not None:
-            return await self._prove_refresh_token(app, imported.refresh_token)
-        if imported.access_token is not None:
-            account = await self._prove_access_token(app, imported.access_token)
-            return Tokens(imported.access_token, None, None), account
-        raise wrong_field("refreshToken", "is required, unless there is an accessToken")
-
-    async def _client_grant(self, app: App, options: Mapping[str, str]) -> tuple[Tokens, Account]:
-        provider = self._providers[app.provider]
-        try:
-            tokens = await provider.client_grant(app.client, options)
-        except CredentialsRefused:
-            await self._apps.flag_credentials(app.workspace_id, app.id)
-            raise
-        except GrantEnded as ended:
-            raise wrong_field(
-                "clientCredentials", f"is not accepted by {provider.spec.label}"
-            ) from ended
-        account = await provider.identify(app, tokens)
-        if account is None:
-            raise wrong_field("clientCredentials", "belongs to no account")
-        return tokens, replace(account, scopes=account.scopes or tokens.scopes)
 
     async def _prove_refresh_token(self, app: App, refresh_token: Secret) -> tuple[Tokens, Account]:
         provider = self._providers[app.provider]

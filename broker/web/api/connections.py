@@ -4,11 +4,11 @@ import re
 from typing import Annotated
 
 from aiohttp import web
-from pydantic import AfterValidator, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, TypeAdapter, ValidationError
 
 from broker.domain.model import App, Caller, Secret, Status
 from broker.errors import ConnectionNotFound
-from broker.services.grants.connection_admin import ConnectionAdmin, Imported
+from broker.services.grants.connection_admin import ConnectionAdmin
 from broker.services.installs.account_choice import AccountChoice
 from broker.services.installs.pending_grants import Confirmations
 from broker.stores.connections.apps import Apps
@@ -48,16 +48,10 @@ Token = Annotated[SecretStr, AfterValidator(_token), Field(min_length=1, max_len
 
 
 class Import(RequestModel):
-    """A grant from elsewhere: a refresh token, or an access token without an end; or a grant of the
-    app itself, without a user, by `clientCredentials`, with what else its provider needs for it.
-    """
-
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, Text] = Field(init=False)
+    """A grant from elsewhere: a refresh token, or an access token without an end."""
 
     refreshToken: Token | None = None
     accessToken: Token | None = None
-    clientCredentials: bool = False
 
 
 class Confirmation(RequestModel):
@@ -161,18 +155,14 @@ class ConnectionHandlers:
     async def import_grant(
         self, request: web.Request, caller: Caller, body: Import
     ) -> ConnectionShown:
-        """Import a grant from elsewhere, proved by using it, or take one of the app itself."""
+        """Import a grant from elsewhere, proved by using it."""
         app = await self._app(request, caller)
         await self._admin.import_grant(
             app,
             path_user(request),
             str(caller.key_id),
-            Imported(
-                _secret(body.refreshToken),
-                _secret(body.accessToken),
-                body.clientCredentials,
-                body.model_extra or {},
-            ),
+            _secret(body.refreshToken),
+            _secret(body.accessToken),
         )
         return await self._shown(app, path_user(request))
 

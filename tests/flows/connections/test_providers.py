@@ -77,21 +77,6 @@ async def test_options_of_an_app_are_its_providers(broker):
     assert cleared.json()["environment"] is None
 
 
-async def test_a_provider_without_grants_of_its_apps_says_so(broker):
-    address = "/api/apps/hbdev/connections/u1/import"
-
-    refused = await broker.asks("POST", address, json={"clientCredentials": True})
-    both = await broker.asks(
-        "POST", address, json={"clientCredentials": True, "refreshToken": "canary"}
-    )
-    strange = await broker.asks("POST", address, json={"refreshToken": "canary", "shop": "acme"})
-
-    assert (refused.status, refused.code) == (400, "invalid-request")
-    assert "HubSpot has no grants without a user" in refused.json()["detail"]
-    assert both.json()["errors"][0]["field"] == "clientCredentials"
-    assert strange.json()["errors"][0] == {"field": "shop", "message": "unknown field"}
-
-
 async def test_a_connection_names_its_account_for_every_provider(broker):
     await broker.connects("u1")
 

@@ -171,6 +171,13 @@ class Provider(CallsAtOnce, ABC):
         ProviderUnavailable or ProviderTimeout; what the tokens say themselves counts then.
         """
 
+    async def accounts(self, app: App, tokens: Tokens) -> Sequence[Account]:
+        """The accounts that tokens can be used for, of which the user chooses one where there are
+        several. Raises as `identify`.
+        """
+        account = await self.identify(app, tokens)
+        return () if account is None else (account,)
+
     async def prove_access_token(self, _app: App, _access_token: Secret) -> Account | None:
         """The account of an access token that has no end and came from elsewhere; None when it is
         not accepted. Raises InvalidRequest where the provider has no such tokens.
@@ -263,6 +270,7 @@ class ProviderSpec:
     `names_hub`: its accounts are HubSpot accounts, shown as `hubId` and `hubDomain` too;
     `marketplace`: installs may begin at the provider, without a link, and are claimed afterwards.
     `consent_sources` are further hosts that consent may lead through, as a CSP names them.
+    `chooses_account`: one consent may bring several accounts, of which the user chooses one.
     `webhooks`: what it calls at `/{name}/{slug}-{UUID}/webhooks`, None where it calls nothing.
     """
 
@@ -279,6 +287,7 @@ class ProviderSpec:
     refused_query_names: frozenset[str] = frozenset()
     names_hub: bool = False
     marketplace: bool = False
+    chooses_account: bool = False
     webhooks: Webhooks | None = None
 
 

@@ -154,7 +154,6 @@ class Provider(CallsAtOnce, ABC):
         """Raise InvalidRequest for a redirect with a code that the provider did not send, or that
         does not fit its link, whose options these are. The link stays usable.
         """
-        return
 
     @abstractmethod
     async def exchange(self, app: App, request: Exchange) -> Tokens:
@@ -271,6 +270,8 @@ class ProviderSpec:
     `marketplace`: installs may begin at the provider, without a link, and are claimed afterwards.
     `consent_sources` are further hosts that consent may lead through, as a CSP names them.
     `chooses_account`: one consent may bring several accounts, of which the user chooses one.
+    `prompts` are link options that a page may ask the user for, with the words to ask in;
+    `consent_hint` is what a page says of the vendor's consent before it leads there.
     `webhooks`: what it calls at `/{name}/{slug}-{UUID}/webhooks`, None where it calls nothing.
     """
 
@@ -288,6 +289,8 @@ class ProviderSpec:
     names_hub: bool = False
     marketplace: bool = False
     chooses_account: bool = False
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    consent_hint: str = ""
     webhooks: Webhooks | None = None
 
 

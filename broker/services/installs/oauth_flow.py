@@ -82,6 +82,10 @@ class Installs:
             return None
         return f"{self._public_url}/{app.provider}/{app.slug}-{app.workspace_id}/webhooks"
 
+    def check_link(self, app: App, options: Mapping[str, str]) -> Mapping[str, str]:
+        """The options of an install link as they are stored. Raises InvalidRequest."""
+        return self._providers[app.provider].check_link(app, options)
+
     async def begin(
         self,
         app: App,

@@ -42,10 +42,12 @@ class Deadlines:
 @dataclass(frozen=True, slots=True)
 class ConsentRequest:
     """A user's way to a provider's consent page. `options` are the link's, as `check_link` returned
-    them; `verifier` is the PKCE verifier of an app that uses PKCE.
+    them; `verifier` is the PKCE verifier of an app that uses PKCE; `keys_url` is where a provider
+    that hands over keys sends them.
     """
 
     redirect_url: str
+    keys_url: str
     scopes: Sequence[str]
     state: Secret
     verifier: Secret | None
@@ -68,8 +70,18 @@ class Callback:
 
 
 @dataclass(frozen=True, slots=True)
+class HandedOver:
+    """Credentials that a provider sent apart from the browser, and the state of their link."""
+
+    state: Secret
+    credentials: Secret
+
+
+@dataclass(frozen=True, slots=True)
 class Exchange:
-    """An authorization code on its way to become tokens, with the link that it answers."""
+    """An authorization code on its way to become tokens, with the link that it answers. Where keys
+    are handed over, `code` holds them as `read_hand_over` gave them.
+    """
 
     code: Secret
     redirect_url: str
@@ -80,23 +92,29 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Renewable:
-    """What a grant is renewed with. `refresh_token` is None where there is none."""
+    """What a grant is renewed with. `refresh_token` is None where there is none; `access_token` and
+    `api_url` are the present ones, None for a grant that comes from elsewhere.
+    """
 
     refresh_token: Secret | None
     account_id: str | None
     details: Mapping[str, str]
+    access_token: Secret | None = None
+    api_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderContext:
     """What every provider is built from. `settings` are the values of those in the spec;
-    `key_headers` are the headers in which API keys of the broker may arrive, of all providers.
+    `key_headers` are the headers in which API keys of the broker may arrive, of all providers;
+    `allow_private`: hosts that users name may be at private addresses.
     """
 
     pools: Pools
     deadlines: Deadlines
     settings: Mapping[str, str]
     key_headers: frozenset[str]
+    allow_private: bool = False
 
 
 class Provider(ABC):
@@ -126,6 +144,10 @@ class Provider(ABC):
             raise wrong_field(min(unknown), "unknown field")
         return options
 
+    def reconnect_options(self, _connection: Connection) -> Mapping[str, str]:
+        """The options of a link for the account that a connection has, or had."""
+        return {}
+
     def uses_pkce(self, app: App, _options: Mapping[str, str]) -> bool:
         """Whether a link's consent is bound to a PKCE verifier."""
         return app.pkce
@@ -143,6 +165,10 @@ class Provider(ABC):
             Secret(code) if code else None,
             query.get("error"),
         )
+
+    def read_hand_over(self, _body: bytes) -> HandedOver:
+        """What a provider that hands over keys sent, unproved. Raises InvalidRequest."""
+        raise InvalidRequest(f"{self.spec.label} does not hand over keys.")
 
     @abstractmethod
     async def exchange(self, app: App, request: Exchange) -> Tokens:
@@ -164,6 +190,15 @@ class Provider(ABC):
         not accepted. Raises InvalidRequest where the provider has no such tokens.
         """
         raise InvalidRequest(f"{self.spec.label} has no access tokens without an end.")
+
+    async def prove_credentials(
+        self, _app: App, _fields: Mapping[str, Secret]
+    ) -> tuple[Tokens, Account]:
+        """Tokens and account of what an import brings instead of a token: `spec.import_fields`,
+        those that are there. Raises InvalidRequest for what is missing or not accepted, and
+        ProviderUnavailable or ProviderTimeout.
+        """
+        raise wrong_field("refreshToken", "is required, unless there is an accessToken")
 
     # Grants
 
@@ -251,6 +286,9 @@ class ProviderSpec:
     `names_hub`: its accounts are HubSpot accounts, shown as `hubId` and `hubDomain` too;
     `marketplace`: installs may begin at the provider, without a link, and are claimed afterwards.
     `consent_sources` are further hosts that consent may lead through, as a CSP names them.
+    `scopes` are all that there are, where the vendor has few. `hands_over_keys`: consent sends
+    credentials to an address of the broker's, apart from the browser. `import_fields` are what an
+    import may bring besides tokens.
     """
 
     name: str
@@ -265,6 +303,9 @@ class ProviderSpec:
     key_headers: frozenset[str] = frozenset()
     refused_query_names: frozenset[str] = frozenset()
     names_hub: bool = False
+    scopes: frozenset[str] | None = None
+    hands_over_keys: bool = False
+    import_fields: frozenset[str] = frozenset()
     marketplace: bool = False
 
 

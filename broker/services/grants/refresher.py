@@ -65,7 +65,13 @@ class Refresher:
 
     async def _request_tokens(self, locked: LockedConnection, current: Connection) -> Tokens:
         provider = self._providers[current.provider]
-        renewable = Renewable(locked.refresh_token, current.account_id, current.details)
+        renewable = Renewable(
+            locked.refresh_token,
+            current.account_id,
+            current.details,
+            None if current.grant is None else current.grant.access_token,
+            current.api_url,
+        )
         try:
             return await provider.refresh(locked.client, renewable)
         except ProviderUnavailable as broken:

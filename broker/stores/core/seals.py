@@ -30,6 +30,7 @@ COLUMNS = (
     Sealed("app", "client_secret", sql.app_secrets, sql.reseal_app_secret),
     Sealed("app", "previous_client_secret", sql.previous_secrets, sql.reseal_previous_secret),
     Sealed("install_link", "verifier", sql.verifiers, sql.reseal_verifier),
+    Sealed("install_link", "credentials", sql.link_credentials, sql.reseal_link_credentials),
     Sealed("connection", "access_token", sql.access_tokens, sql.reseal_access_token),
     Sealed("connection", "refresh_token", sql.refresh_tokens, sql.reseal_refresh_token),
     Sealed(

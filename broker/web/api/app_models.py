@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from broker.domain.model import App, Confirm, PolicyRule, Secret
+from broker.errors import wrong_field
 from broker.providers.catalog import BY_NAME, DEFAULT
 from broker.services.installs.oauth_flow import Installs
 from broker.stores.connections.apps import Registration
@@ -205,7 +206,8 @@ class RegisteredApp(BaseModel):
 
 
 def registration(body: NewApp) -> Registration:
-    """What a body registers."""
+    """What a body registers. Raises InvalidRequest for scopes that the provider does not have."""
+    _check_scopes(body.provider, body.scopes, body.optionalScopes)
     fields = {field: _stored(getattr(body, name)) for name, field in FIELDS.items()}
     if body.clientSecret is None:
         fields["client_secret"] = Secret("")
@@ -220,13 +222,22 @@ def registration(body: NewApp) -> Registration:
 
 
 def changed(app: App, body: AppChange) -> Registration:
-    """The app's settings with those that a body changes."""
+    """The app's settings with those that a body changes. Raises as `registration`."""
+    _check_scopes(app.provider, body.scopes or [], body.optionalScopes or [])
     changes = {
         field: _stored(getattr(body, name))
         for name, field in FIELDS.items()
         if name in body.model_fields_set and (name in NULLABLE or getattr(body, name) is not None)
     }
     return replace(Registration.of(app), **changes)
+
+
+def _check_scopes(provider: str, scopes: list[str], optional: list[str]) -> None:
+    spec = BY_NAME.get(provider)
+    known = None if spec is None else spec.scopes
+    for field, chosen in (("scopes", scopes), ("optionalScopes", optional)):
+        if known is not None and not known.issuperset(chosen):
+            raise wrong_field(field, f"must be some of {', '.join(sorted(known))}")
 
 
 def settings_of(app: App) -> dict[str, Any]:

@@ -57,6 +57,9 @@ CREATE TABLE app (
     client_secret          bytea       NOT NULL,  -- sealed
     previous_client_secret bytea,                 -- sealed
     previous_secret_until  timestamptz,
+    webhook_secret         bytea,                 -- sealed
+    previous_webhook_secret bytea,                -- sealed
+    previous_webhook_until timestamptz,
     hubspot_app_id         text        NOT NULL,
     options                jsonb       NOT NULL DEFAULT '{}',  -- the provider's own settings of the app
     scopes                 text[]      NOT NULL,
@@ -153,7 +156,6 @@ CREATE TABLE connection (
 );
 CREATE INDEX connection_by_number ON connection (workspace_id, app_id, number);
 CREATE INDEX connection_by_account ON connection (workspace_id, app_id, account_id);
-CREATE INDEX connection_by_hub ON connection (workspace_id, app_id, hub_id) WHERE hub_id IS NOT NULL;
 CREATE INDEX connection_due ON connection (renew_at) WHERE renew_at IS NOT NULL;
 CREATE INDEX connection_by_fingerprint ON connection (workspace_id, app_id, refresh_fingerprint)
     WHERE refresh_fingerprint IS NOT NULL;
@@ -333,13 +335,14 @@ CREATE TABLE idempotent_call (
 );
 CREATE INDEX idempotent_call_by_expiry ON idempotent_call (expires_at);
 
--- Batches of events from HubSpot's webhooks or journal, as received; deleted once they are split. No
+-- Deliveries of providers' webhooks, and files of HubSpot's journal, as received; deleted once split. No
 -- foreign key: its check would wait for a transaction that changes the app.
 CREATE TABLE webhook_inbox (
     workspace_id   uuid        NOT NULL,
     id             uuid        NOT NULL,
     app_id         uuid        NOT NULL,
     source         text        NOT NULL,
+    headers        jsonb       NOT NULL DEFAULT '{}',  -- those that the provider's reader needs
     body           bytea       NOT NULL,
     received_at    timestamptz NOT NULL DEFAULT now(),
     due_at         timestamptz NOT NULL DEFAULT now(),
@@ -350,7 +353,7 @@ CREATE TABLE webhook_inbox (
 );
 CREATE INDEX webhook_inbox_due ON webhook_inbox (due_at) WHERE quarantined_at IS NULL;
 
--- Events already seen, by a hash, kept for longer than HubSpot repeats a delivery.
+-- Events already seen, by a hash, kept for longer than providers repeat a delivery.
 CREATE TABLE seen_event (
     workspace_id uuid        NOT NULL,
     app_id       uuid        NOT NULL,

@@ -11,7 +11,7 @@ from broker.bootstrap.worker import PeriodicTask, Worker
 from broker.crm.accounts import HubSpotAccounts
 from broker.errors import BrokerError
 from broker.providers.base import Deadlines
-from broker.providers.catalog import PROVIDERS, Providers
+from broker.providers.catalog import PROVIDERS, WEBHOOKS, Providers
 from broker.providers.transport.pools import Pools
 from broker.receivers.client import Receivers
 from broker.recipes.base import AnySpec
@@ -188,7 +188,7 @@ def _assemble(
         proxy=proxy,
         webhook_inbox=inbox,
         intake=Intake(inbox),
-        splitter=Splitter(inbox, metrics, recipes.triggers.watch),
+        splitter=Splitter(inbox, WEBHOOKS, metrics, recipes.triggers.watch),
         events=Events(pool),
         endpoints=Endpoints(pool, sealer),
         deliveries=deliveries,

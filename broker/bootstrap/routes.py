@@ -6,8 +6,8 @@ from typing import Any
 from aiohttp import web
 
 from broker.bootstrap.components import Components
-from broker.providers.base import ProviderSpec
-from broker.providers.catalog import KEY_HEADERS, PROVIDERS
+from broker.providers.base import ProviderSpec, origin_of
+from broker.providers.catalog import KEY_HEADERS, PROVIDERS, WEBHOOKS
 from broker.recipes import panels
 from broker.recipes.api.table import handlers, table
 from broker.recipes.base import AnySpec
@@ -15,6 +15,7 @@ from broker.recipes.catalog import RECIPES
 from broker.recipes.workflow_actions import WorkflowActions
 from broker.services.installs.app_checks import AppChecks
 from broker.services.installs.hand_over import HandOvers
+from broker.settings import Settings
 from broker.web.api.apps import AppHandlers
 from broker.web.api.audit import AuditHandlers
 from broker.web.api.calls import CallHandlers
@@ -39,8 +40,8 @@ from broker.web.console.sign_in import SignInViews
 from broker.web.core import openapi
 from broker.web.core.pages import Pages, StaticFiles
 from broker.web.inbound.hand_over import HandOverHandlers
-from broker.web.inbound.hubspot_webhooks import HubSpotWebhooks
 from broker.web.inbound.oauth_callback import OAuthCallback
+from broker.web.inbound.provider_webhooks import ProviderWebhooks
 from broker.web.proxy.handlers import METHODS, ProxyHandlers
 
 WORKSPACE = "{workspace:[0-9A-Fa-f-]{36}}"
@@ -64,6 +65,9 @@ def _provider_rows(spec: ProviderSpec) -> list[Row]:
             ("GET", f"/{name}/{{slug:[^/]+}}-{WORKSPACE}/start", HandOverHandlers, "start"),
             ("POST", f"/{name}/{{slug:[^/]+}}-{WORKSPACE}/keys", HandOverHandlers, "keys"),
         ]
+    if spec.webhooks is not None:
+        path = f"/{name}/{{slug:[^/]+}}-{WORKSPACE}/webhooks"
+        rows.append(("POST", path, ProviderWebhooks, "receive"))
     if spec.marketplace:
         rows += [
             ("GET", f"/api/{name}/claims/{{claim}}", ConnectionHandlers, "peek"),
@@ -80,7 +84,6 @@ URL_TABLE: tuple[Row, ...] = (
     ("PATCH", "/api/apps/{slug}", AppHandlers, "change"),
     ("DELETE", "/api/apps/{slug}", AppHandlers, "remove"),
     *(row for spec in PROVIDERS for row in _provider_rows(spec)),
-    ("POST", f"/hubspot/{{slug:[^/]+}}-{WORKSPACE}/webhooks", HubSpotWebhooks, "hubspot"),
     ("POST", "/api/connections/confirm", ConnectionHandlers, "confirm"),
     ("GET", "/api/saas-org-user/get-users/{slug}", StackGoHandlers, "users"),
     ("GET", "/api/saas-org-user/get-user/{slug}", StackGoHandlers, "user"),
@@ -142,7 +145,11 @@ def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
     renderer = Pages(settings.public_url, *panels.template_folders(specs))
     document = openapi_document(settings.public_url, specs)
     connect = ConnectHandlers(
-        broker.apps, broker.connect_flow, renderer, settings.public_url, settings.hubspot_app_url
+        broker.apps,
+        broker.connect_flow,
+        renderer,
+        settings.public_url,
+        {spec.name: _consent_sources(spec, settings) for spec in PROVIDERS},
     )
     pages: dict[type, object] = {
         TokenHandlers: TokenHandlers(broker.keys),
@@ -161,7 +168,7 @@ def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
         DeliveryHandlers: DeliveryHandlers(
             broker.apps, broker.endpoints, broker.deliveries, broker.replays, broker.deliverer
         ),
-        HubSpotWebhooks: HubSpotWebhooks(broker.intake, settings.public_url),
+        ProviderWebhooks: ProviderWebhooks(broker.intake, WEBHOOKS, settings.public_url),
         **_recipe_handlers(broker),
         ConnectHandlers: connect,
         HandOverHandlers: HandOverHandlers(
@@ -188,6 +195,12 @@ def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
         else web.route(method, path, getattr(pages[kind], name))
         for method, path, kind, name in url_table(specs)
     ] + console.routes(_console_views(broker, renderer), (*console.TABLE, *panels.table(specs)))
+
+
+def _consent_sources(spec: ProviderSpec, settings: Settings) -> list[str]:
+    """Where consent at a provider may lead: where settings say, and its own hosts."""
+    urls = [str(getattr(settings, name) or "") for name in spec.settings]
+    return [*(origin_of(url) for url in urls if "://" in url), *spec.consent_sources]
 
 
 def _recipe_handlers(broker: Components) -> dict[type, object]:

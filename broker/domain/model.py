@@ -146,6 +146,7 @@ class App:
     install_url: str | None
     marketplace: bool
     options: Mapping[str, str]
+    webhook_secret: Secret | None
     credentials_refused_at: datetime | None
     created_at: datetime
     updated_at: datetime

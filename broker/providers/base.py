@@ -6,7 +6,7 @@ sensible answer for most providers is implemented here; a package overrides what
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -23,11 +23,14 @@ from broker.domain.model import (
 from broker.errors import InvalidRequest, wrong_field
 from broker.providers.calls import destination, effects
 from broker.providers.calls.answers import Answer
+from broker.providers.calls.at_once import CallsAtOnce
 from broker.providers.calls.effects import Effect
 from broker.providers.calls.limits import QuotaLimit
 from broker.providers.calls.retrying import RetryRules
 from broker.providers.transport.failures import Failures
 from broker.providers.transport.pools import Pools
+from broker.providers.values import Callback, ConsentRequest, Exchange, HandedOver, Renewable
+from broker.providers.webhooks import Webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,70 +40,6 @@ class Deadlines:
     connect: float = 5
     idle: float = 60
     total: float = 120
-
-
-@dataclass(frozen=True, slots=True)
-class ConsentRequest:
-    """A user's way to a provider's consent page. `options` are the link's, as `check_link` returned
-    them; `verifier` is the PKCE verifier of an app that uses PKCE; `keys_url` is where a provider
-    that hands over keys sends them.
-    """
-
-    redirect_url: str
-    keys_url: str
-    scopes: Sequence[str]
-    state: Secret
-    verifier: Secret | None
-    options: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Callback:
-    """What a provider's redirect brought: `query` holds every parameter that stood once, `error` is
-    OAuth's. `page` is a page of the provider's where the browser is to end; `wants_sign_in`: the
-    provider sends a user who has yet to sign in to the product.
-    """
-
-    query: Mapping[str, str]
-    state: Secret | None
-    code: Secret | None
-    error: str | None
-    page: str | None = None
-    needs_sign_in: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class HandedOver:
-    """Credentials that a provider sent apart from the browser, and the state of their link."""
-
-    state: Secret
-    credentials: Secret
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """An authorization code on its way to become tokens, with the link that it answers. Where keys
-    are handed over, `code` holds them as `read_hand_over` gave them.
-    """
-
-    code: Secret
-    redirect_url: str
-    verifier: Secret | None
-    query: Mapping[str, str]
-    options: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Renewable:
-    """What a grant is renewed with. `refresh_token` is None where there is none; `access_token` and
-    `api_url` are the present ones, None for a grant that comes from elsewhere.
-    """
-
-    refresh_token: Secret | None
-    account_id: str | None
-    details: Mapping[str, str]
-    access_token: Secret | None = None
-    api_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +56,7 @@ class ProviderContext:
     allow_private: bool = False
 
 
-class Provider(ABC):
+class Provider(CallsAtOnce, ABC):
     """A provider, as the services know it."""
 
     spec: "ProviderSpec"
@@ -289,6 +228,7 @@ class ProviderSpec:
     `scopes` are all that there are, where the vendor has few. `hands_over_keys`: consent sends
     credentials to an address of the broker's, apart from the browser. `import_fields` are what an
     import may bring besides tokens.
+    `webhooks`: what it calls at `/{name}/{slug}-{UUID}/webhooks`, None where it calls nothing.
     """
 
     name: str
@@ -307,6 +247,7 @@ class ProviderSpec:
     hands_over_keys: bool = False
     import_fields: frozenset[str] = frozenset()
     marketplace: bool = False
+    webhooks: Webhooks | None = None
 
 
 def origin_of(url: str) -> str:

@@ -13,7 +13,8 @@ import pytest
 from yarl import URL
 
 from broker.errors import InvalidRequest
-from broker.providers.transport.pool import ConnectTimeout, NotConnected, Pool
+from broker.providers.transport.budget import NotConnected
+from broker.providers.transport.pool import ConnectTimeout, Pool
 from broker.providers.transport.request import encode_request
 from broker.providers.transport.response import InvalidResponse, ResponseCut
 from tests.certificates import certificate
@@ -180,6 +181,20 @@ async def test_what_is_not_an_answer_is_an_error_and_never_a_shorter_answer():
                 await ask(pool, "POST")
             assert (await ask(pool))[1] == b"hi", raw[:60]
             assert pool.in_flight == 0
+
+
+async def test_a_status_of_no_class_is_not_waited_for_as_an_interim_one():
+    """2.17: the provider keeps the connection open and has nothing more to say."""
+    for status in (b"099", b"000"):
+        odd = b"HTTP/1.1 " + status + b" Odd\r\nContent-Length: 0\r\n\r\n"
+
+        async def script(reader, writer, _number, odd=odd):
+            async for _ in heads(reader):
+                writer.write(odd)
+
+        async with server(script) as (pool, _):
+            with pytest.raises(ResponseCut):
+                await ask(pool)
 
 
 async def test_nobody_gets_what_was_sent_unasked():

@@ -2,6 +2,7 @@
 
 import ipaddress
 import socket
+from typing import Any
 
 REFUSED = tuple(
     ipaddress.ip_network(each)
@@ -61,3 +62,11 @@ def names_private(host: str) -> bool:
     except OSError:
         return False
     return is_private(socket.inet_ntoa(packed))
+
+
+def public_of(found: Any) -> Any:
+    """Those of resolved addresses that anything may be sent to. Raises PrivateAddress."""
+    public = [each for each in found if not is_private(str(each[4][0]))]
+    if not public:
+        raise PrivateAddress
+    return public

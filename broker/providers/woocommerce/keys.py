@@ -13,8 +13,8 @@ from urllib.parse import quote, urlencode
 
 from broker.domain.model import Secret
 from broker.errors import InvalidRequest, wrong_field
-from broker.providers.base import HandedOver
 from broker.providers.oauth import json_object
+from broker.providers.values import HandedOver
 
 READ, WRITE, BOTH = "read", "write", "read_write"
 SCOPES = frozenset({READ, WRITE, BOTH})
@@ -43,8 +43,8 @@ def authorize_url(
 
 def scope_of(scopes: Sequence[str]) -> str:
     """The one word for what is asked for."""
-    asked = {part for scope in scopes for part in GRANTED.get(scope, ())} & {READ, WRITE}
-    return next(iter(asked)) if len(asked) == 1 else BOTH
+    needed = {part for scope in scopes for part in GRANTED.get(scope, ())} & {READ, WRITE}
+    return next(iter(needed)) if len(needed) == 1 else BOTH
 
 
 def read_hand_over(body: bytes) -> HandedOver:

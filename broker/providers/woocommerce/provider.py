@@ -20,16 +20,7 @@ from broker.errors import (
     ProviderUnavailable,
     wrong_field,
 )
-from broker.providers.base import (
-    Callback,
-    ConsentRequest,
-    Exchange,
-    HandedOver,
-    Provider,
-    ProviderContext,
-    ProviderSpec,
-    Renewable,
-)
+from broker.providers.base import Provider, ProviderContext, ProviderSpec
 from broker.providers.calls import destination, effects
 from broker.providers.calls.answers import Answer
 from broker.providers.calls.effects import Effect
@@ -37,9 +28,11 @@ from broker.providers.calls.headers import HeaderFilter, response_headers
 from broker.providers.calls.limits import QuotaLimit, retry_after
 from broker.providers.calls.upstream import Destinations, encode_call, peek_body
 from broker.providers.oauth import GrantEnded
+from broker.providers.values import Callback, ConsentRequest, Exchange, HandedOver, Renewable
 from broker.providers.woocommerce import answers, keys, routes
 from broker.providers.woocommerce.client import FAILURES, PLAIN, SiteClient
 from broker.providers.woocommerce.sites import FIELD, account_of, read_site
+from broker.providers.woocommerce.webhooks import WooCommerceWebhooks
 
 PERMALINKS = "permalinks"
 KEY, SECRET = "consumerKey", "consumerSecret"
@@ -75,7 +68,7 @@ class WooCommerce(Provider):
         return {} if connection.api_url is None else {FIELD: connection.api_url}
 
     def uses_pkce(self, _app: App, _options: Mapping[str, str]) -> bool:
-        """There is no code to protect."""
+        """Keys come apart from the browser, so that there is nothing to protect."""
         return False
 
     def authorize_url(self, app: App, request: ConsentRequest) -> str:
@@ -241,4 +234,5 @@ WOOCOMMERCE = ProviderSpec(
     scopes=keys.SCOPES,
     hands_over_keys=True,
     import_fields=frozenset({FIELD, KEY, SECRET}),
+    webhooks=WooCommerceWebhooks(),
 )

@@ -16,8 +16,9 @@ from broker.errors import (
     ExchangeFailed,
     wrong_field,
 )
-from broker.providers.base import Provider, Renewable
+from broker.providers.base import Provider
 from broker.providers.oauth import GrantEnded
+from broker.providers.values import Renewable
 from broker.services.grants.renewals import Grants, refusal_of
 from broker.services.grants.revocations import Revoker
 from broker.services.grants.storing import store_tokens

@@ -28,8 +28,9 @@ from broker.errors import (
     ScopesMissing,
     wrong_field,
 )
-from broker.providers.base import Callback, ConsentRequest, Exchange, Provider
+from broker.providers.base import Provider
 from broker.providers.oauth import new_verifier
+from broker.providers.values import Callback, ConsentRequest, Exchange
 from broker.services.access.ttl_cache import TtlCache
 from broker.services.grants.revocations import Revoker
 from broker.services.grants.storing import store_tokens
@@ -76,9 +77,12 @@ class Installs:
         """What to paste into the provider's settings of the app as its redirect URL."""
         return self._url(app, "callback")
 
-    def webhook_url(self, app: App) -> str:
-        """What to paste into the provider's settings of the app as its webhook target."""
-        return self._url(app, "webhooks")
+    def webhook_url(self, app: App) -> str | None:
+        """What to paste into the provider's settings of the app as its webhook target; None where
+        the provider has no webhooks.
+        """
+        has_webhooks = self._providers[app.provider].spec.webhooks is not None
+        return self._url(app, "webhooks") if has_webhooks else None
 
     def _url(self, app: App, what: str) -> str:
         return f"{self._public_url}/{app.provider}/{app.slug}-{app.workspace_id}/{what}"
@@ -212,6 +216,8 @@ class Installs:
         if missing := set(link.scopes) - set(account.scopes) if account.scopes else set():
             await self._revoker.revoke_orphan(app, tokens)
             raise ScopesMissing(f"{self._label(app)} did not grant {', '.join(sorted(missing))}.")
+        # A provider that names no scopes granted those that were requested (RFC 6749 section 5.1).
+        account = replace(account, scopes=account.scopes or link.scopes)
         try:
             return await store_tokens(lambda: self._store(link, tokens, account))
         except Busy as busy:

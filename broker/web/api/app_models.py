@@ -11,10 +11,10 @@ from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from broker.domain.model import App, Confirm, PolicyRule, Secret
-from broker.errors import wrong_field
 from broker.providers.catalog import BY_NAME, DEFAULT
 from broker.services.installs.oauth_flow import Installs
 from broker.stores.connections.apps import Registration
+from broker.web.api.provider_fields import check_scopes, check_webhook_secret
 from broker.web.core.patterns import Matches
 from broker.web.core.requests import RequestModel, Text
 
@@ -106,6 +106,7 @@ class AppSettings(RequestModel):
     logoUrl: PageUrl | None = None
     installUrl: PageUrl | None = None
     marketplace: bool = False
+    webhookSecret: ClientSecret | None = None
 
 
 class NewApp(AppSettings):
@@ -152,7 +153,10 @@ class AppChange(RequestModel):
     logoUrl: PageUrl | None = None
     installUrl: PageUrl | None = None
     marketplace: bool | None = None
+    webhookSecret: ClientSecret | None = None
 
+
+SECRETS = {"clientSecret", "webhookSecret"}
 
 NULLABLE = {"policy", "displayName", "logoUrl", "installUrl"}
 
@@ -173,6 +177,7 @@ FIELDS: Mapping[str, str] = {
     "logoUrl": "logo_url",
     "installUrl": "install_url",
     "marketplace": "marketplace",
+    "webhookSecret": "webhook_secret",
 }
 """Each setting's name outside, and in a Registration."""
 
@@ -199,15 +204,18 @@ class RegisteredApp(BaseModel):
     installUrl: str | None
     marketplace: bool
     redirectUrl: str
-    webhookUrl: str
+    webhookUrl: str | None
     credentialsRefusedAt: datetime | None
     createdAt: datetime
     updatedAt: datetime
 
 
 def registration(body: NewApp) -> Registration:
-    """What a body registers. Raises InvalidRequest for scopes that the provider does not have."""
-    _check_scopes(body.provider, body.scopes, body.optionalScopes)
+    """What a body registers. Raises InvalidRequest for scopes that the provider does not have, and
+    for a webhook secret that nothing is signed with.
+    """
+    check_scopes(body.provider, body.scopes, body.optionalScopes)
+    check_webhook_secret(body.provider, body.webhookSecret)
     fields = {field: _stored(getattr(body, name)) for name, field in FIELDS.items()}
     if body.clientSecret is None:
         fields["client_secret"] = Secret("")
@@ -223,7 +231,8 @@ def registration(body: NewApp) -> Registration:
 
 def changed(app: App, body: AppChange) -> Registration:
     """The app's settings with those that a body changes. Raises as `registration`."""
-    _check_scopes(app.provider, body.scopes or [], body.optionalScopes or [])
+    check_scopes(app.provider, body.scopes or [], body.optionalScopes or [])
+    check_webhook_secret(app.provider, body.webhookSecret)
     changes = {
         field: _stored(getattr(body, name))
         for name, field in FIELDS.items()
@@ -232,20 +241,10 @@ def changed(app: App, body: AppChange) -> Registration:
     return replace(Registration.of(app), **changes)
 
 
-def _check_scopes(provider: str, scopes: list[str], optional: list[str]) -> None:
-    spec = BY_NAME.get(provider)
-    known = None if spec is None else spec.scopes
-    for field, chosen in (("scopes", scopes), ("optionalScopes", optional)):
-        if known is not None and not known.issuperset(chosen):
-            raise wrong_field(field, f"must be some of {', '.join(sorted(known))}")
-
-
 def settings_of(app: App) -> dict[str, Any]:
     """The app's settings by their names outside, without its secret."""
     return {
-        name: _shown(getattr(app, field))
-        for name, field in FIELDS.items()
-        if name != "clientSecret"
+        name: _shown(getattr(app, field)) for name, field in FIELDS.items() if name not in SECRETS
     }
 
 

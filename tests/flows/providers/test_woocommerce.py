@@ -124,7 +124,7 @@ async def test_a_user_consents_at_the_site_and_calls_go_there(shop, database, hu
     url = await shop.links(returnUrl=RETURN_URL)
     opened, browser = await shop.opens(url)
     consent = urlsplit(opened.headers["Location"])
-    asked = parse_qs(consent.query)
+    requested = parse_qs(consent.query)
     granted = await shop.approves(opened.headers["Location"])
     ended = await shop.returns(granted.headers["Location"], browser)
     shown = (await shop.shows()).json()
@@ -141,8 +141,8 @@ async def test_a_user_consents_at_the_site_and_calls_go_there(shop, database, hu
 
     assert (opened.status, f"{consent.scheme}://{consent.netloc}") == (303, shop.site.url)
     assert consent.path == "/wc-auth/v1/authorize"
-    assert (asked["scope"], asked["app_name"]) == (["read_write"], ["shop"])
-    assert asked["callback_url"] == [shop.app["redirectUrl"].replace("/callback", "/keys")]
+    assert (requested["scope"], requested["app_name"]) == (["read_write"], ["shop"])
+    assert requested["callback_url"] == [shop.app["redirectUrl"].replace("/callback", "/keys")]
     assert ended.status == 303
     assert ended.location[1]["status"] == "connected"
     assert shown["accountId"] == urlsplit(shop.site.url).netloc

@@ -1,0 +1,46 @@
+"""The addresses that a recipe brings beside the ones that all have."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+from uuid import UUID
+
+
+class IncomingEvent(Protocol):
+    """A vendor's event whose body is arriving."""
+
+    def update(self, part: bytes) -> None:
+        """Hash the next part of the body."""
+
+    async def accept(self, body: bytes) -> None:
+        """Store the body, all of which was hashed; it is safe when this returns.
+
+        Raises NotAuthenticated for what the vendor did not sign, InvalidRequest for what is not an
+        event, Busy when it should be sent again.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class VendorWebhook:
+    """A vendor that calls `/{vendor}/{slug}-{UUID}/webhooks`.
+
+    `signature_header` is taken where it stands exactly once and looks like a signature. `begin`
+    gets the built recipe, workspace, lower-case slug and signature before a byte of the body is
+    read; it raises NotAuthenticated where the vendor cannot have signed any, and Busy.
+    """
+
+    vendor: str
+    signature_header: str
+    signature_pattern: str
+    max_bytes: int
+    begin: Callable[[Any, UUID, str, str], Awaitable[IncomingEvent]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """An address of a recipe's own; `handler` is a function of `Handlers` of the same name."""
+
+    method: str
+    path: str
+    handlers: type
+    handler: str

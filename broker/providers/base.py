@@ -105,6 +105,12 @@ class Provider(CallsAtOnce, ABC):
             query.get("error"),
         )
 
+    def check_callback(self, _app: App, _callback: Callback, _options: Mapping[str, str]) -> None:
+        """Raise InvalidRequest for a redirect with a code that the provider did not send, or that
+        does not fit its link, whose options these are. The link stays usable.
+        """
+        return
+
     def read_hand_over(self, _body: bytes) -> HandedOver:
         """What a provider that hands over keys sent, unproved. Raises InvalidRequest."""
         raise InvalidRequest(f"{self.spec.label} does not hand over keys.")

@@ -10,6 +10,10 @@ from broker.domain.model import Secret
 
 MAX_TEXT = 500
 
+ENDS_ACCOUNT = "endsAccount"
+"""Among the details of a grant whose revocation ends all of the app's grants in an account: that
+account. It is not revoked while another connection of the app lives there."""
+
 
 class GrantEnded(Exception):
     """The provider will never renew this grant again. The reason is the provider's word for it."""

@@ -83,7 +83,7 @@ class WooCommerce(Provider):
         )
 
     def read_callback(self, query: Mapping[str, str]) -> Callback:
-        """The browser coming back: `user_id` is the state, and there is no code."""
+        """The browser coming back: `user_id` is the state; keys take the place of a code."""
         state = query.get("user_id")
         if state is None:
             raise InvalidRequest("Missing user_id parameter.")

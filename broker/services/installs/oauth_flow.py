@@ -174,6 +174,8 @@ class Installs:
                 raise self._consent_error(app, callback.error)
             if callback.code is None and not keys:
                 raise InvalidRequest("The provider's redirect contains neither code nor error.")
+            if link is not None:
+                self._providers[app.provider].check_callback(app, callback, link.options)
             link = await self._links.use(app, state, with_credentials=keys)
             outcome = await self._connect(link, state, callback)
         except BrokerError as refusal:

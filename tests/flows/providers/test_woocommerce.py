@@ -1,6 +1,10 @@
 """Shops of WooCommerce: links, consent, keys that come apart from the browser, calls, import."""
 
 import asyncio
+import base64
+import hashlib
+import hmac
+import io
 from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
@@ -9,6 +13,7 @@ from aiohttp import web
 from tests.fixtures.broker_client import RETURN_URL
 from tests.fixtures.woocommerce import ShopUnderTest, state_of
 from tests.sandbox.woocommerce.client import running
+from tests.until import until
 
 NO_SITES = [
     "",
@@ -579,3 +584,78 @@ async def test_a_site_in_a_folder_of_its_host_is_an_account_of_its_own(shop):
     assert (imported.status, imported.json()["accountId"]) == (200, f"{host}/store")
     assert (called.status, called.json()) == (200, [])
     assert outside.status == 200  # below the folder, as every path of the connection is
+
+
+WEBHOOK_SECRET = "canary&hush"
+
+
+async def sends_webhook(shop, body, secret=WEBHOOK_SECRET, **headers):
+    digest = hmac.new(secret.encode(), body, hashlib.sha256).digest()
+    sent = {
+        "Content-Type": "application/json",
+        "X-WC-Webhook-Source": f"{shop.site.url}/",
+        "X-WC-Webhook-Topic": "order.updated",
+        "X-WC-Webhook-Delivery-ID": "d1",
+        "X-WC-Webhook-Signature": base64.b64encode(digest).decode(),
+        **headers,
+    }
+    headers = {name: value for name, value in sent.items() if value is not None}
+    return await shop.broker.asks(
+        "POST", shop.app["webhookUrl"], key="", data=io.BytesIO(body), headers=headers
+    )
+
+
+async def test_a_shops_webhooks_reach_the_endpoints_of_the_app(shop, receiver):
+    broker = shop.broker
+    changed = await broker.asks("PATCH", "/api/apps/shop", json={"webhookSecret": WEBHOOK_SECRET})
+    assert changed.status == 200, changed.body
+    await shop.connects()
+    assert (await broker.sends_to(receiver.url, "woocommerce.*", slug="shop")).status == 201
+    made = await shop.calls(
+        "/wp-json/wc/v3/webhooks",
+        "POST",
+        json={
+            "topic": "order.created",
+            "delivery_url": shop.app["webhookUrl"],
+            "secret": WEBHOOK_SECRET,
+        },
+    )
+    order = shop.site.people.place("guest")
+    webhooks = shop.site.world.webhooks
+    await until(lambda: any(each.topic == "order.created" for each in webhooks.sent))
+    webhooks.replay(made.json()["id"])
+    await until(lambda: [each.topic for each in webhooks.sent].count("order.created") == 2)
+    await broker.run_background_work()
+
+    assert made.status == 201
+    assert [each.status for each in webhooks.sent] == [200] * len(webhooks.sent)
+    (event,) = [each.json() for each in receiver.got]
+    assert event["type"] == "woocommerce.order.created"
+    assert event["data"]["userForeignIdentifier"] == "u1"
+    assert event["data"]["accountId"] == urlsplit(shop.site.url).netloc
+    assert event["data"]["payload"]["id"] == order.id
+
+
+async def test_a_webhook_that_the_shop_did_not_sign_is_refused(shop, receiver):
+    secret = "canary-of-the-shop"
+    await shop.broker.asks("PATCH", "/api/apps/shop", json={"webhookSecret": secret})
+    await shop.connects()
+    await shop.broker.sends_to(receiver.url, "woocommerce.*", slug="shop")
+    body = b'{"id":1,"note":"caf\xc3\xa9","date_modified_gmt":"2026-11-28T01:02:03"}'
+    ping = {"Content-Type": "application/x-www-form-urlencoded", "X-WC-Webhook-Signature": None}
+
+    statuses = [
+        (await sends_webhook(shop, body, "another")).status,
+        (await sends_webhook(shop, body, secret, **{"X-WC-Webhook-Signature": None})).status,
+        (await sends_webhook(shop, body, secret, **{"X-WC-Webhook-Signature": "x"})).status,
+        (await sends_webhook(shop, b"webhook_id=7", secret, **ping)).status,
+        (await sends_webhook(shop, body, secret)).status,
+        (await sends_webhook(shop, b'{"id":2}', secret)).status,
+        (await sends_webhook(shop, b'{"id":3}', secret)).status,  # the same second, another order
+        (await sends_webhook(shop, b"[]", secret)).status,
+        (await sends_webhook(shop, body, secret, **{"X-WC-Webhook-Source": "nowhere"})).status,
+    ]
+    await shop.broker.run_background_work()
+
+    assert statuses == [401, 401, 401, 200, 200, 200, 200, 400, 200]
+    assert sorted(each.json()["data"]["payload"]["id"] for each in receiver.got) == [1, 2, 3]

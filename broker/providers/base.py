@@ -6,7 +6,7 @@ sensible answer for most providers is implemented here; a package overrides what
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -130,6 +130,13 @@ class Provider(CallsAtOnce, ABC):
         ProviderUnavailable or ProviderTimeout; what the tokens say themselves counts then.
         """
 
+    async def accounts(self, app: App, tokens: Tokens) -> Sequence[Account]:
+        """The accounts that tokens can be used for, of which the user chooses one where there are
+        several. Raises as `identify`.
+        """
+        account = await self.identify(app, tokens)
+        return () if account is None else (account,)
+
     async def prove_access_token(self, _app: App, _access_token: Secret) -> Account | None:
         """The account of an access token that has no end and came from elsewhere; None when it is
         not accepted. Raises InvalidRequest where the provider has no such tokens.
@@ -234,6 +241,7 @@ class ProviderSpec:
     `scopes` are all that there are, where the vendor has few. `hands_over_keys`: consent sends
     credentials to an address of the broker's, apart from the browser. `import_fields` are what an
     import may bring besides tokens.
+    `chooses_account`: one consent may bring several accounts, of which the user chooses one.
     `webhooks`: what it calls at `/{name}/{slug}-{UUID}/webhooks`, None where it calls nothing.
     """
 
@@ -253,6 +261,7 @@ class ProviderSpec:
     hands_over_keys: bool = False
     import_fields: frozenset[str] = frozenset()
     marketplace: bool = False
+    chooses_account: bool = False
     webhooks: Webhooks | None = None
 
 

@@ -9,8 +9,9 @@ from broker.providers.shopify.provider import SHOPIFY
 from broker.providers.transport.pools import Pools
 from broker.providers.webhooks import Webhooks
 from broker.providers.woocommerce.provider import WOOCOMMERCE
+from broker.providers.xero.provider import XERO
 
-PROVIDERS: tuple[ProviderSpec, ...] = (HUBSPOT, QUICKBOOKS, SHOPIFY, WOOCOMMERCE)
+PROVIDERS: tuple[ProviderSpec, ...] = (HUBSPOT, QUICKBOOKS, SHOPIFY, WOOCOMMERCE, XERO)
 
 DEFAULT = HUBSPOT.name
 """The provider of an app that names none."""

@@ -42,6 +42,15 @@ def json_object(body: bytes) -> dict[str, Any]:
     return payload if isinstance(payload, dict) else {}
 
 
+def json_list(body: bytes) -> list[dict[str, Any]]:
+    """The objects of a JSON array; empty for anything else."""
+    try:
+        payload = json.loads(body)
+    except (ValueError, RecursionError):
+        return []
+    return [each for each in payload if isinstance(each, dict)] if isinstance(payload, list) else []
+
+
 def text_or_none(value: Any) -> str | None:
     """A text of the provider's that can be stored; None for anything else."""
     return value.replace("\0", "")[:MAX_TEXT] if isinstance(value, str) and value else None

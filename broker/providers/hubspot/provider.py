@@ -17,19 +17,19 @@ from broker.domain.model import (
 )
 from broker.domain.urls import with_parameters
 from broker.errors import wrong_field
-from broker.providers.base import Provider, ProviderContext, ProviderSpec, Renewable
+from broker.providers.base import Provider, ProviderContext, ProviderSpec
 from broker.providers.calls import destination
 from broker.providers.calls.answers import Answer
 from broker.providers.calls.effects import Effect
 from broker.providers.calls.headers import HeaderFilter, response_headers
 from broker.providers.calls.limits import QuotaLimit, retry_after
 from broker.providers.calls.upstream import destination_of, encode_call, peek_body
-from broker.providers.consent import Callback, ConsentRequest, Exchange
 from broker.providers.hubspot import limits, oauth, policy, templates
 from broker.providers.hubspot.client import FAILURES, HubSpotClient
 from broker.providers.hubspot.events.inbound import HubSpotWebhooks
 from broker.providers.oauth import GrantEnded
 from broker.providers.transport.response import UpstreamResponse
+from broker.providers.values import Callback, ConsentRequest, Exchange, Renewable
 
 API_HOST = re.compile(r"(api\.hubapi\.com|api\.hubspot\.com|api-[a-z]{2}\d\.hubapi\.com)(:443)?")
 """HubSpot's public API hosts: one for all, an alias that its documentation uses, and one for each
@@ -254,5 +254,8 @@ HUBSPOT = ProviderSpec(
     marketplace=True,
     refused_query_names=frozenset({"hapikey"}),
     names_hub=True,
+    consent_hint="It also asks which account to connect. You need to be a super admin there, or "
+    "have permission to install apps. If HubSpot says you don't have permission, close its page "
+    "and ask a super admin of your HubSpot account to sign in and connect.",
     webhooks=HubSpotWebhooks(),
 )

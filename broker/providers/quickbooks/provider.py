@@ -6,7 +6,7 @@ from dataclasses import replace
 from broker.domain.grants import Account, Tokens
 from broker.domain.model import App, Connection, Grant, ProviderClient, ProxyCall, Secret
 from broker.errors import ProviderUnavailable, wrong_field
-from broker.providers.base import Provider, ProviderContext, ProviderSpec, Renewable
+from broker.providers.base import Provider, ProviderContext, ProviderSpec
 from broker.providers.calls import destination
 from broker.providers.calls.answers import Answer
 from broker.providers.calls.effects import Effect
@@ -14,12 +14,12 @@ from broker.providers.calls.encodings import decoded_body
 from broker.providers.calls.headers import HeaderFilter, response_headers
 from broker.providers.calls.limits import QuotaLimit, retry_after
 from broker.providers.calls.upstream import Destinations, encode_call, peek_body
-from broker.providers.consent import Callback, ConsentRequest, Exchange
 from broker.providers.oauth import GrantEnded
 from broker.providers.quickbooks import api, oauth
 from broker.providers.quickbooks.webhooks import QuickBooksWebhooks
 from broker.providers.transport.api_session import ApiSession
 from broker.providers.transport.failures import Failures
+from broker.providers.values import Callback, ConsentRequest, Exchange, Renewable
 
 FAILURES = Failures("QuickBooks")
 

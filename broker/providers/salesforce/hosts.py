@@ -31,7 +31,7 @@ def is_salesforces(host: str) -> bool:
 
 
 def check_options(options: Mapping[str, str]) -> Mapping[str, str]:
-    """The options of an app as they are stored: My Domain as a host alone. Raises InvalidRequest."""
+    """The options of an app as they are stored: My Domain as a host. Raises InvalidRequest."""
     domain = options.get(MY_DOMAIN)
     if domain is None:
         return options
@@ -70,17 +70,16 @@ def api_url(instance_url: object, override: str | None) -> str | None:
     try:
         parts = urlsplit(instance_url)
         own = urlsplit(override or "")
-        plain = parts.path in {"", "/"} and not (
-            parts.query or parts.fragment or "@" in parts.netloc
-        )
-        here = override is not None and (parts.scheme, parts.hostname) == (own.scheme, own.hostname)
+        more = parts.query or parts.fragment or "@" in parts.netloc
+        plain = parts.path in {"", "/"} and not more
+        here = (parts.scheme, parts.hostname) == (own.scheme, own.hostname)
         _ = parts.port
     except ValueError:
         return None
     netloc = parts.netloc.lower()
     if not plain or not instance_url.isascii() or not instance_url.isprintable():
         return None
-    if here:
+    if here and override is not None:
         return f"{parts.scheme}://{netloc}"
     if parts.scheme != "https" or not is_salesforces(netloc):
         return None

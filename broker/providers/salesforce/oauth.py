@@ -12,7 +12,6 @@ from urllib.parse import quote, urlencode
 from broker.domain.grants import Account, Tokens
 from broker.domain.model import App, ProviderClient, Secret
 from broker.errors import CredentialsRefused, ExchangeFailed, ProviderUnavailable
-from broker.providers.consent import ConsentRequest
 from broker.providers.oauth import (
     GrantEnded,
     challenge_of,
@@ -21,6 +20,7 @@ from broker.providers.oauth import (
     text_or_none,
 )
 from broker.providers.salesforce.hosts import api_url
+from broker.providers.values import ConsentRequest
 
 LOGIN = "login"
 SESSION = "session"
@@ -30,7 +30,7 @@ CLIENT_CREDENTIALS = "client_credentials"
 user lasts, and that its grant is the app's own."""
 
 IDLE_S = 30 * 86_400.0
-"""How long a refresh token lasts unused where they rotate: the rule for partners' apps since 2026."""
+"""How long a refresh token lasts unused where they rotate: the rule for partners' apps."""
 
 SHORTEST_SESSION, LONGEST_SESSION = 60.0, 7 * 86_400.0
 """An org's session timeout is 15 minutes to 24 hours; 2 hours unless it says otherwise."""
@@ -49,7 +49,7 @@ ADMINS = {
 """Refusals that an admin ends; the grant is as good as before then."""
 
 PROCESSING = "already being processed"
-LOGIN_RATE_S = 60.0
+LOGIN_RATE_S = 60
 
 IDENTITY = re.compile(r"/id/(00D[A-Za-z0-9]{12}(?:[A-Za-z0-9]{3})?)/005[A-Za-z0-9]{12,15}/?$")
 SYNONYMS = {"refresh_token", "offline_access"}

@@ -14,7 +14,7 @@ from broker.errors import (
     ProviderUnavailable,
     wrong_field,
 )
-from broker.providers.base import Provider, ProviderContext, ProviderSpec, Renewable
+from broker.providers.base import Provider, ProviderContext, ProviderSpec
 from broker.providers.calls import destination
 from broker.providers.calls.answers import Answer
 from broker.providers.calls.effects import Effect
@@ -22,11 +22,11 @@ from broker.providers.calls.encodings import decoded_body
 from broker.providers.calls.headers import HeaderFilter, response_headers
 from broker.providers.calls.limits import QuotaLimit, retry_after
 from broker.providers.calls.upstream import Destinations, encode_call, peek_body
-from broker.providers.consent import ConsentRequest, Exchange
 from broker.providers.oauth import GrantEnded
 from broker.providers.salesforce import api, hosts, oauth
 from broker.providers.transport.api_session import ApiResponse, ApiSession
 from broker.providers.transport.failures import Failures
+from broker.providers.values import ConsentRequest, Exchange, Renewable
 
 log = logging.getLogger(__name__)
 
@@ -105,8 +105,10 @@ class Salesforce(Provider):
             tokens = await self._first_tokens(login, app.client, form, details)
             account = await self.identify(app, tokens)
         except (GrantEnded, ExchangeFailed) as refused:
-            said = refused.detail if isinstance(refused, ExchangeFailed) else None
-            raise InvalidRequest(said or "Salesforce does not accept the app's credentials.")
+            why = refused.detail if isinstance(refused, ExchangeFailed) else None
+            raise InvalidRequest(
+                why or "Salesforce does not accept the app's credentials."
+            ) from refused
         if account is None:
             raise wrong_field(hosts.MY_DOMAIN, "is not the org that the app's tokens are for")
         return tokens, account

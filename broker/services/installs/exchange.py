@@ -13,8 +13,8 @@ from broker.errors import (
     ProviderUnavailable,
 )
 from broker.providers.base import Provider
-from broker.providers.consent import Exchange
 from broker.providers.oauth import GrantEnded
+from broker.providers.values import Exchange
 from broker.services.grants.revocations import Revoker
 from broker.stores.connections.apps import Apps
 

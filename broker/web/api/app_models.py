@@ -10,7 +10,6 @@ from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validato
 from pydantic_core import PydanticCustomError
 
 from broker.domain.model import App, Confirm, PolicyRule, Secret
-from broker.errors import wrong_field
 from broker.providers.catalog import BY_NAME, DEFAULT
 from broker.services.installs.oauth_flow import Installs
 from broker.stores.connections.apps import Registration
@@ -26,6 +25,7 @@ from broker.web.api.app_fields import (
     Scopes,
     Slug,
 )
+from broker.web.api.provider_fields import check_options, check_scopes, check_webhook_secret
 from broker.web.core.requests import RequestModel, Text
 
 
@@ -160,10 +160,11 @@ class RegisteredApp(BaseModel):
 
 
 def registration(body: NewApp) -> Registration:
-    """What a body registers. Raises InvalidRequest for options that the provider does not accept,
+    """What a body registers. Raises InvalidRequest for scopes and options that its provider lacks,
     and for a webhook secret that nothing is signed with.
     """
-    _check_webhook_secret(body.provider, body)
+    check_scopes(body.provider, body.scopes, body.optionalScopes)
+    check_webhook_secret(body.provider, body.webhookSecret)
     fields = {field: _stored(getattr(body, name)) for name, field in FIELDS.items()}
     options = {name: getattr(body, name) for name in OPTIONS}
     if body.clientSecret is None:
@@ -174,14 +175,15 @@ def registration(body: NewApp) -> Registration:
             "client_id": body.clientId or "",
             "hubspot_app_id": body.appId or "",
             "provider": body.provider,
-            "options": _checked_options(body.provider, options),
+            "options": check_options(body.provider, options),
         }
     )
 
 
 def changed(app: App, body: AppChange) -> Registration:
     """The app's settings with those that a body changes. Raises as `registration`."""
-    _check_webhook_secret(app.provider, body)
+    check_scopes(app.provider, body.scopes or [], body.optionalScopes or [])
+    check_webhook_secret(app.provider, body.webhookSecret)
     changes = {
         field: _stored(getattr(body, name))
         for name, field in FIELDS.items()
@@ -189,20 +191,8 @@ def changed(app: App, body: AppChange) -> Registration:
     }
     options = {name: getattr(body, name) for name in OPTIONS if name in body.model_fields_set}
     if options:
-        changes["options"] = _checked_options(app.provider, {**app.options, **options})
+        changes["options"] = check_options(app.provider, {**app.options, **options})
     return replace(Registration.of(app), **changes)
-
-
-def _checked_options(provider: str, options: Mapping[str, str | None]) -> Mapping[str, str]:
-    known = {name: value for name, value in options.items() if value is not None}
-    return BY_NAME[provider].check_app(known)
-
-
-def _check_webhook_secret(provider: str, body: NewApp | AppChange) -> None:
-    spec = BY_NAME[provider]
-    signed = spec.webhooks is not None and spec.webhooks.own_secret
-    if body.webhookSecret is not None and not signed:
-        raise wrong_field("webhookSecret", f"{spec.label} signs with no secret of its own")
 
 
 def settings_of(app: App) -> dict[str, Any]:

@@ -475,4 +475,4 @@ async def test_a_connection_that_ends_as_it_begins_is_none(tmp_path, monkeypatch
         pool = Pool(URL("https://localhost").with_port(listening.getsockname()[1]), 5, 5)
         with pytest.raises(NotConnected):
             await ask(pool)
-        assert not pool._connections
+        assert pool.is_unused

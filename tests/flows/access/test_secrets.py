@@ -120,21 +120,20 @@ async def keys_in_use(database):
     return {key_of(row["sealed"]) for row in rows if row["sealed"]}
 
 
-async def test_resealing_under_load_fails_no_call_and_leaves_nothing_behind(broker, dsn, database):
+async def test_resealing_under_load_fails_no_call_and_leaves_nothing_behind(
+    broker, start_broker, dsn, database
+):
     """T4."""
     for user in range(5):
         await broker.connects(f"u{user}")
-    rotated = Sealer(Keyring.parse(f"{NEW},{OLD}"))
-    seals = Seals(broker.parts.database, rotated)
-    await seals.check()
-    for part in ("connections", "apps", "links"):
-        getattr(broker.parts, part)._sealer = rotated
+    rotated = await start_broker(keys=f"{NEW},{OLD}")
+    rotated.key, seals = broker.key, rotated.parts.seals
 
     async def calls():
         answers = []
         for turn in range(40):
-            broker.parts.proxy.clear_cache()
-            answers.append((await broker.proxies(user=f"u{turn % 5}")).status)
+            rotated.parts.proxy.clear_cache()
+            answers.append((await rotated.proxies(user=f"u{turn % 5}")).status)
         return answers
 
     calling = asyncio.create_task(calls())

@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from broker.sandbox.core.faults import Fault
+from tests.until import until
 
 JSON = {"Accept": "application/json"}
 RETURN_URL = "https://product.example/settings?tab=integrations"
@@ -185,12 +186,11 @@ async def test_a_caller_who_leaves_during_the_exchange_is_connected_all_the_same
     with pytest.raises(asyncio.TimeoutError):
         await asyncio.wait_for(broker.asks("GET", back, key=""), 0.1)
 
-    for _ in range(50):
-        known = await broker.asks("GET", "/api/apps/hbdev/connections/u1")
-        if known.status == 200:
-            break
-        await asyncio.sleep(0.05)
-    assert known.json()["status"] == "ACTIVE"
+    async def known():
+        answer = await broker.asks("GET", "/api/apps/hbdev/connections/u1")
+        return answer if answer.status == 200 else None
+
+    assert (await until(known)).json()["status"] == "ACTIVE"
 
 
 async def test_connecting_again_replaces_the_grant_of_the_same_connection(broker, hubspot):

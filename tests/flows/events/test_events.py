@@ -15,6 +15,7 @@ from broker.bootstrap.assembly import worker
 from broker.domain.events import NewEvent
 from broker.sandbox.core.faults import Fault
 from broker.stores.events.events import publish
+from tests.until import until
 
 START = 1_764_000_000_000
 
@@ -328,9 +329,7 @@ async def test_hubspots_sender_at_its_worst_is_told_once(
         )
         expected.append((place.hub_id, int(record.id)))
 
-    async with asyncio.timeout(10):
-        while sender.queue or sender.busy:
-            await asyncio.sleep(0.02)
+    await until(lambda: not (sender.queue or sender.busy), within=10)
     await broker_with_local_endpoints.run_background_work()
 
     heard = [each.json()["data"] for each in receiver.got]
@@ -412,9 +411,7 @@ async def test_waiting_is_not_needed_for_what_is_new(broker_with_local_endpoints
     await broker_with_local_endpoints.sends_to(f"{receiver.url}/in", "hubspot.*")
     async with worker(broker_with_local_endpoints.parts).running():
         await broker_with_local_endpoints.receives_webhook([contact(1)])
-        until = time.monotonic() + 10
-        while not receiver.got and time.monotonic() < until:
-            await asyncio.sleep(0.02)
+        await until(lambda: receiver.got)
 
     assert len(receiver.got) == 1
 

@@ -112,6 +112,7 @@ class Settings(BaseModel):
     hubspot_oauth_version: Annotated[
         str, BeforeValidator(_lower), Field(pattern=r"^(v3|\d{4}-\d{2}(-beta)?)$")
     ] = "2026-03"
+    quickbooks_url: Url | None = None
     fml_url: Url = "https://www.firstmilelabs.com"
     upstream_connect_s: Seconds = 5
     upstream_idle_s: Seconds = 60

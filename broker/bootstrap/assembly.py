@@ -12,7 +12,7 @@ from broker.bootstrap.worker import PeriodicTask, Worker
 from broker.crm.accounts import HubSpotAccounts
 from broker.errors import BrokerError
 from broker.providers.base import Deadlines
-from broker.providers.catalog import PROVIDERS, Providers
+from broker.providers.catalog import PROVIDERS, WEBHOOKS, Providers
 from broker.providers.transport.pools import Pools
 from broker.receivers.client import Receivers
 from broker.recipes.base import AnySpec
@@ -53,6 +53,7 @@ from broker.stores.events.deliveries import Deliveries
 from broker.stores.events.endpoints import Endpoints
 from broker.stores.events.events import Events
 from broker.stores.events.journals import Journals
+from broker.stores.events.replays import Replays
 from broker.stores.events.webhook_inbox import WebhookInbox
 from broker.stores.proxy.calls import Calls
 from broker.stores.proxy.idempotency import IdempotentCalls
@@ -125,6 +126,7 @@ async def _stop(broker: Components) -> None:
     await broker.grants.stop()
     for flush in (
         broker.proxy.flush_last_used,
+        broker.keys.flush_last_used,
         broker.quota.release_all,
         broker.call_log.flush,
     ):
@@ -148,6 +150,7 @@ def _assemble(
     settings: Settings, dsn: str, pool: Database, clients: _Clients, sealer: Sealer, specs: _Specs
 ) -> Components:
     metrics, providers, clock = Metrics(), clients.providers, clients.clock
+    url, vendor_urls = settings.public_url, settings.vendor_urls
     call_log = CallLog(calls := Calls(pool), providers, metrics, kept=settings.call_log_days > 0)
     keys, apps, sessions = Keys(pool), Apps(pool, sealer), ConnectSessions(pool, sealer)
     connections, links = Connections(pool, sealer), Links(pool, sealer)
@@ -155,16 +158,13 @@ def _assemble(
     inbox, deliveries = WebhookInbox(pool, sealer), Deliveries(pool, sealer)
     revoker = Revoker(revocations, providers, metrics)
     grants = Grants(connections, providers, metrics, pool.max_renewals)
-    url = settings.public_url
     installs = Installs(apps, links, pending_grants, connections, revoker, providers, url)
     quota = Quota(Quotas(pool), settings.quota_wait_s, metrics)
     idempotent = IdempotentCalls(pool, sealer)
     once = Idempotency(idempotent, providers, settings.quota_wait_s, settings.upstream_total_s)
     proxy = Proxy(connections, grants, installs, quota, providers, once, call_log, metrics, clock)
     accounts = HubSpotAccounts(connections, installs)
-    recipes = build_recipes(
-        specs, pool, sealer, proxy, accounts, metrics, url, settings.vendor_urls
-    )
+    recipes = build_recipes(specs, pool, sealer, proxy, accounts, metrics, url, vendor_urls)
     return Components(
         settings=settings,
         database_url=direct_dsn(settings, dsn),
@@ -196,10 +196,11 @@ def _assemble(
         proxy=proxy,
         webhook_inbox=inbox,
         intake=Intake(inbox),
-        splitter=Splitter(inbox, metrics, recipes.triggers.watch),
+        splitter=Splitter(inbox, WEBHOOKS, metrics, recipes.triggers.watch),
         events=Events(pool),
         endpoints=Endpoints(pool, sealer),
         deliveries=deliveries,
+        replays=Replays(pool),
         deliverer=Deliverer(deliveries, clients.receivers, metrics),
         journal=JournalReader(Journals(pool, sealer), providers.hubspot.client),
         recipes=recipes,
@@ -211,6 +212,7 @@ def process_tasks(broker: Components) -> Worker:
     return Worker(
         [
             PeriodicTask("last_used", 5, broker.proxy.flush_last_used),
+            PeriodicTask("keys_used", 60, broker.keys.flush_last_used),
             PeriodicTask("quota_shares", 5, broker.quota.heartbeat),
             PeriodicTask("call_log", 1, broker.call_log.flush),
         ]
@@ -246,6 +248,7 @@ def worker(broker: Components) -> Worker:
             ),
             PeriodicTask("webhook_inbox", 0.25, lambda: broker.splitter.split_due(50)),
             PeriodicTask("deliveries", 0.25, broker.deliverer.deliver),
+            PeriodicTask("replays", 1, broker.replays.enqueue_due),
             PeriodicTask("journals", 5, lambda: broker.journal.read_due(10)),
             PeriodicTask("late_deliveries", 60, broker.deliveries.expire),
             PeriodicTask("previous_secrets", 600, broker.endpoints.purge_previous_secrets),

@@ -35,6 +35,7 @@ from broker.stores.core.seals import Seals
 from broker.stores.events.deliveries import Deliveries
 from broker.stores.events.endpoints import Endpoints
 from broker.stores.events.events import Events
+from broker.stores.events.replays import Replays
 from broker.stores.events.webhook_inbox import WebhookInbox
 from broker.stores.proxy.calls import Calls
 from broker.stores.proxy.idempotency import IdempotentCalls
@@ -79,6 +80,7 @@ class Components:
     events: Events
     endpoints: Endpoints
     deliveries: Deliveries
+    replays: Replays
     deliverer: Deliverer
     journal: JournalReader
     recipes: Recipes

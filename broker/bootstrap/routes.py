@@ -6,14 +6,15 @@ from typing import Any
 from aiohttp import web
 
 from broker.bootstrap.components import Components
-from broker.providers.base import ProviderSpec
-from broker.providers.catalog import KEY_HEADERS, PROVIDERS
+from broker.providers.base import ProviderSpec, origin_of
+from broker.providers.catalog import KEY_HEADERS, PROVIDERS, WEBHOOKS
 from broker.recipes import panels
 from broker.recipes.api.table import handlers, table
 from broker.recipes.base import AnySpec
 from broker.recipes.catalog import RECIPES
 from broker.recipes.workflow_actions import WorkflowActions
 from broker.services.installs.app_checks import AppChecks
+from broker.settings import Settings
 from broker.web.api.apps import AppHandlers
 from broker.web.api.audit import AuditHandlers
 from broker.web.api.calls import CallHandlers
@@ -37,8 +38,8 @@ from broker.web.console.playground import PlaygroundViews
 from broker.web.console.sign_in import SignInViews
 from broker.web.core import openapi
 from broker.web.core.pages import Pages, StaticFiles
-from broker.web.inbound.hubspot_webhooks import HubSpotWebhooks
 from broker.web.inbound.oauth_callback import OAuthCallback
+from broker.web.inbound.provider_webhooks import ProviderWebhooks
 from broker.web.proxy.handlers import METHODS, ProxyHandlers
 
 WORKSPACE = "{workspace:[0-9A-Fa-f-]{36}}"
@@ -57,6 +58,9 @@ def _provider_rows(spec: ProviderSpec) -> list[Row]:
         ("GET", f"/{name}/{{slug:[^/]+}}-{WORKSPACE}/callback", OAuthCallback, "callback"),
         ("POST", f"/api/{name}/proxy/{{slug}}", ProxyHandlers, "wrapped"),
     ]
+    if spec.webhooks is not None:
+        path = f"/{name}/{{slug:[^/]+}}-{WORKSPACE}/webhooks"
+        rows.append(("POST", path, ProviderWebhooks, "receive"))
     if spec.marketplace:
         rows += [
             ("GET", f"/api/{name}/claims/{{claim}}", ConnectionHandlers, "peek"),
@@ -73,7 +77,6 @@ URL_TABLE: tuple[Row, ...] = (
     ("PATCH", "/api/apps/{slug}", AppHandlers, "change"),
     ("DELETE", "/api/apps/{slug}", AppHandlers, "remove"),
     *(row for spec in PROVIDERS for row in _provider_rows(spec)),
-    ("POST", f"/hubspot/{{slug:[^/]+}}-{WORKSPACE}/webhooks", HubSpotWebhooks, "hubspot"),
     ("POST", "/api/connections/confirm", ConnectionHandlers, "confirm"),
     ("GET", "/api/saas-org-user/get-users/{slug}", StackGoHandlers, "users"),
     ("GET", "/api/saas-org-user/get-user/{slug}", StackGoHandlers, "user"),
@@ -135,7 +138,11 @@ def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
     renderer = Pages(settings.public_url, *panels.template_folders(specs))
     document = openapi_document(settings.public_url, specs)
     connect = ConnectHandlers(
-        broker.apps, broker.connect_flow, renderer, settings.public_url, settings.hubspot_app_url
+        broker.apps,
+        broker.connect_flow,
+        renderer,
+        settings.public_url,
+        {spec.name: _consent_sources(spec, settings) for spec in PROVIDERS},
     )
     pages: dict[type, object] = {
         TokenHandlers: TokenHandlers(broker.keys),
@@ -152,9 +159,9 @@ def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
             broker.apps, broker.endpoints, allow_private=settings.allow_private_endpoints
         ),
         DeliveryHandlers: DeliveryHandlers(
-            broker.apps, broker.endpoints, broker.deliveries, broker.deliverer
+            broker.apps, broker.endpoints, broker.deliveries, broker.replays, broker.deliverer
         ),
-        HubSpotWebhooks: HubSpotWebhooks(broker.intake, settings.public_url),
+        ProviderWebhooks: ProviderWebhooks(broker.intake, WEBHOOKS, settings.public_url),
         **_recipe_handlers(broker),
         ConnectHandlers: connect,
         OAuthCallback: OAuthCallback(broker.connect_flow, renderer, connect.cookie),
@@ -176,6 +183,12 @@ def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
         else web.route(method, path, getattr(pages[kind], name))
         for method, path, kind, name in url_table(specs)
     ] + console.routes(_console_views(broker, renderer), (*console.TABLE, *panels.table(specs)))
+
+
+def _consent_sources(spec: ProviderSpec, settings: Settings) -> list[str]:
+    """Where consent at a provider may lead: where settings say, and its own hosts."""
+    urls = [str(getattr(settings, name) or "") for name in spec.settings]
+    return [*(origin_of(url) for url in urls if "://" in url), *spec.consent_sources]
 
 
 def _recipe_handlers(broker: Components) -> dict[type, object]:
@@ -214,6 +227,7 @@ def _console_views(broker: Components, renderer: Pages) -> list[object]:
             broker.events,
             broker.endpoints,
             broker.deliveries,
+            broker.replays,
             broker.deliverer,
             allow_private=settings.allow_private_endpoints,
         ),

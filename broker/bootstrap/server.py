@@ -20,8 +20,9 @@ from broker.stores.core.readiness import Readiness
 from broker.telemetry.metrics import Metrics
 from broker.web.api.health import HealthHandlers
 from broker.web.core.descriptors import DescriptorGuard, raise_descriptor_limit
-from broker.web.core.http_server import AppRunner
-from broker.web.core.middleware import COMPLETION_GRACE_S, observe_requests
+from broker.web.core.middleware import COMPLETION_GRACE_S, RequestLog, observe_requests
+from broker.web.core.runner import AppRunner
+from broker.web.proxy.fast_path import FastPath
 
 log = logging.getLogger(__name__)
 
@@ -50,10 +51,12 @@ async def serving(
     those that callers cannot cancel.
     """
     health = HealthHandlers(Readiness(broker.database, broker.seals).check)
+    requests = RequestLog(broker.metrics)
     runner = AppRunner(
         application(broker, health, completion_s=completion_s),
-        partial(observe_requests, metrics=broker.metrics),
+        partial(observe_requests, requests=requests),
         DescriptorGuard(raise_descriptor_limit(), broker.metrics.connections_shed),
+        FastPath(broker.callers, broker.proxy, requests, broker.metrics.fast_path),
         access_log=None,
         handler_cancellation=True,  # a caller who leaves frees the call to HubSpot
         auto_decompress=False,

@@ -55,6 +55,7 @@ def list_keys(workspace: WorkspaceOption, as_json: Json = False) -> None:
                 "id": key["id"],
                 "state": "revoked" if key["revokedAt"] else "live",
                 **{name: _readable(key)[name] for name in ("name", "scopes", "apps", "policy")},
+                "last used": key["lastUsedAt"] or "never",
             }
             for key in found
         ]
@@ -158,6 +159,7 @@ def _key(key: Key) -> dict[str, Any]:
         and [{"methods": list(rule.methods), "path": rule.path} for rule in key.policy],
         "createdAt": key.created_at.isoformat(),
         "revokedAt": key.revoked_at and key.revoked_at.isoformat(),
+        "lastUsedAt": key.last_used_at and key.last_used_at.isoformat(),
     }
 
 

@@ -4,7 +4,7 @@
 
 import re
 
-from broker.providers.hubspot.events.webhooks import HubSpotEvent
+from broker.domain.events import ProviderEvent
 
 COMPANIES, CONTACTS, DEALS = "companies", "contacts", "deals"
 
@@ -40,12 +40,12 @@ def label(object_type: str) -> str:
     return singular.replace("_", " ").capitalize()
 
 
-def changed_property(event: HubSpotEvent) -> tuple[str, str, str, str] | None:
+def changed_property(event: ProviderEvent) -> tuple[str, str, str, str] | None:
     """Object type id, record id, property and new value of a changed property; None for any other
     event. The value of a missing `propertyValue` is empty.
     """
-    noun, _, action = event.type.partition(".")
-    fields = event.fields
+    noun, _, action = event.topic.partition(".")
+    fields = event.data
     named = str(fields.get("objectTypeId", "")) if noun == "object" else noun
     object_type, record_id = type_id(named), str(fields.get("objectId"))
     name, value = fields.get("propertyName"), fields.get("propertyValue")

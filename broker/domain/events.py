@@ -56,23 +56,51 @@ def message_id(event_id: UUID) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderEvent:
+    """An event of a provider's in one account. `occurred_at` is None where the provider does not
+    say when; `data` is what endpoints receive beside the broker's own fields.
+
+    `marks` are stored to recognise a repeat, its own first; `elsewhere` is the mark that would be
+    there had another source of the provider's reported it, None for a provider with one source.
+    `hub_id` is HubSpot's number of the account. `ends_grants`: the account's grants made before it
+    are over; `for_app`: it is published even when no connection belongs to the account.
+    """
+
+    topic: str
+    account_id: str
+    occurred_at: datetime | None
+    data: Mapping[str, Any]
+    marks: tuple[bytes, ...]
+    elsewhere: bytes | None = None
+    hub_id: int | None = None
+    ends_grants: bool = False
+    for_app: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class WebhookSecrets:
     """Who may sign an app's webhooks: its present secret, and for a day the one before."""
 
     app_id: UUID
+    provider: str
     secrets: Sequence[Secret]
+    webhook_secrets: Sequence[Secret]
     accepts_legacy: bool
 
 
 @dataclass(frozen=True, slots=True)
 class InboxBatch:
-    """A webhook batch or journal file of HubSpot's, as it was received."""
+    """A delivery of a provider's webhooks, or a file of HubSpot's journal, as it was received.
+    `headers` are those that the provider stores, by their lower-case names.
+    """
 
     workspace_id: UUID
     id: UUID
     app_id: UUID
     app_slug: str | None
+    provider: str
     source: str
+    headers: Mapping[str, str]
     body: bytes
     received_at: datetime
     reads_journal: bool

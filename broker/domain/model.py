@@ -76,6 +76,7 @@ class Key:
     policy: tuple[PolicyRule, ...] | None
     created_at: datetime
     revoked_at: datetime | None
+    last_used_at: datetime | None
 
     @property
     def manages_keys(self) -> bool:
@@ -145,6 +146,7 @@ class App:
     install_url: str | None
     marketplace: bool
     options: Mapping[str, str]
+    webhook_secret: Secret | None
     credentials_refused_at: datetime | None
     created_at: datetime
     updated_at: datetime

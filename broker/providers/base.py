@@ -23,11 +23,13 @@ from broker.domain.model import (
 from broker.errors import InvalidRequest, wrong_field
 from broker.providers.calls import destination, effects
 from broker.providers.calls.answers import Answer
+from broker.providers.calls.at_once import CallsAtOnce
 from broker.providers.calls.effects import Effect
 from broker.providers.calls.limits import QuotaLimit
 from broker.providers.calls.retrying import RetryRules
 from broker.providers.transport.failures import Failures
 from broker.providers.transport.pools import Pools
+from broker.providers.webhooks import Webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class ProviderContext:
     key_headers: frozenset[str]
 
 
-class Provider(ABC):
+class Provider(CallsAtOnce, ABC):
     """A provider, as the services know it."""
 
     spec: "ProviderSpec"
@@ -251,6 +253,7 @@ class ProviderSpec:
     `names_hub`: its accounts are HubSpot accounts, shown as `hubId` and `hubDomain` too;
     `marketplace`: installs may begin at the provider, without a link, and are claimed afterwards.
     `consent_sources` are further hosts that consent may lead through, as a CSP names them.
+    `webhooks`: what it calls at `/{name}/{slug}-{UUID}/webhooks`, None where it calls nothing.
     """
 
     name: str
@@ -266,6 +269,7 @@ class ProviderSpec:
     refused_query_names: frozenset[str] = frozenset()
     names_hub: bool = False
     marketplace: bool = False
+    webhooks: Webhooks | None = None
 
 
 def origin_of(url: str) -> str:

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 
 from broker.providers.base import Deadlines, Provider, ProviderContext, ProviderSpec
 from broker.providers.hubspot.provider import HUBSPOT, HubSpot
+from broker.providers.quickbooks.provider import QUICKBOOKS
 from broker.providers.transport.pools import Pools
+from broker.providers.webhooks import Webhooks
 
-PROVIDERS: tuple[ProviderSpec, ...] = (HUBSPOT,)
+PROVIDERS: tuple[ProviderSpec, ...] = (HUBSPOT, QUICKBOOKS)
 
 DEFAULT = HUBSPOT.name
 """The provider of an app that names none."""
@@ -15,6 +17,11 @@ BY_NAME: Mapping[str, ProviderSpec] = {spec.name: spec for spec in PROVIDERS}
 
 KEY_HEADERS = tuple(sorted({header for spec in PROVIDERS for header in spec.key_headers}))
 """Where else than in `Authorization` an API key may arrive."""
+
+WEBHOOKS: Mapping[str, Webhooks] = {
+    spec.name: spec.webhooks for spec in PROVIDERS if spec.webhooks is not None
+}
+"""The webhooks of the providers that have some."""
 
 
 class Providers(dict[str, Provider]):

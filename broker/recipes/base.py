@@ -15,12 +15,15 @@ from pydantic import BaseModel
 
 from broker.crm.accounts import HubSpotAccounts
 from broker.crm.records import CrmRecords, HubSpotUser
+from broker.domain.events import ProviderEvent
 from broker.domain.invalidation import Invalidation
 from broker.domain.model import App, Caller
 from broker.domain.runs import Consistency, ObjectTrigger, RunRecord, RunRequest, Step, StepContext
+from broker.recipes.addresses import Route, VendorWebhook
 from broker.recipes.settings import RecipeSetup, StoredSettings
 from broker.services.runs.tasks import TaskKind
 from broker.stores.core.database import Database
+from broker.stores.events.webhook_inbox import LockedBatch
 from broker.stores.recipes.run_records import RunRecords
 from broker.stores.recipes.vendors import VendorClients
 from broker.telemetry.metrics import Metrics
@@ -179,6 +182,17 @@ class BuiltRecipe(Protocol[S, B_contra]):
         it did.
         """
 
+    async def watch(
+        self,
+        locked: LockedBatch,
+        events: Sequence[ProviderEvent],
+        users: Mapping[str, Sequence[str]],
+    ) -> None:
+        """See fresh events of a provider's webhooks (`locked.batch.provider`), with the users
+        connected to each account, in the transaction that publishes them. An error leaves the whole
+        delivery for another attempt.
+        """
+
     def clear_cache(self) -> None:
         """Discard cached settings."""
 
@@ -217,6 +231,14 @@ class DefaultRecipe(Generic[S]):
     def periodic_tasks(self) -> Sequence[tuple[str, float, Callable[[], Awaitable[Any]]]]:
         return ()
 
+    async def watch(
+        self,
+        _locked: LockedBatch,
+        _events: Sequence[ProviderEvent],
+        _users: Mapping[str, Sequence[str]],
+    ) -> None:
+        """Provider events start nothing."""
+
     def clear_cache(self) -> None:
         """Nothing is cached."""
 
@@ -225,34 +247,6 @@ class DefaultRecipe(Generic[S]):
 
     async def close(self) -> None:
         """Nothing was opened."""
-
-
-@dataclass(frozen=True, slots=True)
-class VendorWebhook:
-    """A vendor that calls `/{vendor}/{slug}-{UUID}/webhooks`.
-
-    `signature_header` is taken where it stands exactly once and looks like a signature; no byte of
-    the body is read before. `accept` gets the built recipe,
-    workspace, lower-case slug, body and signature; what it returned from is stored. It raises
-    NotAuthenticated for what the vendor did not sign, InvalidRequest for what is not an event, and
-    Busy when it should be sent again.
-    """
-
-    vendor: str
-    signature_header: str
-    signature_pattern: str
-    max_bytes: int
-    accept: Callable[[Any, UUID, str, bytes, str | None], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """An address of a recipe's own; `handler` is a function of `Handlers` of the same name."""
-
-    method: str
-    path: str
-    handlers: type
-    handler: str
 
 
 @dataclass(frozen=True, slots=True)

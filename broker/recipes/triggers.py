@@ -1,4 +1,4 @@
-"""Changes of HubSpot records that start a recipe, seen while HubSpot's webhooks are split."""
+"""Events of providers that start a recipe, seen while their webhooks are split."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -7,9 +7,9 @@ from pydantic import ValidationError
 
 from broker.crm.object_types import changed_property
 from broker.crm.records import HubSpotUser
+from broker.domain.events import ProviderEvent
 from broker.domain.runs import ObjectTrigger, Recipe, RecipeSetting
 from broker.errors import BrokerError, Busy
-from broker.providers.hubspot.events.webhooks import HubSpotEvent
 from broker.recipes.base import AnyRecipe, StartingRecord
 from broker.stores.events.webhook_inbox import LockedBatch
 from broker.stores.recipes.recipe_settings import RecipeSettings
@@ -36,14 +36,20 @@ class Triggers:
     async def watch(
         self,
         locked: LockedBatch,
-        events: Sequence[HubSpotEvent],
-        users: Mapping[int, Sequence[str]],
+        events: Sequence[ProviderEvent],
+        users: Mapping[str, Sequence[str]],
     ) -> None:
-        """Start a run for each record whose change starts a recipe of the app."""
+        """Hand the events to the recipes, and start a run for each HubSpot record whose change
+        starts a recipe of the app.
+        """
+        for built in self._recipes.values():
+            await built.watch(locked, events, users)
         changes = [
-            (each.hub_id, changed)
+            (each, each.hub_id, changed)
             for each in events
-            if users.get(each.hub_id) and (changed := changed_property(each)) is not None
+            if users.get(each.account_id)
+            and each.hub_id is not None
+            and (changed := changed_property(each)) is not None
         ]
         if not changes:
             return
@@ -51,9 +57,10 @@ class Triggers:
         configured = await self._settings.with_triggers(
             locked.session, batch.workspace_id, batch.app_id
         )
-        for hub_id, (object_type, record_id, name, value) in changes:
+        for event, hub_id, (object_type, record_id, name, value) in changes:
             trigger = ObjectTrigger(object_type, name, value)
-            user = HubSpotUser(batch.workspace_id, batch.app_slug or "", users[hub_id][0], hub_id)
+            user_ref = users[event.account_id][0]
+            user = HubSpotUser(batch.workspace_id, batch.app_slug or "", user_ref, hub_id)
             record = StartingRecord(batch.app_id, user, object_type, record_id)
             for recipe, triggers, setting in configured:
                 if trigger in triggers and recipe in self._recipes:

@@ -5,7 +5,8 @@ import re
 from aiohttp import web
 
 from broker.errors import NotAuthenticated
-from broker.recipes.base import AnyRecipe, VendorWebhook
+from broker.recipes.addresses import VendorWebhook
+from broker.recipes.base import AnyRecipe
 from broker.web.core.unproved import read_unproved, signed_app
 
 

@@ -4,6 +4,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from broker.telemetry import log_writer
 from broker.telemetry.durations import DurationHistogram
+from broker.telemetry.fast_path_calls import FastPathCalls
 
 
 class Metrics:
@@ -63,6 +64,7 @@ class Metrics:
             "Runs of recipes that paused or ended, by recipe and outcome: done, waiting, failed.",
             ("recipe", "outcome"),
         )
+        self.fast_path = FastPathCalls(self.registry)
         self._count_losses()
 
     def _count_losses(self) -> None:

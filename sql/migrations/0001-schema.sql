@@ -34,6 +34,7 @@ CREATE TABLE api_key (
     created_at   timestamptz NOT NULL DEFAULT now(),
     revoked_at   timestamptz,
     policy       jsonb,
+    last_used_at timestamptz,
     PRIMARY KEY (workspace_id, id),
     CONSTRAINT api_key_client_id_taken UNIQUE (workspace_id, client_id),
     CONSTRAINT api_key_secret_taken UNIQUE (workspace_id, secret_hash)
@@ -62,6 +63,9 @@ CREATE TABLE app (
     client_secret          bytea       NOT NULL,  -- sealed
     previous_client_secret bytea,                 -- sealed
     previous_secret_until  timestamptz,
+    webhook_secret         bytea,                 -- sealed
+    previous_webhook_secret bytea,                -- sealed
+    previous_webhook_until timestamptz,
     hubspot_app_id         text        NOT NULL,
     options                jsonb       NOT NULL DEFAULT '{}',  -- the provider's own settings of the app
     scopes                 text[]      NOT NULL,
@@ -156,7 +160,6 @@ CREATE TABLE connection (
 );
 CREATE INDEX connection_by_number ON connection (workspace_id, app_id, number);
 CREATE INDEX connection_by_account ON connection (workspace_id, app_id, account_id);
-CREATE INDEX connection_by_hub ON connection (workspace_id, app_id, hub_id) WHERE hub_id IS NOT NULL;
 CREATE INDEX connection_due ON connection (renew_at) WHERE renew_at IS NOT NULL;
 CREATE INDEX connection_by_fingerprint ON connection (workspace_id, app_id, refresh_fingerprint)
     WHERE refresh_fingerprint IS NOT NULL;
@@ -336,13 +339,14 @@ CREATE TABLE idempotent_call (
 );
 CREATE INDEX idempotent_call_by_expiry ON idempotent_call (expires_at);
 
--- Batches of events from HubSpot's webhooks or journal, as received; deleted once they are split. No
+-- Deliveries of providers' webhooks, and files of HubSpot's journal, as received; deleted once split. No
 -- foreign key: its check would wait for a transaction that changes the app.
 CREATE TABLE webhook_inbox (
     workspace_id   uuid        NOT NULL,
     id             uuid        NOT NULL,
     app_id         uuid        NOT NULL,
     source         text        NOT NULL,
+    headers        jsonb       NOT NULL DEFAULT '{}',  -- those that the provider's reader needs
     body           bytea       NOT NULL,
     received_at    timestamptz NOT NULL DEFAULT now(),
     due_at         timestamptz NOT NULL DEFAULT now(),
@@ -353,7 +357,7 @@ CREATE TABLE webhook_inbox (
 );
 CREATE INDEX webhook_inbox_due ON webhook_inbox (due_at) WHERE quarantined_at IS NULL;
 
--- Events already seen, by a hash, kept for longer than HubSpot repeats a delivery.
+-- Events already seen, by a hash, kept for longer than providers repeat a delivery.
 CREATE TABLE seen_event (
     workspace_id uuid        NOT NULL,
     app_id       uuid        NOT NULL,
@@ -427,6 +431,22 @@ CREATE TABLE delivery (
 CREATE INDEX delivery_due ON delivery (workspace_id, endpoint_id, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX delivery_by_expiry ON delivery (expires_at) WHERE due_at IS NOT NULL;
 CREATE INDEX delivery_by_number ON delivery (workspace_id, endpoint_id, number);
+
+-- A span of events that is being delivered to an endpoint again, a slice at a time: up to where it
+-- has come. One at a time for each endpoint.
+CREATE TABLE replay (
+    workspace_id uuid        NOT NULL,
+    endpoint_id  uuid        NOT NULL,
+    app_id       uuid        NOT NULL,
+    user_ref     text,
+    position_at  timestamptz NOT NULL,
+    position_id  uuid        NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000',
+    ends_at      timestamptz NOT NULL,
+    due_at       timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (workspace_id, endpoint_id),
+    FOREIGN KEY (workspace_id, endpoint_id) REFERENCES endpoint (workspace_id, id) ON DELETE CASCADE
+);
+CREATE INDEX replay_due ON replay (due_at);
 
 -- How far HubSpot's journal has been read for an app. Nothing before `read_to` was missed.
 CREATE TABLE journal (
@@ -648,7 +668,7 @@ CREATE INDEX vendor_event_by_time ON vendor_event (received_at) WHERE body IS NO
 
 -- migrate: rollback
 DROP TABLE vendor_event, kyb_case, vendor_account, vendor_rate_limit, vendor_client, recipe_task,
-recipe_step, recipe_run, recipe_setting, operator_session, connect_session, journal, delivery,
+recipe_step, recipe_run, recipe_setting, operator_session, connect_session, journal, replay, delivery,
 endpoint, event, seen_event, webhook_inbox, idempotent_call, proxied_call, quota_share, quota, audit,
 revocation, pending_grant, renewal_attempt, connection, install_link, app, access_token, api_key,
 sealing_key, workspace;

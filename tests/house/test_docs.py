@@ -10,6 +10,7 @@ from pathlib import Path
 from broker import errors
 from broker.bootstrap.routes import openapi_document
 from broker.domain import events, runs
+from broker.providers.catalog import BY_NAME, DEFAULT
 from broker.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -70,9 +71,15 @@ def test_every_operation_is_in_the_api():
     api = text("api.md").replace("`ANY /proxy", "`GET /proxy")
     document = openapi_document("http://localhost:8080")
 
+    others = "|".join(BY_NAME.keys() - {DEFAULT})
+    paths = {
+        re.sub(rf"^(/api)?/({others})/", r"\1/{provider}/", path): methods
+        for path, methods in document["paths"].items()
+    }
+
     missing = {
         f"{method.upper()} {path}"
-        for path, methods in document["paths"].items()
+        for path, methods in paths.items()
         for method in methods
         if f"`{method.upper()} {path}`" not in api and "/proxy/{slug}/{user}" not in path
     }

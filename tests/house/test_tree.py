@@ -68,6 +68,8 @@ def test_where_a_secret_is_revealed_is_known():
         "broker/stores/connections/sealed_tokens.py",  # to its fingerprint
         "broker/stores/connections/handles.py",  # to its hash
         "broker/providers/hubspot/provider.py",  # to HubSpot, as the bearer
+        "broker/providers/quickbooks/oauth.py",  # to Intuit, in the body, as Basic or the bearer
+        "broker/providers/webhooks.py",  # to what it signs
         "broker/providers/oauth.py",  # a PKCE verifier, to its challenge
         "broker/stores/access/keys.py",  # to its hash
         "broker/stores/recipes/recipe_settings.py",  # to be sealed with its like

@@ -14,15 +14,16 @@ from broker.errors import BodyTooLarge
 from broker.providers.calls.answers import Answer
 from broker.services.proxy.idempotency import BufferedBody
 from broker.telemetry.metrics import Metrics
-from broker.web.core import http_server, middleware
+from broker.web.core import http_server, middleware, runner
 from broker.web.core.descriptors import DescriptorGuard, raise_descriptor_limit
-from broker.web.core.http_server import AppRunner
 from broker.web.core.middleware import (
     LOG_FIELDS,
+    RequestLog,
     ShieldedRequests,
     cancel_on_disconnect,
     observe_requests,
 )
+from broker.web.core.runner import AppRunner
 from broker.web.proxy.proxy_response import SingleWriteResponse
 from tests.until import until
 
@@ -36,14 +37,16 @@ async def answering(handler, descriptors=1_000_000, **settings):
     app = web.Application()
     app.router.add_route("*", "/{rest:.*}", shielded.wrap(handler))
     app.on_cleanup.append(shielded.drain)
-    around = partial(observe_requests, metrics=observed)
-    runner = AppRunner(app, around, guard, access_log=None, handler_cancellation=True, **settings)
-    await runner.setup()
+    around = partial(observe_requests, requests=RequestLog(observed))
+    app_runner = AppRunner(
+        app, around, guard, access_log=None, handler_cancellation=True, **settings
+    )
+    await app_runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        await web.TCPSite(app_runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{app_runner.addresses[0][1]}"
     finally:
-        await runner.cleanup()
+        await app_runner.cleanup()
 
 
 @pytest.mark.parametrize("failure", [BodyTooLarge(), RuntimeError(), web.HTTPBadRequest()])
@@ -199,7 +202,7 @@ async def test_the_last_of_an_answer_counts_as_unread_too(monkeypatch):
             super().connection_lost(exc)
             lost.set()
 
-    monkeypatch.setattr(http_server, "ConnectionHandler", Watched)
+    monkeypatch.setattr(runner, "ConnectionHandler", Watched)
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.setblocking(False)

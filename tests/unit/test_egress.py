@@ -5,8 +5,9 @@ from contextlib import asynccontextmanager
 import pytest
 from yarl import URL
 
+from broker.providers.transport.budget import NotConnected
 from broker.providers.transport.egress import proxy_for
-from broker.providers.transport.pool import ConnectTimeout, NotConnected, Pool
+from broker.providers.transport.pool import ConnectTimeout, Pool
 from broker.providers.transport.request import encode_request
 from tests.certificates import certificate
 from tests.forward_proxy import forward_proxy, listening

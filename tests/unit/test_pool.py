@@ -13,7 +13,8 @@ import pytest
 from yarl import URL
 
 from broker.errors import InvalidRequest
-from broker.providers.transport.pool import ConnectTimeout, NotConnected, Pool
+from broker.providers.transport.budget import NotConnected
+from broker.providers.transport.pool import ConnectTimeout, Pool
 from broker.providers.transport.request import encode_request
 from broker.providers.transport.response import InvalidResponse, ResponseCut
 from tests.certificates import certificate

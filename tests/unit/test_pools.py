@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from yarl import URL
 
-from broker.providers.transport.pool import NotConnected
+from broker.providers.transport.budget import NotConnected
 from broker.providers.transport.pools import Pools
 from tests.until import until
 

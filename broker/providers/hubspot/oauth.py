@@ -1,6 +1,5 @@
 """HubSpot's OAuth on the wire: requests, and what the responses mean. No I/O."""
 
-import zlib
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -9,6 +8,7 @@ from broker.domain.grants import Account, Tokens
 from broker.domain.model import App, Secret
 from broker.errors import CredentialsRefused, ExchangeFailed, HubSpotUnavailable
 from broker.providers.base import ConsentRequest
+from broker.providers.calls.encodings import decoded_body
 from broker.providers.oauth import (
     GrantEnded,
     challenge_of,
@@ -111,19 +111,7 @@ def read_account_info(status: int, body: bytes) -> Account | None:
 
 def says_expired(headers: Sequence[tuple[str, str]], body: bytes) -> bool:
     """Whether a 401 says that the token ran out, which a renewal cures."""
-    encodings = [value.lower() for name, value in headers if name.lower() == "content-encoding"]
-    try:
-        for encoding in encodings:
-            if encoding in {"gzip", "deflate"}:
-                body = zlib.decompressobj(wbits=47).decompress(body, 65_536)
-            elif encoding == "br":
-                import brotli  # type: ignore[import-untyped]  # noqa: PLC0415  # for a rare answer
-
-                limit = 65_536  # a few bytes can hold very many
-                body = brotli.Decompressor().process(body, output_buffer_limit=limit)
-    except Exception:  # noqa: BLE001  # a body that cannot be read says nothing
-        return False
-    return json_object(body).get("category") == "EXPIRED_AUTHENTICATION"
+    return json_object(decoded_body(headers, body)).get("category") == "EXPIRED_AUTHENTICATION"
 
 
 def account_of(

@@ -1,7 +1,7 @@
 """HubSpot as the broker's services know it."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -34,7 +34,9 @@ from broker.providers.calls.limits import QuotaLimit, retry_after
 from broker.providers.calls.upstream import destination_of, encode_call, peek_body
 from broker.providers.hubspot import limits, oauth, policy, templates
 from broker.providers.hubspot.client import FAILURES, HubSpotClient
+from broker.providers.hubspot.events.inbound import HubSpotWebhooks
 from broker.providers.oauth import GrantEnded
+from broker.providers.transport.response import UpstreamResponse
 
 API_HOST = re.compile(r"(api\.hubapi\.com|api\.hubspot\.com|api-[a-z]{2}\d\.hubapi\.com)(:443)?")
 """HubSpot's public API hosts: one for all, an alias that its documentation uses, and one for each
@@ -159,28 +161,74 @@ class HubSpot(Provider):
         repeats: bool,
     ) -> Answer:
         """Send a call as one user."""
+        request, rest = self._encode(call, grant)
+        return await self._exchange(call, request, rest, within, repeats=repeats)
+
+    def can_begin(self, _call: ProxyCall, _connection: Connection) -> bool:
+        """Whether a connection to HubSpot is idle."""
+        return self._destination.pool.has_idle
+
+    def begin(self, call: ProxyCall, _connection: Connection, grant: Grant) -> UpstreamResponse:
+        """Send a call on an idle connection."""
+        request, _ = self._encode(call, grant)
+        return self._destination.pool.begin(request, self.deadlines.total)
+
+    def read_complete(self, call: ProxyCall, response: UpstreamResponse) -> Answer:
+        """The answer, of whose body nothing has to be known."""
+        return self._answer(call, response, b"")
+
+    async def finish(
+        self,
+        call: ProxyCall,
+        grant: Grant,
+        begun: UpstreamResponse,
+        within: float,
+        *,
+        repeats: bool,
+    ) -> Answer:
+        """Go on with a call that was begun."""
+        request, _ = self._encode(call, grant)
+        return await self._exchange(call, request, None, within, repeats=repeats, begun=begun)
+
+    def _encode(self, call: ProxyCall, grant: Grant) -> tuple[bytes, AsyncIterator[bytes] | None]:
         credentials = (("Authorization", f"Bearer {grant.access_token.reveal()}"),)
-        request, rest = encode_call(call, self._destination, self._headers, credentials)
+        return encode_call(call, self._destination, self._headers, credentials)
+
+    async def _exchange(
+        self,
+        call: ProxyCall,
+        request: bytes,
+        rest: AsyncIterator[bytes] | None,
+        within: float,
+        *,
+        repeats: bool,
+        begun: UpstreamResponse | None = None,
+    ) -> Answer:
         try:
-            answer = await self._destination.pool.send(
+            response = await self._destination.pool.send(
                 request,
                 rest,
                 min(within, self.deadlines.total),
                 bodiless=call.method == "HEAD",
                 repeats=repeats,
+                begun=begun,
             )
-            refusal = await peek_body(answer) if answer.status in {401, 429} else b""
+            refusal = await peek_body(response) if response.status in {401, 429} else b""
         except OSError as error:
             raise FAILURES.refusal(error) from error
+        return self._answer(call, response, refusal)
+
+    def _answer(self, call: ProxyCall, response: UpstreamResponse, refusal: bytes) -> Answer:
+        status = response.status
         return Answer(
-            answer.status,
-            answer.reason,
-            response_headers(answer.raw),
-            answer,
-            answer.status == 401 and oauth.says_expired(answer.raw, refusal),
-            limits.read_rate_limit(call.target, answer.status, answer.headers, refusal),
-            None if answer.status < 400 else retry_after(answer.headers),
-            answer.close,
+            status,
+            response.reason,
+            response_headers(response.raw),
+            response,
+            status == 401 and oauth.says_expired(response.raw, refusal),
+            limits.read_rate_limit(call.target, status, response.headers, refusal),
+            None if status < 400 else retry_after(response.headers),
+            response.close,
         )
 
     def _is_own_page(self, url: str) -> bool:
@@ -213,4 +261,5 @@ HUBSPOT = ProviderSpec(
     marketplace=True,
     refused_query_names=frozenset({"hapikey"}),
     names_hub=True,
+    webhooks=HubSpotWebhooks(),
 )

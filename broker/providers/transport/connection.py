@@ -118,13 +118,16 @@ class UpstreamConnection(asyncio.Protocol):
             self.abort(ResponseCut("The response is not HTTP."))
         if self._since_body > MAX_HEAD_BYTES:
             self.abort(ResponseCut("The response has no end of its head or trailer."))
+        if response.on_progress is not None:
+            response.on_progress()
 
     def eof_received(self) -> bool:
         response = self.response
         if response is not None and response.status and not response.has_framing:
-            self._finish(
-                response, keep=False
-            )  # the end of the connection is the end of such an answer
+            # The end of the connection is the end of such an answer.
+            self._finish(response, keep=False)
+            if response.on_progress is not None:
+                response.on_progress()
         return False
 
     def connection_lost(self, _error: Exception | None) -> None:
@@ -213,11 +216,13 @@ class UpstreamConnection(asyncio.Protocol):
         if sending is not None:
             sending.cancel()
         self.resume_writing()
-        if response is not None:
-            response.end(error)
         if transport is not None:
             transport.abort()
             self._on_closed(self)
+        if response is not None:
+            response.end(error)
+            if response.on_progress is not None:
+                response.on_progress()
 
 
 def _is_chunked(raw: list[tuple[str, str]]) -> bool:

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import aiohttp
 
 from broker.errors import ProviderTimeout, ProviderUnavailable
-from broker.providers.transport.pool import ConnectTimeout, NotConnected
+from broker.providers.transport.budget import NotConnected
+from broker.providers.transport.pool import ConnectTimeout
 
 T = TypeVar("T")
 

@@ -8,12 +8,13 @@ import asyncio
 import math
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohappyeyeballs
 from yarl import URL
 
+from broker.providers.transport.budget import ConnectionBudget, NotConnected
 from broker.providers.transport.connection import UpstreamConnection
 from broker.providers.transport.egress import open_tunnel, proxy_for
 from broker.providers.transport.response import InvalidResponse, UpstreamResponse
@@ -28,34 +29,8 @@ DNS_TTL_S = 10.0
 """How long an address is used before its name is looked up again."""
 
 
-class NotConnected(OSError):
-    """There is no connection, so nothing was sent."""
-
-
 class ConnectTimeout(TimeoutError):
     """A connection did not come about in time, so nothing was sent."""
-
-
-class ConnectionBudget:
-    """How many connections there may be, whatever their origins."""
-
-    def __init__(self, limit: int, make_room: Callable[[], None]) -> None:
-        """`make_room` is called when there are as many as there may be; it may end an idle one."""
-        self.limit = limit
-        self.in_use = 0
-        self._make_room = make_room
-
-    def reserve(self) -> None:
-        """Count one more. Raises NotConnected where there is no room for it."""
-        if self.in_use >= self.limit:
-            self._make_room()
-        if self.in_use >= self.limit:
-            raise NotConnected(f"All {self.limit} connections to providers are in use.")
-        self.in_use += 1
-
-    def release(self) -> None:
-        """Count one less."""
-        self.in_use -= 1
 
 
 class Pool:
@@ -95,18 +70,26 @@ class Pool:
         *,
         bodiless: bool,
         repeats: bool,
+        begun: UpstreamResponse | None = None,
     ) -> UpstreamResponse:
         """Send a request; its response, whose head has arrived.
 
         `within` is in seconds, to the response's end. `repeats`: whether the request may be sent
-        again where a kept connection turns out to be dead. Raises NotConnected or ConnectTimeout
-        when nothing was sent, else as `UpstreamResponse.head`.
+        again where a kept connection turns out to be dead. `begun`: what `begin` gave for this
+        request, which is waited for first. Raises NotConnected or ConnectTimeout when nothing was
+        sent, else as `UpstreamResponse.head`.
         """
         until = self._loop.time() + within
-        connection = self._take() or await self._connect(until)
+        connection = None
+        if begun is None:
+            connection = self._take() or await self._connect(until)
         while True:
-            fresh = not connection.responses
-            response = connection.send(request, body, until, bodiless=bodiless)
+            if connection is None:
+                assert begun is not None  # noqa: S101  # there is one or the other
+                fresh, response = False, begun
+            else:
+                fresh = not connection.responses
+                response = connection.send(request, body, until, bodiless=bodiless)
             try:
                 await response.head()
             except InvalidResponse:
@@ -118,6 +101,20 @@ class Pool:
                 raise
             else:
                 return response
+
+    @property
+    def has_idle(self) -> bool:
+        """Whether `begin` has a connection to send on."""
+        return bool(self._idle) and self._is_usable(self._idle[-1])
+
+    def begin(self, request: bytes, within: float) -> UpstreamResponse:
+        """Send a request without a body to come, on a connection that is idle: `has_idle`.
+
+        Its response has yet to arrive. It may be that the connection is dead; `send` goes on from
+        there.
+        """
+        connection = self._idle.pop()
+        return connection.send(request, None, self._loop.time() + within, bodiless=False)
 
     @property
     def in_flight(self) -> int:
@@ -155,14 +152,15 @@ class Pool:
             connection.abort()
 
     def _take(self) -> UpstreamConnection | None:
-        fresh_from = self._loop.time() - KEEPALIVE_S
         while self._idle:
             connection = self._idle.pop()
-            if (
-                connection.alive and connection.idle_since > fresh_from
-            ):  # also after the process was frozen
+            if self._is_usable(connection):
                 return connection
         return None
+
+    def _is_usable(self, connection: UpstreamConnection) -> bool:
+        """Whether a request may go out, also where the process was frozen meanwhile."""
+        return connection.alive and self._loop.time() - connection.idle_since < KEEPALIVE_S
 
     async def _connect(self, until: float) -> UpstreamConnection:
         if self._budget is not None:

@@ -2,7 +2,8 @@
 
 from yarl import URL
 
-from broker.providers.transport.pool import ConnectionBudget, Pool, tls_context
+from broker.providers.transport.budget import ConnectionBudget
+from broker.providers.transport.pool import Pool, tls_context
 
 MAX_ORIGINS = 10_000
 """Origins that are remembered; of more, those without a connection are forgotten, first those

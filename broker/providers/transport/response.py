@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 ENOUGH_BYTES = 131_072
@@ -45,6 +45,7 @@ class UpstreamResponse:
         "headers",
         "last_activity",
         "no_body",
+        "on_progress",
         "overdue",
         "raw",
         "reason",
@@ -76,6 +77,8 @@ class UpstreamResponse:
         self.waiting_on_upstream = True
         """Whether the next byte is the provider's to send."""
         self.overdue = False
+        self.on_progress: Callable[[], None] | None = None
+        """Called when something of it has come, until it is None; for who does not await it."""
         self._connection: ConnectionControl | None = connection
         self._chunks: deque[bytes] = deque()
         self._waiting = 0
@@ -91,6 +94,11 @@ class UpstreamResponse:
             if self._error is not None:
                 raise self._error
             await self._wait_for_data()
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether neither its head has come nor an error in its place."""
+        return not self.status and self._error is None
 
     async def read(self) -> bytes:
         """What has come since the last time, waiting for some; nothing at the end."""

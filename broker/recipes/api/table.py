@@ -7,12 +7,13 @@ from typing import Any
 
 from aiohttp import web
 
+from broker.recipes.addresses import Route, VendorWebhook
 from broker.recipes.api.health import health_handlers
 from broker.recipes.api.runs import RunHandlers, run_list_handlers
 from broker.recipes.api.settings import settings_handlers
 from broker.recipes.api.starting import starting_handlers
 from broker.recipes.api.summaries import summary
-from broker.recipes.base import AnyRecipe, AnySpec, Route, VendorWebhook
+from broker.recipes.base import AnyRecipe, AnySpec
 from broker.recipes.building import Recipes
 from broker.recipes.vendor_webhooks import accept
 from broker.recipes.workflow_actions import WorkflowActions

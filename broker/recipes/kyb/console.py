@@ -11,7 +11,7 @@ from broker.domain.browser_sessions import Operator
 from broker.domain.model import App
 from broker.domain.runs import RunRecord
 from broker.errors import NotFound, RunNotFound
-from broker.recipes.base import Route
+from broker.recipes.addresses import Route
 from broker.recipes.kyb.console_settings import KybSettingsViews
 from broker.recipes.kyb.models import NAME, READ, KickoffRequest
 from broker.web.console.base import ConsoleBase, for_operators, form_of, form_value

@@ -22,6 +22,7 @@ from broker.domain.vendors import MintedToken, VendorAccount
 from broker.errors import BrokerError
 from broker.providers.fml.client import FirstMileLabs
 from broker.providers.fml.protocol import WRITE_SCOPE
+from broker.recipes.addresses import Route, VendorWebhook
 from broker.recipes.api.settings import addresses
 from broker.recipes.base import (
     ConsolePanel,
@@ -30,9 +31,7 @@ from broker.recipes.base import (
     PropertyDefinitions,
     RecipeDeps,
     RecipeSpec,
-    Route,
     StartingRecord,
-    VendorWebhook,
     WorkflowAction,
 )
 from broker.recipes.kyb import console

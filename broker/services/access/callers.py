@@ -35,6 +35,10 @@ class Callers:
             raise NotAuthenticated
         return self._cache.peek(authorization) or await self._cache.get(authorization)
 
+    def recognised(self, authorization: str) -> Caller | None:
+        """The caller behind an `Authorization` header who was authenticated within seconds."""
+        return self._cache.peek(authorization)
+
     async def _find(self, authorization: str) -> Caller:
         scheme, _, value = authorization.partition(" ")
         client_id, secret = None, value.strip()

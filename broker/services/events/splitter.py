@@ -1,4 +1,4 @@
-"""Batches of HubSpot's events, split into one event for each connection that they are about.
+"""Deliveries of providers' webhooks, split into one event for each connection that they are about.
 
 A batch of any length keeps the event loop free: it is parsed and hashed in a thread when it is
 large, and published some hundred events at a time.
@@ -8,15 +8,14 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import islice
 from typing import Any, TypeVar
 
 from broker.concurrency.offload import offload
-from broker.domain.events import InboxBatch, NewEvent
+from broker.domain.events import InboxBatch, NewEvent, ProviderEvent
 from broker.errors import Busy
-from broker.providers.hubspot.events.journal import UNINSTALLED, read_events
-from broker.providers.hubspot.events.webhooks import HubSpotEvent, read_batch, read_event
+from broker.providers.webhooks import Webhooks
 from broker.stores.events.webhook_inbox import LockedBatch, WebhookInbox
 from broker.telemetry.metrics import Metrics
 
@@ -28,11 +27,13 @@ EVENTS_AT_ONCE = 250
 """How many events are written by one statement."""
 
 CLOCK_SKEW = timedelta(minutes=5)
-"""How far HubSpot's clock may be ahead: an uninstall ends no grant that is made later."""
+"""How far a provider's clock may be ahead: an uninstall ends no grant that is made later."""
 
 Watch = Callable[
-    [LockedBatch, Sequence[HubSpotEvent], Mapping[int, Sequence[str]]], Awaitable[None]
+    [LockedBatch, Sequence[ProviderEvent], Mapping[str, Sequence[str]]], Awaitable[None]
 ]
+"""What else is done with fresh events: the batch they came in, the events, and the users connected
+to each account."""
 
 
 class Splitter:
@@ -40,9 +41,18 @@ class Splitter:
     that stops half-way leaves the batch as it was.
     """
 
-    def __init__(self, batches: WebhookInbox, metrics: Metrics, watch: Watch | None = None) -> None:
-        """`watch` sees fresh events, in the transaction that publishes them."""
-        self._inbox = batches
+    def __init__(
+        self,
+        inbox: WebhookInbox,
+        webhooks: Mapping[str, Webhooks],
+        metrics: Metrics,
+        watch: Watch | None = None,
+    ) -> None:
+        """`webhooks`: how each provider's deliveries are read, by its name; `watch` sees fresh
+        events, in the transaction that publishes them.
+        """
+        self._inbox = inbox
+        self._webhooks = webhooks
         self._metrics = metrics
         self._watch = watch
         self._stopping = False
@@ -80,14 +90,15 @@ class Splitter:
         batch = locked.batch
         if batch.app_slug is None:  # removed meanwhile
             return
-        parsed = await offload(len(batch.body), lambda: parse(batch))
+        webhooks = self._webhooks[batch.provider]
+        parsed = await offload(len(batch.body), lambda: parse(webhooks, batch))
         if parsed.unreadable:
             count = len(parsed.unreadable)
             log.warning("events_quarantined", extra={"batch": str(batch.id), "events": count})
             await locked.quarantine(json.dumps(parsed.unreadable).encode())
             self._metrics.events.labels("parked").inc(count)
         self._metrics.events.labels("duplicate").inc(parsed.repeats)
-        if batch.source == "journal" or batch.reads_journal:
+        if any(each.elsewhere is not None for each in parsed.events):
             await locked.lock_dedup()
         position = 0
         for part in in_parts(parsed.events, EVENTS_AT_ONCE):
@@ -96,13 +107,13 @@ class Splitter:
             position += len(fresh)
 
     async def _publish(
-        self, locked: LockedBatch, slug: str, fresh: Sequence[HubSpotEvent], position: int
+        self, locked: LockedBatch, slug: str, fresh: Sequence[ProviderEvent], position: int
     ) -> None:
-        users = await locked.users_of(list({each.hub_id for each in fresh}))
+        users = await locked.users_of(list({each.account_id for each in fresh}))
         events = (
             new_event(locked.batch, slug, each, user_ref, at)
             for at, each in enumerate(fresh, position)
-            for user_ref in users.get(each.hub_id, ())
+            for user_ref in users.get(each.account_id) or ((None,) if each.for_app else ())
         )
         published = 0
         for part in in_parts(events, EVENTS_AT_ONCE):
@@ -110,74 +121,44 @@ class Splitter:
             published += len(part)
         if self._watch is not None:
             await self._watch(locked, fresh, users)
-        if locked.batch.source == "journal":  # any signer of webhooks could end grants otherwise
-            for each in fresh:
-                if each.type == UNINSTALLED and each.occurred_ms is not None:
-                    latest = locked.batch.received_at + CLOCK_SKEW
-                    await locked.end_grants(each.hub_id, min(to_datetime(each.occurred_ms), latest))
-        unknown = sum(each.hub_id not in users for each in fresh)
+        for each in fresh:
+            if each.ends_grants:
+                latest = locked.batch.received_at + CLOCK_SKEW
+                await locked.end_grants(each.account_id, min(each.occurred_at or latest, latest))
+        unknown = sum(each.account_id not in users for each in fresh)
         self._metrics.events.labels("told").inc(published)
         self._metrics.events.labels("unknown-account").inc(unknown)
 
-    async def _unseen(self, locked: LockedBatch, part: Sequence["Readable"]) -> list[HubSpotEvent]:
-        """Events that were not published before.
-
-        A webhook is known by all of its fields, so that two changes are never taken for one. The
-        journal reports the same changes under other names: what one of the two sources has
-        reported, the other does not repeat.
-        """
-        dedup = locked.batch.source == "journal" or locked.batch.reads_journal
-        seen = await locked.already_seen([each.elsewhere for each in part]) if dedup else set()
-        marks = [mark for each in part for mark in each.marks]
-        unseen = await locked.remember_seen(marks)
-        fresh = [
-            each.event for each in part if each.marks[0] in unseen and each.elsewhere not in seen
-        ]
+    async def _unseen(
+        self, locked: LockedBatch, part: Sequence[ProviderEvent]
+    ) -> list[ProviderEvent]:
+        """Events that were not published before, by this source of the provider's or another."""
+        elsewhere = [each.elsewhere for each in part if each.elsewhere is not None]
+        seen = await locked.already_seen(elsewhere) if elsewhere else set()
+        unseen = await locked.remember_seen([mark for each in part for mark in each.marks])
+        fresh = [each for each in part if each.marks[0] in unseen and each.elsewhere not in seen]
         self._metrics.events.labels("duplicate").inc(len(part) - len(fresh))
         return fresh
 
 
 @dataclass(frozen=True, slots=True)
-class Readable:
-    """An event of a batch, with the fingerprints that are stored for it, its own first, and the one
-    that would be there had the other source reported it.
-    """
-
-    event: HubSpotEvent
-    marks: tuple[bytes, ...]
-    elsewhere: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class ParsedBatch:
-    """A batch's events, each once; how many were repeats; and what cannot be read."""
+    """A delivery's events, each once; how many were repeats; and what cannot be read."""
 
-    events: Sequence[Readable]
+    events: Sequence[ProviderEvent]
     repeats: int
     unreadable: Sequence[Any]
 
 
-def parse(batch: InboxBatch) -> ParsedBatch:
-    """Read a batch. No I/O."""
-    from_journal = batch.source == "journal"
-    raw = read_events(batch.body) if from_journal else read_batch(batch.body)
-    unreadable: list[Any] = []
-    events: dict[bytes, Readable] = {}
-    for each in raw:
-        event = read_event(each)
-        if event is None:
-            unreadable.append(each)
-        elif from_journal:
-            mark = event.content_hash("journal")
-            events.setdefault(mark, Readable(event, (mark,), event.content_hash("webhook")))
-        elif batch.reads_journal:
-            marks = event.fingerprint(), event.content_hash("webhook")
-            events.setdefault(marks[0], Readable(event, marks, event.content_hash("journal")))
-        else:
-            mark = event.fingerprint()
-            events.setdefault(mark, Readable(event, (mark,), b""))
-    repeats = len(raw) - len(unreadable) - len(events)
-    return ParsedBatch(list(events.values()), repeats, unreadable)
+def parse(webhooks: Webhooks, batch: InboxBatch) -> ParsedBatch:
+    """Read a delivery. No I/O."""
+    found = webhooks.read(batch)
+    events: dict[bytes, ProviderEvent] = {}
+    for each in found.events:
+        events.setdefault(each.marks[0], each)
+    return ParsedBatch(
+        list(events.values()), len(found.events) - len(events), list(found.unreadable)
+    )
 
 
 def in_parts(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -188,16 +169,15 @@ def in_parts(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 
 def new_event(
-    batch: InboxBatch, slug: str, each: HubSpotEvent, user_ref: str, position: int
+    batch: InboxBatch, slug: str, each: ProviderEvent, user_ref: str | None, position: int
 ) -> NewEvent:
-    """An event of HubSpot's as one user's endpoints receive it: its fields and the broker's."""
-    occurred = batch.received_at
-    if each.occurred_ms is not None:
-        occurred = to_datetime(each.occurred_ms)
+    """A provider's event as one user's endpoints receive it: its fields and the broker's."""
     return NewEvent(
-        f"hubspot.{each.type}", slug, user_ref, each.hub_id, each.fields, occurred, position
+        f"{batch.provider}.{each.topic}",
+        slug,
+        user_ref,
+        each.hub_id,
+        each.data,
+        each.occurred_at or batch.received_at,
+        position,
     )
-
-
-def to_datetime(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)

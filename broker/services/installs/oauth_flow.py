@@ -75,8 +75,12 @@ class Installs:
         """What to paste into the provider's settings of the app as its redirect URL."""
         return f"{self._public_url}/{app.provider}/{app.slug}-{app.workspace_id}/callback"
 
-    def webhook_url(self, app: App) -> str:
-        """What to paste into the provider's settings of the app as its webhook target."""
+    def webhook_url(self, app: App) -> str | None:
+        """What to paste into the provider's settings of the app as its webhook target; None where
+        the provider has no webhooks.
+        """
+        if self._providers[app.provider].spec.webhooks is None:
+            return None
         return f"{self._public_url}/{app.provider}/{app.slug}-{app.workspace_id}/webhooks"
 
     async def begin(
@@ -197,6 +201,8 @@ class Installs:
         if missing := set(link.scopes) - set(account.scopes) if account.scopes else set():
             await self._revoker.revoke_orphan(app, tokens)
             raise ScopesMissing(f"{self._label(app)} did not grant {', '.join(sorted(missing))}.")
+        # A provider that names no scopes granted those that were requested (RFC 6749 section 5.1).
+        account = replace(account, scopes=account.scopes or link.scopes)
         try:
             return await store_tokens(lambda: self._store(link, tokens, account))
         except Busy as busy:

@@ -21,14 +21,14 @@ from broker.errors import (
 )
 from broker.providers.base import Provider
 from broker.providers.calls.answers import Answer
-from broker.providers.calls.effects import effect_of_method
+from broker.providers.calls.effects import Effect, effect_of_method
 from broker.services.access.callers import require
 from broker.services.access.ttl_cache import TtlCache
 from broker.services.grants.renewals import Grants
 from broker.services.installs.oauth_flow import Installs
 from broker.services.proxy.call_log import CallLog
 from broker.services.proxy.idempotency import Idempotency
-from broker.services.proxy.sending import ConnectionKey, Sending
+from broker.services.proxy.sending import CallAttempts, ConnectionKey, Sending
 from broker.services.proxy.trace import CallTrace
 from broker.services.quota.service import Quota
 from broker.stores.connections.connections import Connections
@@ -88,8 +88,56 @@ class Proxy:
         """
         return Forwarding(self, self._calls, caller, call)
 
-    async def answer(self, caller: Caller, call: ProxyCall, trace: CallTrace) -> Answer:
+    def begin(self, caller: Caller, call: ProxyCall) -> "Forwarding | None":
+        """Send the call now, if nothing has to be waited for and it is not keyed: the same as
+        `forward` gives, which is entered or completed. None, and nothing has happened, where it
+        has to be forwarded. Raises what entering would, before anything happens.
+        """
+        key = (caller.workspace_id, call.app_slug, call.user_ref)
+        connection = self._cache.peek(key)
+        if connection is None or call.idempotency_key is not None:
+            return None
+        forwarding = Forwarding(self, self._calls, caller, call)
+        forwarding.trace.belongs_to(connection)
+        call, effect = self._judge(caller, call, connection)
+        forwarding.begun = self._sending.begin(call, effect, connection, forwarding.trace)
+        return None if forwarding.begun is None else forwarding
+
+    def complete(self, begun: CallAttempts) -> Answer | None:
+        """The answer to a call that was begun, unless it has to be waited for."""
+        answer = self._sending.complete(begun)
+        if answer is not None:
+            self._record_use(begun.connection)
+        return answer
+
+    def abandon(self, begun: CallAttempts) -> None:
+        """End a call that was begun, whose caller has left."""
+        self._sending.abandon(begun)
+
+    async def answer(
+        self, caller: Caller, call: ProxyCall, trace: CallTrace, begun: CallAttempts | None
+    ) -> Answer:
         """The provider's answer to a call; its connection is recorded in the trace."""
+        key = (caller.workspace_id, call.app_slug, call.user_ref)
+        try:
+            if begun is not None:
+                connection = begun.connection
+                answer = await self._sending.resume(begun)
+            else:
+                connection = await self._connection(caller, call, trace)
+                call, effect = self._judge(caller, call, connection)
+                if call.idempotency_key is None or effect == "read":
+                    answer = await self._sending.answer(call, effect, connection, trace)
+                else:
+                    make = partial(self._sending.answer, call, effect, connection, trace)
+                    answer = await self._idempotency.run_once(call, connection, make)
+        except ReauthRequired as refusal:
+            self._cache.discard(key)
+            raise await self._installs.with_reconnect_url(refusal, caller, call) from None
+        self._record_use(connection)
+        return answer
+
+    async def _connection(self, caller: Caller, call: ProxyCall, trace: CallTrace) -> Connection:
         key = (caller.workspace_id, call.app_slug, call.user_ref)
         try:
             connection = self._cache.peek(key) or await self._cache.get(key)
@@ -100,6 +148,12 @@ class Proxy:
             require(caller, *self._scopes_for(call, trace.provider))
             raise
         trace.belongs_to(connection)
+        return connection
+
+    def _judge(
+        self, caller: Caller, call: ProxyCall, connection: Connection
+    ) -> tuple[ProxyCall, Effect]:
+        """The call as it is sent, and its effect, if the caller may make it."""
         if call.provider is not None and call.provider != connection.provider:
             require(caller, *READ)
             raise AppNotFound
@@ -112,17 +166,10 @@ class Proxy:
         for rules in (connection.policy, caller.policy):
             if rules is not None and not provider.allows(rules, call.method, call.target):
                 raise CallRefused
-        try:
-            if call.idempotency_key is None or effect == "read":
-                answer = await self._sending.answer(call, effect, connection, trace)
-            else:
-                make = partial(self._sending.answer, call, effect, connection, trace)
-                answer = await self._idempotency.run_once(call, connection, make)
-        except ReauthRequired as refusal:
-            self._cache.discard(key)
-            raise await self._installs.with_reconnect_url(refusal, caller, call) from None
+        return call, effect
+
+    def _record_use(self, connection: Connection) -> None:
         self._last_used[connection.workspace_id, connection.id] = time.monotonic()
-        return answer
 
     def _scopes_for(self, call: ProxyCall, provider: str) -> tuple[str, ...]:
         """What a call of which only the provider is known, or not even that, needs."""
@@ -141,9 +188,9 @@ class Proxy:
 
 
 class Forwarding:
-    """One call until it is in the log."""
+    """One call until it is in the log: entered, or, where it was begun, completed or abandoned."""
 
-    __slots__ = ("_answer", "_began", "_call", "_caller", "_log", "_proxy", "_trace")
+    __slots__ = ("_answer", "_began", "_call", "_caller", "_log", "_proxy", "begun", "trace")
 
     def __init__(self, proxy: Proxy, log: CallLog, caller: Caller, call: ProxyCall) -> None:
         self._proxy = proxy
@@ -152,7 +199,8 @@ class Forwarding:
         self._call = call
         self._began = time.perf_counter()
         self._answer: Answer | None = None
-        self._trace = CallTrace(
+        self.begun: CallAttempts | None = None
+        self.trace = CallTrace(
             caller.workspace_id,
             caller.key_id,
             call.user_ref,
@@ -163,12 +211,12 @@ class Forwarding:
 
     async def __aenter__(self) -> Answer:
         try:
-            answer = await self._proxy.answer(self._caller, self._call, self._trace)
+            answer = await self._proxy.answer(self._caller, self._call, self.trace, self.begun)
         except BaseException as error:
-            self._end(error)
+            self.end(error)
             raise
         self._answer = answer
-        self._trace.status = answer.status
+        self.trace.status = answer.status
         return answer
 
     async def __aexit__(
@@ -177,10 +225,41 @@ class Forwarding:
         error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        self._end(error)
+        self.end(error)
 
-    def _end(self, error: BaseException | None) -> None:
-        answer, trace = self._answer, self._trace
+    def when_answered(self, callback: Callable[[int], None]) -> None:
+        """Have `callback` called with the status once the head of the answer to a call that was
+        begun has come, or with 0 for an error in its place.
+        """
+        response = None if self.begun is None else self.begun.response
+        assert response is not None  # noqa: S101  # it was begun and not yet completed
+
+        def progress() -> None:
+            if not response.is_pending:
+                response.on_progress = None
+                callback(response.status)
+
+        response.on_progress = progress
+
+    def complete(self) -> Answer | None:
+        """The answer to a call that was begun, if all of it is here and nothing is to be done about
+        it: then whoever has it calls `end`. Else this is entered.
+        """
+        answer = None if self.begun is None else self._proxy.complete(self.begun)
+        if answer is not None:
+            self._answer = answer
+            self.trace.status = answer.status
+        return answer
+
+    def abandon(self) -> None:
+        """Its caller has left."""
+        if self.begun is not None:
+            self._proxy.abandon(self.begun)
+        self.end(ConnectionResetError())
+
+    def end(self, error: BaseException | None) -> None:
+        """Log the call, with what ended it before its answer was given, if anything."""
+        answer, trace = self._answer, self.trace
         if answer is not None:
             answer.close()
             trace.bytes = answer.chunks.bytes_read

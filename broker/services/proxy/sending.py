@@ -17,12 +17,15 @@ from broker.providers.base import Provider
 from broker.providers.calls.answers import Answer
 from broker.providers.calls.effects import Effect
 from broker.providers.calls.retrying import TOO_MANY, is_safe_to_retry, pause_unsent
+from broker.providers.transport.response import UpstreamResponse
 from broker.services.access.ttl_cache import TtlCache
 from broker.services.grants.renewals import Grants
 from broker.services.proxy.trace import CallTrace
 from broker.services.quota.bucket import Bucket
 from broker.services.quota.service import Quota
 from broker.telemetry.metrics import Metrics
+
+UNAUTHORIZED_OR_LIMITED = frozenset({401, TOO_MANY})
 
 ConnectionKey = tuple[UUID, str, str]
 """Workspace, lower-case slug and user reference: how a call names its connection."""
@@ -43,6 +46,9 @@ class CallAttempts:
     account: tuple[int, int | None]
     """Generation and HubSpot account of the connection as it was read last."""
     until: float = 0.0
+    grant: Grant | None = None
+    response: UpstreamResponse | None = None
+    """What `begin` sent with that grant, until it was answered."""
 
 
 class Sending:
@@ -68,11 +74,60 @@ class Sending:
         """The provider's answer, which the caller closes. Raises what `Grants.usable` and
         `Quota.take` raise, ProviderUnavailable and ProviderTimeout.
         """
+        attempts = self._attempts(call, effect, connection, trace)
+        attempts.bucket.retry_budget.record_call()
+        return await self.resume(attempts)
+
+    def begin(
+        self, call: ProxyCall, effect: Effect, connection: Connection, trace: CallTrace
+    ) -> CallAttempts | None:
+        """Send a call at once, whose answer `complete` or `resume` gives; None where something has
+        to be waited for first. Raises QuotaExhausted as `Quota.take` does.
+        """
+        provider = self._providers[connection.provider]
+        if not provider.can_begin(call, connection):
+            return None
+        attempts = self._attempts(call, effect, connection, trace)
+        grant = self._try_immediately(attempts)
+        if grant is None:
+            return None
+        attempts.bucket.retry_budget.record_call()
+        attempts.until = attempts.arrived + provider.deadlines.total
+        attempts.grant, attempts.response = grant, provider.begin(call, connection, grant)
+        return attempts
+
+    def complete(self, attempts: CallAttempts) -> Answer | None:
+        """The answer to a call that was begun, if all of it has come and nothing is to be done
+        about it; else `resume` must go on.
+        """
+        response, provider = attempts.response, attempts.provider
+        if response is None or not response.is_complete:
+            return None
+        status = response.status
+        if status in UNAUTHORIZED_OR_LIMITED or status in provider.retry_rules.retryable:
+            return None
+        answer = provider.read_complete(attempts.call, response)
+        if answer.throttled:
+            return None
+        attempts.response = None
+        self._quota.observe(attempts.bucket, answer.limits)
+        return answer
+
+    def abandon(self, attempts: CallAttempts) -> None:
+        """End a call that was begun, whose caller has left."""
+        response, attempts.response = attempts.response, None
+        if response is not None:
+            response.on_progress = None
+            response.close()
+            self._quota.observe(attempts.bucket, None)
+
+    def _attempts(
+        self, call: ProxyCall, effect: Effect, connection: Connection, trace: CallTrace
+    ) -> CallAttempts:
         provider = self._providers[connection.provider]
         limit = provider.quota_of(call.method, call.target)
         bucket = self._quota.bucket(connection, limit)
-        bucket.retry_budget.record_call()
-        attempts = CallAttempts(
+        return CallAttempts(
             call,
             (connection.workspace_id, call.app_slug, call.user_ref),
             connection,
@@ -83,12 +138,20 @@ class Sending:
             time.monotonic(),
             _account(connection),
         )
+
+    async def resume(self, attempts: CallAttempts) -> Answer:
+        """The answer to a call, begun or not. Raises as `answer`."""
         last: Answer | None = None
         try:
             while True:
                 try:
-                    grant = self._try_immediately(attempts) or await self._wait_for_quota(attempts)
-                    if call.hub_id is not None:
+                    grant = (
+                        attempts.grant
+                        or self._try_immediately(attempts)
+                        or await self._wait_for_quota(attempts)
+                    )
+                    attempts.grant = None
+                    if attempts.call.hub_id is not None:
                         await self._check_account(attempts, grant)
                 except BrokerError:
                     if last is None:
@@ -149,10 +212,15 @@ class Sending:
         now = time.monotonic()
         attempts.until = attempts.until or now + provider.deadlines.total
         limits = None
+        begun, attempts.response = attempts.response, None
+        left, repeats = attempts.until - now, attempts.safe
         try:
-            answer = await provider.send(
-                call, attempts.connection, grant, attempts.until - now, repeats=attempts.safe
-            )
+            if begun is None:
+                answer = await provider.send(
+                    call, attempts.connection, grant, left, repeats=repeats
+                )
+            else:
+                answer = await provider.finish(call, grant, begun, left, repeats=repeats)
             limits = answer.limits
         except (ProviderUnavailable, ProviderTimeout) as failure:
             pause = pause_unsent(trace.retries + 1) if failure.unsent else None

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import secrets
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ class Keys:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._used: dict[tuple[UUID, UUID], float] = {}
 
     async def create_workspace(
         self, name: str, *, actor: str = SHELL
@@ -125,6 +127,7 @@ class Keys:
         row = await self._database.fetchrow(query, workspace_id, hash_of(credential))
         if row is None or (client_id is not None and row["client_id"] != client_id):
             return None
+        self._used[workspace_id, row["id"]] = time.monotonic()
         return read_caller(workspace_id, row)
 
     async def find_client(self, client_id: str) -> "TokenClient | None":
@@ -142,9 +145,22 @@ class Keys:
     async def store_token(
         self, client: "TokenClient", token: Secret, scopes: list[str], lifetime: timedelta
     ) -> None:
+        self._used[client.workspace_id, client.key_id] = time.monotonic()
         await self._database.execute(
             sql.store_token, client.workspace_id, hash_of(token), client.key_id, scopes, lifetime
         )
+
+    async def flush_last_used(self) -> None:
+        """Write when keys were last used, as far as they were looked up since the last time."""
+        used, self._used = self._used, {}
+        now = time.monotonic()
+        if used:
+            await self._database.execute(
+                sql.record_keys_used,
+                [workspace_id for workspace_id, _ in used],
+                [key_id for _, key_id in used],
+                [now - at for at in used.values()],
+            )
 
     async def purge_tokens(self) -> int:
         return await self._database.purge(sql.purge_tokens)

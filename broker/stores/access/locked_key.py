@@ -103,4 +103,5 @@ def read_key(row: Any) -> Key:
         read_policy(row["policy"]),
         row["created_at"],
         row["revoked_at"],
+        row["last_used_at"],
     )

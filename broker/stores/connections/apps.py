@@ -44,6 +44,7 @@ class Registration:
     install_url: str | None = None
     marketplace: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
+    webhook_secret: Secret | None = None
 
     @classmethod
     def of(cls, app: App) -> "Registration":
@@ -75,6 +76,11 @@ class Apps:
                     sealed,
                     *_columns(registration),
                     registration.provider,
+                    _sealed(
+                        self._sealer,
+                        registration.webhook_secret,
+                        webhook_secret_place(workspace_id, app_id),
+                    ),
                 )
                 await record_audit(session, workspace_id, actor, "app.registered", slug)
                 await notify(session, Invalidation.app(workspace_id, slug))
@@ -132,15 +138,18 @@ class LockedApp:
         place = secret_place(self.app.workspace_id, self.app.id)
         sealer = self._apps._sealer  # noqa: SLF001  # the two are one part
         renewed = registration.client_secret != self.app.client_secret
-        former = replace(place, column="previous_client_secret")
+        own = webhook_secret_place(self.app.workspace_id, self.app.id)
+        replaced = registration.webhook_secret != self.app.webhook_secret
         row = await self._session.fetchrow(
             sql.change_app,
             self.app.workspace_id,
             self.app.id,
             registration.client_id,
             sealer.seal(registration.client_secret, place),
-            sealer.seal(self.app.client_secret, former) if renewed else None,
+            sealer.seal(self.app.client_secret, former_place(place)) if renewed else None,
             *_columns(registration),
+            _sealed(sealer, registration.webhook_secret, own),
+            _sealed(sealer, self.app.webhook_secret, former_place(own)) if replaced else None,
         )
         await notify(self._session, Invalidation.app(self.app.workspace_id, self.app.slug))
         changed = [
@@ -193,6 +202,19 @@ def secret_place(workspace_id: UUID, app_id: UUID) -> Place:
     return Place(workspace_id, f"app/{app_id}", "client_secret")
 
 
+def webhook_secret_place(workspace_id: UUID, app_id: UUID) -> Place:
+    return Place(workspace_id, f"app/{app_id}", "webhook_secret")
+
+
+def former_place(place: Place) -> Place:
+    """Where the secret that another one replaced is kept."""
+    return replace(place, column=f"previous_{place.column}")
+
+
+def _sealed(sealer: Sealer, secret: Secret | None, place: Place) -> bytes | None:
+    return None if secret is None else sealer.seal(secret, place)
+
+
 def read_app(sealer: Sealer, row: Any) -> App:
     """A row with all of an app's columns as an App."""
     return App(
@@ -219,6 +241,11 @@ def read_app(sealer: Sealer, row: Any) -> App:
         install_url=row["install_url"],
         marketplace=row["marketplace"],
         options=json.loads(row["options"]),
+        webhook_secret=None
+        if row["webhook_secret"] is None
+        else sealer.open(
+            row["webhook_secret"], webhook_secret_place(row["workspace_id"], row["id"])
+        ),
         credentials_refused_at=row["credentials_refused_at"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],

@@ -29,6 +29,13 @@ class Sealed:
 COLUMNS = (
     Sealed("app", "client_secret", sql.app_secrets, sql.reseal_app_secret),
     Sealed("app", "previous_client_secret", sql.previous_secrets, sql.reseal_previous_secret),
+    Sealed("app", "webhook_secret", sql.app_webhook_secrets, sql.reseal_webhook_secret),
+    Sealed(
+        "app",
+        "previous_webhook_secret",
+        sql.previous_webhook_secrets,
+        sql.reseal_previous_webhook_secret,
+    ),
     Sealed("install_link", "verifier", sql.verifiers, sql.reseal_verifier),
     Sealed("connection", "access_token", sql.access_tokens, sql.reseal_access_token),
     Sealed("connection", "refresh_token", sql.refresh_tokens, sql.reseal_refresh_token),

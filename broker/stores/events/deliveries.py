@@ -1,7 +1,7 @@
 """Deliveries: claimed under a lease, settled behind a fence."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,11 +12,6 @@ from broker.sealing import Sealer
 from broker.stores.core.database import Database
 from broker.stores.core.queries import sql
 from broker.stores.events.endpoints import endpoint_place
-
-REPLAYED_A_SECOND = 50
-"""How fast a replayed span becomes due, so that a receiver is not flooded."""
-
-LONGEST_REPLAY = 100_000
 
 
 class Deliveries:
@@ -133,22 +128,6 @@ class Deliveries:
         )
         if not done:
             raise DeliveryNotFound
-
-    async def replay_span(
-        self, app: App, endpoint: Endpoint, begin: datetime, end: datetime, user_ref: str | None
-    ) -> int:
-        """Deliver a span of time's events again, at a steady pace; how many."""
-        return await self._database.execute(
-            sql.replay_span,
-            app.workspace_id,
-            app.id,
-            endpoint.id,
-            begin,
-            end,
-            user_ref,
-            REPLAYED_A_SECOND,
-            LONGEST_REPLAY,
-        )
 
     async def enqueue_for_endpoint(self, app: App, endpoint: Endpoint, event: NewEvent) -> UUID:
         """Publish an event to one endpoint only; the delivery's id."""

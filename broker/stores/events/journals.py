@@ -80,7 +80,7 @@ class Journals:
                 return None
             if body is not None:
                 await session.execute(
-                    sql.insert_batch, key[0], uuid4(), journal.app_id, "journal", body
+                    sql.insert_batch, key[0], uuid4(), journal.app_id, "journal", body, "{}"
                 )
             if lost is not None:
                 await publish(session, *key, [lost])

@@ -1,14 +1,16 @@
-"""HubSpot's batches until they are split, and the fingerprints of events already published."""
+"""Providers' webhooks until they are split, and the fingerprints of events already published."""
 
-from collections.abc import AsyncIterator, Sequence
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
 
 from broker.domain.events import InboxBatch, NewEvent, WebhookSecrets
+from broker.domain.model import Secret
 from broker.sealing import Place, Sealer
-from broker.stores.connections.apps import secret_place
+from broker.stores.connections.apps import former_place, secret_place, webhook_secret_place
 from broker.stores.connections.locked_connection import LockedConnection
 from broker.stores.core.database import Database, Session
 from broker.stores.core.queries import sql
@@ -19,7 +21,7 @@ MAX_ATTEMPTS = 8
 
 
 class WebhookInbox:
-    """An inbox: written before HubSpot is answered, emptied in the transaction that splits."""
+    """An inbox: written before the provider is answered, emptied in the transaction that splits."""
 
     def __init__(self, database: Database, sealer: Sealer) -> None:
         self._database = database
@@ -31,15 +33,32 @@ class WebhookInbox:
         if row is None:
             return None
         place = secret_place(workspace_id, row["id"])
-        secrets = [self._sealer.open(row["client_secret"], place)]
-        if row["previous"] is not None:
-            former = Place(workspace_id, place.row, "previous_client_secret")
-            secrets.append(self._sealer.open(row["previous"], former))
-        return WebhookSecrets(row["id"], secrets, row["legacy_signatures"])
+        own_place = webhook_secret_place(workspace_id, row["id"])
+        return WebhookSecrets(
+            row["id"],
+            row["provider"],
+            self._open(row["client_secret"], row["previous"], place),
+            self._open(row["webhook_secret"], row["previous_webhook"], own_place),
+            row["legacy_signatures"],
+        )
 
-    async def store(self, workspace_id: UUID, app_id: UUID, source: str, body: bytes) -> None:
-        """Store a batch; it is durable when this returns. Raises Busy when it may not be."""
-        await self._database.execute(sql.insert_batch, workspace_id, uuid4(), app_id, source, body)
+    def _open(self, sealed: bytes | None, previous: bytes | None, place: Place) -> list[Secret]:
+        found = [(sealed, place), (previous, former_place(place))]
+        return [self._sealer.open(each, where) for each, where in found if each is not None]
+
+    async def store(
+        self,
+        workspace_id: UUID,
+        app_id: UUID,
+        source: str,
+        body: bytes,
+        headers: Mapping[str, str],
+    ) -> None:
+        """Store a delivery; it is durable when this returns. Raises Busy when it may not be."""
+        key = workspace_id, uuid4(), app_id
+        await self._database.execute(
+            sql.insert_batch, *key, source, body, json.dumps(dict(headers))
+        )
 
     @asynccontextmanager
     async def take(self) -> AsyncIterator["LockedBatch | None"]:
@@ -54,7 +73,9 @@ class WebhookInbox:
                 row["id"],
                 row["app_id"],
                 row["slug"],
+                row["provider"] or "",
                 row["source"],
+                json.loads(row["headers"]),
                 row["body"],
                 row["received_at"],
                 bool(row["journal"]),
@@ -68,7 +89,7 @@ class WebhookInbox:
         )
 
     async def purge_seen(self) -> int:
-        """Delete some of what HubSpot no longer repeats or could not be split; how much."""
+        """Delete some of what providers no longer repeat or could not be split; how much."""
         quarantined = await self._database.purge(sql.purge_quarantined_batches)
         return quarantined + await self._database.purge(sql.purge_seen_events)
 
@@ -97,14 +118,14 @@ class LockedBatch:
         )
         return {row["fingerprint"] for row in rows}
 
-    async def users_of(self, hubs: Sequence[int]) -> dict[int, list[str]]:
+    async def users_of(self, accounts: Sequence[str]) -> dict[str, list[str]]:
         """The users connected to some accounts, by account."""
-        users: dict[int, list[str]] = {}
+        users: dict[str, list[str]] = {}
         rows = await self.session.fetch(
-            sql.users_of_hubs, self.batch.workspace_id, self.batch.app_id, list(hubs)
+            sql.users_of_accounts, self.batch.workspace_id, self.batch.app_id, list(accounts)
         )
         for row in rows:
-            users.setdefault(row["hub_id"], []).append(row["user_ref"])
+            users.setdefault(row["account_id"], []).append(row["user_ref"])
         return users
 
     async def publish(self, events: Sequence[NewEvent]) -> None:
@@ -117,10 +138,10 @@ class LockedBatch:
         """
         await self.session.execute(sql.lock_dedup, str(self.batch.app_id))
 
-    async def end_grants(self, hub_id: int, before: datetime) -> None:
+    async def end_grants(self, account_id: str, before: datetime) -> None:
         """The app was uninstalled from an account: a grant that was not renewed since is over."""
         key = self.batch.workspace_id, self.batch.app_id
-        for row in await self.session.fetch(sql.grants_before, *key, hub_id, before):
+        for row in await self.session.fetch(sql.grants_before, *key, account_id, before):
             found = await self.session.fetchrow(sql.lock_connection, key[0], row["id"])
             await LockedConnection(self.session, self.sealer, found).end_grant("uninstalled")
 
@@ -133,6 +154,7 @@ class LockedBatch:
             self.batch.app_id,
             self.batch.source,
             body,
+            json.dumps(dict(self.batch.headers)),
         )
 
     async def delete(self) -> None:

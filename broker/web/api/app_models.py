@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from broker.domain.model import App, Confirm, PolicyRule, Secret
+from broker.errors import wrong_field
 from broker.providers.catalog import BY_NAME, DEFAULT
 from broker.services.installs.oauth_flow import Installs
 from broker.stores.connections.apps import Registration
@@ -105,6 +106,7 @@ class AppSettings(RequestModel):
     logoUrl: PageUrl | None = None
     installUrl: PageUrl | None = None
     marketplace: bool = False
+    webhookSecret: ClientSecret | None = None
 
 
 class NewApp(AppSettings):
@@ -151,7 +153,10 @@ class AppChange(RequestModel):
     logoUrl: PageUrl | None = None
     installUrl: PageUrl | None = None
     marketplace: bool | None = None
+    webhookSecret: ClientSecret | None = None
 
+
+SECRETS = {"clientSecret", "webhookSecret"}
 
 NULLABLE = {"policy", "displayName", "logoUrl", "installUrl"}
 
@@ -172,6 +177,7 @@ FIELDS: Mapping[str, str] = {
     "logoUrl": "logo_url",
     "installUrl": "install_url",
     "marketplace": "marketplace",
+    "webhookSecret": "webhook_secret",
 }
 """Each setting's name outside, and in a Registration."""
 
@@ -198,14 +204,17 @@ class RegisteredApp(BaseModel):
     installUrl: str | None
     marketplace: bool
     redirectUrl: str
-    webhookUrl: str
+    webhookUrl: str | None
     credentialsRefusedAt: datetime | None
     createdAt: datetime
     updatedAt: datetime
 
 
 def registration(body: NewApp) -> Registration:
-    """What a body registers."""
+    """What a body registers. Raises InvalidRequest for a webhook secret that nothing is signed
+    with.
+    """
+    _check_webhook_secret(body.provider, body)
     fields = {field: _stored(getattr(body, name)) for name, field in FIELDS.items()}
     if body.clientSecret is None:
         fields["client_secret"] = Secret("")
@@ -220,7 +229,8 @@ def registration(body: NewApp) -> Registration:
 
 
 def changed(app: App, body: AppChange) -> Registration:
-    """The app's settings with those that a body changes."""
+    """The app's settings with those that a body changes. Raises as `registration`."""
+    _check_webhook_secret(app.provider, body)
     changes = {
         field: _stored(getattr(body, name))
         for name, field in FIELDS.items()
@@ -229,12 +239,17 @@ def changed(app: App, body: AppChange) -> Registration:
     return replace(Registration.of(app), **changes)
 
 
+def _check_webhook_secret(provider: str, body: NewApp | AppChange) -> None:
+    spec = BY_NAME[provider]
+    signed = spec.webhooks is not None and spec.webhooks.own_secret
+    if body.webhookSecret is not None and not signed:
+        raise wrong_field("webhookSecret", f"{spec.label} signs with no secret of its own")
+
+
 def settings_of(app: App) -> dict[str, Any]:
     """The app's settings by their names outside, without its secret."""
     return {
-        name: _shown(getattr(app, field))
-        for name, field in FIELDS.items()
-        if name != "clientSecret"
+        name: _shown(getattr(app, field)) for name, field in FIELDS.items() if name not in SECRETS
     }
 
 

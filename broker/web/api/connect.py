@@ -1,6 +1,7 @@
 """The page behind the button: which app asks for what, consent started by POST, the outcome."""
 
 import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -63,14 +64,19 @@ class ConnectHandlers:
     """`/api/connect/sessions` and `/connect/...`."""
 
     def __init__(
-        self, apps: Apps, connecting: ConnectFlow, pages: Pages, public_url: str, hubspot_url: str
+        self,
+        apps: Apps,
+        connecting: ConnectFlow,
+        pages: Pages,
+        public_url: str,
+        consent_sources: Mapping[str, Sequence[str]],
     ) -> None:
+        """`consent_sources`: where consent may lead, by the provider's name, as a CSP says it."""
         self._apps = apps
         self._connecting = connecting
         self._pages = pages
         self._public_url = public_url
-        hubspot = urlsplit(hubspot_url)
-        self._hubspot = f"{hubspot.scheme}://{hubspot.netloc}"
+        self._consent_sources = consent_sources
         self.cookie = Cookie("broker-connect", https=pages.https)
 
     @operation("connect", body=NewSession, answers={201: Session}, tags=("Connect",))
@@ -183,7 +189,7 @@ class ConnectHandlers:
 
     def _leads_to(self, session: ConnectSession) -> str:
         """Where consent may lead: browsers check each redirect that follows a form."""
-        found = ["'self'", self._hubspot, "https://*.hubspot.com"]
+        found = ["'self'", *self._consent_sources[session.app.provider]]
         if session.return_url is not None:
             parts = urlsplit(session.return_url)
             found.append(f"{parts.scheme}://{parts.netloc}")

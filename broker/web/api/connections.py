@@ -1,10 +1,11 @@
 """Connections as a product sees them, with claims and confirmations."""
 
+import re
 from datetime import datetime
 from typing import Annotated
 
 from aiohttp import web
-from pydantic import BaseModel, Field, SecretStr, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, TypeAdapter, ValidationError
 
 from broker.domain.model import App, Caller, ConnectionRecord, Secret, Status
 from broker.errors import ConnectionNotFound
@@ -28,11 +29,20 @@ class ConnectionQuery(RequestModel):
     limit: Annotated[int, Field(ge=1, le=500)] = 100
 
 
+def _token(value: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[!-~]+", value.get_secret_value()):
+        raise ValueError("must be a token: visible ASCII characters alone")
+    return value
+
+
+Token = Annotated[SecretStr, AfterValidator(_token), Field(min_length=1, max_length=2048)]
+
+
 class Import(RequestModel):
     """A grant from elsewhere: a refresh token, or an access token without an end."""
 
-    refreshToken: SecretStr | None = Field(default=None, min_length=1, max_length=2048)
-    accessToken: SecretStr | None = Field(default=None, min_length=1, max_length=2048)
+    refreshToken: Token | None = None
+    accessToken: Token | None = None
 
 
 class Confirmation(RequestModel):

@@ -14,6 +14,7 @@ from broker.services.events.deliverer import Deliverer
 from broker.stores.connections.apps import Apps
 from broker.stores.events.deliveries import Deliveries
 from broker.stores.events.endpoints import Endpoints
+from broker.stores.events.replays import Replays
 from broker.web.core.moments import Moment
 from broker.web.core.openapi import operation
 from broker.web.core.requests import RequestModel, UserRef, path_id, path_slug
@@ -60,20 +61,29 @@ class DeliveryPage(BaseModel):
 
 
 class Replayed(BaseModel):
-    """How many deliveries were enqueued again; they become due at a steady pace."""
+    """How many deliveries are made again, at a steady pace. `until`: the span held too many events
+    and was cut there; replay the rest from there once these are delivered. Else null.
+    """
 
     replayed: int
+    until: datetime | None
 
 
 class DeliveryHandlers:
     """`/api/apps/{slug}/endpoints/{id}/deliveries` and what can be sent again."""
 
     def __init__(
-        self, apps: Apps, endpoints: Endpoints, deliveries: Deliveries, deliverer: Deliverer
+        self,
+        apps: Apps,
+        endpoints: Endpoints,
+        deliveries: Deliveries,
+        replays: Replays,
+        deliverer: Deliverer,
     ) -> None:
         self._apps = apps
         self._endpoints = endpoints
         self._deliveries = deliveries
+        self._replays = replays
         self._deliverer = deliverer
 
     @operation("webhooks", answers={200: DeliveryShown}, tags=("Events",))
@@ -107,16 +117,17 @@ class DeliveryHandlers:
     ) -> tuple[int, Replayed]:
         """Deliver the events of a span of time again, with those that the endpoint never got.
 
-        Fifty a second, at most 100,000 at once, each under the same `webhook-id` as before.
+        Fifty a second, each under the same `webhook-id` as before. An endpoint gets one span at a
+        time (503 `busy` meanwhile), with at most 100,000 events of the app in it.
         """
         if query.end <= query.begin:
             raise wrong_field("to", "must be later than from")
         app = await self._app(request, caller)
         endpoint = await self._endpoint(request, app)
-        enqueued = await self._deliveries.replay_span(
+        begun = await self._replays.begin(
             app, endpoint, query.begin, query.end, query.userForeignIdentifier
         )
-        return 202, Replayed(replayed=enqueued)
+        return 202, Replayed(replayed=begun.deliveries, until=begun.until)
 
     async def _app(self, request: web.Request, caller: Caller) -> App:
         return await self._apps.get(caller.workspace_id, path_slug(request, caller))

@@ -18,7 +18,7 @@ from broker.web.core.openapi import operation
 from broker.web.core.requests import RequestModel, Text, path_id, path_slug
 
 Pattern = Annotated[
-    str, Field(pattern=r"^(\*|[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*(\.\*)?)$", max_length=200)
+    str, Field(pattern=r"^(\*|[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_/-]+)*(\.\*)?)$", max_length=200)
 ]
 Patterns = Annotated[list[Pattern], Field(min_length=1, max_length=100)]
 

@@ -130,7 +130,7 @@ class TokenHandlers:
         Form, JSON or HTTP Basic; `audience` is accepted and ignored. Errors are those of
         RFC 6749 section 5.2.
         """
-        check_not_cross_site(request)
+        check_not_cross_site(request.headers)
         try:
             form = await _form(request)
         except (InvalidRequest, BodyTooLarge) as wrong:

@@ -18,6 +18,7 @@ from broker.services.events.deliverer import Deliverer
 from broker.stores.events.deliveries import Deliveries
 from broker.stores.events.endpoints import Endpoints
 from broker.stores.events.events import Events
+from broker.stores.events.replays import Replays
 from broker.web.api.deliveries import Span
 from broker.web.api.endpoints import NewEndpoint
 from broker.web.console.base import ConsoleBase, for_operators, form_of, form_value
@@ -36,6 +37,7 @@ class EventViews:
         events: Events,
         endpoints: Endpoints,
         deliveries: Deliveries,
+        replays: Replays,
         deliverer: Deliverer,
         *,
         allow_private: bool,
@@ -44,6 +46,7 @@ class EventViews:
         self._events = events
         self._endpoints = endpoints
         self._deliveries = deliveries
+        self._replays = replays
         self._deliverer = deliverer
         self._allow_private = allow_private
 
@@ -200,8 +203,8 @@ class EventViews:
         span = validate(Span, {"from": form_value(form, "from"), "to": form_value(form, "to")})
         if span.end <= span.begin:
             raise wrong_field("to", "must be later than from")
-        enqueued = await self._deliveries.replay_span(app, endpoint, span.begin, span.end, None)
-        return self.console.render(operator, "replayed.part.html", enqueued=enqueued)
+        begun = await self._replays.begin(app, endpoint, span.begin, span.end, None)
+        return self.console.render(operator, "replayed.part.html", begun=begun)
 
     async def _endpoint(self, app: App, text: str) -> Endpoint:
         return await self._endpoints.get(app, _id(text, EndpointNotFound))

@@ -1,6 +1,7 @@
 """What a browser proves by itself: the broker's cookie, and which site a request came from."""
 
 import re
+from collections.abc import Mapping
 
 from aiohttp import web
 
@@ -39,13 +40,13 @@ class Cookie:
         )
 
 
-def check_not_cross_site(request: web.Request) -> None:
+def check_not_cross_site(headers: Mapping[str, str]) -> None:
     """Raise OriginRefused for what a page of another site made the browser send.
 
     For requests with an API key: a browser that remembers Basic credentials adds them to any page's
     form. Programs do not send `Sec-Fetch-Site`.
     """
-    if request.headers.get("Sec-Fetch-Site", "none") in {"cross-site", "same-site"}:
+    if headers.get("Sec-Fetch-Site", "none") in {"cross-site", "same-site"}:
         raise OriginRefused("A page of another site sent this request. Call the API from a server.")
 
 

@@ -7,7 +7,6 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
 from typing import Any, cast
 
 from aiohttp import web
@@ -17,7 +16,7 @@ from aiohttp.web_protocol import RequestHandler, _ErrInfo
 from broker.errors import InvalidRequest
 from broker.web.core.cut_answers import reset
 from broker.web.core.descriptors import DescriptorGuard
-from broker.web.core.middleware import REQUEST_ID, Handler, problem
+from broker.web.core.middleware import REQUEST_ID, problem
 
 log = logging.getLogger(__name__)
 
@@ -139,35 +138,3 @@ class ConnectionHandler(RequestHandler):
         response = problem(request, InvalidRequest(detail))
         response.force_close()
         return response
-
-
-class Server(web.Server):
-    """Gives every connection such a protocol."""
-
-    guard: DescriptorGuard
-
-    def __call__(self) -> RequestHandler:
-        return ConnectionHandler(self, self.guard, **self._kwargs)
-
-
-class AppRunner(web.AppRunner):
-    """Runs an application behind this server."""
-
-    def __init__(
-        self,
-        app: web.Application,
-        around: Callable[[Handler], Handler],
-        guard: DescriptorGuard,
-        **settings: Any,
-    ) -> None:
-        """`around` wraps the handling of every request."""
-        super().__init__(app, **settings)
-        self._wrap_handler = around
-        self._guard = guard
-
-    async def _make_server(self) -> web.Server:
-        server = await super()._make_server()
-        server.__class__ = Server  # aiohttp has no other way to name the protocol
-        cast(Server, server).guard = self._guard
-        server.request_handler = self._wrap_handler(server.request_handler)  # type: ignore[assignment]
-        return server

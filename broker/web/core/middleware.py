@@ -13,6 +13,7 @@ from aiohttp import hdrs, web
 from broker.concurrency.task_set import TaskSet
 from broker.domain.tenancy import WORKSPACE
 from broker.errors import BodyTooLarge, BrokerError, InvalidRequest, MethodNotAllowed, NotFound
+from broker.telemetry.durations import Durations
 from broker.telemetry.log_writer import REQUEST_LOGGER, log_request
 from broker.telemetry.metrics import Metrics
 from broker.web.core.cut_answers import cut_off
@@ -26,6 +27,7 @@ COMPLETION_GRACE_S = 10.0
 
 H = TypeVar("H", bound=Callable[..., Any])
 
+BEGUN: web.RequestKey[Any] = web.RequestKey("call that the fast path began", object)
 REQUEST_ID = web.RequestKey("request id", str)
 LOG_FIELDS = web.RequestKey("log fields", dict)
 
@@ -36,22 +38,47 @@ def cancel_on_disconnect(handler: H) -> H:
     return handler
 
 
-def observe_requests(handler: Handler, metrics: Metrics) -> Handler:
+class RequestLog:
+    """The one log line and one measurement that every request leaves at its end."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._durations: dict[tuple[str, int], Durations] = {}
+
+    def record(self, fields: dict[str, Any], route: str, status: int, seconds: float) -> None:
+        """`route` is the path as the URL table has it."""
+        family = status // 100
+        durations = self._durations.get((route, family))
+        if durations is None:
+            durations = self._metrics.requests.labels(route, f"{family}xx")
+            self._durations[route, family] = durations
+        durations.observe(seconds)
+        log_request({**fields, "route": route, "status": status, "ms": round(seconds * 1000, 2)})
+
+
+def new_request_id() -> str:
+    """An id for a request: not a secret, so that the kernel's random numbers are not needed."""
+    return f"{random.getrandbits(128):032x}"
+
+
+def observe_requests(handler: Handler, requests: RequestLog) -> Handler:
     """A handler of all requests that gives each an id, and one log line and one measurement at its
     end, and answers refusals with problem documents (RFC 9457), unexpected errors with a bare 500.
 
     One function around the whole application, because each of aiohttp's middlewares costs every
     call another step.
     """
-    children: dict[tuple[str, int], Any] = {}
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        # Not a secret, so that the kernel's random numbers are not needed.
-        request_id = request[REQUEST_ID] = f"{random.getrandbits(128):032x}"
-        fields: dict[str, Any] = {"request_id": request_id, "method": request.method}
-        request[LOG_FIELDS] = fields
+        begun = take_begun(request)
+        if begun is None:
+            started, request_id = time.perf_counter(), new_request_id()
+            fields: dict[str, Any] = {"request_id": request_id, "method": request.method}
+        else:
+            started, request_id, fields = begun.started, begun.request_id, begun.fields
+        request[REQUEST_ID], request[LOG_FIELDS] = request_id, fields
         WORKSPACE.set(None)  # one task serves all requests of a connection
-        started, status = time.perf_counter(), 499
+        status = 499
         try:
             try:
                 if hdrs.EXPECT in request.headers:
@@ -68,18 +95,19 @@ def observe_requests(handler: Handler, metrics: Metrics) -> Handler:
             status = response.status
         finally:
             seconds = time.perf_counter() - started
-            family, template = status // 100, _template(request)
-            measured = children.get((template, family))
-            if measured is None:
-                measured = metrics.requests.labels(template, f"{family}xx")
-                children[template, family] = measured
-            measured.observe(seconds)
-            log_request(
-                {**fields, "route": template, "status": status, "ms": round(seconds * 1000, 2)}
-            )
+            requests.record(fields, _template(request), status, seconds)
         return response
 
     return handle
+
+
+def take_begun(request: web.Request) -> Any:
+    """The call that the fast path began for a request and could not complete, if it did."""
+    begun = getattr(request.protocol, "handed_over", None)
+    if begun is not None:
+        request.protocol.handed_over = None  # type: ignore[attr-defined]
+        request[BEGUN] = begun
+    return begun
 
 
 def _check_expectation(request: web.Request) -> None:

@@ -148,7 +148,7 @@ def _describe_as(
 
 
 async def _authenticate(request: web.Request, scopes: tuple[str, ...]) -> Caller:
-    check_not_cross_site(request)
+    check_not_cross_site(request.headers)
     caller = await request.app[CALLERS].authenticate(request.headers.get("Authorization"))
     request[LOG_FIELDS]["key"] = str(caller.key_id)
     SOURCE.set(Source("api", request.remote))

@@ -23,10 +23,10 @@ from broker.errors import (
 )
 from broker.providers.calls.destination import check_target
 from broker.services.access.callers import Callers, require
-from broker.services.proxy.forwarding import Proxy
+from broker.services.proxy.forwarding import Forwarding, Proxy
 from broker.web.core.cookies import check_not_cross_site
 from broker.web.core.cut_answers import cut_off
-from broker.web.core.middleware import LOG_FIELDS, REQUEST_ID, cancel_on_disconnect
+from broker.web.core.middleware import BEGUN, LOG_FIELDS, REQUEST_ID, cancel_on_disconnect
 from broker.web.core.openapi import self_authenticating
 from broker.web.core.requests import (
     BROKEN_FRAMING,
@@ -78,6 +78,8 @@ class ProxyHandlers:
         HubSpot's status, end-to-end headers and body come back as they are. A refusal of the
         broker's own carries `Broker-Error`.
         """
+        if BEGUN in request:
+            return await self._respond(request, request[BEGUN].forwarding, None)
         caller = await self._caller(request)
         if request.method not in METHODS:
             raise MethodNotAllowed(allowed=list(METHODS))
@@ -97,7 +99,7 @@ class ProxyHandlers:
             request[REQUEST_ID],
             key,
         )
-        return await self._pass_on(request, caller, call, None)
+        return await self._respond(request, self._proxy.forward(caller, call), None)
 
     @self_authenticating(enforces=SCOPES, body=RawCall, tags=("Proxy",))
     @cancel_on_disconnect
@@ -120,10 +122,10 @@ class ProxyHandlers:
             idempotency_key=key,
             provider=path_provider(request),
         )
-        return await self._pass_on(request, caller, call, DataEnvelope())
+        return await self._respond(request, self._proxy.forward(caller, call), DataEnvelope())
 
     async def _caller(self, request: web.Request) -> Caller:
-        check_not_cross_site(request)
+        check_not_cross_site(request.headers)
         headers = request.headers
         credentials = headers.get("Authorization")
         if credentials is None:
@@ -164,12 +166,12 @@ class ProxyHandlers:
         except web.RequestPayloadError:
             raise InvalidRequest(BROKEN_FRAMING) from None
 
-    async def _pass_on(
-        self, request: web.Request, caller: Caller, call: ProxyCall, wrapping: DataEnvelope | None
+    async def _respond(
+        self, request: web.Request, forwarding: Forwarding, wrapping: DataEnvelope | None
     ) -> web.StreamResponse:
         response: web.StreamResponse | None = None
         try:
-            async with self._proxy.forward(caller, call) as answer:
+            async with forwarding as answer:
                 if wrapping is None and can_write_at_once(request, answer):
                     at_once = SingleWriteResponse(request, answer)
                     # What is left to do is done while the caller reads.

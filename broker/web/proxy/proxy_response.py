@@ -14,6 +14,9 @@ SECURITY_HEADERS = (
 )
 """A provider's answer must not run as a page of the broker's origin."""
 
+BODILESS = frozenset({204, 304})
+"""Statuses whose responses have no body, and no framing of one."""
+
 DEFAULT_HEADERS = "Content-Type", "Server"
 
 UPSTREAM_HEADERS = web.ResponseKey("lower-case names of the provider's headers", frozenset)
@@ -25,7 +28,7 @@ def can_write_at_once(request: web.Request, answer: Answer) -> bool:
         answer.chunks.is_complete
         and request.version == (1, 1)
         and request.method != "HEAD"
-        and answer.status not in {204, 304}
+        and answer.status not in BODILESS
     )
 
 
@@ -56,19 +59,9 @@ class SingleWriteResponse(web.StreamResponse):
         if request.transport is None:
             raise ConnectionResetError
         self._written = True
-        names = {name.lower() for name, _ in self._answer.headers}
-        headers = _response_headers(request, self._answer.headers, names)
-        if "date" not in names:
-            headers.append(("Date", formatdate(usegmt=True)))
-        if not self._keeps_alive:
-            headers.append(("Connection", "close"))
-        body = self._whole_body
-        if "content-length" not in names:
-            headers.append(("Transfer-Encoding", "chunked"))
-            body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
-        head = "".join([f"{name}: {value}\r\n" for name, value in headers])
-        head = f"HTTP/1.1 {self.status} {self.reason}\r\n{head}\r\n"
-        whole = head.encode("utf-8", "surrogateescape") + body
+        whole = encode_complete(
+            self._answer, self._whole_body, request[REQUEST_ID], keep_alive=self._keeps_alive
+        )
         request.transport.write(whole)
         # It went past the writer, which is asked whether an answer has begun.
         request.writer.output_size += len(whole)
@@ -76,6 +69,22 @@ class SingleWriteResponse(web.StreamResponse):
 
     async def write_eof(self, _data: bytes = b"") -> None:
         """Do nothing: it was written to its end."""
+
+
+def encode_complete(answer: Answer, body: bytes, request_id: str, *, keep_alive: bool) -> bytes:
+    """A complete answer as an HTTP/1.1 response to anything but HEAD; its status has a body."""
+    names = {name.lower() for name, _ in answer.headers}
+    headers = _response_headers(request_id, answer.headers, names)
+    if "date" not in names:
+        headers.append(("Date", formatdate(usegmt=True)))
+    if not keep_alive:
+        headers.append(("Connection", "close"))
+    if "content-length" not in names:
+        headers.append(("Transfer-Encoding", "chunked"))
+        body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
+    head = "".join([f"{name}: {value}\r\n" for name, value in headers])
+    head = f"HTTP/1.1 {answer.status} {answer.reason}\r\n{head}\r\n"
+    return head.encode("utf-8", "surrogateescape") + body
 
 
 def begin_stream(
@@ -86,7 +95,7 @@ def begin_stream(
     # Head and body leave in one write when both have arrived; else the head does not wait.
     response._send_headers_immediately = not answer.chunks.is_complete  # noqa: SLF001
     names = frozenset(name.lower() for name, _ in headers)
-    response.headers.extend(_response_headers(request, headers, names))
+    response.headers.extend(_response_headers(request[REQUEST_ID], headers, names))
     response[UPSTREAM_HEADERS] = names
     return response
 
@@ -101,12 +110,11 @@ async def remove_default_headers(_request: web.Request, response: web.StreamResp
 
 
 def _response_headers(
-    request: web.BaseRequest, headers: Sequence[tuple[str, str]], names: Collection[str]
+    request_id: str, headers: Sequence[tuple[str, str]], names: Collection[str]
 ) -> list[tuple[str, str]]:
     """The provider's headers and the broker's. The provider's request id is the caller's when there
     is one; the broker's finds its log line.
     """
-    request_id = request[REQUEST_ID]
     all_headers = [*headers, ("Broker-Request-Id", request_id), *SECURITY_HEADERS]
     if "x-request-id" not in names:
         all_headers.append(("X-Request-Id", request_id))

@@ -1,3 +1,6 @@
+-- columns: key of api_key
+id, workspace_id, client_id, name, scopes, app_slugs, policy, created_at, revoked_at, last_used_at;
+
 -- name: create_workspace
 -- Make a tenant.
 --   $1 id, $2 name
@@ -24,12 +27,12 @@ SELECT id, name, created_at
 --   $8 policy or null
 INSERT INTO api_key (workspace_id, id, client_id, secret_hash, name, scopes, app_slugs, policy)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-RETURNING id, workspace_id, client_id, name, scopes, app_slugs, policy, created_at, revoked_at;
+RETURNING {key};
 
 -- name: keys_of_workspace
 -- All credentials of a workspace, oldest first.
 --   $1 workspace
-SELECT id, workspace_id, client_id, name, scopes, app_slugs, policy, created_at, revoked_at
+SELECT {key}
   FROM api_key
  WHERE workspace_id = $1
  ORDER BY created_at, id;
@@ -44,7 +47,7 @@ SELECT workspace_id
 -- name: lock_live_keys
 -- Lock the live credentials of a workspace, so that the last one that manages keys stays.
 --   $1 workspace
-SELECT id, workspace_id, client_id, name, scopes, app_slugs, policy, created_at, revoked_at
+SELECT {key}
   FROM api_key
  WHERE workspace_id = $1
    AND revoked_at IS NULL
@@ -58,7 +61,7 @@ UPDATE api_key
    SET name = $3, scopes = $4, app_slugs = $5, policy = $6
  WHERE workspace_id = $1
    AND id = $2
-RETURNING id, workspace_id, client_id, name, scopes, app_slugs, policy, created_at, revoked_at;
+RETURNING {key};
 
 -- name: revoke_key
 -- End a credential.
@@ -67,6 +70,26 @@ UPDATE api_key
    SET revoked_at = coalesce(revoked_at, now())
  WHERE workspace_id = $1
    AND id = $2;
+
+-- name: record_keys_used
+-- When credentials were last used, for all that can be written without waiting and were not written
+-- a moment ago.
+--   $1 workspaces, $2 ids, $3 how long ago in seconds, one each
+WITH used AS (
+    SELECT api_key.workspace_id, api_key.id, latest.ago
+      FROM api_key
+      JOIN unnest($1::uuid[], $2::uuid[], $3::float8[]) AS latest (workspace_id, id, ago)
+        ON latest.workspace_id = api_key.workspace_id
+       AND latest.id = api_key.id
+       AND (api_key.last_used_at IS NULL
+            OR api_key.last_used_at < now() - make_interval(secs => latest.ago + 30))
+       FOR UPDATE OF api_key SKIP LOCKED
+)
+UPDATE api_key
+   SET last_used_at = now() - make_interval(secs => used.ago)
+  FROM used
+ WHERE api_key.workspace_id = used.workspace_id
+   AND api_key.id = used.id;
 
 -- name: caller_of_secret
 -- Who holds this secret.

@@ -3,19 +3,20 @@
 workspace_id, id, slug, provider, options, client_id, client_secret, hubspot_app_id, scopes,
 optional_scopes, return_urls,
 origins, confirm, pkce, policy, legacy_signatures, journal, display_name, logo_url, install_url,
-marketplace, credentials_refused_at, created_at, updated_at;
+marketplace, webhook_secret, credentials_refused_at, created_at, updated_at;
 
 -- name: create_app
 -- Register an app under a slug.
 --   $1 workspace, $2 id, $3 slug, $4 client id, $5 sealed client secret, $6 HubSpot app id,
 --   $7 scopes, $8 optional scopes, $9 return URLs, $10 origins, $11 confirm, $12 pkce, $13 policy,
 --   $14 legacy signatures, $15 journal, $16 display name, $17 logo URL, $18 install URL,
---   $19 marketplace, $20 options, $21 provider
+--   $19 marketplace, $20 options, $21 provider, $22 sealed webhook secret or null
 INSERT INTO app (workspace_id, id, slug, client_id, client_secret, hubspot_app_id,
                  scopes, optional_scopes, return_urls, origins, confirm, pkce, policy,
                  legacy_signatures, journal, display_name, logo_url, install_url, marketplace, options,
-                 provider)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+                 provider, webhook_secret)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
+        $22)
 RETURNING {app};
 
 -- name: app_of_slug
@@ -51,7 +52,8 @@ SELECT {app}
 --   $1 workspace, $2 id, $3 client id, $4 sealed client secret, $5 sealed previous secret or null,
 --   $6 HubSpot app id, $7 scopes, $8 optional scopes, $9 return URLs, $10 origins, $11 confirm,
 --   $12 pkce, $13 policy, $14 legacy signatures, $15 journal, $16 display name, $17 logo URL,
---   $18 install URL, $19 marketplace, $20 options
+--   $18 install URL, $19 marketplace, $20 options, $21 sealed webhook secret or null,
+--   $22 sealed previous webhook secret or null
 UPDATE app
    SET client_id = $3,
        client_secret = $4,
@@ -75,6 +77,10 @@ UPDATE app
        install_url = $18,
        marketplace = $19,
        options = $20,
+       webhook_secret = $21,
+       previous_webhook_secret = coalesce($22, previous_webhook_secret),
+       previous_webhook_until = CASE WHEN $22::bytea IS NULL THEN previous_webhook_until
+                                     ELSE now() + interval '24 hours' END,
        updated_at = now()
  WHERE workspace_id = $1
    AND id = $2

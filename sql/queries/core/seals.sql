@@ -52,6 +52,42 @@ UPDATE app
    AND id = $2
    AND previous_client_secret = $3;
 
+-- name: app_webhook_secrets
+-- Some app.webhook_secret values under another key than the newest.
+--   $1 newest key's id, $2 how many
+SELECT workspace_id, id, 'app/' || id AS sealed_as, webhook_secret AS sealed
+  FROM app
+ WHERE webhook_secret IS NOT NULL
+   AND substr(webhook_secret, 3, get_byte(webhook_secret, 1)) <> convert_to($1, 'UTF8')
+ LIMIT $2;
+
+-- name: reseal_webhook_secret
+-- Write a app.webhook_secret value again, unless it changed meanwhile.
+--   $1 workspace, $2 row, $3 the old value, $4 the new value
+UPDATE app
+   SET webhook_secret = $4
+ WHERE workspace_id = $1
+   AND id = $2
+   AND webhook_secret = $3;
+
+-- name: previous_webhook_secrets
+-- Some app.previous_webhook_secret values under another key than the newest.
+--   $1 newest key's id, $2 how many
+SELECT workspace_id, id, 'app/' || id AS sealed_as, previous_webhook_secret AS sealed
+  FROM app
+ WHERE previous_webhook_secret IS NOT NULL
+   AND substr(previous_webhook_secret, 3, get_byte(previous_webhook_secret, 1)) <> convert_to($1, 'UTF8')
+ LIMIT $2;
+
+-- name: reseal_previous_webhook_secret
+-- Write a app.previous_webhook_secret value again, unless it changed meanwhile.
+--   $1 workspace, $2 row, $3 the old value, $4 the new value
+UPDATE app
+   SET previous_webhook_secret = $4
+ WHERE workspace_id = $1
+   AND id = $2
+   AND previous_webhook_secret = $3;
+
 -- name: verifiers
 -- Some values of install_link.verifier under another key than the newest.
 --   $1 newest key's id, $2 how many

@@ -136,36 +136,6 @@ UPDATE delivery
    AND event.id = delivery.event_id
    AND event.app_id = $2;
 
--- name: replay_span
--- Enqueue for an endpoint the events of a span that it subscribes to, delivered or not, at a steady pace.
---   $1 workspace, $2 app, $3 endpoint, $4 from, $5 to, $6 user reference or null, $7 a second,
---   $8 how many at most
-INSERT INTO delivery (workspace_id, id, endpoint_id, event_id, is_replay, due_at, expires_at)
-SELECT event.workspace_id, gen_random_uuid(), endpoint.id, event.id, true,
-       now() + interval '1 second' * (row_number() OVER (ORDER BY event.created_at, event.id) / $7),
-       now() + interval '3 days'
-         + interval '1 second' * (row_number() OVER (ORDER BY event.created_at, event.id) / $7)
-  FROM event
-  JOIN endpoint
-    ON endpoint.workspace_id = event.workspace_id
-   AND endpoint.app_id = event.app_id
-   AND endpoint.id = $3
- WHERE event.workspace_id = $1
-   AND event.app_id = $2
-   AND event.created_at >= $4
-   AND event.created_at < $5
-   AND ($6::text IS NULL OR event.user_ref = $6)
-   AND EXISTS (SELECT
-                 FROM unnest(endpoint.events) AS wanted (pattern)
-                WHERE wanted.pattern = event.type
-                   OR (right(wanted.pattern, 1) = '*'
-                       AND starts_with(event.type, left(wanted.pattern, -1))))
- ORDER BY event.created_at, event.id
- LIMIT $8
-ON CONFLICT ON CONSTRAINT delivery_once_per_endpoint DO UPDATE
-   SET state = 'waiting', attempts = 0, is_replay = true, claim = delivery.claim + 1,
-       due_at = excluded.due_at, expires_at = excluded.expires_at;
-
 -- name: enqueue_delivery
 -- Enqueue one event for an endpoint, whatever it subscribes to.
 --   $1 workspace, $2 id, $3 endpoint, $4 event

@@ -1,14 +1,15 @@
 -- name: insert_batch
--- Store a batch as it came, before HubSpot receives its 200.
---   $1 workspace, $2 id, $3 app, $4 source, $5 body
-INSERT INTO webhook_inbox (workspace_id, id, app_id, source, body)
-VALUES ($1, $2, $3, $4, $5);
+-- Store a delivery before it is acknowledged to the provider.
+--   $1 workspace, $2 id, $3 app, $4 source, $5 body, $6 headers
+INSERT INTO webhook_inbox (workspace_id, id, app_id, source, body, headers)
+VALUES ($1, $2, $3, $4, $5, $6);
 
 -- name: webhook_secrets_of_app
 -- The secrets that may have signed a webhook of a live app.
 --   $1 workspace, $2 slug
-SELECT id, client_secret, legacy_signatures,
-       CASE WHEN previous_secret_until > now() THEN previous_client_secret END AS previous
+SELECT id, provider, client_secret, webhook_secret, legacy_signatures,
+       CASE WHEN previous_secret_until > now() THEN previous_client_secret END AS previous,
+       CASE WHEN previous_webhook_until > now() THEN previous_webhook_secret END AS previous_webhook
   FROM app
  WHERE workspace_id = $1
    AND slug = $2
@@ -16,8 +17,9 @@ SELECT id, client_secret, legacy_signatures,
 
 -- name: claim_batch
 -- Lock the batch that waits longest; its app may be gone.
-SELECT webhook_inbox.workspace_id, webhook_inbox.id, webhook_inbox.app_id, webhook_inbox.source, webhook_inbox.body, webhook_inbox.received_at,
-       webhook_inbox.failures, app.slug, app.journal
+SELECT webhook_inbox.workspace_id, webhook_inbox.id, webhook_inbox.app_id, webhook_inbox.source,
+       webhook_inbox.headers, webhook_inbox.body, webhook_inbox.received_at, webhook_inbox.failures,
+       app.slug, app.provider, app.journal
   FROM webhook_inbox
   LEFT JOIN app
     ON app.workspace_id = webhook_inbox.workspace_id
@@ -75,7 +77,7 @@ SELECT fingerprint
    AND fingerprint = ANY ($3::bytea[]);
 
 -- name: purge_seen_events
--- Delete some of what HubSpot no longer repeats: it retries for a day, its journal keeps three.
+-- Delete some of what providers no longer repeat: HubSpot retries for a day, its journal keeps three.
 --   $1 how many
 DELETE FROM seen_event
  WHERE ctid = ANY (ARRAY(SELECT ctid
@@ -83,23 +85,23 @@ DELETE FROM seen_event
                           WHERE seen_at < now() - interval '8 days'
                           LIMIT $1));
 
--- name: users_of_hubs
--- Whose connections some HubSpot accounts belong to.
---   $1 workspace, $2 app, $3 hubs
-SELECT hub_id, user_ref
+-- name: users_of_accounts
+-- Whose connections some accounts belong to.
+--   $1 workspace, $2 app, $3 account ids
+SELECT account_id, user_ref
   FROM connection
  WHERE workspace_id = $1
    AND app_id = $2
-   AND hub_id = ANY ($3::bigint[])
+   AND account_id = ANY ($3::text[])
    AND user_ref IS NOT NULL
    AND status IN ('ACTIVE', 'REAUTH_REQUIRED')
  ORDER BY number;
 
 -- name: quarantine_batch
 -- Store events that cannot be read, for people to look at.
---   $1 workspace, $2 id, $3 app, $4 source, $5 body
-INSERT INTO webhook_inbox (workspace_id, id, app_id, source, body, quarantined_at)
-VALUES ($1, $2, $3, $4, $5, now());
+--   $1 workspace, $2 id, $3 app, $4 source, $5 body, $6 headers
+INSERT INTO webhook_inbox (workspace_id, id, app_id, source, body, headers, quarantined_at)
+VALUES ($1, $2, $3, $4, $5, $6, now());
 
 -- name: lock_dedup
 -- One transaction at a time deduplicates the events of an app, where two sources report the same.
@@ -108,12 +110,12 @@ SELECT pg_advisory_xact_lock(hashtextextended($1, 0));
 
 -- name: grants_before
 -- Lock the connections to an account whose grants are older than a moment.
---   $1 workspace, $2 app, $3 hub, $4 moment
+--   $1 workspace, $2 app, $3 account id, $4 moment
 SELECT id
   FROM connection
  WHERE workspace_id = $1
    AND app_id = $2
-   AND hub_id = $3
+   AND account_id = $3
    AND status = 'ACTIVE'
    AND renewed_at < $4
  ORDER BY id

@@ -297,6 +297,18 @@ async def test_an_expectation_of_odd_bytes_is_refused_and_not_repeated(broker, p
     assert b"Broker-Error: invalid-request" in head
 
 
+async def test_what_cannot_be_a_token_is_refused_before_it_is_sent(broker, hubspot):
+    """2.14: neither a form nor a header can carry it."""
+    for token in ("a\ud800", "a\0", "a\r\nX-Evil: 1", "a b", "caf\xe9", "\u4e2d"):
+        for field in ("refreshToken", "accessToken"):
+            body = {field: token}
+            answer = await broker.asks("POST", "/api/apps/hbdev/connections/u9/import", json=body)
+
+            assert (answer.status, answer.code) == (400, "invalid-request")
+            assert answer.json()["errors"][0]["field"] == field
+    assert not hubspot.seen
+
+
 async def test_a_body_that_waits_to_be_asked_for_is_asked_for(broker):
     await broker.connects("u1")
     answer = await broker.proxies("/_echo/x", method="POST", data=b"{}", expect100=True)

@@ -134,7 +134,8 @@ async def test_a_key_is_changed_from_the_shell(shell, broker):
     assert now["policy"] == [{"methods": ["GET"], "path": "/crm/*"}]
     assert (json.loads(lifted)["apps"], json.loads(lifted)["policy"]) == (None, None)
     _, listed, _ = await shell("key", "list", *where)
-    assert listed.splitlines()[0].split() == ["id", "state", "name", "scopes", "apps", "policy"]
+    heads = ["id", "state", "name", "scopes", "apps", "policy", "last", "used"]
+    assert listed.splitlines()[0].split() == heads
     for words, line in [
         (("key", "change", key["id"], "--remove-scope", "calls"), "at least one scope"),
         (("key", "change", key["id"], "--add-scope", "everything"), "unknown scope everything"),

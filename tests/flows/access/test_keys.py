@@ -289,6 +289,7 @@ async def test_a_workspace_never_stands_without_its_first_key(broker, database):
 
     with pytest.raises(asyncpg.CheckViolationError):
         await broker.parts.keys.create_workspace("half")
+    await database.execute("ALTER TABLE api_key DROP CONSTRAINT nothing_new")
 
     assert await database.fetchval("SELECT count(*) FROM workspace WHERE name = 'half'") == 0
 
@@ -390,3 +391,22 @@ async def speaks(broker, method, path, *headers, body=b""):
     answer = await asyncio.wait_for(reader.read(), 10)
     writer.close()
     return int(answer.split(b" ")[1]), answer
+
+
+async def test_a_key_shows_when_it_was_used_last_by_itself_or_by_a_token_made_from_it(broker):
+    secret, unused = await broker.makes_key("apps"), await broker.makes_key("proxy")
+    form = {"grant_type": "client_credentials"}
+
+    await broker.asks("GET", "/api/apps", key=secret)
+    await broker.asks("GET", "/api/apps", key=unused[:-1])  # a wrong guess is no use of it
+    await broker.parts.keys.flush_last_used()
+    shown = await broker.parts.keys.of_workspace(UUID(broker.workspace))
+    client = basic(shown[2].client_id, unused)
+    minted = await broker.asks("POST", "/oauth/token", key="", data=form, headers=client)
+    await broker.parts.keys.flush_last_used()
+    later = await broker.parts.keys.of_workspace(UUID(broker.workspace))
+
+    assert minted.status == 200
+    assert [key.last_used_at is not None for key in shown] == [True, True, False]
+    assert all(key.last_used_at is not None for key in later)
+    assert later[1].last_used_at == shown[1].last_used_at

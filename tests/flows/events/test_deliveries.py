@@ -2,12 +2,14 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from aiohttp import web
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from broker.services.events.deliverer import BACKOFF, MAX_CONCURRENT_PER_ENDPOINT
+from broker.stores.events import replays
 from tests.until import until
 
 ENDPOINTS = "/api/apps/hbdev/endpoints"
@@ -256,16 +258,16 @@ async def test_a_span_is_replayed_for_one_user_at_a_steady_pace(
         "POST", f"{ENDPOINTS}/{late}/replay", params=span
     )
 
-    assert (replayed.status, replayed.json()) == (202, {"replayed": 120})
-    assert 1.9 < spread < 2.1
+    assert (replayed.status, replayed.json()) == (202, {"replayed": 120, "until": None})
+    assert 2.3 < spread < 2.5
     assert {each.path for each in receiver.got} == {"/late"}
     assert {each.json()["data"]["userForeignIdentifier"] for each in receiver.got} == {"u1"}
     assert len({each.id for each in receiver.got}) == 120
-    assert twice.json() == {"replayed": 120}
+    assert twice.json()["replayed"] == 120
     empty = {**span, "from": "2020-01-01", "to": "2020-01-02"}
     assert (
         await broker_with_local_endpoints.asks("POST", f"{ENDPOINTS}/{late}/replay", params=empty)
-    ).json() == {"replayed": 0}
+    ).json()["replayed"] == 0
     for wrong in ({}, {"from": "x", "to": "y"}, {"from": "2020-01-02", "to": "2020-01-01"}):
         answer = await broker_with_local_endpoints.asks(
             "POST", f"{ENDPOINTS}/{late}/replay", params=wrong
@@ -435,3 +437,45 @@ async def test_a_late_outcome_does_not_undo_a_replay(
     assert await database.fetchval("SELECT state FROM delivery") == "waiting"
     await broker_with_local_endpoints.run_background_work()
     assert len(receiver.got) == 2
+
+
+async def test_a_long_span_is_enqueued_a_slice_at_a_time_and_one_span_at_once(
+    broker_with_local_endpoints, receiver, endpoint, database, monkeypatch
+):
+    """2.10: however many events a span holds and however often it is asked for, a turn writes no
+    more than a slice, and nobody holds sessions while another one's slice is written.
+    """
+    monkeypatch.setattr(replays, "SLICE", 50)
+    monkeypatch.setattr(replays, "MAX_EVENTS", 220)
+    broker, url = broker_with_local_endpoints, f"{ENDPOINTS}/{endpoint}/replay"
+    await database.execute(
+        """
+        INSERT INTO event (workspace_id, id, app_id, type, user_ref, payload, created_at)
+        SELECT app.workspace_id, gen_random_uuid(), app.id, 'hubspot.contact.creation',
+               CASE WHEN n % 2 = 0 THEN 'u1' ELSE 'u2' END, '{}',
+               '2026-01-01'::timestamptz + interval '1 second' * (n / 4)
+          FROM app, generate_series(0, 249) AS n
+        """
+    )
+    span = {"from": "2026-01-01", "to": "2026-01-02", "userForeignIdentifier": "u1"}
+
+    answers = await asyncio.gather(*(broker.asks("POST", url, params=span) for _ in range(12)))
+    enqueued = [await database.fetchval("SELECT count(*) FROM delivery WHERE is_replay")]
+    while await database.fetchval("SELECT count(*) FROM replay"):
+        assert await broker.parts.replays.enqueue_due() == 0  # its receiver has no time for more
+        await database.execute("UPDATE replay SET due_at = now()")
+        assert await broker.parts.replays.enqueue_due() == 1
+        enqueued.append(await database.fetchval("SELECT count(*) FROM delivery WHERE is_replay"))
+
+    assert sorted(answer.status for answer in answers) == [202] + 11 * [503]
+    (begun,) = [answer.json() for answer in answers if answer.status == 202]
+    assert begun == {"replayed": 110, "until": "2026-01-01T00:00:55Z"}
+    assert {answer.code for answer in answers if answer.status == 503} == {"busy"}
+    assert all(
+        int(answer.headers["Retry-After"]) >= 1 for answer in answers if answer.status == 503
+    )
+    assert enqueued[-1] == 110
+    assert all(0 < more - less <= 50 for less, more in pairwise([0, *enqueued]))
+    rest = await broker.asks("POST", url, params={**span, "from": begun["until"]})
+    assert rest.json() == {"replayed": 15, "until": None}
+    assert await database.fetchval("SELECT count(*) FROM delivery WHERE is_replay") == 125

@@ -85,6 +85,8 @@ async def test_an_answer_that_nobody_reads_is_let_go_of(
     """L4: a large one, and small ones that pile up, of HubSpot's or ours; and HubSpot is free."""
     monkeypatch.setattr(http_server, "WRITE_STALL_TIMEOUT_S", 0.5)
     await broker.connects("u1")
+    for _ in range(3):  # so that proxied calls may take the fast path
+        await broker.proxies("/_echo/warm")
     before = callers_served()
     async with connection(broker) as (_, writer):
         writer.transport.pause_reading()

@@ -80,6 +80,9 @@ async def exchange(broker, line, headers, body):
 async def test_nothing_is_smuggled_past_the_broker(broker, hubspot, keyed):
     """P10, P11: the second request carries no key; were it sent on, it would be under our token."""
     await broker.connects("u1")
+    for _ in range(3):
+        await broker.proxies("/_echo/warm")
+    assert broker.parts.metrics.fast_path.completed, "what is plain takes the fast path here"
     line = "POST /proxy/hbdev/u1/_echo/x HTTP/1.1"
 
     for name, (headers, body) in CORPUS.items() if keyed else ():

@@ -1,8 +1,5 @@
 """Reads HubSpot's webhook batches, and hashes events to recognise repeats. No I/O."""
 
-import hashlib
-import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +7,7 @@ from typing import Any
 
 from broker.errors import InvalidRequest
 from broker.providers.hubspot.events.journal import NOUNS
+from broker.providers.webhooks import fingerprint, read_json
 
 BATCH_BYTES = 10 * 1_048_576
 """The longest batch that is read: HubSpot sends at most 100 events, and a property value holds
@@ -29,12 +27,12 @@ class HubSpotEvent:
     occurred_ms: int | None
     fields: Mapping[str, Any]
 
-    def fingerprint(self) -> bytes:
+    def full_hash(self) -> bytes:
         """The same for every retry of one event: HubSpot changes nothing but `attemptNumber`, and
         its `eventId` alone is not unique.
         """
         fields = {name: value for name, value in self.fields.items() if name != "attemptNumber"}
-        return _hash("event", fields)
+        return fingerprint("event", fields)
 
     def content_hash(self, source: str) -> bytes:
         """The same for one change whether a webhook or the journal reported it: what happened to
@@ -54,19 +52,14 @@ class HubSpotEvent:
         noun, _, action = self.type.partition(".")
         # A webhook may name a contact's type by its id, where the journal's reader says the word.
         noun = NOUNS.get(str(self.fields.get("objectTypeId")), noun)
-        return _hash(source, [self.hub_id, noun, action, self.occurred_ms, named])
+        return fingerprint(source, [self.hub_id, noun, action, self.occurred_ms, named])
 
 
 def read_batch(body: bytes) -> list[Any]:
     """The events of a batch, each as HubSpot wrote it. Raises InvalidRequest for anything that is
     not a JSON array.
     """
-    try:
-        batch = json.loads(
-            body.decode(), parse_constant=_refuse, parse_float=_finite, object_hook=same
-        )
-    except (ValueError, RecursionError):
-        raise InvalidRequest("The body is not JSON.") from None
+    batch = read_json(body)
     if not isinstance(batch, list):
         raise InvalidRequest("The body is not an array of events.")
     return batch
@@ -96,26 +89,3 @@ def read_event(event: Any) -> HubSpotEvent | None:
 
 def _is_id(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
-
-
-def _hash(*parts: Any) -> bytes:
-    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).digest()[:16]
-
-
-def same(value: Any) -> Any:
-    """The value itself: a call for each JSON object lets other threads run while a long text is
-    parsed, which is one step to the interpreter otherwise.
-    """
-    return value
-
-
-def _refuse(constant: str) -> Any:
-    raise ValueError(constant)
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(text)
-    return number

@@ -1,0 +1,164 @@
+"""The fast path of a transparent call: the plainest of calls, answered without waiting for anything
+but the provider.
+
+It judges a call by the functions that the handlers use, and refuses, waits for and repeats nothing:
+a call that is refused, or has to wait for a permit, a renewal or the database, goes to the handler
+from its beginning, and one whose answer is not complete at once, or has to be dealt with, goes to
+the handler as it is.
+"""
+
+import re
+import time
+from typing import Any
+from uuid import UUID
+
+from aiohttp.http_parser import RawRequestMessage
+
+from broker.domain.model import ProxyCall
+from broker.domain.tenancy import WORKSPACE
+from broker.errors import BrokerError
+from broker.providers.calls.destination import check_target
+from broker.services.access.callers import Callers
+from broker.services.proxy.forwarding import Forwarding, Proxy
+from broker.telemetry.fast_path_calls import FastPathCalls
+from broker.web.core.fast_connection import FastConnection
+from broker.web.core.middleware import RequestLog, new_request_id
+from broker.web.proxy.handlers import REPEATABLE_BYTES
+from broker.web.proxy.proxy_response import BODILESS, encode_complete
+
+METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
+
+ROUTE = "/proxy/{slug}/{user}/{target}"
+
+PATH = re.compile(
+    r"/proxy/([A-Za-z0-9][A-Za-z0-9_-]{0,62})/([A-Za-z0-9][A-Za-z0-9._~-]{0,254})(/[^#]*)"
+)
+"""Paths in which nothing before the target is encoded."""
+
+HANDLED_HEADERS = ("Idempotency-Key", "Prefer", "Expect", "Sec-Fetch-Site")
+"""Headers with a meaning of which the handler knows."""
+
+
+class FastPath:
+    """Begins transparent calls."""
+
+    def __init__(
+        self, callers: Callers, proxy: Proxy, requests: RequestLog, counts: FastPathCalls
+    ) -> None:
+        self.counts = counts
+        self._callers = callers
+        self._proxy = proxy
+        self._requests = requests
+
+    def begin(
+        self, message: RawRequestMessage, body: bytes | None, connection: FastConnection
+    ) -> "FastCall | None":
+        """Send a call on; None where it is not plain, or something has to be waited for."""
+        path = PATH.fullmatch(message.path)
+        if path is None or not _is_plain(message) or len(body or b"") > REPEATABLE_BYTES:
+            return None
+        caller = self._callers.recognised(message.headers.get("Authorization", ""))
+        slug = path[1].lower()
+        if caller is None or not caller.can_access_app(slug):
+            return None
+        started, request_id = time.perf_counter(), new_request_id()
+        try:
+            call = ProxyCall(
+                slug,
+                path[2],
+                message.method,
+                check_target(path[3]),
+                list(message.headers.items()),
+                body,
+                request_id=request_id,
+            )
+            forwarding = self._proxy.begin(caller, call)
+        except BrokerError:
+            return None  # the handler refuses it, in its own words
+        if forwarding is None:
+            return None
+        self.counts.begun += 1
+        fields = {
+            "request_id": request_id,
+            "method": message.method,
+            "key": str(caller.key_id),
+            "app": slug,
+        }
+        keep_alive = not message.should_close
+        return FastCall(
+            self, connection, forwarding, caller.workspace_id, started, fields, keep_alive
+        )
+
+    def record(self, call: "FastCall", status: int) -> None:
+        """Leave the log line and the measurement of a call."""
+        self._requests.record(call.fields, ROUTE, status, time.perf_counter() - call.started)
+
+
+class FastCall:
+    """A call on its way."""
+
+    __slots__ = (
+        "_connection",
+        "_fast_path",
+        "_keep_alive",
+        "_status",
+        "_workspace_id",
+        "fields",
+        "forwarding",
+        "request_id",
+        "started",
+    )
+
+    def __init__(
+        self,
+        fast_path: FastPath,
+        connection: FastConnection,
+        forwarding: Forwarding,
+        workspace_id: UUID,
+        started: float,
+        fields: dict[str, Any],
+        keep_alive: bool,
+    ) -> None:
+        self.started = started
+        self.fields = fields
+        self.request_id: str = fields["request_id"]
+        self.forwarding = forwarding
+        self._fast_path = fast_path
+        self._connection = connection
+        self._workspace_id = workspace_id
+        self._keep_alive = keep_alive
+        self._status = 0
+        forwarding.when_answered(self._answered)
+
+    def _answered(self, status: int) -> None:
+        # The provider's connection runs this, in the context of whoever opened it.
+        WORKSPACE.set(self._workspace_id)
+        answer = None if status in BODILESS else self.forwarding.complete()
+        if answer is None:
+            self._connection.hand_over()
+            return
+        self._status = answer.status
+        body = answer.chunks.read_buffered()
+        response = encode_complete(answer, body, self.request_id, keep_alive=self._keep_alive)
+        self._connection.respond(response)
+
+    def end(self, *, sent: bool) -> None:
+        """Log it: the response was sent, or its caller has left before."""
+        if sent:
+            self.forwarding.end(None)
+            self._fast_path.counts.completed += 1
+        else:
+            self.forwarding.abandon()
+            self._fast_path.counts.abandoned += 1
+        self._fast_path.record(self, self._status or 499)
+
+
+def _is_plain(message: RawRequestMessage) -> bool:
+    """Whether a request says nothing that the handlers would have to heed."""
+    headers = message.headers
+    return (
+        message.method in METHODS
+        and message.version == (1, 1)
+        and not (message.chunked or message.upgrade)
+        and not any(name in headers for name in HANDLED_HEADERS)
+    )

@@ -1,0 +1,243 @@
+"""QuickBooks Online as a provider: install, company, renewal by its rules, limits, the way out."""
+
+import asyncio
+import json
+import re
+
+import pytest
+
+from broker.sandbox.core.faults import Fault
+from tests.flows.providers.conftest import Books
+
+US, UK = "9341453172058071", "9341453172058072"
+ACCOUNTING = "com.intuit.quickbooks.accounting"
+CUSTOMERS = f"/v3/company/{US}/query?query=select%20*%20from%20Customer&minorversion=75"
+DAY = 86_400
+
+
+@pytest.fixture
+async def books(start_broker, quickbooks_sandbox):
+    broker = await start_broker(quickbooks_url=quickbooks_sandbox.url)
+    await broker.makes_workspace()
+    books = Books("quickbooks", quickbooks_sandbox, broker)
+    assert (await books.registers([ACCOUNTING])).status == 201
+    return books
+
+
+async def test_what_intuit_sends_back_is_refused_unless_it_fits_the_link(books):
+    link = await books.links()
+    back = await books.consents(link, US)
+    asks = books.broker.asks
+
+    forged = await asks("GET", re.sub(r"state=[^&]+", "state=forged", back), key="")
+    companyless = await asks("GET", re.sub(r"&?realmId=\d+", "", back), key="")
+    strange = await asks("GET", re.sub(r"realmId=\d+", "realmId=1%2F..%2F2", back), key="")
+    elsewhere = await asks("GET", back.replace("/quickbooks/", "/hubspot/"), key="")
+    denied = await asks("GET", re.sub(r"code=[^&]+", "error=access_denied", back), key="")
+    good = await asks("GET", back, key="")
+    again = await asks("GET", back, key="")
+
+    assert forged.status in {400, 404}
+    assert companyless.status == strange.status == 400
+    assert elsewhere.status == 404
+    assert denied.headers["Broker-Error"] == "consent-denied"
+    assert good.status == 200, good.body
+    assert again.headers["Broker-Error"] == "link-used"
+
+
+async def test_a_company_that_the_tokens_are_not_for_is_not_believed(books):
+    back = await books.consents(await books.links(), US)
+
+    answer = await books.broker.asks("GET", back.replace(US, UK), key="")
+
+    assert answer.headers["Broker-Error"] == "exchange-failed"
+    assert not books.world.grants.connected("quickbooks-client", US)  # revoked at once
+    assert (await books.broker.asks("GET", "/api/apps/books/connections/u1")).status == 404
+
+
+async def test_a_user_connects_a_company_and_calls_its_api(books, database):
+    answer = await books.connects(US, returnUrl=books.app["returnUrls"][0])
+    connection = await books.shows()
+    transparent = await books.proxies(CUSTOMERS)
+    absolute = await books.broker.asks(
+        "POST",
+        "/api/quickbooks/proxy/books",
+        json={
+            "userForeignIdentifier": "u1",
+            "method": "GET",
+            "url": f"https://quickbooks.api.intuit.com/v3/company/{US}/companyinfo/{US}",
+            "headers": {"Accept": "application/json"},
+        },
+    )
+    stored = await database.fetchrow(
+        "SELECT connection.*, extract(epoch FROM grant_ends_at - now()) AS ends_in FROM connection"
+    )
+
+    assert answer.location[1]["status"] == "connected"
+    assert (connection["accountId"], connection["accountName"]) == (US, "Acme Inc")
+    assert connection["hubId"] is None
+    assert (connection["scopes"], connection["missingScopes"]) == ([ACCOUNTING], [])
+    assert transparent.status == 200
+    assert "QueryResponse" in transparent.json()
+    assert absolute.status == 200, absolute.body
+    assert b"Acme Inc" in absolute.body
+    assert b"eyJ" not in stored["access_token"]
+    assert b"RT1" not in stored["refresh_token"]
+    assert 4.9 * 365 * DAY < stored["ends_in"] < 5.1 * 365 * DAY
+    tokens = {token.encode() for token in books.world.grants.access_tokens}
+    assert not any(token in answer.body + transparent.body for token in tokens)
+    exchange = next(seen for seen in books.world.seen if seen.target.startswith("/oauth2"))
+    assert exchange.headers["x-include-refresh-token-hard-expires-in"] == "true"
+    assert "canary" not in exchange.body
+
+
+async def test_calls_go_to_the_api_of_the_connection_and_nowhere_else(books):
+    await books.connects(US)
+    wrapped = {"userForeignIdentifier": "u1", "method": "GET"}
+    refused = [
+        await books.broker.asks("POST", "/api/raw/books", json={**wrapped, "url": url})
+        for url in (
+            "https://evil.example/v3/company/1/query",
+            "https://quickbooks.api.intuit.com.evil.example/v3/",
+            "https://quickbooks.api.intuit.com@evil.example/v3/",
+            "https://oauth.platform.intuit.com/oauth2/v1/tokens/bearer",
+            "http://quickbooks.api.intuit.com/v3/",
+            "https://api.hubapi.com/crm/v3/objects/contacts",
+        )
+    ]
+    other = await books.broker.asks(
+        "POST", "/api/hubspot/proxy/books", json={**wrapped, "url": "/"}
+    )
+
+    assert [answer.status for answer in refused] == [403] * 6, [each.body for each in refused]
+    assert {answer.code for answer in refused} == {"destination-refused"}
+    assert other.status == 404
+
+
+async def test_a_posted_query_reads_and_a_posted_deletion_deletes(books):
+    await books.connects(US)
+    reader = await books.broker.makes_key("proxy:read")
+
+    query = await books.proxies(
+        f"/v3/company/{US}/query?minorversion=75",
+        method="POST",
+        key=reader,
+        data=b"select count(*) from Customer",
+        headers={"Content-Type": "application/text"},
+    )
+    creation = await books.proxies(
+        f"/v3/company/{US}/customer", method="POST", key=reader, json={"DisplayName": "Ada"}
+    )
+
+    assert query.status == 200, query.body
+    assert creation.status == 403
+
+
+async def test_a_token_that_ended_early_is_renewed_and_the_call_repeated(books):
+    await books.connects(US)
+    books.world.grants.expire_access()
+
+    answer = await books.proxies(CUSTOMERS)
+    wrong_company = await books.proxies(CUSTOMERS.replace(US, UK))
+
+    assert answer.status == 200
+    assert wrong_company.status == 403
+    assert books.world.counters["refreshes"] == 1  # a company that is not theirs costs none
+
+
+async def test_a_rotated_token_survives_a_lost_answer_only_while_it_is_still_the_present_one(
+    books, database
+):
+    await books.connects(US)
+    grant = books.world.grants.grants[0]
+    first = grant.refresh_token
+
+    async def loses_an_answer():
+        books.world.faults.add(Fault("/oauth2/*", "lose-answer", times=1))
+        await books.broker.makes_stale(database)
+        books.world.grants.expire_access()
+        return await books.proxies(CUSTOMERS)
+
+    kept = await loses_an_answer()  # within a day the value stays: asking again brings the same
+    books.world.jump(DAY + 1)
+    lost = await loses_an_answer()  # the answer that was lost held the only value that works
+    connection = await books.shows()
+
+    assert kept.status == 200
+    assert lost.status == 409, lost.body
+    assert lost.code == "reauth-required"
+    assert connection["status"] == "REAUTH_REQUIRED"
+    assert connection["lastError"] == "rotation-lost"
+    assert grant.refresh_token != first
+    assert (await books.connects(US)).status == 200
+    assert (await books.proxies(CUSTOMERS)).status == 200
+
+
+async def test_limits_are_waited_for_and_a_refusal_keeps_later_calls_back(books):
+    await books.connects(US)
+
+    answers = await asyncio.gather(*(books.proxies(CUSTOMERS) for _ in range(24)))
+    throttled = books.world.counters.get("throttled", 0)
+    books.world.levers.requests_per_minute = 1
+    refused = await books.proxies(CUSTOMERS)
+    later = await books.proxies(CUSTOMERS, headers={"Prefer": "wait=0"})
+
+    assert {answer.status for answer in answers} == {200}
+    assert throttled == 0
+    assert refused.status == 429
+    assert b"ThrottleExceeded" in refused.body
+    assert later.status == 429
+    assert later.code == "quota-exhausted"
+    assert 30 < int(later.headers["Retry-After"]) <= 60
+
+
+async def test_another_company_needs_the_products_word(books):
+    await books.connects(US)
+
+    answer = await books.connects(UK)
+    kept = await books.shows()
+
+    assert answer.status == 409
+    assert kept["accountId"] == US
+    code = re.search(rb"[\w-]{43}", answer.body)[0].decode()
+    confirmed = await books.broker.asks(
+        "POST",
+        "/api/connections/confirm",
+        json={"confirm": code, "userForeignIdentifier": "u1"},
+    )
+    assert confirmed.json()["accountName"] == "Globex Ltd"
+
+
+async def test_deletion_disconnects_the_company_and_ends_calls(books):
+    await books.connects(US)
+
+    deleted = await books.broker.asks("DELETE", "/api/apps/books/connections/u1")
+    answer = await books.proxies(CUSTOMERS)
+
+    assert deleted.json() == {"deleted": True, "revocation": "revoked"}
+    assert not books.world.grants.connected("quickbooks-client", US)
+    assert answer.status == 404
+    revocation = [seen for seen in books.world.seen if seen.target.startswith("/v2/oauth2")]
+    assert len(revocation) == 1
+    assert "json" in revocation[0].headers["Content-Type"]
+
+
+async def test_credentials_that_intuit_refuses_are_named(books):
+    books.world.grants.apps["quickbooks-client"].client_secret = "changed"
+
+    answer = await books.connects(US)
+    app = await books.broker.asks("GET", "/api/apps/books")
+
+    assert answer.headers["Broker-Error"] == "credentials-refused"
+    assert app.json()["credentialsRefusedAt"] is not None
+
+
+async def test_the_call_log_names_no_company_and_no_record(books):
+    await books.connects(US)
+    await books.proxies(f"/v3/company/{US}/invoice/4711?minorversion=75")
+    await books.broker.parts.call_log.flush()
+
+    log = await books.broker.asks("GET", "/api/apps/books/calls")
+
+    assert "/v3/company/{id}/invoice/{id}" in json.dumps(log.json())
+    assert "4711" not in log.body.decode()

@@ -1,0 +1,249 @@
+"""The fast path's connection, with a toy path: what is its own, and what stays aiohttp's."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from functools import partial
+
+import pytest
+from aiohttp import web
+
+from broker.telemetry.metrics import Metrics
+from broker.web.core import http_server
+from broker.web.core.descriptors import DescriptorGuard
+from broker.web.core.middleware import BEGUN, RequestLog, observe_requests
+from broker.web.core.runner import AppRunner
+from tests.until import until
+
+
+class ToyCall:
+    def __init__(self, path, body):
+        self.started = 0.0
+        self.request_id = f"id of {path}"
+        self.fields = {"request_id": self.request_id}
+        self.body = body
+        self.ended = []
+
+    def end(self, *, sent):
+        self.ended.append(sent)
+
+
+class ToyPath:
+    """Takes what begins with `/fast` and answers it when it is told to."""
+
+    def __init__(self):
+        self.calls = []
+        self.connections = []
+
+    def begin(self, message, body, connection):
+        if not message.path.startswith("/fast"):
+            return None
+        call = ToyCall(message.path, body)
+        self.calls.append(call)
+        self.connections.append(connection)
+        return call
+
+    def respond(self, at=-1, text=b"fast"):
+        self.connections[at].respond(
+            b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(text), text)
+        )
+
+
+async def ordinary(request):
+    begun = request.get(BEGUN)
+    text = f"{request.path} {begun.request_id if begun else ''} {await request.text()}"
+    return web.Response(text=text)
+
+
+@asynccontextmanager
+async def served(**settings):
+    app, path, metrics = web.Application(), ToyPath(), Metrics()
+    app.router.add_route("*", "/{rest:.*}", ordinary)
+    around = partial(observe_requests, requests=RequestLog(metrics))
+    runner = AppRunner(
+        app, around, DescriptorGuard(10_000, metrics.connections_shed), path, **settings
+    )
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield path, runner
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def connected(runner):
+    reader, writer = await asyncio.open_connection("127.0.0.1", runner.addresses[0][1])
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+
+
+def get(path, method="GET", body=""):
+    length = f"Content-Length: {len(body)}\r\n" if body else ""
+    return f"{method} {path} HTTP/1.1\r\nHost: x\r\n{length}\r\n{body}".encode()
+
+
+async def answer(reader):
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+    length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
+    return (await reader.readexactly(length)).decode()
+
+
+async def test_a_call_is_answered_and_the_next_may_be_any():
+    async with served() as (path, runner), connected(runner) as (reader, writer):
+        for n in range(3):
+            writer.write(get(f"/fast/{n}"))
+            await until(lambda n=n: len(path.calls) == n + 1)
+            path.respond()
+            assert await answer(reader) == "fast"
+            writer.write(get("/other", "POST", "a body"))
+            assert await answer(reader) == "/other  a body"
+
+        assert [call.ended for call in path.calls] == [[True]] * 3
+
+
+async def test_what_comes_meanwhile_waits_its_turn():
+    """The second request, a part of the third, and the rest of it after the first is answered."""
+    async with served() as (path, runner), connected(runner) as (reader, writer):
+        writer.write(get("/fast/1"))
+        await until(lambda: len(path.calls) == 1)
+        third = get("/other/3", "POST", "whole")
+        writer.write(get("/fast/2") + third[:-3])
+        await asyncio.sleep(0.05)
+        assert len(path.calls) == 1
+        path.respond(text=b"one")
+        await until(lambda: len(path.calls) == 2)
+        path.respond(text=b"two")
+        writer.write(third[-3:])
+
+        assert [await answer(reader) for _ in range(3)] == ["one", "two", "/other/3  whole"]
+
+
+async def test_a_call_that_is_handed_over_keeps_its_id_and_its_place():
+    async with served() as (path, runner), connected(runner) as (reader, writer):
+        writer.write(get("/fast/1", "POST", "abc") + get("/other"))
+        await until(lambda: len(path.calls) == 1)
+        assert path.calls[0].body == b"abc"
+        path.connections[0].hand_over()
+
+        assert (await answer(reader)).startswith("/fast/1 id of /fast/1")
+        assert await answer(reader) == "/other  "
+        assert path.calls[0].ended == [], "the handler's to end"
+
+
+@pytest.mark.parametrize("handed_over", [False, True])
+async def test_a_caller_who_leaves_ends_the_call(handed_over):
+    async with served() as (path, runner), connected(runner) as (_, writer):
+        writer.write(get("/fast/1"))
+        await until(lambda: len(path.calls) == 1)
+        if handed_over:
+            path.connections[0].hand_over()
+            path.connections[0].connection_lost(None)
+        writer.transport.abort()
+
+        await until(lambda: path.calls[0].ended)
+
+    assert path.calls[0].ended == [False]
+
+
+async def test_a_stop_waits_for_the_call_and_ends_the_connection():
+    async with served(shutdown_timeout=10) as (path, runner), connected(runner) as (reader, writer):
+        writer.write(get("/fast/1"))
+        await until(lambda: len(path.calls) == 1)
+        stopping = asyncio.create_task(runner.cleanup())
+        await asyncio.sleep(0.05)
+        assert not stopping.done()
+        path.respond(text=b"late")
+
+        assert await answer(reader) == "late"
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        await asyncio.wait_for(stopping, 5)
+    assert path.calls[0].ended == [True]
+
+
+async def test_a_stop_does_not_wait_for_ever():
+    async with (
+        served(shutdown_timeout=0.1) as (path, runner),
+        connected(runner) as (reader, writer),
+    ):
+        writer.write(get("/fast/1"))
+        await until(lambda: len(path.calls) == 1)
+
+        await asyncio.wait_for(runner.cleanup(), 5)
+
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+    assert path.calls[0].ended == [False]
+
+
+async def test_the_keep_alive_time_begins_after_each_call_and_never_ends_one():
+    async with (
+        served(keepalive_timeout=0.3) as (path, runner),
+        connected(runner) as (
+            reader,
+            writer,
+        ),
+    ):
+        for n in range(4):
+            writer.write(get("/fast"))
+            await until(lambda n=n: len(path.calls) == n + 1)
+            await asyncio.sleep(0.5 if n == 0 else 0.15)
+            path.respond()
+            assert await answer(reader) == "fast"
+
+        assert await asyncio.wait_for(reader.read(), 5) == b"", "it ends once nothing comes"
+
+
+async def test_a_request_to_close_is_the_last():
+    async with served() as (path, runner), connected(runner) as (reader, writer):
+        writer.write(get("/fast").replace(b"Host", b"Connection: close\r\nHost"))
+        await until(lambda: len(path.calls) == 1)
+        path.respond()
+
+        assert await answer(reader) == "fast"
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+
+
+async def test_a_response_that_is_not_read_ends_the_call_once_it_is():
+    async with served() as (path, runner), connected(runner) as (reader, writer):
+        writer.transport.pause_reading()
+        writer.write(get("/fast"))
+        await until(lambda: len(path.calls) == 1)
+        path.respond(text=b"y" * 8_000_000)
+        await asyncio.sleep(0.05)
+        assert path.calls[0].ended == []
+        writer.transport.resume_reading()
+
+        assert len(await answer(reader)) == 8_000_000
+        await until(lambda: path.calls[0].ended == [True])
+
+
+async def test_a_response_that_nobody_reads_ends_its_call_and_its_connection(monkeypatch):
+    """L4."""
+    monkeypatch.setattr(http_server, "WRITE_STALL_TIMEOUT_S", 0.2)
+    async with served() as (path, runner), connected(runner) as (_, writer):
+        writer.transport.pause_reading()
+        writer.write(get("/fast"))
+        await until(lambda: len(path.calls) == 1)
+        path.respond(text=b"y" * 8_000_000)
+
+        await until(lambda: path.calls[0].ended)
+        await until(lambda: not runner.server.connections)
+
+    assert path.calls[0].ended == [False]
+
+
+@pytest.mark.parametrize("meanwhile", [False, True])
+async def test_what_is_not_http_gets_the_servers_refusal(meanwhile):
+    """Alone, and while a call is under way."""
+    async with served() as (path, runner), connected(runner) as (reader, writer):
+        if meanwhile:
+            writer.write(get("/fast"))
+            await until(lambda: len(path.calls) == 1)
+        writer.write(b"nonsense\r\n\r\n")
+        if meanwhile:
+            await asyncio.sleep(0.05)
+            path.respond()
+            assert await answer(reader) == "fast"
+
+        assert b" 400 " in await asyncio.wait_for(reader.readline(), 5)

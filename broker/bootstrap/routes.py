@@ -13,6 +13,7 @@ from broker.recipes.api.table import handlers, table
 from broker.recipes.base import AnySpec
 from broker.recipes.catalog import RECIPES
 from broker.recipes.workflow_actions import WorkflowActions
+from broker.services.installs.account_choice import AccountChoice
 from broker.services.installs.app_checks import AppChecks
 from broker.settings import Settings
 from broker.web.api.apps import AppHandlers
@@ -61,6 +62,10 @@ def _provider_rows(spec: ProviderSpec) -> list[Row]:
     if spec.webhooks is not None:
         path = f"/{name}/{{slug:[^/]+}}-{WORKSPACE}/webhooks"
         rows.append(("POST", path, ProviderWebhooks, "receive"))
+    if spec.chooses_account:
+        rows.append(
+            ("POST", f"/{name}/{{slug:[^/]+}}-{WORKSPACE}/account", OAuthCallback, "choose")
+        )
     if spec.marketplace:
         rows += [
             ("GET", f"/api/{name}/claims/{{claim}}", ConnectionHandlers, "peek"),
@@ -85,6 +90,7 @@ URL_TABLE: tuple[Row, ...] = (
     ("GET", CONNECTION, ConnectionHandlers, "show"),
     ("DELETE", CONNECTION, ConnectionHandlers, "delete"),
     ("POST", f"{CONNECTION}/renew", ConnectionHandlers, "renew"),
+    ("POST", f"{CONNECTION}/account", ConnectionHandlers, "choose"),
     ("POST", f"{CONNECTION}/import", ConnectionHandlers, "import_grant"),
     ("POST", "/api/apps/{slug}/endpoints", EndpointHandlers, "register"),
     ("GET", "/api/apps/{slug}/endpoints", EndpointHandlers, "index"),
@@ -151,7 +157,11 @@ def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
             broker.apps, broker.connections, broker.installs, broker.connection_admin
         ),
         ConnectionHandlers: ConnectionHandlers(
-            broker.apps, broker.connections, broker.confirmations, broker.connection_admin
+            broker.apps,
+            broker.connections,
+            broker.confirmations,
+            broker.connection_admin,
+            AccountChoice(broker.pending_grants),
         ),
         CallHandlers: CallHandlers(broker.apps, broker.calls),
         AuditHandlers: AuditHandlers(broker.audit),

@@ -128,6 +128,10 @@ class Provider(CallsAtOnce, ABC):
             raise wrong_field(min(unknown), "unknown field")
         return options
 
+    def reconnect_options(self, _connection: Connection) -> Mapping[str, str]:
+        """The options of a link for the account that a connection has, or had."""
+        return {}
+
     def uses_pkce(self, app: App, _options: Mapping[str, str]) -> bool:
         """Whether a link's consent is bound to a PKCE verifier."""
         return app.pkce
@@ -146,6 +150,12 @@ class Provider(CallsAtOnce, ABC):
             query.get("error"),
         )
 
+    def check_callback(self, _app: App, _callback: Callback, _options: Mapping[str, str]) -> None:
+        """Raise InvalidRequest for a redirect with a code that the provider did not send, or that
+        does not fit its link, whose options these are. The link stays usable.
+        """
+        return
+
     @abstractmethod
     async def exchange(self, app: App, request: Exchange) -> Tokens:
         """Turn an authorization code into tokens.
@@ -160,6 +170,13 @@ class Provider(CallsAtOnce, ABC):
         """The account that tokens belong to; None when they belong to none (any more). Raises
         ProviderUnavailable or ProviderTimeout; what the tokens say themselves counts then.
         """
+
+    async def accounts(self, app: App, tokens: Tokens) -> Sequence[Account]:
+        """The accounts that tokens can be used for, of which the user chooses one where there are
+        several. Raises as `identify`.
+        """
+        account = await self.identify(app, tokens)
+        return () if account is None else (account,)
 
     async def prove_access_token(self, _app: App, _access_token: Secret) -> Account | None:
         """The account of an access token that has no end and came from elsewhere; None when it is
@@ -253,6 +270,7 @@ class ProviderSpec:
     `names_hub`: its accounts are HubSpot accounts, shown as `hubId` and `hubDomain` too;
     `marketplace`: installs may begin at the provider, without a link, and are claimed afterwards.
     `consent_sources` are further hosts that consent may lead through, as a CSP names them.
+    `chooses_account`: one consent may bring several accounts, of which the user chooses one.
     `webhooks`: what it calls at `/{name}/{slug}-{UUID}/webhooks`, None where it calls nothing.
     """
 
@@ -269,6 +287,7 @@ class ProviderSpec:
     refused_query_names: frozenset[str] = frozenset()
     names_hub: bool = False
     marketplace: bool = False
+    chooses_account: bool = False
     webhooks: Webhooks | None = None
 
 

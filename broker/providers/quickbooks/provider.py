@@ -24,6 +24,7 @@ from broker.providers.calls.limits import QuotaLimit, retry_after
 from broker.providers.calls.upstream import Destinations, encode_call, peek_body
 from broker.providers.oauth import GrantEnded
 from broker.providers.quickbooks import api, oauth
+from broker.providers.quickbooks.webhooks import QuickBooksWebhooks
 from broker.providers.transport.api_session import ApiSession
 from broker.providers.transport.failures import Failures
 
@@ -195,5 +196,6 @@ QUICKBOOKS = ProviderSpec(
     build=QuickBooks,
     settings={"quickbooks_url": None},
     consent_sources=("https://*.intuit.com",),
+    webhooks=QuickBooksWebhooks(),
     app_options={"environment": frozenset({"production", "sandbox"})},
 )

@@ -61,7 +61,7 @@ class MarketplaceInstalls:
                 retry_after=60,
             )
         request = Exchange(code, redirect_url, None, callback.query, {})
-        tokens, account = await self._exchange.exchange(app, request)
+        tokens, (account, *_) = await self._exchange.exchange(app, request)
         claim = Secret(secrets.token_urlsafe(32))
         try:
             await store_tokens(

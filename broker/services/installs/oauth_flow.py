@@ -3,15 +3,15 @@
 import hmac
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
 from broker.domain.browser_sessions import ConnectSession, InstallLink
-from broker.domain.grants import Account, Tokens
-from broker.domain.model import App, Caller, Confirm, ProxyCall, Secret
+from broker.domain.grants import Account
+from broker.domain.model import App, Caller, ProxyCall, Secret
 from broker.errors import (
     AppNotFound,
     BrokerError,
@@ -22,7 +22,6 @@ from broker.errors import (
     InstallNotStored,
     InvalidRequest,
     OtherBrowser,
-    PortalMismatch,
     ProviderTimeout,
     ProviderUnavailable,
     ReauthRequired,
@@ -37,6 +36,7 @@ from broker.services.grants.storing import store_tokens
 from broker.services.installs.exchange import CodeExchange
 from broker.services.installs.marketplace import MarketplaceInstalls
 from broker.services.installs.outcomes import Consent, Outcome
+from broker.services.installs.stored_installs import InstallStore
 from broker.stores.connections.apps import Apps
 from broker.stores.connections.connections import Connections
 from broker.stores.connections.handles import hash_of
@@ -46,7 +46,6 @@ from broker.stores.connections.pending_grants import PendingGrants
 log = logging.getLogger(__name__)
 
 LINK_LIFETIME = timedelta(minutes=60)
-CONFIRM_LIFETIME = timedelta(minutes=10)
 
 
 class Installs:
@@ -64,11 +63,11 @@ class Installs:
     ) -> None:
         self._apps = apps
         self._links = links
-        self._pending_grants = pending_grants
         self._connections = connections
         self._revoker = revoker
         self._providers = providers
         self._public_url = public_url
+        self._kept = InstallStore(connections, pending_grants)
         self._exchange = CodeExchange(apps, revoker, providers)
         self._marketplace = MarketplaceInstalls(self._exchange, pending_grants, revoker)
         self._reconnects: TtlCache[tuple[UUID, str, str], str] = TtlCache(self._reconnect_url)
@@ -161,6 +160,8 @@ class Installs:
                 raise self._consent_error(app, callback.error)
             if callback.code is None:
                 raise InvalidRequest("The provider's redirect contains neither code nor error.")
+            if link is not None:
+                self._providers[app.provider].check_callback(app, callback, link.options)
             link = await self._links.use(app, state)
             outcome = await self._connect(link, state, callback.code, callback)
         except BrokerError as refusal:
@@ -201,7 +202,7 @@ class Installs:
             code, self.redirect_url(app), link.verifier, callback.query, link.options
         )
         try:
-            tokens, account = await self._exchange.exchange(app, request)
+            tokens, accounts = await self._exchange.exchange(app, request)
         except (ProviderUnavailable, ProviderTimeout):
             # The code may be unspent; the same link can be opened again.
             try:
@@ -209,39 +210,19 @@ class Installs:
             except Busy as busy:
                 raise InstallNotStored from busy
             raise
-        if missing := set(link.scopes) - set(account.scopes) if account.scopes else set():
+        if missing := _missing_scopes(link, accounts):
             await self._revoker.revoke_orphan(app, tokens)
             raise ScopesMissing(f"{self._label(app)} did not grant {', '.join(sorted(missing))}.")
         # A provider that names no scopes granted those that were requested (RFC 6749 section 5.1).
-        account = replace(account, scopes=account.scopes or link.scopes)
+        accounts = tuple(replace(each, scopes=each.scopes or link.scopes) for each in accounts)
         try:
-            return await store_tokens(lambda: self._store(link, tokens, account))
+            return await store_tokens(lambda: self._kept.store(link, tokens, accounts))
         except Busy as busy:
             # The code is spent, so the link cannot be opened again; and the grant must not stay.
             log.warning("install_not_stored", extra={"app": app.slug})
             with suppress(BrokerError):
                 await self._revoker.revoke_orphan(app, tokens)
             raise InstallNotStored from busy
-
-    async def _store(self, link: InstallLink, tokens: Tokens, account: Account) -> Outcome:
-        app = link.app
-        async with self._connections.lock_user(app, link.user_ref) as locked:
-            present = locked.connection.account_id
-            reason = None
-            if present is not None and present != account.account_id:
-                reason = "portal-mismatch"
-            elif app.confirm is Confirm.REQUIRED:
-                reason = "confirm"
-            if reason is None:
-                await locked.connect(link.user_ref, tokens, account, "install")
-                return Outcome("connected", app)
-            code = Secret(secrets.token_urlsafe(32))
-            await self._pending_grants.store(
-                locked, reason, tokens, account, code, CONFIRM_LIFETIME, link.return_url
-            )
-        if reason == "confirm":
-            return Outcome("pending", app, code=code)
-        return Outcome(reason, app, code=code, refusal=PortalMismatch())
 
     def _label(self, app: App) -> str:
         return self._providers[app.provider].spec.label
@@ -257,13 +238,21 @@ class Installs:
 
     async def _reconnect_url(self, key: tuple[UUID, str, str]) -> str:
         workspace_id, slug, user_ref = key
-        return await self.begin(await self._apps.get(workspace_id, slug), user_ref)
+        app = await self._apps.get(workspace_id, slug)
+        connection = await self._connections.of_user(workspace_id, slug, user_ref)
+        options = self._providers[app.provider].reconnect_options(connection)
+        return await self.begin(app, user_ref, options=options)
 
 
 def check_return_url(app: App, return_url: str | None) -> None:
     """Raise InvalidRequest unless the return URL is one of the app's, exactly."""
     if return_url is not None and return_url not in app.return_urls:
         raise wrong_field("returnUrl", "is not one of the app's return URLs")
+
+
+def _missing_scopes(link: InstallLink, accounts: Sequence[Account]) -> set[str]:
+    granted = accounts[0].scopes
+    return set(link.scopes) - set(granted) if granted else set()
 
 
 def _same_browser(link: InstallLink, browser: Secret | None) -> bool:

@@ -61,14 +61,16 @@ DELETE FROM install_link
 --   $8 its name, $9 hub or null, $10 installer, $11 scopes, $12 sealed access token,
 --   $13 sealed refresh token, $14 its fingerprint, $15 lifetime of the access token, $16 time until it
 --   should be renewed, $17 time until the grant ends unless it is renewed, $18 time until it ends
---   anyway, $19 API URL or null, $20 details, $21 return URL, $22 lifetime of the code
+--   anyway, $19 API URL or null, $20 details, $21 return URL, $22 lifetime of the code,
+--   $23 accounts to choose from or null, $24 connect session or null
 INSERT INTO pending_grant (workspace_id, id, code_hash, app_id, connection_id, reason, account_id,
                            account_name, hub_id, installed_by, scopes, access_token, refresh_token,
                            refresh_fingerprint, expires_at, renew_at, refresh_expires_at,
-                           grant_ends_at, api_url, details, return_url, code_expires_at)
+                           grant_ends_at, api_url, details, return_url, code_expires_at,
+                           accounts, session_id)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, now() + $15::interval,
         now() + $16::interval, now() + $17::interval, now() + $18::interval, $19, $20, $21,
-        now() + $22::interval);
+        now() + $22::interval, $23, $24);
 
 -- name: find_pending_grant
 -- A pending grant by its code.
@@ -81,7 +83,8 @@ SELECT pending_grant.id AS grant_id, pending_grant.connection_id, pending_grant.
        extract(epoch FROM pending_grant.grant_ends_at - now())::float8 AS ends_in,
        pending_grant.scopes AS granted, pending_grant.access_token, pending_grant.refresh_token,
        extract(epoch FROM pending_grant.expires_at - now())::float8 AS expires_in,
-       pending_grant.return_url, pending_grant.used_at, pending_grant.code_expires_at,
+       pending_grant.return_url, pending_grant.accounts, pending_grant.session_id,
+       pending_grant.used_at, pending_grant.code_expires_at,
        pending_grant.code_expires_at <= now() AS expired,
        connection.user_ref, {app}
   FROM pending_grant
@@ -107,7 +110,8 @@ SELECT pending_grant.id AS grant_id, pending_grant.connection_id, pending_grant.
        extract(epoch FROM pending_grant.grant_ends_at - now())::float8 AS ends_in,
        pending_grant.scopes AS granted, pending_grant.access_token, pending_grant.refresh_token,
        extract(epoch FROM pending_grant.expires_at - now())::float8 AS expires_in,
-       pending_grant.return_url, pending_grant.used_at, pending_grant.code_expires_at,
+       pending_grant.return_url, pending_grant.accounts, pending_grant.session_id,
+       pending_grant.used_at, pending_grant.code_expires_at,
        pending_grant.code_expires_at <= now() AS expired,
        connection.user_ref, {app}
   FROM pending_grant
@@ -122,6 +126,29 @@ SELECT pending_grant.id AS grant_id, pending_grant.connection_id, pending_grant.
    AND pending_grant.code_hash = $2
    AND (pending_grant.reason = 'claim') = $3
    FOR UPDATE OF pending_grant;
+
+-- name: unchosen_grant
+-- The grant for which a user of an app has yet to choose an account, with the accounts.
+--   $1 workspace, $2 app, $3 user reference
+SELECT pending_grant.code_hash, pending_grant.accounts
+  FROM pending_grant
+  JOIN connection
+    ON connection.workspace_id = pending_grant.workspace_id
+   AND connection.id = pending_grant.connection_id
+ WHERE connection.workspace_id = $1
+   AND connection.app_id = $2
+   AND connection.user_ref = $3
+   AND pending_grant.reason = 'account'
+   AND pending_grant.used_at IS NULL
+   AND pending_grant.code_expires_at > now();
+
+-- name: choose_account
+-- One of a pending grant's accounts is chosen, and it waits for something else now.
+--   $1 workspace, $2 id, $3 account, $4 its name, $5 details, $6 what it waits for
+UPDATE pending_grant
+   SET account_id = $3, account_name = $4, details = $5, reason = $6, accounts = NULL
+ WHERE workspace_id = $1
+   AND id = $2;
 
 -- name: use_pending_grant
 -- The grant has become a connection's: its code is spent and its tokens are wiped here.

@@ -179,8 +179,8 @@ class Installs:
         )
 
     def _consent_error(self, app: App, error: str) -> BrokerError:
-        """What a provider's error says (RFC 6749 section 4.1.2.1); the user's only where it is no
-        other's.
+        """What a provider's error means (RFC 6749 section 4.1.2.1): the provider is unwell, the app
+        is wrong, or the user said no.
         """
         label = self._label(app)
         if error in {"temporarily_unavailable", "server_error"}:

@@ -91,6 +91,7 @@ async def open_broker(
         Pools(settings.upstream_connect_s, settings.upstream_idle_s, settings.upstream_connections),
         Deadlines(settings.upstream_connect_s, settings.upstream_idle_s, settings.upstream_total_s),
         {name: getattr(settings, name) for spec in PROVIDERS for name in spec.settings},
+        allow_private=settings.allow_private_endpoints,
     )
     receivers = Receivers(allow_private=settings.allow_private_endpoints)
     broker: Components | None = None

@@ -8,21 +8,32 @@ INSERT INTO install_link (workspace_id, state_hash, app_id, user_ref, scopes, ve
 VALUES ($1, $2, $3, $4, $5, $6, $7, now() + $8::interval, $9, $10, $11);
 
 -- name: use_link
--- Consume a state: of many callbacks, one gets the row.
---   $1 workspace, $2 hash of the state, $3 app
+-- Consume a state: of many callbacks, one gets the row, with the credentials that came for it.
+--   $1 workspace, $2 hash of the state, $3 app, $4 whether credentials must have come
+WITH link AS (
+    SELECT workspace_id, state_hash, credentials
+      FROM install_link
+     WHERE workspace_id = $1
+       AND state_hash = $2
+       AND app_id = $3
+       AND used_at IS NULL
+       AND expires_at > now()
+       AND (credentials IS NOT NULL OR NOT $4)
+       FOR UPDATE
+)
 UPDATE install_link
-   SET used_at = now()
- WHERE workspace_id = $1
-   AND state_hash = $2
-   AND app_id = $3
-   AND used_at IS NULL
-   AND expires_at > now()
-RETURNING user_ref, scopes, verifier, return_url, session_id, browser_hash, options;
+   SET used_at = now(), credentials = NULL
+  FROM link
+ WHERE install_link.workspace_id = $1
+   AND install_link.workspace_id = link.workspace_id
+   AND install_link.state_hash = link.state_hash
+RETURNING install_link.user_ref, install_link.scopes, install_link.verifier, install_link.return_url,
+          install_link.session_id, install_link.browser_hash, install_link.options, link.credentials;
 
 -- name: find_link
 -- What a state handle stands for, used or not.
 --   $1 workspace, $2 hash of the state, $3 app
-SELECT user_ref, scopes, verifier, return_url, session_id, browser_hash, options, used_at,
+SELECT user_ref, scopes, verifier, return_url, session_id, browser_hash, credentials, options, used_at,
        expires_at <= now() AS expired
   FROM install_link
  WHERE workspace_id = $1
@@ -31,17 +42,46 @@ SELECT user_ref, scopes, verifier, return_url, session_id, browser_hash, options
 
 -- name: reopen_link
 -- The provider could not be reached: the same link may be tried again.
---   $1 workspace, $2 hash of the state
+--   $1 workspace, $2 hash of the state, $3 sealed credentials or null
 UPDATE install_link
-   SET used_at = NULL
+   SET used_at = NULL, credentials = $3
  WHERE workspace_id = $1
    AND state_hash = $2;
+
+-- name: bind_link
+-- Bind a link to the browser that opens it. Once the provider has sent credentials only the same
+-- browser may begin again, without them.
+--   $1 workspace, $2 hash of the state, $3 app, $4 hash of the browser's cookie
+UPDATE install_link
+   SET browser_hash = $4, credentials = NULL
+ WHERE workspace_id = $1
+   AND state_hash = $2
+   AND app_id = $3
+   AND session_id IS NULL
+   AND (credentials IS NULL OR browser_hash = $4)
+   AND used_at IS NULL
+   AND expires_at > now()
+RETURNING user_ref, scopes, verifier, return_url, session_id, browser_hash, credentials, options;
+
+-- name: store_link_credentials
+-- Keep the first credentials that a provider sends for a link that a browser has opened.
+--   $1 workspace, $2 hash of the state, $3 app, $4 sealed credentials
+UPDATE install_link
+   SET credentials = $4
+ WHERE workspace_id = $1
+   AND state_hash = $2
+   AND app_id = $3
+   AND browser_hash IS NOT NULL
+   AND credentials IS NULL
+   AND used_at IS NULL
+   AND expires_at > now()
+RETURNING state_hash;
 
 -- name: spend_links_of_session
 -- A connect session begins anew: states of its earlier visits to HubSpot work no more.
 --   $1 workspace, $2 connect session
 UPDATE install_link
-   SET used_at = now()
+   SET used_at = now(), credentials = NULL
  WHERE workspace_id = $1
    AND session_id = $2
    AND used_at IS NULL;

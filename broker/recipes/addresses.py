@@ -2,26 +2,38 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
+
+
+class IncomingEvent(Protocol):
+    """A vendor's event whose body is arriving."""
+
+    def update(self, part: bytes) -> None:
+        """Hash the next part of the body."""
+
+    async def accept(self, body: bytes) -> None:
+        """Store the body, all of which was hashed; it is safe when this returns.
+
+        Raises NotAuthenticated for what the vendor did not sign, InvalidRequest for what is not an
+        event, Busy when it should be sent again.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class VendorWebhook:
     """A vendor that calls `/{vendor}/{slug}-{UUID}/webhooks`.
 
-    `signature_header` is taken where it stands exactly once and looks like a signature; no byte of
-    the body is read before. `accept` gets the built recipe,
-    workspace, lower-case slug, body and signature; what it returned from is stored. It raises
-    NotAuthenticated for what the vendor did not sign, InvalidRequest for what is not an event, and
-    Busy when it should be sent again.
+    `signature_header` is taken where it stands exactly once and looks like a signature. `begin`
+    gets the built recipe, workspace, lower-case slug and signature before a byte of the body is
+    read; it raises NotAuthenticated where the vendor cannot have signed any, and Busy.
     """
 
     vendor: str
     signature_header: str
     signature_pattern: str
     max_bytes: int
-    accept: Callable[[Any, UUID, str, bytes, str | None], Awaitable[None]]
+    begin: Callable[[Any, UUID, str, str], Awaitable[IncomingEvent]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,9 +91,13 @@ async def product(broker: Any, context: Any, unused_tcp_port_factory: Any) -> As
     """Start the example's backend, on another origin than the broker's."""
     started = []
 
-    async def start(*command: str, listed: bool = True, **changes: Any) -> str:
+    async def start(
+        *command: str, listed: bool = True, page_origin: str = "", **changes: Any
+    ) -> str:
+        """`page_origin` is where the page is, when the backend serves none."""
         port = unused_tcp_port_factory()
-        origin = f"http://127.0.0.1:{port}"
+        api = f"http://127.0.0.1:{port}"
+        origin = page_origin or api
         await broker.asks(
             "PATCH",
             "/api/apps/hbdev",
@@ -104,13 +108,14 @@ async def product(broker: Any, context: Any, unused_tcp_port_factory: Any) -> As
             },
         )
         environment = {"BROKER": broker.url, "KEY": broker.key, "APP": "hbdev", "PORT": str(port)}
+        environment["PAGE"] = page_origin
         command = command or (sys.executable, str(ROOT / "docs/examples/backend.py"))
         process = await asyncio.create_subprocess_exec(
             *command, env={**os.environ, **environment}, stderr=asyncio.subprocess.DEVNULL
         )
         started.append(process)
         await until(lambda: accepts(port))
-        return origin
+        return api
 
     yield start
     for page in context.pages:  # which may still load something of it

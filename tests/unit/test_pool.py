@@ -183,6 +183,20 @@ async def test_what_is_not_an_answer_is_an_error_and_never_a_shorter_answer():
             assert pool.in_flight == 0
 
 
+async def test_a_status_of_no_class_is_not_waited_for_as_an_interim_one():
+    """2.17: the provider keeps the connection open and has nothing more to say."""
+    for status in (b"099", b"000"):
+        odd = b"HTTP/1.1 " + status + b" Odd\r\nContent-Length: 0\r\n\r\n"
+
+        async def script(reader, writer, _number, odd=odd):
+            async for _ in heads(reader):
+                writer.write(odd)
+
+        async with server(script) as (pool, _):
+            with pytest.raises(ResponseCut):
+                await ask(pool)
+
+
 async def test_nobody_gets_what_was_sent_unasked():
     """P14: a second answer, in the same write or later, belongs to no call."""
     poison = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
@@ -307,6 +321,7 @@ async def test_a_slow_caller_is_not_a_slow_hubspot():
 
 
 async def test_an_answer_before_the_body_is_sent_ends_the_sending():
+    """P20."""
     sent = 0
 
     async def endless():

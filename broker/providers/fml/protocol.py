@@ -36,6 +36,8 @@ WRITE_SCOPE = "cases:write"
 MAX_CLOCK_SKEW = timedelta(minutes=5)
 """How far ahead of this clock an event's timestamp may be."""
 
+WRONG_SIGNATURE = "The event's signature is missing or wrong."
+
 _SIGNATURE = re.compile(r"sha256=[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+){0,5}")
 
@@ -169,16 +171,27 @@ def text_of(value: Any) -> str | None:
     return str(value).replace("\x00", "").encode(errors="replace").decode()[:255] or None
 
 
-def check_signature(body: bytes, signature: str | None, secrets: Iterable[Secret]) -> None:
-    """Raise NotAuthenticated unless one of the secrets signed the body's bytes."""
-    received = signature if signature and _SIGNATURE.fullmatch(signature) else ""
-    matches = [hmac.compare_digest(received, sign(body, each)) for each in secrets]
-    if not any(matches):
-        raise NotAuthenticated("The event's signature is missing or wrong.")
+class SignatureCheck:
+    """Whether one of some secrets signed a body, which is hashed while it arrives."""
 
+    def __init__(self, signature: str | None, secrets: Iterable[Secret]) -> None:
+        """Raises NotAuthenticated where no body could be signed so."""
+        self._signature = signature or ""
+        self._hashes = [hmac.new(each.reveal().encode(), None, hashlib.sha256) for each in secrets]
+        if not self._hashes or not _SIGNATURE.fullmatch(self._signature):
+            raise NotAuthenticated(WRONG_SIGNATURE)
 
-def sign(body: bytes, secret: Secret) -> str:
-    return "sha256=" + hmac.digest(secret.reveal().encode(), body, hashlib.sha256).hex()
+    def update(self, part: bytes) -> None:
+        """Hash the next part of the body."""
+        for each in self._hashes:
+            each.update(part)
+
+    def finish(self) -> None:
+        """Raise NotAuthenticated unless one of the secrets signed all that was hashed."""
+        digests = [f"sha256={each.hexdigest()}" for each in self._hashes]
+        matches = [hmac.compare_digest(self._signature, digest) for digest in digests]
+        if not any(matches):
+            raise NotAuthenticated(WRONG_SIGNATURE)
 
 
 def read_event(body: bytes) -> FmlEvent:

@@ -161,6 +161,8 @@ class UpstreamConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         response = self.response
+        if status < 100:
+            raise ResponseCut  # of no class, so it would be waited for as if another one followed
         if status < 200 or response is None:
             return
         if len(self._raw) > MAX_HEADERS or CONTROL.search(self._status):

@@ -18,7 +18,7 @@ from broker.domain.events import NewEvent
 from broker.domain.invalidation import Invalidation
 from broker.domain.runs import RunTask
 from broker.errors import Busy, NotAuthenticated
-from broker.providers.fml.protocol import FmlEvent, check_signature, read_event
+from broker.providers.fml.protocol import FmlEvent, SignatureCheck, read_event
 from broker.recipes.kyb.identity import company_of
 from broker.recipes.kyb.models import NAME, KybSettings
 from broker.recipes.kyb.steps import company_changes
@@ -67,34 +67,22 @@ class CaseEvents:
         """What updating a Company is, for the worker."""
         return TaskKind(COMPANY_UPDATE, RETRIES, self._update_company)
 
-    async def accept(
-        self, workspace_id: UUID, slug: str, body: bytes, signature: str | None
-    ) -> None:
-        """Store an event; it is safe when this returns, and a repeat changes nothing.
+    async def begin(self, workspace_id: UUID, slug: str, signature: str) -> "IncomingCaseEvent":
+        """An event whose body is still to come.
 
-        Raises NotAuthenticated for what First Mile Labs did not sign (an unknown app looks the
-        same), InvalidRequest for what is not an event, Busy when it should be sent again.
+        Raises NotAuthenticated for what First Mile Labs cannot have signed (an unknown app looks
+        the same), Busy when it should be sent again.
         """
         try:
             async with asyncio.timeout(STORE_TIMEOUT_S):
                 settings = await self._cache.get((workspace_id, slug))
-                secrets = settings.accepted("webhookSecret") if settings else ()
-                check_signature(body, signature, secrets)
-                if settings is None:
-                    raise NotAuthenticated  # never reached: nothing was signed with no secret
-                event = read_event(body)
-                fresh = await self._cases.store_event(
-                    workspace_id,
-                    settings.app_id,
-                    event.event_id,
-                    event.name,
-                    event.case_id,
-                    event.record_id,
-                    body,
-                )
         except TimeoutError as error:
             raise Busy from error
-        self._metrics.vendor_events.labels("fml", "stored" if fresh else "duplicate").inc()
+        secrets = settings.accepted("webhookSecret") if settings else ()
+        check = SignatureCheck(signature, secrets)
+        if settings is None:
+            raise NotAuthenticated  # never reached: no secret, no signature
+        return IncomingCaseEvent(self._cases, self._metrics, workspace_id, settings.app_id, check)
 
     async def apply_due(self, limit: int = 50) -> int:
         """Apply stored events; how many. An event that cannot be applied holds up no other."""
@@ -158,3 +146,48 @@ class CaseEvents:
         company_id = company_of(state.record_id)
         found = await self._crm.writer(user).update(COMPANIES, company_id, changes)
         return None if found else "company-gone"
+
+
+class IncomingCaseEvent:
+    """An event of First Mile Labs' while its body arrives."""
+
+    def __init__(
+        self,
+        cases: Cases,
+        metrics: Metrics,
+        workspace_id: UUID,
+        app_id: UUID,
+        signature: SignatureCheck,
+    ) -> None:
+        self._cases = cases
+        self._metrics = metrics
+        self._workspace_id = workspace_id
+        self._app_id = app_id
+        self._signature = signature
+
+    def update(self, part: bytes) -> None:
+        """Hash the next part of the body."""
+        self._signature.update(part)
+
+    async def accept(self, body: bytes) -> None:
+        """Store the event; it is safe when this returns, and a repeat changes nothing.
+
+        Raises NotAuthenticated for what First Mile Labs did not sign, InvalidRequest for what is
+        not an event, Busy when it should be sent again.
+        """
+        self._signature.finish()
+        event = read_event(body)
+        try:
+            async with asyncio.timeout(STORE_TIMEOUT_S):
+                fresh = await self._cases.store_event(
+                    self._workspace_id,
+                    self._app_id,
+                    event.event_id,
+                    event.name,
+                    event.case_id,
+                    event.record_id,
+                    body,
+                )
+        except TimeoutError as error:
+            raise Busy from error
+        self._metrics.vendor_events.labels("fml", "stored" if fresh else "duplicate").inc()

@@ -22,7 +22,7 @@ from broker.domain.vendors import MintedToken, VendorAccount
 from broker.errors import BrokerError
 from broker.providers.fml.client import FirstMileLabs
 from broker.providers.fml.protocol import WRITE_SCOPE
-from broker.recipes.addresses import Route, VendorWebhook
+from broker.recipes.addresses import IncomingEvent, Route, VendorWebhook
 from broker.recipes.api.settings import addresses
 from broker.recipes.base import (
     ConsolePanel,
@@ -176,10 +176,10 @@ def _triggers(settings: KybSettings) -> Sequence[ObjectTrigger]:
     return (ObjectTrigger(object_type, trigger.property, trigger.value),)
 
 
-async def _accept_event(
-    recipe: KybRecipe, workspace_id: UUID, slug: str, body: bytes, signature: str | None
-) -> None:
-    await recipe.events.accept(workspace_id, slug, body, signature)
+async def _begin_event(
+    recipe: KybRecipe, workspace_id: UUID, slug: str, signature: str
+) -> IncomingEvent:
+    return await recipe.events.begin(workspace_id, slug, signature)
 
 
 KYB = RecipeSpec(
@@ -202,7 +202,7 @@ KYB = RecipeSpec(
     ),
     inbound=(
         VendorWebhook(
-            VENDOR, "X-FML-Signature", r"sha256=[0-9a-f]{64}", MAX_EVENT_BYTES, _accept_event
+            VENDOR, "X-FML-Signature", r"sha256=[0-9a-f]{64}", MAX_EVENT_BYTES, _begin_event
         ),
     ),
     routes=(Route("GET", "/parked", ParkedHandlers, "index"),),

@@ -14,8 +14,9 @@ from broker.errors import (
     ProviderUnavailable,
     ReauthRequired,
 )
-from broker.providers.base import Provider, Renewable
+from broker.providers.base import Provider
 from broker.providers.oauth import GrantEnded
+from broker.providers.values import Renewable
 from broker.services.grants.circuit_breaker import CircuitBreaker
 from broker.stores.connections.connections import Connections
 from broker.stores.connections.locked_connection import ROTATION_LOST, LockedConnection
@@ -63,14 +64,22 @@ class Refresher:
             self._breakers.pop(_api_of(current), None)
         return outcome
 
-    async def _request_tokens(self, locked: LockedConnection, current: Connection) -> Tokens:
+    async def _request_tokens(
+        self, locked: LockedConnection, current: Connection, *, unanswered: bool
+    ) -> Tokens:
         provider = self._providers[current.provider]
-        renewable = Renewable(locked.refresh_token, current.account_id, current.details)
+        renewable = Renewable(
+            locked.refresh_token,
+            current.account_id,
+            current.details,
+            None if current.grant is None else current.grant.access_token,
+            current.api_url,
+        )
         try:
             return await provider.refresh(locked.client, renewable)
         except ProviderUnavailable as broken:
-            if broken.__cause__ is None:
-                raise
+            if broken.__cause__ is None or unanswered:
+                raise  # of one refresh token only the first lost answer is asked for again at once
         # A connection that broke is no sign of an outage, and a caller may be waiting.
         try:
             return await provider.refresh(locked.client, renewable)
@@ -88,7 +97,7 @@ class Refresher:
         """Request tokens and mark the outcome: tokens to store, or the error to raise."""
         failure: BrokerError
         try:
-            tokens = await self._request_tokens(locked, current)
+            tokens = await self._request_tokens(locked, current, unanswered=unanswered)
         except GrantEnded as ended:
             breaker.succeeded()
             # With a response lost before, the token that came in it is lost too.

@@ -1,5 +1,6 @@
 """Whether the sealing keys open what is here, and bringing everything under the newest."""
 
+import logging
 from dataclasses import dataclass
 
 from broker.domain.model import Secret
@@ -10,6 +11,10 @@ from broker.stores.core.queries import sql
 
 PROOF = "the broker's sealing key"
 BATCH = 200
+MAX_PASSES = 3
+"""How often all values are gone through while others are written behind."""
+
+log = logging.getLogger(__name__)
 
 
 class WrongSealingKey(Exception):
@@ -37,6 +42,7 @@ COLUMNS = (
         sql.reseal_previous_webhook_secret,
     ),
     Sealed("install_link", "verifier", sql.verifiers, sql.reseal_verifier),
+    Sealed("install_link", "credentials", sql.link_credentials, sql.reseal_link_credentials),
     Sealed("connection", "access_token", sql.access_tokens, sql.reseal_access_token),
     Sealed("connection", "refresh_token", sql.refresh_tokens, sql.reseal_refresh_token),
     Sealed(
@@ -100,16 +106,29 @@ class Seals:
     async def reseal(self) -> int:
         """Bring every sealed value under the newest key; how many were.
 
-        Can be stopped anywhere and started again; a value that changes meanwhile is left to its
-        writer, who used the newest key.
+        Can be stopped anywhere and started again. The other keys are forgotten once nothing is left
+        under them; while another process goes on sealing with one they are not, and that is logged.
         """
         done = 0
-        for sealed in COLUMNS:
-            done += await self._reseal_column(sealed)
-        await self._database.execute(sql.delete_sealing_keys, self._sealer.newest)
+        for _ in range(MAX_PASSES):
+            for sealed in COLUMNS:
+                done += await self.reseal_column(sealed)
+            if await self._discard_others():
+                return done
+        log.warning("sealing_key_still_in_use")
         return done
 
-    async def _reseal_column(self, sealed: Sealed) -> int:
+    async def _discard_others(self) -> bool:
+        """Forget all keys but the newest, unless a value has been sealed with another meanwhile."""
+        async with self._database.transaction() as session:
+            for sealed in COLUMNS:
+                if await session.fetchrow(sealed.read, self._sealer.newest, 1) is not None:
+                    return False
+            await session.execute(sql.delete_sealing_keys, self._sealer.newest)
+        return True
+
+    async def reseal_column(self, sealed: Sealed) -> int:
+        """Bring the values of one column under the newest key; how many were."""
         done, prefix = 0, self._sealer.newest
         while rows := await self._database.fetch(sealed.read, prefix, BATCH):
             for row in rows:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 
 from broker.concurrency.task_set import TaskSet
 from broker.domain.tenancy import WORKSPACE
@@ -21,6 +21,8 @@ from broker.web.core.cut_answers import cut_off
 log = logging.getLogger(REQUEST_LOGGER)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+VERSIONS = (HttpVersion11, HttpVersion10)
 
 COMPLETION_GRACE_S = 10.0
 """How long requests may go on after all connections were closed."""
@@ -81,8 +83,8 @@ def observe_requests(handler: Handler, requests: RequestLog) -> Handler:
         status = 499
         try:
             try:
-                if hdrs.EXPECT in request.headers:
-                    _check_expectation(request)
+                if request.version not in VERSIONS or hdrs.EXPECT in request.headers:
+                    _check_head(request)
                 response = await handler(request)
             except Exception as error:  # noqa: BLE001  # or raised again
                 response = _refused(request, error)
@@ -110,8 +112,12 @@ def take_begun(request: web.Request) -> Any:
     return begun
 
 
-def _check_expectation(request: web.Request) -> None:
-    """Raise InvalidRequest for an expectation that is not supported, which aiohttp would repeat."""
+def _check_head(request: web.Request) -> None:
+    """Raise InvalidRequest for another version than HTTP/1, which a proxy in front may read
+    differently, and for an expectation that is not supported, which aiohttp would repeat.
+    """
+    if request.version not in VERSIONS:
+        raise InvalidRequest("Only HTTP/1.1 and HTTP/1.0 are spoken here.")
     if request.headers[hdrs.EXPECT].lower() != "100-continue":
         raise InvalidRequest("Only the expectation 100-continue is supported.")
 

@@ -99,7 +99,7 @@ class StaticFiles:
     @public(tags=("Connect",))
     async def connect_js(self, request: web.Request) -> web.Response:
         """Give the script that defines `<connect-hubspot>`."""
-        response = _file_response(request, "connect.js", 300)
+        response = _file_response(request, "connect/connect.js", 300)
         response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
         response.headers["Access-Control-Allow-Origin"] = "*"  # for `integrity`
         return response

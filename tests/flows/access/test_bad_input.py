@@ -297,6 +297,20 @@ async def test_an_expectation_of_odd_bytes_is_refused_and_not_repeated(broker, p
     assert b"Broker-Error: invalid-request" in head
 
 
+async def test_a_version_of_http_that_is_not_spoken_here_is_refused(broker):
+    """2.17: a proxy in front that reads such a request differently would be deceived."""
+    port = URL(broker.url).port
+    for line in ("GET /healthz", "GET /healthz HTTP/0.9", "GET /healthz HTTP/2.0"):
+        reader, writer = await asyncio.open_connection("localhost", port)
+        writer.write(f"{line}\r\nHost: x\r\n\r\n".encode())
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+        writer.close()
+
+        assert head.split()[1] == b"400", line
+        assert b"Broker-Error: invalid-request" in head
+    assert (await broker.asks("GET", "/healthz")).status == 200
+
+
 async def test_what_cannot_be_a_token_is_refused_before_it_is_sent(broker, hubspot):
     """2.14: neither a form nor a header can carry it."""
     for token in ("a\ud800", "a\0", "a\r\nX-Evil: 1", "a b", "caf\xe9", "\u4e2d"):

@@ -10,7 +10,7 @@ import pytest
 
 from broker.bootstrap.assembly import open_broker
 from broker.sealing import Keyring, Sealer, key_of
-from broker.stores.core.seals import Seals, WrongSealingKey
+from broker.stores.core.seals import COLUMNS, Seals, WrongSealingKey
 
 OLD = "k1:q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA="
 NEW = "k2:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
@@ -235,3 +235,28 @@ async def test_a_replica_that_lacks_the_newest_key_says_so_and_serves_the_rest(
     lines = [json.loads(line) for line in no_secret_in_the_logs.getvalue().splitlines()]
     reported = [line for line in lines if line["event"] == "sealing_key_missing"]
     assert [(line["key"], line["level"]) for line in reported] == [("k2", "error")]
+
+
+@pytest.mark.parametrize("writes", [1, 9])
+async def test_a_key_is_not_forgotten_while_another_process_seals_with_it(
+    broker, replica, database, writes
+):
+    """2.17: a write that lands behind the pass is found; a process that goes on writing is told."""
+    writer, left = await replica(BOTH), list(range(writes))
+
+    class OvertakenSeals(Seals):
+        async def reseal_column(self, sealed):
+            done = await super().reseal_column(sealed)
+            if sealed is COLUMNS[-1] and left:
+                secret = {"clientSecret": f"canary-{left.pop()}"}
+                assert (await writer.asks("PATCH", "/api/apps/hbdev", json=secret)).status == 200
+            return done
+
+    seals = OvertakenSeals(broker.parts.database, Sealer(Keyring.parse(f"{NEW},{OLD}")))
+    await seals.check()
+    await seals.reseal()
+
+    known = {row["key_id"] for row in await database.fetch("SELECT key_id FROM sealing_key")}
+    used = await keys_in_use(database)
+    assert known == ({"k2"} if writes == 1 else {"k1", "k2"})
+    assert used == ({"k2"} if writes == 1 else {"k1"})

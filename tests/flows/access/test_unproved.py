@@ -25,6 +25,7 @@ def signed(**changes):
         ("/hubspot/{app}/actions/kyb", signed(**{"X-HubSpot-Signature-v3": "nonsense"})),
         ("/hubspot/{app}/actions/kyb", signed(**{"X-HubSpot-Request-Timestamp": "1600000000000"})),
         (f"/hubspot/{NOWHERE}/actions/kyb", signed()),
+        (f"/fml/{NOWHERE}/webhooks", {"X-FML-Signature": "sha256=" + 64 * "0"}),
         ("/fml/{app}/webhooks", {}),
         ("/fml/{app}/webhooks", {"X-FML-Signature": "\xff"}),
         ("/fml/{app}/webhooks", {"X-FML-Signature": "sha256=short"}),

@@ -380,6 +380,25 @@ async def test_tokens_survive_the_loss_of_their_transaction(broker, hubspot, dat
     assert (await broker.proxies(CALL)).status == 200
 
 
+async def test_a_lost_answer_is_asked_for_again_at_once_and_then_once_at_each_later_renewal(
+    broker, hubspot, database
+):
+    """However often they are lost: each request is the same token presented once more."""
+    await broker.connects("u1")
+    await broker.makes_stale(database)
+    hubspot.faults.add(Fault("/oauth/*/token", "lose-answer"))
+    presented = []
+    for _ in range(3):
+        hubspot.seen.clear()
+        assert (await broker.proxies(CALL)).status == 502
+        presented.append(sum("token" in each.raw_path for each in hubspot.seen))
+        await database.execute("UPDATE connection SET failed_at = now() - interval '9 seconds'")
+    hubspot.faults.clear()
+
+    assert presented == [2, 1, 1]
+    assert (await broker.proxies(CALL)).status == 200
+
+
 @pytest.mark.parametrize("times", [1, 2])
 async def test_a_rotation_whose_answer_was_lost_is_told_as_such(broker, hubspot, database, times):
     """R3. Lost once it is known at once, for the renewal is made again; lost twice, later."""

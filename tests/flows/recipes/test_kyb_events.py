@@ -1,13 +1,15 @@
 """What First Mile Labs tells: proved, kept once, applied in order, relayed, shown on the Company."""
 
 import asyncio
+import hmac
 import json
 import random
 
 import pytest
 
 from broker.domain.model import Secret
-from broker.providers.fml.protocol import check_signature, sign
+from broker.errors import NotAuthenticated
+from broker.providers.fml.protocol import SignatureCheck
 from broker.sandbox.core.faults import Fault
 from tests.until import until
 
@@ -25,8 +27,19 @@ def test_the_signature_is_over_the_bytes():
     secret = Secret("test-secret-0001")
 
     assert len(VECTOR.encode()) == 345
-    assert sign(VECTOR.encode(), secret) == SIGNATURE
-    check_signature(VECTOR.encode(), SIGNATURE, [secret])
+    check = SignatureCheck(SIGNATURE, [Secret("a former one"), secret])
+    for part in (VECTOR.encode()[:100], VECTOR.encode()[100:]):
+        check.update(part)
+    check.finish()
+    for body in (VECTOR.encode() + b" ", VECTOR.encode()[:-1], b""):
+        check = SignatureCheck(SIGNATURE, [secret])
+        check.update(body)
+        with pytest.raises(NotAuthenticated):
+            check.finish()
+
+
+def signed(body):
+    return "sha256=" + hmac.digest(b"canary-fml-webhook-secret", body, "sha256").hex()
 
 
 def event(company, case_id, number=1, name="case.status.changed", **more):
@@ -79,7 +92,7 @@ async def test_only_signed_events_are_accepted(kyb, case, database):
     company, case_id = case
     payload = event(company, case_id, status="approved")
     spaced = json.dumps(payload, indent=3).encode()
-    right = sign(json.dumps(payload).encode(), Secret("canary-fml-webhook-secret"))
+    right = signed(json.dumps(payload).encode())
     url = kyb.settings["webhookUrl"]
     refused = [
         await kyb.sends_fml_event(payload, secret="another"),

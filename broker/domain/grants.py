@@ -11,7 +11,8 @@ from broker.domain.model import App, ProviderClient, Secret
 @dataclass(frozen=True, slots=True)
 class Account:
     """The account at a provider that a token belongs to. `hub_id` is HubSpot's account id as a
-    number, by which its webhooks and journal name the account; None elsewhere.
+    number, by which its webhooks and journal name the account; None elsewhere. `app_id` is the
+    provider's id of the app that the token was issued to, where the provider says it.
     """
 
     account_id: str
@@ -19,6 +20,7 @@ class Account:
     user: str | None
     scopes: tuple[str, ...]
     hub_id: int | None = None
+    app_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

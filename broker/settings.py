@@ -113,6 +113,8 @@ class Settings(BaseModel):
         str, BeforeValidator(_lower), Field(pattern=r"^(v3|\d{4}-\d{2}(-beta)?)$")
     ] = "2026-03"
     quickbooks_url: Url | None = None
+    xero_url: Url | None = None
+    shopify_url: Url | None = None
     fml_url: Url = "https://www.firstmilelabs.com"
     upstream_connect_s: Seconds = 5
     upstream_idle_s: Seconds = 60

@@ -26,6 +26,7 @@ from broker.services.events.splitter import Splitter
 from broker.services.grants.connection_admin import ConnectionAdmin
 from broker.services.grants.renewals import Grants
 from broker.services.grants.revocations import Revoker
+from broker.services.installs.account_choice import AccountChoice
 from broker.services.installs.connect_sessions import ConnectFlow
 from broker.services.installs.oauth_flow import Installs
 from broker.services.installs.pending_grants import Confirmations
@@ -90,6 +91,7 @@ async def open_broker(
         Pools(settings.upstream_connect_s, settings.upstream_idle_s, settings.upstream_connections),
         Deadlines(settings.upstream_connect_s, settings.upstream_idle_s, settings.upstream_total_s),
         {name: getattr(settings, name) for spec in PROVIDERS for name in spec.settings},
+        allow_private=settings.allow_private_endpoints,
     )
     receivers = Receivers(allow_private=settings.allow_private_endpoints)
     broker: Components | None = None
@@ -175,7 +177,7 @@ def _assemble(
         installs=installs,
         connect_sessions=sessions,
         operators=Operators(pool),
-        connect_flow=ConnectFlow(sessions, installs),
+        connect_flow=ConnectFlow(sessions, installs, AccountChoice(pending_grants)),
         confirmations=Confirmations(pending_grants),
         connection_admin=ConnectionAdmin(apps, connections, grants, revoker, providers),
         callers=Callers(keys),

@@ -13,7 +13,9 @@ from broker.recipes.api.table import handlers, table
 from broker.recipes.base import AnySpec
 from broker.recipes.catalog import RECIPES
 from broker.recipes.workflow_actions import WorkflowActions
+from broker.services.installs.account_choice import AccountChoice
 from broker.services.installs.app_checks import AppChecks
+from broker.services.installs.hand_over import HandOvers
 from broker.settings import Settings
 from broker.web.api.apps import AppHandlers
 from broker.web.api.audit import AuditHandlers
@@ -38,6 +40,7 @@ from broker.web.console.playground import PlaygroundViews
 from broker.web.console.sign_in import SignInViews
 from broker.web.core import openapi
 from broker.web.core.pages import Pages, StaticFiles
+from broker.web.inbound.hand_over import HandOverHandlers
 from broker.web.inbound.oauth_callback import OAuthCallback
 from broker.web.inbound.provider_webhooks import ProviderWebhooks
 from broker.web.proxy.handlers import METHODS, ProxyHandlers
@@ -58,9 +61,18 @@ def _provider_rows(spec: ProviderSpec) -> list[Row]:
         ("GET", f"/{name}/{{slug:[^/]+}}-{WORKSPACE}/callback", OAuthCallback, "callback"),
         ("POST", f"/api/{name}/proxy/{{slug}}", ProxyHandlers, "wrapped"),
     ]
+    if spec.hands_over_keys:
+        rows += [
+            ("GET", f"/{name}/{{slug:[^/]+}}-{WORKSPACE}/start", HandOverHandlers, "start"),
+            ("POST", f"/{name}/{{slug:[^/]+}}-{WORKSPACE}/keys", HandOverHandlers, "keys"),
+        ]
     if spec.webhooks is not None:
         path = f"/{name}/{{slug:[^/]+}}-{WORKSPACE}/webhooks"
         rows.append(("POST", path, ProviderWebhooks, "receive"))
+    if spec.chooses_account:
+        rows.append(
+            ("POST", f"/{name}/{{slug:[^/]+}}-{WORKSPACE}/account", OAuthCallback, "choose")
+        )
     if spec.marketplace:
         rows += [
             ("GET", f"/api/{name}/claims/{{claim}}", ConnectionHandlers, "peek"),
@@ -85,6 +97,7 @@ URL_TABLE: tuple[Row, ...] = (
     ("GET", CONNECTION, ConnectionHandlers, "show"),
     ("DELETE", CONNECTION, ConnectionHandlers, "delete"),
     ("POST", f"{CONNECTION}/renew", ConnectionHandlers, "renew"),
+    ("POST", f"{CONNECTION}/account", ConnectionHandlers, "choose"),
     ("POST", f"{CONNECTION}/import", ConnectionHandlers, "import_grant"),
     ("POST", "/api/apps/{slug}/endpoints", EndpointHandlers, "register"),
     ("GET", "/api/apps/{slug}/endpoints", EndpointHandlers, "index"),
@@ -151,7 +164,11 @@ def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
             broker.apps, broker.connections, broker.installs, broker.connection_admin
         ),
         ConnectionHandlers: ConnectionHandlers(
-            broker.apps, broker.connections, broker.confirmations, broker.connection_admin
+            broker.apps,
+            broker.connections,
+            broker.confirmations,
+            broker.connection_admin,
+            AccountChoice(broker.pending_grants),
         ),
         CallHandlers: CallHandlers(broker.apps, broker.calls),
         AuditHandlers: AuditHandlers(broker.audit),
@@ -164,6 +181,11 @@ def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
         ProviderWebhooks: ProviderWebhooks(broker.intake, WEBHOOKS, settings.public_url),
         **_recipe_handlers(broker),
         ConnectHandlers: connect,
+        HandOverHandlers: HandOverHandlers(
+            HandOvers(broker.apps, broker.links, broker.installs, broker.providers),
+            renderer,
+            connect.cookie,
+        ),
         OAuthCallback: OAuthCallback(broker.connect_flow, renderer, connect.cookie),
         StaticFiles: StaticFiles(),
         ProxyHandlers: ProxyHandlers(

@@ -13,7 +13,7 @@ from broker.cli.output import Json, as_facts, as_table, confirm
 from broker.cli.runtime import echo, emit, fail, with_broker
 from broker.domain.audit import SHELL
 from broker.errors import ConnectionNotFound
-from broker.web.api.connections import shown
+from broker.web.api.connection_models import shown
 
 connections = typer.Typer(no_args_is_help=True, help="Connections of an app.")
 

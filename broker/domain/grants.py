@@ -1,7 +1,7 @@
 """Value types for grants: what a provider issues, and what becomes of it before and after."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -12,7 +12,8 @@ from broker.domain.model import App, ProviderClient, Secret
 class Account:
     """The account at a provider that a token belongs to. `hub_id` is HubSpot's account id as a
     number, by which its webhooks and journal name the account; None elsewhere. `app_id` is the
-    provider's id of the app that the token was issued to, where the provider says it.
+    provider's id of the app that the token was issued to, where the provider says it. `details` are
+    what the connection must know of this account, where a grant is for several.
     """
 
     account_id: str
@@ -21,6 +22,7 @@ class Account:
     scopes: tuple[str, ...]
     hub_id: int | None = None
     app_id: str | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,18 @@ class Tokens:
     ends_in: float | None = None
 
 
+def tokens_for(tokens: Tokens, account: Account) -> Tokens:
+    """Tokens as a connection to one of their accounts keeps them."""
+    if not account.details:
+        return tokens
+    return replace(tokens, details={**(tokens.details or {}), **account.details})
+
+
 @dataclass(frozen=True, slots=True)
 class PendingGrant:
-    """A grant that is kept until its code is presented with an API key."""
+    """A grant that is kept until its code is presented with an API key, or its account is chosen.
+    `accounts` are those to choose from; until then `account` is the first of them.
+    """
 
     id: UUID
     app: App
@@ -59,6 +70,8 @@ class PendingGrant:
     account: Account
     return_url: str | None
     code_expires_at: datetime
+    accounts: tuple[Account, ...] = ()
+    session_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

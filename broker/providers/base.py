@@ -29,6 +29,7 @@ from broker.providers.calls.limits import QuotaLimit
 from broker.providers.calls.retrying import RetryRules
 from broker.providers.transport.failures import Failures
 from broker.providers.transport.pools import Pools
+from broker.providers.values import Callback, ConsentRequest, Exchange, HandedOver, Renewable
 from broker.providers.webhooks import Webhooks
 
 
@@ -42,63 +43,17 @@ class Deadlines:
 
 
 @dataclass(frozen=True, slots=True)
-class ConsentRequest:
-    """A user's way to a provider's consent page. `options` are the link's, as `check_link` returned
-    them; `verifier` is the PKCE verifier of an app that uses PKCE.
-    """
-
-    redirect_url: str
-    scopes: Sequence[str]
-    state: Secret
-    verifier: Secret | None
-    options: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Callback:
-    """What a provider's redirect brought: `query` holds every parameter that stood once, `error` is
-    OAuth's. `page` is a page of the provider's where the browser is to end; `wants_sign_in`: the
-    provider sends a user who has yet to sign in to the product.
-    """
-
-    query: Mapping[str, str]
-    state: Secret | None
-    code: Secret | None
-    error: str | None
-    page: str | None = None
-    needs_sign_in: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """An authorization code on its way to become tokens, with the link that it answers."""
-
-    code: Secret
-    redirect_url: str
-    verifier: Secret | None
-    query: Mapping[str, str]
-    options: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Renewable:
-    """What a grant is renewed with. `refresh_token` is None where there is none."""
-
-    refresh_token: Secret | None
-    account_id: str | None
-    details: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
 class ProviderContext:
     """What every provider is built from. `settings` are the values of those in the spec;
-    `key_headers` are the headers in which API keys of the broker may arrive, of all providers.
+    `key_headers` are the headers in which API keys of the broker may arrive, of all providers;
+    `allow_private`: hosts that users name may be at private addresses.
     """
 
     pools: Pools
     deadlines: Deadlines
     settings: Mapping[str, str]
     key_headers: frozenset[str]
+    allow_private: bool = False
 
 
 class Provider(CallsAtOnce, ABC):
@@ -128,6 +83,10 @@ class Provider(CallsAtOnce, ABC):
             raise wrong_field(min(unknown), "unknown field")
         return options
 
+    def reconnect_options(self, _connection: Connection) -> Mapping[str, str]:
+        """The options of a link for the account that a connection has, or had."""
+        return {}
+
     def uses_pkce(self, app: App, _options: Mapping[str, str]) -> bool:
         """Whether a link's consent is bound to a PKCE verifier."""
         return app.pkce
@@ -146,6 +105,16 @@ class Provider(CallsAtOnce, ABC):
             query.get("error"),
         )
 
+    def check_callback(self, _app: App, _callback: Callback, _options: Mapping[str, str]) -> None:
+        """Raise InvalidRequest for a redirect with a code that the provider did not send, or that
+        does not fit its link, whose options these are. The link stays usable.
+        """
+        return
+
+    def read_hand_over(self, _body: bytes) -> HandedOver:
+        """What a provider that hands over keys sent, unproved. Raises InvalidRequest."""
+        raise InvalidRequest(f"{self.spec.label} does not hand over keys.")
+
     @abstractmethod
     async def exchange(self, app: App, request: Exchange) -> Tokens:
         """Turn an authorization code into tokens.
@@ -161,11 +130,27 @@ class Provider(CallsAtOnce, ABC):
         ProviderUnavailable or ProviderTimeout; what the tokens say themselves counts then.
         """
 
+    async def accounts(self, app: App, tokens: Tokens) -> Sequence[Account]:
+        """The accounts that tokens can be used for, of which the user chooses one where there are
+        several. Raises as `identify`.
+        """
+        account = await self.identify(app, tokens)
+        return () if account is None else (account,)
+
     async def prove_access_token(self, _app: App, _access_token: Secret) -> Account | None:
         """The account of an access token that has no end and came from elsewhere; None when it is
         not accepted. Raises InvalidRequest where the provider has no such tokens.
         """
         raise InvalidRequest(f"{self.spec.label} has no access tokens without an end.")
+
+    async def prove_credentials(
+        self, _app: App, _fields: Mapping[str, Secret]
+    ) -> tuple[Tokens, Account]:
+        """Tokens and account of what an import brings instead of a token: `spec.import_fields`,
+        those that are there. Raises InvalidRequest for what is missing or not accepted, and
+        ProviderUnavailable or ProviderTimeout.
+        """
+        raise wrong_field("refreshToken", "is required, unless there is an accessToken")
 
     # Grants
 
@@ -254,6 +239,10 @@ class ProviderSpec:
     `names_hub`: its accounts are HubSpot accounts, shown as `hubId` and `hubDomain` too;
     `marketplace`: installs may begin at the provider, without a link, and are claimed afterwards.
     `consent_sources` are further hosts that consent may lead through, as a CSP names them.
+    `scopes` are all that there are, where the vendor has few. `hands_over_keys`: consent sends
+    credentials to an address of the broker's, apart from the browser. `import_fields` are what an
+    import may bring besides tokens.
+    `chooses_account`: one consent may bring several accounts, of which the user chooses one.
     `webhooks`: what it calls at `/{name}/{slug}-{UUID}/webhooks`, None where it calls nothing.
     """
 
@@ -270,7 +259,11 @@ class ProviderSpec:
     key_headers: frozenset[str] = frozenset()
     refused_query_names: frozenset[str] = frozenset()
     names_hub: bool = False
+    scopes: frozenset[str] | None = None
+    hands_over_keys: bool = False
+    import_fields: frozenset[str] = frozenset()
     marketplace: bool = False
+    chooses_account: bool = False
     webhooks: Webhooks | None = None
 
 

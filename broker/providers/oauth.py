@@ -10,6 +10,10 @@ from broker.domain.model import Secret
 
 MAX_TEXT = 500
 
+ENDS_ACCOUNT = "endsAccount"
+"""Among the details of a grant whose revocation ends all of the app's grants in an account: that
+account. It is not revoked while another connection of the app lives there."""
+
 
 class GrantEnded(Exception):
     """The provider will never renew this grant again. The reason is the provider's word for it."""
@@ -36,6 +40,15 @@ def json_object(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return payload if isinstance(payload, dict) else {}
+
+
+def json_list(body: bytes) -> list[dict[str, Any]]:
+    """The objects of a JSON array; empty for anything else."""
+    try:
+        payload = json.loads(body)
+    except (ValueError, RecursionError):
+        return []
+    return [each for each in payload if isinstance(each, dict)] if isinstance(payload, list) else []
 
 
 def text_or_none(value: Any) -> str | None:

@@ -92,7 +92,8 @@ CREATE TABLE app (
 CREATE UNIQUE INDEX app_slug_taken ON app (workspace_id, slug) WHERE deleted_at IS NULL;
 CREATE INDEX app_removed ON app (deleted_at) WHERE deleted_at IS NOT NULL;
 
--- A single-use, expiring link for one user to connect. Only a hash of the state is here.
+-- A single-use, expiring link for one user to connect. Only a hash of the state is here. `credentials`
+-- are those that a provider sent for it before the browser came back; they are wiped when it is over.
 CREATE TABLE install_link (
     workspace_id uuid        NOT NULL,
     state_hash   bytea       NOT NULL,
@@ -104,6 +105,7 @@ CREATE TABLE install_link (
     return_url   text,
     session_id   uuid,
     browser_hash bytea,
+    credentials  bytea,                  -- sealed
     created_at   timestamptz NOT NULL DEFAULT now(),
     expires_at   timestamptz NOT NULL,
     used_at      timestamptz,
@@ -177,7 +179,7 @@ CREATE TABLE renewal_attempt (
 );
 
 -- A grant that may not be used yet: it waits until its code is presented with an API key (a
--- confirmation, or the claim of a Marketplace install).
+-- confirmation, or the claim of a Marketplace install), or until one of its accounts is chosen.
 CREATE TABLE pending_grant (
     workspace_id        uuid        NOT NULL,
     id                  uuid        NOT NULL,
@@ -199,6 +201,8 @@ CREATE TABLE pending_grant (
     renew_at            timestamptz,
     refresh_expires_at  timestamptz,
     grant_ends_at       timestamptz,
+    accounts            jsonb,      -- those to choose from, until one is chosen
+    session_id          uuid,       -- the connect session in which it began
     return_url          text,
     created_at          timestamptz NOT NULL DEFAULT now(),
     code_expires_at     timestamptz NOT NULL,
@@ -206,7 +210,8 @@ CREATE TABLE pending_grant (
     PRIMARY KEY (workspace_id, id),
     FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id),
     CONSTRAINT pending_grant_code_taken UNIQUE (workspace_id, code_hash),
-    CONSTRAINT pending_grant_reason_is_known CHECK (reason IN ('confirm', 'portal-mismatch', 'claim'))
+    CONSTRAINT pending_grant_reason_is_known
+        CHECK (reason IN ('account', 'confirm', 'portal-mismatch', 'claim'))
 );
 CREATE INDEX pending_grant_by_expiry ON pending_grant (code_expires_at);
 CREATE INDEX pending_grant_by_connection ON pending_grant (workspace_id, connection_id);

@@ -3,7 +3,8 @@
 import pytest
 
 from broker.errors import InvalidRequest
-from broker.receivers.addresses import check_url, is_private
+from broker.providers.transport.addresses import is_private
+from broker.receivers.addresses import check_url
 
 PRIVATE = [
     "0.0.0.0",

@@ -8,7 +8,6 @@ from urllib.parse import quote, urlencode
 from broker.domain.grants import Account, Tokens
 from broker.domain.model import App, Secret
 from broker.errors import CredentialsRefused, ExchangeFailed, HubSpotUnavailable
-from broker.providers.base import ConsentRequest
 from broker.providers.calls.encodings import decoded_body
 from broker.providers.oauth import (
     GrantEnded,
@@ -18,6 +17,7 @@ from broker.providers.oauth import (
     text_or_none,
     texts,
 )
+from broker.providers.values import ConsentRequest
 
 DEFAULT_LIFETIME = 1800.0
 LONGEST_LIFETIME = 30 * 86_400.0

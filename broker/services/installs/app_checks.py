@@ -6,8 +6,9 @@ from urllib.parse import urlsplit
 
 from broker.domain.model import App, Secret
 from broker.errors import BrokerError, CredentialsRefused
-from broker.providers.base import Exchange, Provider
+from broker.providers.base import Provider
 from broker.providers.oauth import GrantEnded
+from broker.providers.values import Exchange
 from broker.services.installs.oauth_flow import Installs
 from broker.stores.connections.apps import Apps
 

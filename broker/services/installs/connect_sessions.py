@@ -10,6 +10,7 @@ from uuid import UUID
 from broker.domain.browser_sessions import ConnectSession
 from broker.domain.model import App, Secret
 from broker.errors import LinkExpired, LinkUsed, NotFound, OriginRefused
+from broker.services.installs.account_choice import AccountChoice
 from broker.services.installs.oauth_flow import Installs, check_return_url
 from broker.services.installs.outcomes import Consent, Outcome
 from broker.stores.access.keys import hash_of
@@ -30,9 +31,12 @@ class PopupOpener:
 class ConnectFlow:
     """Connect sessions from the product's word to the user's outcome."""
 
-    def __init__(self, sessions: ConnectSessions, installs: Installs) -> None:
+    def __init__(
+        self, sessions: ConnectSessions, installs: Installs, choice: AccountChoice
+    ) -> None:
         self._sessions = sessions
         self._installs = installs
+        self._choice = choice
 
     async def open(
         self,
@@ -83,12 +87,23 @@ class ConnectFlow:
     ) -> tuple[Outcome, ConnectSession | None]:
         """Finish an install, and the session that it began in."""
         outcome = await self._installs.finish(provider, workspace_id, slug, consent)
-        if outcome.session_id is None:
-            return outcome, None
+        return outcome, await self._record(workspace_id, outcome)
+
+    async def choose(
+        self, provider: str, workspace_id: UUID, code: Secret, account_id: str
+    ) -> tuple[Outcome, ConnectSession | None]:
+        """Finish an install whose user has chosen an account. Raises as `AccountChoice.by_code`."""
+        outcome = await self._choice.by_code(provider, workspace_id, code, account_id)
+        return outcome, await self._record(workspace_id, outcome)
+
+    async def _record(self, workspace_id: UUID, outcome: Outcome) -> ConnectSession | None:
+        """Write down how a visit ended; its session, if it ended."""
+        if outcome.session_id is None or outcome.state == "choose-account":
+            return None
         word = outcome.refusal.code if outcome.refusal else outcome.state
         granted = outcome.state != "refused"
         await self._sessions.record_outcome(workspace_id, outcome.session_id, word, granted=granted)
-        return outcome, await self._sessions.find_id(workspace_id, outcome.session_id)
+        return await self._sessions.find_id(workspace_id, outcome.session_id)
 
     async def get_finished(
         self, workspace_id: UUID, session_id: UUID, browser: Secret | None

@@ -12,8 +12,9 @@ from broker.errors import (
     ProviderTimeout,
     ProviderUnavailable,
 )
-from broker.providers.base import Exchange, Provider
+from broker.providers.base import Provider
 from broker.providers.oauth import GrantEnded
+from broker.providers.values import Exchange
 from broker.services.grants.revocations import Revoker
 from broker.stores.connections.apps import Apps
 
@@ -28,8 +29,8 @@ class CodeExchange:
         self._revoker = revoker
         self._providers = providers
 
-    async def exchange(self, app: App, request: Exchange) -> tuple[Tokens, Account]:
-        """Tokens and their account. Raises ExchangeFailed, CredentialsRefused, and
+    async def exchange(self, app: App, request: Exchange) -> tuple[Tokens, tuple[Account, ...]]:
+        """Tokens and their accounts, mostly one. Raises ExchangeFailed, CredentialsRefused, and
         ProviderUnavailable or ProviderTimeout while the code may be unspent.
         """
         provider = self._providers[app.provider]
@@ -43,11 +44,13 @@ class CodeExchange:
             await self._apps.flag_credentials(app.workspace_id, app.id)
             raise
         try:
-            account = await provider.identify(app, tokens)
+            accounts = tuple(await provider.accounts(app, tokens))
         except (ProviderUnavailable, ProviderTimeout):
             # The code is spent: a grant that names its account is worth more than the rest.
-            account = tokens.account
-        if account is None:
+            accounts = () if tokens.account is None else (tokens.account,)
+        if not accounts:
             await self._revoker.revoke_orphan(app, tokens)
             raise ExchangeFailed(f"{label} returned no account for the grant.")
-        return tokens, replace(account, scopes=account.scopes or tokens.scopes)
+        return tokens, tuple(
+            replace(account, scopes=account.scopes or tokens.scopes) for account in accounts
+        )

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from broker.domain.model import App, Secret
 from broker.errors import BrokerError, Busy, InstallNotStored, InvalidRequest
-from broker.providers.base import Callback, Exchange
+from broker.providers.values import Callback, Exchange
 from broker.services.grants.revocations import Revoker
 from broker.services.grants.storing import store_tokens
 from broker.services.installs.exchange import CodeExchange
@@ -61,7 +61,7 @@ class MarketplaceInstalls:
                 retry_after=60,
             )
         request = Exchange(code, redirect_url, None, callback.query, {})
-        tokens, account = await self._exchange.exchange(app, request)
+        tokens, (account, *_) = await self._exchange.exchange(app, request)
         claim = Secret(secrets.token_urlsafe(32))
         try:
             await store_tokens(

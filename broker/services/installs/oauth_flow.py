@@ -3,15 +3,16 @@
 import hmac
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
 from broker.domain.browser_sessions import ConnectSession, InstallLink
-from broker.domain.grants import Account, Tokens
-from broker.domain.model import App, Caller, Confirm, ProxyCall, Secret
+from broker.domain.grants import Account
+from broker.domain.model import App, Caller, ProxyCall, Secret
+from broker.domain.urls import with_parameters
 from broker.errors import (
     AppNotFound,
     BrokerError,
@@ -20,21 +21,22 @@ from broker.errors import (
     InstallNotStored,
     InvalidRequest,
     OtherBrowser,
-    PortalMismatch,
     ProviderTimeout,
     ProviderUnavailable,
     ReauthRequired,
     ScopesMissing,
     wrong_field,
 )
-from broker.providers.base import Callback, ConsentRequest, Exchange, Provider
+from broker.providers.base import Provider
 from broker.providers.oauth import new_verifier
+from broker.providers.values import Callback, ConsentRequest, Exchange
 from broker.services.access.ttl_cache import TtlCache
 from broker.services.grants.revocations import Revoker
 from broker.services.grants.storing import store_tokens
 from broker.services.installs.exchange import CodeExchange
 from broker.services.installs.marketplace import MarketplaceInstalls
 from broker.services.installs.outcomes import Consent, Outcome
+from broker.services.installs.stored_installs import InstallStore
 from broker.stores.connections.apps import Apps
 from broker.stores.connections.connections import Connections
 from broker.stores.connections.handles import hash_of
@@ -44,7 +46,6 @@ from broker.stores.connections.pending_grants import PendingGrants
 log = logging.getLogger(__name__)
 
 LINK_LIFETIME = timedelta(minutes=60)
-CONFIRM_LIFETIME = timedelta(minutes=10)
 
 
 class Installs:
@@ -62,26 +63,28 @@ class Installs:
     ) -> None:
         self._apps = apps
         self._links = links
-        self._pending_grants = pending_grants
         self._connections = connections
         self._revoker = revoker
         self._providers = providers
         self._public_url = public_url
+        self._kept = InstallStore(connections, pending_grants)
         self._exchange = CodeExchange(apps, revoker, providers)
         self._marketplace = MarketplaceInstalls(self._exchange, pending_grants, revoker)
         self._reconnects: TtlCache[tuple[UUID, str, str], str] = TtlCache(self._reconnect_url)
 
     def redirect_url(self, app: App) -> str:
         """What to paste into the provider's settings of the app as its redirect URL."""
-        return f"{self._public_url}/{app.provider}/{app.slug}-{app.workspace_id}/callback"
+        return self._url(app, "callback")
 
     def webhook_url(self, app: App) -> str | None:
         """What to paste into the provider's settings of the app as its webhook target; None where
         the provider has no webhooks.
         """
-        if self._providers[app.provider].spec.webhooks is None:
-            return None
-        return f"{self._public_url}/{app.provider}/{app.slug}-{app.workspace_id}/webhooks"
+        has_webhooks = self._providers[app.provider].spec.webhooks is not None
+        return self._url(app, "webhooks") if has_webhooks else None
+
+    def _url(self, app: App, what: str) -> str:
+        return f"{self._public_url}/{app.provider}/{app.slug}-{app.workspace_id}/{what}"
 
     async def begin(
         self,
@@ -94,7 +97,8 @@ class Installs:
         options: Mapping[str, str] | None = None,
     ) -> str:
         """A URL at the provider where the user consents, once, within the hour; with `browser` only
-        the browser that carries it can come back. `options` are the provider's own of a link.
+        the browser that carries it can come back. `options` are the provider's own of a link. Where
+        the provider hands over keys, a browser has to open the link here first.
 
         Raises InvalidRequest for a return URL that is not one of the app's, a scope that is not, or
         options that the provider does not accept.
@@ -108,24 +112,33 @@ class Installs:
         requested = app.scopes if scopes is None else scopes
         state = Secret(secrets.token_urlsafe(32))
         verifier = new_verifier() if provider.uses_pkce(app, link_options) else None
-        await self._links.create(
-            InstallLink(
-                app,
-                user_ref,
-                requested,
-                verifier,
-                return_url,
-                None if session is None else session.id,
-                None if browser is None else hash_of(browser),
-                link_options,
-            ),
-            state,
-            LINK_LIFETIME,
-        )
-        return provider.authorize_url(
+        link = InstallLink(
             app,
-            ConsentRequest(self.redirect_url(app), requested, state, verifier, link_options),
+            user_ref,
+            requested,
+            verifier,
+            return_url,
+            None if session is None else session.id,
+            None if browser is None else hash_of(browser),
+            link_options,
         )
+        await self._links.create(link, state, LINK_LIFETIME)
+        if provider.spec.hands_over_keys and browser is None:
+            return with_parameters(self._url(app, "start"), {"state": state.reveal()})
+        return self.consent_url(link, state)
+
+    def consent_url(self, link: InstallLink, state: Secret) -> str:
+        """The provider's page at which the user of a link consents."""
+        app = link.app
+        request = ConsentRequest(
+            self.redirect_url(app),
+            self._url(app, "keys"),
+            link.scopes,
+            state,
+            link.verifier,
+            link.options,
+        )
+        return self._providers[app.provider].authorize_url(app, request)
 
     async def finish(
         self, provider_name: str, workspace_id: UUID, slug: str, consent: Consent
@@ -152,15 +165,18 @@ class Installs:
         self, app: App, callback: Callback, state: Secret, browser: Secret | None
     ) -> Outcome:
         link = await self._links.find(app, state)
-        if link is not None and not _same_browser(link, browser):
+        keys = self._providers[app.provider].spec.hands_over_keys
+        if link is not None and not _same_browser(link, browser, needed=keys):
             return Outcome("refused", app, refusal=OtherBrowser())
         try:
             if link is not None and callback.error is not None:
                 raise self._consent_error(app, callback.error)
-            if callback.code is None:
+            if callback.code is None and not keys:
                 raise InvalidRequest("The provider's redirect contains neither code nor error.")
-            link = await self._links.use(app, state)
-            outcome = await self._connect(link, state, callback.code, callback)
+            if link is not None:
+                self._providers[app.provider].check_callback(app, callback, link.options)
+            link = await self._links.use(app, state, with_credentials=keys)
+            outcome = await self._connect(link, state, callback)
         except BrokerError as refusal:
             if isinstance(refusal, Busy) and not isinstance(refusal, InstallNotStored):
                 raise
@@ -182,55 +198,35 @@ class Installs:
             )
         return ConsentDenied()
 
-    async def _connect(
-        self, link: InstallLink, state: Secret, code: Secret, callback: Callback
-    ) -> Outcome:
+    async def _connect(self, link: InstallLink, state: Secret, callback: Callback) -> Outcome:
         app = link.app
+        code = link.credentials or callback.code
+        assert code is not None  # noqa: S101  # the callback has one, or the link
         request = Exchange(
             code, self.redirect_url(app), link.verifier, callback.query, link.options
         )
         try:
-            tokens, account = await self._exchange.exchange(app, request)
+            tokens, accounts = await self._exchange.exchange(app, request)
         except (ProviderUnavailable, ProviderTimeout):
             # The code may be unspent; the same link can be opened again.
             try:
-                await self._links.reopen(app, state)
+                await self._links.reopen(link, state)
             except Busy as busy:
                 raise InstallNotStored from busy
             raise
-        if missing := set(link.scopes) - set(account.scopes) if account.scopes else set():
+        if missing := _missing_scopes(link, accounts):
             await self._revoker.revoke_orphan(app, tokens)
             raise ScopesMissing(f"{self._label(app)} did not grant {', '.join(sorted(missing))}.")
         # A provider that names no scopes granted those that were requested (RFC 6749 section 5.1).
-        account = replace(account, scopes=account.scopes or link.scopes)
+        accounts = tuple(replace(each, scopes=each.scopes or link.scopes) for each in accounts)
         try:
-            return await store_tokens(lambda: self._store(link, tokens, account))
+            return await store_tokens(lambda: self._kept.store(link, tokens, accounts))
         except Busy as busy:
             # The code is spent, so the link cannot be opened again; and the grant must not stay.
             log.warning("install_not_stored", extra={"app": app.slug})
             with suppress(BrokerError):
                 await self._revoker.revoke_orphan(app, tokens)
             raise InstallNotStored from busy
-
-    async def _store(self, link: InstallLink, tokens: Tokens, account: Account) -> Outcome:
-        app = link.app
-        async with self._connections.lock_user(app, link.user_ref) as locked:
-            present = locked.connection.account_id
-            reason = None
-            if present is not None and present != account.account_id:
-                reason = "portal-mismatch"
-            elif app.confirm is Confirm.REQUIRED:
-                reason = "confirm"
-            if reason is None:
-                await locked.connect(link.user_ref, tokens, account, "install")
-                return Outcome("connected", app)
-            code = Secret(secrets.token_urlsafe(32))
-            await self._pending_grants.store(
-                locked, reason, tokens, account, code, CONFIRM_LIFETIME, link.return_url
-            )
-        if reason == "confirm":
-            return Outcome("pending", app, code=code)
-        return Outcome(reason, app, code=code, refusal=PortalMismatch())
 
     def _label(self, app: App) -> str:
         return self._providers[app.provider].spec.label
@@ -246,7 +242,10 @@ class Installs:
 
     async def _reconnect_url(self, key: tuple[UUID, str, str]) -> str:
         workspace_id, slug, user_ref = key
-        return await self.begin(await self._apps.get(workspace_id, slug), user_ref)
+        app = await self._apps.get(workspace_id, slug)
+        connection = await self._connections.of_user(workspace_id, slug, user_ref)
+        options = self._providers[app.provider].reconnect_options(connection)
+        return await self.begin(app, user_ref, options=options)
 
 
 def check_return_url(app: App, return_url: str | None) -> None:
@@ -255,7 +254,13 @@ def check_return_url(app: App, return_url: str | None) -> None:
         raise wrong_field("returnUrl", "is not one of the app's return URLs")
 
 
-def _same_browser(link: InstallLink, browser: Secret | None) -> bool:
+def _missing_scopes(link: InstallLink, accounts: Sequence[Account]) -> set[str]:
+    granted = accounts[0].scopes
+    return set(link.scopes) - set(granted) if granted else set()
+
+
+def _same_browser(link: InstallLink, browser: Secret | None, *, needed: bool) -> bool:
+    """Whether a browser may finish what a link began; `needed`: one must have begun it."""
     if link.browser_hash is None:
-        return True
+        return not needed
     return browser is not None and hmac.compare_digest(link.browser_hash, hash_of(browser))

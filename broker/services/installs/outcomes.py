@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
+from broker.domain.grants import Account
 from broker.domain.model import App, Secret
 from broker.errors import BrokerError
 
@@ -20,9 +21,10 @@ class Consent:
 class Outcome:
     """What became of a visit to the callback.
 
-    `state` is connected, pending, portal-mismatch, unclaimed, refused, or on-the-way: the provider
-    wants the user to sign in to the product first, at `return_url`. `code` is to be presented with
-    an API key where one is set. `provider_page` is where the provider wants the browser back.
+    `state` is connected, pending, portal-mismatch, unclaimed, refused, choose-account (consent was
+    given for several `accounts`, of which `code` chooses one), or on-the-way: the provider wants
+    the user to sign in to the product first, at `return_url`. Any other `code` is to be presented
+    with an API key. `provider_page` is where the provider wants the browser back.
     """
 
     state: str
@@ -33,3 +35,4 @@ class Outcome:
     refusal: BrokerError | None = None
     session_id: UUID | None = None
     provider_page: str | None = None
+    accounts: tuple[Account, ...] = ()

@@ -4,7 +4,8 @@ import logging
 
 from broker.domain.grants import PendingGrant
 from broker.domain.model import App, Caller, Secret
-from broker.errors import LinkExpired, NotAllowed, NotFound, PortalMismatch
+from broker.errors import InvalidRequest, LinkExpired, NotAllowed, NotFound, PortalMismatch
+from broker.services.installs.account_choice import UNCHOSEN
 from broker.stores.connections.pending_grants import PendingGrants
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,8 @@ class Confirmations:
             ) as pending:
                 grant = pending.grant
                 _check_access(caller, grant)
+                if grant.reason == UNCHOSEN:
+                    raise InvalidRequest("The user has yet to choose an account.")
                 other_user = grant.user_ref != user_ref
                 if other_user:
                     await pending.delete()

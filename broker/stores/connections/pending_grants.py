@@ -1,14 +1,14 @@
 """Grants that are pending until their code is presented."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from broker.domain.grants import Account, PendingGrant, Tokens
+from broker.domain.grants import Account, PendingGrant, Tokens, tokens_for
 from broker.domain.model import App, Secret, Status
 from broker.errors import LinkExpired, LinkUsed, NotFound
 from broker.sealing import Place, Sealer
@@ -17,6 +17,7 @@ from broker.stores.connections.handles import hash_of
 from broker.stores.connections.locked_connection import LockedConnection
 from broker.stores.connections.sealed_tokens import (
     ends_of,
+    lifetime_left,
     lifetime_of,
     seal_tokens,
     span,
@@ -43,8 +44,13 @@ class PendingGrants:
         code: Secret,
         lifetime: timedelta,
         return_url: str | None = None,
+        *,
+        choices: Sequence[Account] = (),
+        session_id: UUID | None = None,
     ) -> None:
-        """Keep a grant for a locked connection, in its transaction; earlier ones are deleted."""
+        """Keep a grant for a locked connection, in its transaction; earlier ones are deleted.
+        `choices` are the accounts of which one is still to be chosen.
+        """
         connection, grant_id = locked.connection, uuid4()
         await locked.session.execute(
             sql.delete_pending_grants, connection.workspace_id, connection.id
@@ -72,6 +78,8 @@ class PendingGrants:
             json.dumps(dict(tokens.details or {})),
             return_url,
             lifetime,
+            write_accounts(choices) if choices else None,
+            session_id,
         )
         await locked.record("broker", f"grant.pending.{reason}")
 
@@ -127,9 +135,33 @@ class PendingGrants:
         Connections first, in the order of their ids, then the grant: everything else that locks
         both does so in this order.
         """
+        async with self._lock(workspace_id, hash_of(code), user_ref, claim=claim) as locked:
+            yield locked
+
+    @asynccontextmanager
+    async def lock_unchosen(self, app: App, user_ref: str) -> AsyncIterator["LockedPendingGrant"]:
+        """Lock the grant for which a user's account is still to be chosen. Raises NotFound."""
+        row = await self._unchosen(app, user_ref)
+        if row is None:
+            raise NotFound("There is no account to choose for this user.")
+        async with self._lock(app.workspace_id, row["code_hash"], user_ref, claim=False) as locked:
+            yield locked
+
+    async def choices(self, app: App, user_ref: str) -> tuple[Account, ...] | None:
+        """The accounts of which a user's is still to be chosen; None where none is."""
+        row = await self._unchosen(app, user_ref)
+        return None if row is None else read_accounts(row["accounts"], ())
+
+    async def _unchosen(self, app: App, user_ref: str) -> Any:
+        return await self._database.fetchrow(sql.unchosen_grant, app.workspace_id, app.id, user_ref)
+
+    @asynccontextmanager
+    async def _lock(
+        self, workspace_id: UUID, code_hash: bytes, user_ref: str, *, claim: bool
+    ) -> AsyncIterator["LockedPendingGrant"]:
         async with self._database.transaction() as session:
             await session.execute(sql.limit_idle_transaction)
-            key = workspace_id, hash_of(code), claim
+            key = workspace_id, code_hash, claim
             found = self._grant(await session.fetchrow(sql.find_pending_grant, *key))
             ids = {found.connection_id}
             if claim:
@@ -159,7 +191,7 @@ class PendingGrants:
         tokens = Tokens(
             self._sealer.open(row["access_token"], Place(workspace_id, place, "access_token")),
             refresh and self._sealer.open(refresh, Place(workspace_id, place, "refresh_token")),
-            max(0.0, row["expires_in"]),
+            lifetime_left(row["expires_in"]),
             api_url=row["api_url"],
             details=json.loads(row["details"]),
             renew_in=row["renew_in"],
@@ -183,6 +215,8 @@ class PendingGrants:
             account,
             row["return_url"],
             row["code_expires_at"],
+            read_accounts(row["accounts"], account.scopes),
+            row["session_id"],
         )
 
     async def expire_unclaimed(self) -> None:
@@ -225,6 +259,18 @@ class LockedPendingGrant:
             sql.use_pending_grant, self.grant.app.workspace_id, self.grant.id
         )
 
+    async def choose(self, account: Account, reason: str) -> None:
+        """The grant is for this account, and waits for something else now."""
+        await self.session.execute(
+            sql.choose_account,
+            self.grant.app.workspace_id,
+            self.grant.id,
+            account.account_id,
+            account.account_name,
+            json.dumps(dict(tokens_for(self.grant.tokens, account).details or {})),
+            reason,
+        )
+
     async def delete(self) -> None:
         """Revoke this grant, and delete the connection that waited for it."""
         workspace_id = self.grant.app.workspace_id
@@ -232,3 +278,21 @@ class LockedPendingGrant:
         await self.session.execute(
             sql.delete_unfinished_connection, workspace_id, self.grant.connection_id
         )
+
+
+def write_accounts(accounts: Sequence[Account]) -> str:
+    """Accounts to choose from, as they are stored."""
+    return json.dumps(
+        [
+            {"id": each.account_id, "name": each.account_name, "details": dict(each.details)}
+            for each in accounts
+        ]
+    )
+
+
+def read_accounts(stored: str | None, scopes: tuple[str, ...]) -> tuple[Account, ...]:
+    """What `write_accounts` wrote; a grant's scopes are the same for all its accounts."""
+    return tuple(
+        Account(each["id"], each["name"], None, scopes, details=each["details"])
+        for each in json.loads(stored or "[]")
+    )

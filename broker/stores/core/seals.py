@@ -42,6 +42,7 @@ COLUMNS = (
         sql.reseal_previous_webhook_secret,
     ),
     Sealed("install_link", "verifier", sql.verifiers, sql.reseal_verifier),
+    Sealed("install_link", "credentials", sql.link_credentials, sql.reseal_link_credentials),
     Sealed("connection", "access_token", sql.access_tokens, sql.reseal_access_token),
     Sealed("connection", "refresh_token", sql.refresh_tokens, sql.reseal_refresh_token),
     Sealed(

@@ -11,10 +11,10 @@ from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from broker.domain.model import App, Confirm, PolicyRule, Secret
-from broker.errors import wrong_field
 from broker.providers.catalog import BY_NAME, DEFAULT
 from broker.services.installs.oauth_flow import Installs
 from broker.stores.connections.apps import Registration
+from broker.web.api.provider_fields import check_scopes, check_webhook_secret
 from broker.web.core.patterns import Matches
 from broker.web.core.requests import RequestModel, Text
 
@@ -211,10 +211,11 @@ class RegisteredApp(BaseModel):
 
 
 def registration(body: NewApp) -> Registration:
-    """What a body registers. Raises InvalidRequest for a webhook secret that nothing is signed
-    with.
+    """What a body registers. Raises InvalidRequest for scopes that the provider does not have, and
+    for a webhook secret that nothing is signed with.
     """
-    _check_webhook_secret(body.provider, body)
+    check_scopes(body.provider, body.scopes, body.optionalScopes)
+    check_webhook_secret(body.provider, body.webhookSecret)
     fields = {field: _stored(getattr(body, name)) for name, field in FIELDS.items()}
     if body.clientSecret is None:
         fields["client_secret"] = Secret("")
@@ -230,20 +231,14 @@ def registration(body: NewApp) -> Registration:
 
 def changed(app: App, body: AppChange) -> Registration:
     """The app's settings with those that a body changes. Raises as `registration`."""
-    _check_webhook_secret(app.provider, body)
+    check_scopes(app.provider, body.scopes or [], body.optionalScopes or [])
+    check_webhook_secret(app.provider, body.webhookSecret)
     changes = {
         field: _stored(getattr(body, name))
         for name, field in FIELDS.items()
         if name in body.model_fields_set and (name in NULLABLE or getattr(body, name) is not None)
     }
     return replace(Registration.of(app), **changes)
-
-
-def _check_webhook_secret(provider: str, body: NewApp | AppChange) -> None:
-    spec = BY_NAME[provider]
-    signed = spec.webhooks is not None and spec.webhooks.own_secret
-    if body.webhookSecret is not None and not signed:
-        raise wrong_field("webhookSecret", f"{spec.label} signs with no secret of its own")
 
 
 def settings_of(app: App) -> dict[str, Any]:

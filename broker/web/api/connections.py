@@ -1,18 +1,28 @@
 """Connections as a product sees them, with claims and confirmations."""
 
 import re
-from datetime import datetime
 from typing import Annotated
 
 from aiohttp import web
-from pydantic import AfterValidator, BaseModel, Field, SecretStr, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, TypeAdapter, ValidationError, create_model
 
-from broker.domain.model import App, Caller, ConnectionRecord, Secret, Status
+from broker.domain.model import App, Caller, Secret, Status
 from broker.errors import ConnectionNotFound
+from broker.providers.catalog import PROVIDERS
 from broker.services.grants.connection_admin import ConnectionAdmin
+from broker.services.installs.account_choice import AccountChoice
 from broker.services.installs.pending_grants import Confirmations
 from broker.stores.connections.apps import Apps
 from broker.stores.connections.connections import Connections
+from broker.web.api.connection_models import (
+    AccountShown,
+    Claimed,
+    ConnectionPage,
+    ConnectionShown,
+    Deleted,
+    Unclaimed,
+    shown,
+)
 from broker.web.core.openapi import operation
 from broker.web.core.requests import RequestModel, Text, UserRef, path_slug
 
@@ -38,11 +48,22 @@ def _token(value: SecretStr) -> SecretStr:
 Token = Annotated[SecretStr, AfterValidator(_token), Field(min_length=1, max_length=2048)]
 
 
-class Import(RequestModel):
+class ImportBase(RequestModel):
     """A grant from elsewhere: a refresh token, or an access token without an end."""
 
     refreshToken: Token | None = None
     accessToken: Token | None = None
+
+
+IMPORT_FIELDS = sorted({name for spec in PROVIDERS for name in spec.import_fields})
+
+Import: type[ImportBase] = create_model(
+    "Import",
+    __doc__="A grant from elsewhere: a refresh token, an access token without an end, or what the "
+    "app's provider takes instead of them.",
+    __base__=ImportBase,
+    **dict.fromkeys(IMPORT_FIELDS, (Token | None, None)),  # type: ignore[call-overload]
+)
 
 
 class Confirmation(RequestModel):
@@ -52,66 +73,16 @@ class Confirmation(RequestModel):
     userForeignIdentifier: UserRef
 
 
+class ChosenAccount(RequestModel):
+    """One of the `accounts` of a connection."""
+
+    accountId: Text
+
+
 class Claim(RequestModel):
     """Who a Marketplace install is for."""
 
     userForeignIdentifier: UserRef
-
-
-class ConnectionShown(BaseModel):
-    """A connection, without its tokens. `hubId` and `hubDomain` repeat a HubSpot account."""
-
-    id: int
-    status: Status
-    userForeignIdentifier: str | None
-    accountId: str | None
-    accountName: str | None
-    hubId: int | None
-    hubDomain: str | None
-    scopes: list[str]
-    missingScopes: list[str]
-    installedBy: str | None
-    expiresAt: datetime | None
-    renewedAt: datetime | None
-    lastUsedAt: datetime | None
-    lastError: str | None
-    createdAt: datetime
-    updatedAt: datetime
-
-
-class ConnectionPage(BaseModel):
-    """A page of connections, oldest first; `after` asks for the next, null at the end."""
-
-    connections: list[ConnectionShown]
-    after: int | None
-
-
-class Unclaimed(BaseModel):
-    """A Marketplace install that waits to be claimed: whose account it is, and until when."""
-
-    app: str
-    accountId: str
-    accountName: str | None
-    hubId: int | None
-    hubDomain: str | None
-    installedBy: str | None
-    scopes: list[str]
-    expiresAt: datetime
-
-
-class Claimed(ConnectionShown):
-    """The claimed connection, and the provider's page to which the user's browser goes back."""
-
-    returnUrl: str | None
-
-
-class Deleted(BaseModel):
-    """A deleted connection; `revocation` is the outcome for its grant at the provider: revoked,
-    pending (it is repeated until the provider answers), shared-grant, refused or nothing-to-revoke.
-    """
-
-    deleted: bool
-    revocation: str
 
 
 class ConnectionHandlers:
@@ -123,11 +94,13 @@ class ConnectionHandlers:
         connections: Connections,
         confirmations: Confirmations,
         upkeep: ConnectionAdmin,
+        choice: AccountChoice,
     ) -> None:
         self._apps = apps
         self._connections = connections
         self._confirmations = confirmations
         self._admin = upkeep
+        self._choice = choice
 
     @operation(
         "connect", query=ConnectionQuery, answers={200: ConnectionPage}, tags=("Connections",)
@@ -151,7 +124,27 @@ class ConnectionHandlers:
     @operation("connect", answers={200: ConnectionShown}, tags=("Connections",))
     async def show(self, request: web.Request, caller: Caller) -> ConnectionShown:
         """Show one user's connection."""
-        return await self._shown(await self._app(request, caller), path_user(request))
+        app, user_ref = await self._app(request, caller), path_user(request)
+        found = await self._shown(app, user_ref)
+        if (accounts := await self._choice.open_for(app, user_ref)) is not None:
+            found.accounts = [
+                AccountShown(accountId=each.account_id, accountName=each.account_name)
+                for each in accounts
+            ]
+        return found
+
+    @operation("connect", body=ChosenAccount, answers={200: ConnectionShown}, tags=("Connections",))
+    async def choose(
+        self, request: web.Request, caller: Caller, body: ChosenAccount
+    ) -> ConnectionShown:
+        """Choose the account of a connection, where one consent brought several.
+
+        In an app whose connections are confirmed, and where the user is connected to another
+        account (409 portal-mismatch), the user's code confirms the choice.
+        """
+        app, user_ref = await self._app(request, caller), path_user(request)
+        await self._choice.by_product(app, user_ref, body.accountId, str(caller.key_id))
+        return await self._shown(app, user_ref)
 
     @operation("connect", answers={200: Deleted}, tags=("Connections",))
     async def delete(self, request: web.Request, caller: Caller) -> Deleted:
@@ -172,7 +165,7 @@ class ConnectionHandlers:
 
     @operation("connect", body=Import, answers={200: ConnectionShown}, tags=("Connections",))
     async def import_grant(
-        self, request: web.Request, caller: Caller, body: Import
+        self, request: web.Request, caller: Caller, body: ImportBase
     ) -> ConnectionShown:
         """Import a grant from elsewhere, proved by using it."""
         app = await self._app(request, caller)
@@ -182,6 +175,11 @@ class ConnectionHandlers:
             str(caller.key_id),
             _secret(body.refreshToken),
             _secret(body.accessToken),
+            {
+                name: Secret(value.get_secret_value())
+                for name in IMPORT_FIELDS
+                if (value := getattr(body, name)) is not None
+            },
         )
         return await self._shown(app, path_user(request))
 
@@ -245,25 +243,3 @@ def path_user(request: web.Request) -> str:
         return USER_REF.validate_python(request.match_info["user"])
     except ValidationError:
         raise ConnectionNotFound from None
-
-
-def shown(record: ConnectionRecord) -> ConnectionShown:
-    """A record as the API shows it."""
-    return ConnectionShown(
-        id=record.number,
-        status=record.status,
-        userForeignIdentifier=record.user_ref,
-        accountId=record.account_id,
-        accountName=record.account_name,
-        hubId=record.hub_id,
-        hubDomain=None if record.hub_id is None else record.account_name,
-        scopes=list(record.scopes),
-        missingScopes=list(record.missing_scopes),
-        installedBy=record.installed_by,
-        expiresAt=record.expires_at,
-        renewedAt=record.renewed_at,
-        lastUsedAt=record.last_used_at,
-        lastError=record.last_error,
-        createdAt=record.created_at,
-        updatedAt=record.updated_at,
-    )

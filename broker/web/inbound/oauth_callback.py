@@ -10,13 +10,20 @@ from broker.domain.model import Secret
 from broker.domain.tenancy import WORKSPACE
 from broker.domain.urls import with_parameters
 from broker.errors import BrokerError, Busy, NotFound, OriginRefused
+from broker.providers.base import origin_of
 from broker.services.installs.connect_sessions import ConnectFlow
 from broker.services.installs.outcomes import Consent, Outcome
-from broker.web.core.cookies import Cookie
+from broker.web.core.cookies import Cookie, check_same_origin
 from broker.web.core.middleware import LOG_FIELDS, REQUEST_ID, problem
 from broker.web.core.openapi import public
 from broker.web.core.pages import Pages
-from broker.web.core.requests import path_provider, path_slug, prefers_json
+from broker.web.core.requests import (
+    path_provider,
+    path_slug,
+    prefers_json,
+    read_body,
+    read_form,
+)
 from broker.web.core.wording import HEADINGS, OURS, OURS_HEADING, REFUSALS
 
 
@@ -46,6 +53,31 @@ class OAuthCallback:
         request[LOG_FIELDS].update(app=outcome.app.slug, outcome=outcome.state)
         if prefers_json(request):
             return _as_json(request, outcome)
+        if outcome.state == "choose-account":
+            return self._to_choice(request, outcome)
+        return self._onwards(request, outcome, session)
+
+    @public(answers={200: None, 303: None}, tags=("Install links",))
+    async def choose(self, request: web.Request) -> web.Response:
+        """Take the account that a user chose, where one consent brought several."""
+        try:
+            check_same_origin(request, self._pages.origin, needs_proof=False)
+            form = read_form(await read_body(request, 8192))
+            workspace_id = UUID(request.match_info["workspace"])
+            WORKSPACE.set(workspace_id)
+            outcome, session = await self._connecting.choose(
+                path_provider(request) or "",
+                workspace_id,
+                Secret(form.get("code", "")),
+                form.get("accountId", ""),
+            )
+        except ValueError:
+            return refused(request, self._pages, NotFound())
+        except BrokerError as refusal:
+            return refused(request, self._pages, refusal)
+        request[LOG_FIELDS].update(app=outcome.app.slug, outcome=outcome.state)
+        if prefers_json(request):
+            return _as_json(request, outcome)
         return self._onwards(request, outcome, session)
 
     def _onwards(
@@ -69,6 +101,20 @@ class OAuthCallback:
         """303 to a page that holds neither code nor state, and can be shown again."""
         ended = f"{self._pages.root}/connect/ended/{session.app.workspace_id}/{session.id}"
         return _redirect(ended, {}, "confirm", outcome.code)
+
+    def _to_choice(self, request: web.Request, outcome: Outcome) -> web.Response:
+        """A page on which the user chooses the account."""
+        leads_to = ["'self'"]
+        if outcome.return_url is not None:
+            leads_to.append(origin_of(outcome.return_url))
+        return self._pages.page(
+            "pages/accounts.html",
+            posts_to=" ".join(leads_to),
+            product=outcome.app.display_name or outcome.app.slug,
+            action=f"{self._pages.root}{request.path.removesuffix('callback')}account",
+            code=outcome.code.reveal() if outcome.code else "",
+            accounts=outcome.accounts,
+        )
 
     def _to_claim(self, outcome: Outcome) -> web.Response:
         code, hubspot_page = outcome.code, outcome.provider_page or ""
@@ -122,6 +168,7 @@ def _as_json(request: web.Request, outcome: Outcome) -> web.Response:
         "pending": "Confirmation Required",
         "portal-mismatch": "Confirmation Required",
         "unclaimed": "Install Unclaimed",
+        "choose-account": "Account Choice Required",
         "on-the-way": "Sign In First",
     }
     fields = {
@@ -131,6 +178,11 @@ def _as_json(request: web.Request, outcome: Outcome) -> web.Response:
         and outcome.code.reveal(),
         "returnUrl": outcome.provider_page,
         "installUrl": outcome.return_url if outcome.state == "on-the-way" else None,
+        "accounts": [
+            {"accountId": each.account_id, "accountName": each.account_name}
+            for each in outcome.accounts
+        ]
+        or None,
         "code": "portal-mismatch" if outcome.state == "portal-mismatch" else None,
     }
     return web.json_response({name: value for name, value in fields.items() if value is not None})

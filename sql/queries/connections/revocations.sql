@@ -1,6 +1,6 @@
 -- name: claim_revocations
 -- Take some refresh tokens that are to be revoked. `shared`: a live connection, or a grant pending for
--- one, uses the same token.
+-- one, uses the same token; or belongs to the account in which the revocation would end all grants.
 --   $1 how many, $2 one revocation or null for all that are due
 WITH due AS (
     SELECT workspace_id, id
@@ -31,7 +31,20 @@ SELECT taken.workspace_id, taken.id, taken.app_id, taken.sealed_as, taken.refres
                     FROM pending_grant
                    WHERE pending_grant.workspace_id = taken.workspace_id
                      AND pending_grant.app_id = taken.app_id
-                     AND pending_grant.refresh_fingerprint = taken.refresh_fingerprint) AS shared
+                     AND pending_grant.refresh_fingerprint = taken.refresh_fingerprint)
+       OR EXISTS (SELECT
+                    FROM connection
+                   WHERE connection.workspace_id = taken.workspace_id
+                     AND connection.app_id = taken.app_id
+                     AND connection.account_id = taken.details->>'endsAccount'
+                     AND connection.status = 'ACTIVE')
+       OR EXISTS (SELECT
+                    FROM pending_grant
+                   WHERE pending_grant.workspace_id = taken.workspace_id
+                     AND pending_grant.app_id = taken.app_id
+                     AND pending_grant.account_id = taken.details->>'endsAccount'
+                     AND pending_grant.access_token IS NOT NULL
+                     AND pending_grant.code_expires_at > now()) AS shared
   FROM taken
   JOIN app
     ON app.workspace_id = taken.workspace_id

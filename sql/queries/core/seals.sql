@@ -106,6 +106,24 @@ UPDATE install_link
    AND state_hash = $2
    AND verifier = $3;
 
+-- name: link_credentials
+-- Some install_link.credentials values under another key than the newest.
+--   $1 newest key's id, $2 how many
+SELECT workspace_id, state_hash AS id, 'install_link/' || encode(state_hash, 'hex') AS sealed_as, credentials AS sealed
+  FROM install_link
+ WHERE credentials IS NOT NULL
+   AND substr(credentials, 3, get_byte(credentials, 1)) <> convert_to($1, 'UTF8')
+ LIMIT $2;
+
+-- name: reseal_link_credentials
+-- Write a install_link.credentials value anew, unless it changed meanwhile.
+--   $1 workspace, $2 row, $3 the old value, $4 the new value
+UPDATE install_link
+   SET credentials = $4
+ WHERE workspace_id = $1
+   AND state_hash = $2
+   AND credentials = $3;
+
 -- name: access_tokens
 -- Some connection.access_token values under another key than the newest.
 --   $1 newest key's id, $2 how many

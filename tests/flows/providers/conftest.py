@@ -9,7 +9,9 @@ import pytest
 
 from broker.sandbox.core.serving import Running
 from broker.sandbox.quickbooks.server import serve as serve_quickbooks
+from broker.sandbox.xero.server import serve as serve_xero
 from tests.fixtures.broker_client import RETURN_URL, Answered, BrokerUnderTest
+from tests.flows.providers.shops import Shops
 
 
 @dataclass
@@ -91,3 +93,48 @@ async def quickbooks_sandbox() -> AsyncIterator[Running[Any]]:
     running = await serve_quickbooks("127.0.0.1", 0)
     yield running
     await running.close()
+
+
+@pytest.fixture
+async def xero_sandbox() -> AsyncIterator[Running[Any]]:
+    """Xero with an organisation in New Zealand and one in the UK."""
+    running = await serve_xero("127.0.0.1", 0)
+    running.world.levers.minute_limit = 1000
+    yield running
+    await running.close()
+
+
+@pytest.fixture
+async def shopify_sandbox() -> AsyncIterator[Running[Any]]:
+    """Shopify with two shops that consent at once."""
+    pytest.importorskip("graphql", reason="graphql-core is not installed")
+    from broker.sandbox.shopify.server import serve as serve_shopify  # noqa: PLC0415  # it needs it
+
+    running = await serve_shopify("127.0.0.1", 0)
+    for name in ("acme", "other"):
+        running.world.add_shop(name)
+    running.world.levers.auto_consent = True
+    yield running
+    await running.close()
+
+
+async def sends_events_to(books: Books, receiver: Any, secret: str) -> None:
+    """Have the vendor send the app's webhooks, and the app's events go to a receiver."""
+    broker = books.broker
+    path = f"/api/apps/{books.slug}"
+    changed = await broker.asks("PATCH", path, json={"webhookSecret": secret})
+    assert changed.status == 200, changed.body
+    assert secret not in changed.body.decode()
+    answer = await broker.sends_to(f"{receiver.url}/events", f"{books.provider}.*", slug=books.slug)
+    assert answer.status == 201, answer.body
+
+
+@pytest.fixture
+async def shops(start_broker: Any, shopify_sandbox: Running[Any]) -> Shops:
+    """A broker with the app `shop` at Shopify."""
+    url = f"{shopify_sandbox.url}/shops/{{shop}}"
+    broker = await start_broker(shopify_url=url, allow_private_endpoints=True)
+    await broker.makes_workspace()
+    shops = Shops(shopify_sandbox, broker)
+    assert (await shops.registers()).status == 201
+    return shops

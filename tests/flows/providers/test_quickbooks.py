@@ -6,8 +6,10 @@ import re
 
 import pytest
 
+from broker.sandbox.core.deliveries import signature
 from broker.sandbox.core.faults import Fault
-from tests.flows.providers.conftest import Books
+from tests.flows.providers.conftest import Books, sends_events_to
+from tests.until import until
 
 US, UK = "9341453172058071", "9341453172058072"
 ACCOUNTING = "com.intuit.quickbooks.accounting"
@@ -241,3 +243,52 @@ async def test_the_call_log_names_no_company_and_no_record(books):
 
     assert "/v3/company/{id}/invoice/{id}" in json.dumps(log.json())
     assert "4711" not in log.body.decode()
+
+
+VERIFIER = "canary-verifier-token"
+
+
+@pytest.mark.parametrize("form", ["cloudevents", "legacy"])
+async def test_changes_reach_the_product_once_in_either_form(
+    start_broker, quickbooks_sandbox, receiver, form
+):
+    broker = await start_broker(quickbooks_url=quickbooks_sandbox.url, allow_private_endpoints=True)
+    await broker.makes_workspace()
+    books = Books("quickbooks", quickbooks_sandbox, broker)
+    await books.registers([ACCOUNTING])
+    await sends_events_to(books, receiver, VERIFIER)
+    await books.connects(US)
+    await books.connects(UK, user="u2")
+    world, app = books.world, books.world.grants.apps["quickbooks-client"]
+    world.levers.webhook_form, world.levers.webhook_content_type = (
+        form,
+        "application/cloudevents+json",
+    )
+    app.webhook_url, app.verifier_token = books.app["webhookUrl"], VERIFIER
+
+    made = await books.proxies(
+        f"/v3/company/{US}/customer?minorversion=75", method="POST", json={"DisplayName": "Ada"}
+    )
+    assert made.status == 200, made.body
+    sent = await until(lambda: [each for each in world.webhooks.deliveries.sent if each.status])
+    again = await broker.asks(
+        "POST",
+        app.webhook_url,
+        key="",
+        data=sent[0].body,
+        headers={"intuit-signature": signature(VERIFIER, sent[0].body.encode())},
+    )
+    forged = await broker.asks(
+        "POST", app.webhook_url, key="", data=b"[]", headers={"intuit-signature": "A" * 43 + "="}
+    )
+    unsigned = await broker.asks("POST", app.webhook_url, key="", data=sent[0].body)
+    await broker.run_background_work()
+
+    assert [each.status for each in sent] == [200]
+    assert again.status == 200
+    assert forged.status == unsigned.status == 401
+    (event,) = [each.json() for each in receiver.at("/events")]
+    assert event["type"] == "quickbooks.qbo.customer.created.v1"
+    assert event["data"]["userForeignIdentifier"] == "u1"
+    assert event["data"]["accountId"] == US
+    assert event["data"]["payload"]["intuitentityid"] == made.json()["Customer"]["Id"]

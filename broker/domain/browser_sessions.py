@@ -38,6 +38,7 @@ class ConnectSession:
     user_ref: str
     user_label: str | None
     return_url: str | None
+    options: Mapping[str, str]
     browser_hash: bytes | None
     origin: str | None
     nonce: str | None

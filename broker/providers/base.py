@@ -109,7 +109,6 @@ class Provider(CallsAtOnce, ABC):
         """Raise InvalidRequest for a redirect with a code that the provider did not send, or that
         does not fit its link, whose options these are. The link stays usable.
         """
-        return
 
     def read_hand_over(self, _body: bytes) -> HandedOver:
         """What a provider that hands over keys sent, unproved. Raises InvalidRequest."""
@@ -243,6 +242,8 @@ class ProviderSpec:
     credentials to an address of the broker's, apart from the browser. `import_fields` are what an
     import may bring besides tokens.
     `chooses_account`: one consent may bring several accounts, of which the user chooses one.
+    `prompts` are link options that a page may ask the user for, with the words to ask in;
+    `consent_hint` is what a page says of the vendor's consent before it leads there.
     `webhooks`: what it calls at `/{name}/{slug}-{UUID}/webhooks`, None where it calls nothing.
     """
 
@@ -264,6 +265,8 @@ class ProviderSpec:
     import_fields: frozenset[str] = frozenset()
     marketplace: bool = False
     chooses_account: bool = False
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    consent_hint: str = ""
     webhooks: Webhooks | None = None
 
 

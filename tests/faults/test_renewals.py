@@ -151,7 +151,7 @@ async def _ended(process):
 async def test_a_process_that_sleeps_through_its_lease_overwrites_nothing_newer(
     broker, hubspot, database, start_process, rotates
 ):
-    """R4. It holds six renewals when it stops; others renew meanwhile; then it goes on."""
+    """R4, R5. It holds six renewals when it stops; others renew meanwhile; then it goes on."""
     hubspot.rotates_refresh_tokens = rotates
     users = [f"s{n}" for n in range(6)]
     # Room for six renewals at once.

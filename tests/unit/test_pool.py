@@ -321,6 +321,7 @@ async def test_a_slow_caller_is_not_a_slow_hubspot():
 
 
 async def test_an_answer_before_the_body_is_sent_ends_the_sending():
+    """P20."""
     sent = 0
 
     async def endless():

@@ -255,5 +255,8 @@ HUBSPOT = ProviderSpec(
     marketplace=True,
     refused_query_names=frozenset({"hapikey"}),
     names_hub=True,
+    consent_hint="It also asks which account to connect. You need to be a super admin there, or "
+    "have permission to install apps. If HubSpot says you don't have permission, close its page "
+    "and ask a super admin of your HubSpot account to sign in and connect.",
     webhooks=HubSpotWebhooks(),
 )

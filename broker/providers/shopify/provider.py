@@ -228,5 +228,7 @@ SHOPIFY = ProviderSpec(
     link_options=frozenset({oauth.SHOP}),
     key_headers=frozenset({"x-shopify-access-token"}),
     refused_query_names=frozenset({"access_token"}),
+    prompts={oauth.SHOP: "Your shop's myshopify.com domain (in Shopify: Settings, Domains)"},
+    consent_hint="You need to be the shop's owner there, or have permission to install apps.",
     webhooks=ShopifyWebhooks(),
 )

@@ -153,6 +153,31 @@ async def test_a_user_who_denies_reads_plain_words_and_may_try_again(broker):
     assert (await broker.asks("GET", await broker.consents(url), key="")).status == 200
 
 
+CONSENT_ERRORS = {
+    "temporarily_unavailable": (502, "hubspot-unavailable", b"could not be reached"),
+    "server_error": (502, "hubspot-unavailable", b"could not be reached"),
+    "unauthorized_client": (502, "credentials-refused", b"not your fault"),
+    "invalid_scope": (400, "exchange-failed", b"no longer accepts this sign-in"),
+    "no_such_error": (403, "consent-denied", b"You did not allow"),
+}
+
+
+async def test_what_hubspot_refuses_is_not_blamed_on_the_user(broker):
+    """C13, and the link stays usable; whoever has a link could say so, so the app is not flagged."""
+    url = await broker.links("u1")
+    state = parse_qs(urlsplit(url).query)["state"][0]
+
+    for error, (status, code, words) in CONSENT_ERRORS.items():
+        back = f"{broker.redirect_url}?error={error}&state={state}"
+        page = await broker.asks("GET", back, key="")
+        assert (page.status, page.headers["Broker-Error"]) == (status, code), error
+        assert words in page.body
+        assert (b"did not allow" in page.body) == (code == "consent-denied")
+
+    assert (await broker.asks("GET", "/api/apps/hbdev")).json().get("credentialsRefusedAt") is None
+    assert (await broker.asks("GET", await broker.consents(url), key="")).status == 200
+
+
 async def test_fewer_scopes_than_asked_for_make_no_connection(broker, hubspot):
     """C21."""
     back = await broker.consents(await broker.links("u1"))

@@ -94,7 +94,9 @@ async def test_what_hubspot_repeats_is_told_once(broker_with_local_endpoints, re
 async def test_each_connection_hears_of_its_own_account_only(
     broker_with_local_endpoints, receiver, database
 ):
-    """W6, W7: one bad event loses no other, an unknown account reveals nothing."""
+    """W6, W7, C15: one bad event loses no other, an unknown account reveals nothing, and two users
+    of one account each hear of it once.
+    """
     await broker_with_local_endpoints.connects("u1", portal=101)
     await broker_with_local_endpoints.connects("u2", portal=102)
     await broker_with_local_endpoints.connects("u3", portal=101)
@@ -369,6 +371,7 @@ async def test_a_batch_that_cannot_be_split_holds_up_no_other(
 async def test_two_who_split_tell_everything_once(
     broker_with_local_endpoints, receiver, start_broker
 ):
+    """J9."""
     other = await start_broker(allow_private_endpoints=True)
     await broker_with_local_endpoints.connects("u1")
     await broker_with_local_endpoints.sends_to(f"{receiver.url}/in", "hubspot.*")

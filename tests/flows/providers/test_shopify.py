@@ -329,3 +329,33 @@ async def test_deletion_uninstalls_the_app_unless_another_user_has_the_shop(shop
     assert second.json() == {"deleted": True, "revocation": "revoked"}
     assert app.client_id not in shop.installed
     assert (await shops.queries(user="u2")).status == 404
+
+
+async def test_the_connect_page_asks_for_the_shop_unless_the_product_named_it(shops):
+    async def opens(**options):
+        body = {"app": "shop", "userForeignIdentifier": "u1", **options}
+        return await shops.broker.asks("POST", "/api/connect/sessions", json=body)
+
+    wrong = await opens(shop="evil.example")
+    asking, knowing = (await opens()).json(), (await opens(shop="ACME.myshopify.com")).json()
+    shops.broker.secrets += [asking["token"], knowing["token"]]
+    pages = [
+        (await shops.broker.asks("GET", each["url"], key="")).body.decode()
+        for each in (asking, knowing)
+    ]
+    origin = {"Origin": shops.broker.url}
+
+    async def presses(session, **form):
+        return await shops.broker.asks("POST", session["url"], key="", data=form, headers=origin)
+
+    mistyped = await presses(asking, shop="acme.example")
+    corrected = await presses(asking, shop=ACME)
+    named = await presses(knowing, shop=OTHER)
+
+    assert wrong.status == 400
+    assert ['name="shop"' in page for page in pages] == [True, False]
+    assert all("Continue to Shopify" in page and "HubSpot" not in page for page in pages)
+    assert mistyped.status == 400
+    assert corrected.status == 303, corrected.body
+    assert f"/shops/{ACME}/admin/oauth/authorize" in corrected.headers["Location"]
+    assert f"/shops/{ACME}/" in named.headers["Location"]

@@ -1,5 +1,6 @@
 """Commands about workspaces and their HubSpot apps."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -129,28 +130,10 @@ def add_app(
     as_json: Json = False,
 ) -> None:
     """Register a HubSpot app."""
-    options = {
-        "slug": slug,
-        "clientId": client_id,
-        "clientSecret": client_secret,
-        "appId": app_id,
-        "scopes": scope,
-        "optionalScopes": optional_scope,
-        "returnUrls": return_url,
-        "origins": origin,
-        "confirm": confirm,
-        "pkce": pkce,
-        "policy": None if allow is None else [rule_of_text(text) for text in allow],
-        "legacySignatures": legacy_signatures,
-        "journal": journal,
-        "displayName": display_name,
-        "logoUrl": logo_url,
-        "installUrl": install_url,
-        "marketplace": marketplace,
-    }
+    fields = {"slug": slug, **_fields(locals())}
 
     async def work(broker: Components) -> None:
-        body = validate(NewApp, _without_none(options))
+        body = validate(NewApp, fields)
         await broker.keys.get_workspace(workspace)
         app = await broker.apps.register(workspace, SHELL, body.slug.lower(), registration(body))
         described = shown(app, broker.installs).model_dump(mode="json")
@@ -192,25 +175,9 @@ def change_app(
 ) -> None:
     """Change an app's settings; omitted ones keep their values."""
     secret = typer.prompt("Client secret", hide_input=True) if new_secret else None
-    options = {
-        "clientId": client_id,
-        "clientSecret": secret,
-        "appId": app_id,
-        "scopes": scope,
-        "optionalScopes": optional_scope,
-        "returnUrls": return_url,
-        "origins": origin,
-        "confirm": confirm,
-        "pkce": pkce,
-        "policy": None if allow is None else [rule_of_text(text) for text in allow],
-        "legacySignatures": legacy_signatures,
-        "journal": journal,
-        "displayName": display_name,
-        "logoUrl": logo_url,
-        "installUrl": install_url,
-        "marketplace": marketplace,
-    }
-    changes = _without_none(options) | ({"policy": None} if allow_all else {})
+    changes = _fields({**locals(), "client_secret": secret})
+    if allow_all:
+        changes["policy"] = None
     if not changes:
         fail("nothing to change; see --help for the settings")
 
@@ -275,5 +242,34 @@ def remove_app(
     with_broker(work)
 
 
-def _without_none(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
+_FIELDS = {
+    "client_id": "clientId",
+    "client_secret": "clientSecret",
+    "app_id": "appId",
+    "scope": "scopes",
+    "optional_scope": "optionalScopes",
+    "return_url": "returnUrls",
+    "origin": "origins",
+    "confirm": "confirm",
+    "pkce": "pkce",
+    "allow": "policy",
+    "legacy_signatures": "legacySignatures",
+    "journal": "journal",
+    "display_name": "displayName",
+    "logo_url": "logoUrl",
+    "install_url": "installUrl",
+    "marketplace": "marketplace",
+}
+"""Options of `app add` and `app change`, and the API's fields that they set."""
+
+
+def _fields(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What the options of a command set, as the API's fields; omitted ones are left out."""
+    found = {
+        field: options[option]
+        for option, field in _FIELDS.items()
+        if options.get(option) is not None
+    }
+    if "policy" in found:
+        found["policy"] = [rule_of_text(text) for text in found["policy"]]
+    return found

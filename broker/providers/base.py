@@ -234,6 +234,7 @@ class ProviderSpec:
     install link that the vendor needs. `key_headers` are headers, in lower case, in which the
     vendor's own clients put their token, so that a key of the broker may arrive in them.
     `refused_query_names` are credentials that the vendor takes in a query, in lower case.
+    `required_scopes` have to stand among the scopes of every app, or no link works.
     `names_hub`: its accounts are HubSpot accounts, shown as `hubId` and `hubDomain` too;
     `marketplace`: installs may begin at the provider, without a link, and are claimed afterwards.
     `consent_sources` are further hosts that consent may lead through, as a CSP names them.
@@ -254,6 +255,7 @@ class ProviderSpec:
     link_options: frozenset[str] = frozenset()
     needs_client: bool = True
     needs_app_id: bool = False
+    required_scopes: frozenset[str] = frozenset()
     app_options: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
     key_headers: frozenset[str] = frozenset()
     refused_query_names: frozenset[str] = frozenset()

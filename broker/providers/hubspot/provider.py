@@ -251,6 +251,7 @@ HUBSPOT = ProviderSpec(
     consent_sources=("https://*.hubspot.com",),
     link_options=frozenset({CONTINUE}),
     needs_app_id=True,
+    required_scopes=frozenset({"oauth"}),
     marketplace=True,
     refused_query_names=frozenset({"hapikey"}),
     names_hub=True,

@@ -18,6 +18,8 @@ from broker.errors import (
     BrokerError,
     Busy,
     ConsentDenied,
+    CredentialsRefused,
+    ExchangeFailed,
     InstallNotStored,
     InvalidRequest,
     OtherBrowser,
@@ -196,10 +198,19 @@ class Installs:
         )
 
     def _consent_error(self, app: App, error: str) -> BrokerError:
+        """What a provider's error means (RFC 6749 section 4.1.2.1): the provider is unwell, the app
+        is wrong, or the user said no.
+        """
+        label = self._label(app)
         if error in {"temporarily_unavailable", "server_error"}:
             return self._providers[app.provider].failures.unavailable(
-                f"{self._label(app)} could not ask for consent just now."
+                f"{label} could not ask for consent just now."
             )
+        refused = f"{label} refuses to ask for consent ({error}): correct the app"
+        if error == "unauthorized_client":
+            return CredentialsRefused(f"{refused}'s client id.")
+        if error in {"invalid_scope", "invalid_request", "unsupported_response_type"}:
+            return ExchangeFailed(f"{refused}'s scopes and redirect URL.")
         return ConsentDenied()
 
     async def _connect(self, link: InstallLink, state: Secret, callback: Callback) -> Outcome:

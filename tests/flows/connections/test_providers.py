@@ -54,6 +54,7 @@ async def test_a_connection_names_its_account_for_every_provider(broker):
 
 
 async def test_an_app_is_not_found_under_another_providers_address(broker, database, hubspot):
+    """C8, P24: neither a code nor a call goes to a provider that is not the app's."""
     await broker.connects("u1")
     back = await broker.consents(await broker.links("u2"))
     await database.execute("UPDATE app SET provider = 'another'")

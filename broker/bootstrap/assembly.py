@@ -12,7 +12,7 @@ from broker.bootstrap.worker import PeriodicTask, Worker
 from broker.crm.accounts import HubSpotAccounts
 from broker.errors import BrokerError
 from broker.providers.base import Deadlines
-from broker.providers.catalog import PROVIDERS, WEBHOOKS, Providers
+from broker.providers.catalog import SETTINGS, WEBHOOKS, Providers
 from broker.providers.transport.pools import Pools
 from broker.receivers.client import Receivers
 from broker.recipes.base import AnySpec
@@ -99,7 +99,7 @@ async def open_broker(
     providers = Providers(
         Pools(settings.upstream_connect_s, settings.upstream_idle_s, settings.upstream_connections),
         Deadlines(settings.upstream_connect_s, settings.upstream_idle_s, settings.upstream_total_s),
-        {name: getattr(settings, name) for spec in PROVIDERS for name in spec.settings},
+        {name: settings.of_provider(name) for name in SETTINGS},
         allow_private=settings.allow_private_endpoints,
     )
     receivers = Receivers(allow_private=settings.allow_private_endpoints)

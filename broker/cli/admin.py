@@ -11,8 +11,10 @@ from broker.cli.output import Json, as_facts, as_table, confirm
 from broker.cli.runtime import echo, emit, fail, with_broker
 from broker.domain.model import Confirm
 from broker.errors import AppNotFound
+from broker.providers.catalog import BY_NAME, DEFAULT
 from broker.stores.access.audit import SHELL
-from broker.web.api.app_models import AppChange, NewApp, changed, registration, rule_of_text, shown
+from broker.web.api.app_fields import rule_of_text
+from broker.web.api.app_models import AppChange, NewApp, changed, registration, shown
 from broker.web.core.requests import SLUG, validate
 
 workspaces = typer.Typer(no_args_is_help=True, help="Workspaces: the tenants.")
@@ -53,6 +55,13 @@ InstallOption = Annotated[
 ]
 MarketplaceOption = Annotated[
     bool | None, typer.Option(help="Accept installs from HubSpot's Marketplace (default: no)")
+]
+
+EnvironmentOption = Annotated[
+    str | None, typer.Option(help="Where the provider has several: production, sandbox")
+]
+DomainOption = Annotated[
+    str | None, typer.Option("--my-domain", help="Salesforce: acme.my.salesforce.com")
 ]
 
 
@@ -109,12 +118,15 @@ def list_workspaces(as_json: Json = False) -> None:
 def add_app(
     slug: str,
     workspace: WorkspaceOption,
-    client_id: Annotated[str, typer.Option(help="HubSpot's Client Id")],
-    app_id: Annotated[str, typer.Option(help="HubSpot's App Id")],
+    client_id: Annotated[str, typer.Option(help="The Client Id at the provider")],
     scope: Annotated[list[str], typer.Option(help="A scope, as in HubSpot; repeatable")],
     client_secret: Annotated[
         str, typer.Option(prompt=True, hide_input=True, help="Prompted for when omitted")
     ],
+    provider: Annotated[str, typer.Option(help="Whose app it is")] = DEFAULT,
+    app_id: Annotated[str | None, typer.Option(help="HubSpot's App Id")] = None,
+    environment: EnvironmentOption = None,
+    my_domain: DomainOption = None,
     optional_scope: OptionalScopeOption = None,
     return_url: ReturnUrlOption = None,
     origin: OriginOption = None,
@@ -129,18 +141,19 @@ def add_app(
     marketplace: MarketplaceOption = None,
     as_json: Json = False,
 ) -> None:
-    """Register a HubSpot app."""
-    fields = {"slug": slug, **_fields(locals())}
+    """Register an app, HubSpot's unless another provider is named."""
+    fields = {"slug": slug, "provider": provider, **_fields(locals())}
 
     async def work(broker: Components) -> None:
         body = validate(NewApp, fields)
         await broker.keys.get_workspace(workspace)
         app = await broker.apps.register(workspace, SHELL, body.slug.lower(), registration(body))
         described = shown(app, broker.installs).model_dump(mode="json")
+        label = BY_NAME[app.provider].label
         emit(
             described,
             as_json=as_json,
-            text=f"Paste this redirect URL into HubSpot:\n{described['redirectUrl']}",
+            text=f"Paste this redirect URL into {label}:\n{described['redirectUrl']}",
         )
 
     with_broker(work)
@@ -155,6 +168,8 @@ def change_app(
     new_secret: Annotated[
         bool, typer.Option("--new-secret", help="Prompt for a new Client Secret")
     ] = False,
+    environment: EnvironmentOption = None,
+    my_domain: DomainOption = None,
     scope: ScopeOption = None,
     optional_scope: OptionalScopeOption = None,
     return_url: ReturnUrlOption = None,
@@ -259,6 +274,8 @@ _FIELDS = {
     "logo_url": "logoUrl",
     "install_url": "installUrl",
     "marketplace": "marketplace",
+    "environment": "environment",
+    "my_domain": "myDomain",
 }
 """Options of `app add` and `app change`, and the API's fields that they set."""
 

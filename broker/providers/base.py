@@ -8,7 +8,6 @@ sensible answer for most providers is implemented here; a package overrides what
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from broker.domain.grants import Account, Tokens
 from broker.domain.model import (
@@ -244,6 +243,8 @@ class ProviderSpec:
     `chooses_account`: one consent may bring several accounts, of which the user chooses one.
     `prompts` are link options that a page may ask the user for, with the words to ask in;
     `consent_hint` is what a page says of the vendor's consent before it leads there.
+    `app_options` are settings that its apps have, with the values that each may have (None: others;
+    `check_options` judges those, raises InvalidRequest and returns the options as they are stored).
     `webhooks`: what it calls at `/{name}/{slug}-{UUID}/webhooks`, None where it calls nothing.
     """
 
@@ -257,6 +258,7 @@ class ProviderSpec:
     needs_app_id: bool = False
     required_scopes: frozenset[str] = frozenset()
     app_options: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
+    check_options: Callable[[Mapping[str, str]], Mapping[str, str]] = dict
     key_headers: frozenset[str] = frozenset()
     refused_query_names: frozenset[str] = frozenset()
     names_hub: bool = False
@@ -269,8 +271,12 @@ class ProviderSpec:
     consent_hint: str = ""
     webhooks: Webhooks | None = None
 
-
-def origin_of(url: str) -> str:
-    """The origin of a URL, as a CSP or a browser writes it."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
+    def check_app(self, options: Mapping[str, str]) -> Mapping[str, str]:
+        """An app's options as they are stored. Raises InvalidRequest."""
+        for name, value in options.items():
+            if name not in self.app_options:
+                raise wrong_field(name, f"{self.label} apps have none")
+            accepted = self.app_options[name]
+            if accepted is not None and value not in accepted:
+                raise wrong_field(name, f"must be one of {', '.join(sorted(accepted))}")
+        return self.check_options(options)

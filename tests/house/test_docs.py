@@ -10,7 +10,7 @@ from pathlib import Path
 from broker import errors
 from broker.bootstrap.routes import openapi_document
 from broker.domain import events, runs
-from broker.providers.catalog import BY_NAME, DEFAULT
+from broker.providers.catalog import BY_NAME, DEFAULT, SETTINGS
 from broker.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +34,7 @@ def test_every_code_has_one_heading():
 def test_every_setting_has_a_row():
     rows = re.findall(r"^\| `BROKER_(\w+)`", text("operating.md"), re.MULTILINE)
 
-    assert sorted(rows) == sorted(name.upper() for name in Settings.model_fields)
+    assert sorted(rows) == sorted(name.upper() for name in {*Settings.model_fields, *SETTINGS})
 
 
 def test_the_glossary_names_what_there_is():

@@ -9,7 +9,7 @@ import pytest
 from broker.bootstrap.routes import URL_TABLE
 from broker.providers.base import Provider
 from broker.providers.catalog import BY_NAME, DEFAULT, PROVIDERS
-from broker.settings import Settings
+from broker.web.api.app_models import OPTIONS, AppChange, NewApp
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,7 +62,11 @@ def test_a_provider_has_its_addresses_and_settings(spec):
     assert f"/api/{spec.name}/auth/{{slug}}" in paths
     assert f"/api/{spec.name}/proxy/{{slug}}" in paths
     assert any(path.startswith(f"/{spec.name}/") and path.endswith("/callback") for path in paths)
-    assert spec.settings.keys() <= Settings.model_fields.keys()
+
+
+def test_an_option_of_a_providers_apps_is_one_of_every_apps_settings():
+    assert set(OPTIONS) <= set(NewApp.model_fields) & set(AppChange.model_fields)
+    assert set(OPTIONS) >= {name for spec in PROVIDERS for name in spec.app_options}
 
 
 def test_names_are_path_segments_and_the_default_is_one_of_them():

@@ -226,6 +226,7 @@ SHOPIFY = ProviderSpec(
     settings={"shopify_url": "https://{shop}"},
     consent_sources=("https://*.myshopify.com", "https://*.shopify.com"),
     link_options=frozenset({oauth.SHOP}),
+    import_fields=frozenset({oauth.SHOP}),
     key_headers=frozenset({"x-shopify-access-token"}),
     refused_query_names=frozenset({"access_token"}),
     prompts={oauth.SHOP: "Your shop's myshopify.com domain (in Shopify: Settings, Domains)"},

@@ -1,6 +1,7 @@
 """Providers are known by the catalog, and nothing else asks which one it has."""
 
 import ast
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,24 @@ def test_no_module_outside_the_providers_compares_a_providers_name(module):
     }
 
     assert not compared or str(module.relative_to(ROOT)) in EXCEPTIONS
+
+
+def test_the_import_contracts_list_every_provider():
+    folders = {
+        f"broker.providers.{folder.name}"
+        for folder in (ROOT / "broker" / "providers").iterdir()
+        if (folder / "__init__.py").exists() and folder.name not in {"calls", "transport"}
+    }
+    contracts = {
+        each["name"]: each
+        for each in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"][
+            "contracts"
+        ]
+    }
+
+    assert set(contracts["No provider knows another"]["modules"]) == folders
+    by_catalog = contracts["A provider is known by its catalog only"]
+    assert set(by_catalog["forbidden_modules"]) == folders
 
 
 @pytest.mark.parametrize("spec", PROVIDERS, ids=lambda spec: spec.name)

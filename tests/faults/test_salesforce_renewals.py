@@ -11,6 +11,7 @@ from broker.sandbox.core.faults import Fault
 from tests.drills import sized
 from tests.flows.providers.conftest import orgs, salesforce_sandbox
 from tests.flows.providers.orgs import LEADS
+from tests.until import until
 
 __all__ = ["orgs", "salesforce_sandbox"]
 
@@ -89,9 +90,7 @@ async def test_a_broker_killed_in_a_renewal_loses_a_grant_only_with_an_answer_th
         if kind != "none":
             fault = orgs.world.faults.add(Fault(TOKENS, kind, seconds=0.1, times=1))
         call = asyncio.create_task(orgs.broker.asks("GET", f"{url}/proxy/crm/{user}{LEADS}"))
-        async with asyncio.timeout(20):
-            while fault is not None and not fault.hits:
-                await asyncio.sleep(0.002)
+        await until(lambda fault=fault: fault is None or fault.hits)
         await asyncio.sleep(chance.uniform(0, 0.12))
         process.send_signal(signal.SIGKILL)
         await process.wait()

@@ -152,6 +152,7 @@ def _assemble(
     settings: Settings, dsn: str, pool: Database, clients: _Clients, sealer: Sealer, specs: _Specs
 ) -> Components:
     metrics, providers, clock = Metrics(), clients.providers, clients.clock
+    metrics.database_up.set_function(lambda: pool.availability.problem is None)
     url, vendor_urls = settings.public_url, settings.vendor_urls
     call_log = CallLog(calls := Calls(pool), providers, metrics, kept=settings.call_log_days > 0)
     keys, apps, sessions = Keys(pool), Apps(pool, sealer), ConnectSessions(pool, sealer)

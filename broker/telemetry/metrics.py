@@ -1,10 +1,11 @@
 """The metrics of one process."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
 
 from broker.telemetry import log_writer
 from broker.telemetry.durations import DurationHistogram
 from broker.telemetry.fast_path_calls import FastPathCalls
+from broker.version import VERSION
 
 
 class Metrics:
@@ -66,6 +67,18 @@ class Metrics:
         )
         self.fast_path = FastPathCalls(self.registry)
         self._count_losses()
+        self._describe_process()
+
+    def _describe_process(self) -> None:
+        """What an operator draws beside the rest: the version, Postgres, memory, descriptors."""
+        build = "broker_build_info", "The version that runs, as a label."
+        Gauge(*build, ("version",), registry=self.registry).labels(VERSION).set(1)
+        self.database_up = Gauge(
+            "broker_database_up",
+            "1 while Postgres answers this process and accepts its writes, else 0.",
+            registry=self.registry,
+        )
+        ProcessCollector(registry=self.registry)
 
     def _count_losses(self) -> None:
         self.connections_shed = self._counter(

@@ -86,7 +86,8 @@ CREATE TABLE app (
 CREATE UNIQUE INDEX app_slug_taken ON app (workspace_id, slug) WHERE deleted_at IS NULL;
 CREATE INDEX app_removed ON app (deleted_at) WHERE deleted_at IS NOT NULL;
 
--- A single-use, expiring link for one user to connect. Only a hash of the state is here.
+-- A single-use, expiring link for one user to connect. Only a hash of the state is here. `credentials`
+-- are those that a provider sent for it before the browser came back; they are wiped when it is over.
 CREATE TABLE install_link (
     workspace_id uuid        NOT NULL,
     state_hash   bytea       NOT NULL,
@@ -98,6 +99,7 @@ CREATE TABLE install_link (
     return_url   text,
     session_id   uuid,
     browser_hash bytea,
+    credentials  bytea,                  -- sealed
     created_at   timestamptz NOT NULL DEFAULT now(),
     expires_at   timestamptz NOT NULL,
     used_at      timestamptz,
@@ -469,6 +471,7 @@ CREATE TABLE connect_session (
     user_ref     text        NOT NULL,
     user_label   text,
     return_url   text,
+    options      jsonb       NOT NULL DEFAULT '{}',  -- what the provider's link needs
     browser_hash bytea,
     origin       text,
     nonce        text,

@@ -11,6 +11,7 @@ pytest_plugins = [
     "tests.fixtures.brokers",
     "tests.fixtures.kyb",
     "tests.fixtures.processes",
+    "tests.fixtures.woocommerce",
 ]
 
 

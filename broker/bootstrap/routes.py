@@ -6,7 +6,8 @@ from typing import Any
 from aiohttp import web
 
 from broker.bootstrap.components import Components
-from broker.providers.base import ProviderSpec, origin_of
+from broker.domain.urls import origin_of
+from broker.providers.base import ProviderSpec
 from broker.providers.catalog import KEY_HEADERS, PROVIDERS, WEBHOOKS
 from broker.recipes import panels
 from broker.recipes.api.table import handlers, table
@@ -15,6 +16,7 @@ from broker.recipes.catalog import RECIPES
 from broker.recipes.workflow_actions import WorkflowActions
 from broker.services.installs.account_choice import AccountChoice
 from broker.services.installs.app_checks import AppChecks
+from broker.services.installs.hand_over import HandOvers
 from broker.settings import Settings
 from broker.web.api.apps import AppHandlers
 from broker.web.api.audit import AuditHandlers
@@ -39,6 +41,7 @@ from broker.web.console.playground import PlaygroundViews
 from broker.web.console.sign_in import SignInViews
 from broker.web.core import openapi
 from broker.web.core.pages import Pages, StaticFiles
+from broker.web.inbound.hand_over import HandOverHandlers
 from broker.web.inbound.oauth_callback import OAuthCallback
 from broker.web.inbound.provider_webhooks import ProviderWebhooks
 from broker.web.proxy.handlers import METHODS, ProxyHandlers
@@ -59,6 +62,11 @@ def _provider_rows(spec: ProviderSpec) -> list[Row]:
         ("GET", f"/{name}/{{slug:[^/]+}}-{WORKSPACE}/callback", OAuthCallback, "callback"),
         ("POST", f"/api/{name}/proxy/{{slug}}", ProxyHandlers, "wrapped"),
     ]
+    if spec.hands_over_keys:
+        rows += [
+            ("GET", f"/{name}/{{slug:[^/]+}}-{WORKSPACE}/start", HandOverHandlers, "start"),
+            ("POST", f"/{name}/{{slug:[^/]+}}-{WORKSPACE}/keys", HandOverHandlers, "keys"),
+        ]
     if spec.webhooks is not None:
         path = f"/{name}/{{slug:[^/]+}}-{WORKSPACE}/webhooks"
         rows.append(("POST", path, ProviderWebhooks, "receive"))
@@ -174,6 +182,11 @@ def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
         ProviderWebhooks: ProviderWebhooks(broker.intake, WEBHOOKS, settings.public_url),
         **_recipe_handlers(broker),
         ConnectHandlers: connect,
+        HandOverHandlers: HandOverHandlers(
+            HandOvers(broker.apps, broker.links, broker.installs, broker.providers),
+            renderer,
+            connect.cookie,
+        ),
         OAuthCallback: OAuthCallback(broker.connect_flow, renderer, connect.cookie),
         StaticFiles: StaticFiles(),
         ProxyHandlers: ProxyHandlers(
@@ -197,7 +210,7 @@ def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
 
 def _consent_sources(spec: ProviderSpec, settings: Settings) -> list[str]:
     """Where consent at a provider may lead: where settings say, and its own hosts."""
-    urls = [str(getattr(settings, name) or "") for name in spec.settings]
+    urls = [settings.of_provider(name) or "" for name in spec.settings]
     return [*(origin_of(url) for url in urls if "://" in url), *spec.consent_sources]
 
 

@@ -1,5 +1,6 @@
 """Commands about workspaces and their HubSpot apps."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -10,8 +11,10 @@ from broker.cli.output import Json, as_facts, as_table, confirm
 from broker.cli.runtime import echo, emit, fail, with_broker
 from broker.domain.model import Confirm
 from broker.errors import AppNotFound
+from broker.providers.catalog import BY_NAME, DEFAULT
 from broker.stores.access.audit import SHELL
-from broker.web.api.app_models import AppChange, NewApp, changed, registration, rule_of_text, shown
+from broker.web.api.app_fields import rule_of_text
+from broker.web.api.app_models import AppChange, NewApp, changed, registration, shown
 from broker.web.core.requests import SLUG, validate
 
 workspaces = typer.Typer(no_args_is_help=True, help="Workspaces: the tenants.")
@@ -52,6 +55,13 @@ InstallOption = Annotated[
 ]
 MarketplaceOption = Annotated[
     bool | None, typer.Option(help="Accept installs from HubSpot's Marketplace (default: no)")
+]
+
+EnvironmentOption = Annotated[
+    str | None, typer.Option(help="Where the provider has several: production, sandbox")
+]
+DomainOption = Annotated[
+    str | None, typer.Option("--my-domain", help="Salesforce: acme.my.salesforce.com")
 ]
 
 
@@ -108,12 +118,15 @@ def list_workspaces(as_json: Json = False) -> None:
 def add_app(
     slug: str,
     workspace: WorkspaceOption,
-    client_id: Annotated[str, typer.Option(help="HubSpot's Client Id")],
-    app_id: Annotated[str, typer.Option(help="HubSpot's App Id")],
+    client_id: Annotated[str, typer.Option(help="The Client Id at the provider")],
     scope: Annotated[list[str], typer.Option(help="A scope, as in HubSpot; repeatable")],
     client_secret: Annotated[
         str, typer.Option(prompt=True, hide_input=True, help="Prompted for when omitted")
     ],
+    provider: Annotated[str, typer.Option(help="Whose app it is")] = DEFAULT,
+    app_id: Annotated[str | None, typer.Option(help="HubSpot's App Id")] = None,
+    environment: EnvironmentOption = None,
+    my_domain: DomainOption = None,
     optional_scope: OptionalScopeOption = None,
     return_url: ReturnUrlOption = None,
     origin: OriginOption = None,
@@ -128,36 +141,19 @@ def add_app(
     marketplace: MarketplaceOption = None,
     as_json: Json = False,
 ) -> None:
-    """Register a HubSpot app."""
-    options = {
-        "slug": slug,
-        "clientId": client_id,
-        "clientSecret": client_secret,
-        "appId": app_id,
-        "scopes": scope,
-        "optionalScopes": optional_scope,
-        "returnUrls": return_url,
-        "origins": origin,
-        "confirm": confirm,
-        "pkce": pkce,
-        "policy": None if allow is None else [rule_of_text(text) for text in allow],
-        "legacySignatures": legacy_signatures,
-        "journal": journal,
-        "displayName": display_name,
-        "logoUrl": logo_url,
-        "installUrl": install_url,
-        "marketplace": marketplace,
-    }
+    """Register an app, HubSpot's unless another provider is named."""
+    fields = {"slug": slug, "provider": provider, **_fields(locals())}
 
     async def work(broker: Components) -> None:
-        body = validate(NewApp, _without_none(options))
+        body = validate(NewApp, fields)
         await broker.keys.get_workspace(workspace)
         app = await broker.apps.register(workspace, SHELL, body.slug.lower(), registration(body))
         described = shown(app, broker.installs).model_dump(mode="json")
+        label = BY_NAME[app.provider].label
         emit(
             described,
             as_json=as_json,
-            text=f"Paste this redirect URL into HubSpot:\n{described['redirectUrl']}",
+            text=f"Paste this redirect URL into {label}:\n{described['redirectUrl']}",
         )
 
     with_broker(work)
@@ -172,6 +168,8 @@ def change_app(
     new_secret: Annotated[
         bool, typer.Option("--new-secret", help="Prompt for a new Client Secret")
     ] = False,
+    environment: EnvironmentOption = None,
+    my_domain: DomainOption = None,
     scope: ScopeOption = None,
     optional_scope: OptionalScopeOption = None,
     return_url: ReturnUrlOption = None,
@@ -192,25 +190,9 @@ def change_app(
 ) -> None:
     """Change an app's settings; omitted ones keep their values."""
     secret = typer.prompt("Client secret", hide_input=True) if new_secret else None
-    options = {
-        "clientId": client_id,
-        "clientSecret": secret,
-        "appId": app_id,
-        "scopes": scope,
-        "optionalScopes": optional_scope,
-        "returnUrls": return_url,
-        "origins": origin,
-        "confirm": confirm,
-        "pkce": pkce,
-        "policy": None if allow is None else [rule_of_text(text) for text in allow],
-        "legacySignatures": legacy_signatures,
-        "journal": journal,
-        "displayName": display_name,
-        "logoUrl": logo_url,
-        "installUrl": install_url,
-        "marketplace": marketplace,
-    }
-    changes = _without_none(options) | ({"policy": None} if allow_all else {})
+    changes = _fields({**locals(), "client_secret": secret})
+    if allow_all:
+        changes["policy"] = None
     if not changes:
         fail("nothing to change; see --help for the settings")
 
@@ -275,5 +257,36 @@ def remove_app(
     with_broker(work)
 
 
-def _without_none(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
+_FIELDS = {
+    "client_id": "clientId",
+    "client_secret": "clientSecret",
+    "app_id": "appId",
+    "scope": "scopes",
+    "optional_scope": "optionalScopes",
+    "return_url": "returnUrls",
+    "origin": "origins",
+    "confirm": "confirm",
+    "pkce": "pkce",
+    "allow": "policy",
+    "legacy_signatures": "legacySignatures",
+    "journal": "journal",
+    "display_name": "displayName",
+    "logo_url": "logoUrl",
+    "install_url": "installUrl",
+    "marketplace": "marketplace",
+    "environment": "environment",
+    "my_domain": "myDomain",
+}
+"""Options of `app add` and `app change`, and the API's fields that they set."""
+
+
+def _fields(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What the options of a command set, as the API's fields; omitted ones are left out."""
+    found = {
+        field: options[option]
+        for option, field in _FIELDS.items()
+        if options.get(option) is not None
+    }
+    if "policy" in found:
+        found["policy"] = [rule_of_text(text) for text in found["policy"]]
+    return found

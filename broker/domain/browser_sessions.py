@@ -10,7 +10,8 @@ from broker.domain.model import App, Caller, Secret
 @dataclass(frozen=True, slots=True)
 class InstallLink:
     """What a state handle identifies: one user of one app on the way to a connection. `options` are
-    what the provider's link needs, such as a shop.
+    what the provider's link needs, such as a shop. `credentials` are those that the provider has
+    sent for it apart from the browser.
     """
 
     app: App
@@ -21,6 +22,7 @@ class InstallLink:
     session_id: UUID | None = None
     browser_hash: bytes | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    credentials: Secret | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class ConnectSession:
     user_ref: str
     user_label: str | None
     return_url: str | None
+    options: Mapping[str, str]
     browser_hash: bytes | None
     origin: str | None
     nonce: str | None

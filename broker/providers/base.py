@@ -8,7 +8,6 @@ sensible answer for most providers is implemented here; a package overrides what
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from broker.domain.grants import Account, Tokens
 from broker.domain.model import (
@@ -29,6 +28,7 @@ from broker.providers.calls.limits import QuotaLimit
 from broker.providers.calls.retrying import RetryRules
 from broker.providers.transport.failures import Failures
 from broker.providers.transport.pools import Pools
+from broker.providers.values import Callback, ConsentRequest, Exchange, HandedOver, Renewable
 from broker.providers.webhooks import Webhooks
 
 
@@ -42,63 +42,17 @@ class Deadlines:
 
 
 @dataclass(frozen=True, slots=True)
-class ConsentRequest:
-    """A user's way to a provider's consent page. `options` are the link's, as `check_link` returned
-    them; `verifier` is the PKCE verifier of an app that uses PKCE.
-    """
-
-    redirect_url: str
-    scopes: Sequence[str]
-    state: Secret
-    verifier: Secret | None
-    options: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Callback:
-    """What a provider's redirect brought: `query` holds every parameter that stood once, `error` is
-    OAuth's. `page` is a page of the provider's where the browser is to end; `wants_sign_in`: the
-    provider sends a user who has yet to sign in to the product.
-    """
-
-    query: Mapping[str, str]
-    state: Secret | None
-    code: Secret | None
-    error: str | None
-    page: str | None = None
-    needs_sign_in: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """An authorization code on its way to become tokens, with the link that it answers."""
-
-    code: Secret
-    redirect_url: str
-    verifier: Secret | None
-    query: Mapping[str, str]
-    options: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Renewable:
-    """What a grant is renewed with. `refresh_token` is None where there is none."""
-
-    refresh_token: Secret | None
-    account_id: str | None
-    details: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
 class ProviderContext:
     """What every provider is built from. `settings` are the values of those in the spec;
-    `key_headers` are the headers in which API keys of the broker may arrive, of all providers.
+    `key_headers` are the headers in which API keys of the broker may arrive, of all providers;
+    `allow_private`: hosts that users name may be at private addresses.
     """
 
     pools: Pools
     deadlines: Deadlines
     settings: Mapping[str, str]
     key_headers: frozenset[str]
+    allow_private: bool = False
 
 
 class Provider(CallsAtOnce, ABC):
@@ -154,7 +108,10 @@ class Provider(CallsAtOnce, ABC):
         """Raise InvalidRequest for a redirect with a code that the provider did not send, or that
         does not fit its link, whose options these are. The link stays usable.
         """
-        return
+
+    def read_hand_over(self, _body: bytes) -> HandedOver:
+        """What a provider that hands over keys sent, unproved. Raises InvalidRequest."""
+        raise InvalidRequest(f"{self.spec.label} does not hand over keys.")
 
     @abstractmethod
     async def exchange(self, app: App, request: Exchange) -> Tokens:
@@ -183,6 +140,15 @@ class Provider(CallsAtOnce, ABC):
         not accepted. Raises InvalidRequest where the provider has no such tokens.
         """
         raise InvalidRequest(f"{self.spec.label} has no access tokens without an end.")
+
+    async def prove_credentials(
+        self, _app: App, _fields: Mapping[str, Secret]
+    ) -> tuple[Tokens, Account]:
+        """Tokens and account of what an import brings instead of a token: `spec.import_fields`,
+        those that are there. Raises InvalidRequest for what is missing or not accepted, and
+        ProviderUnavailable or ProviderTimeout.
+        """
+        raise wrong_field("refreshToken", "is required, unless there is an accessToken")
 
     # Grants
 
@@ -267,10 +233,18 @@ class ProviderSpec:
     install link that the vendor needs. `key_headers` are headers, in lower case, in which the
     vendor's own clients put their token, so that a key of the broker may arrive in them.
     `refused_query_names` are credentials that the vendor takes in a query, in lower case.
+    `required_scopes` have to stand among the scopes of every app, or no link works.
     `names_hub`: its accounts are HubSpot accounts, shown as `hubId` and `hubDomain` too;
     `marketplace`: installs may begin at the provider, without a link, and are claimed afterwards.
     `consent_sources` are further hosts that consent may lead through, as a CSP names them.
+    `scopes` are all that there are, where the vendor has few. `hands_over_keys`: consent sends
+    credentials to an address of the broker's, apart from the browser. `import_fields` are what an
+    import may bring besides tokens.
     `chooses_account`: one consent may bring several accounts, of which the user chooses one.
+    `prompts` are link options that a page may ask the user for, with the words to ask in;
+    `consent_hint` is what a page says of the vendor's consent before it leads there.
+    `app_options` are settings that its apps have, with the values that each may have (None: others;
+    `check_options` judges those, raises InvalidRequest and returns the options as they are stored).
     `webhooks`: what it calls at `/{name}/{slug}-{UUID}/webhooks`, None where it calls nothing.
     """
 
@@ -282,16 +256,27 @@ class ProviderSpec:
     link_options: frozenset[str] = frozenset()
     needs_client: bool = True
     needs_app_id: bool = False
+    required_scopes: frozenset[str] = frozenset()
     app_options: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
+    check_options: Callable[[Mapping[str, str]], Mapping[str, str]] = dict
     key_headers: frozenset[str] = frozenset()
     refused_query_names: frozenset[str] = frozenset()
     names_hub: bool = False
+    scopes: frozenset[str] | None = None
+    hands_over_keys: bool = False
+    import_fields: frozenset[str] = frozenset()
     marketplace: bool = False
     chooses_account: bool = False
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    consent_hint: str = ""
     webhooks: Webhooks | None = None
 
-
-def origin_of(url: str) -> str:
-    """The origin of a URL, as a CSP or a browser writes it."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
+    def check_app(self, options: Mapping[str, str]) -> Mapping[str, str]:
+        """An app's options as they are stored. Raises InvalidRequest."""
+        for name, value in options.items():
+            if name not in self.app_options:
+                raise wrong_field(name, f"{self.label} apps have none")
+            accepted = self.app_options[name]
+            if accepted is not None and value not in accepted:
+                raise wrong_field(name, f"must be one of {', '.join(sorted(accepted))}")
+        return self.check_options(options)

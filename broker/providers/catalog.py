@@ -5,12 +5,21 @@ from collections.abc import Mapping
 from broker.providers.base import Deadlines, Provider, ProviderContext, ProviderSpec
 from broker.providers.hubspot.provider import HUBSPOT, HubSpot
 from broker.providers.quickbooks.provider import QUICKBOOKS
+from broker.providers.salesforce.provider import SALESFORCE
 from broker.providers.shopify.provider import SHOPIFY
 from broker.providers.transport.pools import Pools
 from broker.providers.webhooks import Webhooks
+from broker.providers.woocommerce.provider import WOOCOMMERCE
 from broker.providers.xero.provider import XERO
 
-PROVIDERS: tuple[ProviderSpec, ...] = (HUBSPOT, QUICKBOOKS, SHOPIFY, XERO)
+PROVIDERS: tuple[ProviderSpec, ...] = (
+    HUBSPOT,
+    SALESFORCE,
+    QUICKBOOKS,
+    SHOPIFY,
+    WOOCOMMERCE,
+    XERO,
+)
 
 DEFAULT = HUBSPOT.name
 """The provider of an app that names none."""
@@ -26,19 +35,32 @@ WEBHOOKS: Mapping[str, Webhooks] = {
 """The webhooks of the providers that have some."""
 
 
+SETTINGS = frozenset(name for spec in PROVIDERS for name in spec.settings)
+"""The operator's settings that providers have."""
+
+
 class Providers(dict[str, Provider]):
     """The providers of one process, by name."""
 
     def __init__(
-        self, pools: Pools, deadlines: Deadlines, settings: Mapping[str, str | None]
+        self,
+        pools: Pools,
+        deadlines: Deadlines,
+        settings: Mapping[str, str | None],
+        *,
+        allow_private: bool = False,
     ) -> None:
-        """`settings`: the operator's, by their names; what is not there has its default."""
+        """`settings`: the operator's, by their names; what is not there has its default.
+        `allow_private`: hosts that users name may be at private addresses.
+        """
         key_headers = frozenset(KEY_HEADERS)
         super().__init__(
             (
                 spec.name,
                 spec.build(
-                    ProviderContext(pools, deadlines, _settings(spec, settings), key_headers)
+                    ProviderContext(
+                        pools, deadlines, _settings(spec, settings), key_headers, allow_private
+                    )
                 ),
             )
             for spec in PROVIDERS

@@ -1,51 +1,9 @@
-"""The network addresses and URLs that an endpoint may have. No I/O."""
+"""The URLs that an endpoint may have. No I/O."""
 
-import ipaddress
-import socket
 from urllib.parse import urlsplit
 
 from broker.errors import InvalidRequest, wrong_field
-
-REFUSED = tuple(
-    ipaddress.ip_network(each)
-    for each in (
-        "0.0.0.0/8",
-        "10.0.0.0/8",
-        "100.64.0.0/10",
-        "127.0.0.0/8",
-        "169.254.0.0/16",
-        "172.16.0.0/12",
-        "192.0.0.0/24",
-        "192.168.0.0/16",
-        "198.18.0.0/15",
-        "224.0.0.0/4",
-        "240.0.0.0/4",
-        "168.63.129.16/32",
-        "192.88.99.0/24",
-        "2001::/32",
-        "2002::/16",
-        "3fff::/20",
-    )
-)
-"""Networks of this machine, of private sites, of no host, of a cloud's own services (168.63.129.16
-is Azure's), and those that stand for an address of the other family."""
-
-UNICAST = ipaddress.ip_network("2000::/3")
-"""All that IANA has allocated of IPv6: what is outside embeds IPv4 (::/96, 64:ff9b::/96,
-64:ff9b:1::/48), is local, or leads nowhere."""
-
-
-def is_private(address: str) -> bool:
-    """Whether nothing may be sent to an address; what is not an address counts as private."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return True
-    if parsed.version == 6 and parsed not in UNICAST:
-        return True
-    return not parsed.is_global or any(
-        parsed in network for network in REFUSED if network.version == parsed.version
-    )
+from broker.providers.transport.addresses import names_private
 
 
 def check_url(url: str, *, allow_private: bool) -> None:
@@ -63,21 +21,8 @@ def check_url(url: str, *, allow_private: bool) -> None:
         raise _wrong("must hold no user information and no fragment")
     if parts.scheme not in ({"https", "http"} if allow_private else {"https"}):
         raise _wrong("must begin with https://")
-    if not allow_private and _names_private(host.rstrip(".").lower()):
+    if not allow_private and names_private(host.rstrip(".").lower()):
         raise _wrong("names a private address")
-
-
-def _names_private(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    if ":" in host:
-        return is_private(host)
-    try:
-        # The C library's reading, as a resolver has it: 0x7f.1, 2130706433 and 127.1 are addresses.
-        packed = socket.inet_aton(host)
-    except OSError:
-        return False
-    return is_private(socket.inet_ntoa(packed))
 
 
 def _wrong(message: str) -> InvalidRequest:

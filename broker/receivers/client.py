@@ -11,8 +11,8 @@ import aiohttp
 from yarl import URL
 
 from broker.domain.events import Reply
+from broker.providers.transport.addresses import PrivateAddress, is_private
 from broker.providers.transport.egress import proxy_for
-from broker.receivers.addresses import is_private
 
 TOTAL_S = 15.0
 CONNECT_S = 5.0
@@ -21,10 +21,6 @@ DRAINED_BYTES = 8_192
 """How long, and how far, a response's body is read to keep its connection for the next delivery."""
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
-
-
-class PrivateAddress(OSError):
-    """A receiver's name leads to an address that nothing may be sent to."""
 
 
 async def resolve(host: str, port: int) -> list[str]:

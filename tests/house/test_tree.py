@@ -68,8 +68,12 @@ def test_where_a_secret_is_revealed_is_known():
         "broker/stores/connections/sealed_tokens.py",  # to its fingerprint
         "broker/stores/connections/handles.py",  # to its hash
         "broker/providers/hubspot/provider.py",  # to HubSpot, as the bearer
+        "broker/services/installs/oauth_flow.py",  # a state, to the address that binds its link
+        "broker/providers/woocommerce/keys.py",  # to a shop's site, as Basic
+        "broker/providers/woocommerce/provider.py",  # a link's state, to the site's page
         "broker/providers/xero/oauth.py",  # to Xero, in the body, as Basic or the bearer
         "broker/providers/quickbooks/oauth.py",  # to Intuit, in the body, as Basic or the bearer
+        "broker/providers/salesforce/oauth.py",  # to Salesforce, in the body or as the bearer
         "broker/providers/shopify/oauth.py",  # to Shopify, and to what it signs
         "broker/providers/shopify/provider.py",  # a shop's name, given as a credential
         "broker/providers/webhooks.py",  # to what it signs

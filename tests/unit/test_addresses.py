@@ -3,7 +3,8 @@
 import pytest
 
 from broker.errors import InvalidRequest
-from broker.receivers.addresses import check_url, is_private
+from broker.providers.transport.addresses import is_private
+from broker.receivers.addresses import check_url
 
 PRIVATE = [
     "0.0.0.0",
@@ -63,7 +64,7 @@ PUBLIC = [
 
 
 def test_private_addresses_are_known():
-    """P5."""
+    """P5, 2.15."""
     assert [each for each in PRIVATE if not is_private(each)] == []
     assert [each for each in PUBLIC if is_private(each)] == []
 

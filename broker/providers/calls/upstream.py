@@ -31,8 +31,10 @@ class Destination:
 class Destinations:
     """Destinations by their base URL, for providers whose connections have hosts of their own."""
 
-    def __init__(self, pools: Pools) -> None:
+    def __init__(self, pools: Pools, *, public_only: bool = False) -> None:
+        """`public_only`: none of them may be at a private address, judged at each connect."""
         self._pools = pools
+        self._public_only = public_only
         self._known: dict[str, Destination] = {}
 
     def at(self, base_url: str) -> Destination:
@@ -41,14 +43,17 @@ class Destinations:
         if found is None or found.pool.is_forgotten:
             if len(self._known) >= MAX_DESTINATIONS:
                 self._known.clear()
-            found = self._known[base_url] = destination_of(self._pools, base_url)
+            found = self._known[base_url] = destination_of(
+                self._pools, base_url, public_only=self._public_only
+            )
         return found
 
 
-def destination_of(pools: Pools, base_url: str) -> Destination:
+def destination_of(pools: Pools, base_url: str, *, public_only: bool = False) -> Destination:
     """The destination of a base URL: scheme, host and perhaps a path."""
     base = URL(base_url)
-    return Destination(pools.pool(base), base.raw_authority, base.raw_path.rstrip("/"))
+    pool = pools.pool(base, public_only=public_only)
+    return Destination(pool, base.raw_authority, base.raw_path.rstrip("/"))
 
 
 def encode_call(

@@ -1,13 +1,13 @@
 """HubSpot's OAuth on the wire: requests, and what the responses mean. No I/O."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from broker.domain.grants import Account, Tokens
 from broker.domain.model import App, Secret
 from broker.errors import CredentialsRefused, ExchangeFailed, HubSpotUnavailable
-from broker.providers.base import ConsentRequest
 from broker.providers.calls.encodings import decoded_body
 from broker.providers.oauth import (
     GrantEnded,
@@ -17,6 +17,7 @@ from broker.providers.oauth import (
     text_or_none,
     texts,
 )
+from broker.providers.values import ConsentRequest
 
 DEFAULT_LIFETIME = 1800.0
 LONGEST_LIFETIME = 30 * 86_400.0
@@ -90,12 +91,14 @@ def read_account(status: int, body: bytes) -> Account | None:
     hub_id = payload.get("hub_id")
     if not isinstance(hub_id, int):
         raise HubSpotUnavailable("HubSpot's introspection names no account.")
-    return account_of(
+    account = account_of(
         hub_id,
         text_or_none(payload.get("hub_domain")),
         text_or_none(payload.get("user")),
         texts(payload.get("scopes")),
     )
+    app_id = payload.get("app_id")
+    return replace(account, app_id=str(app_id)) if isinstance(app_id, int) else account
 
 
 def read_account_info(status: int, body: bytes) -> Account | None:

@@ -17,15 +17,7 @@ from broker.domain.model import (
 )
 from broker.domain.urls import with_parameters
 from broker.errors import wrong_field
-from broker.providers.base import (
-    Callback,
-    ConsentRequest,
-    Exchange,
-    Provider,
-    ProviderContext,
-    ProviderSpec,
-    Renewable,
-)
+from broker.providers.base import Provider, ProviderContext, ProviderSpec
 from broker.providers.calls import destination
 from broker.providers.calls.answers import Answer
 from broker.providers.calls.effects import Effect
@@ -37,6 +29,7 @@ from broker.providers.hubspot.client import FAILURES, HubSpotClient
 from broker.providers.hubspot.events.inbound import HubSpotWebhooks
 from broker.providers.oauth import GrantEnded
 from broker.providers.transport.response import UpstreamResponse
+from broker.providers.values import Callback, ConsentRequest, Exchange, Renewable
 
 API_HOST = re.compile(r"(api\.hubapi\.com|api\.hubspot\.com|api-[a-z]{2}\d\.hubapi\.com)(:443)?")
 """HubSpot's public API hosts: one for all, an alias that its documentation uses, and one for each
@@ -258,8 +251,12 @@ HUBSPOT = ProviderSpec(
     consent_sources=("https://*.hubspot.com",),
     link_options=frozenset({CONTINUE}),
     needs_app_id=True,
+    required_scopes=frozenset({"oauth"}),
     marketplace=True,
     refused_query_names=frozenset({"hapikey"}),
     names_hub=True,
+    consent_hint="It also asks which account to connect. You need to be a super admin there, or "
+    "have permission to install apps. If HubSpot says you don't have permission, close its page "
+    "and ask a super admin of your HubSpot account to sign in and connect.",
     webhooks=HubSpotWebhooks(),
 )

@@ -13,8 +13,8 @@ from urllib.parse import quote, urlencode
 from broker.domain.grants import Account, Tokens
 from broker.domain.model import App, ProviderClient, Secret
 from broker.errors import CredentialsRefused, ExchangeFailed, ProviderUnavailable
-from broker.providers.base import ConsentRequest
 from broker.providers.oauth import GrantEnded, json_object, seconds_or, text_or_none
+from broker.providers.values import ConsentRequest
 
 DEFAULT_LIFETIME = 3600.0
 LONGEST_LIFETIME = 86_400.0

@@ -6,15 +6,7 @@ from dataclasses import replace
 from broker.domain.grants import Account, Tokens
 from broker.domain.model import App, Connection, Grant, ProviderClient, ProxyCall, Secret
 from broker.errors import ProviderUnavailable, wrong_field
-from broker.providers.base import (
-    Callback,
-    ConsentRequest,
-    Exchange,
-    Provider,
-    ProviderContext,
-    ProviderSpec,
-    Renewable,
-)
+from broker.providers.base import Provider, ProviderContext, ProviderSpec
 from broker.providers.calls import destination
 from broker.providers.calls.answers import Answer
 from broker.providers.calls.effects import Effect
@@ -27,6 +19,7 @@ from broker.providers.quickbooks import api, oauth
 from broker.providers.quickbooks.webhooks import QuickBooksWebhooks
 from broker.providers.transport.api_session import ApiSession
 from broker.providers.transport.failures import Failures
+from broker.providers.values import Callback, ConsentRequest, Exchange, Renewable
 
 FAILURES = Failures("QuickBooks")
 

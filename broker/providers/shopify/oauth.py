@@ -15,8 +15,8 @@ from urllib.parse import quote, urlencode
 from broker.domain.grants import Account, Tokens
 from broker.domain.model import App, ProviderClient, Secret
 from broker.errors import CredentialsRefused, ExchangeFailed, ProviderUnavailable
-from broker.providers.base import ConsentRequest
 from broker.providers.oauth import ENDS_ACCOUNT, GrantEnded, json_object, seconds_or, text_or_none
+from broker.providers.values import ConsentRequest
 
 SHOP = "shop"
 SHOP_DOMAIN = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\.myshopify\.com")

@@ -8,15 +8,7 @@ from typing import Any
 from broker.domain.grants import Account, Tokens
 from broker.domain.model import App, Connection, Grant, ProviderClient, ProxyCall, Secret
 from broker.errors import ExchangeFailed, InvalidRequest, wrong_field
-from broker.providers.base import (
-    Callback,
-    ConsentRequest,
-    Exchange,
-    Provider,
-    ProviderContext,
-    ProviderSpec,
-    Renewable,
-)
+from broker.providers.base import Provider, ProviderContext, ProviderSpec
 from broker.providers.calls import destination
 from broker.providers.calls.answers import Answer
 from broker.providers.calls.encodings import decoded_body
@@ -28,6 +20,7 @@ from broker.providers.shopify import api, oauth
 from broker.providers.shopify.webhooks import ShopifyWebhooks
 from broker.providers.transport.api_session import ApiResponse, ApiSession
 from broker.providers.transport.failures import Failures
+from broker.providers.values import Callback, ConsentRequest, Exchange, Renewable
 
 FAILURES = Failures("Shopify")
 
@@ -233,7 +226,10 @@ SHOPIFY = ProviderSpec(
     settings={"shopify_url": "https://{shop}"},
     consent_sources=("https://*.myshopify.com", "https://*.shopify.com"),
     link_options=frozenset({oauth.SHOP}),
+    import_fields=frozenset({oauth.SHOP}),
     key_headers=frozenset({"x-shopify-access-token"}),
     refused_query_names=frozenset({"access_token"}),
+    prompts={oauth.SHOP: "Your shop's myshopify.com domain (in Shopify: Settings, Domains)"},
+    consent_hint="You need to be the shop's owner there, or have permission to install apps.",
     webhooks=ShopifyWebhooks(),
 )

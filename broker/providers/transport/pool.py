@@ -14,10 +14,12 @@ from typing import Any
 import aiohappyeyeballs
 from yarl import URL
 
+from broker.providers.transport.addresses import public_of
 from broker.providers.transport.budget import ConnectionBudget, NotConnected
 from broker.providers.transport.connection import UpstreamConnection
 from broker.providers.transport.egress import open_tunnel, proxy_for
 from broker.providers.transport.response import InvalidResponse, UpstreamResponse
+from broker.providers.transport.tls import tls_context
 
 SWEEP_S = 0.1
 
@@ -43,9 +45,15 @@ class Pool:
         idle: float,
         budget: ConnectionBudget | None = None,
         tls: ssl.SSLContext | None = None,
+        *,
+        public_only: bool = False,
     ) -> None:
-        """`connect` and `idle` are in seconds: for a connection, and between two bytes."""
+        """`connect` and `idle` are in seconds: for a connection, and between two bytes.
+        `public_only`: the very address of each new connection is judged, also where a forward proxy
+        is to make it, and nothing goes to a private one.
+        """
         self._budget = budget
+        self._public_only = public_only
         self._host, self._port = origin.raw_host or "", origin.port or 443
         self._proxy = proxy_for(origin)
         self._tls = None
@@ -181,9 +189,9 @@ class Pool:
 
     async def _open(self, until: float) -> UpstreamConnection:
         loop = self._loop
-        patience = min(self._connect_s, until - loop.time())
+        timeout_s = min(self._connect_s, until - loop.time())
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout_s):
                 sock = await self._dial()
                 try:
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -212,7 +220,11 @@ class Pool:
                 server_hostname=self._host if self._tls else None,
             )
             return connection
-        tunnel = await open_tunnel(sock, self._proxy, self._host, self._port)
+        host = self._host
+        if self._public_only:
+            found = await loop.getaddrinfo(host, self._port, type=socket.SOCK_STREAM)
+            host = str(public_of(found)[0][4][0])
+        tunnel = await open_tunnel(sock, self._proxy, host, self._port)
         connection = UpstreamConnection(self._on_idle, self._on_closed)
         try:
             transport = await loop.start_tls(
@@ -231,8 +243,11 @@ class Pool:
         proxy = self._proxy
         if proxy is not None and proxy.scheme != "http":
             raise NotConnected("Only proxies with an http address are supported.")
+        found = await self._resolve()
+        if self._public_only and proxy is None:
+            found = public_of(found)
         return await aiohappyeyeballs.start_connection(
-            await self._resolve(), happy_eyeballs_delay=0.25, interleave=1
+            found, happy_eyeballs_delay=0.25, interleave=1
         )
 
     async def _resolve(self) -> Any:
@@ -281,10 +296,3 @@ class Pool:
             else:
                 response.overdue = False
         self._sweep_timer = loop.call_later(SWEEP_S, self._sweep) if self._connections else None
-
-
-def tls_context() -> ssl.SSLContext:
-    """A context that trusts the certificate authorities of the machine, or of SSL_CERT_FILE."""
-    context = ssl.create_default_context()
-    context.set_alpn_protocols(["http/1.1"])
-    return context

@@ -3,7 +3,8 @@
 from yarl import URL
 
 from broker.providers.transport.budget import ConnectionBudget
-from broker.providers.transport.pool import Pool, tls_context
+from broker.providers.transport.pool import Pool
+from broker.providers.transport.tls import tls_context
 
 MAX_ORIGINS = 10_000
 """Origins that are remembered; of more, those without a connection are forgotten, first those
@@ -37,15 +38,20 @@ class Pools:
         """How many answers are coming in, or waited for."""
         return sum(pool.in_flight for pool in self._pools.values())
 
-    def pool(self, origin: URL) -> Pool:
-        """The pool of an origin."""
-        key = f"{origin.scheme}://{origin.raw_authority}"
+    def pool(self, origin: URL, *, public_only: bool = False) -> Pool:
+        """The pool of an origin; with `public_only`, one that reaches no private address."""
+        key = f"{origin.scheme}://{origin.raw_authority}{' public' if public_only else ''}"
         found = self._pools.get(key)
         if found is None:
             if len(self._pools) >= MAX_ORIGINS:
                 self._drop_unused()
             found = self._pools[key] = Pool(
-                origin, self._connect_s, self._idle_s, self._budget, self._tls
+                origin,
+                self._connect_s,
+                self._idle_s,
+                self._budget,
+                self._tls,
+                public_only=public_only,
             )
         return found
 

@@ -11,7 +11,6 @@ from urllib.parse import quote, urlencode
 from broker.domain.grants import Account, Tokens
 from broker.domain.model import App, ProviderClient, Secret
 from broker.errors import CredentialsRefused, ExchangeFailed, ProviderUnavailable
-from broker.providers.base import ConsentRequest
 from broker.providers.oauth import (
     GrantEnded,
     challenge_of,
@@ -20,6 +19,7 @@ from broker.providers.oauth import (
     seconds_or,
     text_or_none,
 )
+from broker.providers.values import ConsentRequest
 
 DEFAULT_LIFETIME = 1800.0
 LONGEST_LIFETIME = 86_400.0

@@ -6,14 +6,7 @@ from urllib.parse import quote
 from broker.domain.grants import Account, Tokens
 from broker.domain.model import App, Connection, Grant, ProviderClient, ProxyCall, Secret
 from broker.errors import ProviderUnavailable
-from broker.providers.base import (
-    ConsentRequest,
-    Exchange,
-    Provider,
-    ProviderContext,
-    ProviderSpec,
-    Renewable,
-)
+from broker.providers.base import Provider, ProviderContext, ProviderSpec
 from broker.providers.calls import destination
 from broker.providers.calls.answers import Answer
 from broker.providers.calls.encodings import decoded_body
@@ -23,6 +16,7 @@ from broker.providers.calls.upstream import destination_of, encode_call, peek_bo
 from broker.providers.oauth import GrantEnded
 from broker.providers.transport.api_session import ApiResponse, ApiSession
 from broker.providers.transport.failures import Failures
+from broker.providers.values import ConsentRequest, Exchange, Renewable
 from broker.providers.xero import api, oauth
 from broker.providers.xero.webhooks import XeroWebhooks
 

@@ -16,8 +16,9 @@ from broker.errors import (
     ExchangeFailed,
     wrong_field,
 )
-from broker.providers.base import Provider, Renewable
+from broker.providers.base import Provider
 from broker.providers.oauth import GrantEnded
+from broker.providers.values import Renewable
 from broker.services.grants.renewals import Grants, refusal_of
 from broker.services.grants.revocations import Revoker
 from broker.services.grants.storing import store_tokens
@@ -69,19 +70,24 @@ class ConnectionAdmin:
         actor: str,
         refresh_token: Secret | None,
         access_token: Secret | None,
+        credentials: Mapping[str, Secret],
     ) -> None:
         """Make a connection of a grant from elsewhere, proved by using it.
 
         A refresh token is proved by renewing, an access token without an end by introspection or
-        one read. Raises InvalidRequest when the provider does not accept it.
+        one read; `credentials` are what the provider takes instead of tokens. Raises InvalidRequest
+        when the provider does not accept it.
         """
+        unknown = credentials.keys() - self._providers[app.provider].spec.import_fields
+        if unknown:
+            raise wrong_field(min(unknown), "unknown field")
         if refresh_token is not None:
             tokens, account = await self._prove_refresh_token(app, refresh_token)
         elif access_token is not None:
             tokens = Tokens(access_token, None, None)
             account = await self._prove_access_token(app, access_token)
         else:
-            raise wrong_field("refreshToken", "is required, unless there is an accessToken")
+            tokens, account = await self._prove_credentials(app, credentials)
 
         async def store() -> None:
             async with self._connections.lock_user(app, user_ref) as locked:
@@ -116,6 +122,18 @@ class ConnectionAdmin:
         if account is None:
             raise wrong_field("refreshToken", "belongs to no account")
         return replace(tokens, refresh_token=tokens.refresh_token or refresh_token), account
+
+    async def _prove_credentials(
+        self, app: App, credentials: Mapping[str, Secret]
+    ) -> tuple[Tokens, Account]:
+        try:
+            tokens, account = await self._providers[app.provider].prove_credentials(
+                app, credentials
+            )
+        except CredentialsRefused:
+            await self._apps.flag_credentials(app.workspace_id, app.id)
+            raise
+        return tokens, replace(account, scopes=account.scopes or tokens.scopes)
 
     async def _prove_access_token(self, app: App, access_token: Secret) -> Account:
         provider = self._providers[app.provider]

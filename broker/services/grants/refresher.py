@@ -14,8 +14,9 @@ from broker.errors import (
     ProviderUnavailable,
     ReauthRequired,
 )
-from broker.providers.base import Provider, Renewable
+from broker.providers.base import Provider
 from broker.providers.oauth import GrantEnded
+from broker.providers.values import Renewable
 from broker.services.grants.circuit_breaker import CircuitBreaker
 from broker.stores.connections.connections import Connections
 from broker.stores.connections.locked_connection import ROTATION_LOST, LockedConnection
@@ -67,7 +68,13 @@ class Refresher:
         self, locked: LockedConnection, current: Connection, *, unanswered: bool
     ) -> Tokens:
         provider = self._providers[current.provider]
-        renewable = Renewable(locked.refresh_token, current.account_id, current.details)
+        renewable = Renewable(
+            locked.refresh_token,
+            current.account_id,
+            current.details,
+            None if current.grant is None else current.grant.access_token,
+            current.api_url,
+        )
         try:
             return await provider.refresh(locked.client, renewable)
         except ProviderUnavailable as broken:

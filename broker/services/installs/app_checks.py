@@ -6,8 +6,9 @@ from urllib.parse import urlsplit
 
 from broker.domain.model import App, Secret
 from broker.errors import BrokerError, CredentialsRefused
-from broker.providers.base import Exchange, Provider
+from broker.providers.base import Provider
 from broker.providers.oauth import GrantEnded
+from broker.providers.values import Exchange
 from broker.services.installs.oauth_flow import Installs
 from broker.stores.connections.apps import Apps
 
@@ -29,7 +30,7 @@ class AppChecks:
         self._providers = providers
 
     def local_findings(self, app: App, connected: int) -> list[Finding]:
-        """What can be said without asking HubSpot; `connected` is how many connections work."""
+        """What can be found without asking HubSpot; `connected` is how many connections work."""
         found = []
         if app.credentials_refused_at is not None:
             found.append(

@@ -12,8 +12,9 @@ from broker.errors import (
     ProviderTimeout,
     ProviderUnavailable,
 )
-from broker.providers.base import Exchange, Provider
+from broker.providers.base import Provider
 from broker.providers.oauth import GrantEnded
+from broker.providers.values import Exchange
 from broker.services.grants.revocations import Revoker
 from broker.stores.connections.apps import Apps
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from broker.domain.model import App, Secret
 from broker.errors import BrokerError, Busy, InstallNotStored, InvalidRequest
-from broker.providers.base import Callback, Exchange
+from broker.providers.values import Callback, Exchange
 from broker.services.grants.revocations import Revoker
 from broker.services.grants.storing import store_tokens
 from broker.services.installs.exchange import CodeExchange

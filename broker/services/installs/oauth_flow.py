@@ -12,11 +12,14 @@ from uuid import UUID
 from broker.domain.browser_sessions import ConnectSession, InstallLink
 from broker.domain.grants import Account
 from broker.domain.model import App, Caller, ProxyCall, Secret
+from broker.domain.urls import with_parameters
 from broker.errors import (
     AppNotFound,
     BrokerError,
     Busy,
     ConsentDenied,
+    CredentialsRefused,
+    ExchangeFailed,
     InstallNotStored,
     InvalidRequest,
     OtherBrowser,
@@ -26,8 +29,9 @@ from broker.errors import (
     ScopesMissing,
     wrong_field,
 )
-from broker.providers.base import Callback, ConsentRequest, Exchange, Provider
+from broker.providers.base import Provider
 from broker.providers.oauth import new_verifier
+from broker.providers.values import Callback, ConsentRequest, Exchange
 from broker.services.access.ttl_cache import TtlCache
 from broker.services.grants.revocations import Revoker
 from broker.services.grants.storing import store_tokens
@@ -72,15 +76,21 @@ class Installs:
 
     def redirect_url(self, app: App) -> str:
         """What to paste into the provider's settings of the app as its redirect URL."""
-        return f"{self._public_url}/{app.provider}/{app.slug}-{app.workspace_id}/callback"
+        return self._url(app, "callback")
 
     def webhook_url(self, app: App) -> str | None:
         """What to paste into the provider's settings of the app as its webhook target; None where
         the provider has no webhooks.
         """
-        if self._providers[app.provider].spec.webhooks is None:
-            return None
-        return f"{self._public_url}/{app.provider}/{app.slug}-{app.workspace_id}/webhooks"
+        has_webhooks = self._providers[app.provider].spec.webhooks is not None
+        return self._url(app, "webhooks") if has_webhooks else None
+
+    def _url(self, app: App, what: str) -> str:
+        return f"{self._public_url}/{app.provider}/{app.slug}-{app.workspace_id}/{what}"
+
+    def check_link(self, app: App, options: Mapping[str, str]) -> Mapping[str, str]:
+        """The options of an install link as they are stored. Raises InvalidRequest."""
+        return self._providers[app.provider].check_link(app, options)
 
     async def begin(
         self,
@@ -93,7 +103,8 @@ class Installs:
         options: Mapping[str, str] | None = None,
     ) -> str:
         """A URL at the provider where the user consents, once, within the hour; with `browser` only
-        the browser that carries it can come back. `options` are the provider's own of a link.
+        the browser that carries it can come back. `options` are the provider's own of a link. Where
+        the provider hands over keys, a browser has to open the link here first.
 
         Raises InvalidRequest for a return URL that is not one of the app's, a scope that is not, or
         options that the provider does not accept.
@@ -107,24 +118,33 @@ class Installs:
         requested = app.scopes if scopes is None else scopes
         state = Secret(secrets.token_urlsafe(32))
         verifier = new_verifier() if provider.uses_pkce(app, link_options) else None
-        await self._links.create(
-            InstallLink(
-                app,
-                user_ref,
-                requested,
-                verifier,
-                return_url,
-                None if session is None else session.id,
-                None if browser is None else hash_of(browser),
-                link_options,
-            ),
-            state,
-            LINK_LIFETIME,
-        )
-        return provider.authorize_url(
+        link = InstallLink(
             app,
-            ConsentRequest(self.redirect_url(app), requested, state, verifier, link_options),
+            user_ref,
+            requested,
+            verifier,
+            return_url,
+            None if session is None else session.id,
+            None if browser is None else hash_of(browser),
+            link_options,
         )
+        await self._links.create(link, state, LINK_LIFETIME)
+        if provider.spec.hands_over_keys and browser is None:
+            return with_parameters(self._url(app, "start"), {"state": state.reveal()})
+        return self.consent_url(link, state)
+
+    def consent_url(self, link: InstallLink, state: Secret) -> str:
+        """The provider's page at which the user of a link consents."""
+        app = link.app
+        request = ConsentRequest(
+            self.redirect_url(app),
+            self._url(app, "keys"),
+            link.scopes,
+            state,
+            link.verifier,
+            link.options,
+        )
+        return self._providers[app.provider].authorize_url(app, request)
 
     async def finish(
         self, provider_name: str, workspace_id: UUID, slug: str, consent: Consent
@@ -151,17 +171,18 @@ class Installs:
         self, app: App, callback: Callback, state: Secret, browser: Secret | None
     ) -> Outcome:
         link = await self._links.find(app, state)
-        if link is not None and not _same_browser(link, browser):
+        keys = self._providers[app.provider].spec.hands_over_keys
+        if link is not None and not _same_browser(link, browser, needed=keys):
             return Outcome("refused", app, refusal=OtherBrowser())
         try:
             if link is not None and callback.error is not None:
                 raise self._consent_error(app, callback.error)
-            if callback.code is None:
+            if callback.code is None and not keys:
                 raise InvalidRequest("The provider's redirect contains neither code nor error.")
             if link is not None:
                 self._providers[app.provider].check_callback(app, callback, link.options)
-            link = await self._links.use(app, state)
-            outcome = await self._connect(link, state, callback.code, callback)
+            link = await self._links.use(app, state, with_credentials=keys)
+            outcome = await self._connect(link, state, callback)
         except BrokerError as refusal:
             if isinstance(refusal, Busy) and not isinstance(refusal, InstallNotStored):
                 raise
@@ -177,16 +198,25 @@ class Installs:
         )
 
     def _consent_error(self, app: App, error: str) -> BrokerError:
+        """What a provider's error means (RFC 6749 section 4.1.2.1): the provider is unwell, the app
+        is wrong, or the user said no.
+        """
+        label = self._label(app)
         if error in {"temporarily_unavailable", "server_error"}:
             return self._providers[app.provider].failures.unavailable(
-                f"{self._label(app)} could not ask for consent just now."
+                f"{label} could not ask for consent just now."
             )
+        refused = f"{label} refuses to ask for consent ({error}): correct the app"
+        if error == "unauthorized_client":
+            return CredentialsRefused(f"{refused}'s client id.")
+        if error in {"invalid_scope", "invalid_request", "unsupported_response_type"}:
+            return ExchangeFailed(f"{refused}'s scopes and redirect URL.")
         return ConsentDenied()
 
-    async def _connect(
-        self, link: InstallLink, state: Secret, code: Secret, callback: Callback
-    ) -> Outcome:
+    async def _connect(self, link: InstallLink, state: Secret, callback: Callback) -> Outcome:
         app = link.app
+        code = link.credentials or callback.code
+        assert code is not None  # noqa: S101  # the callback has one, or the link
         request = Exchange(
             code, self.redirect_url(app), link.verifier, callback.query, link.options
         )
@@ -195,7 +225,7 @@ class Installs:
         except (ProviderUnavailable, ProviderTimeout):
             # The code may be unspent; the same link can be opened again.
             try:
-                await self._links.reopen(app, state)
+                await self._links.reopen(link, state)
             except Busy as busy:
                 raise InstallNotStored from busy
             raise
@@ -244,7 +274,8 @@ def _missing_scopes(link: InstallLink, accounts: Sequence[Account]) -> set[str]:
     return set(link.scopes) - set(granted) if granted else set()
 
 
-def _same_browser(link: InstallLink, browser: Secret | None) -> bool:
+def _same_browser(link: InstallLink, browser: Secret | None, *, needed: bool) -> bool:
+    """Whether a browser may finish what a link began; `needed`: one must have begun it."""
     if link.browser_hash is None:
-        return True
+        return not needed
     return browser is not None and hmac.compare_digest(link.browser_hash, hash_of(browser))

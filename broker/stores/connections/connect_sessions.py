@@ -1,5 +1,7 @@
 """Connect sessions by the hash of their token."""
 
+import json
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -26,7 +28,8 @@ class ConnectSessions:
         user_ref: str,
         return_url: str | None,
         lifetime: timedelta,
-        user_label: str | None = None,
+        user_label: str | None,
+        options: Mapping[str, str],
     ) -> tuple[Secret, datetime]:
         """A new session: its token, and when it runs out."""
         token = mint(SESSION, app.workspace_id)
@@ -40,6 +43,7 @@ class ConnectSessions:
             user_label,
             return_url,
             lifetime,
+            json.dumps(dict(options)),
         )
         return token, expires_at
 
@@ -89,6 +93,7 @@ class ConnectSessions:
             user_ref=row["user_ref"],
             user_label=row["user_label"],
             return_url=row["return_url"],
+            options=json.loads(row["link_options"]),
             browser_hash=row["browser_hash"],
             origin=row["origin"],
             nonce=row["nonce"],

@@ -9,6 +9,7 @@ from broker.domain.model import App, Connection, ConnectionRecord, Page, Status
 from broker.errors import AppNotFound, ConnectionNotFound
 from broker.sealing import Sealer
 from broker.stores.connections.locked_connection import LockedConnection, read_connection
+from broker.stores.connections.sealed_tokens import end_or_none
 from broker.stores.core.database import Database, escaped
 from broker.stores.core.queries import sql
 
@@ -145,6 +146,7 @@ def _record(row: Any, app: App) -> ConnectionRecord:
     fields = {name: row[name] for name in row.keys()}  # noqa: SIM118  # a Record iterates values
     fields["status"] = Status(fields["status"])
     fields["scopes"] = tuple(fields["scopes"])
+    fields["expires_at"] = end_or_none(fields["expires_at"])
     granted = set(fields["scopes"]) if fields["account_id"] is not None else set(app.scopes)
     return ConnectionRecord(
         missing_scopes=tuple(scope for scope in app.scopes if scope not in granted), **fields

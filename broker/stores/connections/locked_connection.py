@@ -139,6 +139,7 @@ class LockedConnection:
             expires_at,
             generation,
             just_issued=True,
+            api_url=tokens.api_url or self._row["api_url"],
         )
 
     async def end_grant(self, why: str) -> None:
@@ -257,6 +258,7 @@ def read_connection(sealer: Sealer, row: Any) -> Connection:
             stale_at=expires_at - (row["margin"] or 0),
             expires_at=expires_at,
             generation=row["generation"],
+            api_url=row["api_url"],
         )
     return Connection(
         id=row["id"],

@@ -17,6 +17,7 @@ from broker.stores.connections.handles import hash_of
 from broker.stores.connections.locked_connection import LockedConnection
 from broker.stores.connections.sealed_tokens import (
     ends_of,
+    lifetime_left,
     lifetime_of,
     seal_tokens,
     span,
@@ -190,7 +191,7 @@ class PendingGrants:
         tokens = Tokens(
             self._sealer.open(row["access_token"], Place(workspace_id, place, "access_token")),
             refresh and self._sealer.open(refresh, Place(workspace_id, place, "refresh_token")),
-            max(0.0, row["expires_in"]),
+            lifetime_left(row["expires_in"]),
             api_url=row["api_url"],
             details=json.loads(row["details"]),
             renew_in=row["renew_in"],

@@ -2,7 +2,7 @@
 
 import hashlib
 import random
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from broker.domain.grants import Tokens
@@ -31,6 +31,23 @@ def fingerprint_of(refresh_token: Secret) -> bytes:
 
 def lifetime_of(tokens: Tokens) -> timedelta:
     return FOREVER if tokens.lifetime is None else timedelta(seconds=tokens.lifetime)
+
+
+def lifetime_left(seconds: float) -> float | None:
+    """The lifetime in Tokens of what has so many seconds left in a row; None for one that never
+    runs out.
+    """
+    return None if seconds > FOREVER.total_seconds() / 2 else max(0.0, seconds)
+
+
+def end_or_none(expires_at: datetime | None) -> datetime | None:
+    """When a token in a row runs out; None when never."""
+    if (
+        expires_at is None
+        or lifetime_left((expires_at - datetime.now(UTC)).total_seconds()) is None
+    ):
+        return None
+    return expires_at
 
 
 def renewal_after(tokens: Tokens) -> timedelta | None:

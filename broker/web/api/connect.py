@@ -8,11 +8,12 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from aiohttp import web
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, create_model
 
 from broker.domain.browser_sessions import ConnectSession
 from broker.domain.model import Caller, Secret
 from broker.errors import BrokerError, InvalidRequest, NotFound
+from broker.providers.catalog import BY_NAME, PROVIDERS
 from broker.services.installs.connect_sessions import ConnectFlow, PopupOpener, check_opener
 from broker.services.installs.oauth_flow import LINK_LIFETIME
 from broker.stores.connections.apps import Apps
@@ -30,7 +31,7 @@ COOKIE_MAX_AGE_S = int(LINK_LIFETIME.total_seconds())
 """How long a browser stays bound: as long as the link to HubSpot is valid (seconds)."""
 
 
-class NewSession(RequestModel):
+class NewSessionBase(RequestModel):
     """Which user connects; `userLabel`, such as an e-mail address, is shown to that user.
     `expiresIn` is in seconds.
     """
@@ -40,6 +41,18 @@ class NewSession(RequestModel):
     userLabel: Annotated[Text, Field(max_length=255)] | None = None
     returnUrl: Text | None = None
     expiresIn: Annotated[int, Field(ge=1, le=86_400)] = 1800
+
+
+PROMPTED = sorted({option for spec in PROVIDERS for option in spec.prompts})
+
+NewSession: type[NewSessionBase] = create_model(
+    "NewSession",
+    __doc__="Which user connects; `userLabel` is shown to that user, `expiresIn` is in seconds. "
+    "What a provider needs to know, such as the shop, is asked for on the page where it is not "
+    "here.",
+    __base__=NewSessionBase,
+    **dict.fromkeys(PROMPTED, (Text | None, None)),  # type: ignore[call-overload]
+)
 
 
 class Session(BaseModel):
@@ -81,7 +94,7 @@ class ConnectHandlers:
 
     @operation("connect", body=NewSession, answers={201: Session}, tags=("Connect",))
     async def create(
-        self, _request: web.Request, caller: Caller, body: NewSession
+        self, _request: web.Request, caller: Caller, body: NewSessionBase
     ) -> tuple[int, Session]:
         """Create a connect session for one user.
 
@@ -98,6 +111,7 @@ class ConnectHandlers:
             body.returnUrl,
             timedelta(seconds=body.expiresIn),
             body.userLabel,
+            {name: value for name in PROMPTED if (value := getattr(body, name)) is not None},
         )
         url = f"{self._public_url}/connect/{token.reveal()}"
         return 201, Session(token=token.reveal(), url=url, expiresAt=expires_at)
@@ -112,8 +126,14 @@ class ConnectHandlers:
         except BrokerError as refusal:
             return refused(request, self._pages, refusal)
         request[LOG_FIELDS]["app"] = session.app.slug
+        spec = BY_NAME[session.app.provider]
         return self._pages.page(
             "pages/connect.html",
+            provider=spec.label,
+            hint=spec.consent_hint,
+            prompts={
+                name: text for name, text in spec.prompts.items() if name not in session.options
+            },
             posts_to=self._leads_to(session),
             images=_without_query(session.app.logo_url),
             product=session.app.display_name or session.workspace_name,
@@ -127,12 +147,15 @@ class ConnectHandlers:
 
     @public(answers={303: None}, tags=("Connect",))
     async def begin(self, request: web.Request) -> web.Response:
-        """Send a user on to HubSpot; only the first browser can start a session."""
+        """Send a user on to the provider; only the first browser can start a session."""
         try:
             check_same_origin(request, self._pages.origin, needs_proof=False)
             form = read_form(await read_body(request, 4096))
             url, browser = await self._connecting.begin(
-                _token(request), self.cookie.read(request), _opener(form)
+                _token(request),
+                self.cookie.read(request),
+                _opener(form),
+                {name: form[name] for name in PROMPTED if form.get(name)},
             )
         except BrokerError as refusal:
             return refused(request, self._pages, refusal)

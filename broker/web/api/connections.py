@@ -4,10 +4,11 @@ import re
 from typing import Annotated
 
 from aiohttp import web
-from pydantic import AfterValidator, Field, SecretStr, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, TypeAdapter, ValidationError, create_model
 
 from broker.domain.model import App, Caller, Secret, Status
 from broker.errors import ConnectionNotFound
+from broker.providers.catalog import PROVIDERS
 from broker.services.grants.connection_admin import ConnectionAdmin
 from broker.services.installs.account_choice import AccountChoice
 from broker.services.installs.pending_grants import Confirmations
@@ -47,11 +48,22 @@ def _token(value: SecretStr) -> SecretStr:
 Token = Annotated[SecretStr, AfterValidator(_token), Field(min_length=1, max_length=2048)]
 
 
-class Import(RequestModel):
+class ImportBase(RequestModel):
     """A grant from elsewhere: a refresh token, or an access token without an end."""
 
     refreshToken: Token | None = None
     accessToken: Token | None = None
+
+
+IMPORT_FIELDS = sorted({name for spec in PROVIDERS for name in spec.import_fields})
+
+Import: type[ImportBase] = create_model(
+    "Import",
+    __doc__="A grant from elsewhere: a refresh token, an access token without an end, or what the "
+    "app's provider takes instead of them.",
+    __base__=ImportBase,
+    **dict.fromkeys(IMPORT_FIELDS, (Token | None, None)),  # type: ignore[call-overload]
+)
 
 
 class Confirmation(RequestModel):
@@ -153,7 +165,7 @@ class ConnectionHandlers:
 
     @operation("connect", body=Import, answers={200: ConnectionShown}, tags=("Connections",))
     async def import_grant(
-        self, request: web.Request, caller: Caller, body: Import
+        self, request: web.Request, caller: Caller, body: ImportBase
     ) -> ConnectionShown:
         """Import a grant from elsewhere, proved by using it."""
         app = await self._app(request, caller)
@@ -163,6 +175,11 @@ class ConnectionHandlers:
             str(caller.key_id),
             _secret(body.refreshToken),
             _secret(body.accessToken),
+            {
+                name: Secret(value.get_secret_value())
+                for name in IMPORT_FIELDS
+                if (value := getattr(body, name)) is not None
+            },
         )
         return await self._shown(app, path_user(request))
 

@@ -7,18 +7,20 @@ from aiohttp import web
 from broker.domain.browser_sessions import Operator
 from broker.domain.model import App
 from broker.errors import InvalidRequest, SlugTaken, wrong_field
+from broker.providers.base import ProviderSpec
+from broker.providers.catalog import BY_NAME, PROVIDERS
 from broker.services.installs.app_checks import AppChecks
 from broker.services.installs.oauth_flow import Installs
 from broker.stores.connections.apps import Apps
 from broker.stores.connections.connections import Connections
+from broker.web.api.app_fields import rule_of_text, text_of_rule
 from broker.web.api.app_models import (
+    OPTIONS,
     AppChange,
     NewApp,
     changed,
     registration,
-    rule_of_text,
     settings_of,
-    text_of_rule,
 )
 from broker.web.console.base import ConsoleBase, for_operators, form_of, form_value
 from broker.web.core.requests import validate
@@ -26,8 +28,8 @@ from broker.web.core.wording import ALL_SCOPES, describe_scope
 
 LISTS = ("optionalScopes", "returnUrls", "origins")
 SWITCHES = ("pkce", "legacySignatures", "journal", "marketplace")
-TEXTS = ("slug", "clientId", "clientSecret", "appId", "confirm")
-NULLABLE_TEXTS = ("displayName", "logoUrl", "installUrl")
+TEXTS = ("slug", "provider", "clientId", "clientSecret", "confirm")
+NULLABLE_TEXTS = ("appId", "displayName", "logoUrl", "installUrl", *OPTIONS)
 USUAL = ("oauth", "crm.objects.contacts.read", "crm.objects.companies.read")
 
 
@@ -101,13 +103,14 @@ class AppViews:
         typed.pop("slug", None)
         if not typed.get("clientSecret"):
             typed.pop("clientSecret", None)
+        typed.pop("provider", None)
         try:
             body = validate(AppChange, typed)
+            async with self._apps.lock(operator.caller.workspace_id, app.slug) as locked:
+                await locked.change(str(operator.caller.key_id), changed(locked.app, body))
         except InvalidRequest as refusal:
             errors = refusal.context.get("errors", [])
             return await self._shown(operator, app, typed, errors, 400)
-        async with self._apps.lock(operator.caller.workspace_id, app.slug) as locked:
-            await locked.change(str(operator.caller.key_id), changed(locked.app, body))
         return self.console.redirect(request, f"/apps/{app.slug}")
 
     @for_operators("apps")
@@ -146,7 +149,7 @@ class AppViews:
             redirect_url=self._installs.redirect_url(app),
             webhook_url=self._installs.webhook_url(app),
             findings=self._checks.local_findings(app, counts.get("ACTIVE", 0)),
-            **_choices(typed or settings_of(app), errors or []),
+            **_choices(typed or settings_of(app), errors or [], BY_NAME[app.provider]),
         )
 
     def _form(
@@ -157,7 +160,12 @@ class AppViews:
         status: int = 200,
     ) -> web.Response:
         return self.console.render(
-            operator, "register.html", "apps", status, **_choices(typed, errors)
+            operator,
+            "register.html",
+            "apps",
+            status,
+            providers=PROVIDERS,
+            **_choices(typed, errors, None),
         )
 
 
@@ -174,15 +182,22 @@ def _typed(form: dict[str, list[str]]) -> dict[str, Any]:
     return typed | {"scopes": list(dict.fromkeys(scopes))}
 
 
-def _choices(typed: dict[str, Any], errors: list[dict[str, str]]) -> dict[str, Any]:
-    """What a form of an app shows: what was typed, wrong fields, and the scopes to choose from."""
+def _choices(
+    typed: dict[str, Any], errors: list[dict[str, str]], spec: ProviderSpec | None
+) -> dict[str, Any]:
+    """What a form of an app shows: what was typed, wrong fields, and the scopes to choose from.
+    `spec`: the provider of an app that exists.
+    """
     chosen = typed.get("scopes", [])
     wrong: dict[str, str] = {}
     for error in errors:
         wrong.setdefault(error["field"].partition(".")[0], error["message"])
+    options = {name: values for each in PROVIDERS for name, values in each.app_options.items()}
     typed = {name: typed.get(name) for name in NewApp.model_fields if name != "clientSecret"}
     return {
         "typed": typed,
+        "spec": spec,
+        "options": options if spec is None else {**spec.app_options},
         "policy": [text_of_rule(rule) for rule in typed.get("policy") or []],
         "wrong": {name: wrong.get(name) for name in NewApp.model_fields} if wrong else {},
         "scopes": sorted(

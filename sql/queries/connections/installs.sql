@@ -8,21 +8,32 @@ INSERT INTO install_link (workspace_id, state_hash, app_id, user_ref, scopes, ve
 VALUES ($1, $2, $3, $4, $5, $6, $7, now() + $8::interval, $9, $10, $11);
 
 -- name: use_link
--- Consume a state: of many callbacks, one gets the row.
---   $1 workspace, $2 hash of the state, $3 app
+-- Consume a state: of many callbacks, one gets the row, with the credentials that came for it.
+--   $1 workspace, $2 hash of the state, $3 app, $4 whether credentials must have come
+WITH link AS (
+    SELECT workspace_id, state_hash, credentials
+      FROM install_link
+     WHERE workspace_id = $1
+       AND state_hash = $2
+       AND app_id = $3
+       AND used_at IS NULL
+       AND expires_at > now()
+       AND (credentials IS NOT NULL OR NOT $4)
+       FOR UPDATE
+)
 UPDATE install_link
-   SET used_at = now()
- WHERE workspace_id = $1
-   AND state_hash = $2
-   AND app_id = $3
-   AND used_at IS NULL
-   AND expires_at > now()
-RETURNING user_ref, scopes, verifier, return_url, session_id, browser_hash, options;
+   SET used_at = now(), credentials = NULL
+  FROM link
+ WHERE install_link.workspace_id = $1
+   AND install_link.workspace_id = link.workspace_id
+   AND install_link.state_hash = link.state_hash
+RETURNING install_link.user_ref, install_link.scopes, install_link.verifier, install_link.return_url,
+          install_link.session_id, install_link.browser_hash, install_link.options, link.credentials;
 
 -- name: find_link
 -- What a state handle stands for, used or not.
 --   $1 workspace, $2 hash of the state, $3 app
-SELECT user_ref, scopes, verifier, return_url, session_id, browser_hash, options, used_at,
+SELECT user_ref, scopes, verifier, return_url, session_id, browser_hash, credentials, options, used_at,
        expires_at <= now() AS expired
   FROM install_link
  WHERE workspace_id = $1
@@ -31,17 +42,46 @@ SELECT user_ref, scopes, verifier, return_url, session_id, browser_hash, options
 
 -- name: reopen_link
 -- The provider could not be reached: the same link may be tried again.
---   $1 workspace, $2 hash of the state
+--   $1 workspace, $2 hash of the state, $3 sealed credentials or null
 UPDATE install_link
-   SET used_at = NULL
+   SET used_at = NULL, credentials = $3
  WHERE workspace_id = $1
    AND state_hash = $2;
 
+-- name: bind_link
+-- Bind a link to the browser that opens it. Once the provider has sent credentials only the same
+-- browser may begin again, without them.
+--   $1 workspace, $2 hash of the state, $3 app, $4 hash of the browser's cookie
+UPDATE install_link
+   SET browser_hash = $4, credentials = NULL
+ WHERE workspace_id = $1
+   AND state_hash = $2
+   AND app_id = $3
+   AND session_id IS NULL
+   AND (credentials IS NULL OR browser_hash = $4)
+   AND used_at IS NULL
+   AND expires_at > now()
+RETURNING user_ref, scopes, verifier, return_url, session_id, browser_hash, credentials, options;
+
+-- name: store_link_credentials
+-- Keep the first credentials that a provider sends for a link that a browser has opened.
+--   $1 workspace, $2 hash of the state, $3 app, $4 sealed credentials
+UPDATE install_link
+   SET credentials = $4
+ WHERE workspace_id = $1
+   AND state_hash = $2
+   AND app_id = $3
+   AND browser_hash IS NOT NULL
+   AND credentials IS NULL
+   AND used_at IS NULL
+   AND expires_at > now()
+RETURNING state_hash;
+
 -- name: spend_links_of_session
--- A connect session begins anew: states of its earlier visits to HubSpot work no more.
+-- A connect session starts again: the states of its earlier visits to HubSpot become invalid.
 --   $1 workspace, $2 connect session
 UPDATE install_link
-   SET used_at = now()
+   SET used_at = now(), credentials = NULL
  WHERE workspace_id = $1
    AND session_id = $2
    AND used_at IS NULL;
@@ -72,9 +112,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, now() + $15
         now() + $16::interval, now() + $17::interval, now() + $18::interval, $19, $20, $21,
         now() + $22::interval, $23, $24);
 
--- name: find_pending_grant
--- A pending grant by its code.
---   $1 workspace, $2 hash of the code, $3 whether it should be a claim
+-- part: pending_grant_by_code
 SELECT pending_grant.id AS grant_id, pending_grant.connection_id, pending_grant.reason,
        pending_grant.account_id, pending_grant.account_name, pending_grant.hub_id,
        pending_grant.installed_by, pending_grant.api_url, pending_grant.details,
@@ -99,32 +137,15 @@ SELECT pending_grant.id AS grant_id, pending_grant.connection_id, pending_grant.
    AND pending_grant.code_hash = $2
    AND (pending_grant.reason = 'claim') = $3;
 
+-- name: find_pending_grant
+-- A pending grant by its code.
+--   $1 workspace, $2 hash of the code, $3 whether it should be a claim
+{pending_grant_by_code};
+
 -- name: lock_pending_grant
 -- Lock a pending grant by its code.
 --   $1 workspace, $2 hash of the code, $3 whether it should be a claim
-SELECT pending_grant.id AS grant_id, pending_grant.connection_id, pending_grant.reason,
-       pending_grant.account_id, pending_grant.account_name, pending_grant.hub_id,
-       pending_grant.installed_by, pending_grant.api_url, pending_grant.details,
-       extract(epoch FROM pending_grant.renew_at - now())::float8 AS renew_in,
-       extract(epoch FROM pending_grant.refresh_expires_at - now())::float8 AS refresh_expires_in,
-       extract(epoch FROM pending_grant.grant_ends_at - now())::float8 AS ends_in,
-       pending_grant.scopes AS granted, pending_grant.access_token, pending_grant.refresh_token,
-       extract(epoch FROM pending_grant.expires_at - now())::float8 AS expires_in,
-       pending_grant.return_url, pending_grant.accounts, pending_grant.session_id,
-       pending_grant.used_at, pending_grant.code_expires_at,
-       pending_grant.code_expires_at <= now() AS expired,
-       connection.user_ref, {app}
-  FROM pending_grant
-  JOIN app
-    ON app.workspace_id = pending_grant.workspace_id
-   AND app.id = pending_grant.app_id
-   AND app.deleted_at IS NULL
-  LEFT JOIN connection
-    ON connection.workspace_id = pending_grant.workspace_id
-   AND connection.id = pending_grant.connection_id
- WHERE pending_grant.workspace_id = $1
-   AND pending_grant.code_hash = $2
-   AND (pending_grant.reason = 'claim') = $3
+{pending_grant_by_code}
    FOR UPDATE OF pending_grant;
 
 -- name: unchosen_grant

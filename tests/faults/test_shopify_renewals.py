@@ -11,6 +11,7 @@ from broker.sandbox.core.faults import Fault
 from tests.drills import sized
 from tests.flows.providers.conftest import shopify_sandbox, shops
 from tests.flows.providers.shops import GRAPHQL, NAME
+from tests.until import until
 
 __all__ = ["shopify_sandbox", "shops"]
 
@@ -81,9 +82,7 @@ async def test_a_broker_killed_in_a_renewal_loses_no_grant(shops, start_process,
         call = asyncio.create_task(
             shops.broker.asks("POST", f"{url}/proxy/shop/{user}{GRAPHQL}", json=NAME)
         )
-        async with asyncio.timeout(20):
-            while fault is not None and not fault.hits:
-                await asyncio.sleep(0.002)
+        await until(lambda fault=fault: fault is None or fault.hits)
         await asyncio.sleep(chance.uniform(0, 0.12))
         process.send_signal(signal.SIGKILL)
         await process.wait()

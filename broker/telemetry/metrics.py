@@ -47,7 +47,7 @@ class Metrics:
         )
         self.events = self._counter(
             "broker_events",
-            "Events received from HubSpot, by outcome: told (one for each connection), duplicate, "
+            "Events received from HubSpot, by outcome: published (one for each connection), duplicate, "
             "unknown-account, parked (not readable).",
         )
         self.vendor_events = self._counter(

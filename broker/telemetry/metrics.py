@@ -70,6 +70,9 @@ class Metrics:
         )
         self.fast_path = FastPathCalls(self.registry)
         self._count_losses()
+        self._describe_installation()
+
+    def _describe_installation(self) -> None:
         self.connections = self._gauge(
             "broker_connections",
             "Connections by status, counted every five minutes by processes with background work.",

@@ -471,6 +471,7 @@ CREATE TABLE connect_session (
     user_ref     text        NOT NULL,
     user_label   text,
     return_url   text,
+    options      jsonb       NOT NULL DEFAULT '{}',  -- of its links, as far as the product knows them
     browser_hash bytea,
     origin       text,
     nonce        text,

@@ -1,4 +1,4 @@
-"""Commands about workspaces and their HubSpot apps."""
+"""Commands about workspaces and their apps."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -10,19 +10,23 @@ from broker.cli.output import Json, as_facts, as_table, confirm
 from broker.cli.runtime import echo, emit, fail, with_broker
 from broker.domain.model import Confirm
 from broker.errors import AppNotFound
+from broker.providers.base import ProviderSpec
+from broker.providers.catalog import BY_NAME, DEFAULT
 from broker.stores.access.audit import SHELL
 from broker.web.api.app_models import AppChange, NewApp, changed, registration, rule_of_text, shown
 from broker.web.core.requests import SLUG, validate
 
 workspaces = typer.Typer(no_args_is_help=True, help="Workspaces: the tenants.")
-apps = typer.Typer(no_args_is_help=True, help="HubSpot apps of a workspace.")
+apps = typer.Typer(no_args_is_help=True, help="Apps of a workspace.")
 
 WorkspaceOption = Annotated[UUID, typer.Option("--workspace", help="The workspace's UUID")]
 
 ALLOW = 'Limit proxied calls, for example "GET,POST /crm/v3/objects/contacts*"; may be repeated'
 
 Texts = list[str] | None
-ScopeOption = Annotated[Texts, typer.Option("--scope", help="A scope, as in HubSpot; repeatable")]
+ScopeOption = Annotated[
+    Texts, typer.Option("--scope", help="A scope, as the provider has it; repeatable")
+]
 OptionalScopeOption = Annotated[
     Texts, typer.Option("--optional-scope", help="Granted where the plan has it; repeatable")
 ]
@@ -104,16 +108,25 @@ def list_workspaces(as_json: Json = False) -> None:
     with_broker(work)
 
 
+def _next_step(spec: ProviderSpec, redirect_url: str) -> str:
+    """What is left to do at the provider."""
+    if not spec.needs_client:
+        return f"There is nothing to register at {spec.label}. Make a link for a user next."
+    return f"Paste this redirect URL into {spec.label}:\n{redirect_url}"
+
+
 @apps.command("add")
 def add_app(
     slug: str,
     workspace: WorkspaceOption,
-    client_id: Annotated[str, typer.Option(help="HubSpot's Client Id")],
-    app_id: Annotated[str, typer.Option(help="HubSpot's App Id")],
-    scope: Annotated[list[str], typer.Option(help="A scope, as in HubSpot; repeatable")],
-    client_secret: Annotated[
-        str, typer.Option(prompt=True, hide_input=True, help="Prompted for when omitted")
-    ],
+    scope: Annotated[list[str], typer.Option(help="A scope, as the provider has it; repeatable")],
+    provider: Annotated[str, typer.Option(help=f"One of {', '.join(BY_NAME)}")] = DEFAULT,
+    client_id: Annotated[str | None, typer.Option(help="The provider's Client Id")] = None,
+    app_id: Annotated[str | None, typer.Option(help="HubSpot's App Id")] = None,
+    client_secret: Annotated[str | None, typer.Option(help="Prompted for when omitted")] = None,
+    webhook_secret: Annotated[
+        str | None, typer.Option(help="What the provider signs webhooks with, where it is another")
+    ] = None,
     optional_scope: OptionalScopeOption = None,
     return_url: ReturnUrlOption = None,
     origin: OriginOption = None,
@@ -128,9 +141,14 @@ def add_app(
     marketplace: MarketplaceOption = None,
     as_json: Json = False,
 ) -> None:
-    """Register a HubSpot app."""
+    """Register an app of a provider."""
+    spec = BY_NAME.get(provider)
+    if client_secret is None and spec is not None and spec.needs_client:
+        client_secret = typer.prompt("Client secret", hide_input=True)
     options = {
         "slug": slug,
+        "provider": provider,
+        "webhookSecret": webhook_secret,
         "clientId": client_id,
         "clientSecret": client_secret,
         "appId": app_id,
@@ -157,7 +175,7 @@ def add_app(
         emit(
             described,
             as_json=as_json,
-            text=f"Paste this redirect URL into HubSpot:\n{described['redirectUrl']}",
+            text=_next_step(BY_NAME[app.provider], described["redirectUrl"]),
         )
 
     with_broker(work)
@@ -167,7 +185,7 @@ def add_app(
 def change_app(
     slug: str,
     workspace: WorkspaceOption,
-    client_id: Annotated[str | None, typer.Option(help="HubSpot's Client Id")] = None,
+    client_id: Annotated[str | None, typer.Option(help="The provider's Client Id")] = None,
     app_id: Annotated[str | None, typer.Option(help="HubSpot's App Id")] = None,
     new_secret: Annotated[
         bool, typer.Option("--new-secret", help="Prompt for a new Client Secret")
@@ -259,7 +277,7 @@ def remove_app(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask")] = False,
     as_json: Json = False,
 ) -> None:
-    """Remove an app, delete its connections and revoke their tokens at HubSpot."""
+    """Remove an app, delete its connections and revoke their tokens."""
 
     async def work(broker: Components) -> None:
         if not SLUG.fullmatch(slug):

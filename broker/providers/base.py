@@ -31,6 +31,7 @@ from broker.providers.transport.failures import Failures
 from broker.providers.transport.pools import Pools
 from broker.providers.values import Callback, ConsentRequest, Exchange, HandedOver, Renewable
 from broker.providers.webhooks import Webhooks
+from broker.providers.wording import Wording
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +243,7 @@ class ProviderSpec:
     credentials to an address of the broker's, apart from the browser. `import_fields` are what an
     import may bring besides tokens.
     `chooses_account`: one consent may bring several accounts, of which the user chooses one.
+    `required_scopes`: those without which no app works. `wording`: what people read.
     `webhooks`: what it calls at `/{name}/{slug}-{UUID}/webhooks`, None where it calls nothing.
     """
 
@@ -263,6 +265,8 @@ class ProviderSpec:
     marketplace: bool = False
     chooses_account: bool = False
     webhooks: Webhooks | None = None
+    wording: Wording = field(default_factory=Wording)
+    required_scopes: frozenset[str] = frozenset()
 
 
 def origin_of(url: str) -> str:

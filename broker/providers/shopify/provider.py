@@ -18,6 +18,7 @@ from broker.providers.calls.upstream import Destinations, encode_call, peek_body
 from broker.providers.oauth import GrantEnded
 from broker.providers.shopify import api, oauth
 from broker.providers.shopify.webhooks import ShopifyWebhooks
+from broker.providers.shopify.wording import WORDING
 from broker.providers.transport.api_session import ApiResponse, ApiSession
 from broker.providers.transport.failures import Failures
 from broker.providers.values import Callback, ConsentRequest, Exchange, Renewable
@@ -229,4 +230,5 @@ SHOPIFY = ProviderSpec(
     key_headers=frozenset({"x-shopify-access-token"}),
     refused_query_names=frozenset({"access_token"}),
     webhooks=ShopifyWebhooks(),
+    wording=WORDING,
 )

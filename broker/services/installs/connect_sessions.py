@@ -3,6 +3,7 @@
 import hmac
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -45,10 +46,16 @@ class ConnectFlow:
         return_url: str | None,
         lifetime: timedelta,
         user_label: str | None = None,
+        options: Mapping[str, str] | None = None,
     ) -> tuple[Secret, datetime]:
-        """A token for one user's browser. Raises InvalidRequest for a return URL not the app's."""
+        """A token for one user's browser; what `options` leave open the user is asked for. Raises
+        InvalidRequest for a return URL that is not the app's, and for options that its provider
+        does not accept.
+        """
         check_return_url(app, return_url)
-        return await self._sessions.create(app, user_ref, return_url, lifetime, user_label)
+        if options:
+            options = self._installs.check_options(app, options)
+        return await self._sessions.create(app, user_ref, return_url, lifetime, user_label, options)
 
     async def peek(self, token: Secret, browser: Secret | None) -> ConnectSession:
         """What a token stands for; looking uses nothing up.
@@ -65,20 +72,32 @@ class ConnectFlow:
         return session
 
     async def begin(
-        self, token: Secret, browser: Secret | None, opener: PopupOpener | None
+        self,
+        token: Secret,
+        browser: Secret | None,
+        opener: PopupOpener | None,
+        answers: Mapping[str, str] | None = None,
     ) -> tuple[str, Secret]:
-        """Take a session for a browser: where it consents, and what it must carry back.
+        """Take a session for a browser: where it consents, and what it must carry back. `answers`
+        are the options of the link that the user was asked for.
 
-        Raises as `peek` does, and OriginRefused for an opener that is not one of the app's.
+        Raises as `peek` does, OriginRefused for an opener that is not one of the app's, and
+        InvalidRequest for answers that the provider does not accept, with nothing used up.
         """
         session = await self.peek(token, browser)
         check_opener(session.app, opener)
+        options = self._installs.check_options(session.app, {**(answers or {}), **session.options})
         browser = browser or Secret(secrets.token_urlsafe(32))
         origin, nonce = (opener.origin, opener.nonce) if opener else (None, None)
         if not await self._sessions.begin(session, browser, origin, nonce):
             raise LinkUsed
         url = await self._installs.begin(
-            session.app, session.user_ref, session.return_url, session=session, browser=browser
+            session.app,
+            session.user_ref,
+            session.return_url,
+            session=session,
+            browser=browser,
+            options=options,
         )
         return url, browser
 

@@ -127,6 +127,10 @@ class Installs:
             return with_parameters(self._url(app, "start"), {"state": state.reveal()})
         return self.consent_url(link, state)
 
+    def check_options(self, app: App, options: Mapping[str, str]) -> Mapping[str, str]:
+        """The provider's options of a link, as it stores them. Raises InvalidRequest."""
+        return self._providers[app.provider].check_link(app, options)
+
     def consent_url(self, link: InstallLink, state: Secret) -> str:
         """The provider's page at which the user of a link consents."""
         app = link.app
@@ -242,8 +246,11 @@ class Installs:
 
     async def _reconnect_url(self, key: tuple[UUID, str, str]) -> str:
         workspace_id, slug, user_ref = key
-        app = await self._apps.get(workspace_id, slug)
-        connection = await self._connections.of_user(workspace_id, slug, user_ref)
+        return await self.begin_again(await self._apps.get(workspace_id, slug), user_ref)
+
+    async def begin_again(self, app: App, user_ref: str) -> str:
+        """As `begin`, for a user who connects the same account again. Raises ConnectionNotFound."""
+        connection = await self._connections.of_user(app.workspace_id, app.slug, user_ref)
         options = self._providers[app.provider].reconnect_options(connection)
         return await self.begin(app, user_ref, options=options)
 

@@ -1,5 +1,7 @@
 """Connect sessions by the hash of their token."""
 
+import json
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -27,6 +29,7 @@ class ConnectSessions:
         return_url: str | None,
         lifetime: timedelta,
         user_label: str | None = None,
+        options: Mapping[str, str] | None = None,
     ) -> tuple[Secret, datetime]:
         """A new session: its token, and when it runs out."""
         token = mint(SESSION, app.workspace_id)
@@ -40,6 +43,7 @@ class ConnectSessions:
             user_label,
             return_url,
             lifetime,
+            json.dumps(dict(options or {})),
         )
         return token, expires_at
 
@@ -95,4 +99,5 @@ class ConnectSessions:
             outcome=row["outcome"],
             ended=row["ended"],
             expired=row["expired"],
+            options=json.loads(row["link_options"]),
         )

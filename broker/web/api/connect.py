@@ -8,11 +8,14 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from aiohttp import web
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, create_model
 
 from broker.domain.browser_sessions import ConnectSession
 from broker.domain.model import Caller, Secret
 from broker.errors import BrokerError, InvalidRequest, NotFound
+from broker.providers.base import origin_of
+from broker.providers.catalog import PROVIDERS
+from broker.providers.wording import Question
 from broker.services.installs.connect_sessions import ConnectFlow, PopupOpener, check_opener
 from broker.services.installs.oauth_flow import LINK_LIFETIME
 from broker.stores.connections.apps import Apps
@@ -21,7 +24,7 @@ from broker.web.core.middleware import LOG_FIELDS, problem
 from broker.web.core.openapi import operation, public
 from broker.web.core.pages import Pages
 from broker.web.core.requests import SLUG, RequestModel, Text, UserRef, read_body, read_form
-from broker.web.core.wording import HEADINGS, OURS, OURS_HEADING, REFUSALS, describe_scope
+from broker.web.core.wording import explain, label_of, wording_of
 from broker.web.inbound.oauth_callback import refused
 
 NONCE = re.compile(r"[A-Za-z0-9_-]{16,128}")
@@ -30,7 +33,11 @@ COOKIE_MAX_AGE_S = int(LINK_LIFETIME.total_seconds())
 """How long a browser stays bound: as long as the link to HubSpot is valid (seconds)."""
 
 
-class NewSession(RequestModel):
+QUESTIONS = sorted({name for spec in PROVIDERS for name in spec.wording.questions})
+"""What users can be asked for that links need."""
+
+
+class SessionBase(RequestModel):
     """Which user connects; `userLabel`, such as an e-mail address, is shown to that user.
     `expiresIn` is in seconds.
     """
@@ -40,6 +47,15 @@ class NewSession(RequestModel):
     userLabel: Annotated[Text, Field(max_length=255)] | None = None
     returnUrl: Text | None = None
     expiresIn: Annotated[int, Field(ge=1, le=86_400)] = 1800
+
+
+NewSession: type[SessionBase] = create_model(
+    "NewSession",
+    __doc__="Which user connects, with what the provider needs to know of it; the page asks the "
+    "user for what is left out.",
+    __base__=SessionBase,
+    **dict.fromkeys(QUESTIONS, (Text | None, None)),  # type: ignore[call-overload]
+)
 
 
 class Session(BaseModel):
@@ -81,7 +97,7 @@ class ConnectHandlers:
 
     @operation("connect", body=NewSession, answers={201: Session}, tags=("Connect",))
     async def create(
-        self, _request: web.Request, caller: Caller, body: NewSession
+        self, _request: web.Request, caller: Caller, body: SessionBase
     ) -> tuple[int, Session]:
         """Create a connect session for one user.
 
@@ -98,6 +114,7 @@ class ConnectHandlers:
             body.returnUrl,
             timedelta(seconds=body.expiresIn),
             body.userLabel,
+            {name: value for name in QUESTIONS if (value := getattr(body, name)) is not None},
         )
         url = f"{self._public_url}/connect/{token.reveal()}"
         return 201, Session(token=token.reveal(), url=url, expiresAt=expires_at)
@@ -112,15 +129,32 @@ class ConnectHandlers:
         except BrokerError as refusal:
             return refused(request, self._pages, refusal)
         request[LOG_FIELDS]["app"] = session.app.slug
+        return self._shown(session, opener, {}, {})
+
+    def _shown(
+        self,
+        session: ConnectSession,
+        opener: PopupOpener | None,
+        typed: Mapping[str, str],
+        wrong: Mapping[str, str],
+    ) -> web.Response:
+        """The consent page, with what was typed and what is wrong with it."""
+        wording = wording_of(session.app.provider)
         return self._pages.page(
             "pages/connect.html",
+            400 if wrong else 200,
             posts_to=self._leads_to(session),
             images=_without_query(session.app.logo_url),
             product=session.app.display_name or session.workspace_name,
             logo=session.app.logo_url,
             user=session.user_label,
-            scopes=[describe_scope(scope) for scope in session.app.scopes],
-            optional=[describe_scope(scope) for scope in session.app.optional_scopes],
+            label=label_of(session.app.provider),
+            wording=wording,
+            scopes=[wording.describe_scope(scope) for scope in session.app.scopes],
+            optional=[wording.describe_scope(scope) for scope in session.app.optional_scopes],
+            questions=_open_questions(session),
+            typed=typed,
+            wrong=wrong,
             opener=opener,
             back=session.return_url,
         )
@@ -131,9 +165,17 @@ class ConnectHandlers:
         try:
             check_same_origin(request, self._pages.origin, needs_proof=False)
             form = read_form(await read_body(request, 4096))
-            url, browser = await self._connecting.begin(
-                _token(request), self.cookie.read(request), _opener(form)
-            )
+            answers = {name: form[name].strip() for name in QUESTIONS if form.get(name)}
+            session = await self._connecting.peek(_token(request), self.cookie.read(request))
+            try:
+                url, browser = await self._connecting.begin(
+                    _token(request), self.cookie.read(request), _opener(form), answers
+                )
+            except InvalidRequest as unfit:
+                wrong = {each["field"]: each["message"] for each in unfit.context.get("errors", [])}
+                if not wrong.keys() & _open_questions(session).keys():
+                    raise
+                return self._shown(session, _opener(form), answers, wrong)
         except BrokerError as refusal:
             return refused(request, self._pages, refusal)
         response = web.Response(status=303, headers={"Location": url})
@@ -154,13 +196,12 @@ class ConnectHandlers:
         except BrokerError as refusal:
             return refused(request, self._pages, refusal)
         outcome = session.outcome or "internal"
-        explanation, next_step = REFUSALS.get(outcome, OURS)
+        explained = explain(outcome, session.app.provider)
         return self._pages.page(
             "pages/ended.html",
             outcome=outcome,
-            heading=HEADINGS.get(outcome, OURS_HEADING),
-            explanation=explanation,
-            next_step=next_step,
+            label=label_of(session.app.provider),
+            explained=explained,
             origin=session.origin,
             nonce=session.nonce,
             user=session.user_ref,
@@ -190,10 +231,20 @@ class ConnectHandlers:
     def _leads_to(self, session: ConnectSession) -> str:
         """Where consent may lead: browsers check each redirect that follows a form."""
         found = ["'self'", *self._consent_sources[session.app.provider]]
+        found += [origin_of(value) for value in session.options.values() if "://" in value]
+        if _open_questions(session):
+            # The host is the user's to name.
+            found.append("https:" if self._pages.https else "http:")
         if session.return_url is not None:
             parts = urlsplit(session.return_url)
             found.append(f"{parts.scheme}://{parts.netloc}")
         return " ".join(dict.fromkeys(found))
+
+
+def _open_questions(session: ConnectSession) -> Mapping[str, Question]:
+    """What the user is still to be asked for."""
+    questions = wording_of(session.app.provider).questions
+    return {name: each for name, each in questions.items() if name not in session.options}
 
 
 def _progress(session: ConnectSession) -> Progress:

@@ -1,7 +1,7 @@
 # Everything a newcomer needs: `make demo` to see it work, `make test` to prove it.
 # Each target brings its own .venv, from requirements.lock alone, when there is none yet.
 
-.PHONY: help demo test check bench serve lock clean
+.PHONY: help demo test drills check bench serve lock clean
 
 # Another Python: make demo PYTHON=/path/to/python3.13
 PYTHON ?=
@@ -18,6 +18,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 help:
 	@echo "make demo    everything on this machine: Postgres, the sandboxes, broker, and a walk through it"
 	@echo "make test    the tests"
+	@echo "make drills  the drills among them in full size: many callers, many processes killed"
 	@echo "make check   format, lint, types, import layers"
 	@echo 'make bench   how fast it is (needs wrk and nginx); ARGS="--against REV" beside an earlier revision, ARGS=--help'
 	@echo "make serve   the broker alone, configured by BROKER_* and .env"
@@ -32,6 +33,9 @@ serve: $(INSTALLED)
 
 test: $(INSTALLED)
 	.venv/bin/python -m pytest $(ARGS)
+
+drills: $(INSTALLED)
+	BROKER_DRILL=full .venv/bin/python -m pytest -m drill $(ARGS)
 
 bench: $(INSTALLED)
 	.venv/bin/python -m tests.bench.speed $(ARGS)

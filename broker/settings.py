@@ -5,7 +5,7 @@ Only the assembly and the commands read this module; parts get plain values.
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -91,11 +91,16 @@ Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
 class Settings(BaseModel):
-    """What an operator may decide. `docs/operating.md` has a row for each."""
+    """What an operator may decide. `docs/operating.md` has a row for each.
+
+    Further fields say where a provider is reached; which ones there are is known to the catalog of
+    providers, and `from_env` refuses all others.
+    """
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=True
+        frozen=True, extra="allow", hide_input_in_errors=True, arbitrary_types_allowed=True
     )
+    __pydantic_extra__: dict[str, Url] = Field(init=False)
 
     database_url: SecretStr | None = None
     migration_database_url: SecretStr | None = None
@@ -112,9 +117,6 @@ class Settings(BaseModel):
     hubspot_oauth_version: Annotated[
         str, BeforeValidator(_lower), Field(pattern=r"^(v3|\d{4}-\d{2}(-beta)?)$")
     ] = "2026-03"
-    quickbooks_url: Url | None = None
-    xero_url: Url | None = None
-    shopify_url: Url | None = None
     fml_url: Url = "https://www.firstmilelabs.com"
     upstream_connect_s: Seconds = 5
     upstream_idle_s: Seconds = 60
@@ -132,16 +134,27 @@ class Settings(BaseModel):
         name = "DATABASE_URL" if self.migration_database_url is None else "MIGRATION_DATABASE_URL"
         return f"{PREFIX}{name}"
 
+    def of_provider(self, name: str) -> str | None:
+        """The value of a provider's setting; None where the provider's default holds."""
+        value: str | None = getattr(self, name, None)
+        return value
+
     @property
     def vendor_urls(self) -> dict[str, str]:
         """Where the vendors of recipes are reached, by the vendor's name."""
         return {"fml": self.fml_url}
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str], dotenv: Path | None = None) -> "Settings":
+    def from_env(
+        cls,
+        environ: Mapping[str, str],
+        dotenv: Path | None = None,
+        of_providers: Collection[str] = (),
+    ) -> "Settings":
         """Read `BROKER_*` from the environment, then from the file for what is not there.
 
-        Raises SettingsProblems with every problem; values are never part of them.
+        `of_providers` names the settings that providers have. Raises SettingsProblems with every
+        problem; values are never part of them.
         """
         found: dict[str, Any] = {}
         if dotenv is not None and dotenv.is_file():
@@ -153,11 +166,16 @@ class Settings(BaseModel):
             if name.startswith(PREFIX) and value and value.strip()
             if not _is_injected(name, value.strip())
         }
-        problems = [*_malformed(values), *_between(values)]
+        known = {*cls.model_fields, *of_providers}
+        unknown = [name for name in values if name not in known]
+        problems = [*_malformed(values), *_between(values, of_providers)]
         try:
-            settings = cls.model_validate(values)
+            settings = cls.model_validate(
+                {name: value for name, value in values.items() if name in known}
+            )
         except ValidationError as error:
             problems = [*(_line(problem) for problem in error.errors()), *problems]
+        problems = [*(_no_such(name, known) for name in unknown), *problems]
         if problems:
             raise SettingsProblems(problems)
         return settings
@@ -184,7 +202,7 @@ def _malformed(values: Mapping[str, str]) -> list[str]:
     return problems
 
 
-def _between(values: Mapping[str, str]) -> list[str]:
+def _between(values: Mapping[str, str], of_providers: Collection[str]) -> list[str]:
     """What is wrong between settings that may each be right."""
     problems = []
     if "database_url" in values and "sealing_keys" not in values:
@@ -198,17 +216,22 @@ def _between(values: Mapping[str, str]) -> list[str]:
             "BROKER_MIGRATION_DATABASE_URL: needs BROKER_DATABASE_URL, which is not set"
         )
     public = values.get("public_url", "").rstrip("/").lower()
-    if public and values.get("hubspot_api_url", "").rstrip("/").lower() == public:
-        problems.append("BROKER_HUBSPOT_API_URL: is this broker's own BROKER_PUBLIC_URL")
+    problems += [
+        f"{PREFIX}{name.upper()}: is this broker's own BROKER_PUBLIC_URL"
+        for name in sorted({"hubspot_api_url", *of_providers})
+        if public and values.get(name, "").rstrip("/").lower() == public
+    ]
     return problems
+
+
+def _no_such(name: str, known: Collection[str]) -> str:
+    variable, names = f"{PREFIX}{name.upper()}", [f"{PREFIX}{each.upper()}" for each in known]
+    close = difflib.get_close_matches(variable, names, n=1, cutoff=0.8)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    return f"{variable}: there is no such setting{hint}"
 
 
 def _line(problem: Any) -> str:
     name = f"{PREFIX}{str(problem['loc'][0]).upper()}" if problem["loc"] else ""
-    if problem["type"] == "extra_forbidden":
-        known = [f"{PREFIX}{field.upper()}" for field in Settings.model_fields]
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        return f"{name}: there is no such setting{hint}"
     message = str(problem["msg"]).removeprefix("Value error, ")
     return f"{name}: {message}" if name else message

@@ -16,3 +16,13 @@ async def until(condition, within=20.0):
             if found:
                 return found
             await asyncio.sleep(0.01)
+
+
+async def accepts(port):
+    """Whether a server takes connections at a port of this machine."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True

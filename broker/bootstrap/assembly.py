@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from broker.bootstrap.worker import PeriodicTask, Worker
 from broker.crm.accounts import HubSpotAccounts
 from broker.errors import BrokerError
 from broker.providers.base import Deadlines
-from broker.providers.catalog import PROVIDERS, WEBHOOKS, Providers
+from broker.providers.catalog import SETTINGS, WEBHOOKS, Providers
 from broker.providers.transport.pools import Pools
 from broker.receivers.client import Receivers
 from broker.recipes.base import AnySpec
@@ -62,6 +63,8 @@ from broker.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
+Clock = Callable[[], float]
+
 
 def direct_dsn(settings: Settings, dsn: str) -> str:
     """Where migrations and LISTEN go, which no pooler of transactions can carry."""
@@ -71,9 +74,15 @@ def direct_dsn(settings: Settings, dsn: str) -> str:
 
 @asynccontextmanager
 async def open_broker(
-    settings: Settings, dsn: str, keyring: Keyring, recipes: Sequence[AnySpec] = RECIPES
+    settings: Settings,
+    dsn: str,
+    keyring: Keyring,
+    recipes: Sequence[AnySpec] = RECIPES,
+    clock: Clock = time.monotonic,
 ) -> AsyncIterator[Components]:
     """A broker on a database that is up to date and that its keys open.
+
+    `clock`: the seconds by which what it caches of keys and connections ages.
 
     Raises Busy, migrations.SchemaMissing, migrations.UnfitDatabase or seals.WrongSealingKey
     otherwise, and migrations.CannotMigrate where it migrates.
@@ -90,13 +99,13 @@ async def open_broker(
     providers = Providers(
         Pools(settings.upstream_connect_s, settings.upstream_idle_s, settings.upstream_connections),
         Deadlines(settings.upstream_connect_s, settings.upstream_idle_s, settings.upstream_total_s),
-        {name: getattr(settings, name) for spec in PROVIDERS for name in spec.settings},
+        {name: settings.of_provider(name) for name in SETTINGS},
         allow_private=settings.allow_private_endpoints,
     )
     receivers = Receivers(allow_private=settings.allow_private_endpoints)
     broker: Components | None = None
     try:
-        clients = _Clients(providers, receivers)
+        clients = _Clients(providers, receivers, clock)
         broker = _assemble(settings, dsn, pool, clients, Sealer(keyring), recipes)
         pool.on_change = broker.invalidate
         await broker.seals.check()
@@ -132,16 +141,18 @@ _Specs = Sequence[AnySpec]
 
 @dataclass(frozen=True, slots=True)
 class _Clients:
-    """The clients of services outside the broker."""
+    """The clients of services outside the broker, and its clock."""
 
     providers: Providers
     receivers: Receivers
+    clock: Clock
 
 
 def _assemble(
     settings: Settings, dsn: str, pool: Database, clients: _Clients, sealer: Sealer, specs: _Specs
 ) -> Components:
-    metrics, providers, url = Metrics(), clients.providers, settings.public_url
+    metrics, providers, clock = Metrics(), clients.providers, clients.clock
+    url, vendor_urls = settings.public_url, settings.vendor_urls
     call_log = CallLog(calls := Calls(pool), providers, metrics, kept=settings.call_log_days > 0)
     keys, apps, sessions = Keys(pool), Apps(pool, sealer), ConnectSessions(pool, sealer)
     connections, links = Connections(pool, sealer), Links(pool, sealer)
@@ -153,11 +164,9 @@ def _assemble(
     quota = Quota(Quotas(pool), settings.quota_wait_s, metrics)
     idempotent = IdempotentCalls(pool, sealer)
     once = Idempotency(idempotent, providers, settings.quota_wait_s, settings.upstream_total_s)
-    proxy = Proxy(connections, grants, installs, quota, providers, once, call_log, metrics)
+    proxy = Proxy(connections, grants, installs, quota, providers, once, call_log, metrics, clock)
     accounts = HubSpotAccounts(connections, installs)
-    recipes = build_recipes(
-        specs, pool, sealer, proxy, accounts, metrics, url, settings.vendor_urls
-    )
+    recipes = build_recipes(specs, pool, sealer, proxy, accounts, metrics, url, vendor_urls)
     return Components(
         settings=settings,
         database_url=direct_dsn(settings, dsn),
@@ -180,7 +189,7 @@ def _assemble(
         connect_flow=ConnectFlow(sessions, installs, AccountChoice(pending_grants)),
         confirmations=Confirmations(pending_grants),
         connection_admin=ConnectionAdmin(apps, connections, grants, revoker, providers),
-        callers=Callers(keys),
+        callers=Callers(keys, clock),
         quota=quota,
         calls=calls,
         call_log=call_log,
@@ -227,6 +236,7 @@ def worker(broker: Components) -> Worker:
     return Worker(
         [
             PeriodicTask("renewals", 1, lambda: broker.grants.renew_due(50)),
+            PeriodicTask("end_notices", 60, lambda: broker.connections.publish_end_notices(100)),
             PeriodicTask("revocations", 5, lambda: broker.revoker.revoke_due(10)),
             PeriodicTask("unclaimed_grants", 30, broker.pending_grants.expire_unclaimed),
             PeriodicTask("old_links", 600, broker.links.purge),

@@ -6,7 +6,8 @@ from typing import Any
 from aiohttp import web
 
 from broker.bootstrap.components import Components
-from broker.providers.base import ProviderSpec, origin_of
+from broker.domain.urls import origin_of
+from broker.providers.base import ProviderSpec
 from broker.providers.catalog import KEY_HEADERS, PROVIDERS, WEBHOOKS
 from broker.recipes import panels
 from broker.recipes.api.table import handlers, table
@@ -209,7 +210,7 @@ def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
 
 def _consent_sources(spec: ProviderSpec, settings: Settings) -> list[str]:
     """Where consent at a provider may lead: where settings say, and its own hosts."""
-    urls = [str(getattr(settings, name) or "") for name in spec.settings]
+    urls = [settings.of_provider(name) or "" for name in spec.settings]
     return [*(origin_of(url) for url in urls if "://" in url), *spec.consent_sources]
 
 

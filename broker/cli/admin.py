@@ -1,5 +1,6 @@
 """Commands about workspaces and their apps."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -10,10 +11,10 @@ from broker.cli.output import Json, as_facts, as_table, confirm
 from broker.cli.runtime import echo, emit, fail, with_broker
 from broker.domain.model import Confirm
 from broker.errors import AppNotFound
-from broker.providers.base import ProviderSpec
 from broker.providers.catalog import BY_NAME, DEFAULT
 from broker.stores.access.audit import SHELL
-from broker.web.api.app_models import AppChange, NewApp, changed, registration, rule_of_text, shown
+from broker.web.api.app_fields import rule_of_text
+from broker.web.api.app_models import AppChange, NewApp, changed, registration, shown
 from broker.web.core.requests import SLUG, validate
 
 workspaces = typer.Typer(no_args_is_help=True, help="Workspaces: the tenants.")
@@ -24,9 +25,7 @@ WorkspaceOption = Annotated[UUID, typer.Option("--workspace", help="The workspac
 ALLOW = 'Limit proxied calls, for example "GET,POST /crm/v3/objects/contacts*"; may be repeated'
 
 Texts = list[str] | None
-ScopeOption = Annotated[
-    Texts, typer.Option("--scope", help="A scope, as the provider has it; repeatable")
-]
+ScopeOption = Annotated[Texts, typer.Option("--scope", help="A scope; repeatable")]
 OptionalScopeOption = Annotated[
     Texts, typer.Option("--optional-scope", help="Granted where the plan has it; repeatable")
 ]
@@ -56,6 +55,13 @@ InstallOption = Annotated[
 ]
 MarketplaceOption = Annotated[
     bool | None, typer.Option(help="Accept installs from HubSpot's Marketplace (default: no)")
+]
+
+EnvironmentOption = Annotated[
+    str | None, typer.Option(help="Where the provider has several: production, sandbox")
+]
+DomainOption = Annotated[
+    str | None, typer.Option("--my-domain", help="Salesforce: acme.my.salesforce.com")
 ]
 
 
@@ -108,25 +114,20 @@ def list_workspaces(as_json: Json = False) -> None:
     with_broker(work)
 
 
-def _next_step(spec: ProviderSpec, redirect_url: str) -> str:
-    """What is left to do at the provider."""
-    if not spec.needs_client:
-        return f"There is nothing to register at {spec.label}. Make a link for a user next."
-    return f"Paste this redirect URL into {spec.label}:\n{redirect_url}"
-
-
 @apps.command("add")
 def add_app(
     slug: str,
     workspace: WorkspaceOption,
-    scope: Annotated[list[str], typer.Option(help="A scope, as the provider has it; repeatable")],
+    scope: Annotated[list[str], typer.Option(help="A scope of the provider's; repeatable")],
     provider: Annotated[str, typer.Option(help=f"One of {', '.join(BY_NAME)}")] = DEFAULT,
-    client_id: Annotated[str | None, typer.Option(help="The provider's Client Id")] = None,
-    app_id: Annotated[str | None, typer.Option(help="HubSpot's App Id")] = None,
+    client_id: Annotated[str | None, typer.Option(help="The Client Id at the provider")] = None,
     client_secret: Annotated[str | None, typer.Option(help="Prompted for when omitted")] = None,
     webhook_secret: Annotated[
-        str | None, typer.Option(help="What the provider signs webhooks with, where it is another")
+        str | None, typer.Option(help="What webhooks are signed with, where it is another secret")
     ] = None,
+    app_id: Annotated[str | None, typer.Option(help="HubSpot's App Id")] = None,
+    environment: EnvironmentOption = None,
+    my_domain: DomainOption = None,
     optional_scope: OptionalScopeOption = None,
     return_url: ReturnUrlOption = None,
     origin: OriginOption = None,
@@ -141,41 +142,25 @@ def add_app(
     marketplace: MarketplaceOption = None,
     as_json: Json = False,
 ) -> None:
-    """Register an app of a provider."""
+    """Register an app, HubSpot's unless another provider is named."""
     spec = BY_NAME.get(provider)
     if client_secret is None and spec is not None and spec.needs_client:
         client_secret = typer.prompt("Client secret", hide_input=True)
-    options = {
-        "slug": slug,
-        "provider": provider,
-        "webhookSecret": webhook_secret,
-        "clientId": client_id,
-        "clientSecret": client_secret,
-        "appId": app_id,
-        "scopes": scope,
-        "optionalScopes": optional_scope,
-        "returnUrls": return_url,
-        "origins": origin,
-        "confirm": confirm,
-        "pkce": pkce,
-        "policy": None if allow is None else [rule_of_text(text) for text in allow],
-        "legacySignatures": legacy_signatures,
-        "journal": journal,
-        "displayName": display_name,
-        "logoUrl": logo_url,
-        "installUrl": install_url,
-        "marketplace": marketplace,
-    }
+    fields = {"slug": slug, "provider": provider, **_fields(locals())}
 
     async def work(broker: Components) -> None:
-        body = validate(NewApp, _without_none(options))
+        body = validate(NewApp, fields)
         await broker.keys.get_workspace(workspace)
         app = await broker.apps.register(workspace, SHELL, body.slug.lower(), registration(body))
         described = shown(app, broker.installs).model_dump(mode="json")
+        used = BY_NAME[app.provider]
+        text = f"Paste this redirect URL into {used.label}:\n{described['redirectUrl']}"
+        if not used.needs_client:
+            text = f"There is nothing to register at {used.label}. Make a link for a user next."
         emit(
             described,
             as_json=as_json,
-            text=_next_step(BY_NAME[app.provider], described["redirectUrl"]),
+            text=text,
         )
 
     with_broker(work)
@@ -185,11 +170,13 @@ def add_app(
 def change_app(
     slug: str,
     workspace: WorkspaceOption,
-    client_id: Annotated[str | None, typer.Option(help="The provider's Client Id")] = None,
+    client_id: Annotated[str | None, typer.Option(help="HubSpot's Client Id")] = None,
     app_id: Annotated[str | None, typer.Option(help="HubSpot's App Id")] = None,
     new_secret: Annotated[
         bool, typer.Option("--new-secret", help="Prompt for a new Client Secret")
     ] = False,
+    environment: EnvironmentOption = None,
+    my_domain: DomainOption = None,
     scope: ScopeOption = None,
     optional_scope: OptionalScopeOption = None,
     return_url: ReturnUrlOption = None,
@@ -210,25 +197,9 @@ def change_app(
 ) -> None:
     """Change an app's settings; omitted ones keep their values."""
     secret = typer.prompt("Client secret", hide_input=True) if new_secret else None
-    options = {
-        "clientId": client_id,
-        "clientSecret": secret,
-        "appId": app_id,
-        "scopes": scope,
-        "optionalScopes": optional_scope,
-        "returnUrls": return_url,
-        "origins": origin,
-        "confirm": confirm,
-        "pkce": pkce,
-        "policy": None if allow is None else [rule_of_text(text) for text in allow],
-        "legacySignatures": legacy_signatures,
-        "journal": journal,
-        "displayName": display_name,
-        "logoUrl": logo_url,
-        "installUrl": install_url,
-        "marketplace": marketplace,
-    }
-    changes = _without_none(options) | ({"policy": None} if allow_all else {})
+    changes = _fields({**locals(), "client_secret": secret})
+    if allow_all:
+        changes["policy"] = None
     if not changes:
         fail("nothing to change; see --help for the settings")
 
@@ -293,5 +264,37 @@ def remove_app(
     with_broker(work)
 
 
-def _without_none(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
+_FIELDS = {
+    "client_id": "clientId",
+    "client_secret": "clientSecret",
+    "webhook_secret": "webhookSecret",
+    "app_id": "appId",
+    "scope": "scopes",
+    "optional_scope": "optionalScopes",
+    "return_url": "returnUrls",
+    "origin": "origins",
+    "confirm": "confirm",
+    "pkce": "pkce",
+    "allow": "policy",
+    "legacy_signatures": "legacySignatures",
+    "journal": "journal",
+    "display_name": "displayName",
+    "logo_url": "logoUrl",
+    "install_url": "installUrl",
+    "marketplace": "marketplace",
+    "environment": "environment",
+    "my_domain": "myDomain",
+}
+"""Options of `app add` and `app change`, and the API's fields that they set."""
+
+
+def _fields(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What the options of a command set, as the API's fields; omitted ones are left out."""
+    found = {
+        field: options[option]
+        for option, field in _FIELDS.items()
+        if options.get(option) is not None
+    }
+    if "policy" in found:
+        found["policy"] = [rule_of_text(text) for text in found["policy"]]
+    return found

@@ -25,6 +25,7 @@ from broker.cli.runtime import (
     read_settings,
     run,
 )
+from broker.providers.catalog import SETTINGS
 from broker.recipes.kyb.demo import COMPANY_SCOPES, KybScenario
 from broker.sandbox.fml.server import RunningFml
 from broker.sandbox.hubspot.server import Running
@@ -73,7 +74,11 @@ async def _run_and_serve(found: Runtime, suite: Suite, port: int, *, once: bool)
     urls = {name.removeprefix("BROKER_").lower(): url for name, url in suite.settings.items()}
     settings = found.settings.model_copy(
         update={
-            **{name: url for name, url in urls.items() if name in Settings.model_fields},
+            **{
+                name: url
+                for name, url in urls.items()
+                if name in {*Settings.model_fields, *SETTINGS}
+            },
             "public_url": public_url,
             "work_in_serve": True,
             "allow_private_endpoints": True,

@@ -8,13 +8,15 @@ import ssl
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import aiohttp
 import typer
 
+from broker.cli.app_doctor import check_app
 from broker.cli.checks import Checks
 from broker.cli.database_checks import check_database
-from broker.cli.runtime import emit, prepare_runtime, run
+from broker.cli.runtime import emit, open_components, prepare_runtime, run
 from broker.recipes.catalog import RECIPES
 from broker.settings import Settings
 from broker.telemetry.log_setup import configure_logging
@@ -23,9 +25,17 @@ from broker.web.core.descriptors import MAX_LIMIT, RESERVED
 WITHIN_S = 5
 DESCRIPTORS_A_CALL = 2
 FEW_DESCRIPTORS = 512
+NEEDED = ("database", "schema", "keys")
+"""What has to be right before an app can be looked at."""
 
 
 def doctor(
+    app: Annotated[
+        str | None, typer.Option("--app", help="Also check each step of this app at its provider")
+    ] = None,
+    workspace: Annotated[
+        UUID | None, typer.Option("--workspace", help="Of the app, where several have its slug")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object and nothing else")
     ] = False,
@@ -42,8 +52,10 @@ def doctor(
         await _check_public_url(found.settings, checks)
         _check_descriptors(found.settings, checks)
         _check_egress(checks)
-        shown = {name: message or "ok" for name, message in checks.bad.items()}
-        emit(shown, as_json=as_json, text=checks.as_text())
+        if app is not None and not any(checks.bad.get(each) for each in NEEDED):
+            async with open_components(found) as broker:
+                await check_app(broker, app, workspace, checks)
+        emit(checks.as_json(), as_json=as_json, text=checks.as_text())
 
     run(work)
     if any(checks.bad.values()):

@@ -11,7 +11,7 @@ from broker.cli.output import Json, as_facts, as_table, confirm
 from broker.cli.runtime import emit, fail, with_broker
 from broker.domain.audit import SHELL
 from broker.domain.model import KEY_SCOPES, Key, PolicyRule
-from broker.web.api.app_models import Rule, rule_of_text, text_of_rule
+from broker.web.api.app_fields import Rule, rule_of_text, text_of_rule
 from broker.web.core.requests import validate
 
 keys = typer.Typer(no_args_is_help=True, help="API keys of a workspace.")

@@ -22,6 +22,7 @@ from broker.embedded.folder import EmbeddedUnavailable, default_data_dir
 from broker.embedded.key import sealing_key
 from broker.embedded.server import start
 from broker.errors import BrokerError
+from broker.providers.catalog import SETTINGS
 from broker.sealing import Keyring
 from broker.settings import PREFIX, Settings, SettingsProblems
 from broker.stores.core import migrations
@@ -80,7 +81,7 @@ def read_settings() -> Settings:
     problems: list[str] = []
     values: Mapping[str, str | None] = os.environ
     try:
-        settings = Settings.from_env(os.environ, Path(".env"))
+        settings = Settings.from_env(os.environ, Path(".env"), SETTINGS)
         values = {f"{PREFIX}{name.upper()}": _plain(settings, name) for name in PARSED}
     except SettingsProblems as found:
         problems = found.problems

@@ -38,13 +38,13 @@ class ConnectSession:
     user_ref: str
     user_label: str | None
     return_url: str | None
+    options: Mapping[str, str]
     browser_hash: bytes | None
     origin: str | None
     nonce: str | None
     outcome: str | None
     ended: bool
     expired: bool
-    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

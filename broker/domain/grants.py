@@ -11,8 +11,9 @@ from broker.domain.model import App, ProviderClient, Secret
 @dataclass(frozen=True, slots=True)
 class Account:
     """The account at a provider that a token belongs to. `hub_id` is HubSpot's account id as a
-    number, by which its webhooks and journal name the account; None elsewhere. `details` are what
-    the connection must know of this account, where a grant is for several.
+    number, by which its webhooks and journal name the account; None elsewhere. `app_id` is the
+    provider's id of the app that the token was issued to, where the provider says it. `details` are
+    what the connection must know of this account, where a grant is for several.
     """
 
     account_id: str
@@ -20,6 +21,7 @@ class Account:
     user: str | None
     scopes: tuple[str, ...]
     hub_id: int | None = None
+    app_id: str | None = None
     details: Mapping[str, str] = field(default_factory=dict)
 
 

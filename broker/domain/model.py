@@ -170,7 +170,8 @@ class Status(StrEnum):
 class Grant:
     """The access token a connection holds. Times are on this process's monotonic clock, in
     seconds, so that a wrong wall clock cannot make a good token look stale or the reverse.
-    `just_issued`: it comes straight from the provider, for the call that uses it.
+    `just_issued`: it comes straight from the provider, for the call that uses it. `api_url`: where
+    calls with it go, which may be another place than the connection's grant before it had.
     """
 
     access_token: Secret
@@ -178,6 +179,7 @@ class Grant:
     expires_at: float
     generation: int
     just_issued: bool = False
+    api_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

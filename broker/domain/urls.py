@@ -1,8 +1,8 @@
-"""Parameters added to URLs that come from elsewhere, without touching what is there."""
+"""Parameters added to URLs without touching what is there, and the origin of a URL."""
 
 import re
 from collections.abc import Mapping
-from urllib.parse import quote, unquote_plus
+from urllib.parse import quote, unquote_plus, urlsplit
 
 
 def with_parameters(url: str, parameters: Mapping[str, str], fragment: str | None = None) -> str:
@@ -31,3 +31,9 @@ def path_of(url: str) -> str:
     """What stands in a URL after its host: a path with its query."""
     rest = re.sub(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*", "", url)
     return rest if rest.startswith("/") else f"/{rest}"
+
+
+def origin_of(url: str) -> str:
+    """The origin of a URL, as a CSP or a browser writes it."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"

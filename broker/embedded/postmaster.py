@@ -1,4 +1,4 @@
-"""The server process: started once, found again, stopped when nobody needs it."""
+"""The server process: started once, found again, stopped when no process needs it."""
 
 import os
 import signal

@@ -8,7 +8,6 @@ sensible answer for most providers is implemented here; a package overrides what
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from broker.domain.grants import Account, Tokens
 from broker.domain.model import (
@@ -110,7 +109,6 @@ class Provider(CallsAtOnce, ABC):
         """Raise InvalidRequest for a redirect with a code that the provider did not send, or that
         does not fit its link, whose options these are. The link stays usable.
         """
-        return
 
     def read_hand_over(self, _body: bytes) -> HandedOver:
         """What a provider that hands over keys sent, unproved. Raises InvalidRequest."""
@@ -236,6 +234,7 @@ class ProviderSpec:
     install link that the vendor needs. `key_headers` are headers, in lower case, in which the
     vendor's own clients put their token, so that a key of the broker may arrive in them.
     `refused_query_names` are credentials that the vendor takes in a query, in lower case.
+    `required_scopes` have to stand among the scopes of every app, or no link works.
     `names_hub`: its accounts are HubSpot accounts, shown as `hubId` and `hubDomain` too;
     `marketplace`: installs may begin at the provider, without a link, and are claimed afterwards.
     `consent_sources` are further hosts that consent may lead through, as a CSP names them.
@@ -243,7 +242,9 @@ class ProviderSpec:
     credentials to an address of the broker's, apart from the browser. `import_fields` are what an
     import may bring besides tokens.
     `chooses_account`: one consent may bring several accounts, of which the user chooses one.
-    `required_scopes`: those without which no app works. `wording`: what people read.
+    `wording`: what people read.
+    `app_options` are settings that its apps have, with the values that each may have (None: others;
+    `check_options` judges those, raises InvalidRequest and returns the options as they are stored).
     `webhooks`: what it calls at `/{name}/{slug}-{UUID}/webhooks`, None where it calls nothing.
     """
 
@@ -255,7 +256,9 @@ class ProviderSpec:
     link_options: frozenset[str] = frozenset()
     needs_client: bool = True
     needs_app_id: bool = False
+    required_scopes: frozenset[str] = frozenset()
     app_options: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
+    check_options: Callable[[Mapping[str, str]], Mapping[str, str]] = dict
     key_headers: frozenset[str] = frozenset()
     refused_query_names: frozenset[str] = frozenset()
     names_hub: bool = False
@@ -266,10 +269,13 @@ class ProviderSpec:
     chooses_account: bool = False
     webhooks: Webhooks | None = None
     wording: Wording = field(default_factory=Wording)
-    required_scopes: frozenset[str] = frozenset()
 
-
-def origin_of(url: str) -> str:
-    """The origin of a URL, as a CSP or a browser writes it."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
+    def check_app(self, options: Mapping[str, str]) -> Mapping[str, str]:
+        """An app's options as they are stored. Raises InvalidRequest."""
+        for name, value in options.items():
+            if name not in self.app_options:
+                raise wrong_field(name, f"{self.label} apps have none")
+            accepted = self.app_options[name]
+            if accepted is not None and value not in accepted:
+                raise wrong_field(name, f"must be one of {', '.join(sorted(accepted))}")
+        return self.check_options(options)

@@ -5,13 +5,21 @@ from collections.abc import Mapping
 from broker.providers.base import Deadlines, Provider, ProviderContext, ProviderSpec
 from broker.providers.hubspot.provider import HUBSPOT, HubSpot
 from broker.providers.quickbooks.provider import QUICKBOOKS
+from broker.providers.salesforce.provider import SALESFORCE
 from broker.providers.shopify.provider import SHOPIFY
 from broker.providers.transport.pools import Pools
 from broker.providers.webhooks import Webhooks
 from broker.providers.woocommerce.provider import WOOCOMMERCE
 from broker.providers.xero.provider import XERO
 
-PROVIDERS: tuple[ProviderSpec, ...] = (HUBSPOT, QUICKBOOKS, SHOPIFY, WOOCOMMERCE, XERO)
+PROVIDERS: tuple[ProviderSpec, ...] = (
+    HUBSPOT,
+    SALESFORCE,
+    QUICKBOOKS,
+    SHOPIFY,
+    WOOCOMMERCE,
+    XERO,
+)
 
 DEFAULT = HUBSPOT.name
 """The provider of an app that names none."""
@@ -25,6 +33,10 @@ WEBHOOKS: Mapping[str, Webhooks] = {
     spec.name: spec.webhooks for spec in PROVIDERS if spec.webhooks is not None
 }
 """The webhooks of the providers that have some."""
+
+
+SETTINGS = frozenset(name for spec in PROVIDERS for name in spec.settings)
+"""The operator's settings that providers have."""
 
 
 class Providers(dict[str, Provider]):

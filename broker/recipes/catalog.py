@@ -1,6 +1,6 @@
 """Every recipe of this broker. Another one is a package of its own and a line here."""
 
 from broker.recipes.base import AnySpec
-from broker.recipes.kyb.recipe import KYB
+from broker.recipes.kyb.spec import KYB
 
 RECIPES: tuple[AnySpec, ...] = (KYB,)

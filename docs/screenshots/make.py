@@ -92,9 +92,9 @@ async def console(page: Page, url: str, key: str) -> None:
 async def main() -> None:
     data, product_port = tempfile.mkdtemp(prefix="broker-", dir="/tmp"), 3000
     Path(data).chmod(0o755)  # Postgres runs as another user when this one is root
-    told = {**os.environ, "BROKER_DATA_DIR": f"{data}/data"}
+    environment = {**os.environ, "BROKER_DATA_DIR": f"{data}/data"}
     demo = await asyncio.create_subprocess_exec(
-        BROKER, "demo", "--port", str(free_port()), env=told, stdout=asyncio.subprocess.PIPE
+        BROKER, "demo", "--port", str(free_port()), env=environment, stdout=asyncio.subprocess.PIPE
     )
     backend = None
     try:
@@ -103,7 +103,7 @@ async def main() -> None:
         backend = await asyncio.create_subprocess_exec(
             sys.executable,
             HERE.parent / "examples" / "backend.py",
-            env={**told, "BROKER": url, "KEY": key, "PORT": str(product_port)},
+            env={**environment, "BROKER": url, "KEY": key, "PORT": str(product_port)},
             stderr=asyncio.subprocess.DEVNULL,
         )
         await asyncio.sleep(0.5)

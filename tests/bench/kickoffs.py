@@ -29,6 +29,7 @@ from broker.sandbox.fml.server import serve as serve_fml
 from broker.sandbox.hubspot.server import serve as serve_hubspot
 from broker.sealing import Keyring
 from broker.settings import Address, Settings
+from tests.until import until
 
 SCOPES = [
     "oauth",
@@ -119,8 +120,7 @@ async def measure(dsn, kickoffs, limit, single):
             await broker.recipes.runs.start(
                 RunRequest(issued.key.workspace_id, app_id, "kyb", subject, None, None, body)
             )
-        while len(fml.fml.cases) - before < kickoffs:
-            await asyncio.sleep(0.05)
+        await until(lambda: len(fml.fml.cases) - before >= kickoffs, within=3600)
         at = [each.at for each in fml.fml.seen if each.path == "/v1/cases"]
         seconds = at[-1] - at[0]
         # The first minute's worth may go at once; each further one a minute later.

@@ -12,6 +12,8 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, async_playwright
 
+from tests.until import accepts, until
+
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
 ARGS = ["--disable-background-networking", "--no-sandbox", "--disable-dev-shm-usage"]
@@ -112,14 +114,7 @@ async def product(broker: Any, context: Any, unused_tcp_port_factory: Any) -> As
             *command, env={**os.environ, **environment}, stderr=asyncio.subprocess.DEVNULL
         )
         started.append(process)
-        for _ in range(200):
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.05)
-            else:
-                writer.close()
-                break
+        await until(lambda: accepts(port))
         return api
 
     yield start

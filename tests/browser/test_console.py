@@ -4,6 +4,7 @@ from aiohttp import web
 from playwright.async_api import expect
 
 from broker.sandbox.fml.world import WebhookEndpoint
+from tests.until import until
 
 from .conftest import check_usable
 
@@ -134,8 +135,8 @@ async def kicks_off(hubspot, fml, page):
     await expect(page.locator("dt:text-is('Decision') + dd")).to_have_text(
         "approved", timeout=20_000
     )
-    while portal.of(kind).by_id[str(company.id)].properties.get("fml_decision") != "approved":
-        await page.wait_for_timeout(50)
+    properties = portal.of(kind).by_id[str(company.id)].properties
+    await until(lambda: properties.get("fml_decision") == "approved")
 
     await page.get_by_role("link", name="KYB", exact=True).first.click()
     await expect(page.get_by_role("row", name=f"hubspot-{company.id}")).to_contain_text("done")
@@ -302,8 +303,7 @@ async def test_events_reach_an_endpoint_and_are_sent_again(start_broker, page, a
     await page.get_by_role("button", name="Replay").click()
     await expect(page.get_by_role("heading", name="connection.created")).to_be_visible()
     await expect(page.get_by_role("cell", name="delivered")).to_be_visible()
-    while len(got) < 4:
-        await page.wait_for_timeout(50)
+    await until(lambda: len(got) >= 4)
     assert got[1] == got[3]
     await check_usable(page)
     await page.goto(f"{broker.url}/console/endpoints")

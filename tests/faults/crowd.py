@@ -6,8 +6,10 @@ from datetime import timedelta
 
 from broker.domain.grants import Tokens
 from broker.domain.model import Secret
+from broker.sealing import Keyring, Sealer
 from broker.stores.connections.locked_connection import seal_tokens
 from tests.fixtures.broker_client import CLIENT_ID
+from tests.fixtures.brokers import SEALING_KEY
 
 
 async def crowd(broker, hubspot, database, count, *, due, expires, revoked=0):
@@ -26,7 +28,7 @@ async def crowd(broker, hubspot, database, count, *, due, expires, revoked=0):
         row = uuid.uuid4()
         tokens = Tokens(Secret(access.token), Secret(refresh.token), expires)
         sealed = seal_tokens(
-            broker.parts.connections._sealer,
+            Sealer(Keyring.parse(SEALING_KEY)),
             tokens,
             app["workspace_id"],
             f"connection/{row}",

@@ -152,7 +152,7 @@ async def test_a_migration_that_waits_says_for_whom_and_gives_up_with_what_to_do
     pid = holder.get_server_pid()
 
     with pytest.raises(migrations.CannotMigrate, match=rf"pg_terminate_backend\({pid}\)"):
-        await migrations.upgrade(empty_dsn, patience_s=0.1)
+        await migrations.upgrade(empty_dsn, wait_s=0.1)
     assert "stranded" in next(
         each.holder for each in caplog.records if each.message == "migration_waits"
     )

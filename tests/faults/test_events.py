@@ -8,6 +8,8 @@ import signal
 import aiohttp
 import asyncpg
 
+from tests.until import until
+
 KILLS = int(os.environ.get("FAULT_KILLS", "6"))
 SEED = int(os.environ.get("FAULT_SEED", "1"))
 """How often a process is killed, and how chance begins; `make test` is content with few."""
@@ -176,16 +178,12 @@ async def test_without_postgres_nothing_is_acknowledged_and_later_nothing_is_mis
         name,
     )
     sending = [asyncio.create_task(feed.send_one()) for _ in range(5)]
-    while feed.refused < 10:
-        await asyncio.sleep(0.02)
+    await until(lambda: feed.refused >= 10)
     acknowledged_meanwhile = sum(task.done() for task in sending)
     await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
     await admin.close()
     await asyncio.gather(*sending)
-    for _ in range(400):
-        if set(heard(receiver)) == feed.expected:
-            break
-        await asyncio.sleep(0.05)
+    await until(lambda: set(heard(receiver)) == feed.expected)
 
     names = heard(receiver)
     assert acknowledged_meanwhile == 0

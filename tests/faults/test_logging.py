@@ -3,10 +3,14 @@
 import asyncio
 import io
 import json
+import logging
 import os
 import threading
 from contextlib import suppress
 
+import pytest
+
+from broker.telemetry.log_setup import configure_logging
 from broker.telemetry.log_writer import LogHandler, LogWriter, render_line
 
 CONTACTS = "/crm/v3/objects/contacts"
@@ -124,6 +128,29 @@ def test_a_thousand_threads_log_each_line_once():
         thread.join(10)
 
     assert sorted(logged(handler, stream)) == list(range(1000))
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_an_exception_is_logged_without_its_secrets_and_a_text_stays_in_its_line(style):
+    """O2, O3."""
+    stream, root = io.StringIO(), logging.getLogger()
+    before = root.handlers[:], root.level
+    try:
+        configure_logging(style, stream)
+        error = ValueError("https://x/callback?code=c0de-1&state=st4te-2 Bearer t0ken-of-3")
+        root.error("unexpected_error", exc_info=error)
+        plain = stream.getvalue()
+        root.warning("odd_agent", extra={"agent": "a\r\n{} \x1b[31mred\x1b[0m"})
+        line = stream.getvalue().removeprefix(plain)
+    finally:
+        root.handlers[:], level = before
+        root.setLevel(level)
+
+    assert "ValueError" in plain
+    assert not [secret for secret in ("c0de-1", "st4te-2", "t0ken-of-3") if secret in plain]
+    assert line.count("\n") == 1
+    assert "\r" not in line
+    assert "\x1b" not in line
 
 
 def test_tokens_of_every_kind_are_redacted():

@@ -10,6 +10,7 @@ import pytest
 from broker.sandbox.core.faults import Fault
 from broker.services.grants.renewals import MAX_CONCURRENT, MAX_PER_SECOND
 from tests.faults.crowd import crowd, size
+from tests.until import until
 
 CALL = "/_echo/x"
 FAKETIME = [str(each) for each in Path("/usr/lib").glob("*/faketime/libfaketime.so.1")]
@@ -19,11 +20,17 @@ async def through(broker, url, user):
     return await broker.asks("GET", f"{url}/proxy/hbdev/{user}{CALL}")
 
 
+async def all_answered(broker, url, users):
+    """Whether a call of each user succeeds."""
+    return all([(await through(broker, url, user)).status == 200 for user in users])
+
+
 async def test_an_outage_of_the_token_endpoint_costs_no_call_while_a_token_lives(
     broker, hubspot, database, start_process, figures
 ):
-    """R7, R8. Seconds stand for minutes: tokens live 30, HubSpot is unwell for 25 of them."""
-    lifetime, outage = size(18, 30), size(15, 25)
+    """R7, R8. Seconds stand for minutes: all are due for renewal, and HubSpot is unwell for longer
+    than a token lives."""
+    lifetime, outage = size(9, 30), size(12, 40)
     hubspot.token_lifetime = lifetime
     urls = [(await start_process())[1] for _ in range(2)]
     users = [f"u{n}" for n in range(10)]
@@ -31,7 +38,7 @@ async def test_an_outage_of_the_token_endpoint_costs_no_call_while_a_token_lives
     for user in users:
         await broker.connects(user)
         began[user] = time.monotonic()
-    await asyncio.sleep(lifetime * 0.6)
+    await database.execute("UPDATE connection SET renew_at = now()")
     down_from = time.monotonic()
     kinds = [
         Fault("/oauth/*/token", "status", status=429, body='{"message":"slow down"}'),
@@ -62,13 +69,7 @@ async def test_an_outage_of_the_token_endpoint_costs_no_call_while_a_token_lives
     await asyncio.gather(failing(), *(calling(user, urls[n % 2]) for n, user in enumerate(users)))
     hubspot.faults.clear()
     up_from, tried = time.monotonic(), sum(each.hits for each in kinds)
-    waiting = set(users)
-    while waiting:
-        for user in list(waiting):
-            if (await through(broker, urls[0], user)).status == 200:
-                waiting.discard(user)
-        assert time.monotonic() < up_from + 30, f"{len(waiting)} do not recover"
-        await asyncio.sleep(0.1)
+    await until(lambda: all_answered(broker, urls[0], users), within=60)
     recovery = time.monotonic() - up_from
     by_age = {f"{when} {status}": n for (when, status), n in answers.items() if n}
     figures({"answers": by_age, "tried": tried, "recovery": round(recovery, 1)})
@@ -91,22 +92,25 @@ async def test_a_crowd_renews_at_a_set_pace_and_the_ended_are_asked_for_once(
     began = time.monotonic()
     for _ in range(processes):
         await start_process()
-    peak, last, tick = 0, hubspot.refreshes, time.monotonic()
-    while hubspot.refreshes < count:
-        await asyncio.sleep(max(0.0, tick + 1 - time.monotonic()))
-        tick, now = tick + 1, hubspot.refreshes
-        peak, last = max(peak, now - last), now
-        assert time.monotonic() < began + 600
-    await asyncio.sleep(1.5)
+    await until(lambda: hubspot.refreshes >= count, within=600)
+    seconds = time.monotonic() - began
+
+    async def settled():
+        return not await database.fetchval(
+            "SELECT count(*) FROM connection WHERE renew_at <= now()"
+        )
+
+    await until(settled)
     states = {
         row["status"]: row["count"]
         for row in await database.fetch("SELECT status, count(*) FROM connection GROUP BY status")
     }
-    figures({"count": count, "seconds": round(time.monotonic() - began), "peak": peak})
+    figures({"count": count, "seconds": round(seconds)})
 
     assert hubspot.refreshes == count  # one request each, for those that live and those that do not
     assert states == {"ACTIVE": count - ended, "REAUTH_REQUIRED": ended}
-    assert peak <= processes * MAX_PER_SECOND * 1.5  # a second here is not quite a second there
+    # The first of each process's turns is at once; a slow machine only makes it take longer.
+    assert seconds >= count / (processes * MAX_PER_SECOND) - 1
     late = "SELECT count(*) FROM connection WHERE status = 'ACTIVE' AND expires_at < now()"
     assert await database.fetchval(late) == 0
     events = "SELECT count(*) FROM event WHERE type = 'connection.reauth_required'"
@@ -122,18 +126,16 @@ async def test_an_outage_is_met_with_a_question_a_second_however_many_are_due(
     fault = hubspot.faults.add(Fault("/oauth/*/token", "status", status=503))
     for _ in range(processes):
         await start_process()
-    while not fault.hits:
-        await asyncio.sleep(0.02)
+    await until(lambda: fault.hits)
+    down_from = time.monotonic()
     await asyncio.sleep(outage)
     hubspot.faults.clear()
     up_from = time.monotonic()
-    while hubspot.refreshes < count:
-        assert time.monotonic() < up_from + 90
-        await asyncio.sleep(0.1)
+    await until(lambda: hubspot.refreshes >= count, within=90)
     figures({"asked": fault.hits, "all_well_after_s": round(time.monotonic() - up_from, 1)})
 
     # Before a process knows, as many as it asks for at once may be under way.
-    assert fault.hits <= processes * (5 + MAX_CONCURRENT + outage + 2)
+    assert fault.hits <= processes * (5 + MAX_CONCURRENT + (up_from - down_from) + 2)
 
 
 async def test_a_revoked_grant_is_asked_for_twice_at_most_however_many_call(
@@ -179,14 +181,7 @@ async def test_a_refused_client_is_flagged_once_and_the_right_secret_heals_every
     changed = {"clientSecret": "rotated-secret"}
     answer = await broker.asks("PATCH", "/api/apps/hbdev", json=changed)
     assert answer.status == 200, answer.body
-    healed = time.monotonic()
-    waiting = set(users)
-    while waiting:
-        for user in list(waiting):
-            if (await through(broker, url, user)).status == 200:
-                waiting.discard(user)
-        assert time.monotonic() < healed + 20
-        await asyncio.sleep(0.2)
+    await until(lambda: all_answered(broker, url, users), within=60)
     states = await database.fetch("SELECT DISTINCT status FROM connection")
     assert [row["status"] for row in states] == ["ACTIVE"]
 

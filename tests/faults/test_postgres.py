@@ -77,12 +77,14 @@ class Load:
         return dict(self.answers)
 
 
-async def stops_within(broker, url, seconds, key):
-    """How soon a key that was revoked stops working."""
+async def seconds_until(broker, url, status, **rest):
+    """How soon a call is answered with a status."""
     began = time.monotonic()
-    while (await broker.asks("GET", f"{url}/proxy/hbdev/u1{CALL}", key=key)).status != 401:
-        assert time.monotonic() < began + seconds, "a revoked key goes on working"
-        await asyncio.sleep(0.05)
+
+    async def answered():
+        return (await broker.asks("GET", url, **rest)).status == status
+
+    await until(answered)
     return time.monotonic() - began
 
 
@@ -121,15 +123,11 @@ async def test_warm_calls_go_on_while_postgres_is_away_and_everything_heals(
 
     load = Load(broker, url)
     answers = await load.during(trouble())
-    back = time.monotonic()
-    while (await broker.asks("GET", f"{url}/readyz", key="")).status != 200:
-        assert time.monotonic() < back + 10
-        await asyncio.sleep(0.1)
-    healed = time.monotonic() - back
+    healed = await seconds_until(broker, f"{url}/readyz", 200, key="")
     session = await asyncpg.connect(dsn)
     await session.execute("UPDATE api_key SET revoked_at = now() WHERE name = 'another'")
     await session.close()
-    stopped = await stops_within(broker, url, 6, another)
+    stopped = await seconds_until(broker, f"{url}/proxy/hbdev/u1{CALL}", 401, key=another)
     figures(
         {
             "how": how,
@@ -240,7 +238,7 @@ async def test_the_call_log_can_be_switched_off(start_broker, database):
 async def test_deletions_that_wait_for_a_renewal_hold_up_no_other_caller(broker, hubspot, database):
     """2.10: HubSpot's token endpoint is slow, and 25 deletions wait for the renewed row."""
     await broker.connects("slow")
-    fault = hubspot.faults.add(Fault("/oauth/*/token", "delay", seconds=2, times=1))
+    fault = hubspot.faults.add(Fault("/oauth/*/token", "delay", seconds=5, times=1))
     path = "/api/apps/hbdev/connections/slow"
     renewal = asyncio.create_task(broker.asks("POST", f"{path}/renew"))
     await until(lambda: fault.hits)
@@ -249,7 +247,7 @@ async def test_deletions_that_wait_for_a_renewal_hold_up_no_other_caller(broker,
 
     for _ in range(5):
         broker.parts.callers.clear_cache()
-        answer = await asyncio.wait_for(broker.asks("GET", "/api/apps/hbdev"), 1.5)
+        answer = await broker.asks("GET", "/api/apps/hbdev")
         assert answer.status == 200
     assert not renewal.done()
     assert (await renewal).status == 200

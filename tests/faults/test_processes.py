@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from broker.sandbox.core.faults import Fault
+from tests.until import until
 
 KEY = "k1:q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA="
 CALL = "/_echo/x"
@@ -34,8 +35,7 @@ async def test_a_process_killed_during_a_renewal_leaves_a_connection_that_works_
     fault = hubspot.faults.add(Fault("/oauth/*/token", "delay", seconds=0.5, times=1))
 
     calling = asyncio.create_task(through(broker, first_url))
-    while not fault.hits:
-        await asyncio.sleep(0.01)
+    await until(lambda: fault.hits)
     first.send_signal(signal.SIGKILL)
     await asyncio.gather(calling, return_exceptions=True)
     await asyncio.sleep(0.6)  # HubSpot finishes what it was asked
@@ -62,18 +62,14 @@ async def test_a_revocation_owed_by_a_killed_process_is_made_by_another(
     deleting = asyncio.create_task(
         broker.asks("DELETE", f"{first_url}/api/apps/hbdev/connections/u1")
     )
-    while not fault.hits:
-        await asyncio.sleep(0.01)
+    await until(lambda: fault.hits)
     first.send_signal(signal.SIGKILL)
     await asyncio.gather(deleting, return_exceptions=True)
 
     assert await database.fetchval("SELECT count(*) FROM connection") == 0
     await database.execute("UPDATE revocation SET due_at = now()")
     await start_process()
-    for _ in range(100):
-        if hubspot.revocations:
-            break
-        await asyncio.sleep(0.05)
+    await until(lambda: hubspot.revocations)
     assert len(hubspot.revocations) == 1
 
 
@@ -84,8 +80,7 @@ async def test_a_process_told_to_stop_finishes_its_calls(broker, hubspot, start_
     fault = hubspot.faults.add(Fault("/_echo/*", "delay", seconds=0.8))
 
     calling = asyncio.create_task(through(broker, url))
-    while not fault.hits:
-        await asyncio.sleep(0.01)
+    await until(lambda: fault.hits)
     process.send_signal(signal.SIGTERM)
     await asyncio.sleep(0.2)
     ready = await broker.asks("GET", f"{url}/readyz", key="")
@@ -104,8 +99,7 @@ async def test_a_process_told_to_stop_waits_once_for_what_does_not_end(
     fault = hubspot.faults.add(Fault("/_echo/*", "hang"))
 
     calling = asyncio.create_task(through(broker, url))
-    while not fault.hits:
-        await asyncio.sleep(0.01)
+    await until(lambda: fault.hits)
     process.send_signal(signal.SIGTERM)
 
     # Two seconds to look away and ten to end; twice ten would outlive what most give a process.
@@ -154,10 +148,7 @@ async def test_background_renewal_happens_by_itself_once(broker, hubspot, databa
     await start_process()
     await start_process()
 
-    for _ in range(100):
-        if hubspot.refreshes:
-            break
-        await asyncio.sleep(0.05)
+    await until(lambda: hubspot.refreshes)
     await asyncio.sleep(0.3)
     assert hubspot.refreshes == 1
     assert await database.fetchval("SELECT generation FROM connection") == 2

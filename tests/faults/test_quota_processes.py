@@ -5,30 +5,12 @@ import time
 from collections import Counter
 from itertools import cycle
 
-import pytest
-
-from broker.sandbox.hubspot import access
-
 CONTACTS = "/crm/v3/objects/contacts"
 SECONDS = 24
 
 
-@pytest.fixture
-def counted(monkeypatch):
-    """Every call that the sandbox counted: when, and whether it was within the limit."""
-    calls, admitted = [], access._admitted
-
-    def recording(window, now, seconds, limit):
-        verdict = admitted(window, now, seconds, limit)
-        calls.append((time.monotonic(), verdict))
-        return verdict
-
-    monkeypatch.setattr(access, "_admitted", recording)
-    return calls
-
-
 async def test_three_processes_pushing_at_three_times_the_limit_use_the_quota_and_no_more(
-    broker, hubspot, start_process, counted, record_property
+    broker, hubspot, start_process, record_property
 ):
     """F12, L1, L3: no 429 of HubSpot's, at least 95 % of what it allows, fair to both users."""
     for user in ("u1", "u2"):
@@ -46,20 +28,18 @@ async def test_three_processes_pushing_at_three_times_the_limit_use_the_quota_an
     await asyncio.gather(*pushing)
 
     limit = hubspot.limits.ten_secondly
-    began = counted[0][0]
-    within = [at for at, _ in counted if at < began + SECONDS]
+    began = hubspot.counted[0][0]
+    within = [at for at, _ in hubspot.counted if at < began + SECONDS]
     ideal = limit * (SECONDS // 10 + 1)
     served = {user: answers[user, 200, None] for user in ("u1", "u2")}
     record_property("calls", f"{len(within)} of {ideal}, {served}")
-    assert sum(not verdict for _, verdict in counted) == 0
+    assert sum(not verdict for _, verdict in hubspot.counted) == 0
     assert len(within) >= 0.95 * ideal
     assert min(served.values()) >= 0.4 * sum(served.values())
     assert {code for _, status, code in answers if status != 200} <= {"quota-exhausted"}
 
 
-async def test_the_permits_of_a_killed_process_come_back(
-    broker, hubspot, database, start_process, counted
-):
+async def test_the_permits_of_a_killed_process_come_back(broker, hubspot, database, start_process):
     """F14: its share lapses."""
     hubspot.limits.ten_secondly = 20
     await broker.connects("u1")
@@ -76,4 +56,4 @@ async def test_the_permits_of_a_killed_process_come_back(
     answers = await asyncio.gather(*(broker.proxies(CONTACTS) for _ in range(19)))
 
     assert {answer.status for answer in answers} == {200}
-    assert sum(not verdict for _, verdict in counted) == 0
+    assert sum(not verdict for _, verdict in hubspot.counted) == 0

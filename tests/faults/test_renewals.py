@@ -10,7 +10,8 @@ from contextlib import AsyncExitStack
 import pytest
 
 from broker.sandbox.core.faults import Fault
-from tests.faults.wire import Wire
+from tests.fixtures.wire import Wire
+from tests.until import until
 
 RUNS = int(os.environ.get("FAULT_RUNS", "24"))
 CALL = "/_echo/x"
@@ -124,8 +125,7 @@ async def struck(broker, hubspot, victim, user, where, when, how):
         kind = "delay" if when == "before" else "lose-answer"
         fault = hubspot.faults.add(Fault("/oauth/*/token", kind, seconds=0.2, times=1))
         calling = asyncio.create_task(through(broker, url, user))
-        while not fault.hits:
-            await asyncio.sleep(0.002)
+        await until(lambda: fault.hits)
         process.send_signal(signal.SIGKILL)
         await asyncio.gather(calling, return_exceptions=True)
         await asyncio.sleep(0.25)  # HubSpot finishes what it was asked
@@ -151,7 +151,7 @@ async def _ended(process):
 async def test_a_process_that_sleeps_through_its_lease_overwrites_nothing_newer(
     broker, hubspot, database, start_process, rotates
 ):
-    """R4. It holds six renewals when it stops; others renew meanwhile; then it goes on."""
+    """R4, R5. It holds six renewals when it stops; others renew meanwhile; then it goes on."""
     hubspot.rotates_refresh_tokens = rotates
     users = [f"s{n}" for n in range(6)]
     # Room for six renewals at once.
@@ -161,16 +161,21 @@ async def test_a_process_that_sleeps_through_its_lease_overwrites_nothing_newer(
         await expire_grant(broker, hubspot, database, user)
     fault = hubspot.faults.add(Fault("/oauth/*/token", "delay", seconds=0.3, times=len(users)))
     calling = [asyncio.create_task(through(broker, url, user)) for user in users]
-    while fault.hits < len(users):
-        await asyncio.sleep(0.005)
+    await until(lambda: fault.hits >= len(users))
     sleeper.send_signal(signal.SIGSTOP)
+
+    async def ended():
+        return not await database.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND state = 'idle in transaction'"
+        )
+
     try:
-        await asyncio.sleep(16)  # past `give_up_when_idle`: Postgres ends its transactions
+        await until(ended, within=60)  # Postgres ends transactions that do nothing
         answers = [(await through(broker, survivor, user)).status for user in users]
     finally:
         sleeper.send_signal(signal.SIGCONT)
     late = [each.status for each in await asyncio.gather(*calling)]
-    await asyncio.sleep(1)
     again = [(await through(broker, survivor, user)).status for user in users]
     rows = await database.fetch("SELECT status, generation FROM connection ORDER BY user_ref")
 

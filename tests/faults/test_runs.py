@@ -9,6 +9,7 @@ import pytest
 
 from broker.sandbox.core.faults import Fault
 from tests.faults.crowd import size
+from tests.until import until
 
 KILLS = int(os.environ.get("FAULT_KILLS", "4"))
 SEED = int(os.environ.get("FAULT_SEED", "1"))
@@ -56,17 +57,6 @@ async def kicked(session, kyb, url, company):
         return None, None
 
 
-async def until(condition):
-    async with asyncio.timeout(40):
-        while True:
-            found = condition()
-            if asyncio.iscoroutine(found):
-                found = await found
-            if found:
-                return
-            await asyncio.sleep(0.05)
-
-
 async def continues_elsewhere(kyb, database):
     """Let the dead process's leases run out, and see the runs end."""
     await database.execute("UPDATE recipe_run SET due_at = now() WHERE due_at IS NOT NULL")
@@ -76,7 +66,7 @@ async def continues_elsewhere(kyb, database):
         left = await database.fetchval("SELECT count(*) FROM recipe_run WHERE state = 'running'")
         return left == 0
 
-    await until(ended)
+    await until(ended, within=40)
 
 
 async def test_a_run_survives_kill_9_at_every_step_boundary(kyb, start, database, figures):

@@ -56,8 +56,11 @@ PHRASES = {
     r"\btold of\b": "reported",
     r"\bput(?:s)? off\b": "rescheduled",
     r"\bgoes? round\b": "loops",
+    r"\b[Oo]wes? (?:a|an|the|them|it)\b": "enqueues",
+    r"\b[Nn]obody knows\b": "unknown",
+    r"\bheld grant\b": "pending grant",
 }
-"""What no docstring says, and a plainer way."""
+"""What no docstring, comment of a query or page of the docs says, and a plainer way."""
 
 EXCEPTIONS = {
     ("broker/services/quota/shares.py", "held"),  # permits that a process holds
@@ -115,6 +118,20 @@ def test_docstrings_are_plain(module):
         for text in docstrings
         for pattern, plain in PHRASES.items()
         if (found := re.search(pattern, " ".join(text.split())))
+    }
+
+    assert odd == {}
+
+
+PROSE = sorted([*(ROOT / "sql").rglob("*.sql"), *(ROOT / "docs").rglob("*.md")])
+
+
+@pytest.mark.parametrize("file", PROSE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_queries_and_docs_are_plain(file):
+    text = " ".join(file.read_text().replace("\n--", "\n").split())
+
+    odd = {
+        found[0]: plain for pattern, plain in PHRASES.items() if (found := re.search(pattern, text))
     }
 
     assert odd == {}

@@ -11,6 +11,7 @@ import pytest
 
 from broker.sandbox.quickbooks.server import serve
 from tests.sdk import node_programs
+from tests.until import until
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -230,9 +231,7 @@ async def test_python_quickbooks_accepts_a_webhooks_signature(running, receiver)
         return client
 
     client = await asyncio.to_thread(use)
-    async with asyncio.timeout(10):
-        while not receiver.requests:
-            await asyncio.sleep(0.01)
+    await until(lambda: receiver.requests, within=10)
     _, _, headers, body = receiver.requests[0]
     signature = headers["intuit-signature"]
     assert client.validate_webhook_signature(body.decode(), signature, "verifier-token-1")

@@ -64,7 +64,7 @@ PUBLIC = [
 
 
 def test_private_addresses_are_known():
-    """P5."""
+    """P5, 2.15."""
     assert [each for each in PRIVATE if not is_private(each)] == []
     assert [each for each in PUBLIC if is_private(each)] == []
 

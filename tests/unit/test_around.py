@@ -25,6 +25,7 @@ from broker.web.core.middleware import (
 )
 from broker.web.core.runner import AppRunner
 from broker.web.proxy.proxy_response import SingleWriteResponse
+from tests.until import until
 
 
 @asynccontextmanager
@@ -143,25 +144,26 @@ async def test_what_was_begun_is_ended_though_its_caller_is_cut_off_and_the_rest
     ended = []
 
     async def slowly(_request):
-        await asyncio.sleep(1)
-        ended.append("begun")
+        begun.set()
+        await asyncio.sleep(0.4)
+        ended.append("slowly")
         return web.Response()
 
     @cancel_on_disconnect
-    async def idly(_request):
-        await asyncio.sleep(1)
-        ended.append("abortable")
-        return web.Response()
+    async def forever(_request):
+        begun.set()
+        await asyncio.Event().wait()
 
-    for handler in (slowly, idly):
+    for handler in (slowly, forever):
+        begun = asyncio.Event()
         async with aiohttp.ClientSession() as session:
-            async with answering(handler, shutdown_timeout=0.2) as url:
+            async with answering(handler, shutdown_timeout=0.1) as url:
                 calling = asyncio.create_task(session.get(url))
-                await asyncio.sleep(0.1)
+                await begun.wait()
             with pytest.raises(aiohttp.ClientError):
                 await calling
 
-    assert ended == ["begun"]
+    assert ended == ["slowly"]
 
 
 async def test_what_is_logged_of_a_request_is_what_was_known_at_its_end(monkeypatch):
@@ -179,8 +181,7 @@ async def test_what_is_logged_of_a_request_is_what_was_known_at_its_end(monkeypa
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         await asyncio.sleep(0.1)
         writer.transport.abort()
-        while not logged:
-            await asyncio.sleep(0.01)
+        await until(lambda: logged)
         gone.set()
 
     assert (logged[0]["status"], logged[0].get("outcome")) == (499, None)

@@ -321,6 +321,7 @@ async def test_a_slow_caller_is_not_a_slow_hubspot():
 
 
 async def test_an_answer_before_the_body_is_sent_ends_the_sending():
+    """P20."""
     sent = 0
 
     async def endless():
@@ -490,4 +491,4 @@ async def test_a_connection_that_ends_as_it_begins_is_none(tmp_path, monkeypatch
         pool = Pool(URL("https://localhost").with_port(listening.getsockname()[1]), 5, 5)
         with pytest.raises(NotConnected):
             await ask(pool)
-        assert not pool._connections
+        assert pool.is_unused

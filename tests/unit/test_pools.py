@@ -7,6 +7,7 @@ from yarl import URL
 
 from broker.providers.transport.budget import NotConnected
 from broker.providers.transport.pools import Pools
+from tests.until import until
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -67,9 +68,7 @@ async def test_with_all_connections_in_use_a_call_is_refused_unsent():
     pools = Pools(5, 5, max_connections=2)
     try:
         busy = [asyncio.create_task(send(pools.pool(origin))) for _ in range(2)]
-        async with asyncio.timeout(5):
-            while pools.in_flight < 2:
-                await asyncio.sleep(0.01)
+        await until(lambda: pools.in_flight >= 2, within=5)
         with pytest.raises(NotConnected):
             await send(pools.pool(origin))
         gate.set()

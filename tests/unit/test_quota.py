@@ -116,9 +116,11 @@ async def test_lanes_do_not_weigh_against_other_users():
     for user, lane in [("a", 1), ("a", 2), ("a", 3), ("b", 1), ("b", 1)]:
         queue.join(user, lane).add_done_callback(lambda _, user=user: served.append(user))
 
-    while queue.serve():
+    for _ in range(5):
+        assert queue.serve()
         await asyncio.sleep(0)
 
+    assert not queue.serve()
     assert served == ["a", "b", "a", "b", "a"]
     assert len(queue) == queue.users == 0
 

@@ -196,3 +196,21 @@ def test_a_url_for_migrations_alone_is_refused():
 def test_the_call_log_can_be_switched_off_and_a_pool_has_a_least_size():
     assert Settings.from_env({"BROKER_CALL_LOG_DAYS": "0"}).call_log_days == 0
     assert problems(CALL_LOG_DAYS="-1", DATABASE_POOL_SIZE="3")
+
+
+def test_a_providers_setting_is_accepted_where_the_provider_is_known():
+    environ = {"BROKER_ACME_URL": "https://Acme.example/", "BROKER_ACNE_URL": "https://x"}
+
+    with pytest.raises(SettingsProblems) as refusal:
+        Settings.from_env(environ, of_providers={"acme_url"})
+    del environ["BROKER_ACNE_URL"]
+    settings = Settings.from_env(environ, of_providers={"acme_url", "other_url"})
+    with pytest.raises(SettingsProblems) as wrong:
+        Settings.from_env({"BROKER_ACME_URL": "acme"}, of_providers={"acme_url"})
+
+    assert refusal.value.problems == [
+        "BROKER_ACNE_URL: there is no such setting; did you mean BROKER_ACME_URL?"
+    ]
+    assert settings.of_provider("acme_url") == "https://acme.example"
+    assert settings.of_provider("other_url") is None
+    assert wrong.value.problems == ["BROKER_ACME_URL: must be a URL such as https://broker.example"]

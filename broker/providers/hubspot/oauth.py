@@ -1,6 +1,7 @@
 """HubSpot's OAuth on the wire: requests, and what the responses mean. No I/O."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -90,12 +91,14 @@ def read_account(status: int, body: bytes) -> Account | None:
     hub_id = payload.get("hub_id")
     if not isinstance(hub_id, int):
         raise HubSpotUnavailable("HubSpot's introspection names no account.")
-    return account_of(
+    account = account_of(
         hub_id,
         text_or_none(payload.get("hub_domain")),
         text_or_none(payload.get("user")),
         texts(payload.get("scopes")),
     )
+    app_id = payload.get("app_id")
+    return replace(account, app_id=str(app_id)) if isinstance(app_id, int) else account
 
 
 def read_account_info(status: int, body: bytes) -> Account | None:

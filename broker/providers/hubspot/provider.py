@@ -252,10 +252,10 @@ HUBSPOT = ProviderSpec(
     consent_sources=("https://*.hubspot.com",),
     link_options=frozenset({CONTINUE}),
     needs_app_id=True,
+    required_scopes=frozenset({"oauth"}),
     marketplace=True,
     refused_query_names=frozenset({"hapikey"}),
     names_hub=True,
     wording=WORDING,
-    required_scopes=frozenset({"oauth"}),
     webhooks=HubSpotWebhooks(),
 )

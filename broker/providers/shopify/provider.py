@@ -227,6 +227,7 @@ SHOPIFY = ProviderSpec(
     settings={"shopify_url": "https://{shop}"},
     consent_sources=("https://*.myshopify.com", "https://*.shopify.com"),
     link_options=frozenset({oauth.SHOP}),
+    import_fields=frozenset({oauth.SHOP}),
     key_headers=frozenset({"x-shopify-access-token"}),
     refused_query_names=frozenset({"access_token"}),
     webhooks=ShopifyWebhooks(),

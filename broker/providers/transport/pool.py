@@ -189,9 +189,9 @@ class Pool:
 
     async def _open(self, until: float) -> UpstreamConnection:
         loop = self._loop
-        patience = min(self._connect_s, until - loop.time())
+        timeout_s = min(self._connect_s, until - loop.time())
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout_s):
                 sock = await self._dial()
                 try:
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

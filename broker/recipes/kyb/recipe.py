@@ -2,16 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from broker.crm.object_types import COMPANIES, type_id
 from broker.crm.records import HubSpotUser
 from broker.domain.invalidation import Invalidation
 from broker.domain.model import App, Caller
 from broker.domain.runs import (
-    ObjectTrigger,
     RetryLater,
     RunRecord,
     RunRequest,
@@ -22,30 +19,19 @@ from broker.domain.vendors import MintedToken, VendorAccount
 from broker.errors import BrokerError
 from broker.providers.fml.client import FirstMileLabs
 from broker.providers.fml.protocol import WRITE_SCOPE
-from broker.recipes.addresses import IncomingEvent, Route, VendorWebhook
-from broker.recipes.api.settings import addresses
 from broker.recipes.base import (
-    ConsolePanel,
     DefaultRecipe,
     Finding,
     PropertyDefinitions,
     RecipeDeps,
-    RecipeSpec,
     StartingRecord,
-    WorkflowAction,
 )
-from broker.recipes.kyb import console
-from broker.recipes.kyb.api import ParkedHandlers
 from broker.recipes.kyb.case_events import CaseEvents
 from broker.recipes.kyb.identity import serves_another_account
 from broker.recipes.kyb.kickoffs import Kickoffs
 from broker.recipes.kyb.models import (
-    NAME,
-    READ,
     KickoffRequest,
-    KickoffResponse,
     KybSettings,
-    check_settings,
 )
 from broker.recipes.kyb.properties import property_definitions
 from broker.recipes.kyb.steps import VENDOR, KybSteps, build_result, vendor_account
@@ -53,9 +39,6 @@ from broker.recipes.settings import RecipeSetup, StoredSettings
 from broker.services.runs.tasks import TaskKind
 from broker.services.vendors.api import VendorApi
 from broker.stores.recipes.kyb_cases import Cases
-
-MAX_EVENT_BYTES = 5 * 1_048_576
-"""The longest event that is read: a data package holds everything that is known of a company."""
 
 
 class KybRecipe(DefaultRecipe[KybSettings]):
@@ -77,7 +60,7 @@ class KybRecipe(DefaultRecipe[KybSettings]):
             self._client.url,
         )
         self.events = CaseEvents(setup, self.cases, deps.crm, deps.metrics)
-        self._public_url = deps.public_url
+        self.public_url = deps.public_url
 
     def steps(self) -> Sequence[Step]:
         return self._steps.steps()
@@ -139,10 +122,6 @@ class KybRecipe(DefaultRecipe[KybSettings]):
         served = await self._kickoffs.served_account(app.workspace_id, settings)
         return {**settings.model.model_dump(), "hubId": served}
 
-    def addresses(self, app: App) -> dict[str, str]:
-        """The addresses to enter at First Mile Labs and at HubSpot, by their names in the API."""
-        return addresses(KYB, self._public_url, app.slug, str(app.workspace_id))
-
     def task_kinds(self) -> Sequence[TaskKind]:
         return (self.events.task_kind(),)
 
@@ -167,45 +146,3 @@ class KybRecipe(DefaultRecipe[KybSettings]):
 
 def _finding(message: str, remedy: str) -> Finding:
     return Finding(about="First Mile Labs", message=message, remedy=remedy)
-
-
-def _triggers(settings: KybSettings) -> Sequence[ObjectTrigger]:
-    trigger, object_type = settings.trigger, type_id(COMPANIES)
-    if trigger is None or object_type is None:
-        return ()
-    return (ObjectTrigger(object_type, trigger.property, trigger.value),)
-
-
-async def _begin_event(
-    recipe: KybRecipe, workspace_id: UUID, slug: str, signature: str
-) -> IncomingEvent:
-    return await recipe.events.begin(workspace_id, slug, signature)
-
-
-KYB = RecipeSpec(
-    name=NAME,
-    version=1,
-    title="KYB",
-    settings=KybSettings,
-    start=KickoffRequest,
-    response=KickoffResponse,
-    build=KybRecipe,
-    check_settings=check_settings,
-    triggers=_triggers,
-    rotating_secrets=("webhookSecret",),
-    action=WorkflowAction(
-        object_type=COMPANIES,
-        record_field="companyId",
-        outputs=("caseId", "customerPortalUrl", "inviteSentAt"),
-        allows_cards=lambda settings: settings.cards,
-        inputs=tuple(READ),
-    ),
-    inbound=(
-        VendorWebhook(
-            VENDOR, "X-FML-Signature", r"sha256=[0-9a-f]{64}", MAX_EVENT_BYTES, _begin_event
-        ),
-    ),
-    routes=(Route("GET", "/parked", ParkedHandlers, "index"),),
-    handlers=lambda recipe, apps: (ParkedHandlers(apps, recipe.cases),),
-    panel=ConsolePanel("KYB", Path(__file__).parent / "templates", console.ROUTES, console.views),
-)

@@ -12,7 +12,7 @@ from broker.sandbox.hubspot.answers import Refused
 from broker.sandbox.hubspot.grants import AccessToken
 from broker.sandbox.hubspot.world import Sandbox
 
-WINDOW_S, DAY_S = 10.0, 86_400.0
+DAY_S = 86_400.0
 LIMITS: web.RequestKey[dict[str, str]] = web.RequestKey("limits", dict[str, str])
 TOKEN_LENGTH = 60
 NO_CREDENTIALS = (
@@ -73,18 +73,19 @@ def require_scope(access: AccessToken, scopes: tuple[str, ...]) -> None:
 def count(sandbox: Sandbox, access: AccessToken) -> dict[str, str]:
     """Count a call against its app and portal; the rate-limit headers. Refuses with 429."""
     key, now = (access.refresh.client_id, access.refresh.hub_id), sandbox.now()
-    window, limit = sandbox.windows.setdefault(key, deque()), sandbox.limits.ten_secondly
+    window, seconds = sandbox.windows.setdefault(key, deque()), sandbox.limits.window_s
+    limit = sandbox.limits.ten_secondly
     day = int(now // DAY_S)
     spent_on, spent = sandbox.days.get(key, (day, 0))
     spent = spent if spent_on == day else 0
     if sandbox.limits.daily is not None and spent >= sandbox.limits.daily:
         raise _limited("daily", "DAILY", f"publicapi:api-calls-daily:{key[1]}")
-    if not _admitted(window, now, WINDOW_S, limit):
+    if not _admitted(sandbox, window, seconds, limit):
         group = f"publicapi:{sandbox.apps[key[0]].app_id}-api-calls-ten-secondly:{key[1]}"
         raise _limited("ten_secondly_rolling", "TEN_SECONDLY_ROLLING", group)
     sandbox.days[key] = (day, spent + 1)
     return {
-        "X-HubSpot-RateLimit-Interval-Milliseconds": str(round(WINDOW_S * 1000)),
+        "X-HubSpot-RateLimit-Interval-Milliseconds": str(round(seconds * 1000)),
         "X-HubSpot-RateLimit-Max": str(limit),
         "X-HubSpot-RateLimit-Remaining": str(limit - len(window)),
     }
@@ -94,7 +95,7 @@ def count_search(sandbox: Sandbox, access: AccessToken) -> None:
     """Count a search against its portal. Refuses with 429."""
     hub_id = access.refresh.hub_id
     window = sandbox.searches.setdefault(hub_id, deque())
-    if not _admitted(window, sandbox.now(), 1.0, sandbox.limits.search):
+    if not _admitted(sandbox, window, 1.0, sandbox.limits.search):
         raise _limited("secondly", "SECONDLY", f"publicapi:crm-search-secondly:{hub_id}")
 
 
@@ -108,10 +109,12 @@ def _limited(words: str, policy: str, group: str) -> Refused:
     )
 
 
-def _admitted(window: deque[float], now: float, seconds: float, limit: int) -> bool:
+def _admitted(sandbox: Sandbox, window: deque[float], seconds: float, limit: int) -> bool:
+    now = sandbox.now()
     while window and window[0] <= now - seconds:
         window.popleft()
-    if len(window) >= limit:
-        return False
-    window.append(now)
-    return True
+    admitted = len(window) < limit
+    if admitted:
+        window.append(now)
+    sandbox.counted.append((now, admitted))
+    return admitted

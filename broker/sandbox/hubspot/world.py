@@ -31,13 +31,14 @@ class SeenRequest:
 
 @dataclass(slots=True)
 class Limits:
-    """How many requests are allowed: per app and portal in ten seconds and in a day (None: any
-    number), and searches per portal in one second.
+    """How many requests are allowed: per app and portal in `window_s` (ten seconds) and in a day
+    (None: any number), and searches per portal in one second.
     """
 
     ten_secondly: int = 110
     search: int = 5
     daily: int | None = None
+    window_s: float = 10.0
 
 
 class Sandbox(Clock):
@@ -51,6 +52,8 @@ class Sandbox(Clock):
         self.faults = Faults()
         self.limits = Limits()
         self.seen: deque[SeenRequest] = deque(maxlen=10_000)
+        self.counted: deque[tuple[float, bool]] = deque(maxlen=10_000)
+        """The latest requests that counted against a limit: when, and whether it let them in."""
         self.counters: dict[str, int] = {}
         self.answered = 0
         self.refreshes = 0

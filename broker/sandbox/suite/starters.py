@@ -118,7 +118,7 @@ async def start_shopify(options: Options) -> Started:
     running.world.add_app(
         App(client_id, secret, SHOPIFY_SCOPES, options.redirects, "Sandbox", own_shops=[SHOP])
     )
-    settings = {"BROKER_SHOPIFY_URL": running.url}
+    settings = {"BROKER_SHOPIFY_URL": f"{running.url}/shops/{{shop}}"}
     entry = Entry("shopify", "Shopify", running.url, settings, app, (SHOP,))
     return Started(entry, running, running.close)
 

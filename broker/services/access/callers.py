@@ -1,6 +1,8 @@
 """Authentication of callers: a key's secret, a client id with it, or an access token."""
 
 import base64
+import time
+from collections.abc import Callable
 
 from broker.domain.invalidation import Invalidation
 from broker.domain.model import Caller, Secret
@@ -12,9 +14,10 @@ from broker.stores.access.keys import Keys
 class Callers:
     """Recognises callers by their `Authorization`, cached for a few seconds."""
 
-    def __init__(self, keys: Keys) -> None:
+    def __init__(self, keys: Keys, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock`: the seconds by which cached callers age."""
         self._keys = keys
-        self._cache: TtlCache[str, Caller] = TtlCache(self._find)
+        self._cache: TtlCache[str, Caller] = TtlCache(self._find, clock=clock)
 
     def clear_cache(self) -> None:
         """Read again whatever was cached."""

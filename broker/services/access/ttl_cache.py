@@ -26,23 +26,30 @@ MAX_ENTRIES = 10_000
 class TtlCache(Generic[K, V]):
     """A bounded cache of values by key. Callers who miss the same key at once share one load."""
 
-    def __init__(self, load: Callable[[K], Awaitable[V]], size: int = MAX_ENTRIES) -> None:
+    def __init__(
+        self,
+        load: Callable[[K], Awaitable[V]],
+        size: int = MAX_ENTRIES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`clock`: the seconds by which values age."""
         self._load = load
         self._size = size
+        self._clock = clock
         self._values: dict[K, tuple[float, V]] = {}
         self._loading: dict[K, asyncio.Task[V]] = {}
 
     def peek(self, key: K) -> V | None:
         """The value if it is cached and fresh."""
         entry = self._values.get(key)
-        if entry is not None and time.monotonic() - entry[0] < FRESH_S:
+        if entry is not None and self._clock() - entry[0] < FRESH_S:
             return entry[1]
         return None
 
     async def get(self, key: K) -> V:
         """The value, at most a few seconds old. Raises what `load` raises."""
         entry = self._values.get(key)
-        now = time.monotonic()
+        now = self._clock()
         if entry is not None and now - entry[0] < FRESH_S:
             return entry[1]
         loading = self._loading.get(key)
@@ -76,7 +83,7 @@ class TtlCache(Generic[K, V]):
         self._loading.clear()
 
     async def _load_and_store(self, key: K) -> V:
-        loading, loaded_at = asyncio.current_task(), time.monotonic()
+        loading, loaded_at = asyncio.current_task(), self._clock()
         value = await self._load(key)
         if self._loading.get(key) is loading:  # not discarded meanwhile
             if len(self._values) >= self._size:

@@ -8,6 +8,7 @@ are lost, which the event `hubspot.events_lost` reports.
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -50,6 +51,14 @@ class JournalReader:
         claimed = await self._journals.claim(limit)
         await asyncio.gather(*(self._read(journal) for journal in claimed))
         return len(claimed)
+
+    async def check(self, client: ProviderClient) -> None:
+        """Look into an app's journal without reading on. Raises as a reading would: GrantEnded or
+        a BrokerError, such as CredentialsRefused for an app without the scopes.
+        """
+        token = await self._hubspot.app_token(client)
+        with suppress(OffsetUnknown):
+            await self._hubspot.journal_file(token, None)
 
     async def _read(self, journal: Journal) -> None:
         try:

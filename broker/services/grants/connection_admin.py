@@ -87,9 +87,7 @@ class ConnectionAdmin:
             tokens = Tokens(access_token, None, None)
             account = await self._prove_access_token(app, access_token)
         else:
-            tokens, account = await self._providers[app.provider].prove_credentials(
-                app, credentials
-            )
+            tokens, account = await self._prove_credentials(app, credentials)
 
         async def store() -> None:
             async with self._connections.lock_user(app, user_ref) as locked:
@@ -124,6 +122,18 @@ class ConnectionAdmin:
         if account is None:
             raise wrong_field("refreshToken", "belongs to no account")
         return replace(tokens, refresh_token=tokens.refresh_token or refresh_token), account
+
+    async def _prove_credentials(
+        self, app: App, credentials: Mapping[str, Secret]
+    ) -> tuple[Tokens, Account]:
+        try:
+            tokens, account = await self._providers[app.provider].prove_credentials(
+                app, credentials
+            )
+        except CredentialsRefused:
+            await self._apps.flag_credentials(app.workspace_id, app.id)
+            raise
+        return tokens, replace(account, scopes=account.scopes or tokens.scopes)
 
     async def _prove_access_token(self, app: App, access_token: Secret) -> Account:
         provider = self._providers[app.provider]

@@ -5,7 +5,7 @@ How a renewal stays single
 Many calls may find the same grant stale at once. Within a process they share one task, so a
 stampede costs one database connection, not the whole pool. Across processes the row lock lets one
 in; the others find the grant already replaced and use it. A process that stops while it holds the
-row loses its session (`give_up_when_idle`), and with it the right to write.
+row loses its session (`idle_in_transaction_session_timeout`), and with it the right to write.
 
 What never happens while a provider is unwell
 ---------------------------------------------
@@ -49,8 +49,8 @@ from broker.telemetry.metrics import Metrics
 log = logging.getLogger(__name__)
 
 MAX_CONCURRENT = 8
-"""Renewals at a time in one process unless told otherwise; each holds a database session until the
-provider answers, and borrows a second for a moment, so this must stay below half the pool."""
+"""Renewals at a time in one process by default. Each holds a database session until the provider
+answers and borrows a second for a moment, so it is the pool that limits them."""
 
 FOR_CALLERS = 2
 """How many of them are never renewals that no caller waits for."""

@@ -30,7 +30,7 @@ class AppChecks:
         self._providers = providers
 
     def local_findings(self, app: App, connected: int) -> list[Finding]:
-        """What can be said without a request; `connected` is how many connections work."""
+        """What can be found without a request; `connected` is how many connections work."""
         found, spec = [], self._providers[app.provider].spec
         label = spec.label
         if app.credentials_refused_at is not None:

@@ -48,14 +48,14 @@ class ConnectFlow:
         user_label: str | None = None,
         options: Mapping[str, str] | None = None,
     ) -> tuple[Secret, datetime]:
-        """A token for one user's browser; what `options` leave open the user is asked for. Raises
-        InvalidRequest for a return URL that is not the app's, and for options that its provider
-        does not accept.
+        """A token for one user's browser; of the options of a link that are missing, the page asks
+        for those that the provider lets it ask for.
+
+        Raises InvalidRequest for a return URL not the app's, and for options as a link does.
         """
         check_return_url(app, return_url)
-        if options:
-            options = self._installs.check_options(app, options)
-        return await self._sessions.create(app, user_ref, return_url, lifetime, user_label, options)
+        checked = self._installs.check_link(app, options) if options else {}
+        return await self._sessions.create(app, user_ref, return_url, lifetime, user_label, checked)
 
     async def peek(self, token: Secret, browser: Secret | None) -> ConnectSession:
         """What a token stands for; looking uses nothing up.
@@ -76,17 +76,17 @@ class ConnectFlow:
         token: Secret,
         browser: Secret | None,
         opener: PopupOpener | None,
-        answers: Mapping[str, str] | None = None,
+        answers: Mapping[str, str],
     ) -> tuple[str, Secret]:
         """Take a session for a browser: where it consents, and what it must carry back. `answers`
-        are the options of the link that the user was asked for.
+        are the user's, to what the page asked.
 
         Raises as `peek` does, OriginRefused for an opener that is not one of the app's, and
-        InvalidRequest for answers that the provider does not accept, with nothing used up.
+        InvalidRequest for answers that the provider does not accept.
         """
         session = await self.peek(token, browser)
         check_opener(session.app, opener)
-        options = self._installs.check_options(session.app, {**(answers or {}), **session.options})
+        options = self._installs.check_link(session.app, {**answers, **session.options})
         browser = browser or Secret(secrets.token_urlsafe(32))
         origin, nonce = (opener.origin, opener.nonce) if opener else (None, None)
         if not await self._sessions.begin(session, browser, origin, nonce):

@@ -18,6 +18,8 @@ from broker.errors import (
     BrokerError,
     Busy,
     ConsentDenied,
+    CredentialsRefused,
+    ExchangeFailed,
     InstallNotStored,
     InvalidRequest,
     OtherBrowser,
@@ -86,6 +88,10 @@ class Installs:
     def _url(self, app: App, what: str) -> str:
         return f"{self._public_url}/{app.provider}/{app.slug}-{app.workspace_id}/{what}"
 
+    def check_link(self, app: App, options: Mapping[str, str]) -> Mapping[str, str]:
+        """The options of an install link as they are stored. Raises InvalidRequest."""
+        return self._providers[app.provider].check_link(app, options)
+
     async def begin(
         self,
         app: App,
@@ -126,10 +132,6 @@ class Installs:
         if provider.spec.hands_over_keys and browser is None:
             return with_parameters(self._url(app, "start"), {"state": state.reveal()})
         return self.consent_url(link, state)
-
-    def check_options(self, app: App, options: Mapping[str, str]) -> Mapping[str, str]:
-        """The provider's options of a link, as it stores them. Raises InvalidRequest."""
-        return self._providers[app.provider].check_link(app, options)
 
     def consent_url(self, link: InstallLink, state: Secret) -> str:
         """The provider's page at which the user of a link consents."""
@@ -196,10 +198,19 @@ class Installs:
         )
 
     def _consent_error(self, app: App, error: str) -> BrokerError:
+        """What a provider's error means (RFC 6749 section 4.1.2.1): the provider is unwell, the app
+        is wrong, or the user said no.
+        """
+        label = self._label(app)
         if error in {"temporarily_unavailable", "server_error"}:
             return self._providers[app.provider].failures.unavailable(
-                f"{self._label(app)} could not ask for consent just now."
+                f"{label} could not ask for consent just now."
             )
+        refused = f"{label} refuses to ask for consent ({error}): correct the app"
+        if error == "unauthorized_client":
+            return CredentialsRefused(f"{refused}'s client id.")
+        if error in {"invalid_scope", "invalid_request", "unsupported_response_type"}:
+            return ExchangeFailed(f"{refused}'s scopes and redirect URL.")
         return ConsentDenied()
 
     async def _connect(self, link: InstallLink, state: Secret, callback: Callback) -> Outcome:

@@ -51,14 +51,16 @@ class Proxy:
         idempotency: Idempotency,
         calls: CallLog,
         metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`clock`: the seconds by which cached connections age."""
         self._connections = connections
         self._installs = installs
         self._providers = providers
         self._idempotency = idempotency
         self._calls = calls
         self._cache: TtlCache[ConnectionKey, Connection] = TtlCache(
-            lambda key: connections.of_user(*key)
+            lambda key: connections.of_user(*key), clock=clock
         )
         self._sending = Sending(self._cache, grants, quota, providers, metrics)
         self._last_used: dict[tuple[UUID, UUID], float] = {}

@@ -83,13 +83,13 @@ class Bucket:
         """For how many seconds the daily limit is used up."""
         return self._limit.exhausted_for(now)
 
-    def join(self, user: UUID, lane: Hashable, patience: float) -> Waiter | None:
+    def join(self, user: UUID, lane: Hashable, wait_s: float) -> Waiter | None:
         """Enqueue a call; its future is done when it has a permit. None where so many are ahead
-        that it could not be served within its patience, had this process all the permits.
+        that it could not be served within `wait_s`, had this process all the permits.
         """
         if len(self._queue) >= MAX_WAITING:
             return None
-        served = self.facts.size * (1 + patience / self.facts.interval)
+        served = self.facts.size * (1 + wait_s / self.facts.interval)
         if self._queue.ahead_of(user, lane) > served:
             return None
         return self._queue.join(user, lane)

@@ -28,8 +28,8 @@ class ConnectSessions:
         user_ref: str,
         return_url: str | None,
         lifetime: timedelta,
-        user_label: str | None = None,
-        options: Mapping[str, str] | None = None,
+        user_label: str | None,
+        options: Mapping[str, str],
     ) -> tuple[Secret, datetime]:
         """A new session: its token, and when it runs out."""
         token = mint(SESSION, app.workspace_id)
@@ -43,7 +43,7 @@ class ConnectSessions:
             user_label,
             return_url,
             lifetime,
-            json.dumps(dict(options or {})),
+            json.dumps(dict(options)),
         )
         return token, expires_at
 
@@ -93,11 +93,11 @@ class ConnectSessions:
             user_ref=row["user_ref"],
             user_label=row["user_label"],
             return_url=row["return_url"],
+            options=json.loads(row["link_options"]),
             browser_hash=row["browser_hash"],
             origin=row["origin"],
             nonce=row["nonce"],
             outcome=row["outcome"],
             ended=row["ended"],
             expired=row["expired"],
-            options=json.loads(row["link_options"]),
         )

@@ -24,7 +24,7 @@ LOCK = 0x62726F6B6572
 OLDEST = 15
 POLL_S = 0.5
 REPORT_S = 5.0
-PATIENCE_S = 300.0
+MAX_WAIT_S = 300.0
 """How long to wait for another process that migrates."""
 
 LOCK_WAIT = "30s"
@@ -55,7 +55,7 @@ class CannotMigrate(Exception):
     """The schema cannot be brought up to date; the text says why and what to do."""
 
 
-async def upgrade(dsn: str, patience_s: float = PATIENCE_S) -> list[str]:
+async def upgrade(dsn: str, wait_s: float = MAX_WAIT_S) -> list[str]:
     """Apply what is missing, in order; the ids applied.
 
     Raises UnfitDatabase, CannotMigrate, and what `failures.explain` explains.
@@ -65,7 +65,7 @@ async def upgrade(dsn: str, patience_s: float = PATIENCE_S) -> list[str]:
     try:
         async with session.transaction():
             await check_server(session)
-        deadline = time.monotonic() + patience_s
+        deadline = time.monotonic() + wait_s
         while (applied := await _apply(session)) is None:
             await _wait_for_holder(session, deadline)
     except BadMigrationError as error:

@@ -1,7 +1,7 @@
 """The named queries of `sql/queries`, each carrying its name so that Postgres shows it.
 
-A file may also name a list of columns once (`-- columns: app of app`); queries include it as
-`{app}`, where each column is qualified by its table.
+A file may also name a list of columns once (`-- columns: app of app`), or any part of a query
+(`-- part: run_record`); queries include it as `{app}`, where each column is qualified by its table.
 """
 
 import re
@@ -17,21 +17,26 @@ class Queries:
 
     def __init__(self, folder: Path) -> None:
         self.by_name: dict[str, str] = {}
-        columns: dict[str, str] = {}
+        parts: dict[str, str] = {}
         for file in sorted(folder.rglob("*.sql")):
             for part in re.split(
-                r"^(?=-- (?:name|columns): )", file.read_text(), flags=re.MULTILINE
+                r"^(?=-- (?:name|columns|part): )", file.read_text(), flags=re.MULTILINE
             ):
                 body = re.sub(r"^--.*\n", "", part, flags=re.MULTILINE).strip().rstrip(";")
                 if listed := re.match(r"-- columns: (\w+) of (\w+)\n", part):
                     names = [f"{listed[2]}.{name.strip()}" for name in body.split(",")]
-                    columns[listed[1]] = ", ".join(names)
+                    parts[listed[1]] = ", ".join(names)
+                elif included := re.match(r"-- part: (\w+)\n", part):
+                    parts[included[1]] = body
                 elif found := re.match(r"-- name: (\w+)\n", part):
                     if found[1] in self.by_name:
                         raise ValueError(f"two queries are called {found[1]}")
                     self.by_name[found[1]] = f"-- {found[1]}\n{body}"
-        for name, text in self.by_name.items():
-            self.by_name[name] = re.sub(r"\{(\w+)\}", lambda used: columns[used[1]], text)
+
+        def whole(text: str) -> str:
+            return re.sub(r"\{(\w+)\}", lambda used: whole(parts[used[1]]), text)
+
+        self.by_name = {name: whole(text) for name, text in self.by_name.items()}
 
     def __getattr__(self, name: str) -> str:
         try:

@@ -112,7 +112,7 @@ class Seals:
         done = 0
         for _ in range(MAX_PASSES):
             for sealed in COLUMNS:
-                done += await self._reseal_column(sealed)
+                done += await self.reseal_column(sealed)
             if await self._discard_others():
                 return done
         log.warning("sealing_key_still_in_use")
@@ -127,7 +127,8 @@ class Seals:
             await session.execute(sql.delete_sealing_keys, self._sealer.newest)
         return True
 
-    async def _reseal_column(self, sealed: Sealed) -> int:
+    async def reseal_column(self, sealed: Sealed) -> int:
+        """Bring the values of one column under the newest key; how many were."""
         done, prefix = 0, self._sealer.newest
         while rows := await self._database.fetch(sealed.read, prefix, BATCH):
             for row in rows:

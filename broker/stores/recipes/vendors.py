@@ -106,7 +106,7 @@ class VendorClients:
         return row["paused_until"] or 0.0, row["now"]
 
     async def pause(self, account: VendorAccount, kind: str, seconds: float) -> None:
-        """The vendor said to wait."""
+        """Reserve no slot before the vendor's Retry-After has passed."""
         await self._database.execute(
             sql.pause_vendor, *_key(account), kind, timedelta(seconds=seconds)
         )

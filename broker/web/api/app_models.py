@@ -3,91 +3,30 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from broker.domain.model import App, Confirm, PolicyRule, Secret
 from broker.providers.catalog import BY_NAME, DEFAULT
 from broker.services.installs.oauth_flow import Installs
 from broker.stores.connections.apps import Registration
-from broker.web.api.provider_fields import check_scopes, check_webhook_secret
-from broker.web.core.patterns import Matches
+from broker.web.api.app_fields import (
+    AppId,
+    ClientSecret,
+    DisplayName,
+    Origin,
+    PageUrl,
+    Policy,
+    ProviderName,
+    Rule,
+    Scopes,
+    Slug,
+)
+from broker.web.api.provider_fields import check_options, check_scopes, check_webhook_secret
 from broker.web.core.requests import RequestModel, Text
-
-
-def _page_address(url: str) -> str:
-    parts = urlsplit(url)
-    local = parts.hostname in {"localhost", "127.0.0.1", "::1"}
-    if parts.scheme not in ({"http", "https"} if local else {"https"}) or not parts.hostname:
-        raise ValueError("must be an https URL (http only for localhost)")
-    if parts.fragment or parts.username or "\\" in url or " " in url:
-        raise ValueError("must not contain a fragment, user information, a space or a backslash")
-    return url
-
-
-def _origin(url: str) -> str:
-    _page_address(url)
-    parts = urlsplit(url)
-    if f"{parts.scheme}://{parts.netloc}" != url:
-        raise ValueError("must be an origin such as https://product.example, without a path")
-    return url
-
-
-def _secret(value: SecretStr) -> SecretStr:
-    if not value.get_secret_value().isprintable() or " " in value.get_secret_value():
-        raise ValueError("must not contain spaces or control characters")
-    return value
-
-
-Scope = Annotated[
-    str,
-    Matches(
-        r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}",
-        "must be a scope as the provider writes it, such as crm.objects.contacts.read",
-    ),
-]
-Slug = Annotated[
-    str,
-    Matches(
-        r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}",
-        "must have 1 to 63 letters, digits, hyphens and underscores, and begin with a letter or "
-        "digit",
-    ),
-]
-AppId = Annotated[str, Matches(r"[0-9]{1,20}", "must be a number")]
-RulePath = Annotated[
-    str,
-    Matches(r"/[!-~]{0,1023}", "must be a path such as /crm/v3/objects/contacts* (ASCII only)"),
-]
-Scopes = Annotated[list[Scope], Field(max_length=200)]
-Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
-PageUrl = Annotated[Text, AfterValidator(_page_address)]
-Origin = Annotated[Text, AfterValidator(_origin)]
-ClientSecret = Annotated[SecretStr, AfterValidator(_secret), Field(min_length=1, max_length=1024)]
-DisplayName = Annotated[Text, Field(max_length=100)]
-
-
-class Rule(RequestModel):
-    """Methods and a path pattern that calls may use; `*` stands for anything."""
-
-    methods: list[Method] = Field(min_length=1)
-    path: RulePath
-
-
-Policy = Annotated[list[Rule], Field(max_length=200)]
-
-
-def _provider(name: str) -> str:
-    if name not in BY_NAME:
-        raise ValueError(f"must be one of {', '.join(BY_NAME)}")
-    return name
-
-
-ProviderName = Annotated[str, AfterValidator(_provider)]
 
 
 class AppSettings(RequestModel):
@@ -107,6 +46,8 @@ class AppSettings(RequestModel):
     installUrl: PageUrl | None = None
     marketplace: bool = False
     webhookSecret: ClientSecret | None = None
+    environment: Text | None = None
+    myDomain: Text | None = None
 
 
 class NewApp(AppSettings):
@@ -134,7 +75,8 @@ class NewApp(AppSettings):
 
 class AppChange(RequestModel):
     """The settings that change; omitted ones keep their values, and so do those that are null
-    unless null has a meaning: `policy`, `displayName`, `logoUrl`, `installUrl`.
+    unless null has a meaning: `policy`, `displayName`, `logoUrl`, `installUrl`, `environment`,
+    `myDomain`.
     """
 
     clientId: Text | None = None
@@ -154,7 +96,12 @@ class AppChange(RequestModel):
     installUrl: PageUrl | None = None
     marketplace: bool | None = None
     webhookSecret: ClientSecret | None = None
+    environment: Text | None = None
+    myDomain: Text | None = None
 
+
+OPTIONS = ("environment", "myDomain")
+"""Settings that only some providers' apps have, kept as the app's options."""
 
 SECRETS = {"clientSecret", "webhookSecret"}
 
@@ -203,6 +150,8 @@ class RegisteredApp(BaseModel):
     logoUrl: str | None
     installUrl: str | None
     marketplace: bool
+    environment: str | None
+    myDomain: str | None
     redirectUrl: str
     webhookUrl: str | None
     credentialsRefusedAt: datetime | None
@@ -211,12 +160,13 @@ class RegisteredApp(BaseModel):
 
 
 def registration(body: NewApp) -> Registration:
-    """What a body registers. Raises InvalidRequest for scopes that the provider does not have, and
-    for a webhook secret that nothing is signed with.
+    """What a body registers. Raises InvalidRequest for scopes and options that its provider lacks,
+    and for a webhook secret that nothing is signed with.
     """
     check_scopes(body.provider, body.scopes, body.optionalScopes)
     check_webhook_secret(body.provider, body.webhookSecret)
     fields = {field: _stored(getattr(body, name)) for name, field in FIELDS.items()}
+    options = {name: getattr(body, name) for name in OPTIONS}
     if body.clientSecret is None:
         fields["client_secret"] = Secret("")
     return Registration(
@@ -225,6 +175,7 @@ def registration(body: NewApp) -> Registration:
             "client_id": body.clientId or "",
             "hubspot_app_id": body.appId or "",
             "provider": body.provider,
+            "options": check_options(body.provider, options),
         }
     )
 
@@ -238,14 +189,18 @@ def changed(app: App, body: AppChange) -> Registration:
         for name, field in FIELDS.items()
         if name in body.model_fields_set and (name in NULLABLE or getattr(body, name) is not None)
     }
+    options = {name: getattr(body, name) for name in OPTIONS if name in body.model_fields_set}
+    if options:
+        changes["options"] = check_options(app.provider, {**app.options, **options})
     return replace(Registration.of(app), **changes)
 
 
 def settings_of(app: App) -> dict[str, Any]:
     """The app's settings by their names outside, without its secret."""
-    return {
+    settings = {
         name: _shown(getattr(app, field)) for name, field in FIELDS.items() if name not in SECRETS
     }
+    return settings | {name: app.options.get(name) for name in OPTIONS}
 
 
 def shown(app: App, installs: Installs) -> RegisteredApp:
@@ -261,17 +216,6 @@ def shown(app: App, installs: Installs) -> RegisteredApp:
         createdAt=app.created_at,
         updatedAt=app.updated_at,
     )
-
-
-def rule_of_text(text: str) -> dict[str, Any]:
-    """A policy rule from a line such as `GET,POST /crm/v3/objects/contacts*`, not yet checked."""
-    methods, _, path = text.strip().partition(" ")
-    return {"methods": methods.upper().split(","), "path": path.strip()}
-
-
-def text_of_rule(rule: Mapping[str, Any]) -> str:
-    """The line that `rule_of_text` reads."""
-    return f"{','.join(rule['methods'])} {rule['path']}"
 
 
 def _stored(value: Any) -> Any:

@@ -12,8 +12,8 @@ from pydantic import BaseModel, Field, create_model
 
 from broker.domain.browser_sessions import ConnectSession
 from broker.domain.model import Caller, Secret
+from broker.domain.urls import origin_of
 from broker.errors import BrokerError, InvalidRequest, NotFound
-from broker.providers.base import origin_of
 from broker.providers.catalog import PROVIDERS
 from broker.providers.wording import Question
 from broker.services.installs.connect_sessions import ConnectFlow, PopupOpener, check_opener
@@ -37,7 +37,7 @@ QUESTIONS = sorted({name for spec in PROVIDERS for name in spec.wording.question
 """What users can be asked for that links need."""
 
 
-class SessionBase(RequestModel):
+class NewSessionBase(RequestModel):
     """Which user connects; `userLabel`, such as an e-mail address, is shown to that user.
     `expiresIn` is in seconds.
     """
@@ -49,11 +49,11 @@ class SessionBase(RequestModel):
     expiresIn: Annotated[int, Field(ge=1, le=86_400)] = 1800
 
 
-NewSession: type[SessionBase] = create_model(
+NewSession: type[NewSessionBase] = create_model(
     "NewSession",
     __doc__="Which user connects, with what the provider needs to know of it; the page asks the "
     "user for what is left out.",
-    __base__=SessionBase,
+    __base__=NewSessionBase,
     **dict.fromkeys(QUESTIONS, (Text | None, None)),  # type: ignore[call-overload]
 )
 
@@ -97,7 +97,7 @@ class ConnectHandlers:
 
     @operation("connect", body=NewSession, answers={201: Session}, tags=("Connect",))
     async def create(
-        self, _request: web.Request, caller: Caller, body: SessionBase
+        self, _request: web.Request, caller: Caller, body: NewSessionBase
     ) -> tuple[int, Session]:
         """Create a connect session for one user.
 
@@ -161,7 +161,7 @@ class ConnectHandlers:
 
     @public(answers={303: None}, tags=("Connect",))
     async def begin(self, request: web.Request) -> web.Response:
-        """Send a user on to HubSpot; only the first browser can start a session."""
+        """Send a user on to the provider; only the first browser can start a session."""
         try:
             check_same_origin(request, self._pages.origin, needs_proof=False)
             form = read_form(await read_body(request, 4096))

@@ -1,6 +1,6 @@
 """Fields of an app that depend on its provider, judged by the provider's spec."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from pydantic import SecretStr
 
@@ -23,3 +23,11 @@ def check_webhook_secret(provider: str, secret: SecretStr | None) -> None:
     if secret is None or spec is None or (spec.webhooks is not None and spec.webhooks.own_secret):
         return
     raise wrong_field("webhookSecret", f"{spec.label} signs with no secret of its own")
+
+
+def check_options(provider: str, options: Mapping[str, str | None]) -> Mapping[str, str]:
+    """The options of an app as they are stored, without those that are None. Raises InvalidRequest
+    for those that its provider does not accept.
+    """
+    known = {name: value for name, value in options.items() if value is not None}
+    return BY_NAME[provider].check_app(known)

@@ -13,22 +13,22 @@ from broker.services.installs.app_checks import AppChecks
 from broker.services.installs.oauth_flow import Installs
 from broker.stores.connections.apps import Apps
 from broker.stores.connections.connections import Connections
+from broker.web.api.app_fields import rule_of_text, text_of_rule
 from broker.web.api.app_models import (
+    OPTIONS,
     AppChange,
     NewApp,
     changed,
     registration,
-    rule_of_text,
     settings_of,
-    text_of_rule,
 )
 from broker.web.console.base import ConsoleBase, for_operators, form_of, form_value
 from broker.web.core.requests import validate
 
 LISTS = ("optionalScopes", "returnUrls", "origins")
 SWITCHES = ("pkce", "legacySignatures", "journal", "marketplace")
-TEXTS = ("slug", "provider", "clientId", "clientSecret", "appId", "webhookSecret", "confirm")
-NULLABLE_TEXTS = ("displayName", "logoUrl", "installUrl")
+TEXTS = ("slug", "provider", "clientId", "clientSecret", "webhookSecret", "confirm")
+NULLABLE_TEXTS = ("appId", "displayName", "logoUrl", "installUrl", *OPTIONS)
 SECRETS = ("clientSecret", "webhookSecret")
 
 
@@ -106,11 +106,11 @@ class AppViews:
         typed = _without_empty(typed, SECRETS)
         try:
             body = validate(AppChange, typed)
+            async with self._apps.lock(operator.caller.workspace_id, app.slug) as locked:
+                await locked.change(str(operator.caller.key_id), changed(locked.app, body))
         except InvalidRequest as refusal:
             errors = refusal.context.get("errors", [])
             return await self._shown(operator, app, typed, errors, 400)
-        async with self._apps.lock(operator.caller.workspace_id, app.slug) as locked:
-            await locked.change(str(operator.caller.key_id), changed(locked.app, body))
         return self.console.redirect(request, f"/apps/{app.slug}")
 
     @for_operators("apps")

@@ -6,7 +6,7 @@ from broker.domain.browser_sessions import Operator
 from broker.domain.model import KEY_SCOPES, Key, PolicyRule
 from broker.errors import InvalidRequest, NotAllowed, NotFound
 from broker.stores.access.keys import Keys
-from broker.web.api.app_models import Rule, rule_of_text, text_of_rule
+from broker.web.api.app_fields import Rule, rule_of_text, text_of_rule
 from broker.web.console.base import ConsoleBase, for_operators, form_of, form_value
 from broker.web.core.requests import validate
 

@@ -8,9 +8,8 @@ from aiohttp import web
 from broker.domain.browser_sessions import ConnectSession
 from broker.domain.model import Secret
 from broker.domain.tenancy import WORKSPACE
-from broker.domain.urls import with_parameters
+from broker.domain.urls import origin_of, with_parameters
 from broker.errors import BrokerError, Busy, NotFound, OriginRefused
-from broker.providers.base import origin_of
 from broker.services.installs.connect_sessions import ConnectFlow
 from broker.services.installs.outcomes import Consent, Outcome
 from broker.web.core.cookies import Cookie, check_same_origin

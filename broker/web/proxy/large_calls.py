@@ -174,7 +174,7 @@ async def _unquoted(text: bytes) -> str:
 
 
 def _not_json() -> InvalidRequest:
-    return InvalidRequest("The body is not JSON.")
+    return InvalidRequest(f"The body is not a JSON object of at most {MAX_MEMBERS} fields.")
 
 
 def _not_a_form() -> InvalidRequest:

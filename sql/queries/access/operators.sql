@@ -1,5 +1,5 @@
 -- name: create_operator_session
--- Let somebody look at the console.
+-- Sign an operator in to the console.
 --   $1 workspace, $2 hash of the cookie, $3 key, $4 lifetime
 INSERT INTO operator_session (workspace_id, token_hash, key_id, expires_at)
 VALUES ($1, $2, $3, now() + $4::interval);

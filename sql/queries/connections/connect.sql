@@ -1,45 +1,39 @@
 -- name: create_connect_session
 -- Let one user connect on a page of ours.
 --   $1 workspace, $2 id, $3 hash of the token, $4 app, $5 user reference, $6 label of the user or null,
---   $7 return URL, $8 lifetime, $9 the provider's options of its links
+--   $7 return URL, $8 lifetime, $9 options of the provider's link
 INSERT INTO connect_session (workspace_id, id, token_hash, app_id, user_ref, user_label, return_url,
-                             expires_at, options)
-VALUES ($1, $2, $3, $4, $5, $6, $7, now() + $8::interval, $9)
+                             options, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $9, now() + $8::interval)
 RETURNING expires_at;
 
--- name: connect_session_of_token
--- A connect session with its app, by its token.
---   $1 workspace, $2 hash of the token
-SELECT connect_session.id AS session_id, connect_session.user_ref, connect_session.user_label, connect_session.return_url,
+-- part: connect_session
+-- A connect session with its app.
+SELECT connect_session.id AS session_id, connect_session.user_ref, connect_session.user_label,
+       connect_session.return_url, connect_session.options AS link_options,
        connect_session.browser_hash, connect_session.origin, connect_session.nonce,
        connect_session.outcome, connect_session.ended_at IS NOT NULL AS ended,
-       connect_session.expires_at <= now() AS expired, connect_session.options AS link_options,
-       workspace.name AS workspace_name, {app}
+       connect_session.expires_at <= now() AS expired, workspace.name AS workspace_name,
+       {app}
   FROM connect_session
   JOIN app
     ON app.workspace_id = connect_session.workspace_id
    AND app.id = connect_session.app_id
    AND app.deleted_at IS NULL
   JOIN workspace
-    ON workspace.id = connect_session.workspace_id
+    ON workspace.id = connect_session.workspace_id;
+
+-- name: connect_session_of_token
+-- A connect session with its app, by its token.
+--   $1 workspace, $2 hash of the token
+{connect_session}
  WHERE connect_session.workspace_id = $1
    AND connect_session.token_hash = $2;
 
 -- name: connect_session_of_id
 -- A connect session with its app, by its id.
 --   $1 workspace, $2 id
-SELECT connect_session.id AS session_id, connect_session.user_ref, connect_session.user_label, connect_session.return_url,
-       connect_session.browser_hash, connect_session.origin, connect_session.nonce,
-       connect_session.outcome, connect_session.ended_at IS NOT NULL AS ended,
-       connect_session.expires_at <= now() AS expired, connect_session.options AS link_options,
-       workspace.name AS workspace_name, {app}
-  FROM connect_session
-  JOIN app
-    ON app.workspace_id = connect_session.workspace_id
-   AND app.id = connect_session.app_id
-   AND app.deleted_at IS NULL
-  JOIN workspace
-    ON workspace.id = connect_session.workspace_id
+{connect_session}
  WHERE connect_session.workspace_id = $1
    AND connect_session.id = $2;
 

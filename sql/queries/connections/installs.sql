@@ -78,7 +78,7 @@ UPDATE install_link
 RETURNING state_hash;
 
 -- name: spend_links_of_session
--- A connect session begins anew: states of its earlier visits to HubSpot work no more.
+-- A connect session starts again: the states of its earlier visits to HubSpot become invalid.
 --   $1 workspace, $2 connect session
 UPDATE install_link
    SET used_at = now(), credentials = NULL
@@ -112,9 +112,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, now() + $15
         now() + $16::interval, now() + $17::interval, now() + $18::interval, $19, $20, $21,
         now() + $22::interval, $23, $24);
 
--- name: find_pending_grant
--- A pending grant by its code.
---   $1 workspace, $2 hash of the code, $3 whether it should be a claim
+-- part: pending_grant_by_code
 SELECT pending_grant.id AS grant_id, pending_grant.connection_id, pending_grant.reason,
        pending_grant.account_id, pending_grant.account_name, pending_grant.hub_id,
        pending_grant.installed_by, pending_grant.api_url, pending_grant.details,
@@ -139,32 +137,15 @@ SELECT pending_grant.id AS grant_id, pending_grant.connection_id, pending_grant.
    AND pending_grant.code_hash = $2
    AND (pending_grant.reason = 'claim') = $3;
 
+-- name: find_pending_grant
+-- A pending grant by its code.
+--   $1 workspace, $2 hash of the code, $3 whether it should be a claim
+{pending_grant_by_code};
+
 -- name: lock_pending_grant
 -- Lock a pending grant by its code.
 --   $1 workspace, $2 hash of the code, $3 whether it should be a claim
-SELECT pending_grant.id AS grant_id, pending_grant.connection_id, pending_grant.reason,
-       pending_grant.account_id, pending_grant.account_name, pending_grant.hub_id,
-       pending_grant.installed_by, pending_grant.api_url, pending_grant.details,
-       extract(epoch FROM pending_grant.renew_at - now())::float8 AS renew_in,
-       extract(epoch FROM pending_grant.refresh_expires_at - now())::float8 AS refresh_expires_in,
-       extract(epoch FROM pending_grant.grant_ends_at - now())::float8 AS ends_in,
-       pending_grant.scopes AS granted, pending_grant.access_token, pending_grant.refresh_token,
-       extract(epoch FROM pending_grant.expires_at - now())::float8 AS expires_in,
-       pending_grant.return_url, pending_grant.accounts, pending_grant.session_id,
-       pending_grant.used_at, pending_grant.code_expires_at,
-       pending_grant.code_expires_at <= now() AS expired,
-       connection.user_ref, {app}
-  FROM pending_grant
-  JOIN app
-    ON app.workspace_id = pending_grant.workspace_id
-   AND app.id = pending_grant.app_id
-   AND app.deleted_at IS NULL
-  LEFT JOIN connection
-    ON connection.workspace_id = pending_grant.workspace_id
-   AND connection.id = pending_grant.connection_id
- WHERE pending_grant.workspace_id = $1
-   AND pending_grant.code_hash = $2
-   AND (pending_grant.reason = 'claim') = $3
+{pending_grant_by_code}
    FOR UPDATE OF pending_grant;
 
 -- name: unchosen_grant

@@ -17,7 +17,7 @@ DELETE FROM sealing_key
  WHERE key_id <> $1;
 
 -- name: app_secrets
--- Some app.client_secret values under another key than the newest.
+-- Some values of app.client_secret under another key than the newest.
 --   $1 newest key's id, $2 how many
 SELECT workspace_id, id, 'app/' || id AS sealed_as, client_secret AS sealed
   FROM app
@@ -26,7 +26,7 @@ SELECT workspace_id, id, 'app/' || id AS sealed_as, client_secret AS sealed
  LIMIT $2;
 
 -- name: reseal_app_secret
--- Write a app.client_secret value anew, unless it changed meanwhile.
+-- Reseal a value of app.client_secret, unless it changed meanwhile.
 --   $1 workspace, $2 row, $3 the old value, $4 the new value
 UPDATE app
    SET client_secret = $4
@@ -35,7 +35,7 @@ UPDATE app
    AND client_secret = $3;
 
 -- name: previous_secrets
--- Some app.previous_client_secret values under another key than the newest.
+-- Some values of app.previous_client_secret under another key than the newest.
 --   $1 newest key's id, $2 how many
 SELECT workspace_id, id, 'app/' || id AS sealed_as, previous_client_secret AS sealed
   FROM app
@@ -44,7 +44,7 @@ SELECT workspace_id, id, 'app/' || id AS sealed_as, previous_client_secret AS se
  LIMIT $2;
 
 -- name: reseal_previous_secret
--- Write a app.previous_client_secret value anew, unless it changed meanwhile.
+-- Reseal a value of app.previous_client_secret, unless it changed meanwhile.
 --   $1 workspace, $2 row, $3 the old value, $4 the new value
 UPDATE app
    SET previous_client_secret = $4
@@ -89,7 +89,7 @@ UPDATE app
    AND previous_webhook_secret = $3;
 
 -- name: verifiers
--- Some install_link.verifier values under another key than the newest.
+-- Some values of install_link.verifier under another key than the newest.
 --   $1 newest key's id, $2 how many
 SELECT workspace_id, state_hash AS id, 'install_link/' || encode(state_hash, 'hex') AS sealed_as, verifier AS sealed
   FROM install_link
@@ -98,7 +98,7 @@ SELECT workspace_id, state_hash AS id, 'install_link/' || encode(state_hash, 'he
  LIMIT $2;
 
 -- name: reseal_verifier
--- Write a install_link.verifier value anew, unless it changed meanwhile.
+-- Reseal a value of install_link.verifier, unless it changed meanwhile.
 --   $1 workspace, $2 row, $3 the old value, $4 the new value
 UPDATE install_link
    SET verifier = $4
@@ -116,7 +116,7 @@ SELECT workspace_id, state_hash AS id, 'install_link/' || encode(state_hash, 'he
  LIMIT $2;
 
 -- name: reseal_link_credentials
--- Write a install_link.credentials value anew, unless it changed meanwhile.
+-- Reseal a value of install_link.credentials, unless it changed meanwhile.
 --   $1 workspace, $2 row, $3 the old value, $4 the new value
 UPDATE install_link
    SET credentials = $4
@@ -125,7 +125,7 @@ UPDATE install_link
    AND credentials = $3;
 
 -- name: access_tokens
--- Some connection.access_token values under another key than the newest.
+-- Some values of connection.access_token under another key than the newest.
 --   $1 newest key's id, $2 how many
 SELECT workspace_id, id, 'connection/' || id AS sealed_as, access_token AS sealed
   FROM connection
@@ -134,7 +134,7 @@ SELECT workspace_id, id, 'connection/' || id AS sealed_as, access_token AS seale
  LIMIT $2;
 
 -- name: reseal_access_token
--- Write a connection.access_token value anew, unless it changed meanwhile.
+-- Reseal a value of connection.access_token, unless it changed meanwhile.
 --   $1 workspace, $2 row, $3 the old value, $4 the new value
 UPDATE connection
    SET access_token = $4
@@ -143,7 +143,7 @@ UPDATE connection
    AND access_token = $3;
 
 -- name: refresh_tokens
--- Some connection.refresh_token values under another key than the newest.
+-- Some values of connection.refresh_token under another key than the newest.
 --   $1 newest key's id, $2 how many
 SELECT workspace_id, id, 'connection/' || id AS sealed_as, refresh_token AS sealed
   FROM connection
@@ -152,7 +152,7 @@ SELECT workspace_id, id, 'connection/' || id AS sealed_as, refresh_token AS seal
  LIMIT $2;
 
 -- name: reseal_refresh_token
--- Write a connection.refresh_token value anew, unless it changed meanwhile.
+-- Reseal a value of connection.refresh_token, unless it changed meanwhile.
 --   $1 workspace, $2 row, $3 the old value, $4 the new value
 UPDATE connection
    SET refresh_token = $4
@@ -161,7 +161,7 @@ UPDATE connection
    AND refresh_token = $3;
 
 -- name: pending_access_tokens
--- Some held_grant.access_token values under another key than the newest.
+-- Some values of pending_grant.access_token under another key than the newest.
 --   $1 newest key's id, $2 how many
 SELECT workspace_id, id, 'pending_grant/' || id AS sealed_as, access_token AS sealed
   FROM pending_grant
@@ -170,7 +170,7 @@ SELECT workspace_id, id, 'pending_grant/' || id AS sealed_as, access_token AS se
  LIMIT $2;
 
 -- name: reseal_pending_access_token
--- Write a held_grant.access_token value anew, unless it changed meanwhile.
+-- Reseal a value of pending_grant.access_token, unless it changed meanwhile.
 --   $1 workspace, $2 row, $3 the old value, $4 the new value
 UPDATE pending_grant
    SET access_token = $4
@@ -179,7 +179,7 @@ UPDATE pending_grant
    AND access_token = $3;
 
 -- name: pending_refresh_tokens
--- Some held_grant.refresh_token values under another key than the newest.
+-- Some values of pending_grant.refresh_token under another key than the newest.
 --   $1 newest key's id, $2 how many
 SELECT workspace_id, id, 'pending_grant/' || id AS sealed_as, refresh_token AS sealed
   FROM pending_grant
@@ -188,7 +188,7 @@ SELECT workspace_id, id, 'pending_grant/' || id AS sealed_as, refresh_token AS s
  LIMIT $2;
 
 -- name: reseal_pending_refresh_token
--- Write a held_grant.refresh_token value anew, unless it changed meanwhile.
+-- Reseal a value of pending_grant.refresh_token, unless it changed meanwhile.
 --   $1 workspace, $2 row, $3 the old value, $4 the new value
 UPDATE pending_grant
    SET refresh_token = $4
@@ -197,7 +197,7 @@ UPDATE pending_grant
    AND refresh_token = $3;
 
 -- name: revocation_tokens
--- Some revocation.refresh_token values under another key than the newest.
+-- Some values of revocation.refresh_token under another key than the newest.
 --   $1 newest key's id, $2 how many
 SELECT workspace_id, id, sealed_as AS sealed_as, refresh_token AS sealed
   FROM revocation
@@ -206,7 +206,7 @@ SELECT workspace_id, id, sealed_as AS sealed_as, refresh_token AS sealed
  LIMIT $2;
 
 -- name: reseal_revocation_token
--- Write a revocation.refresh_token value anew, unless it changed meanwhile.
+-- Reseal a value of revocation.refresh_token, unless it changed meanwhile.
 --   $1 workspace, $2 row, $3 the old value, $4 the new value
 UPDATE revocation
    SET refresh_token = $4
@@ -215,7 +215,7 @@ UPDATE revocation
    AND refresh_token = $3;
 
 -- name: stored_responses
--- Some idempotent_call.answer values under another key than the newest.
+-- Some values of idempotent_call.answer under another key than the newest.
 --   $1 newest key's id, $2 how many
 SELECT workspace_id, id, 'idempotent_call/' || id AS sealed_as, answer AS sealed
   FROM idempotent_call
@@ -224,7 +224,7 @@ SELECT workspace_id, id, 'idempotent_call/' || id AS sealed_as, answer AS sealed
  LIMIT $2;
 
 -- name: reseal_stored_response
--- Write a idempotent_call.answer value anew, unless it changed meanwhile.
+-- Reseal a value of idempotent_call.answer, unless it changed meanwhile.
 --   $1 workspace, $2 row, $3 the old value, $4 the new value
 UPDATE idempotent_call
    SET answer = $4
@@ -233,7 +233,7 @@ UPDATE idempotent_call
    AND answer = $3;
 
 -- name: endpoint_secrets
--- Some endpoint.secret values under another key than the newest.
+-- Some values of endpoint.secret under another key than the newest.
 --   $1 newest key's id, $2 how many
 SELECT workspace_id, id, 'endpoint/' || id AS sealed_as, secret AS sealed
   FROM endpoint
@@ -242,7 +242,7 @@ SELECT workspace_id, id, 'endpoint/' || id AS sealed_as, secret AS sealed
  LIMIT $2;
 
 -- name: reseal_endpoint_secret
--- Write an endpoint.secret value anew, unless it changed meanwhile.
+-- Reseal a value of endpoint.secret, unless it changed meanwhile.
 --   $1 workspace, $2 row, $3 the old value, $4 the new value
 UPDATE endpoint
    SET secret = $4
@@ -251,7 +251,7 @@ UPDATE endpoint
    AND secret = $3;
 
 -- name: previous_endpoint_secrets
--- Some endpoint.previous_secret values under another key than the newest.
+-- Some values of endpoint.previous_secret under another key than the newest.
 --   $1 newest key's id, $2 how many
 SELECT workspace_id, id, 'endpoint/' || id AS sealed_as, previous_secret AS sealed
   FROM endpoint
@@ -260,7 +260,7 @@ SELECT workspace_id, id, 'endpoint/' || id AS sealed_as, previous_secret AS seal
  LIMIT $2;
 
 -- name: reseal_previous_endpoint_secret
--- Write an endpoint.previous_secret value anew, unless it changed meanwhile.
+-- Reseal a value of endpoint.previous_secret, unless it changed meanwhile.
 --   $1 workspace, $2 row, $3 the old value, $4 the new value
 UPDATE endpoint
    SET previous_secret = $4
@@ -269,7 +269,7 @@ UPDATE endpoint
    AND previous_secret = $3;
 
 -- name: recipe_secrets
--- Some recipe_setting.secrets values under another key than the newest.
+-- Some values of recipe_setting.secrets under another key than the newest.
 --   $1 newest key's id, $2 how many
 SELECT workspace_id, app_id || '/' || recipe AS id,
        'recipe_setting/' || app_id || '/' || recipe AS sealed_as, secrets AS sealed
@@ -278,7 +278,7 @@ SELECT workspace_id, app_id || '/' || recipe AS id,
  LIMIT $2;
 
 -- name: reseal_recipe_secrets
--- Write a recipe_setting.secrets value anew, unless it changed meanwhile.
+-- Reseal a value of recipe_setting.secrets, unless it changed meanwhile.
 --   $1 workspace, $2 row, $3 the old value, $4 the new value
 UPDATE recipe_setting
    SET secrets = $4
@@ -287,7 +287,7 @@ UPDATE recipe_setting
    AND secrets = $3;
 
 -- name: vendor_tokens
--- Some vendor_client.access_token values under another key than the newest.
+-- Some values of vendor_client.access_token under another key than the newest.
 --   $1 newest key's id, $2 how many
 SELECT workspace_id, vendor || '/' || client_id AS id,
        'vendor_client/' || vendor || '/' || client_id AS sealed_as, access_token AS sealed
@@ -297,7 +297,7 @@ SELECT workspace_id, vendor || '/' || client_id AS id,
  LIMIT $2;
 
 -- name: reseal_vendor_token
--- Write a vendor_client.access_token value anew, unless it changed meanwhile.
+-- Reseal a value of vendor_client.access_token, unless it changed meanwhile.
 --   $1 workspace, $2 row, $3 the old value, $4 the new value
 UPDATE vendor_client
    SET access_token = $4

@@ -1,6 +1,6 @@
 -- name: claim_deliveries
 -- Take deliveries that are due, from each endpoint no more than it has room for: a dead endpoint
--- with a long queue holds up nobody else's.
+-- with a long queue does not delay the others.
 --   $1 how many in all, $2 how many at a time to one endpoint, $3 failures that close it,
 --   $4 endpoints under way here, $5 deliveries under way to each, $6 lease
 WITH busy AS (
@@ -39,7 +39,11 @@ UPDATE delivery
    AND endpoint.id = delivery.endpoint_id
    AND event.workspace_id = delivery.workspace_id
    AND event.id = delivery.event_id
-RETURNING delivery.workspace_id, delivery.id, delivery.endpoint_id, delivery.event_id,
+RETURNING {claimed_delivery};
+
+-- part: claimed_delivery
+-- What an attempt of a delivery needs.
+delivery.workspace_id, delivery.id, delivery.endpoint_id, delivery.event_id,
           delivery.attempts, delivery.claim, delivery.is_replay, event.payload, endpoint.url,
           endpoint.secret, endpoint.failures,
           CASE WHEN endpoint.previous_secret_until > now()
@@ -58,14 +62,10 @@ UPDATE delivery
    AND endpoint.id = delivery.endpoint_id
    AND event.workspace_id = delivery.workspace_id
    AND event.id = delivery.event_id
-RETURNING delivery.workspace_id, delivery.id, delivery.endpoint_id, delivery.event_id,
-          delivery.attempts, delivery.claim, delivery.is_replay, event.payload, endpoint.url,
-          endpoint.secret, endpoint.failures,
-          CASE WHEN endpoint.previous_secret_until > now()
-               THEN endpoint.previous_secret END AS previous_secret;
+RETURNING {claimed_delivery};
 
 -- name: finish_delivery
--- Write what became of an attempt, unless somebody has claimed the delivery since.
+-- Write what became of an attempt, unless the delivery has been claimed again since.
 --   $1 workspace, $2 id, $3 claim, $4 state, $5 status, $6 error, $7 time until the next attempt
 UPDATE delivery
    SET state = $4,
@@ -124,7 +124,7 @@ SELECT delivery.id, delivery.number, delivery.event_id, event.type, event.user_r
    AND delivery.id = $3;
 
 -- name: replay_delivery
--- Owe a delivery anew, as the same event.
+-- Enqueue a delivery again, as the same event.
 --   $1 workspace, $2 app, $3 id
 UPDATE delivery
    SET state = 'waiting', attempts = 0, is_replay = true, claim = claim + 1,
@@ -137,7 +137,7 @@ UPDATE delivery
    AND event.app_id = $2;
 
 -- name: enqueue_delivery
--- Owe an endpoint one event, whatever it wants.
+-- Enqueue one event for an endpoint, whatever it subscribes to.
 --   $1 workspace, $2 id, $3 endpoint, $4 event
 INSERT INTO delivery (workspace_id, id, endpoint_id, event_id, due_at, expires_at)
 VALUES ($1, $2, $3, $4, now() + interval '1 minute', now() + interval '1 minute');

@@ -33,7 +33,7 @@ SELECT {endpoint}
    AND id = $3;
 
 -- name: change_endpoint
--- Write what should be different; nulls stay. Being enabled anew begins with a clean slate.
+-- Change what is not null. An endpoint that is enabled again starts without failures.
 --   $1 workspace, $2 app, $3 id, $4 URL, $5 event patterns, $6 whether it should be enabled
 UPDATE endpoint
    SET url = coalesce($4, url),
@@ -86,7 +86,7 @@ DELETE FROM endpoint
    AND id = $3;
 
 -- name: remove_endpoints_of_app
--- A removed app tells nobody anything any more.
+-- A removed app sends no more events.
 --   $1 workspace, $2 app
 DELETE FROM endpoint
  WHERE workspace_id = $1

@@ -31,7 +31,7 @@ DELETE FROM event
                           LIMIT $1));
 
 -- name: delete_events_of_app
--- A removed app is erased: nothing of what it was told stays.
+-- A removed app is erased: none of its events stays.
 --   $1 workspace, $2 app
 WITH batches AS (
     DELETE FROM webhook_inbox WHERE workspace_id = $1 AND app_id = $2

@@ -37,8 +37,8 @@ RETURNING journal.workspace_id, journal.app_id, journal.position, journal.read_t
           journal.failures, now() AS asked_at, app.slug, app.client_id, app.client_secret;
 
 -- name: advance_journal
--- Write how far the journal was read, unless somebody else has read on since; whoever does is
--- given another minute.
+-- Write how far the journal was read, unless another process has read on since; its reader
+-- gets another minute.
 --   $1 workspace, $2 app, $3 the position before, $4 the position now, $5 read to
 UPDATE journal
    SET position = $4, read_to = greatest(read_to, $5), due_at = now() + interval '60 seconds'

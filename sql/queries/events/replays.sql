@@ -65,7 +65,7 @@ SELECT workspace_id, endpoint_id, app_id, user_ref, position_at, position_id, en
    FOR UPDATE SKIP LOCKED;
 
 -- name: enqueue_slice
--- Owe an endpoint what it wants of a replay's next events, delivered or not, at a steady pace; how
+-- Enqueue for an endpoint what it wants of a replay's next events, delivered or not, at a steady pace; how
 -- many were looked at, the last of them, and how many were enqueued.
 --   $1 workspace, $2 app, $3 endpoint, $4 after (time), $5 after (id), $6 to,
 --   $7 user reference or null, $8 how many events, $9 how many deliveries a second

@@ -1,5 +1,5 @@
 -- name: insert_batch
--- Store a delivery before the provider hears that it arrived.
+-- Store a delivery before it is acknowledged to the provider.
 --   $1 workspace, $2 id, $3 app, $4 source, $5 body, $6 headers
 INSERT INTO webhook_inbox (workspace_id, id, app_id, source, body, headers)
 VALUES ($1, $2, $3, $4, $5, $6);
@@ -58,7 +58,7 @@ DELETE FROM webhook_inbox
                           LIMIT $1));
 
 -- name: remember_seen
--- Remember what is told now; the fingerprints that were not there yet.
+-- Remember events as seen; the fingerprints that are new.
 --   $1 workspace, $2 app, $3 fingerprints
 INSERT INTO seen_event (workspace_id, app_id, fingerprint)
 SELECT $1, $2, fingerprint
@@ -98,13 +98,13 @@ SELECT account_id, user_ref
  ORDER BY number;
 
 -- name: quarantine_batch
--- Keep what nobody can be told, for people to look at.
+-- Store events that cannot be read, for people to look at.
 --   $1 workspace, $2 id, $3 app, $4 source, $5 body, $6 headers
 INSERT INTO webhook_inbox (workspace_id, id, app_id, source, body, headers, quarantined_at)
 VALUES ($1, $2, $3, $4, $5, $6, now());
 
 -- name: lock_dedup
--- One at a time marks what an app was told, where two sources tell the same.
+-- One transaction at a time deduplicates the events of an app, where two sources report the same.
 --   $1 app
 SELECT pg_advisory_xact_lock(hashtextextended($1, 0));
 

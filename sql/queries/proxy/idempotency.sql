@@ -30,7 +30,7 @@ UPDATE idempotent_call
    AND id = $2;
 
 -- name: mark_outcome_unknown
--- Nobody knows whether HubSpot ran the call.
+-- It is unknown whether the call was executed.
 --   $1 workspace, $2 id
 UPDATE idempotent_call
    SET outcome = 'unknown'

@@ -58,6 +58,19 @@ ON CONFLICT (workspace_id, app_id, account_id, kind, holder) DO UPDATE
 --   $1 "wanted" or "available", the holder and the quota's name
 SELECT pg_notify('broker_quota', $1);
 
+-- part: share_and_whether_wanted
+-- A share of this process, and whether another process waits for permits of its quota.
+mine.workspace_id, mine.app_id, mine.account_id, mine.kind,
+          EXISTS (SELECT 1
+                    FROM quota_share AS other
+                   WHERE other.workspace_id = mine.workspace_id
+                     AND other.app_id = mine.app_id
+                     AND other.account_id = mine.account_id
+                     AND other.kind = mine.kind
+                     AND other.holder <> $1
+                     AND other.waiting
+                     AND other.expires_at > now()) AS wanted;
+
 -- name: extend_shares
 -- Keep this process's shares from expiring; those that have not, and whether others wait.
 --   $1 holder, $2 workspaces, $3 apps, $4 accounts, $5 kinds (one each), $6 seconds until they expire
@@ -71,16 +84,7 @@ UPDATE quota_share AS mine
    AND mine.kind = named.kind
    AND mine.holder = $1
    AND mine.expires_at > now()
-RETURNING mine.workspace_id, mine.app_id, mine.account_id, mine.kind,
-          EXISTS (SELECT 1
-                    FROM quota_share AS other
-                   WHERE other.workspace_id = mine.workspace_id
-                     AND other.app_id = mine.app_id
-                     AND other.account_id = mine.account_id
-                     AND other.kind = mine.kind
-                     AND other.holder <> $1
-                     AND other.waiting
-                     AND other.expires_at > now()) AS wanted;
+RETURNING {share_and_whether_wanted};
 
 -- name: release_shares
 -- Let this process's shares of some quotas expire, each after a while; whether others wait.
@@ -94,16 +98,7 @@ UPDATE quota_share AS mine
    AND mine.account_id = named.account_id
    AND mine.kind = named.kind
    AND mine.holder = $1
-RETURNING mine.workspace_id, mine.app_id, mine.account_id, mine.kind,
-          EXISTS (SELECT 1
-                    FROM quota_share AS other
-                   WHERE other.workspace_id = mine.workspace_id
-                     AND other.app_id = mine.app_id
-                     AND other.account_id = mine.account_id
-                     AND other.kind = mine.kind
-                     AND other.holder <> $1
-                     AND other.waiting
-                     AND other.expires_at > now()) AS wanted;
+RETURNING {share_and_whether_wanted};
 
 -- name: purge_expired_shares
 -- Delete some shares that have expired.

@@ -247,25 +247,24 @@ UPDATE recipe_run
 -- name: run_of_workspace
 -- A run as people look at it.
 --   $1 workspace, $2 id
-SELECT run.id, run.number, app.slug, run.recipe, run.subject, run.user_ref, run.hub_id, run.state,
-       run.result, run.problem, run.due_at, run.created_at, run.ended_at
-  FROM recipe_run AS run
-  JOIN app
-    ON app.workspace_id = run.workspace_id
-   AND app.id = run.app_id
+{run_record}
  WHERE run.workspace_id = $1
    AND run.id = $2
    AND app.deleted_at IS NULL;
 
--- name: run_of_subject
--- The run of a subject as people look at it, if there is one.
---   $1 workspace, $2 app, $3 recipe, $4 subject
+-- part: run_record
+-- Runs as people look at them, with their apps.
 SELECT run.id, run.number, app.slug, run.recipe, run.subject, run.user_ref, run.hub_id, run.state,
        run.result, run.problem, run.due_at, run.created_at, run.ended_at
   FROM recipe_run AS run
   JOIN app
     ON app.workspace_id = run.workspace_id
-   AND app.id = run.app_id
+   AND app.id = run.app_id;
+
+-- name: run_of_subject
+-- The run of a subject as people look at it, if there is one.
+--   $1 workspace, $2 app, $3 recipe, $4 subject
+{run_record}
  WHERE run.workspace_id = $1
    AND run.app_id = $2
    AND run.recipe = $3
@@ -285,12 +284,7 @@ SELECT run.id
 -- name: runs_page
 -- Runs of an app, newest first.
 --   $1 workspace, $2 app, $3 recipe, $4 state or null, $5 before number or null, $6 limit
-SELECT run.id, run.number, app.slug, run.recipe, run.subject, run.user_ref, run.hub_id, run.state,
-       run.result, run.problem, run.due_at, run.created_at, run.ended_at
-  FROM recipe_run AS run
-  JOIN app
-    ON app.workspace_id = run.workspace_id
-   AND app.id = run.app_id
+{run_record}
  WHERE run.workspace_id = $1
    AND run.app_id = $2
    AND run.recipe = $3

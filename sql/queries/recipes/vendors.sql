@@ -74,7 +74,7 @@ SELECT (SELECT extract(epoch FROM paused_until)::float8
        extract(epoch FROM clock_timestamp())::float8 AS now;
 
 -- name: pause_vendor
--- The vendor said to wait.
+-- The vendor is rate limiting: no slot before its Retry-After.
 --   $1 workspace, $2 vendor, $3 client, $4 kind, $5 how long
 UPDATE vendor_rate_limit
    SET paused_until = greatest(paused_until, clock_timestamp() + $5::interval)

@@ -126,6 +126,7 @@ async def test_entries_written_at_once_form_one_chain(broker):
     ],
 )
 async def test_a_tampered_entry_is_named(broker, database, tampering, broken):
+    """O6."""
     for number in range(3):
         await broker.asks("PATCH", "/api/apps/hbdev", json={"pkce": number % 2 == 0})
 

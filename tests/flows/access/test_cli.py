@@ -70,6 +70,28 @@ async def test_an_operator_sets_everything_up_from_the_shell(shell):
     assert refusal.strip().count("\n") == 0
 
 
+async def test_an_app_of_another_provider_is_added_with_its_options(shell, broker):
+    where = ("--workspace", broker.workspace, "--client-id", "c", "--scope", "api")
+    options = ("--my-domain", "acme.my.salesforce.com", "--environment")
+
+    code, made, err = await shell(
+        *("app", "add", "crm", *where, "--provider", "salesforce", *options, "sandbox", "--json"),
+        stdin="canary-secret\n",
+    )
+    refused, _, why = await shell(
+        *("app", "add", "more", *where, "--provider", "salesforce", *options, "moon"),
+        stdin="canary-secret\n",
+    )
+
+    assert code == 0, err
+    app = json.loads(made[made.index("{") :])
+    assert (app["provider"], app["environment"]) == ("salesforce", "sandbox")
+    assert app["myDomain"] == "acme.my.salesforce.com"
+    assert "/salesforce/crm-" in app["redirectUrl"]
+    assert refused != 0
+    assert "environment" in why
+
+
 async def test_what_the_api_knows_of_an_app_the_shell_knows(shell, broker):
     where = ("--workspace", broker.workspace)
     code, _, err = await shell(

@@ -2,6 +2,10 @@
 
 import asyncio
 
+import prometheus_client
+
+from tests.until import until
+
 
 async def sessions(database):
     """How many sessions the test's database has ever had."""
@@ -21,12 +25,30 @@ async def test_readiness_costs_no_session_however_often_it_is_asked(broker, data
     assert await sessions(database) - before < 5
 
 
+async def test_metrics_name_nobody_and_are_not_on_the_public_port(broker):
+    """O9: nor does their number grow with the users."""
+    await broker.connects("user-of-acme", portal=102)
+    await broker.proxies("/_echo/x", user="user-of-acme")
+    before = prometheus_client.generate_latest(broker.parts.metrics.registry).decode()
+    for number in range(20):
+        await broker.proxies("/_echo/x", user=f"nobody-{number}")
+        await broker.asks("GET", f"/api/apps/app-{number}")
+    after = prometheus_client.generate_latest(broker.parts.metrics.registry).decode()
+
+    assert "broker_request_seconds" in before
+    for name in ("acme", "nobody", "hbdev", "app-1", broker.workspace, '"102"', broker.client_id):
+        assert name not in after
+    assert after.count("\n") - before.count("\n") < 50
+    assert (await broker.asks("GET", "/metrics")).status == 404
+
+
 async def test_readiness_says_no_within_seconds_when_the_schema_is_behind(broker, database):
     assert (await broker.asks("GET", "/readyz", key="")).status == 200
     await database.execute("DELETE FROM public._pogo_migration")
 
-    async with asyncio.timeout(10):
-        while (answer := await broker.asks("GET", "/readyz", key="")).status == 200:
-            await asyncio.sleep(0.1)
+    async def refused():
+        answer = await broker.asks("GET", "/readyz", key="")
+        return answer if answer.status != 200 else None
 
+    answer = await until(refused)
     assert (answer.status, answer.json()["checks"]["schema"]) == (503, "behind")

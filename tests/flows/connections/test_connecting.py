@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from broker.sandbox.core.faults import Fault
+from tests.until import until
 
 JSON = {"Accept": "application/json"}
 RETURN_URL = "https://product.example/settings?tab=integrations"
@@ -153,6 +154,31 @@ async def test_a_user_who_denies_reads_plain_words_and_may_try_again(broker):
     assert (await broker.asks("GET", await broker.consents(url), key="")).status == 200
 
 
+CONSENT_ERRORS = {
+    "temporarily_unavailable": (502, "hubspot-unavailable", b"could not be reached"),
+    "server_error": (502, "hubspot-unavailable", b"could not be reached"),
+    "unauthorized_client": (502, "credentials-refused", b"not your fault"),
+    "invalid_scope": (400, "exchange-failed", b"no longer accepts this sign-in"),
+    "no_such_error": (403, "consent-denied", b"You did not allow"),
+}
+
+
+async def test_what_hubspot_refuses_is_not_blamed_on_the_user(broker):
+    """C13, and the link stays usable; whoever has a link could say so, so the app is not flagged."""
+    url = await broker.links("u1")
+    state = parse_qs(urlsplit(url).query)["state"][0]
+
+    for error, (status, code, words) in CONSENT_ERRORS.items():
+        back = f"{broker.redirect_url}?error={error}&state={state}"
+        page = await broker.asks("GET", back, key="")
+        assert (page.status, page.headers["Broker-Error"]) == (status, code), error
+        assert words in page.body
+        assert (b"did not allow" in page.body) == (code == "consent-denied")
+
+    assert (await broker.asks("GET", "/api/apps/hbdev")).json().get("credentialsRefusedAt") is None
+    assert (await broker.asks("GET", await broker.consents(url), key="")).status == 200
+
+
 async def test_fewer_scopes_than_asked_for_make_no_connection(broker, hubspot):
     """C21."""
     back = await broker.consents(await broker.links("u1"))
@@ -185,12 +211,11 @@ async def test_a_caller_who_leaves_during_the_exchange_is_connected_all_the_same
     with pytest.raises(asyncio.TimeoutError):
         await asyncio.wait_for(broker.asks("GET", back, key=""), 0.1)
 
-    for _ in range(50):
-        known = await broker.asks("GET", "/api/apps/hbdev/connections/u1")
-        if known.status == 200:
-            break
-        await asyncio.sleep(0.05)
-    assert known.json()["status"] == "ACTIVE"
+    async def known():
+        answer = await broker.asks("GET", "/api/apps/hbdev/connections/u1")
+        return answer if answer.status == 200 else None
+
+    assert (await until(known)).json()["status"] == "ACTIVE"
 
 
 async def test_connecting_again_replaces_the_grant_of_the_same_connection(broker, hubspot):

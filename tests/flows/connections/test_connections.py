@@ -1,10 +1,9 @@
 """Connections in both spellings."""
 
-import asyncio
-
 import pytest
 
 from broker.sandbox.core.faults import Fault
+from tests.until import until
 
 
 async def test_stackgos_spellings_tell_what_ours_do(broker):
@@ -86,11 +85,12 @@ async def test_deleting_wipes_at_once_and_revokes(broker, second_broker, hubspot
     row = await database.fetchrow("SELECT outcome, refresh_token FROM revocation")
     assert tuple(row) == ("revoked", None)
     assert (await broker.proxies()).status == 404
-    for _ in range(60):
-        if (await second_broker.proxies()).status == 404:
-            break
-        await asyncio.sleep(0.1)
-    assert (await second_broker.proxies()).code == "connection-not-found"
+
+    async def gone():
+        answer = await second_broker.proxies()
+        return answer if answer.status == 404 else None
+
+    assert (await until(gone)).code == "connection-not-found"
 
 
 @pytest.mark.parametrize("how", ["query", "body"])

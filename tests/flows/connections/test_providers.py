@@ -40,6 +40,43 @@ async def test_all_that_is_missing_is_named_at_once(broker):
     }
 
 
+async def test_options_of_an_app_are_its_providers(broker):
+    asks = broker.asks
+    books = {"provider": "quickbooks", "appId": None, "scopes": ["accounting"]}
+
+    wrong = await broker.registers("books", **books, environment="moon")
+    foreign = await broker.registers("other", environment="sandbox")
+    domain = await broker.registers("books", **books, myDomain="acme.my.salesforce.com")
+    made = await broker.asks(
+        "POST",
+        "/api/apps",
+        json={
+            "slug": "books",
+            "provider": "quickbooks",
+            "clientId": "c",
+            "clientSecret": "canary-of-books",
+            "scopes": ["accounting"],
+            "environment": "sandbox",
+        },
+    )
+    renamed = await asks("PATCH", "/api/apps/books", json={"displayName": "Books"})
+    refused = await asks("PATCH", "/api/apps/books", json={"environment": "moon"})
+    kept = await asks("GET", "/api/apps/books")
+    cleared = await asks("PATCH", "/api/apps/books", json={"environment": None})
+
+    assert [answer.status for answer in (wrong, foreign, domain, refused)] == [400] * 4
+    assert [answer.json()["errors"][0]["field"] for answer in (wrong, foreign, domain)] == [
+        "environment",
+        "environment",
+        "myDomain",
+    ]
+    assert "production, sandbox" in wrong.json()["errors"][0]["message"]
+    assert made.json()["environment"] == renamed.json()["environment"] == "sandbox"
+    assert made.json()["myDomain"] is None
+    assert kept.json()["environment"] == "sandbox"
+    assert cleared.json()["environment"] is None
+
+
 async def test_a_connection_names_its_account_for_every_provider(broker):
     await broker.connects("u1")
 
@@ -54,6 +91,7 @@ async def test_a_connection_names_its_account_for_every_provider(broker):
 
 
 async def test_an_app_is_not_found_under_another_providers_address(broker, database, hubspot):
+    """C8, P24: neither a code nor a call goes to a provider that is not the app's."""
     await broker.connects("u1")
     back = await broker.consents(await broker.links("u2"))
     await database.execute("UPDATE app SET provider = 'another'")

@@ -2,7 +2,7 @@
 
 import re
 
-from broker.recipes.kyb.console import STEP_TITLES
+from broker.recipes.kyb.console.views import STEP_TITLES
 from broker.recipes.kyb.steps import KybSteps
 
 from .test_console import HTML, sees, signs_in

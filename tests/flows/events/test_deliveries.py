@@ -10,6 +10,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from broker.services.events.deliverer import BACKOFF, MAX_CONCURRENT_PER_ENDPOINT
 from broker.stores.events import replays
+from tests.until import until
 
 ENDPOINTS = "/api/apps/hbdev/endpoints"
 
@@ -362,10 +363,11 @@ async def test_a_receiver_that_hangs_holds_up_nobody_else(
     while await broker_with_local_endpoints.parts.splitter.split_due(50):
         pass
 
-    async with asyncio.timeout(20):
-        while len(receiver.got) < 200 + MAX_CONCURRENT_PER_ENDPOINT:
-            await broker_with_local_endpoints.parts.deliverer.deliver_due()
-            await asyncio.sleep(0.01)
+    async def all_sent():
+        await broker_with_local_endpoints.parts.deliverer.deliver_due()
+        return len(receiver.got) == 200 + MAX_CONCURRENT_PER_ENDPOINT
+
+    await until(all_sent)
     release.set()
     await broker_with_local_endpoints.parts.deliverer.join()
 
@@ -424,8 +426,7 @@ async def test_a_late_outcome_does_not_undo_a_replay(
     await broker_with_local_endpoints.receives_webhook([event(1)])
     await broker_with_local_endpoints.parts.splitter.split_due(5)
     await broker_with_local_endpoints.parts.deliverer.deliver_due()
-    while not receiver.got:
-        await asyncio.sleep(0.01)
+    await until(lambda: receiver.got)
     (shown,) = (await of(broker_with_local_endpoints, endpoint))["deliveries"]
     await broker_with_local_endpoints.asks(
         "POST", f"/api/apps/hbdev/deliveries/{shown['id']}/replay"

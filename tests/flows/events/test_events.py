@@ -15,6 +15,7 @@ from broker.bootstrap.assembly import worker
 from broker.domain.events import NewEvent
 from broker.sandbox.core.faults import Fault
 from broker.stores.events.events import publish
+from tests.until import until
 
 START = 1_764_000_000_000
 
@@ -94,7 +95,9 @@ async def test_what_hubspot_repeats_is_told_once(broker_with_local_endpoints, re
 async def test_each_connection_hears_of_its_own_account_only(
     broker_with_local_endpoints, receiver, database
 ):
-    """W6, W7: one bad event loses no other, an unknown account reveals nothing."""
+    """W6, W7, C15: one bad event loses no other, an unknown account reveals nothing, and two users
+    of one account each hear of it once.
+    """
     await broker_with_local_endpoints.connects("u1", portal=101)
     await broker_with_local_endpoints.connects("u2", portal=102)
     await broker_with_local_endpoints.connects("u3", portal=101)
@@ -328,9 +331,7 @@ async def test_hubspots_sender_at_its_worst_is_told_once(
         )
         expected.append((place.hub_id, int(record.id)))
 
-    async with asyncio.timeout(10):
-        while sender.queue or sender.busy:
-            await asyncio.sleep(0.02)
+    await until(lambda: not (sender.queue or sender.busy), within=10)
     await broker_with_local_endpoints.run_background_work()
 
     heard = [each.json()["data"] for each in receiver.got]
@@ -369,6 +370,7 @@ async def test_a_batch_that_cannot_be_split_holds_up_no_other(
 async def test_two_who_split_tell_everything_once(
     broker_with_local_endpoints, receiver, start_broker
 ):
+    """J9."""
     other = await start_broker(allow_private_endpoints=True)
     await broker_with_local_endpoints.connects("u1")
     await broker_with_local_endpoints.sends_to(f"{receiver.url}/in", "hubspot.*")
@@ -412,9 +414,7 @@ async def test_waiting_is_not_needed_for_what_is_new(broker_with_local_endpoints
     await broker_with_local_endpoints.sends_to(f"{receiver.url}/in", "hubspot.*")
     async with worker(broker_with_local_endpoints.parts).running():
         await broker_with_local_endpoints.receives_webhook([contact(1)])
-        until = time.monotonic() + 10
-        while not receiver.got and time.monotonic() < until:
-            await asyncio.sleep(0.02)
+        await until(lambda: receiver.got)
 
     assert len(receiver.got) == 1
 

@@ -8,6 +8,7 @@ import pytest
 from broker.errors import HubSpotUnavailable
 from broker.providers.hubspot.events.journal import OffsetUnknown, read_events, read_file
 from broker.providers.hubspot.events.webhooks import read_event
+from tests.until import until
 
 CONTACT = "0-1"
 numbers = itertools.count()
@@ -63,9 +64,7 @@ def creates(hubspot, count, portal=101):
 
 
 async def webhooks_sent(hubspot):
-    async with asyncio.timeout(10):
-        while hubspot.webhooks.queue or hubspot.webhooks.busy:
-            await asyncio.sleep(0.02)
+    await until(lambda: not (hubspot.webhooks.queue or hubspot.webhooks.busy), within=10)
 
 
 def delivered(receiver, kind="hubspot.contact.creation"):

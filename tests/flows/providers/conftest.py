@@ -9,8 +9,11 @@ import pytest
 
 from broker.sandbox.core.serving import Running
 from broker.sandbox.quickbooks.server import serve as serve_quickbooks
+from broker.sandbox.salesforce.server import RunningSalesforce
+from broker.sandbox.salesforce.server import serve as serve_salesforce
 from broker.sandbox.xero.server import serve as serve_xero
 from tests.fixtures.broker_client import RETURN_URL, Answered, BrokerUnderTest
+from tests.flows.providers.orgs import BOB, Orgs
 from tests.flows.providers.shops import Shops
 
 
@@ -138,3 +141,23 @@ async def shops(start_broker: Any, shopify_sandbox: Running[Any]) -> Shops:
     shops = Shops(shopify_sandbox, broker)
     assert (await shops.registers()).status == 201
     return shops
+
+
+@pytest.fixture
+async def salesforce_sandbox() -> AsyncIterator[RunningSalesforce]:
+    """Salesforce with the production orgs of Acme and Globex."""
+    running = await serve_salesforce("127.0.0.1", 0, seed=True)
+    await running.addresses.add_org("globex", BOB)
+    yield running
+    await running.close()
+
+
+@pytest.fixture
+async def orgs(start_broker: Any, salesforce_sandbox: RunningSalesforce) -> AsyncIterator[Orgs]:
+    """A broker with the app `crm` at Salesforce, whose users log in at the common host."""
+    broker = await start_broker(salesforce_url=salesforce_sandbox.login_url)
+    await broker.makes_workspace()
+    orgs = Orgs(salesforce_sandbox, broker)
+    assert (await orgs.registers()).status == 201
+    yield orgs
+    orgs.add_issued_secrets()

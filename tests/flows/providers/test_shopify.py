@@ -329,3 +329,72 @@ async def test_deletion_uninstalls_the_app_unless_another_user_has_the_shop(shop
     assert second.json() == {"deleted": True, "revocation": "revoked"}
     assert app.client_id not in shop.installed
     assert (await shops.queries(user="u2")).status == 404
+
+
+async def test_the_connect_page_asks_for_the_shop_unless_the_product_named_it(shops):
+    async def opens(**options):
+        body = {"app": "shop", "userForeignIdentifier": "u1", **options}
+        return await shops.broker.asks("POST", "/api/connect/sessions", json=body)
+
+    wrong = await opens(shop="evil.example")
+    asking, knowing = (await opens()).json(), (await opens(shop="ACME.myshopify.com")).json()
+    shops.broker.secrets += [asking["token"], knowing["token"]]
+    pages = [
+        (await shops.broker.asks("GET", each["url"], key="")).body.decode()
+        for each in (asking, knowing)
+    ]
+    origin = {"Origin": shops.broker.url}
+
+    async def presses(session, **form):
+        return await shops.broker.asks("POST", session["url"], key="", data=form, headers=origin)
+
+    mistyped = await presses(asking, shop="acme.example")
+    corrected = await presses(asking, shop=ACME)
+    named = await presses(knowing, shop=OTHER)
+
+    assert wrong.status == 400
+    assert ['name="shop"' in page for page in pages] == [True, False]
+    assert all("Continue to Shopify" in page and "HubSpot" not in page for page in pages)
+    assert mistyped.status == 400
+    assert corrected.status == 303, corrected.body
+    assert f"/shops/{ACME}/admin/oauth/authorize" in corrected.headers["Location"]
+    assert f"/shops/{ACME}/" in named.headers["Location"]
+
+
+async def imports(shops, user="own", **body):
+    """Connect the app itself, without a merchant's consent."""
+    return await shops.broker.asks(
+        "POST",
+        f"/api/apps/shop/connections/{user}/import",
+        json=body,
+    )
+
+
+async def test_an_app_connects_to_a_shop_of_its_own_without_a_merchant(shops, database):
+    app, shop = shops.world.apps["shopify-client"], shops.world.shops[ACME]
+    nameless, strange = await imports(shops), await imports(shops, shop="evil.example")
+    elsewhere = await imports(shops, shop=ACME)  # not a shop of the app's organization
+    app.own_shops.append(ACME)
+    shops.world.levers.error_pages = True
+    absent = await imports(shops, shop=ACME)  # not installed there; the answer is a page
+    shops.world.levers.error_pages = False
+    shops.world.install(app, shop, SCOPES)
+
+    imported = await imports(shops, shop=ACME)
+    connection = await shops.shows("own")
+    first = await shops.queries(user="own")
+    await database.execute("UPDATE connection SET expires_at = now() - interval '1 minute'")
+    for each in shops.world.grants.access.values():
+        each.revoked = True
+    shops.broker.parts.proxy.clear_cache()
+    renewed = await shops.queries(user="own")
+    shops.world.uninstall(app, shop)
+    gone = await shops.queries(user="own")
+
+    assert [each.status for each in (nameless, strange, elsewhere, absent)] == [400] * 4
+    assert imported.status in {200, 201}, imported.body
+    assert (connection["accountId"], connection["scopes"]) == (ACME, SCOPES)
+    assert (first.status, renewed.status) == (200, 200)
+    assert not shops.world.grants.refresh
+    assert (gone.status, gone.code) == (409, "reauth-required")
+    assert (await shops.shows("own"))["lastError"] == "app_not_installed"

@@ -117,7 +117,7 @@ async def test_the_console_offers_each_provider_with_the_fields_that_it_needs(br
         return await broker.asks(method, path, key="", headers=session, **rest)
 
     for spec in PROVIDERS:
-        page = (await view(f"/console/apps/new?provider={spec.name}")).body.decode()
+        page = (await view(f"/console/register?provider={spec.name}")).body.decode()
 
         assert all(each.label in page for each in PROVIDERS)
         assert ('name="clientId"' in page) == spec.needs_client

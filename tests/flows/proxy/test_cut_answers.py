@@ -14,6 +14,7 @@ import pytest
 from yarl import URL
 
 from broker.sandbox.core.faults import Fault
+from tests.until import accepts, until
 
 NGINX = shutil.which("nginx")
 OPERATING = Path(__file__).parents[3] / "docs" / "operating.md"
@@ -73,15 +74,7 @@ async def nginx(folder, broker, port, server="", location=""):
     command = [NGINX, "-c", str(configuration), "-e", str(folder / "error.log")]
     process = await asyncio.create_subprocess_exec(*command, stderr=subprocess.DEVNULL)
     try:
-        async with asyncio.timeout(10):
-            while True:
-                try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", port)
-                except OSError:
-                    await asyncio.sleep(0.02)
-                else:
-                    writer.close()
-                    break
+        await until(lambda: accepts(port))
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from broker.domain.model import PolicyRule
 from broker.sandbox.core.faults import Fault
+from tests.until import until
 
 TARGETS = [
     "/crm/v3/objects/contacts?limit=1&after=2",
@@ -437,12 +438,7 @@ async def test_a_caller_who_leaves_frees_the_call_to_hubspot(broker, hubspot):
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(broker.proxies("/_echo/x"), 0.05)
 
-    to_hubspot = broker.parts.providers
-    for _ in range(50):
-        if not to_hubspot.in_flight:
-            break
-        await asyncio.sleep(0.02)
-    assert to_hubspot.in_flight == 0
+    await until(lambda: broker.parts.providers.in_flight == 0)
 
 
 async def test_a_policy_covers_every_spelling_of_a_call(broker, hubspot):

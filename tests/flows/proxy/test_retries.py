@@ -1,12 +1,9 @@
 """Second tries: where they are safe, and never many."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
-from yarl import URL
 
-from broker.providers.transport.pool import Pool
 from broker.sandbox.core.faults import Fault
 
 PATH = "/_echo/x"
@@ -114,19 +111,15 @@ async def test_an_account_that_is_unwell_is_not_asked_much_more_often(broker, hu
     assert 101 <= fault.hits <= 110
 
 
-async def test_who_cannot_be_reached_is_tried_again_and_told(start_broker, unused_tcp_port):
-    broker = await start_broker()
-    await broker.makes_workspace()
-    await broker.registers()
+async def test_who_cannot_be_reached_is_tried_again_and_told(broker, start_broker, unused_tcp_port):
     await broker.connects("u1")
-    hubspot = broker.parts.providers.hubspot
-    nowhere = Pool(URL(f"http://127.0.0.1:{unused_tcp_port}"), 5, 60)
-    hubspot._destination = replace(hubspot._destination, pool=nowhere)
+    cut_off = await start_broker(hubspot_api_url=f"http://127.0.0.1:{unused_tcp_port}")
+    cut_off.key = broker.key
 
-    answer = await broker.proxies(PATH, method="POST", data=b"{}")
+    answer = await cut_off.proxies(PATH, method="POST", data=b"{}")
 
     assert (answer.status, answer.code) == (502, "hubspot-unavailable")
-    await broker.parts.call_log.flush()
+    await cut_off.parts.call_log.flush()
     calls = (await broker.asks("GET", "/api/apps/hbdev/calls")).json()["calls"]
     assert calls[0]["retries"] == 2
 

@@ -7,6 +7,7 @@ import pytest
 from yarl import URL
 
 from broker.web.core import http_server, requests
+from tests.until import until
 
 HEAD = "{} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n"
 
@@ -91,12 +92,9 @@ async def test_an_answer_that_nobody_reads_is_let_go_of(
         writer.transport.pause_reading()
         request = (HEAD.format(line, broker.key) + more + "\r\n").encode() + body
         writer.write(request * times)
-        while callers_served() == before:
-            await asyncio.sleep(0.01)
+        await until(lambda: callers_served() != before)
 
-        async with asyncio.timeout(10):
-            while callers_served() > before:
-                await asyncio.sleep(0.05)
+        await until(lambda: callers_served() <= before, within=10)
 
     assert broker.parts.providers.in_flight == 0
 

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from broker.sandbox.core.faults import Fault
+from tests.until import until
 
 RETURN_URL = "https://product.example/settings?tab=integrations"
 KYB_PATH = "/api/recipes/kyb/hbdev"
@@ -111,16 +112,16 @@ async def test_two_first_kickoffs_at_once_serve_one_account(kyb, twin):
     await kyb.broker.asks("PUT", "/api/apps/other/recipes/kyb", json=body)
     slow = kyb.fml.fml.faults.add(Fault("/v1/cases", "delay", seconds=0.6, times=1))
     first = asyncio.create_task(kyb.kicks_off(twin))
-    async with asyncio.timeout(20):
-        while not slow.hits:
-            await asyncio.sleep(0.01)
+    await until(lambda: slow.hits)
     kickoff = {"userForeignIdentifier": "u3", "companyId": twin}
     second = asyncio.create_task(kyb.broker.asks("POST", "/api/recipes/kyb/other", json=kickoff))
     await first
-    async with asyncio.timeout(20):
-        while not second.done():
-            await kyb.broker.parts.recipes.runs.work_due()
-            await asyncio.sleep(0.1)
+
+    async def answered():
+        await kyb.broker.parts.recipes.runs.work_due()
+        return second.done()
+
+    await until(answered)
 
     answers = [first.result(), second.result()]
 
@@ -246,9 +247,7 @@ async def test_an_account_that_changes_while_a_call_waits_is_not_written(kyb, tw
     """2.2: the account is judged on the very connection that is used."""
     hold = kyb.fml.fml.faults.add(Fault("/v1/cases", "delay", seconds=0.8, times=1))
     kickoff = asyncio.create_task(kyb.kicks_off(twin))
-    async with asyncio.timeout(20):
-        while not hold.hits:
-            await asyncio.sleep(0.01)
+    await until(lambda: hold.hits)
     await database.execute("UPDATE connection SET hub_id = 102 WHERE user_ref = 'u1'")
     kyb.broker.parts.proxy.clear_cache()
 
@@ -290,9 +289,7 @@ async def test_a_newer_grant_of_another_account_is_not_used(kyb, twin):
     slow = Fault(path, "delay", method="PATCH", seconds=1.0, times=1)
     kyb.broker.hubspot.faults.add(slow)
     kickoff = asyncio.create_task(kyb.kicks_off(twin))
-    async with asyncio.timeout(20):
-        while not slow.hits:
-            await asyncio.sleep(0.01)
+    await until(lambda: slow.hits)
     back = await kyb.broker.connects("u1", portal=102, returnUrl=RETURN_URL)
     code = {"confirm": back.location[2]["confirm"], "userForeignIdentifier": "u1"}
     confirmed = await kyb.broker.asks("POST", "/api/connections/confirm", json=code)

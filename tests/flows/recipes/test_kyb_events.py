@@ -11,6 +11,7 @@ from broker.domain.model import Secret
 from broker.errors import NotAuthenticated
 from broker.providers.fml.protocol import SignatureCheck
 from broker.sandbox.core.faults import Fault
+from tests.until import until
 
 VECTOR = (
     '{"event":"case.status.changed","eventId":"00000000-0000-4000-8000-000000000001",'
@@ -72,8 +73,7 @@ async def test_a_decision_at_fml_comes_back_to_the_company(kyb, case):
     kyb.fml.sender.move(
         kyb.fml.fml.cases[case_id], status="approved", decision="approved", stage="decision_made"
     )
-    while len(kyb.fml.sender.sent) < 9:
-        await asyncio.sleep(0.02)
+    await until(lambda: len(kyb.fml.sender.sent) >= 9)
     await kyb.run_background_work()
     again = await kyb.kicks_off(company)
 
@@ -251,8 +251,7 @@ async def test_an_older_update_that_arrives_last_is_corrected(kyb, case):
     kyb.broker.hubspot.faults.add(late)
     await kyb.sends_fml_event(event(company, case_id, 1, status="pending_senior"))
     slow = asyncio.create_task(kyb.run_background_work())
-    while not late.hits:
-        await asyncio.sleep(0.01)
+    await until(lambda: late.hits)
     await kyb.sends_fml_event(event(company, case_id, 2, status="approved"))
 
     await kyb.run_background_work()

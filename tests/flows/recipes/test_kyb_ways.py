@@ -1,11 +1,10 @@
 """The ways into KYB from HubSpot: a changed property, a workflow's action, a card's button."""
 
-import asyncio
-
 import aiohttp
 import pytest
 
 from broker.sandbox.core.faults import Fault
+from tests.until import until
 
 CLIENT_ID = "client-of-hbdev"
 
@@ -26,8 +25,7 @@ async def watches(kyb, prop, value):
 
 async def heard(kyb, batches):
     """Wait until HubSpot has told so many batches."""
-    while len(kyb.broker.hubspot.webhooks.deliveries) < batches:
-        await asyncio.sleep(0.02)
+    await until(lambda: len(kyb.broker.hubspot.webhooks.deliveries) >= batches)
 
 
 async def test_a_lifecycle_stage_starts_a_case_once_however_often_it_is_delivered(kyb):

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from broker.domain.model import Secret
+from tests.until import until
 
 PATH = "/api/apps/hbdev/recipes/kyb"
 CHECK = "/api/recipes/kyb/hbdev/check"
@@ -21,9 +22,11 @@ async def test_two_puts_at_once_lose_no_secret(kyb, second_kyb, database):
             asyncio.create_task(broker.asks("PUT", PATH, json=body))
             for broker, body in ((kyb.broker, one), (second_kyb, other))
         ]
-        async with asyncio.timeout(20):
-            while await _waiting(kyb.broker.parts.database) < 2:
-                await asyncio.sleep(0.02)
+
+        async def both_wait():
+            return await _waiting(kyb.broker.parts.database) == 2
+
+        await until(both_wait)
 
     answers = [await each for each in puts]
     app_id = await database.fetchval("SELECT id FROM app")

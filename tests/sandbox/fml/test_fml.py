@@ -8,6 +8,8 @@ import json
 import aiohttp
 import pytest
 
+from tests.until import until
+
 CLIENT, SECRET = "pk_live_tests", "sk_live_canary_of_fml"
 CASE = {
     "customerEmail": "jane@acme.example",
@@ -131,12 +133,10 @@ async def test_webhooks_are_signed_over_their_bytes_and_sent_again(api, fml, tok
     fml.sender.ways.first_wait = 0.01
     receiver.answers = [lambda: aiohttp.web.Response(status=500)]
     await api("POST", f"/_sandbox/cases/{case}", {"status": "approved"})
-    while len(receiver.requests) < 2:
-        await asyncio.sleep(0.01)
+    await until(lambda: len(receiver.requests) >= 2)
     event = json.loads(receiver.requests[0][3])
     await api("POST", f"/_sandbox/events/{event['eventId']}/redeliver", {})
-    while len(receiver.requests) < 3:
-        await asyncio.sleep(0.01)
+    await until(lambda: len(receiver.requests) >= 3)
 
     assert len({body for _, _, _, body in receiver.requests}) == 1
     _, _, headers, body = receiver.requests[0]

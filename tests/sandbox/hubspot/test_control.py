@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from broker.sandbox.hubspot.server import serve
+from tests.until import until
 
 CONTACTS = "/crm/v3/objects/contacts"
 
@@ -126,10 +127,7 @@ async def test_the_command_saves_data_even_when_it_is_killed(app, tmp_path):
     app.hubspot.url = url
     made = {"hubId": 105, "domain": "kept.example", "users": ["a@kept.example"]}
     assert (await app.request("POST", "/_sandbox/portals", made)).status == 201
-    for _ in range(100):
-        if "kept.example" in (tmp_path / "sandbox.json").read_text():
-            break
-        await asyncio.sleep(0.1)
+    await until(lambda: "kept.example" in (tmp_path / "sandbox.json").read_text())
     program.send_signal(signal.SIGKILL)
     await program.wait()
 

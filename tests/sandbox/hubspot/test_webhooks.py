@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 
 from broker.sandbox.hubspot.events import signing
+from tests.until import until
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -85,14 +86,6 @@ def genuine(request, secret, older):
     )
 
 
-async def eventually(holds):
-    for _ in range(200):
-        if holds():
-            return
-        await asyncio.sleep(0.02)
-    assert holds()
-
-
 async def subscribed(app, receiver, *subscriptions, client_id="app"):
     body = {
         "targetUrl": f"{receiver.url}/hooks?app=1",
@@ -119,7 +112,7 @@ async def test_a_change_in_the_crm_is_sent_signed_to_the_apps_that_subscribe_to_
     await app.request("PATCH", f"/crm/v3/objects/contacts/{made}", {"properties": {"zip": "1"}})
     await app.request("DELETE", f"/crm/v3/objects/contacts/{made}")
     await app.create("companies", name="Not asked for")
-    await eventually(lambda: len(receiver.events) >= 4)
+    await until(lambda: len(receiver.events) >= 4)
 
     assert all(genuine(each, "app-secret", "v1") for each in receiver.requests)
     by_type = {each["subscriptionType"]: each for each in receiver.events}
@@ -142,7 +135,7 @@ async def test_a_change_by_a_person_has_its_source(app, receiver):
     made = await app.create("companies", name="A")
     path = f"/_sandbox/portals/101/records/companies/{made}"
     await app.request("PATCH", path, {"properties": {"lifecyclestage": "opportunity"}})
-    await eventually(lambda: receiver.events)
+    await until(lambda: receiver.events)
     assert receiver.events[0]["changeSource"] == "CRM_UI"
     assert receiver.events[0]["propertyValue"] == "opportunity"
 
@@ -179,7 +172,7 @@ async def test_merges_associations_erasures_and_sensitive_values_have_their_fiel
     await app.request("DELETE", f"{base}/{a}")
     await app.request("POST", f"/_sandbox/portals/101/records/contacts/{a}/restore")
     await app.request("POST", f"{base}/gdpr-delete", {"objectId": a})
-    await eventually(lambda: len(receiver.events) >= 8)
+    await until(lambda: len(receiver.events) >= 8)
 
     by_type = {each["subscriptionType"]: each for each in receiver.events}
     assert by_type["contact.propertyChange"]["propertyValue"] == "REDACTED"
@@ -198,7 +191,7 @@ async def test_a_portal_that_did_not_install_the_app_sends_it_no_events(app, rec
         "companies", name="Elsewhere"
     )
     await app.granted().create("companies", name="Here")
-    await eventually(lambda: receiver.events)
+    await until(lambda: receiver.events)
     assert [each["portalId"] for each in receiver.events] == [101]
 
 
@@ -210,7 +203,7 @@ async def test_a_paused_subscription_sends_nothing_until_it_is_active(app, recei
     assert (await app.request("PATCH", path, {"active": False})).body["active"] is False
     made = await app.create("companies", name="Untold")
     await app.request("DELETE", f"/crm/v3/objects/companies/{made}")
-    await eventually(lambda: receiver.events)
+    await until(lambda: receiver.events)
     assert [each["subscriptionType"] for each in receiver.events] == ["company.deletion"]
 
 
@@ -220,8 +213,8 @@ async def test_a_failed_batch_is_sent_again_with_a_higher_attempt_number(app, re
     await subscribed(app, receiver, ("company.creation",))
     await app.create("companies", name="A")
     for attempts in (1, 2, 3):
-        await eventually(lambda n=attempts: len(receiver.requests) == n)
-        await eventually(lambda: app.hubspot.webhooks.queue or len(receiver.requests) == 3)
+        await until(lambda n=attempts: len(receiver.requests) == n)
+        await until(lambda: app.hubspot.webhooks.queue or len(receiver.requests) == 3)
         app.hubspot.jump(300)
     assert [each["attemptNumber"] for each in receiver.events] == [0, 1, 2]
     assert len({each["eventId"] for each in receiver.events}) == 1
@@ -233,8 +226,8 @@ async def test_after_ten_retries_an_event_is_abandoned(app, receiver):
     await subscribed(app, receiver, ("company.creation",))
     await app.create("companies", name="A")
     for tries in range(1, 12):
-        await eventually(lambda n=tries: len(receiver.requests) == n)
-        await eventually(lambda: app.hubspot.webhooks.queue or app.hubspot.webhooks.abandoned)
+        await until(lambda n=tries: len(receiver.requests) == n)
+        await until(lambda: app.hubspot.webhooks.queue or app.hubspot.webhooks.abandoned)
         app.hubspot.jump(86_400)
     assert [each["attemptNumber"] for each in receiver.events] == list(range(11))
     assert len(app.hubspot.webhooks.abandoned) == 1
@@ -248,7 +241,7 @@ async def test_batches_hold_a_hundred_events_of_one_portal_by_default(app, recei
     events = [{"portalId": 101 + n % 2, "eventId": n} for n in range(250)]
     await app.request("POST", "/_sandbox/apps/app/events", {"events": events})
     await app.request("POST", "/_sandbox/levers", {"webhooks": {"paused": False}})
-    await eventually(lambda: len(receiver.events) == 250)
+    await until(lambda: len(receiver.events) == 250)
     sizes = sorted(len(json.loads(body)) for *_, body in receiver.requests)
     assert sizes == [25, 25, 100, 100]
     assert all(len({e["portalId"] for e in json.loads(b)}) == 1 for *_, b in receiver.requests)
@@ -257,7 +250,7 @@ async def test_batches_hold_a_hundred_events_of_one_portal_by_default(app, recei
     mixing = {"mixesPortals": True, "shuffled": True, "duplicates": 1, "batchSize": 50}
     await app.request("POST", "/_sandbox/levers", {"webhooks": mixing})
     await app.request("POST", "/_sandbox/apps/app/events", {"events": events[:50]})
-    await eventually(lambda: len(receiver.events) == 100)
+    await until(lambda: len(receiver.events) == 100)
     first, second = (json.loads(body) for *_, body in receiver.requests)
     assert first == second
     assert {each["portalId"] for each in first} == {101, 102}
@@ -335,12 +328,12 @@ async def test_a_workflow_action_is_retried_when_the_backend_fails_or_is_busy(ap
     assert run["state"] == "RUNNING"
     execution = app.hubspot.workflows.executions[run["callback_id"]]
     app.hubspot.jump(5)
-    await eventually(lambda: len(execution.answers) == 2)
+    await until(lambda: len(execution.answers) == 2)
     app.hubspot.jump(25)
     await asyncio.sleep(0.1)
     assert len(execution.answers) == 2
     app.hubspot.jump(6)
-    await eventually(lambda: execution.state == "SUCCESS")
+    await until(lambda: execution.state == "SUCCESS")
     sent = {json.loads(body)["callbackId"] for *_, body in receiver.requests}
     assert sent == {run["callback_id"]}
 

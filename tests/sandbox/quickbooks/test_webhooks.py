@@ -1,6 +1,5 @@
 """Webhooks of the sandbox QuickBooks Online."""
 
-import asyncio
 import base64
 import hashlib
 import hmac
@@ -9,6 +8,7 @@ import json
 import aiohttp
 
 from tests.sandbox.quickbooks.client import UK, US, invoice
+from tests.until import until
 
 
 async def test_webhooks_are_cloudevents_signed_with_the_verifier_token_one_company_each(
@@ -21,9 +21,7 @@ async def test_webhooks_are_cloudevents_signed_with_the_verifier_token_one_compa
     await books.ok("POST", "invoice", invoice(customer))
     key = {"Id": "1", "SyncToken": "0"}
     await books.ok("POST", "invoice", key, operation="void")
-    async with asyncio.timeout(10):
-        while len(receiver.events) < 4:
-            await asyncio.sleep(0.01)
+    await until(lambda: len(receiver.events) >= 4, within=10)
 
     for _, _, headers, body in receiver.requests:
         digest = hmac.digest(b"verifier-token-1", body, hashlib.sha256)
@@ -44,16 +42,11 @@ async def test_the_older_webhook_form_retries_replays_and_bad_signatures_are_lev
     receiver.answers = [lambda: aiohttp.web.Response(status=415)]
     await books.customer()
 
-    async def until(count):
-        async with asyncio.timeout(10):
-            while len(receiver.requests) < count:
-                await asyncio.sleep(0.01)
-
-    await until(2)
+    await until(lambda: len(receiver.requests) == 2)
     _, sent = await books.control("GET", "deliveries")
     await books.control("POST", "levers", {"signing": "wrong-secret"})
     await books.control("POST", f"deliveries/{sent['deliveries'][0]['delivery_id']}/replay")
-    await until(3)
+    await until(lambda: len(receiver.requests) == 3)
 
     bodies = [body for _, _, _, body in receiver.requests]
     assert len(set(bodies)) == 1

@@ -15,6 +15,7 @@ pytest.importorskip("graphql", reason="graphql-core is not installed")
 import graphql
 from graphql.utilities import find_breaking_changes
 
+from broker.providers.shopify.api import SHOP_QUERY
 from broker.sandbox.shopify.admin.endpoint import SCHEMA
 from tests.sandbox.shopify.queries import EVERY
 
@@ -47,3 +48,8 @@ def test_the_sandbox_has_nothing_that_shopify_lacks(published):
     ]
 
     assert broken == []
+
+
+def test_shopifys_own_schema_accepts_the_brokers_query(published):
+    assert graphql.validate(published, graphql.parse(SHOP_QUERY)) == []
+    assert graphql.validate(SCHEMA, graphql.parse(SHOP_QUERY)) == []

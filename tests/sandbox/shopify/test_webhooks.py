@@ -15,6 +15,7 @@ from broker.sandbox.shopify.store.kinds import place
 from broker.sandbox.shopify.webhooks import WAITS_S
 from tests.sandbox.shopify import queries
 from tests.sandbox.shopify.client import SECRET, running
+from tests.until import until
 
 HOURS_48 = 48 * 3600
 
@@ -28,14 +29,6 @@ async def shopify():
 async def subscribes(shopify, topic, uri):
     variables = {"topic": topic, "to": {"uri": uri}}
     return (await shopify.query(queries.SUBSCRIBE, variables))["data"]["webhookSubscriptionCreate"]
-
-
-async def until(condition, within=10.0):
-    for _ in range(int(within / 0.01)):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not happen")
 
 
 def signature(body, secret=SECRET):

@@ -181,7 +181,9 @@ async def test_the_command_prints_settings_and_apps_for_people():
 
     text = "\n".join(lines)
     assert re.search(r"^broker: sandbox HubSpot at http://localhost:\d+$", text, re.MULTILINE)
-    assert re.search(r"^export BROKER_SHOPIFY_URL=http://localhost:\d+$", text, re.MULTILINE)
+    assert re.search(
+        r"^export BROKER_SHOPIFY_URL=http://localhost:\d+/shops/\{shop\}$", text, re.MULTILINE
+    )
     assert "for redirect URLs below https://broker.example/:" in text
     assert "clientId=quickbooks-sandbox clientSecret=quickbooks-sandbox-secret" in text
 

@@ -1,6 +1,5 @@
 """The sandbox WooCommerce's hand-over of keys and its webhooks."""
 
-import asyncio
 import base64
 import hashlib
 import hmac
@@ -14,6 +13,7 @@ import pytest
 from aiohttp import web
 
 from tests.sandbox.woocommerce.client import running
+from tests.until import until
 
 SECRET = "hush & hush"
 
@@ -22,14 +22,6 @@ SECRET = "hush & hush"
 async def woo():
     async with running() as made:
         yield made
-
-
-async def until(condition, within=10.0):
-    for _ in range(int(within / 0.01)):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not happen")
 
 
 def authorize(woo, callback, **changes):

@@ -1,6 +1,5 @@
 """Webhooks of the sandbox Xero."""
 
-import asyncio
 import base64
 import hashlib
 import hmac
@@ -10,6 +9,7 @@ import aiohttp
 import pytest
 
 from tests.sandbox.xero.client import NZ
+from tests.until import until
 
 
 def honest(key):
@@ -49,9 +49,7 @@ async def test_nothing_is_sent_before_the_intent_to_receive_is_passed(books, hoo
     hook.clear()
     contact = await books.contact("After")
     made = await books.invoice(contact)
-    async with asyncio.timeout(10):
-        while sum(len(body["events"]) for _, body in hook) < 2:
-            await asyncio.sleep(0.01)
+    await until(lambda: sum(len(body["events"]) for _, body in hook) >= 2, within=10)
 
     assert failed["status"] == "pending"
     assert passed["status"] == "ok"
@@ -78,8 +76,6 @@ async def test_a_webhook_that_is_never_acknowledged_is_disabled(books, receiver)
         lambda: aiohttp.web.Response(status=500),
     ]
     await books.contact()
-    async with asyncio.timeout(10):
-        while books.app.webhook_status != "disabled":
-            await asyncio.sleep(0.01)
+    await until(lambda: books.app.webhook_status == "disabled", within=10)
     assert len({body for _, _, _, body in receiver.requests}) == 1
     assert len(receiver.requests) == 2

@@ -1,6 +1,6 @@
 """An app's settings of KYB in the console."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 from aiohttp import web
@@ -8,15 +8,14 @@ from aiohttp import web
 from broker.domain.browser_sessions import Operator
 from broker.domain.model import App
 from broker.errors import InvalidRequest, RecipeNotFound
+from broker.recipes.api.settings import addresses
 from broker.recipes.base import ForUser
-from broker.recipes.checks import Checks
+from broker.recipes.building import Recipes
 from broker.recipes.kyb.models import NAME, READ, WRITTEN, KybSettings
 from broker.recipes.kyb.properties import LABELS
+from broker.recipes.kyb.recipe import KybRecipe
 from broker.web.console.base import ConsoleBase, for_operators, form_of, form_value
 from broker.web.core.requests import validate
-
-if TYPE_CHECKING:
-    from broker.recipes.kyb.recipe import KybRecipe
 
 SECRETS = ("clientSecret", "webhookSecret")
 
@@ -24,10 +23,11 @@ SECRETS = ("clientSecret", "webhookSecret")
 class KybSettingsViews:
     """`/console/kyb/settings`."""
 
-    def __init__(self, console: ConsoleBase, recipe: "KybRecipe", checks: Checks) -> None:
+    def __init__(self, console: ConsoleBase, recipe: KybRecipe, recipes: Recipes) -> None:
         self.console = console
+        self._spec = next(each for each in recipes.specs if each.name == NAME)
         self._recipe = recipe
-        self._checks = checks
+        self._checks = recipes.checks
 
     @for_operators("recipes")
     async def show(self, request: web.Request, operator: Operator) -> web.Response:
@@ -107,7 +107,9 @@ class KybSettingsViews:
             typed=typed or {**model.model_dump(), **empty},
             wrong=wrong or {},
             labels=LABELS,
-            addresses=self._recipe.addresses(app),
+            addresses=addresses(
+                self._spec, self._recipe.public_url, app.slug, str(app.workspace_id)
+            ),
             served=None if stored is None else (await self._recipe.shown(app, stored))["hubId"],
         )
 

@@ -1,7 +1,7 @@
 """KYB in the console: start it, see each run's steps, its settings, and events that fit no run."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -12,14 +12,12 @@ from broker.domain.model import App
 from broker.domain.runs import RunRecord
 from broker.errors import NotFound, RunNotFound
 from broker.recipes.addresses import Route
-from broker.recipes.kyb.console_settings import KybSettingsViews
+from broker.recipes.building import Recipes
+from broker.recipes.kyb.console.settings_views import KybSettingsViews
 from broker.recipes.kyb.models import NAME, READ, KickoffRequest
+from broker.recipes.kyb.recipe import KybRecipe
 from broker.web.console.base import ConsoleBase, for_operators, form_of, form_value
 from broker.web.core.requests import validate
-
-if TYPE_CHECKING:
-    from broker.recipes.building import Recipes
-    from broker.recipes.kyb.recipe import KybRecipe
 
 PAGE_SIZE = 50
 MAX_PARKED = 200
@@ -39,7 +37,7 @@ FORM_FIELDS = ("crmRecordId", "crmSource", *READ)
 class KybViews:
     """`/console/kyb`, but for its settings."""
 
-    def __init__(self, console: ConsoleBase, recipe: "KybRecipe", recipes: "Recipes") -> None:
+    def __init__(self, console: ConsoleBase, recipe: KybRecipe, recipes: Recipes) -> None:
         self.console = console
         self._recipe = recipe
         self._recipes = recipes
@@ -172,6 +170,6 @@ ROUTES = (
 )
 
 
-def views(console: ConsoleBase, recipe: "KybRecipe", recipes: "Recipes") -> Sequence[object]:
+def views(console: ConsoleBase, recipe: KybRecipe, recipes: Recipes) -> Sequence[object]:
     """The panel's pages."""
-    return (KybViews(console, recipe, recipes), KybSettingsViews(console, recipe, recipes.checks))
+    return (KybViews(console, recipe, recipes), KybSettingsViews(console, recipe, recipes))

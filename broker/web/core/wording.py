@@ -26,7 +26,7 @@ REFUSALS = {
         "{label} granted fewer permissions than the product needs.",
         "Ask {admin} to connect it.",
     ),
-    "exchange-failed": ("{label} does not accept this sign-in.", AGAIN),
+    "exchange-failed": ("{label} no longer accepts this sign-in.", AGAIN),
     "portal-mismatch": (
         "You chose a different {account} from the one that is connected now.",
         "Your current account stays connected. Go back to the product to confirm the change.",

@@ -114,7 +114,8 @@ CREATE INDEX install_link_by_session ON install_link (workspace_id, session_id)
 -- while a Marketplace install waits to be claimed. Tokens are here only while they may be used.
 -- `hub_id` is HubSpot's account id as its webhooks name it. `api_url` is where the calls go, null for the
 -- provider's one address; `details` is what else the provider knows of the connection, never a secret.
--- The grant ends at `refresh_expires_at` unless it is renewed before, and at `grant_ends_at` anyway.
+-- The grant ends at `refresh_expires_at` unless it is renewed before, and at `grant_ends_at` anyway; an
+-- event says so at `end_notice_at`.
 CREATE TABLE connection (
     workspace_id        uuid        NOT NULL,
     id                  uuid        NOT NULL,
@@ -137,6 +138,7 @@ CREATE TABLE connection (
     renew_at            timestamptz,
     refresh_expires_at  timestamptz,
     grant_ends_at       timestamptz,
+    end_notice_at       timestamptz,
     renewed_at          timestamptz,
     failures            integer     NOT NULL DEFAULT 0,
     failed_at           timestamptz,
@@ -157,6 +159,7 @@ CREATE TABLE connection (
 CREATE INDEX connection_by_number ON connection (workspace_id, app_id, number);
 CREATE INDEX connection_by_account ON connection (workspace_id, app_id, account_id);
 CREATE INDEX connection_due ON connection (renew_at) WHERE renew_at IS NOT NULL;
+CREATE INDEX connection_by_end_notice ON connection (end_notice_at) WHERE end_notice_at IS NOT NULL;
 CREATE INDEX connection_by_fingerprint ON connection (workspace_id, app_id, refresh_fingerprint)
     WHERE refresh_fingerprint IS NOT NULL;
 

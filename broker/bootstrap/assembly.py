@@ -236,6 +236,7 @@ def worker(broker: Components) -> Worker:
     return Worker(
         [
             PeriodicTask("renewals", 1, lambda: broker.grants.renew_due(50)),
+            PeriodicTask("end_notices", 60, lambda: broker.connections.publish_end_notices(100)),
             PeriodicTask("revocations", 5, lambda: broker.revoker.revoke_due(10)),
             PeriodicTask("unclaimed_grants", 30, broker.pending_grants.expire_unclaimed),
             PeriodicTask("old_links", 600, broker.links.purge),

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from broker.providers.calls.destination import decoded
-from broker.providers.calls.effects import Effect, effect_of_method
+from broker.providers.calls.effects import Effect, effect_of_method, plain_path
 from broker.providers.calls.limits import QuotaLimit, RateLimitInfo, number, retry_after
 from broker.providers.calls.retrying import RetryRules
 
@@ -72,8 +72,9 @@ NUMBER = re.compile(r"v?\d{1,3}\.\d")
 
 def effect_of(method: str, target: str) -> Effect:
     """What a call does; the gravest that it may do where it holds other requests or code."""
-    path = decoded(target.partition("?")[0])
-    if DELETING.fullmatch(path):
+    path = plain_path(target)
+    # A server that decodes before it looks for the query would see a shorter path.
+    if DELETING.fullmatch(path) or DELETING.fullmatch(re.split("[?#]", path, maxsplit=1)[0]):
         return "delete"
     if method == "POST" and READING_POST.fullmatch(path):
         return "read"
@@ -82,7 +83,7 @@ def effect_of(method: str, target: str) -> Effect:
 
 def token_header(target: str) -> str:
     """Where a call's token goes: the first Bulk API has a header of its own."""
-    is_bulk = decoded(target.partition("?")[0]).lower().startswith("/services/async/")
+    is_bulk = plain_path(target).lower().startswith("/services/async/")
     return "X-SFDC-Session" if is_bulk else "Authorization"
 
 

@@ -1,7 +1,7 @@
 """Connections and their sealed grants. Only a locked row can be written."""
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -83,6 +83,15 @@ class Connections:
         """Take connections to renew: workspace, id and the generation that is due."""
         rows = await self._database.fetch(sql.claim_due, limit)
         return [(row["workspace_id"], row["id"], row["generation"]) for row in rows]
+
+    async def publish_end_notices(self, limit: int) -> int:
+        """Publish of some connections that their grants end soon; how many were due."""
+        due = await self._database.fetch(sql.due_end_notices, limit)
+        for row in due:
+            with suppress(ConnectionNotFound):
+                async with self.lock(row["workspace_id"], row["id"]) as locked:
+                    await locked.notify_of_end()
+        return len(due)
 
     async def record_last_used(self, ago: Mapping[tuple[UUID, UUID], float]) -> None:
         """Write when connections (workspace, id) were last used, in seconds ago."""

@@ -4,12 +4,13 @@ import json
 import math
 import time
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
+from broker.domain.end_notices import first_notice, notice_of
 from broker.domain.events import NewEvent
 from broker.domain.grants import Account, Tokens
 from broker.domain.invalidation import Invalidation
@@ -97,6 +98,7 @@ class LockedConnection:
                 *ends_of(tokens),
                 tokens.api_url,
                 json.dumps(dict(tokens.details or {})),
+                first_notice(tokens),
             )
             await self.clear_renewal_attempt()
         except asyncpg.UniqueViolationError as error:
@@ -126,6 +128,7 @@ class LockedConnection:
             *ends_of(tokens),
             tokens.api_url,
             None if tokens.details is None else json.dumps(dict(tokens.details)),
+            first_notice(tokens),
         )
         await self.clear_renewal_attempt()
         if self.failures or self._row["access_token"] is None:
@@ -149,6 +152,20 @@ class LockedConnection:
         await self.publish("connection.reauth_required", reason=why)
         await self._invalidate()
         await self.record("broker", "connection.reauth_required", detail=why)
+
+    async def notify_of_end(self) -> bool:
+        """Publish that the grant ends soon, where a notice is due, and plan the next; whether one
+        was due.
+        """
+        row = await self.session.fetchrow(sql.ends_of_connection, *self._key)
+        if row is None:
+            return False
+        notice = notice_of(row["now"], row["refresh_expires_at"], row["grant_ends_at"])
+        if notice.ends_at is not None:
+            expires_at = f"{notice.ends_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+            await self.publish("connection.expires_soon", expiresAt=expires_at, why=notice.why)
+        await self.session.execute(sql.plan_end_notice, *self._key, notice.next_at)
+        return True
 
     async def postpone_renewal(self, why: str, seconds: float) -> None:
         await self.session.execute(

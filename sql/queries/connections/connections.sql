@@ -99,23 +99,27 @@ ON CONFLICT ON CONSTRAINT connection_once_per_user DO NOTHING;
 --   $1 workspace, $2 id, $3 user reference, $4 account, $5 its name, $6 hub or null, $7 installer,
 --   $8 scopes, $9 sealed access token, $10 sealed refresh token, $11 its fingerprint, $12 lifetime,
 --   $13 time until it should be renewed, $14 time until the grant ends unless it is renewed,
---   $15 time until it ends anyway, $16 API URL or null, $17 details
+--   $15 time until it ends anyway, $16 API URL or null, $17 details, $18 time until an event says
+--   that it ends
 UPDATE connection
    SET status = 'ACTIVE', user_ref = $3, account_id = $4, account_name = $5, hub_id = $6,
        installed_by = $7, scopes = $8, access_token = $9, refresh_token = $10,
        refresh_fingerprint = $11, expires_at = now() + $12::interval,
        renew_at = now() + $13::interval, refresh_expires_at = now() + $14::interval,
-       grant_ends_at = now() + $15::interval, api_url = $16, details = $17,
+       grant_ends_at = now() + $15::interval, end_notice_at = now() + $18::interval, api_url = $16,
+       details = $17,
        renewed_at = now(), generation = generation + 1, failures = 0, last_error = NULL,
        updated_at = now()
  WHERE workspace_id = $1
    AND id = $2;
 
 -- name: replace_grant
--- Store a renewed grant; the refresh token stays when none came, and so does what else is null.
+-- Store a renewed grant; the refresh token stays when none came, and so does what else is null. A
+-- notice that is due stays due, so that none is skipped.
 --   $1 workspace, $2 id, $3 sealed access token, $4 sealed refresh token or null,
 --   $5 its fingerprint or null, $6 lifetime, $7 time until the next renewal, $8 time until the grant
---   ends unless it is renewed, $9 time until it ends anyway, $10 API URL, $11 details
+--   ends unless it is renewed, $9 time until it ends anyway, $10 API URL, $11 details,
+--   $12 time until an event says that it ends
 UPDATE connection
    SET status = 'ACTIVE', access_token = $3,
        refresh_token = coalesce($4, refresh_token),
@@ -123,6 +127,8 @@ UPDATE connection
        expires_at = now() + $6::interval, renew_at = now() + $7::interval, renewed_at = now(),
        refresh_expires_at = coalesce(now() + $8::interval, refresh_expires_at),
        grant_ends_at = coalesce(now() + $9::interval, grant_ends_at),
+       end_notice_at = CASE WHEN end_notice_at <= now() THEN end_notice_at
+                            ELSE coalesce(now() + $12::interval, end_notice_at) END,
        api_url = coalesce($10, api_url), details = coalesce($11, details),
        generation = generation + 1, failures = 0, last_error = NULL, updated_at = now()
  WHERE workspace_id = $1
@@ -134,7 +140,7 @@ UPDATE connection
 UPDATE connection
    SET status = 'REAUTH_REQUIRED', access_token = NULL, refresh_token = NULL,
        refresh_fingerprint = NULL, expires_at = NULL, renew_at = NULL,
-       refresh_expires_at = NULL, grant_ends_at = NULL, last_error = $3,
+       refresh_expires_at = NULL, grant_ends_at = NULL, end_notice_at = NULL, last_error = $3,
        updated_at = now()
  WHERE workspace_id = $1
    AND id = $2;
@@ -195,6 +201,32 @@ UPDATE connection
  WHERE connection.workspace_id = due.workspace_id
    AND connection.id = due.id
 RETURNING connection.workspace_id, connection.id, connection.generation;
+
+-- name: due_end_notices
+-- Connections of which an event should say that their grant ends.
+--   $1 how many
+SELECT workspace_id, id
+  FROM connection
+ WHERE end_notice_at <= now()
+ ORDER BY end_notice_at
+ LIMIT $1;
+
+-- name: ends_of_connection
+-- When a locked connection's grant ends, where a notice of it is due.
+--   $1 workspace, $2 id
+SELECT refresh_expires_at, grant_ends_at, now() AS now
+  FROM connection
+ WHERE workspace_id = $1
+   AND id = $2
+   AND end_notice_at <= now();
+
+-- name: plan_end_notice
+-- When the next event should say that a grant ends.
+--   $1 workspace, $2 id, $3 when, or null
+UPDATE connection
+   SET end_notice_at = $3
+ WHERE workspace_id = $1
+   AND id = $2;
 
 -- name: record_last_used
 -- When connections were last used, for all that can be written without waiting.

@@ -153,10 +153,11 @@ async def salesforce_sandbox() -> AsyncIterator[RunningSalesforce]:
 
 
 @pytest.fixture
-async def orgs(start_broker: Any, salesforce_sandbox: RunningSalesforce) -> Orgs:
+async def orgs(start_broker: Any, salesforce_sandbox: RunningSalesforce) -> AsyncIterator[Orgs]:
     """A broker with the app `crm` at Salesforce, whose users log in at the common host."""
     broker = await start_broker(salesforce_url=salesforce_sandbox.login_url)
     await broker.makes_workspace()
     orgs = Orgs(salesforce_sandbox, broker)
     assert (await orgs.registers()).status == 201
-    return orgs
+    yield orgs
+    orgs.add_issued_secrets()

@@ -77,6 +77,11 @@ class Orgs:
         for session in self.world.grants.sessions.values():
             session.alive = False
 
+    def add_issued_secrets(self):
+        """Have the logs searched for all that Salesforce issued."""
+        grants = self.world.grants
+        self.broker.secrets += [*grants.sessions, *grants.by_refresh_token, *grants.codes]
+
     @property
     def refreshes(self):
         return self.world.counters.get("refreshes", 0)

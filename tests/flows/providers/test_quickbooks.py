@@ -3,6 +3,8 @@
 import asyncio
 import json
 import re
+from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -292,3 +294,96 @@ async def test_changes_reach_the_product_once_in_either_form(
     assert event["data"]["userForeignIdentifier"] == "u1"
     assert event["data"]["accountId"] == US
     assert event["data"]["payload"]["intuitentityid"] == made.json()["Customer"]["Id"]
+
+
+async def test_the_end_of_a_grant_is_told_thirty_seven_and_one_days_ahead_once_each(
+    start_broker, quickbooks_sandbox, receiver, database
+):
+    broker = await start_broker(quickbooks_url=quickbooks_sandbox.url, allow_private_endpoints=True)
+    await broker.makes_workspace()
+    books = Books("quickbooks", quickbooks_sandbox, broker)
+    await books.registers([ACCOUNTING])
+    await broker.sends_to(f"{receiver.url}/events", "connection.expires_soon", slug="books")
+    await books.connects(US)
+    notices = broker.parts.connections.publish_end_notices
+
+    async def passes(days):
+        """Days pass in which the grant is renewed now and then, as QuickBooks and we count them."""
+        books.world.jump(days * DAY)
+        await database.execute(
+            "UPDATE connection SET refresh_expires_at = refresh_expires_at - $1::interval,"
+            " grant_ends_at = grant_ends_at - $1::interval,"
+            " end_notice_at = end_notice_at - $1::interval",
+            timedelta(days=days),
+        )
+        await broker.asks("POST", "/api/apps/books/connections/u1/renew")
+        await notices(100)
+        due = await notices(100)
+        await broker.run_background_work()
+        return due, [each.json()["data"] for each in receiver.at("/events")]
+
+    early = await passes(50)
+    for _ in range(34):  # almost five years, renewed well within a hundred days each time
+        early = await passes(50)
+    _, thirty = await passes(1825 - 35 * 50 - 29.5)
+    _, still_thirty = await passes(10)
+    _, seven = await passes(13)
+    _, one = await passes(6)
+    _, after = await passes(0)
+
+    assert early == (0, [])
+    assert [len(each) for each in (thirty, still_thirty, seven, one, after)] == [1, 1, 2, 3, 3]
+    assert {each["why"] for each in one} == {"lifetime"}
+    assert {each["userForeignIdentifier"] for each in one} == {"u1"}
+    assert (await books.shows())["status"] == "ACTIVE"
+
+
+async def test_a_connection_that_nobody_uses_is_kept_alive(books, database):
+    await books.connects(US)
+
+    for _ in range(3):
+        books.world.jump(60 * DAY)
+        books.world.grants.expire_access()
+        await database.execute("UPDATE connection SET renew_at = now() - interval '1 second'")
+        await books.broker.parts.grants.renew_due(10)
+
+    assert (await books.shows())["status"] == "ACTIVE"
+    assert books.world.counters["refreshes"] == 3
+    assert (await books.proxies(CUSTOMERS)).status == 200
+
+
+async def test_a_company_that_another_user_has_too_is_disconnected_by_the_last(books):
+    await books.connects(US)
+    await books.connects(US, user="u2")
+
+    first = await books.broker.asks("DELETE", "/api/apps/books/connections/u1")
+    kept = await books.proxies(CUSTOMERS, user="u2")
+    last = await books.broker.asks("DELETE", "/api/apps/books/connections/u2")
+
+    assert first.json()["revocation"] == "shared-grant"
+    assert kept.status == 200
+    assert last.json()["revocation"] == "revoked"
+    assert not books.world.grants.connected("quickbooks-client", US)
+
+
+async def test_an_app_says_which_of_intuits_environments_it_is_for(start_broker, database):
+    broker = await start_broker()  # with Intuit's own hosts
+    await broker.makes_workspace()
+    body = {
+        "slug": "dev",
+        "provider": "quickbooks",
+        "clientId": "id",
+        "clientSecret": "canary-secret",
+        "scopes": [ACCOUNTING],
+    }
+
+    wrong = await broker.asks("POST", "/api/apps", json={**body, "environment": "staging"})
+    made = await broker.asks("POST", "/api/apps", json={**body, "environment": "sandbox"})
+    link = await broker.asks("GET", "/api/quickbooks/auth/dev?userForeignIdentifier=u1")
+
+    assert wrong.status == 400
+    assert made.json()["environment"] == "sandbox"
+    assert link.json()["url"].startswith(
+        "https://appcenter.intuit.com/connect/oauth2?client_id=id&"
+    )
+    broker.secrets.append(parse_qs(urlsplit(link.json()["url"]).query)["state"][0])

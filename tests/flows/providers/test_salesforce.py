@@ -353,7 +353,8 @@ async def own(start_broker, salesforce_sandbox):
     await broker.makes_workspace()
     orgs = Orgs(salesforce_sandbox, broker)
     assert (await orgs.registers(myDomain="acme.my.salesforce.com")).status == 201
-    return orgs
+    yield orgs
+    orgs.add_issued_secrets()
 
 
 async def test_an_app_acts_as_its_run_as_user_without_consent(own, database):

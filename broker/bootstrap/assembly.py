@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from broker.bootstrap.components import Components
 from broker.bootstrap.worker import PeriodicTask, Worker
 from broker.crm.accounts import HubSpotAccounts
+from broker.crm.partners import PartnerCalls
 from broker.errors import BrokerError
 from broker.providers.base import Deadlines
 from broker.providers.catalog import SETTINGS, WEBHOOKS, Providers
@@ -166,7 +167,10 @@ def _assemble(
     once = Idempotency(idempotent, providers, settings.quota_wait_s, settings.upstream_total_s)
     proxy = Proxy(connections, grants, installs, quota, providers, once, call_log, metrics, clock)
     accounts = HubSpotAccounts(connections, installs)
-    recipes = build_recipes(specs, pool, sealer, proxy, accounts, metrics, url, vendor_urls)
+    partners = PartnerCalls(connections, proxy)
+    recipes = build_recipes(
+        specs, pool, sealer, proxy, accounts, partners, metrics, url, vendor_urls
+    )
     return Components(
         settings=settings,
         database_url=direct_dsn(settings, dsn),

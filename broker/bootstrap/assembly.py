@@ -153,7 +153,7 @@ def _assemble(
     settings: Settings, dsn: str, pool: Database, clients: _Clients, sealer: Sealer, specs: _Specs
 ) -> Components:
     metrics, providers, clock = Metrics(), clients.providers, clients.clock
-    url, vendor_urls = settings.public_url, settings.vendor_urls
+    url, urls = settings.public_url, settings.vendor_urls
     call_log = CallLog(calls := Calls(pool), providers, metrics, kept=settings.call_log_days > 0)
     keys, apps, sessions = Keys(pool), Apps(pool, sealer), ConnectSessions(pool, sealer)
     connections, links = Connections(pool, sealer), Links(pool, sealer)
@@ -166,11 +166,8 @@ def _assemble(
     idempotent = IdempotentCalls(pool, sealer)
     once = Idempotency(idempotent, providers, settings.quota_wait_s, settings.upstream_total_s)
     proxy = Proxy(connections, grants, installs, quota, providers, once, call_log, metrics, clock)
-    accounts = HubSpotAccounts(connections, installs)
-    partners = PartnerCalls(connections, proxy)
-    recipes = build_recipes(
-        specs, pool, sealer, proxy, accounts, partners, metrics, url, vendor_urls
-    )
+    accounts, partners = HubSpotAccounts(connections, installs), PartnerCalls(connections, proxy)
+    recipes = build_recipes(specs, pool, sealer, proxy, accounts, partners, metrics, url, urls)
     return Components(
         settings=settings,
         database_url=direct_dsn(settings, dsn),

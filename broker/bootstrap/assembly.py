@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from broker.bootstrap.components import Components
+from broker.bootstrap.gauges import CONNECTIONS_EVERY_S, OVERDUE_EVERY_S, Gauges
 from broker.bootstrap.worker import PeriodicTask, Worker
 from broker.crm.accounts import HubSpotAccounts
 from broker.errors import BrokerError
@@ -48,6 +49,7 @@ from broker.stores.connections.revocations import Revocations
 from broker.stores.core import database, migrations
 from broker.stores.core.database import Database
 from broker.stores.core.invalidation import InvalidationListener
+from broker.stores.core.overview import Overview
 from broker.stores.core.postgres.failures import explained
 from broker.stores.core.seals import Seals
 from broker.stores.events.deliveries import Deliveries
@@ -153,6 +155,7 @@ def _assemble(
 ) -> Components:
     metrics, providers, clock = Metrics(), clients.providers, clients.clock
     url, vendor_urls = settings.public_url, settings.vendor_urls
+    metrics.watch_database(lambda: pool.availability.problem is None)
     call_log = CallLog(calls := Calls(pool), providers, metrics, kept=settings.call_log_days > 0)
     keys, apps, sessions = Keys(pool), Apps(pool, sealer), ConnectSessions(pool, sealer)
     connections, links = Connections(pool, sealer), Links(pool, sealer)
@@ -233,6 +236,7 @@ def listener(broker: Components) -> InvalidationListener:
 
 def worker(broker: Components) -> Worker:
     """Periodic tasks of an installation, in any of its processes."""
+    gauges = Gauges(Overview(broker.database), broker.metrics)
     return Worker(
         [
             PeriodicTask("renewals", 1, lambda: broker.grants.renew_due(50)),
@@ -257,6 +261,8 @@ def worker(broker: Components) -> Worker:
             PeriodicTask("previous_secrets", 600, broker.endpoints.purge_previous_secrets),
             PeriodicTask("old_events", 300, broker.events.purge),
             PeriodicTask("seen_events", 300, broker.webhook_inbox.purge_seen),
+            PeriodicTask("connection_counts", CONNECTIONS_EVERY_S, gauges.count_connections),
+            PeriodicTask("overdue_work", OVERDUE_EVERY_S, gauges.measure_overdue),
             *(PeriodicTask(*each) for each in broker.recipes.periodic_tasks()),
         ],
         on_stop=[broker.splitter.stop, broker.deliverer.stop, broker.recipes.runs.stop],

@@ -246,7 +246,7 @@ class ProxyCall:
     idempotency_key: str | None = None
     provider: str | None = None
     """Whose app it must be; None: any provider's."""
-    hub_id: int | None = None
+    account_id: str | None = None
     """The only account in which it may act; None: the one that the user is connected to."""
 
     @property

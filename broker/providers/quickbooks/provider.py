@@ -17,6 +17,7 @@ from broker.providers.calls.upstream import Destinations, encode_call, peek_body
 from broker.providers.oauth import ENDS_ACCOUNT, GrantEnded
 from broker.providers.quickbooks import api, oauth
 from broker.providers.quickbooks.webhooks import QuickBooksWebhooks
+from broker.providers.quickbooks.wording import WORDING
 from broker.providers.transport.api_session import ApiSession
 from broker.providers.transport.failures import Failures
 from broker.providers.values import Callback, ConsentRequest, Exchange, Renewable
@@ -193,4 +194,5 @@ QUICKBOOKS = ProviderSpec(
     consent_sources=("https://*.intuit.com",),
     webhooks=QuickBooksWebhooks(),
     app_options={"environment": frozenset({"production", "sandbox"})},
+    wording=WORDING,
 )

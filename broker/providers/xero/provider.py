@@ -20,6 +20,7 @@ from broker.providers.transport.failures import Failures
 from broker.providers.values import ConsentRequest, Exchange, Renewable
 from broker.providers.xero import api, oauth
 from broker.providers.xero.webhooks import XeroWebhooks
+from broker.providers.xero.wording import WORDING
 
 FAILURES = Failures("Xero")
 
@@ -211,4 +212,5 @@ XERO = ProviderSpec(
     consent_sources=("https://*.xero.com",),
     webhooks=XeroWebhooks(),
     chooses_account=True,
+    wording=WORDING,
 )

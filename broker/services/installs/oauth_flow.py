@@ -257,8 +257,11 @@ class Installs:
 
     async def _reconnect_url(self, key: tuple[UUID, str, str]) -> str:
         workspace_id, slug, user_ref = key
-        app = await self._apps.get(workspace_id, slug)
-        connection = await self._connections.of_user(workspace_id, slug, user_ref)
+        return await self.begin_again(await self._apps.get(workspace_id, slug), user_ref)
+
+    async def begin_again(self, app: App, user_ref: str) -> str:
+        """As `begin`, for a user who connects the same account again. Raises ConnectionNotFound."""
+        connection = await self._connections.of_user(app.workspace_id, app.slug, user_ref)
         options = self._providers[app.provider].reconnect_options(connection)
         return await self.begin(app, user_ref, options=options)
 

@@ -17,7 +17,7 @@ from broker.sandbox.core.faults import Fault
 from tests.until import accepts, until
 
 NGINX = shutil.which("nginx")
-OPERATING = Path(__file__).parents[3] / "docs" / "operating.md"
+SHOWN = Path(__file__).parents[3] / "docs" / "deploy" / "nginx.conf"
 
 WRAPPED = json.dumps(
     {"method": "GET", "url": "/crm/v3/objects/contacts", "userForeignIdentifier": "u1"}
@@ -82,8 +82,8 @@ async def nginx(folder, broker, port, server="", location=""):
 
 
 def shown_lines():
-    """The lines for a server and for a location that docs/operating.md shows."""
-    block = re.search(r"```nginx\n(.*?)```", OPERATING.read_text(), re.DOTALL)[1]
+    """The lines for a server and for a location that docs/deploy/nginx.conf shows."""
+    block = SHOWN.read_text()
     inside = re.search(r"location / \{(.*?)\}", block, re.DOTALL)[1]
     server = re.findall(r"^    (client_[^\n]*;)", block, re.MULTILINE)
     location = [line.strip() for line in inside.splitlines() if "proxy_pass" not in line]

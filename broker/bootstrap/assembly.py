@@ -8,8 +8,10 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from broker.bootstrap.components import Components
+from broker.bootstrap.gauges import CONNECTIONS_EVERY_S, OVERDUE_EVERY_S, Gauges
 from broker.bootstrap.worker import PeriodicTask, Worker
 from broker.crm.accounts import HubSpotAccounts
+from broker.crm.partners import PartnerCalls
 from broker.errors import BrokerError
 from broker.providers.base import Deadlines
 from broker.providers.catalog import SETTINGS, WEBHOOKS, Providers
@@ -48,6 +50,7 @@ from broker.stores.connections.revocations import Revocations
 from broker.stores.core import database, migrations
 from broker.stores.core.database import Database
 from broker.stores.core.invalidation import InvalidationListener
+from broker.stores.core.overview import Overview
 from broker.stores.core.postgres.failures import explained
 from broker.stores.core.seals import Seals
 from broker.stores.events.deliveries import Deliveries
@@ -152,8 +155,8 @@ def _assemble(
     settings: Settings, dsn: str, pool: Database, clients: _Clients, sealer: Sealer, specs: _Specs
 ) -> Components:
     metrics, providers, clock = Metrics(), clients.providers, clients.clock
-    metrics.database_up.set_function(lambda: pool.availability.problem is None)
-    url, vendor_urls = settings.public_url, settings.vendor_urls
+    url, urls = settings.public_url, settings.vendor_urls
+    metrics.watch_database(lambda: pool.availability.problem is None)
     call_log = CallLog(calls := Calls(pool), providers, metrics, kept=settings.call_log_days > 0)
     keys, apps, sessions = Keys(pool), Apps(pool, sealer), ConnectSessions(pool, sealer)
     connections, links = Connections(pool, sealer), Links(pool, sealer)
@@ -166,8 +169,8 @@ def _assemble(
     idempotent = IdempotentCalls(pool, sealer)
     once = Idempotency(idempotent, providers, settings.quota_wait_s, settings.upstream_total_s)
     proxy = Proxy(connections, grants, installs, quota, providers, once, call_log, metrics, clock)
-    accounts = HubSpotAccounts(connections, installs)
-    recipes = build_recipes(specs, pool, sealer, proxy, accounts, metrics, url, vendor_urls)
+    accounts, partners = HubSpotAccounts(connections, installs), PartnerCalls(connections, proxy)
+    recipes = build_recipes(specs, pool, sealer, proxy, accounts, partners, metrics, url, urls)
     return Components(
         settings=settings,
         database_url=direct_dsn(settings, dsn),
@@ -234,6 +237,7 @@ def listener(broker: Components) -> InvalidationListener:
 
 def worker(broker: Components) -> Worker:
     """Periodic tasks of an installation, in any of its processes."""
+    gauges = Gauges(Overview(broker.database), broker.metrics)
     return Worker(
         [
             PeriodicTask("renewals", 1, lambda: broker.grants.renew_due(50)),
@@ -258,6 +262,8 @@ def worker(broker: Components) -> Worker:
             PeriodicTask("previous_secrets", 600, broker.endpoints.purge_previous_secrets),
             PeriodicTask("old_events", 300, broker.events.purge),
             PeriodicTask("seen_events", 300, broker.webhook_inbox.purge_seen),
+            PeriodicTask("connection_counts", CONNECTIONS_EVERY_S, gauges.count_connections),
+            PeriodicTask("overdue_work", OVERDUE_EVERY_S, gauges.measure_overdue),
             *(PeriodicTask(*each) for each in broker.recipes.periodic_tasks()),
         ],
         on_stop=[broker.splitter.stop, broker.deliverer.stop, broker.recipes.runs.stop],

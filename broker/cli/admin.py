@@ -1,4 +1,4 @@
-"""Commands about workspaces and their HubSpot apps."""
+"""Commands about workspaces and their apps."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -18,14 +18,14 @@ from broker.web.api.app_models import AppChange, NewApp, changed, registration, 
 from broker.web.core.requests import SLUG, validate
 
 workspaces = typer.Typer(no_args_is_help=True, help="Workspaces: the tenants.")
-apps = typer.Typer(no_args_is_help=True, help="HubSpot apps of a workspace.")
+apps = typer.Typer(no_args_is_help=True, help="Apps of a workspace.")
 
 WorkspaceOption = Annotated[UUID, typer.Option("--workspace", help="The workspace's UUID")]
 
 ALLOW = 'Limit proxied calls, for example "GET,POST /crm/v3/objects/contacts*"; may be repeated'
 
 Texts = list[str] | None
-ScopeOption = Annotated[Texts, typer.Option("--scope", help="A scope, as in HubSpot; repeatable")]
+ScopeOption = Annotated[Texts, typer.Option("--scope", help="A scope; repeatable")]
 OptionalScopeOption = Annotated[
     Texts, typer.Option("--optional-scope", help="Granted where the plan has it; repeatable")
 ]
@@ -118,12 +118,13 @@ def list_workspaces(as_json: Json = False) -> None:
 def add_app(
     slug: str,
     workspace: WorkspaceOption,
-    client_id: Annotated[str, typer.Option(help="The Client Id at the provider")],
-    scope: Annotated[list[str], typer.Option(help="A scope, as in HubSpot; repeatable")],
-    client_secret: Annotated[
-        str, typer.Option(prompt=True, hide_input=True, help="Prompted for when omitted")
-    ],
-    provider: Annotated[str, typer.Option(help="Whose app it is")] = DEFAULT,
+    scope: Annotated[list[str], typer.Option(help="A scope of the provider's; repeatable")],
+    provider: Annotated[str, typer.Option(help=f"One of {', '.join(BY_NAME)}")] = DEFAULT,
+    client_id: Annotated[str | None, typer.Option(help="The Client Id at the provider")] = None,
+    client_secret: Annotated[str | None, typer.Option(help="Prompted for when omitted")] = None,
+    webhook_secret: Annotated[
+        str | None, typer.Option(help="What webhooks are signed with, where it is another secret")
+    ] = None,
     app_id: Annotated[str | None, typer.Option(help="HubSpot's App Id")] = None,
     environment: EnvironmentOption = None,
     my_domain: DomainOption = None,
@@ -142,6 +143,9 @@ def add_app(
     as_json: Json = False,
 ) -> None:
     """Register an app, HubSpot's unless another provider is named."""
+    spec = BY_NAME.get(provider)
+    if client_secret is None and spec is not None and spec.needs_client:
+        client_secret = typer.prompt("Client secret", hide_input=True)
     fields = {"slug": slug, "provider": provider, **_fields(locals())}
 
     async def work(broker: Components) -> None:
@@ -149,11 +153,14 @@ def add_app(
         await broker.keys.get_workspace(workspace)
         app = await broker.apps.register(workspace, SHELL, body.slug.lower(), registration(body))
         described = shown(app, broker.installs).model_dump(mode="json")
-        label = BY_NAME[app.provider].label
+        used = BY_NAME[app.provider]
+        text = f"Paste this redirect URL into {used.label}:\n{described['redirectUrl']}"
+        if not used.needs_client:
+            text = f"There is nothing to register at {used.label}. Make a link for a user next."
         emit(
             described,
             as_json=as_json,
-            text=f"Paste this redirect URL into {label}:\n{described['redirectUrl']}",
+            text=text,
         )
 
     with_broker(work)
@@ -241,7 +248,7 @@ def remove_app(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask")] = False,
     as_json: Json = False,
 ) -> None:
-    """Remove an app, delete its connections and revoke their tokens at HubSpot."""
+    """Remove an app, delete its connections and revoke their tokens."""
 
     async def work(broker: Components) -> None:
         if not SLUG.fullmatch(slug):
@@ -260,6 +267,7 @@ def remove_app(
 _FIELDS = {
     "client_id": "clientId",
     "client_secret": "clientSecret",
+    "webhook_secret": "webhookSecret",
     "app_id": "appId",
     "scope": "scopes",
     "optional_scope": "optionalScopes",

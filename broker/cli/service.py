@@ -107,6 +107,7 @@ def work() -> None:
     async def command() -> None:
         async with (
             open_components(found) as broker,
+            metrics_server(broker.metrics, found.settings.metrics_listen),
             background_work(broker, periodic=True),
         ):
             echo("broker: working")

@@ -103,7 +103,7 @@ class RecordReader:
             headers,
             None if body is None else json.dumps(body).encode(),
             request_id=uuid4().hex,
-            hub_id=self._user.hub_id,
+            account_id=None if self._user.hub_id is None else str(self._user.hub_id),
         )
         try:
             async with self._proxy.forward(self._caller, call) as answer:

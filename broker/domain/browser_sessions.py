@@ -29,7 +29,7 @@ class InstallLink:
 class ConnectSession:
     """A single-use way for one user to connect on the connect page. `user_label` is the user's
     name for people; `origin` and `nonce` are the page that opened it in a popup; `outcome` is how
-    the last visit to the provider ended.
+    the last visit to the provider ended. `options` are those of its links that the product knew.
     """
 
     id: UUID

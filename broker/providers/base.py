@@ -30,6 +30,7 @@ from broker.providers.transport.failures import Failures
 from broker.providers.transport.pools import Pools
 from broker.providers.values import Callback, ConsentRequest, Exchange, HandedOver, Renewable
 from broker.providers.webhooks import Webhooks
+from broker.providers.wording import Wording
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,8 +242,7 @@ class ProviderSpec:
     credentials to an address of the broker's, apart from the browser. `import_fields` are what an
     import may bring besides tokens.
     `chooses_account`: one consent may bring several accounts, of which the user chooses one.
-    `prompts` are link options that a page may ask the user for, with the words to ask in;
-    `consent_hint` is what a page says of the vendor's consent before it leads there.
+    `wording`: what people read.
     `app_options` are settings that its apps have, with the values that each may have (None: others;
     `check_options` judges those, raises InvalidRequest and returns the options as they are stored).
     `webhooks`: what it calls at `/{name}/{slug}-{UUID}/webhooks`, None where it calls nothing.
@@ -267,9 +267,8 @@ class ProviderSpec:
     import_fields: frozenset[str] = frozenset()
     marketplace: bool = False
     chooses_account: bool = False
-    prompts: Mapping[str, str] = field(default_factory=dict)
-    consent_hint: str = ""
     webhooks: Webhooks | None = None
+    wording: Wording = field(default_factory=Wording)
 
     def check_app(self, options: Mapping[str, str]) -> Mapping[str, str]:
         """An app's options as they are stored. Raises InvalidRequest."""

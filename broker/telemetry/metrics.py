@@ -1,11 +1,14 @@
 """The metrics of one process."""
 
+import platform
+from collections.abc import Callable
+from importlib.metadata import version
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
 
 from broker.telemetry import log_writer
 from broker.telemetry.durations import DurationHistogram
 from broker.telemetry.fast_path_calls import FastPathCalls
-from broker.version import VERSION
 
 
 class Metrics:
@@ -48,8 +51,8 @@ class Metrics:
         )
         self.events = self._counter(
             "broker_events",
-            "Events received from HubSpot, by outcome: told (one for each connection), duplicate, "
-            "unknown-account, parked (not readable).",
+            "Events received from providers, by outcome: published (one for each connection), "
+            "duplicate, unknown-account, parked (not readable).",
         )
         self.vendor_events = self._counter(
             "broker_vendor_events",
@@ -67,18 +70,32 @@ class Metrics:
         )
         self.fast_path = FastPathCalls(self.registry)
         self._count_losses()
-        self._describe_process()
+        self._describe_installation()
 
-    def _describe_process(self) -> None:
-        """What an operator draws beside the rest: the version, Postgres, memory, descriptors."""
-        build = "broker_build_info", "The version that runs, as a label."
-        Gauge(*build, ("version",), registry=self.registry).labels(VERSION).set(1)
-        self.database_up = Gauge(
-            "broker_database_up",
-            "1 while Postgres answers this process and accepts its writes, else 0.",
-            registry=self.registry,
+    def _describe_installation(self) -> None:
+        self.connections = self._gauge(
+            "broker_connections",
+            "Connections by status, counted every five minutes by processes with background work.",
+            ("status",),
         )
+        self.overdue = self._gauge(
+            "broker_overdue_seconds",
+            "How long the oldest due work has waited: renewals, revocations, webhooks, deliveries "
+            "(to endpoints that accept them), runs. Measured by processes with background work.",
+            ("work",),
+        )
+        self._gauge(
+            "broker_build_info",
+            "1, labelled with the versions of the process.",
+            ("version", "python"),
+        ).labels(version("hubspot-broker"), platform.python_version()).set(1)
         ProcessCollector(registry=self.registry)
+
+    def watch_database(self, is_up: Callable[[], bool]) -> None:
+        """Report whether Postgres answers and accepts writes, as this process last found."""
+        self._gauge(
+            "broker_database_up", "1 while the database answers and accepts writes, else 0.", ()
+        ).set_function(lambda: float(is_up()))
 
     def _count_losses(self) -> None:
         self.connections_shed = self._counter(
@@ -96,3 +113,6 @@ class Metrics:
         self, name: str, help_text: str, labels: tuple[str, ...] = ("outcome",)
     ) -> Counter:
         return Counter(name, help_text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, help_text: str, labels: tuple[str, ...]) -> Gauge:
+        return Gauge(name, help_text, labels, registry=self.registry)

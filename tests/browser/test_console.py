@@ -283,7 +283,7 @@ async def test_events_reach_an_endpoint_and_are_sent_again(start_broker, page, a
     broker.secrets.append(await page.get_by_label("Signing secret").input_value())
     await page.get_by_role("link", name="Show the endpoint").click()
     await page.get_by_role("button", name="Send a test event").click()
-    await expect(page.locator("#said")).to_contain_text("delivered 204")
+    await expect(page.locator("#outcome")).to_contain_text("delivered 204")
     await broker.connects("jane")
     await expect(page.get_by_role("row", name="connection.created")).to_contain_text("delivered")
     await page.get_by_role("row", name="connection.created").get_by_role("button").click()

@@ -232,7 +232,7 @@ async def test_the_run_of_a_killed_process_goes_on_without_help(kyb, start, data
         await until(lambda: lost.hits)
         doomed.kill()
         await kickoff
-        await until(lambda: kyb.shows(company))
+        await until(lambda: kyb.shows(company), within=40)  # the lease is 20 seconds
 
     assert kyb.shows(company)["fml_case_id"] == next(iter(kyb.fml.fml.cases))
     assert (len(kyb.fml.fml.cases), len(kyb.requests_to_fml())) == (1, 2)

@@ -27,6 +27,7 @@ from broker.providers.calls.upstream import destination_of, encode_call, peek_bo
 from broker.providers.hubspot import limits, oauth, policy, templates
 from broker.providers.hubspot.client import FAILURES, HubSpotClient
 from broker.providers.hubspot.events.inbound import HubSpotWebhooks
+from broker.providers.hubspot.wording import WORDING
 from broker.providers.oauth import GrantEnded
 from broker.providers.transport.response import UpstreamResponse
 from broker.providers.values import Callback, ConsentRequest, Exchange, Renewable
@@ -255,8 +256,6 @@ HUBSPOT = ProviderSpec(
     marketplace=True,
     refused_query_names=frozenset({"hapikey"}),
     names_hub=True,
-    consent_hint="It also asks which account to connect. You need to be a super admin there, or "
-    "have permission to install apps. If HubSpot says you don't have permission, close its page "
-    "and ask a super admin of your HubSpot account to sign in and connect.",
+    wording=WORDING,
     webhooks=HubSpotWebhooks(),
 )

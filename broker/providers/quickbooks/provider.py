@@ -14,9 +14,10 @@ from broker.providers.calls.encodings import decoded_body
 from broker.providers.calls.headers import HeaderFilter, response_headers
 from broker.providers.calls.limits import QuotaLimit, retry_after
 from broker.providers.calls.upstream import Destinations, encode_call, peek_body
-from broker.providers.oauth import GrantEnded
+from broker.providers.oauth import ENDS_ACCOUNT, GrantEnded
 from broker.providers.quickbooks import api, oauth
 from broker.providers.quickbooks.webhooks import QuickBooksWebhooks
+from broker.providers.quickbooks.wording import WORDING
 from broker.providers.transport.api_session import ApiSession
 from broker.providers.transport.failures import Failures
 from broker.providers.values import Callback, ConsentRequest, Exchange, Renewable
@@ -68,11 +69,13 @@ class QuickBooks(Provider):
     async def exchange(self, app: App, request: Exchange) -> Tokens:
         """Turn an authorization code into tokens."""
         form = oauth.exchange_form(request.code, request.redirect_url)
+        realm_id = request.query.get(oauth.REALM, "")
         tokens = await self._request_tokens(app.client, form)
         return replace(
             tokens,
             api_url=self._api_url(app.client),
-            details={oauth.REALM: request.query.get(oauth.REALM, "")},
+            # A revocation disconnects the company for every user of the app.
+            details={oauth.REALM: realm_id, ENDS_ACCOUNT: realm_id},
         )
 
     async def identify(self, app: App, tokens: Tokens) -> Account | None:
@@ -191,4 +194,5 @@ QUICKBOOKS = ProviderSpec(
     consent_sources=("https://*.intuit.com",),
     webhooks=QuickBooksWebhooks(),
     app_options={"environment": frozenset({"production", "sandbox"})},
+    wording=WORDING,
 )

@@ -24,6 +24,7 @@ from broker.providers.calls.limits import QuotaLimit, retry_after
 from broker.providers.calls.upstream import Destinations, encode_call, peek_body
 from broker.providers.oauth import GrantEnded
 from broker.providers.salesforce import api, hosts, oauth
+from broker.providers.salesforce.wording import WORDING
 from broker.providers.transport.api_session import ApiResponse, ApiSession
 from broker.providers.transport.failures import Failures
 from broker.providers.values import ConsentRequest, Exchange, Renewable
@@ -273,4 +274,5 @@ SALESFORCE = ProviderSpec(
     check_options=hosts.check_options,
     key_headers=frozenset({"x-sfdc-session"}),
     refused_query_names=frozenset({"access_token", "oauth_token", "sid"}),
+    wording=WORDING,
 )

@@ -18,6 +18,7 @@ from broker.providers.calls.upstream import Destinations, encode_call, peek_body
 from broker.providers.oauth import GrantEnded
 from broker.providers.shopify import api, oauth
 from broker.providers.shopify.webhooks import ShopifyWebhooks
+from broker.providers.shopify.wording import WORDING
 from broker.providers.transport.api_session import ApiResponse, ApiSession
 from broker.providers.transport.failures import Failures
 from broker.providers.values import Callback, ConsentRequest, Exchange, Renewable
@@ -229,7 +230,6 @@ SHOPIFY = ProviderSpec(
     import_fields=frozenset({oauth.SHOP}),
     key_headers=frozenset({"x-shopify-access-token"}),
     refused_query_names=frozenset({"access_token"}),
-    prompts={oauth.SHOP: "Your shop's myshopify.com domain (in Shopify: Settings, Domains)"},
-    consent_hint="You need to be the shop's owner there, or have permission to install apps.",
     webhooks=ShopifyWebhooks(),
+    wording=WORDING,
 )

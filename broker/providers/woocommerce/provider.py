@@ -33,6 +33,7 @@ from broker.providers.woocommerce import answers, keys, routes
 from broker.providers.woocommerce.client import FAILURES, PLAIN, SiteClient
 from broker.providers.woocommerce.sites import FIELD, account_of, read_site
 from broker.providers.woocommerce.webhooks import WooCommerceWebhooks
+from broker.providers.woocommerce.wording import WORDING
 
 PERMALINKS = "permalinks"
 KEY, SECRET = "consumerKey", "consumerSecret"
@@ -235,4 +236,5 @@ WOOCOMMERCE = ProviderSpec(
     hands_over_keys=True,
     import_fields=frozenset({FIELD, KEY, SECRET}),
     webhooks=WooCommerceWebhooks(),
+    wording=WORDING,
 )

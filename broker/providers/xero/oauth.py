@@ -12,6 +12,7 @@ from broker.domain.grants import Account, Tokens
 from broker.domain.model import App, ProviderClient, Secret
 from broker.errors import CredentialsRefused, ExchangeFailed, ProviderUnavailable
 from broker.providers.oauth import (
+    ENDS_ACCOUNT,
     GrantEnded,
     challenge_of,
     json_list,
@@ -29,6 +30,10 @@ IDLE = 60 * 86_400.0
 
 OFFLINE = "offline_access"
 """The scope without which there is no refresh token."""
+
+GRANT = "grant"
+CLIENT_CREDENTIALS = "client_credentials"
+"""What a custom connection remembers: that its tokens are asked for by the app itself."""
 
 CONNECTION = "connectionId"
 """What a connection remembers: Xero's name of the app's connection to the organisation."""
@@ -73,6 +78,12 @@ def exchange_form(code: Secret, redirect_url: str, verifier: Secret | None) -> d
 
 def refresh_form(refresh_token: Secret) -> dict[str, str]:
     return {"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()}
+
+
+def client_credentials_form(scopes: Sequence[str]) -> dict[str, str]:
+    """What a custom connection asks with; without scopes it gets all that it was given."""
+    form = {"grant_type": CLIENT_CREDENTIALS}
+    return {**form, "scope": " ".join(scopes)} if scopes else form
 
 
 def revocation_form(refresh_token: Secret) -> dict[str, str]:
@@ -125,7 +136,8 @@ def read_accounts(status: int, body: bytes, scopes: Sequence[str]) -> tuple[Acco
         tenant_id, connection_id = each.get("tenantId"), each.get("id")
         if isinstance(tenant_id, str) and tenant_id and isinstance(connection_id, str):
             name = text_or_none(each.get("tenantName"))
-            details = {CONNECTION: connection_id}
+            # Its end is one for every user of the app who has the organisation.
+            details = {CONNECTION: connection_id, ENDS_ACCOUNT: tenant_id}
             found.append(Account(tenant_id, name, None, tuple(scopes), details=details))
     return tuple(found)
 

@@ -1,11 +1,12 @@
 """Xero as the broker's services know it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from urllib.parse import quote
 
 from broker.domain.grants import Account, Tokens
 from broker.domain.model import App, Connection, Grant, ProviderClient, ProxyCall, Secret
-from broker.errors import ProviderUnavailable
+from broker.errors import ExchangeFailed, InvalidRequest, ProviderUnavailable
 from broker.providers.base import Provider, ProviderContext, ProviderSpec
 from broker.providers.calls import destination
 from broker.providers.calls.answers import Answer
@@ -19,6 +20,7 @@ from broker.providers.transport.failures import Failures
 from broker.providers.values import ConsentRequest, Exchange, Renewable
 from broker.providers.xero import api, oauth
 from broker.providers.xero.webhooks import XeroWebhooks
+from broker.providers.xero.wording import WORDING
 
 FAILURES = Failures("Xero")
 
@@ -71,8 +73,28 @@ class Xero(Provider):
         found = await self.accounts(app, tokens)
         return found[0] if len(found) == 1 else None
 
+    async def prove_credentials(
+        self, app: App, _fields: Mapping[str, Secret]
+    ) -> tuple[Tokens, Account]:
+        """Tokens of the app itself: a custom connection, which is for one organisation."""
+        try:
+            tokens = await self._request_tokens(
+                app.client, oauth.client_credentials_form(app.scopes)
+            )
+        except (GrantEnded, ExchangeFailed) as refused:
+            raise InvalidRequest(
+                "Xero does not accept the app as a custom connection with these scopes."
+            ) from refused
+        account = await self.identify(app, tokens)
+        if account is None:
+            raise InvalidRequest("Xero's custom connection is for no organisation yet.")
+        details = {oauth.GRANT: oauth.CLIENT_CREDENTIALS}
+        return replace(tokens, details=details), account
+
     async def refresh(self, client: ProviderClient, renewable: Renewable) -> Tokens:
         """Renew a grant."""
+        if renewable.details.get(oauth.GRANT) == oauth.CLIENT_CREDENTIALS:
+            return await self._request_tokens(client, oauth.client_credentials_form(()))
         if renewable.refresh_token is None:
             raise GrantEnded("token-refused")
         return await self._request_tokens(client, oauth.refresh_form(renewable.refresh_token))
@@ -82,6 +104,7 @@ class Xero(Provider):
     ) -> bool:
         """Disconnect the app from the organisation, and end the grant once no other is left: the
         person may have connected several, as several users of the app, and a revocation ends all.
+        A grant without an organisation is left to end by itself while there are others.
         """
         try:
             tokens = await self._request_tokens(client, oauth.refresh_form(token))
@@ -94,6 +117,8 @@ class Xero(Provider):
                 raise ProviderUnavailable(f"Xero's disconnection answered {response.status}.")
             if await self._connections(tokens):
                 return response.status < 300 or response.status == 404
+        elif await self._connections(tokens):
+            return False
         return await self._end(client, tokens.refresh_token or token)
 
     async def _end(self, client: ProviderClient, token: Secret) -> bool:
@@ -187,4 +212,5 @@ XERO = ProviderSpec(
     consent_sources=("https://*.xero.com",),
     webhooks=XeroWebhooks(),
     chooses_account=True,
+    wording=WORDING,
 )

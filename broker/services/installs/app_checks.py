@@ -30,12 +30,13 @@ class AppChecks:
         self._providers = providers
 
     def local_findings(self, app: App, connected: int) -> list[Finding]:
-        """What can be found without asking HubSpot; `connected` is how many connections work."""
-        found = []
+        """What can be found without a request; `connected` is how many connections work."""
+        found, spec = [], self._providers[app.provider].spec
+        label = spec.label
         if app.credentials_refused_at is not None:
             found.append(
                 Finding(
-                    "bad", "HubSpot rejected the Client Id or Client Secret. Correct them below."
+                    "bad", f"{label} rejected the Client Id or Client Secret. Correct them below."
                 )
             )
         redirect = urlsplit(self._installs.redirect_url(app))
@@ -43,19 +44,21 @@ class AppChecks:
             found.append(
                 Finding(
                     "bad",
-                    "HubSpot accepts only https redirect URLs: set BROKER_PUBLIC_URL to https.",
+                    f"{label} accepts only https redirect URLs: set BROKER_PUBLIC_URL to https.",
                 )
             )
-        if "oauth" not in app.scopes:
-            found.append(Finding("todo", "Add the scope oauth: HubSpot requires it of every app."))
+        found += [
+            Finding("todo", f"Add the scope {scope}: {label} requires it of every app.")
+            for scope in sorted(spec.required_scopes - set(app.scopes))
+        ]
         if connected:
-            found.append(
-                Finding("good", "Users have connected: the redirect URL is registered in HubSpot.")
+            registered = (
+                f": the redirect URL is registered in {label}." if spec.needs_client else "."
             )
+            found.append(Finding("good", f"Users have connected{registered}"))
         else:
-            found.append(
-                Finding("todo", "No user is connected yet. Paste the redirect URL into HubSpot.")
-            )
+            paste = f" Paste the redirect URL into {label}." if spec.needs_client else ""
+            found.append(Finding("todo", f"No user is connected yet.{paste}"))
         if not app.return_urls:
             found.append(
                 Finding(
@@ -75,9 +78,12 @@ class AppChecks:
         return found
 
     async def verify_credentials(self, app: App) -> Finding:
-        """Whether HubSpot knows the client id and secret, by an exchange that cannot succeed:
-        HubSpot judges the client before the code.
+        """Whether the provider knows the client id and secret, by an exchange that cannot succeed:
+        providers judge the client before the code.
         """
+        spec = self._providers[app.provider].spec
+        if not spec.needs_client:
+            return Finding("good", f"{spec.label} has no credentials of an app to check.")
         code = Secret("00000000-0000-0000-0000-000000000000")
         try:
             await self._providers[app.provider].exchange(
@@ -85,11 +91,13 @@ class AppChecks:
             )
         except CredentialsRefused:
             await self._apps.flag_credentials(app.workspace_id, app.id)
-            return Finding("bad", "HubSpot rejects this Client Id with this Client Secret.")
+            return Finding("bad", f"{spec.label} rejects this Client Id with this Client Secret.")
         except GrantEnded:
-            return Finding("good", "HubSpot accepts the Client Id and Client Secret.")
+            return Finding("good", f"{spec.label} accepts the Client Id and Client Secret.")
         except BrokerError as refusal:
             if refusal.code == "exchange-failed":
-                return Finding("good", "HubSpot accepts the Client Id and Client Secret.")
-            return Finding("todo", "HubSpot could not be reached just now. Try again in a minute.")
-        return Finding("good", "HubSpot accepts the Client Id and Client Secret.")
+                return Finding("good", f"{spec.label} accepts the Client Id and Client Secret.")
+            return Finding(
+                "todo", f"{spec.label} could not be reached just now. Try again in a minute."
+            )
+        return Finding("good", f"{spec.label} accepts the Client Id and Client Secret.")

@@ -10,7 +10,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from broker.domain.browser_sessions import ConnectSession, InstallLink
-from broker.domain.grants import Account
+from broker.domain.grants import Account, Tokens, tokens_for
 from broker.domain.model import App, Caller, ProxyCall, Secret
 from broker.domain.urls import with_parameters
 from broker.errors import (
@@ -230,7 +230,7 @@ class Installs:
                 raise InstallNotStored from busy
             raise
         if missing := _missing_scopes(link, accounts):
-            await self._revoker.revoke_orphan(app, tokens)
+            await self._revoker.revoke_orphan(app, _of_only_account(tokens, accounts))
             raise ScopesMissing(f"{self._label(app)} did not grant {', '.join(sorted(missing))}.")
         # A provider that names no scopes granted those that were requested (RFC 6749 section 5.1).
         accounts = tuple(replace(each, scopes=each.scopes or link.scopes) for each in accounts)
@@ -240,7 +240,7 @@ class Installs:
             # The code is spent, so the link cannot be opened again; and the grant must not stay.
             log.warning("install_not_stored", extra={"app": app.slug})
             with suppress(BrokerError):
-                await self._revoker.revoke_orphan(app, tokens)
+                await self._revoker.revoke_orphan(app, _of_only_account(tokens, accounts))
             raise InstallNotStored from busy
 
     def _label(self, app: App) -> str:
@@ -257,8 +257,11 @@ class Installs:
 
     async def _reconnect_url(self, key: tuple[UUID, str, str]) -> str:
         workspace_id, slug, user_ref = key
-        app = await self._apps.get(workspace_id, slug)
-        connection = await self._connections.of_user(workspace_id, slug, user_ref)
+        return await self.begin_again(await self._apps.get(workspace_id, slug), user_ref)
+
+    async def begin_again(self, app: App, user_ref: str) -> str:
+        """As `begin`, for a user who connects the same account again. Raises ConnectionNotFound."""
+        connection = await self._connections.of_user(app.workspace_id, app.slug, user_ref)
         options = self._providers[app.provider].reconnect_options(connection)
         return await self.begin(app, user_ref, options=options)
 
@@ -272,6 +275,12 @@ def check_return_url(app: App, return_url: str | None) -> None:
 def _missing_scopes(link: InstallLink, accounts: Sequence[Account]) -> set[str]:
     granted = accounts[0].scopes
     return set(link.scopes) - set(granted) if granted else set()
+
+
+def _of_only_account(tokens: Tokens, accounts: Sequence[Account]) -> Tokens:
+    if len(accounts) != 1:
+        return tokens
+    return replace(tokens_for(tokens, accounts[0]), account=accounts[0])
 
 
 def _same_browser(link: InstallLink, browser: Secret | None, *, needed: bool) -> bool:

@@ -1,4 +1,4 @@
-"""Registering HubSpot apps: `/api/apps`."""
+"""Registering apps: `/api/apps`."""
 
 from aiohttp import web
 from pydantic import BaseModel
@@ -36,10 +36,10 @@ class AppHandlers:
     async def register(
         self, _request: web.Request, caller: Caller, body: NewApp
     ) -> tuple[int, RegisteredApp]:
-        """Register a HubSpot app.
+        """Register an app at a provider.
 
-        Paste `redirectUrl` into your app's settings in HubSpot. 409 slug-taken when the workspace
-        has an app with this slug.
+        Paste `redirectUrl` into your app's settings at the provider. 409 slug-taken when the
+        workspace has an app with this slug.
         """
         slug = body.slug.lower()
         if not caller.can_access_app(slug):

@@ -12,8 +12,10 @@ from pydantic import BaseModel, Field, create_model
 
 from broker.domain.browser_sessions import ConnectSession
 from broker.domain.model import Caller, Secret
+from broker.domain.urls import origin_of
 from broker.errors import BrokerError, InvalidRequest, NotFound
-from broker.providers.catalog import BY_NAME, PROVIDERS
+from broker.providers.catalog import PROVIDERS
+from broker.providers.wording import Question
 from broker.services.installs.connect_sessions import ConnectFlow, PopupOpener, check_opener
 from broker.services.installs.oauth_flow import LINK_LIFETIME
 from broker.stores.connections.apps import Apps
@@ -22,13 +24,17 @@ from broker.web.core.middleware import LOG_FIELDS, problem
 from broker.web.core.openapi import operation, public
 from broker.web.core.pages import Pages
 from broker.web.core.requests import SLUG, RequestModel, Text, UserRef, read_body, read_form
-from broker.web.core.wording import HEADINGS, OURS, OURS_HEADING, REFUSALS, describe_scope
+from broker.web.core.wording import explain, label_of, wording_of
 from broker.web.inbound.oauth_callback import refused
 
 NONCE = re.compile(r"[A-Za-z0-9_-]{16,128}")
 
 COOKIE_MAX_AGE_S = int(LINK_LIFETIME.total_seconds())
 """How long a browser stays bound: as long as the link to HubSpot is valid (seconds)."""
+
+
+QUESTIONS = sorted({name for spec in PROVIDERS for name in spec.wording.questions})
+"""What users can be asked for that links need."""
 
 
 class NewSessionBase(RequestModel):
@@ -43,15 +49,12 @@ class NewSessionBase(RequestModel):
     expiresIn: Annotated[int, Field(ge=1, le=86_400)] = 1800
 
 
-PROMPTED = sorted({option for spec in PROVIDERS for option in spec.prompts})
-
 NewSession: type[NewSessionBase] = create_model(
     "NewSession",
-    __doc__="Which user connects; `userLabel` is shown to that user, `expiresIn` is in seconds. "
-    "What a provider needs to know, such as the shop, is asked for on the page where it is not "
-    "here.",
+    __doc__="Which user connects, with what the provider needs to know of it; the page asks the "
+    "user for what is left out.",
     __base__=NewSessionBase,
-    **dict.fromkeys(PROMPTED, (Text | None, None)),  # type: ignore[call-overload]
+    **dict.fromkeys(QUESTIONS, (Text | None, None)),  # type: ignore[call-overload]
 )
 
 
@@ -111,7 +114,7 @@ class ConnectHandlers:
             body.returnUrl,
             timedelta(seconds=body.expiresIn),
             body.userLabel,
-            {name: value for name in PROMPTED if (value := getattr(body, name)) is not None},
+            {name: value for name in QUESTIONS if (value := getattr(body, name)) is not None},
         )
         url = f"{self._public_url}/connect/{token.reveal()}"
         return 201, Session(token=token.reveal(), url=url, expiresAt=expires_at)
@@ -126,21 +129,32 @@ class ConnectHandlers:
         except BrokerError as refusal:
             return refused(request, self._pages, refusal)
         request[LOG_FIELDS]["app"] = session.app.slug
-        spec = BY_NAME[session.app.provider]
+        return self._shown(session, opener, {}, {})
+
+    def _shown(
+        self,
+        session: ConnectSession,
+        opener: PopupOpener | None,
+        typed: Mapping[str, str],
+        wrong: Mapping[str, str],
+    ) -> web.Response:
+        """The consent page, with what was typed and what is wrong with it."""
+        wording = wording_of(session.app.provider)
         return self._pages.page(
             "pages/connect.html",
-            provider=spec.label,
-            hint=spec.consent_hint,
-            prompts={
-                name: text for name, text in spec.prompts.items() if name not in session.options
-            },
+            400 if wrong else 200,
             posts_to=self._leads_to(session),
             images=_without_query(session.app.logo_url),
             product=session.app.display_name or session.workspace_name,
             logo=session.app.logo_url,
             user=session.user_label,
-            scopes=[describe_scope(scope) for scope in session.app.scopes],
-            optional=[describe_scope(scope) for scope in session.app.optional_scopes],
+            label=label_of(session.app.provider),
+            wording=wording,
+            scopes=[wording.describe_scope(scope) for scope in session.app.scopes],
+            optional=[wording.describe_scope(scope) for scope in session.app.optional_scopes],
+            questions=_open_questions(session),
+            typed=typed,
+            wrong=wrong,
             opener=opener,
             back=session.return_url,
         )
@@ -151,12 +165,17 @@ class ConnectHandlers:
         try:
             check_same_origin(request, self._pages.origin, needs_proof=False)
             form = read_form(await read_body(request, 4096))
-            url, browser = await self._connecting.begin(
-                _token(request),
-                self.cookie.read(request),
-                _opener(form),
-                {name: form[name] for name in PROMPTED if form.get(name)},
-            )
+            answers = {name: form[name].strip() for name in QUESTIONS if form.get(name)}
+            session = await self._connecting.peek(_token(request), self.cookie.read(request))
+            try:
+                url, browser = await self._connecting.begin(
+                    _token(request), self.cookie.read(request), _opener(form), answers
+                )
+            except InvalidRequest as unfit:
+                wrong = {each["field"]: each["message"] for each in unfit.context.get("errors", [])}
+                if not wrong.keys() & _open_questions(session).keys():
+                    raise
+                return self._shown(session, _opener(form), answers, wrong)
         except BrokerError as refusal:
             return refused(request, self._pages, refusal)
         response = web.Response(status=303, headers={"Location": url})
@@ -177,13 +196,12 @@ class ConnectHandlers:
         except BrokerError as refusal:
             return refused(request, self._pages, refusal)
         outcome = session.outcome or "internal"
-        explanation, next_step = REFUSALS.get(outcome, OURS)
+        explained = explain(outcome, session.app.provider)
         return self._pages.page(
             "pages/ended.html",
             outcome=outcome,
-            heading=HEADINGS.get(outcome, OURS_HEADING),
-            explanation=explanation,
-            next_step=next_step,
+            label=label_of(session.app.provider),
+            explained=explained,
             origin=session.origin,
             nonce=session.nonce,
             user=session.user_ref,
@@ -213,10 +231,20 @@ class ConnectHandlers:
     def _leads_to(self, session: ConnectSession) -> str:
         """Where consent may lead: browsers check each redirect that follows a form."""
         found = ["'self'", *self._consent_sources[session.app.provider]]
+        found += [origin_of(value) for value in session.options.values() if "://" in value]
+        if _open_questions(session):
+            # The host is the user's to name.
+            found.append("https:" if self._pages.https else "http:")
         if session.return_url is not None:
             parts = urlsplit(session.return_url)
             found.append(f"{parts.scheme}://{parts.netloc}")
         return " ".join(dict.fromkeys(found))
+
+
+def _open_questions(session: ConnectSession) -> Mapping[str, Question]:
+    """What the user is still to be asked for."""
+    questions = wording_of(session.app.provider).questions
+    return {name: each for name, each in questions.items() if name not in session.options}
 
 
 def _progress(session: ConnectSession) -> Progress:

@@ -8,7 +8,7 @@ from broker.domain.browser_sessions import Operator
 from broker.domain.model import App
 from broker.errors import InvalidRequest, SlugTaken, wrong_field
 from broker.providers.base import ProviderSpec
-from broker.providers.catalog import BY_NAME, PROVIDERS
+from broker.providers.catalog import BY_NAME, DEFAULT, PROVIDERS
 from broker.services.installs.app_checks import AppChecks
 from broker.services.installs.oauth_flow import Installs
 from broker.stores.connections.apps import Apps
@@ -24,13 +24,12 @@ from broker.web.api.app_models import (
 )
 from broker.web.console.base import ConsoleBase, for_operators, form_of, form_value
 from broker.web.core.requests import validate
-from broker.web.core.wording import ALL_SCOPES, describe_scope
 
 LISTS = ("optionalScopes", "returnUrls", "origins")
 SWITCHES = ("pkce", "legacySignatures", "journal", "marketplace")
-TEXTS = ("slug", "provider", "clientId", "clientSecret", "confirm")
+TEXTS = ("slug", "provider", "clientId", "clientSecret", "webhookSecret", "confirm")
 NULLABLE_TEXTS = ("appId", "displayName", "logoUrl", "installUrl", *OPTIONS)
-USUAL = ("oauth", "crm.objects.contacts.read", "crm.objects.companies.read")
+SECRETS = ("clientSecret", "webhookSecret")
 
 
 class AppViews:
@@ -61,14 +60,16 @@ class AppViews:
         return self.console.render(operator, "apps.html", "apps", rows=rows)
 
     @for_operators("apps")
-    async def new_form(self, _request: web.Request, operator: Operator) -> web.Response:
-        """The form that registers an app."""
-        return self._form(operator, {"scopes": list(USUAL), "pkce": True}, [])
+    async def new_form(self, request: web.Request, operator: Operator) -> web.Response:
+        """The form that registers an app of a provider."""
+        spec = _spec(request.query.get("provider", ""))
+        typed = {"provider": spec.name, "scopes": list(spec.wording.usual_scopes), "pkce": True}
+        return self._form(operator, typed, [])
 
     @for_operators("apps")
     async def register(self, request: web.Request, operator: Operator) -> web.Response:
         """Register an app; each wrong field is shown with what was typed."""
-        typed = _typed(await form_of(request))
+        typed = _without_empty(_typed(await form_of(request)), ("webhookSecret",))
         try:
             body = validate(NewApp, typed)
             slug = body.slug.lower()
@@ -85,12 +86,12 @@ class AppViews:
 
     @for_operators("apps", "connect")
     async def show(self, request: web.Request, operator: Operator) -> web.Response:
-        """An app: what to paste into HubSpot, what is still missing, its settings."""
+        """An app: what to paste at its provider, what is still missing, its settings."""
         return await self._shown(operator, await self._app(request, operator))
 
     @for_operators("apps")
     async def check(self, request: web.Request, operator: Operator) -> web.Response:
-        """Ask HubSpot whether it accepts the app's credentials."""
+        """Ask the provider whether it accepts the app's credentials."""
         app = await self._app(request, operator)
         finding = await self._checks.verify_credentials(app)
         return self.console.render(operator, "finding.part.html", finding=finding)
@@ -100,10 +101,9 @@ class AppViews:
         """Change an app's settings; an empty secret stays as it is."""
         app = await self._app(request, operator)
         typed = _typed(await form_of(request))
-        typed.pop("slug", None)
-        if not typed.get("clientSecret"):
-            typed.pop("clientSecret", None)
-        typed.pop("provider", None)
+        for name in ("slug", "provider"):
+            typed.pop(name, None)
+        typed = _without_empty(typed, SECRETS)
         try:
             body = validate(AppChange, typed)
             async with self._apps.lock(operator.caller.workspace_id, app.slug) as locked:
@@ -149,7 +149,7 @@ class AppViews:
             redirect_url=self._installs.redirect_url(app),
             webhook_url=self._installs.webhook_url(app),
             findings=self._checks.local_findings(app, counts.get("ACTIVE", 0)),
-            **_choices(typed or settings_of(app), errors or [], BY_NAME[app.provider]),
+            **_choices(BY_NAME[app.provider], typed or settings_of(app), errors or []),
         )
 
     def _form(
@@ -159,14 +159,25 @@ class AppViews:
         errors: list[dict[str, str]],
         status: int = 200,
     ) -> web.Response:
+        spec = _spec(typed.get("provider", ""))
         return self.console.render(
             operator,
             "register.html",
             "apps",
             status,
-            providers=PROVIDERS,
-            **_choices(typed, errors, None),
+            providers=[(each.name, each.label) for each in PROVIDERS],
+            **_choices(spec, typed, errors),
         )
+
+
+def _spec(name: str) -> ProviderSpec:
+    """The provider of a form; the default where it names none that there is."""
+    return BY_NAME.get(name, BY_NAME[DEFAULT])
+
+
+def _without_empty(typed: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Without those of the fields that were left empty."""
+    return {name: value for name, value in typed.items() if value or name not in names}
 
 
 def _typed(form: dict[str, list[str]]) -> dict[str, Any]:
@@ -183,26 +194,23 @@ def _typed(form: dict[str, list[str]]) -> dict[str, Any]:
 
 
 def _choices(
-    typed: dict[str, Any], errors: list[dict[str, str]], spec: ProviderSpec | None
+    spec: ProviderSpec, typed: dict[str, Any], errors: list[dict[str, str]]
 ) -> dict[str, Any]:
-    """What a form of an app shows: what was typed, wrong fields, and the scopes to choose from.
-    `spec`: the provider of an app that exists.
-    """
+    """What a form of an app shows: what was typed, wrong fields, and the scopes to choose from."""
+    wording = spec.wording
     chosen = typed.get("scopes", [])
     wrong: dict[str, str] = {}
     for error in errors:
         wrong.setdefault(error["field"].partition(".")[0], error["message"])
-    options = {name: values for each in PROVIDERS for name, values in each.app_options.items()}
-    typed = {name: typed.get(name) for name in NewApp.model_fields if name != "clientSecret"}
+    typed = {name: typed.get(name) for name in NewApp.model_fields if name not in SECRETS}
     return {
-        "typed": typed,
         "spec": spec,
-        "options": options if spec is None else {**spec.app_options},
+        "typed": typed,
         "policy": [text_of_rule(rule) for rule in typed.get("policy") or []],
         "wrong": {name: wrong.get(name) for name in NewApp.model_fields} if wrong else {},
         "scopes": sorted(
-            ((scope, describe_scope(scope), scope in chosen) for scope in ALL_SCOPES),
+            ((each, wording.describe_scope(each), each in chosen) for each in wording.scopes),
             key=lambda each: not each[2],
         ),
-        "others": [scope for scope in chosen if scope not in ALL_SCOPES],
+        "others": [scope for scope in chosen if scope not in wording.scopes],
     }

@@ -12,7 +12,7 @@ from broker.services.installs.oauth_flow import Installs
 from broker.stores.connections.connections import Connections
 from broker.web.console.base import ConsoleBase, for_operators, form_of, form_value
 from broker.web.core.requests import RequestModel, UserRef, validate
-from broker.web.core.wording import describe_scope
+from broker.web.core.wording import label_of, wording_of
 
 PAGE = 50
 
@@ -87,7 +87,8 @@ class ConnectionViews:
             app=app,
             user=user,
             record=record,
-            describe=describe_scope,
+            label=label_of(app.provider),
+            wording=wording_of(app.provider),
         )
 
     @for_operators("connect")
@@ -96,7 +97,12 @@ class ConnectionViews:
         form = await form_of(request)
         app = await self.console.app(operator, form_value(form, "app"))
         user = validate(UserField, {"user": form.get("user", [""])[0]}).user
-        url = await self._installs.begin(app, user)
+        names = wording_of(app.provider).questions
+        options = {name: form_value(form, name) for name in names if form_value(form, name)}
+        if not options and await self._find(app, user) is not None:
+            url = await self._installs.begin_again(app, user)
+        else:
+            url = await self._installs.begin(app, user, options=options)
         return self.console.render(operator, "link.part.html", app=app, user=user, url=url)
 
     @for_operators("connect")
@@ -108,11 +114,17 @@ class ConnectionViews:
 
     @for_operators("connect")
     async def delete(self, request: web.Request, operator: Operator) -> web.Response:
-        """Wipe a connection and tell HubSpot."""
+        """Wipe a connection and tell its provider."""
         app, user = await self._named(request, operator)
         outcome = await self._admin.delete(app, user, str(operator.caller.key_id))
         return self.console.render(
-            operator, "deleted.html", "connections", app=app, user=user, outcome=outcome
+            operator,
+            "deleted.html",
+            "connections",
+            app=app,
+            user=user,
+            outcome=outcome,
+            label=label_of(app.provider),
         )
 
     async def _named(self, request: web.Request, operator: Operator) -> tuple[App, str]:

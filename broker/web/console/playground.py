@@ -20,17 +20,10 @@ from broker.stores.connections.connections import Connections
 from broker.web.console.base import ConsoleBase, for_operators, form_of, form_value
 from broker.web.core.middleware import REQUEST_ID
 from broker.web.core.requests import RequestModel, UserRef, validate
+from broker.web.core.wording import label_of, wording_of
 
 SHOWN_BYTES = 262_144
 SUGGESTED = 20
-
-EXAMPLES = (
-    ("GET", "/crm/v3/objects/contacts?limit=5", ""),
-    ("POST", "/crm/v3/objects/contacts", '{"properties": {"email": "jane@acme.example"}}'),
-    ("POST", "/crm/v3/objects/contacts/search", '{"query": "jane", "limit": 5}'),
-    ("GET", "/crm/v3/objects/companies?limit=5", ""),
-    ("GET", "/account-info/v3/details", ""),
-)
 
 
 class Call(RequestModel):
@@ -60,14 +53,20 @@ class PlaygroundViews:
     @for_operators("proxy", "proxy:read")
     async def form(self, request: web.Request, operator: Operator) -> web.Response:
         """The form."""
+        apps = await self.console.apps(operator)
+        slug = request.query.get("app", "")
+        chosen = next((app for app in apps if app.slug == slug), apps[0] if apps else None)
+        providers = {app.provider for app in apps}
+        examples = wording_of(None if chosen is None else chosen.provider).examples
         return self.console.render(
             operator,
             "playground.html",
             "playground",
-            apps=await self.console.apps(operator),
-            slug=request.query.get("app", ""),
+            apps=apps,
+            slug=slug,
             user=request.query.get("user", ""),
-            examples=EXAMPLES,
+            examples=[(label_of(each), wording_of(each).examples) for each in sorted(providers)],
+            first=next(iter(examples), None),
         )
 
     @for_operators("connect")

@@ -21,12 +21,13 @@ from broker.domain.audit import SOURCE, Source
 from broker.domain.model import Caller
 from broker.domain.tenancy import WORKSPACE
 from broker.services.access.callers import Callers, require
-from broker.version import VERSION
 from broker.web.core.cookies import check_not_cross_site
 from broker.web.core.middleware import LOG_FIELDS
 from broker.web.core.requests import parse_body, parse_query
 
 CALLERS = web.AppKey("callers", Callers)
+
+VERSION = "0.1.0"
 
 
 class ProblemField(BaseModel):

@@ -23,7 +23,7 @@ from broker.web.core.requests import (
     read_body,
     read_form,
 )
-from broker.web.core.wording import HEADINGS, OURS, OURS_HEADING, REFUSALS
+from broker.web.core.wording import explain, label_of
 
 
 class OAuthCallback:
@@ -116,35 +116,38 @@ class OAuthCallback:
         )
 
     def _to_claim(self, outcome: Outcome) -> web.Response:
-        code, hubspot_page = outcome.code, outcome.provider_page or ""
+        code, page = outcome.code, outcome.provider_page or ""
         if outcome.app.return_urls:
-            parameters = {"status": "unclaimed", "returnUrl": hubspot_page}
+            parameters = {"status": "unclaimed", "returnUrl": page}
             return _redirect(outcome.app.return_urls[0], parameters, "claim", code)
         return self._pages.page(
             "pages/waiting.html",
             title="One more step",
-            explanation="HubSpot is installed, but not yet linked to a user of the product. Sign "
-            "in to the product and enter this code there.",
+            explanation=f"{label_of(outcome.app.provider)} is installed, but not yet linked to a "
+            "user of the product. Sign in to the product and enter this code there.",
             code=code.reveal() if code else "",
-            hubspot_page=hubspot_page,
+            label=label_of(outcome.app.provider),
+            provider_page=page,
         )
 
     def _as_page(self, request: web.Request, outcome: Outcome) -> web.Response:
         if outcome.code is not None:
+            other = explain("portal-mismatch", outcome.app.provider)
             return self._pages.page(
                 "pages/waiting.html",
                 status=409 if outcome.refusal else 200,
                 title="One more step",
-                explanation=" ".join(REFUSALS["portal-mismatch"])
+                explanation=f"{other.explanation} {other.next_step}"
                 if outcome.refusal
                 else "The connection waits for the product to confirm that it is yours. Enter this "
                 "code there within ten minutes.",
                 code=outcome.code.reveal(),
-                hubspot_page=None,
+                label="",
+                provider_page=None,
             )
         if outcome.refusal is not None:
             return refused(request, self._pages, outcome.refusal)
-        return self._pages.page("pages/connected.html")
+        return self._pages.page("pages/connected.html", label=label_of(outcome.app.provider))
 
 
 def _ends_with_us(session: ConnectSession, outcome: Outcome) -> bool:
@@ -197,17 +200,19 @@ def _back_to_product(outcome: Outcome, return_url: str) -> web.Response:
     return _redirect(return_url, parameters, "confirm", outcome.code)
 
 
-def refused(request: web.Request, pages: Pages, refusal: BrokerError) -> web.Response:
-    """A refusal in plain words with a next step, or as a problem document for a program."""
+def refused(
+    request: web.Request, pages: Pages, refusal: BrokerError, provider: str | None = None
+) -> web.Response:
+    """A refusal in plain words with a next step, or as a problem document for a program.
+    `provider`: whose it is, where the address does not say so.
+    """
     if prefers_json(request):
         return problem(request, refusal)
-    explanation, next_step = REFUSALS.get(refusal.code, OURS)
+    explained = explain(refusal.code, provider or path_provider(request))
     response = pages.page(
         "pages/refused.html",
         status=refusal.status,
-        heading=HEADINGS.get(refusal.code, OURS_HEADING),
-        explanation=explanation,
-        next_step=next_step,
+        explained=explained,
         # For the product's developer: it names the origin that is not registered.
         hint=refusal.detail if isinstance(refusal, OriginRefused) else None,
         code=refusal.code,

@@ -1,9 +1,12 @@
 """Whether a process lives and can work, asked by whoever likes."""
 
 import asyncio
+import re
 
 import prometheus_client
 
+from broker.bootstrap.gauges import Gauges
+from broker.stores.core.overview import Overview
 from tests.until import until
 
 
@@ -52,3 +55,27 @@ async def test_readiness_says_no_within_seconds_when_the_schema_is_behind(broker
 
     answer = await until(refused)
     assert (answer.status, answer.json()["checks"]["schema"]) == (503, "behind")
+
+
+async def test_the_metrics_say_how_the_installation_is(broker, hubspot, database):
+    await broker.connects("u1")
+    await broker.connects("u2", portal=102)
+    hubspot.revoke_grants(102)
+    await broker.asks("POST", "/api/apps/hbdev/connections/u2/renew")
+    await database.execute(
+        "UPDATE connection SET renew_at = now() - interval '1 hour' WHERE user_ref = 'u1'"
+    )
+    gauges = Gauges(Overview(broker.parts.database), broker.parts.metrics)
+
+    await gauges.count_connections()
+    await gauges.measure_overdue()
+
+    text = prometheus_client.generate_latest(broker.parts.metrics.registry).decode()
+    assert 'broker_connections{status="ACTIVE"} 1.0' in text
+    assert 'broker_connections{status="REAUTH_REQUIRED"} 1.0' in text
+    assert 'broker_connections{status="PENDING"} 0.0' in text
+    (late,) = re.findall(r'broker_overdue_seconds\{work="renewals"\} (\S+)', text)
+    assert 3600 <= float(late) < 4000
+    assert 'broker_overdue_seconds{work="deliveries"} 0.0' in text
+    assert "broker_database_up 1.0" in text
+    assert re.search(r'broker_build_info\{python="3[^"]+",version="\d[^"]*"\} 1.0', text)

@@ -277,6 +277,44 @@ async def test_after_signing_in_one_ends_in_the_console(broker):
         assert answer.headers["Location"] == where, back
 
 
+async def test_an_app_of_another_provider_has_its_options_in_the_console(broker):
+    cookie = await signs_in(broker)
+    form = [
+        ("slug", "crm"), ("provider", "salesforce"), ("clientId", "c"), ("clientSecret", "canary-crm"),
+        ("appId", ""), ("otherScopes", "api\nrefresh_token"), ("environment", "sandbox"),
+    ]  # fmt: skip
+    settings = [
+        ("clientId", "c"),
+        ("clientSecret", ""),
+        ("otherScopes", "api"),
+        ("environment", ""),
+    ]
+
+    wrong = await sees(broker, "/apps", cookie, "POST", data=[*form, ("myDomain", "acme.example")])
+    made = await sees(broker, "/apps", cookie, "POST", data=[*form, ("myDomain", "")])
+    page = await sees(broker, "/apps/crm", cookie)
+    refused = await sees(
+        broker, "/apps/crm", cookie, "POST", data=[*settings, ("myDomain", "acme.example")]
+    )
+    before = (await broker.asks("GET", "/api/apps/crm")).json()
+    changed = await sees(
+        broker, "/apps/crm", cookie, "POST", data=[*settings, ("myDomain", "acme")]
+    )
+    after = (await broker.asks("GET", "/api/apps/crm")).json()
+    hubspots = await sees(broker, "/apps/hbdev", cookie)
+
+    assert (wrong.status, refused.status) == (400, 400)
+    assert b"must be a My Domain" in wrong.body
+    assert b"must be a My Domain" in refused.body
+    assert made.headers["Location"] == "/console/apps/crm"
+    assert b"<option selected>sandbox</option>" in page.body
+    assert b'name="appId"' not in page.body
+    assert (before["provider"], before["environment"]) == ("salesforce", "sandbox")
+    assert changed.status == 303
+    assert (after["environment"], after["myDomain"]) == (None, "acme.my.salesforce.com")
+    assert b'name="environment"' not in hubspots.body
+
+
 async def test_an_app_is_registered_changed_checked_and_removed(broker, hubspot):
     cookie = await signs_in(broker)
     form = [

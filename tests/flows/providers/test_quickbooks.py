@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -349,3 +350,40 @@ async def test_a_connection_that_nobody_uses_is_kept_alive(books, database):
     assert (await books.shows())["status"] == "ACTIVE"
     assert books.world.counters["refreshes"] == 3
     assert (await books.proxies(CUSTOMERS)).status == 200
+
+
+async def test_a_company_that_another_user_has_too_is_disconnected_by_the_last(books):
+    await books.connects(US)
+    await books.connects(US, user="u2")
+
+    first = await books.broker.asks("DELETE", "/api/apps/books/connections/u1")
+    kept = await books.proxies(CUSTOMERS, user="u2")
+    last = await books.broker.asks("DELETE", "/api/apps/books/connections/u2")
+
+    assert first.json()["revocation"] == "shared-grant"
+    assert kept.status == 200
+    assert last.json()["revocation"] == "revoked"
+    assert not books.world.grants.connected("quickbooks-client", US)
+
+
+async def test_an_app_says_which_of_intuits_environments_it_is_for(start_broker, database):
+    broker = await start_broker()  # with Intuit's own hosts
+    await broker.makes_workspace()
+    body = {
+        "slug": "dev",
+        "provider": "quickbooks",
+        "clientId": "id",
+        "clientSecret": "canary-secret",
+        "scopes": [ACCOUNTING],
+    }
+
+    wrong = await broker.asks("POST", "/api/apps", json={**body, "environment": "staging"})
+    made = await broker.asks("POST", "/api/apps", json={**body, "environment": "sandbox"})
+    link = await broker.asks("GET", "/api/quickbooks/auth/dev?userForeignIdentifier=u1")
+
+    assert wrong.status == 400
+    assert made.json()["environment"] == "sandbox"
+    assert link.json()["url"].startswith(
+        "https://appcenter.intuit.com/connect/oauth2?client_id=id&"
+    )
+    broker.secrets.append(parse_qs(urlsplit(link.json()["url"]).query)["state"][0])

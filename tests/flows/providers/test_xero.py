@@ -311,3 +311,49 @@ async def test_the_intent_to_receive_is_passed_and_changes_reach_the_product_onc
     assert event["type"] == "xero.contact.create"
     assert event["data"]["userForeignIdentifier"] == "u1"
     assert event["data"]["payload"]["tenantId"] == NZ
+
+
+async def test_an_organisation_that_another_user_has_too_is_disconnected_by_the_last(books):
+    await books.connects([NZ])
+    await books.connects([NZ], user="u2")
+
+    first = await books.broker.asks("DELETE", "/api/apps/books/connections/u1")
+    kept = await books.proxies(CONTACTS, user="u2")
+    last = await books.broker.asks("DELETE", "/api/apps/books/connections/u2")
+
+    assert first.json()["revocation"] == "shared-grant"
+    assert kept.status == 200
+    assert last.json()["revocation"] == "revoked"
+
+
+async def test_a_choice_that_was_never_made_ends_no_other_connection_of_the_person(books, database):
+    await books.connects([NZ], user="u2")
+    await books.connects([NZ, UK])
+    await database.execute("UPDATE pending_grant SET code_expires_at = now() - interval '1 minute'")
+
+    late = await books.broker.asks("POST", ACCOUNT, json={"accountId": UK})
+    await books.broker.parts.pending_grants.expire_unclaimed()
+    await books.broker.parts.revoker.revoke_due(10)
+
+    assert late.status == 404
+    assert (await books.broker.asks("GET", "/api/apps/books/connections/u1")).status == 404
+    assert (await books.proxies(CONTACTS, user="u2")).status == 200
+
+
+async def test_a_custom_connection_needs_no_user_and_renews_itself(books, database):
+    refused = await books.broker.asks("POST", "/api/apps/books/connections/own/import", json={})
+    app = books.world.register_app("xero-client", "canary-xero-secret", [], NZ)
+    books.world.grants.connect(app.client_id, [NZ])
+
+    imported = await books.broker.asks("POST", "/api/apps/books/connections/own/import", json={})
+    await books.broker.makes_stale(database)
+    books.world.grants.expire_access()
+    call = await books.proxies(CONTACTS, user="own")
+    deleted = await books.broker.asks("DELETE", "/api/apps/books/connections/own")
+
+    assert refused.status == 400
+    assert imported.json()["accountId"] == NZ
+    assert imported.json()["missingScopes"] == []
+    assert call.status == 200, call.body
+    assert books.world.counters["client credentials"] == 2
+    assert deleted.json()["revocation"] == "nothing-to-revoke"

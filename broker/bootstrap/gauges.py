@@ -1,0 +1,29 @@
+"""Metrics of the installation, measured now and then because only the database knows them."""
+
+from broker.domain.model import Status
+from broker.stores.core.overview import Overview
+from broker.telemetry.metrics import Metrics
+
+CONNECTIONS_EVERY_S = 300
+"""Counting reads every connection, so it is rare."""
+
+OVERDUE_EVERY_S = 15
+
+
+class Gauges:
+    """Measures on behalf of a process that does background work."""
+
+    def __init__(self, overview: Overview, metrics: Metrics) -> None:
+        self._overview = overview
+        self._metrics = metrics
+
+    async def count_connections(self) -> None:
+        """Connections by status; a status without any is 0, so that an alert sees it fall."""
+        counted = await self._overview.connections()
+        for status in Status:
+            self._metrics.connections.labels(status.value).set(counted.get(status.value, 0))
+
+    async def measure_overdue(self) -> None:
+        """How late the background work is."""
+        for work, seconds in (await self._overview.overdue()).items():
+            self._metrics.overdue.labels(work).set(seconds)

@@ -1,0 +1,21 @@
+"""What the whole database holds, for the people who run it: numbers without names."""
+
+from broker.stores.core.database import Database
+from broker.stores.core.queries import sql
+
+
+class Overview:
+    """Looks over all workspaces."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def connections(self) -> dict[str, int]:
+        """How many connections there are, by status."""
+        rows = await self._database.fetch(sql.connections_by_status)
+        return {row["status"]: row["number"] for row in rows}
+
+    async def overdue(self) -> dict[str, float]:
+        """For how long the oldest due work of each kind has waited (seconds); 0 without any."""
+        rows = await self._database.fetch(sql.overdue)
+        return {row["work"]: row["seconds"] or 0.0 for row in rows}

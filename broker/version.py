@@ -1,3 +1,0 @@
-"""Which broker this is; `pyproject.toml` says the same."""
-
-VERSION = "0.1.0"

@@ -1,0 +1,34 @@
+-- name: connections_by_status
+-- How many connections there are, by status, over all workspaces.
+SELECT status, count(*) AS number
+  FROM connection
+ GROUP BY status;
+
+-- name: overdue
+-- For how long the oldest work of each kind has been due, in seconds. What waits for an endpoint that
+-- is being spared is not due.
+SELECT 'renewals' AS work, extract(epoch FROM now() - min(renew_at))::float8 AS seconds
+  FROM connection
+ WHERE renew_at <= now()
+UNION ALL
+SELECT 'revocations', extract(epoch FROM now() - min(due_at))::float8
+  FROM revocation
+ WHERE due_at <= now()
+UNION ALL
+SELECT 'webhooks', extract(epoch FROM now() - min(due_at))::float8
+  FROM webhook_inbox
+ WHERE quarantined_at IS NULL
+   AND due_at <= now()
+UNION ALL
+SELECT 'deliveries', extract(epoch FROM now() - min(delivery.due_at))::float8
+  FROM delivery
+  JOIN endpoint
+    ON endpoint.workspace_id = delivery.workspace_id
+   AND endpoint.id = delivery.endpoint_id
+ WHERE delivery.due_at <= now()
+   AND endpoint.disabled_at IS NULL
+   AND endpoint.failures = 0
+UNION ALL
+SELECT 'runs', extract(epoch FROM now() - min(due_at))::float8
+  FROM recipe_run
+ WHERE due_at <= now();

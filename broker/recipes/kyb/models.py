@@ -6,6 +6,7 @@ from pydantic import Field
 
 from broker.errors import InvalidRequest, wrong_field
 from broker.recipes.base import StartRequest, StartResponse, TriggerRule
+from broker.recipes.fields import HubSpotId, PropertyName
 from broker.recipes.secret_fields import NeededSecret, OptionalSecret
 from broker.web.core.patterns import Matches
 from broker.web.core.requests import NumberOrText, RequestModel, Text, UserRef
@@ -31,14 +32,6 @@ WRITTEN = {
 }
 """What is written back, and the Company property that shows it."""
 
-PropertyName = Annotated[
-    str,
-    Matches(
-        r"[a-z][a-z0-9_]{0,99}",
-        "must be a property's internal name: lower-case letters, digits and underscores, "
-        "beginning with a letter",
-    ),
-]
 HubId = Annotated[int, Field(ge=1, lt=2**53)]
 
 
@@ -91,9 +84,6 @@ def check_settings(body: KybSettings) -> None:
         )
 
 
-CompanyId = Annotated[
-    NumberOrText, Matches(r"[0-9]{1,20}", "must be a HubSpot record id: 1 to 20 digits")
-]
 SourceName = Annotated[
     str,
     Matches(
@@ -111,7 +101,7 @@ class KickoffRequest(StartRequest):
     """
 
     userForeignIdentifier: UserRef | None = None
-    companyId: CompanyId | None = None
+    companyId: HubSpotId | None = None
     crmRecordId: Annotated[NumberOrText, Field(max_length=200)] | None = None
     crmSource: SourceName | None = None
     customerEmail: OverrideText | None = None

@@ -41,6 +41,9 @@ SCOPES = [
     *COMPANY_SCOPES,
 ]
 
+ANOTHER_DEMO = "another demo is running on this machine"
+IS_IN_USE = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = 'broker_demo')"
+
 
 def demo(*, once: bool, port: int) -> None:
     """Start everything, walk the main job, keep serving unless `once`."""
@@ -52,8 +55,9 @@ def demo(*, once: bool, port: int) -> None:
 
     async def command() -> None:
         async with contextlib.AsyncExitStack() as stack:
+            dsn = await _own_database(found) if found.embedded else found.dsn
             suite = await _start_sandboxes(stack, port)
-            await _run_and_serve(found, suite, port, once=once)
+            await _run_and_serve(found, dsn, suite, port, once=once)
 
     run(command)
 
@@ -69,7 +73,7 @@ async def _start_sandboxes(stack: contextlib.AsyncExitStack, port: int) -> Suite
         return await stack.enter_async_context(running("127.0.0.1", 0, redirects))
 
 
-async def _run_and_serve(found: Runtime, suite: Suite, port: int, *, once: bool) -> None:
+async def _run_and_serve(found: Runtime, dsn: str, suite: Suite, port: int, *, once: bool) -> None:
     public_url = f"http://localhost:{port}"
     urls = {name.removeprefix("BROKER_").lower(): url for name, url in suite.settings.items()}
     settings = found.settings.model_copy(
@@ -85,7 +89,6 @@ async def _run_and_serve(found: Runtime, suite: Suite, port: int, *, once: bool)
         }
     )
     sandbox, fml = suite.started["hubspot"].running, suite.started["fml"].running
-    dsn = await _own_database(found) if found.embedded else found.dsn
     runtime = Runtime(settings, dsn, found.keyring, embedded=True)
     async with open_components(runtime) as broker:
         try:
@@ -104,10 +107,13 @@ async def _own_database(found: Runtime) -> str:
     """An empty database next to the broker's own, so that every demo starts from nothing."""
     session = await asyncpg.connect(found.dsn)
     try:
+        # DROP DATABASE would wait five seconds for the other's sessions to end.
+        if await session.fetchval(IS_IN_USE):
+            fail(ANOTHER_DEMO)
         await session.execute("DROP DATABASE IF EXISTS broker_demo")
         await session.execute("CREATE DATABASE broker_demo")
     except asyncpg.ObjectInUseError:
-        fail("another demo is running on this machine")
+        fail(ANOTHER_DEMO)
     finally:
         await session.close()
     return found.dsn.replace("/postgres?", "/broker_demo?")

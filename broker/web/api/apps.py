@@ -38,8 +38,8 @@ class AppHandlers:
     ) -> tuple[int, RegisteredApp]:
         """Register an app at a provider.
 
-        Paste `redirectUrl` into your app's settings at the provider. 409 slug-taken when the workspace
-        has an app with this slug.
+        Paste `redirectUrl` into your app's settings at the provider. 409 slug-taken when the
+        workspace has an app with this slug.
         """
         slug = body.slug.lower()
         if not caller.can_access_app(slug):

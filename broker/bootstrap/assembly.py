@@ -11,6 +11,7 @@ from broker.bootstrap.components import Components
 from broker.bootstrap.gauges import CONNECTIONS_EVERY_S, OVERDUE_EVERY_S, Gauges
 from broker.bootstrap.worker import PeriodicTask, Worker
 from broker.crm.accounts import HubSpotAccounts
+from broker.crm.partners import PartnerCalls
 from broker.errors import BrokerError
 from broker.providers.base import Deadlines
 from broker.providers.catalog import SETTINGS, WEBHOOKS, Providers
@@ -154,7 +155,7 @@ def _assemble(
     settings: Settings, dsn: str, pool: Database, clients: _Clients, sealer: Sealer, specs: _Specs
 ) -> Components:
     metrics, providers, clock = Metrics(), clients.providers, clients.clock
-    url, vendor_urls = settings.public_url, settings.vendor_urls
+    url, urls = settings.public_url, settings.vendor_urls
     metrics.watch_database(lambda: pool.availability.problem is None)
     call_log = CallLog(calls := Calls(pool), providers, metrics, kept=settings.call_log_days > 0)
     keys, apps, sessions = Keys(pool), Apps(pool, sealer), ConnectSessions(pool, sealer)
@@ -168,8 +169,8 @@ def _assemble(
     idempotent = IdempotentCalls(pool, sealer)
     once = Idempotency(idempotent, providers, settings.quota_wait_s, settings.upstream_total_s)
     proxy = Proxy(connections, grants, installs, quota, providers, once, call_log, metrics, clock)
-    accounts = HubSpotAccounts(connections, installs)
-    recipes = build_recipes(specs, pool, sealer, proxy, accounts, metrics, url, vendor_urls)
+    accounts, partners = HubSpotAccounts(connections, installs), PartnerCalls(connections, proxy)
+    recipes = build_recipes(specs, pool, sealer, proxy, accounts, partners, metrics, url, urls)
     return Components(
         settings=settings,
         database_url=direct_dsn(settings, dsn),

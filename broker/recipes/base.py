@@ -14,6 +14,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from broker.crm.accounts import HubSpotAccounts
+from broker.crm.partners import PartnerCalls
 from broker.crm.records import CrmRecords, HubSpotUser
 from broker.domain.events import ProviderEvent
 from broker.domain.invalidation import Invalidation
@@ -127,6 +128,7 @@ class RecipeDeps:
     records: RunRecords
     crm: CrmRecords
     accounts: HubSpotAccounts
+    partners: PartnerCalls
     vendors: VendorClients
     metrics: Metrics
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker.crm.accounts import HubSpotAccounts
+from broker.crm.partners import PartnerCalls
 from broker.crm.records import CrmRecords
 from broker.domain.invalidation import Invalidation
 from broker.domain.runs import Recipe
@@ -38,6 +39,7 @@ class Recipes:
     runs: Runs
     crm: CrmRecords
     accounts: HubSpotAccounts
+    partners: PartnerCalls
     starter: Starter
     checks: Checks
     triggers: Triggers
@@ -76,6 +78,7 @@ def build_recipes(
     sealer: Sealer,
     proxy: Proxy,
     accounts: HubSpotAccounts,
+    partners: PartnerCalls,
     metrics: Metrics,
     public_url: str,
     vendor_urls: Mapping[str, str],
@@ -90,6 +93,7 @@ def build_recipes(
         records=records,
         crm=crm,
         accounts=accounts,
+        partners=partners,
         vendors=VendorClients(database, sealer),
         metrics=metrics,
     )
@@ -112,6 +116,7 @@ def build_recipes(
         runs=runs,
         crm=crm,
         accounts=accounts,
+        partners=partners,
         starter=Starter(runs, built),
         checks=Checks(accounts, crm),
         triggers=Triggers(store, built, steps),

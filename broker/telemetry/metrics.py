@@ -51,8 +51,8 @@ class Metrics:
         )
         self.events = self._counter(
             "broker_events",
-            "Events received from HubSpot, by outcome: told (one for each connection), duplicate, "
-            "unknown-account, parked (not readable).",
+            "Events received from providers, by outcome: published (one for each connection), "
+            "duplicate, unknown-account, parked (not readable).",
         )
         self.vendor_events = self._counter(
             "broker_vendor_events",

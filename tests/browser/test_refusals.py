@@ -120,7 +120,7 @@ async def test_fewer_scopes_than_needed(hubspot, page, product):
     await consents(popup)
 
     await expect(heard(page)).to_have_text("failed: scopes-missing")
-    await expect(page.get_by_text("Ask a super admin of your HubSpot account")).to_be_visible()
+    await expect(page.get_by_text("Ask an administrator of your HubSpot account")).to_be_visible()
     await reads(
         popup,
         "More permissions are needed",

@@ -84,6 +84,12 @@ def get(path, method="GET", body=""):
     return f"{method} {path} HTTP/1.1\r\nHost: x\r\n{length}\r\n{body}".encode()
 
 
+def parsed(runner):
+    """The requests that wait on the one connection, each with its body."""
+    (connection,) = runner.server.connections
+    return list(connection._messages)  # noqa: SLF001  # nothing outside tells that they have come
+
+
 async def answer(reader):
     head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
     length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
@@ -160,6 +166,20 @@ async def test_a_stop_waits_for_the_call_and_ends_the_connection():
         assert await asyncio.wait_for(reader.read(), 5) == b""
         await asyncio.wait_for(stopping, 5)
     assert path.calls[0].ended == [True]
+
+
+async def test_a_stop_waits_for_the_handler_of_a_call_that_was_handed_over():
+    async with served(shutdown_timeout=10) as (path, runner), connected(runner) as (reader, writer):
+        writer.write(get("/fast/1") + get("/fast/2"))
+        await until(lambda: len(path.calls) == 1)
+        stopping = asyncio.create_task(runner.cleanup())
+        await asyncio.sleep(0.05)
+        path.connections[0].hand_over()
+
+        assert (await answer(reader)).startswith("/fast/1 id of /fast/1")
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        await asyncio.wait_for(stopping, 5)
+    assert len(path.calls) == 1, "what came meanwhile is not begun"
 
 
 async def test_a_stop_does_not_wait_for_ever():
@@ -247,3 +267,57 @@ async def test_what_is_not_http_gets_the_servers_refusal(meanwhile):
             assert await answer(reader) == "fast"
 
         assert b" 400 " in await asyncio.wait_for(reader.readline(), 5)
+
+
+@pytest.mark.parametrize("size", [60_000, 200_000, 500_000])
+async def test_a_long_body_that_waited_is_given_to_the_handler_whole(size):
+    """And bodies after it are read as ever."""
+    async with served() as (path, runner), connected(runner) as (reader, writer):
+        writer.write(get("/fast"))
+        await until(lambda: len(path.calls) == 1)
+        body = "".join(chr(97 + n % 26) for n in range(size))
+        writer.write(get("/other", "POST", body))
+        await until(lambda: any(payload.is_eof() for _, payload in parsed(runner)))
+        path.respond()
+
+        assert await answer(reader) == "fast"
+        assert await answer(reader) == f"/other  {body}"
+        for n in range(2):
+            writer.write(get("/other", "POST", f"{n}" * 1000))
+            assert await answer(reader) == "/other  " + f"{n}" * 1000
+
+
+async def test_a_body_that_is_read_wakes_no_handler_for_what_comes_after_it():
+    """Reading it has aiohttp go on parsing where a body was too long to wait whole."""
+    async with served() as (path, runner), connected(runner) as (reader, writer):
+        writer.write(get("/fast/1"))
+        await until(lambda: len(path.calls) == 1)
+        third = get("/other/3", "POST", "x" * 530_000)
+        writer.write(get("/fast/2", "POST", "two") + third[:-8000])
+        await until(lambda: any(payload.total_bytes == 522_000 for _, payload in parsed(runner)))
+        writer.write(third[-8000:] + get("/other/4"))
+        await until(lambda: any(payload.total_bytes == 530_000 for _, payload in parsed(runner)))
+        path.respond(text=b"one")
+        assert await answer(reader) == "one"
+        await until(lambda: len(path.calls) == 2)
+        await asyncio.sleep(0.05)
+        path.respond(text=b"two")
+
+        assert await answer(reader) == "two"
+        assert await answer(reader) == "/other/3  " + "x" * 530_000
+        assert await answer(reader) == "/other/4  "
+
+
+async def test_the_keep_alive_time_begins_again_after_a_request_of_the_handlers():
+    async with (
+        served(keepalive_timeout=0.6) as (path, runner),
+        connected(runner) as (reader, writer),
+    ):
+        writer.write(get("/fast"))
+        await until(lambda: len(path.calls) == 1)
+        path.respond()
+        assert await answer(reader) == "fast"
+        for _ in range(4):
+            await asyncio.sleep(0.4)
+            writer.write(get("/other"))
+            assert await answer(reader) == "/other  "

@@ -126,7 +126,7 @@ class Splitter:
                 latest = locked.batch.received_at + CLOCK_SKEW
                 await locked.end_grants(each.account_id, min(each.occurred_at or latest, latest))
         unknown = sum(each.account_id not in users for each in fresh)
-        self._metrics.events.labels("told").inc(published)
+        self._metrics.events.labels("published").inc(published)
         self._metrics.events.labels("unknown-account").inc(unknown)
 
     async def _unseen(

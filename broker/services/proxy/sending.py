@@ -43,8 +43,8 @@ class CallAttempts:
     trace: CallTrace
     safe: bool
     arrived: float
-    account: tuple[int, int | None]
-    """Generation and HubSpot account of the connection as it was read last."""
+    account: tuple[int, str | None]
+    """Generation and account of the connection as it was read last."""
     until: float = 0.0
     grant: Grant | None = None
     response: UpstreamResponse | None = None
@@ -151,7 +151,7 @@ class Sending:
                         or await self._wait_for_quota(attempts)
                     )
                     attempts.grant = None
-                    if attempts.call.hub_id is not None:
+                    if attempts.call.account_id is not None:
                         await self._check_account(attempts, grant)
                 except BrokerError:
                     if last is None:
@@ -198,9 +198,10 @@ class Sending:
         if grant.generation != attempts.account[0]:
             self._cache.discard(attempts.key)
             attempts.account = _account(await self._cache.get(attempts.key))
-        if attempts.account[1] != attempts.call.hub_id:
+        if attempts.account[1] != attempts.call.account_id:
             raise OtherAccount(
-                f"The user is connected to another HubSpot account than {attempts.call.hub_id}. "
+                f"The user is connected to another {attempts.provider.spec.label} account than "
+                f"{attempts.call.account_id}. "
                 "Have the user connect that account again."
             )
 
@@ -277,6 +278,6 @@ class Sending:
         return True
 
 
-def _account(connection: Connection) -> tuple[int, int | None]:
+def _account(connection: Connection) -> tuple[int, str | None]:
     grant = connection.grant
-    return (-1 if grant is None else grant.generation), connection.hub_id
+    return (-1 if grant is None else grant.generation), connection.account_id

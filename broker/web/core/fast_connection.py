@@ -15,8 +15,6 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from broker.web.core.descriptors import DescriptorGuard
 from broker.web.core.http_server import ConnectionHandler
 
-BODY_LIMIT = 65_536
-
 MAX_QUEUED = 8
 """How many requests may wait on a connection; of more, the handler takes care of reading."""
 
@@ -156,7 +154,7 @@ class FastConnection(ConnectionHandler):
         ):
             self._wake()
             return
-        body = None if payload is EMPTY_PAYLOAD else payload.read_nowait()
+        body = None if payload is EMPTY_PAYLOAD else self._read(payload)
         call = self._fast_path.begin(message, body, self)
         if call is None:
             if body is not None:
@@ -167,13 +165,25 @@ class FastConnection(ConnectionHandler):
         cast(web.Server, self._manager).requests_count += 1
         self.keep_alive(True)  # its timer, which knows nothing of calls here, is stopped
 
+    def _read(self, payload: StreamReader) -> bytes:
+        """A body that is complete."""
+        # It makes aiohttp go on parsing, and what that finds must not wake the handler.
+        waiter, self._waiter = self._waiter, None
+        try:
+            return payload.read_nowait()
+        finally:
+            self._waiter = waiter
+
     def _complete_payload(self, body: bytes) -> StreamReader:
-        payload = StreamReader(self, BODY_LIMIT, loop=asyncio.get_running_loop())
+        # With a limit that it keeps: the parser, which is past it, can no longer be paused for it.
+        payload = StreamReader(self, len(body), loop=asyncio.get_running_loop())
         payload.feed_data(body)
         payload.feed_eof()
         return payload
 
     def _wake(self) -> None:
+        """Have the handler take what is next; the keep-alive time after it is aiohttp's to keep."""
+        self._stop_idle_timer()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -200,6 +210,11 @@ class FastConnection(ConnectionHandler):
             self.transport.close()
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(None)
+
+    def _stop_idle_timer(self) -> None:
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
 
     def _check_idle(self) -> None:
         """End a connection on which nothing came for the keep-alive time after a call."""
@@ -242,8 +257,7 @@ class FastConnection(ConnectionHandler):
             if call is not None:
                 call.end(sent=False)
         self._call = self._message = self.handed_over = None
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
+        self._stop_idle_timer()
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(None)
         super().connection_lost(exc)

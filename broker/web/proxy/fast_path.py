@@ -12,6 +12,7 @@ import time
 from typing import Any
 from uuid import UUID
 
+from aiohttp import HttpVersion11
 from aiohttp.http_parser import RawRequestMessage
 
 from broker.domain.model import ProxyCall
@@ -34,9 +35,6 @@ PATH = re.compile(
     r"/proxy/([A-Za-z0-9][A-Za-z0-9_-]{0,62})/([A-Za-z0-9][A-Za-z0-9._~-]{0,254})(/[^#]*)"
 )
 """Paths in which nothing before the target is encoded."""
-
-HANDLED_HEADERS = ("Idempotency-Key", "Prefer", "Expect", "Sec-Fetch-Site")
-"""Headers with a meaning of which the handler knows."""
 
 
 class FastPath:
@@ -81,7 +79,7 @@ class FastPath:
         fields = {
             "request_id": request_id,
             "method": message.method,
-            "key": str(caller.key_id),
+            "key": caller.key_id,
             "app": slug,
         }
         keep_alive = not message.should_close
@@ -158,7 +156,11 @@ def _is_plain(message: RawRequestMessage) -> bool:
     headers = message.headers
     return (
         message.method in METHODS
-        and message.version == (1, 1)
+        and message.version == HttpVersion11
         and not (message.chunked or message.upgrade)
-        and not any(name in headers for name in HANDLED_HEADERS)
+        # Headers with a meaning that the handler knows of.
+        and "Prefer" not in headers
+        and "Idempotency-Key" not in headers
+        and "Sec-Fetch-Site" not in headers
+        and "Expect" not in headers
     )

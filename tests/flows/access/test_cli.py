@@ -427,7 +427,7 @@ async def test_the_doctor_says_what_it_makes_of_a_forward_proxy_and_of_certifica
         REQUESTS_CA_BUNDLE="/etc/ca.pem",
     )
 
-    assert "ok  HTTPS_PROXY: proxy.corp:3128; without it: localhost,.corp" in text
+    assert "ok    HTTPS_PROXY: proxy.corp:3128; without it: localhost,.corp" in text
     assert "canary" not in text
     assert code == 1
     assert "http://host:port" in json.loads(checks)["HTTPS_PROXY"]

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from broker.domain.model import KEY_SCOPES
+from broker.providers.catalog import BY_NAME
 from broker.web.core import openapi
 
 PLACEHOLDERS = {
@@ -15,9 +16,11 @@ PLACEHOLDERS = {
 }
 
 PROVES_ITSELF = re.compile(
-    r"^/(oauth/token$|hubspot/.*/(callback|webhooks|actions/\w+)$|fml/.*/webhooks$)"
+    r"^/(oauth/token$"
+    rf"|({'|'.join(BY_NAME)})/.*/(callback|webhooks|start|keys|account|actions/\w+)$"
+    r"|fml/.*/webhooks$)"
 )
-"""What HubSpot, a vendor or a browser calls, or a client with its secret: none of them has a key."""
+"""What a provider, a vendor or a browser calls, or a client with its secret: none of them has a key."""
 
 FOR_EVERYBODY = re.compile(
     r"^/(connect/|connect\.js$|static/|healthz$|readyz$|openapi\.json$|docs($|/))"

@@ -16,7 +16,7 @@ from yarl import URL
 from broker.sandbox.hubspot.events.signing import signed
 from broker.sandbox.hubspot.grants import App
 
-PATIENCE_S, LONGEST_S = 15.0, 3 * 86_400.0
+ANSWER_TIMEOUT_S, LONGEST_S = 15.0, 3 * 86_400.0
 WAITING = {"ASYNC", "BLOCK"}
 MOST_BYTES = 1_048_576
 
@@ -145,7 +145,7 @@ class Workflows:
                 data=data or None,
                 headers=headers,
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=PATIENCE_S),
+                timeout=aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_S),
             ) as response:
                 body = _read((await response.read())[:MOST_BYTES])
                 return {"status": response.status, "headers": dict(response.headers), "body": body}

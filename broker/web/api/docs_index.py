@@ -10,7 +10,7 @@ SECTIONS: Sequence[tuple[str, tuple[str, ...]]] = (
     ("Connect", ("connect", "life-of-a-connection", "providers/*")),
     ("Call", ("api", "errors")),
     ("Events", ("events",)),
-    ("Recipes", ("recipes",)),
+    ("Recipes", ("recipes", "recipes/*")),
     ("Operate", ("operating", "deploy/README", "console", "upgrading", "changelog", "speed")),
     ("Secure", ("security",)),
     ("Build", ("architecture", "contributing", "adding-a-provider")),

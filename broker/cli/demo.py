@@ -121,7 +121,7 @@ async def _own_database(found: Runtime) -> str:
 
 @dataclass(slots=True)
 class DemoScenario:
-    """The main job, each step printed with what came of it."""
+    """The main job, each step printed with its result."""
 
     broker: Components
     sandbox: Running
@@ -152,20 +152,20 @@ class DemoScenario:
 
     @property
     def company(self) -> str:
-        """The Company of the walk's second half."""
+        """The Company of the KYB steps."""
         return str(self.kyb.known["company"])
 
     async def all(self) -> bool:
         """Walk; whether every step ended well."""
         steps: list[tuple[str, Callable[[aiohttp.ClientSession], Awaitable[str]]]] = [
-            ("Make a workspace with an API key", self.workspace),
+            ("Create a workspace with an API key", self.workspace),
             ("Register a HubSpot app", self.register),
-            ("Make an install link for one user", self.link),
+            ("Create an install link for one user", self.link),
             ("Consent at HubSpot, in a browser", self.consent),
-            ("See that the token is stored sealed", self.sealed),
+            ("Check that the tokens are stored encrypted", self.sealed),
             ("Create a contact through the proxy", self.create),
-            ("Read it the StackGo way", self.read),
-            ("Let the token run out, and call again", self.renew),
+            ("Read it back through StackGo's API", self.read),
+            ("Let the token expire, and call again", self.renew),
             *self.kyb.steps(),
         ]
         async with aiohttp.ClientSession() as session:
@@ -197,7 +197,7 @@ class DemoScenario:
             "clientSecret": "demo-client-secret",
             "appId": "4242",
             "scopes": SCOPES,
-            # docs/examples stands here.
+            # Where docs/examples/backend.py listens.
             "returnUrls": ["http://127.0.0.1:3000/"],
             "origins": ["http://127.0.0.1:3000"],
         }
@@ -239,7 +239,7 @@ class DemoScenario:
         stored = "".join(row["everything"] for row in rows)
         if any(token in stored or token.encode().hex() in stored for token in issued):
             raise RuntimeError("a token is readable in the database")
-        return f"{len(issued)} tokens issued, none readable in {len(rows)} row"
+        return f"{len(issued)} tokens issued, none readable in the database"
 
     async def create(self, session: aiohttp.ClientSession) -> str:
         path = f"/proxy/demo/{USER}/crm/v3/objects/contacts"

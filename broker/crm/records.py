@@ -32,6 +32,9 @@ RECIPES = UUID(int=0x726563697065)
 
 MAX_RETRY_AFTER_S = 600.0
 
+SYNC_GROUP = "broker_sync"
+"""The group of the properties that recipes bring, which HubSpot does not have of its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class HubSpotUser:
@@ -188,6 +191,13 @@ class RecordWriter(RecordReader):
 
     async def create_property(self, object_type: str, definition: Mapping[str, Any]) -> None:
         """Define a property of a type; one that is there already stays as it is."""
+        if definition.get("groupName") == SYNC_GROUP:
+            group = {"name": SYNC_GROUP, "label": "Synchronised by the broker"}
+            status, payload = await self._request(
+                "POST", f"{_properties(object_type)}/groups", group
+            )
+            if status != 409:
+                _raise_for_status(status, payload)
         status, payload = await self._request("POST", _properties(object_type), definition)
         if status != 409:
             _raise_for_status(status, payload)

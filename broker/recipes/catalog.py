@@ -2,5 +2,6 @@
 
 from broker.recipes.base import AnySpec
 from broker.recipes.kyb.spec import KYB
+from broker.recipes.orders.spec import ORDERS
 
-RECIPES: tuple[AnySpec, ...] = (KYB,)
+RECIPES: tuple[AnySpec, ...] = (KYB, ORDERS)

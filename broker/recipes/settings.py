@@ -12,6 +12,7 @@ from broker.domain.model import App, Secret
 from broker.domain.runs import ObjectTrigger, RecipeSetting
 from broker.errors import RecipeNotFound, wrong_field
 from broker.recipes.secret_fields import secret_fields
+from broker.stores.core.database import Session
 from broker.stores.recipes.recipe_settings import RecipeSettings
 
 S = TypeVar("S", bound=BaseModel)
@@ -80,13 +81,22 @@ class RecipeSetup(Generic[S]):
         found = await self._store.of_slug(workspace_id, slug, self.name)
         return None if found is None else self.read(found)
 
+    async def naming(
+        self, session: Session, workspace_id: UUID, field: str, value: str
+    ) -> list[tuple[str, StoredSettings[S]]]:
+        """The settings of live apps in which a field has a value, with the apps' slugs; their
+        secrets are left out.
+        """
+        found = await self._store.naming(session, workspace_id, self.name, field, value)
+        return [(slug, self.read(each)) for slug, each in found]
+
     async def put(self, app: App, actor: str, body: S) -> StoredSettings[S]:
         """Replace the settings; a secret that is left out stays. A new value of a rotating secret
         leaves the one before valid for a day. Raises InvalidRequest.
         """
         self._check(body)
         settings = body.model_dump(mode="json", exclude=set(self._secrets))
-        # The lock orders two PUTs: each sees the secrets that the other has stored.
+        # Two PUTs wait for each other: each sees the secrets that the other has stored.
         async with self._store.lock(app, self.name) as locked:
             current = locked.current
             secrets = {} if current is None else dict(current.secrets)

@@ -71,6 +71,27 @@ class RecipeSettings:
             for row in rows
         ]
 
+    async def naming(
+        self, session: Session, workspace_id: UUID, recipe: str, field: str, value: str
+    ) -> list[tuple[str, RecipeSetting]]:
+        """The settings of live apps in which a field has a value, without their secrets, with the
+        apps' slugs.
+        """
+        rows = await session.fetch(sql.settings_naming, workspace_id, recipe, field, value)
+        return [
+            (
+                row["slug"],
+                RecipeSetting(
+                    row["app_id"],
+                    json.loads(row["settings"]),
+                    {},
+                    row["created_at"],
+                    row["updated_at"],
+                ),
+            )
+            for row in rows
+        ]
+
     async def delete(self, app: App, actor: str, recipe: str) -> bool:
         """Delete the settings; False when there were none."""
         async with self._database.transaction() as session:

@@ -56,6 +56,21 @@ SELECT recipe, triggers, settings, created_at, updated_at
    AND app_id = $2
    AND triggers IS NOT NULL;
 
+-- name: settings_naming
+-- Live apps' settings of a recipe in which a field has a value.
+--   $1 workspace, $2 recipe, $3 field, $4 value
+SELECT recipe_setting.app_id, app.slug, recipe_setting.settings, recipe_setting.created_at,
+       recipe_setting.updated_at
+  FROM recipe_setting
+  JOIN app
+    ON app.workspace_id = recipe_setting.workspace_id
+   AND app.id = recipe_setting.app_id
+ WHERE recipe_setting.workspace_id = $1
+   AND recipe_setting.recipe = $2
+   AND recipe_setting.settings::jsonb ->> $3::text = $4
+   AND app.deleted_at IS NULL
+ ORDER BY app.slug;
+
 -- name: recipes_in_use
 -- The recipes that any live app has settings for.
 SELECT DISTINCT recipe_setting.recipe

@@ -65,6 +65,7 @@ _TABLE: dict[str, tuple[str, ...]] = {
     "0-3": (
         "dealname|Deal name|string|text",
         "amount|Amount|number|number",
+        "deal_currency_code|Currency|enumeration|select|USD,EUR,GBP",
         "closedate|Close date|datetime|date",
         "pipeline|Pipeline|enumeration|select|*",
         "dealstage|Deal stage|enumeration|radio|*",

@@ -1,0 +1,75 @@
+"""The orders recipe's bodies: settings, starts, and their answers."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from broker.recipes.base import StartRequest, StartResponse
+from broker.web.core.requests import RequestModel, Text, UserRef
+
+NAME = "orders"
+VERSION = 1
+
+KEY, ORDER_NAME, FINANCIAL = "shop_order_key", "shop_order_name", "shop_financial_status"
+CUSTOMER_KEY = "shop_customer_key"
+
+PropertyName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,99}$")]
+
+
+class Stages(RequestModel):
+    """The ids of the pipeline's stages for orders that are to be paid, paid, and lost."""
+
+    open: Text = "appointmentscheduled"
+    won: Text = "closedwon"
+    lost: Text = "closedlost"
+
+
+class ContactMapping(RequestModel):
+    """The contact property that shows each field of the buyer; null writes nothing."""
+
+    firstName: PropertyName | None = "firstname"
+    lastName: PropertyName | None = "lastname"
+    phone: PropertyName | None = "phone"
+    company: PropertyName | None = None
+
+
+class DealMapping(RequestModel):
+    """The deal property that shows each field of the order; null writes nothing."""
+
+    name: PropertyName | None = "dealname"
+    amount: PropertyName | None = "amount"
+    currency: PropertyName | None = "deal_currency_code"
+    closeDate: PropertyName | None = "closedate"
+    orderName: PropertyName | None = ORDER_NAME
+    financialStatus: PropertyName | None = FINANCIAL
+
+
+class OrdersSettings(RequestModel):
+    """The whole of the settings. `shopApp` is the slug of the app whose users connect shops."""
+
+    shopApp: Text
+    pipeline: Text = "default"
+    stages: Stages = Field(default_factory=Stages)
+    amount: Literal["net", "current", "total"] = "net"
+    skipTest: bool = True
+    contact: ContactMapping = Field(default_factory=ContactMapping)
+    deal: DealMapping = Field(default_factory=DealMapping)
+
+
+class OrderRequest(StartRequest):
+    """An order of the shop that the user has connected, by its id."""
+
+    userForeignIdentifier: UserRef
+    orderId: Annotated[str, Field(pattern=r"^[0-9]{1,20}$")]
+
+
+class OrderResponse(StartResponse):
+    """What became of the order; `skipped` says why none was written."""
+
+    dealId: str | None = None
+    contactId: str | None = None
+    amount: str | None = None
+    currency: str | None = None
+    stage: str | None = None
+    skipped: str | None = None
+    wouldWrite: dict[str, Any] | None = None

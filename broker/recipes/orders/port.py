@@ -1,0 +1,66 @@
+"""What the recipe needs of a shop: an order as it is now. Each shop's words are in an adapter."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal, Protocol
+
+from broker.crm.partners import PartnerCalls, PartnerUser
+
+State = Literal["open", "won", "lost"]
+
+
+@dataclass(frozen=True, slots=True)
+class Buyer:
+    """Who bought, as far as the shop says; `customer_id` None: a guest."""
+
+    email: str | None
+    customer_id: str | None
+    first_name: str | None
+    last_name: str | None
+    phone: str | None
+    company: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ShopOrder:
+    """An order as it is now. Amounts are in `currency`, the shop's: `total` before returns,
+    `current` after returns and edits, `net` received less refunded. `placed_at` is a moment with
+    an offset.
+    """
+
+    id: str
+    name: str
+    updated_at: str
+    placed_at: str
+    currency: str
+    total: Decimal
+    current: Decimal
+    net: Decimal
+    state: State
+    financial: str
+    is_test: bool
+    buyer: Buyer
+
+    @property
+    def version(self) -> str:
+        """Changes with the order: shops count in seconds, in which an order may change twice."""
+        return f"{self.updated_at}/{hashlib.sha256(repr(self).encode()).hexdigest()[:12]}"
+
+
+class Shop(Protocol):
+    """A kind of shop: `provider` is the provider whose apps connect it."""
+
+    @property
+    def provider(self) -> str: ...
+
+    async def read(self, calls: PartnerCalls, user: PartnerUser, order_id: str) -> ShopOrder | None:
+        """The order, None when the shop has none of this id (it may have been deleted).
+
+        Raises InputRefused and ScopesMissing for what a person has to mend, and what
+        `PartnerCalls.read` raises.
+        """
+
+    def order_in(self, topic: str, payload: Mapping[str, Any]) -> str | None:
+        """The id of the order that a webhook is about; None for other webhooks."""

@@ -1,0 +1,123 @@
+"""The orders recipe: a shop's order becomes a deal, its buyer and their association in HubSpot, and
+the deal follows the order through edits, refunds and cancellations.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from broker.crm.object_types import DEALS
+from broker.crm.partners import PartnerUser
+from broker.crm.records import HubSpotUser
+from broker.domain.events import ProviderEvent
+from broker.domain.model import App, Caller
+from broker.domain.runs import Recipe, RetryLater, RunRequest, Step, StepContext
+from broker.errors import BrokerError, InputRefused
+from broker.recipes.base import (
+    DefaultRecipe,
+    Finding,
+    PropertyDefinitions,
+    RecipeDeps,
+    StartingRecord,
+)
+from broker.recipes.orders import writes
+from broker.recipes.orders.models import KEY, VERSION, OrderRequest, OrdersSettings
+from broker.recipes.orders.port import ShopOrder
+from broker.recipes.orders.shop_events import ShopEvents, order_request
+from broker.recipes.orders.steps import OrderSteps, build_result, shop_of
+from broker.recipes.settings import RecipeSetup, StoredSettings
+from broker.stores.events.webhook_inbox import LockedBatch
+
+
+class OrdersRecipe(DefaultRecipe[OrdersSettings]):
+    """The recipe in one process."""
+
+    def __init__(self, deps: RecipeDeps, setup: RecipeSetup[OrdersSettings]) -> None:
+        self.setup = setup
+        self._crm = deps.crm
+        self._accounts = deps.accounts
+        self._partners = deps.partners
+        self._steps = OrderSteps(setup, deps.partners, deps.crm)
+        recipe = Recipe(setup.name, VERSION, self.steps(), build_result)
+        self._events = ShopEvents(setup, deps.partners, recipe)
+
+    def steps(self) -> Sequence[Step]:
+        return self._steps.steps()
+
+    def build_result(self, context: StepContext) -> Mapping[str, Any]:
+        return build_result(context)
+
+    async def run_request(self, app: App, caller: Caller, body: OrderRequest) -> RunRequest:
+        """One run for each version of an order: a start after the order has changed is another."""
+        settings = (await self.setup.get(app)).model
+        user = await self._accounts.user(app, caller, body.userForeignIdentifier)
+        partner = await self._partner(user, settings)
+        order = await self._read(partner, body.orderId)
+        return order_request(app.id, user, partner, body.orderId, _version(order))
+
+    async def dry_run(self, app: App, caller: Caller, body: OrderRequest) -> Mapping[str, Any]:
+        settings = (await self.setup.get(app)).model
+        user = await self._accounts.user(app, caller, body.userForeignIdentifier)
+        partner = await self._partner(user, settings)
+        order = await self._read(partner, body.orderId)
+        if order is None:
+            return {"skipped": "no-order"}
+        if order.is_test and settings.skipTest:
+            return {"skipped": "test"}
+        key = writes.deal_key(partner.account_id, body.orderId)
+        current = await self._crm.reader(user).read(DEALS, key, ["dealstage"], KEY)
+        deal = {**writes.deal_properties(order, settings, current), KEY: key}
+        known_by = writes.contact_of(partner.account_id, order.buyer)
+        contact = None
+        if known_by is not None:
+            contact = {**writes.contact_properties(order.buyer, settings), known_by[0]: known_by[1]}
+        return {
+            "amount": writes.amount_of(order, settings),
+            "currency": order.currency,
+            "wouldWrite": {"deal": deal, "contact": contact},
+        }
+
+    async def watch(
+        self,
+        locked: LockedBatch,
+        events: Sequence[ProviderEvent],
+        users: Mapping[str, Sequence[str]],
+    ) -> None:
+        await self._events.watch(locked, events, users)
+
+    async def record_request(
+        self, _record: StartingRecord, _settings: StoredSettings[OrdersSettings]
+    ) -> RunRequest:
+        raise InputRefused("Orders are started by the shop, not by a record of HubSpot's.")
+
+    def properties(self, _settings: OrdersSettings) -> Sequence[PropertyDefinitions]:
+        return writes.definitions()
+
+    async def findings(
+        self, _app: App, user: HubSpotUser, settings: StoredSettings[OrdersSettings]
+    ) -> list[Finding]:
+        """Whether the user has a shop whose orders can be read: an order that does not exist is
+        asked for.
+        """
+        try:
+            partner = await self._partner(user, settings.model)
+            await self._read(partner, "1")
+        except RetryLater as later:
+            return [Finding(about="shop", message=later.reason, remedy="Check again later.")]
+        except BrokerError as refusal:
+            message = refusal.detail or refusal.title()
+            remedy = f"Have the user connect a shop with the app {settings.model.shopApp}."
+            return [Finding(about="shop", message=message, remedy=remedy)]
+        return []
+
+    async def _partner(self, user: HubSpotUser, settings: OrdersSettings) -> PartnerUser:
+        """The user's shop. Raises what a connection may be refused for, and InputRefused."""
+        partner = await self._partners.user(user.workspace_id, settings.shopApp, user.user_ref)
+        shop_of(partner.provider)
+        return partner
+
+    async def _read(self, partner: PartnerUser, order_id: str) -> ShopOrder | None:
+        return await shop_of(partner.provider).read(self._partners, partner, order_id)
+
+
+def _version(order: ShopOrder | None) -> str:
+    return "deleted" if order is None else order.version

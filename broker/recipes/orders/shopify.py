@@ -1,0 +1,118 @@
+"""Orders of Shopify's Admin API. Amounts are shop money; what the buyer saw is left out.
+
+Source: https://shopify.dev/docs/api/admin-graphql/2026-10/objects/Order.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from broker.crm.partners import PartnerCalls, PartnerUser
+from broker.domain.runs import RetryLater
+from broker.errors import InputRefused, ScopesMissing
+from broker.recipes.orders.port import Buyer, ShopOrder, State
+
+TARGET = "/admin/api/2026-10/graphql.json"
+
+ORDER = """query($id: ID!) { order(id: $id) {
+ legacyResourceId name email phone test processedAt updatedAt cancelledAt currencyCode
+ displayFinancialStatus
+ totalPriceSet { shopMoney { amount } } currentTotalPriceSet { shopMoney { amount } }
+ netPaymentSet { shopMoney { amount } }
+ customer { id firstName lastName defaultEmailAddress { emailAddress }
+  defaultPhoneNumber { phoneNumber } }
+ billingAddress { firstName lastName company phone } } }"""
+
+WON = frozenset({"PAID", "PARTIALLY_REFUNDED"})
+LOST = frozenset({"VOIDED", "EXPIRED", "REFUNDED"})
+STOPPED = {
+    402: "The shop's plan is not paid, so that Shopify answers nothing. Pay it, then retry.",
+    404: "There is no such shop any more.",
+    423: "Shopify has locked the shop. Have its owner ask Shopify's support, then retry.",
+    430: "Shopify refuses the shop's calls for its security. Ask Shopify's support, then retry.",
+}
+
+
+class Shopify:
+    """The adapter for Shopify."""
+
+    provider = "shopify"
+
+    async def read(self, calls: PartnerCalls, user: PartnerUser, order_id: str) -> ShopOrder | None:
+        """One query; it costs some points of the shop's budget."""
+        body = {"query": ORDER, "variables": {"id": f"gid://shopify/Order/{order_id}"}}
+        # A query travels as POST, which the proxy takes for a write.
+        answer = await calls.send(user, "POST", TARGET, body)
+        if answer.status >= 300:
+            reason = STOPPED.get(answer.status, f"Shopify answered {answer.status}.")
+            raise InputRefused(reason)
+        return read_order(answer.payload)
+
+    def order_in(self, topic: str, payload: Mapping[str, Any]) -> str | None:
+        kind = topic.partition("/")[0]
+        if kind not in {"orders", "refunds"}:
+            return None
+        found = payload.get("order_id") if kind == "refunds" else payload.get("id")
+        return str(found) if isinstance(found, int) else None
+
+
+def read_order(payload: Any) -> ShopOrder | None:
+    """The order of an answer. Raises ScopesMissing, RetryLater and InputRefused for its errors:
+    Shopify answers 200 with them, and with a part of the data.
+    """
+    errors = payload.get("errors") if isinstance(payload, dict) else None
+    if errors:
+        codes = {_code(each) for each in errors} if isinstance(errors, list) else set()
+        if "THROTTLED" in codes:
+            raise RetryLater(2, "throttled")
+        if "ACCESS_DENIED" in codes:
+            raise ScopesMissing(
+                "Shopify does not let this connection read orders. Add the scopes read_orders and "
+                "read_customers (and access to protected customer data) to the app, have the user "
+                "connect again, then retry."
+            )
+        raise InputRefused("Shopify refused the query of the order.")
+    node = payload["data"]["order"]
+    return None if node is None else _order(node)
+
+
+def _order(node: Mapping[str, Any]) -> ShopOrder:
+    customer, address = node["customer"] or {}, node["billingAddress"] or {}
+    email = node["email"] or (customer.get("defaultEmailAddress") or {}).get("emailAddress")
+    phone = node["phone"] or (customer.get("defaultPhoneNumber") or {}).get("phoneNumber")
+    return ShopOrder(
+        id=node["legacyResourceId"],
+        name=node["name"],
+        updated_at=node["updatedAt"],
+        placed_at=node["processedAt"],
+        currency=node["currencyCode"],
+        total=_money(node["totalPriceSet"]),
+        current=_money(node["currentTotalPriceSet"]),
+        net=_money(node["netPaymentSet"]),
+        state=_state(node["displayFinancialStatus"], cancelled=node["cancelledAt"] is not None),
+        financial=node["displayFinancialStatus"] or "",
+        is_test=node["test"],
+        buyer=Buyer(
+            email=email.strip().lower() if email else None,
+            customer_id=customer["id"].rpartition("/")[2] if customer else None,
+            first_name=customer.get("firstName") or address.get("firstName"),
+            last_name=customer.get("lastName") or address.get("lastName"),
+            phone=phone or address.get("phone"),
+            company=address.get("company"),
+        ),
+    )
+
+
+def _state(financial: str | None, *, cancelled: bool) -> State:
+    if cancelled or financial in LOST:
+        return "lost"
+    return "won" if financial in WON else "open"
+
+
+def _money(bag: Mapping[str, Any]) -> Decimal:
+    return Decimal(str(bag["shopMoney"]["amount"]))
+
+
+def _code(error: Any) -> str:
+    extensions = error.get("extensions") if isinstance(error, dict) else None
+    return str(extensions.get("code")) if isinstance(extensions, dict) else ""

@@ -1,0 +1,170 @@
+"""The steps of a run: read the order, write contact, deal and association.
+
+What makes each effect one: the deal is upserted by `{shop}:{order id}` and the contact by e-mail or
+`{shop}:{customer id}`, all unique in HubSpot, and an association is there or not. Repeating is
+harmless. Runs of one order may overlap: whoever has written reads the order again afterwards, and
+writes again when it has changed, so that the last write is never of an older order.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from broker.crm.object_types import CONTACTS, DEALS
+from broker.crm.partners import PartnerCalls, PartnerUser
+from broker.crm.records import CrmRecords, RecordWriter, user_of
+from broker.domain.runs import RetryLater, Step, StepContext
+from broker.errors import InputRefused
+from broker.recipes.orders import writes
+from broker.recipes.orders.models import KEY, OrdersSettings
+from broker.recipes.orders.port import Shop, ShopOrder
+from broker.recipes.orders.shopify import Shopify
+from broker.recipes.orders.woocommerce import WooCommerce
+from broker.recipes.settings import RecipeSetup
+
+ADAPTERS: tuple[Shop, ...] = (Shopify(), WooCommerce())
+SHOPS: Mapping[str, Shop] = {each.provider: each for each in ADAPTERS}
+"""The adapters, by the provider of the app that the settings name."""
+
+ROUNDS = 5
+"""How often a step follows an order that changes all the time before it makes a pause."""
+
+
+def shop_of(provider: str) -> Shop:
+    """The adapter for a provider. Raises InputRefused for one that is not a shop."""
+    if provider not in SHOPS:
+        raise InputRefused(
+            "The app that shopApp names does not belong to a shop. Name an app of one of: "
+            f"{', '.join(sorted(SHOPS))}."
+        )
+    return SHOPS[provider]
+
+
+class OrderSteps:
+    """The steps, in one process."""
+
+    def __init__(
+        self, setup: RecipeSetup[OrdersSettings], partners: PartnerCalls, crm: CrmRecords
+    ) -> None:
+        self._setup = setup
+        self._partners = partners
+        self._crm = crm
+
+    def steps(self) -> Sequence[Step]:
+        return (
+            Step("read-order", self.read_order),
+            Step("write-records", self.write_records, has_side_effect=True),
+        )
+
+    async def read_order(self, context: StepContext) -> Mapping[str, Any]:
+        """The order's version, or why nothing is to be written."""
+        settings = await self._settings(context.run.workspace_id, context.run.app_id)
+        order = await self.order_now(context)
+        if order is not None and order.is_test and settings.skipTest:
+            return {"skipped": "test"}
+        return {"version": None if order is None else order.version}
+
+    async def write_records(self, context: StepContext) -> Mapping[str, Any]:
+        """Write until the order is no longer newer than what was written."""
+        if "skipped" in context.outcomes["read-order"]:
+            return context.outcomes["read-order"]
+        run, user = context.run, user_of(context.run)
+        assert user is not None  # noqa: S101  # every run of the recipe acts for a user
+        settings = await self._settings(run.workspace_id, run.app_id)
+        writer, shop = self._crm.writer(user), run.input["shop"]
+        key = writes.deal_key(shop, run.input["orderId"])
+        order, created = await self.order_now(context), False
+        for _ in range(ROUNDS):
+            if order is None:
+                return await self._delete(writer, key, settings)
+            outcome = await self._write(writer, key, shop, order, settings)
+            created = created or outcome["created"]
+            newer = await self.order_now(context)
+            if newer is not None and newer.version == order.version:
+                return {**outcome, "created": created}
+            order = newer
+        raise RetryLater(2, "the order changes all the time")
+
+    async def order_now(self, context: StepContext) -> ShopOrder | None:
+        """The order of a run, from the shop in which the run began."""
+        run = context.run
+        user = PartnerUser(
+            run.workspace_id,
+            run.input["shopApp"],
+            run.user_ref or "",
+            run.input["provider"],
+            run.input["shop"],
+        )
+        return await shop_of(user.provider).read(self._partners, user, run.input["orderId"])
+
+    async def _write(
+        self,
+        writer: RecordWriter,
+        key: str,
+        shop: str,
+        order: ShopOrder,
+        settings: OrdersSettings,
+    ) -> dict[str, Any]:
+        contact_id = await self._write_contact(writer, shop, order, settings)
+        current = await writer.read(DEALS, key, ["dealstage"], KEY)
+        properties = writes.deal_properties(order, settings, current)
+        try:
+            deal = await writer.upsert(DEALS, KEY, key, properties)
+        except InputRefused as refusal:
+            raise _explained(refusal, order, settings) from refusal
+        if contact_id is not None:
+            await writer.associate(DEALS, deal.id, CONTACTS, contact_id)
+        return {
+            "created": deal.created,
+            "dealId": deal.id,
+            "contactId": contact_id,
+            "amount": writes.amount_of(order, settings),
+            "currency": order.currency,
+            "stage": properties.get("dealstage") or (current or {}).get("dealstage"),
+        }
+
+    async def _write_contact(
+        self, writer: RecordWriter, shop: str, order: ShopOrder, settings: OrdersSettings
+    ) -> str | None:
+        known_by = writes.contact_of(shop, order.buyer)
+        if known_by is None:
+            return None
+        properties = writes.contact_properties(order.buyer, settings)
+        return (await writer.upsert(CONTACTS, *known_by, properties)).id
+
+    async def _delete(
+        self, writer: RecordWriter, key: str, settings: OrdersSettings
+    ) -> dict[str, Any]:
+        current = await writer.read(DEALS, key, ["hs_object_id"], KEY)
+        if current is None:
+            return {"skipped": "no-order"}
+        properties = writes.deleted_properties(settings)
+        deal = await writer.upsert(DEALS, KEY, key, properties)
+        return {"created": False, "dealId": deal.id, "amount": "0", "stage": settings.stages.lost}
+
+    async def _settings(self, workspace_id: UUID, app_id: UUID) -> OrdersSettings:
+        return (await self._setup.of_app(workspace_id, app_id)).model
+
+
+def build_result(context: StepContext) -> Mapping[str, Any]:
+    """A run's result."""
+    return {"ok": True, "created": False, **context.outcomes["write-records"]}
+
+
+def _explained(refusal: InputRefused, order: ShopOrder, settings: OrdersSettings) -> InputRefused:
+    """What to do about properties of the deal that HubSpot rejects."""
+    errors = refusal.context.get("errors", [])
+    rejected = {each["field"] for each in errors}
+    if settings.deal.currency in rejected:
+        return InputRefused(
+            f"The HubSpot account does not have the currency {order.currency}. Add it there "
+            "(Settings, Account defaults, Currency), then retry.",
+            errors=errors,
+        )
+    if rejected & {"pipeline", "dealstage"}:
+        return InputRefused(
+            f"The HubSpot account has no pipeline {settings.pipeline} with these stages. Put the "
+            "ids of a pipeline and of its stages into the settings, then retry.",
+            errors=errors,
+        )
+    return refusal

@@ -1,0 +1,84 @@
+"""Orders of WooCommerce's REST API, version 3. Totals are gross whatever the shop's tax settings.
+
+Source: https://woocommerce.github.io/woocommerce-rest-api-docs/#orders.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from broker.crm.partners import PartnerCalls, PartnerUser
+from broker.errors import InputRefused, ScopesMissing
+from broker.recipes.orders.port import Buyer, ShopOrder, State
+
+TARGET = "/wp-json/wc/v3/orders"
+
+WON = frozenset({"processing", "completed"})
+LOST = frozenset({"cancelled", "refunded", "failed"})
+GONE = frozenset({"trash", "checkout-draft", "auto-draft"})
+
+
+class WooCommerce:
+    """The adapter for WooCommerce."""
+
+    provider = "woocommerce"
+
+    async def read(self, calls: PartnerCalls, user: PartnerUser, order_id: str) -> ShopOrder | None:
+        answer = await calls.read(user, "GET", f"{TARGET}/{order_id}")
+        if answer.status == 404:
+            return None
+        if answer.status in {401, 403}:
+            raise ScopesMissing(
+                "The shop does not let this key read orders. Have the user connect with an account "
+                "that manages the shop, then retry."
+            )
+        if answer.status >= 300 or not isinstance(answer.payload, dict):
+            raise InputRefused(f"The shop answered {answer.status}.")
+        return read_order(answer.payload)
+
+    def order_in(self, topic: str, payload: Mapping[str, Any]) -> str | None:
+        found = payload.get("id")
+        if not topic.startswith("order.") or not isinstance(found, int):
+            return None
+        return str(found)
+
+
+def read_order(fields: Mapping[str, Any]) -> ShopOrder | None:
+    """An order as the API shows it; None for one in the trash, and for a checkout that is not
+    an order yet.
+    """
+    status = fields["status"]
+    if status in GONE:
+        return None
+    total = Decimal(fields["total"])
+    refunded = -sum((Decimal(each["total"]) for each in fields["refunds"]), Decimal(0))
+    paid = total if fields["date_paid_gmt"] or status in WON else Decimal(0)
+    state = _state(status, fully_refunded=refunded > 0 and refunded >= total)
+    billing = fields["billing"]
+    return ShopOrder(
+        id=str(fields["id"]),
+        name=f"#{fields['number']}",
+        updated_at=fields["date_modified_gmt"],
+        placed_at=f"{fields['date_created_gmt']}Z",
+        currency=fields["currency"],
+        total=total,
+        current=total - refunded,
+        net=max(paid - refunded, Decimal(0)),
+        state=state,
+        financial=status,
+        is_test=False,
+        buyer=Buyer(
+            email=(billing["email"] or "").strip().lower() or None,
+            customer_id=str(fields["customer_id"]) if fields["customer_id"] else None,
+            first_name=billing["first_name"] or None,
+            last_name=billing["last_name"] or None,
+            phone=billing["phone"] or None,
+            company=billing["company"] or None,
+        ),
+    )
+
+
+def _state(status: str, *, fully_refunded: bool) -> State:
+    if status in LOST or fully_refunded:
+        return "lost"
+    return "won" if status in WON else "open"

@@ -131,11 +131,11 @@ async def test_a_number_that_no_header_holds_does_not_cost_a_caller_the_answer(
     warm, taken, hubspot, status
 ):
     digits = "9" * 5_000
-    headers = {"X-HubSpot-RateLimit-Max": digits, "Retry-After": digits}
-    hubspot.faults.add(Fault(f"/_status/{status}", "headers", headers=headers))
+    limits = {"X-HubSpot-RateLimit-Max": digits, "Retry-After": digits}
+    hubspot.faults.add(Fault(f"/_status/{status}", "headers", headers=limits))
 
-    for asked in ({}, {"Prefer": "wait=5"}):
-        answer = await asyncio.wait_for(warm.proxies(f"/_status/{status}", headers=asked), 10)
+    for headers in ({}, {"Prefer": "wait=5"}):
+        answer = await asyncio.wait_for(warm.proxies(f"/_status/{status}", headers=headers), 10)
         assert answer.status == status
     assert taken() == (1, 1)
 

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, BaseModel, Field
 
+from broker.errors import wrong_field
 from broker.recipes.base import StartRequest, StartResponse
 from broker.web.core.requests import RequestModel, Text, UserRef
 
@@ -57,14 +58,31 @@ class OrdersSettings(RequestModel):
 
 
 class OrderRequest(StartRequest):
-    """An order of the shop that the user has connected, by its id."""
+    """An order of the shop that the user has connected, by its id, or all that have changed since
+    a moment.
+    """
 
     userForeignIdentifier: UserRef
-    orderId: Annotated[str, Field(pattern=r"^[0-9]{1,20}$")]
+    orderId: Annotated[str, Field(pattern=r"^[0-9]{1,20}$")] | None = None
+    since: AwareDatetime | None = None
+
+    def check(self) -> None:
+        """Raise InvalidRequest unless it is one of the two forms."""
+        if (self.orderId is None) == (self.since is None):
+            raise wrong_field("orderId", "is needed, or since, but not both")
+        if self.since is not None and self.dryRun:
+            raise wrong_field("dryRun", "is for one order")
+
+
+class RefusedOrder(BaseModel):
+    """An order that a person has to look at."""
+
+    orderId: str
+    message: str
 
 
 class OrderResponse(StartResponse):
-    """What became of the order; `skipped` says why none was written."""
+    """What became of the order, or how many were written; `skipped` says why none was written."""
 
     dealId: str | None = None
     contactId: str | None = None
@@ -72,4 +90,6 @@ class OrderResponse(StartResponse):
     currency: str | None = None
     stage: str | None = None
     skipped: str | None = None
+    written: int | None = None
+    refused: list[RefusedOrder] | None = None
     wouldWrite: dict[str, Any] | None = None

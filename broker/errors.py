@@ -59,6 +59,10 @@ class BodyTooLarge(BrokerError, code="body-too-large", status=413):
     """The request body is larger than this broker accepts."""
 
 
+class UriTooLong(BrokerError, code="uri-too-long", status=414):
+    """The request's path and query are longer than this broker accepts."""
+
+
 class MethodNotAllowed(BrokerError, code="method-not-allowed", status=405):
     """This endpoint does not support this HTTP method."""
 

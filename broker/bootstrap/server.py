@@ -20,6 +20,7 @@ from broker.stores.core.readiness import Readiness
 from broker.telemetry.metrics import Metrics
 from broker.web.api.health import HealthHandlers
 from broker.web.core.descriptors import DescriptorGuard, raise_descriptor_limit
+from broker.web.core.http_server import MAX_HEADER_BYTES, MAX_URI_BYTES
 from broker.web.core.middleware import COMPLETION_GRACE_S, RequestLog, observe_requests
 from broker.web.core.runner import AppRunner
 from broker.web.proxy.fast_path import FastPath
@@ -31,9 +32,6 @@ DRAIN_TIMEOUT_S = 10.0
 
 READINESS_GRACE_S = 2.0
 """How long `/readyz` answers 503 before the listener closes, so that balancers notice."""
-
-MAX_LINE_BYTES = 16_384
-"""The longest request line and header: HubSpot's own answers 414 from about there."""
 
 
 @asynccontextmanager
@@ -60,8 +58,8 @@ async def serving(
         access_log=None,
         handler_cancellation=True,  # a caller who leaves frees the call to HubSpot
         auto_decompress=False,
-        max_line_size=MAX_LINE_BYTES,
-        max_field_size=MAX_LINE_BYTES,
+        max_line_size=MAX_URI_BYTES,
+        max_field_size=MAX_HEADER_BYTES,
         keepalive_timeout=75,
         shutdown_timeout=drain_s,
     )

@@ -20,8 +20,10 @@ CLOCK_S = 5
 
 SESSIONS = (
     "SELECT current_setting('max_connections')::int"
-    " - current_setting('superuser_reserved_connections')::int AS server,"
-    " (SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user) AS role"
+    " - current_setting('superuser_reserved_connections')::int"
+    " - coalesce(current_setting('reserved_connections', true)::int, 0) AS server,"
+    " (SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user) AS role,"
+    " (SELECT datconnlimit FROM pg_database WHERE datname = current_database()) AS database"
 )
 WRITE = (
     "CREATE TEMPORARY TABLE broker_doctor (filler bytea) ON COMMIT DROP;"
@@ -44,13 +46,18 @@ async def check_database(found: Runtime, checks: Checks) -> set[str]:
         async with session.transaction():
             if not await _check_server(session, checks):
                 return set()
-            await _check_sessions(session, found, checks)
-        await _check_writes(session, checks)
-        await _check_pooler(session, found, checks)
         async with session.transaction():
-            behind = await migrations.missing(session) and not found.embedded
-            checks.expect("schema", not behind, "behind: run `broker migrate`")
-            recipes = set() if behind else await recipes_in_use(session)
+            pooler = await detect(session)
+        async with session.transaction():
+            await _check_sessions(session, found, pooler, checks)
+        await _check_writes(session, checks)
+        await _check_notifications(session, found, pooler, checks)
+        async with session.transaction():
+            missing = await migrations.missing(session)
+            behind = missing and not found.embedded
+            note = "made when the broker starts" if missing else ""
+            checks.expect("schema", not behind, "behind: run `broker migrate`", note)
+            recipes = set() if missing else await recipes_in_use(session)
     except CANNOT_CONNECT as error:
         checks.wrong("database", f"BROKER_DATABASE_URL: {explain(error)}")
         return set()
@@ -75,16 +82,26 @@ async def _check_server(session: Any, checks: Checks) -> bool:
     return problem is None
 
 
-async def _check_sessions(session: Any, found: Runtime, checks: Checks) -> None:
-    """Whether Postgres admits as many sessions as one process may open."""
-    row = await session.fetchrow(SESSIONS)
-    needed = found.settings.database_pool_size + 1
-    admitted = row["server"] if row["role"] < 0 else min(row["server"], row["role"])
+async def _check_sessions(
+    session: Any, found: Runtime, pooler: Pooler | None, checks: Checks
+) -> None:
+    """Whether Postgres admits as many sessions as one process may open, by the settings here."""
+    pool_size = found.settings.database_pool_size
+    if pooler is not None:
+        checks.good(
+            "database sessions",
+            f"up to {pool_size} a process at the pooler, which has limits of its own (PgBouncer: "
+            "max_client_conn, default_pool_size), and one past it",
+        )
+        return
+    needed = pool_size + 1
+    admitted = min(each for each in await session.fetchrow(SESSIONS) if each >= 0)
     checks.expect(
         "database sessions",
         admitted >= needed,
         f"each process opens up to {needed}, and Postgres admits {admitted}: lower "
-        "BROKER_DATABASE_POOL_SIZE, or raise max_connections or the role's CONNECTION LIMIT",
+        "BROKER_DATABASE_POOL_SIZE, or raise max_connections or the CONNECTION LIMIT of the "
+        "role and the database",
         f"up to {needed} a process, {admitted} admitted: at most {admitted // needed} processes",
     )
 
@@ -99,10 +116,10 @@ async def _check_writes(session: Any, checks: Checks) -> None:
         checks.wrong("database writes", explain(error))
 
 
-async def _check_pooler(session: Any, found: Runtime, checks: Checks) -> None:
+async def _check_notifications(
+    session: Any, found: Runtime, pooler: Pooler | None, checks: Checks
+) -> None:
     """Whether notifications arrive, which no pooler of transactions lets through."""
-    async with session.transaction():
-        pooler = await detect(session)
     if pooler is Pooler.TRANSACTIONS:
         checks.good(
             "pooler",

@@ -115,7 +115,7 @@ async def _own_database(found: Runtime) -> str:
 
 @dataclass(slots=True)
 class DemoScenario:
-    """The main job, each step printed with what came of it."""
+    """The main job, each step printed with its result."""
 
     broker: Components
     sandbox: Running
@@ -131,20 +131,20 @@ class DemoScenario:
 
     @property
     def company(self) -> str:
-        """The Company of the walk's second half."""
+        """The Company of the KYB steps."""
         return str(self.kyb.known["company"])
 
     async def all(self) -> bool:
         """Walk; whether every step ended well."""
         steps: list[tuple[str, Callable[[aiohttp.ClientSession], Awaitable[str]]]] = [
-            ("Make a workspace with an API key", self.workspace),
+            ("Create a workspace with an API key", self.workspace),
             ("Register a HubSpot app", self.register),
-            ("Make an install link for one user", self.link),
+            ("Create an install link for one user", self.link),
             ("Consent at HubSpot, in a browser", self.consent),
-            ("See that the token is stored sealed", self.sealed),
+            ("Check that the tokens are stored encrypted", self.sealed),
             ("Create a contact through the proxy", self.create),
-            ("Read it the StackGo way", self.read),
-            ("Let the token run out, and call again", self.renew),
+            ("Read it back through StackGo's API", self.read),
+            ("Let the token expire, and call again", self.renew),
             *self.kyb.steps(),
         ]
         async with aiohttp.ClientSession() as session:
@@ -176,7 +176,7 @@ class DemoScenario:
             "clientSecret": "demo-client-secret",
             "appId": "4242",
             "scopes": SCOPES,
-            # docs/examples stands here.
+            # Where docs/examples/backend.py listens.
             "returnUrls": ["http://127.0.0.1:3000/"],
             "origins": ["http://127.0.0.1:3000"],
         }
@@ -218,7 +218,7 @@ class DemoScenario:
         stored = "".join(row["everything"] for row in rows)
         if any(token in stored or token.encode().hex() in stored for token in issued):
             raise RuntimeError("a token is readable in the database")
-        return f"{len(issued)} tokens issued, none readable in {len(rows)} row"
+        return f"{len(issued)} tokens issued, none readable in the database"
 
     async def create(self, session: aiohttp.ClientSession) -> str:
         path = f"/proxy/demo/{USER}/crm/v3/objects/contacts"
@@ -256,14 +256,14 @@ class DemoScenario:
 
 def _print_next_steps(walk: DemoScenario, settings: Settings) -> None:
     echo()
-    echo(f"The broker serves at   {settings.public_url}")
-    echo(f"The sandboxes at       {walk.sandbox.url} (HubSpot, with a list of the others)")
-    echo(f"The console at         {settings.public_url}/console")
+    echo(f"The broker is at       {settings.public_url}")
+    echo(f"The sandboxes are at   {walk.sandbox.url} (HubSpot, with a list of the others)")
+    echo(f"The console is at      {settings.public_url}/console")
     echo(f"  sign in with         {walk.secret}")
-    echo(f"The docs at            {settings.public_url}/docs")
-    echo(f"First Mile Labs at     {walk.fml.url} (move the case on with its buttons)")
+    echo(f"The docs are at        {settings.public_url}/docs")
+    echo(f"First Mile Labs is at  {walk.fml.url} (use its buttons to move a case forward)")
     echo()
-    echo("Try it yourself (the key lives as long as this demo):")
+    echo("Try it yourself, in another terminal (the key is valid while this demo runs):")
     echo(f"  export KEY={walk.secret}")
     echo(
         f'  curl -H "Authorization: Bearer $KEY" '
@@ -274,12 +274,14 @@ def _print_next_steps(walk: DemoScenario, settings: Settings) -> None:
         f'"{settings.public_url}/api/hubspot/auth/demo?userForeignIdentifier=user-43"'
     )
     echo()
-    echo("The button, on a product's page (then open http://127.0.0.1:3000):")
-    echo(f"  BROKER={settings.public_url} python docs/examples/backend.py")
+    echo("The button on a product's page (in that terminal; then open http://127.0.0.1:3000):")
+    echo(f"  BROKER={settings.public_url} python3 docs/examples/backend.py")
     echo()
+    echo("Start a KYB (know your business) case for a Company, as a Zap or a form would:")
     echo(
         f'  curl -H "Authorization: Bearer $KEY" {settings.public_url}/api/recipes/kyb/demo '
         f"-H 'Content-Type: application/json' "
         f'-d \'{{"userForeignIdentifier":"{USER}","companyId":"{walk.company}"}}\''
     )
-    echo("Ctrl-C ends it.")
+    echo()
+    echo("Press Ctrl-C to stop.")

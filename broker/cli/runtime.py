@@ -150,7 +150,8 @@ def run(
     except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         fail(explain(error))
     except OSError as error:
-        fail(f"{type(error).__name__}: {error}")
+        named = f"{error.filename}: " if error.filename else ""
+        fail(f"{named}{error.strerror or error}")
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 

@@ -2,6 +2,7 @@
 (https://developers.hubspot.com/docs/guides/crm/understanding-the-crm, "object type ids").
 """
 
+import json
 import re
 
 from broker.domain.events import ProviderEvent
@@ -42,7 +43,7 @@ def label(object_type: str) -> str:
 
 def changed_property(event: ProviderEvent) -> tuple[str, str, str, str] | None:
     """Object type id, record id, property and new value of a changed property; None for any other
-    event. The value of a missing `propertyValue` is empty.
+    event. The value is as HubSpot writes it, and empty where `propertyValue` is missing or null.
     """
     noun, _, action = event.topic.partition(".")
     fields = event.data
@@ -53,4 +54,6 @@ def changed_property(event: ProviderEvent) -> tuple[str, str, str, str] | None:
         return None
     if RECORD_ID.fullmatch(record_id) is None:
         return None
-    return object_type, record_id, name, "" if value is None else str(value)
+    if not isinstance(value, str):
+        value = "" if value is None else json.dumps(value)
+    return object_type, record_id, name, value

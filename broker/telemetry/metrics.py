@@ -4,7 +4,7 @@ import platform
 from collections.abc import Callable
 from importlib.metadata import version
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
 
 from broker.telemetry import log_writer
 from broker.telemetry.durations import DurationHistogram
@@ -89,6 +89,7 @@ class Metrics:
             "1, labelled with the versions of the process.",
             ("version", "python"),
         ).labels(version("hubspot-broker"), platform.python_version()).set(1)
+        ProcessCollector(registry=self.registry)
 
     def watch_database(self, is_up: Callable[[], bool]) -> None:
         """Report whether Postgres answers and accepts writes, as this process last found."""

@@ -147,9 +147,9 @@ async def test_the_doctor_says_that_notifications_do_not_come_through_a_pooler(
 ):
     """F9."""
 
-    async def doctor(**settings):
+    async def doctor(*, as_json=True, **settings):
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "broker", "doctor", "--json"),
+            *(sys.executable, "-m", "broker", "doctor", *(["--json"] if as_json else [])),
             env={
                 **{n: each for n, each in os.environ.items() if not n.startswith("BROKER_")},
                 "BROKER_DATABASE_URL": pooled(dsn),
@@ -160,10 +160,14 @@ async def test_the_doctor_says_that_notifications_do_not_come_through_a_pooler(
             stdout=asyncio.subprocess.PIPE,
         )
         output, _ = await process.communicate()
-        return json.loads(output)
+        return json.loads(output) if as_json else output.decode()
 
     alone = await doctor()
     with_direct = await doctor(BROKER_MIGRATION_DATABASE_URL=dsn)
 
+    text = await doctor(as_json=False, BROKER_MIGRATION_DATABASE_URL=dsn)
+
     assert "set BROKER_MIGRATION_DATABASE_URL" in alone["notifications"]
+    assert "ok    pooler: it does not keep prepared statements apart (PgBouncer before 1.21" in text
+    assert "ok    database sessions: up to 10 a process at the pooler" in text
     assert {with_direct[each] for each in ("database", "notifications", "schema", "keys")} == {"ok"}

@@ -12,6 +12,7 @@ from broker.bootstrap.routes import openapi_document
 from broker.domain import events, runs
 from broker.providers.catalog import BY_NAME, DEFAULT, SETTINGS
 from broker.settings import Settings
+from broker.telemetry.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
 
@@ -132,3 +133,14 @@ def test_no_file_knows_the_machine_it_was_written_on():
                 places.append(f"{name}: {found[0]}")
 
     assert places == []
+
+
+def test_every_metric_is_documented():
+    known = Metrics()
+    known.watch_database(lambda: True)
+    metrics = {each.name for each in known.registry.collect()}
+    ours = {name for name in metrics if name.startswith("broker_")}
+
+    assert ours
+    assert sorted(ours) == sorted(set(re.findall(r"`(broker_\w+)`", text("operating.md"))) & ours)
+    assert {"broker_build_info", "broker_database_up", "process_resident_memory_bytes"} <= metrics

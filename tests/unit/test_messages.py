@@ -8,6 +8,7 @@ import pytest
 from pydantic import Field
 
 from broker.errors import InvalidRequest
+from broker.recipes.kyb.models import KickoffRequest
 from broker.web.core.messages import MESSAGES
 from broker.web.core.moments import Moment
 from broker.web.core.requests import RequestModel, validate
@@ -95,3 +96,16 @@ def test_no_message_speaks_as_the_library_does():
     messages = [message(context) for message in MESSAGES.values()]
 
     assert not [each for each in messages if "should" in each or "Input" in each]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [("abc", "must be a HubSpot record id: 1 to 20 digits"), ([], "must be text or a number")],
+)
+def test_a_record_id_is_text_or_a_number_and_its_mistake_is_named_once(value, message):
+    with pytest.raises(InvalidRequest) as refused:
+        validate(KickoffRequest, {"userForeignIdentifier": "u1", "companyId": value})
+    numbered = validate(KickoffRequest, {"userForeignIdentifier": "u1", "companyId": 12})
+
+    assert refused.value.context["errors"] == [{"field": "companyId", "message": message}]
+    assert numbered.companyId == "12"

@@ -6,8 +6,10 @@ from pydantic import Field
 
 from broker.errors import InvalidRequest, wrong_field
 from broker.recipes.base import StartRequest, StartResponse, TriggerRule
+from broker.recipes.fields import HubSpotId, PropertyName
 from broker.recipes.secret_fields import NeededSecret, OptionalSecret
-from broker.web.core.requests import RequestModel, Text, UserRef
+from broker.web.core.patterns import Matches
+from broker.web.core.requests import NumberOrText, RequestModel, Text, UserRef
 
 NAME = "kyb"
 HUBSPOT = "hubspot"
@@ -30,7 +32,6 @@ WRITTEN = {
 }
 """What is written back, and the Company property that shows it."""
 
-PropertyName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,99}$")]
 HubId = Annotated[int, Field(ge=1, lt=2**53)]
 
 
@@ -83,6 +84,14 @@ def check_settings(body: KybSettings) -> None:
         )
 
 
+SourceName = Annotated[
+    str,
+    Matches(
+        r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}",
+        "must have 1 to 63 letters, digits, dots, hyphens and underscores, "
+        "and begin with a letter or digit",
+    ),
+]
 OverrideText = Annotated[str, Field(max_length=1024)]
 
 
@@ -92,9 +101,9 @@ class KickoffRequest(StartRequest):
     """
 
     userForeignIdentifier: UserRef | None = None
-    companyId: Annotated[str, Field(pattern=r"^[0-9]{1,20}$")] | int | None = None
-    crmRecordId: Annotated[Text, Field(max_length=200)] | int | None = None
-    crmSource: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")] | None = None
+    companyId: HubSpotId | None = None
+    crmRecordId: Annotated[NumberOrText, Field(max_length=200)] | None = None
+    crmSource: SourceName | None = None
     customerEmail: OverrideText | None = None
     customerName: OverrideText | None = None
     companyName: OverrideText | None = None

@@ -6,15 +6,15 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from broker.errors import wrong_field
 from broker.recipes.base import StartRequest, StartResponse
-from broker.web.core.requests import RequestModel, Text, UserRef
+from broker.recipes.fields import PropertyName
+from broker.web.core.patterns import Matches
+from broker.web.core.requests import NumberOrText, RequestModel, Text, UserRef
 
 NAME = "orders"
 VERSION = 1
 
 KEY, ORDER_NAME, FINANCIAL = "shop_order_key", "shop_order_name", "shop_financial_status"
 CUSTOMER_KEY = "shop_customer_key"
-
-PropertyName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,99}$")]
 
 
 class Stages(RequestModel):
@@ -63,7 +63,13 @@ class OrderRequest(StartRequest):
     """
 
     userForeignIdentifier: UserRef
-    orderId: Annotated[str, Field(pattern=r"^[0-9]{1,20}$")] | None = None
+    orderId: (
+        Annotated[
+            NumberOrText,
+            Matches(r"[0-9]{1,20}", "must be the order's id at the shop: 1 to 20 digits"),
+        ]
+        | None
+    ) = None
     since: AwareDatetime | None = None
 
     def check(self) -> None:

@@ -30,6 +30,7 @@ from broker.sandbox.hubspot.world import Sandbox, SeenRequest
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 REMEMBERED_BYTES = 65_536
+LACKING = "the sandbox does not have this path; HubSpot may (docs/sandbox/hubspot.md)"
 # Fixed paths come before those with a variable in the same position: batches before records, and
 # the definitions of associations before their pairs.
 CRM = (batches, associations, labels, objects, properties, schemas, pipelines, account, callbacks)
@@ -82,7 +83,7 @@ async def _answered(sandbox: Sandbox, request: web.Request, handler: Handler) ->
     except Refused as refused:
         response = error(refused)
     except web.HTTPNotFound:
-        response = error(Refused(404, "resource not found"))
+        response = error(Refused(501, LACKING))
     except web.HTTPMethodNotAllowed:
         response = error(Refused(405, "Method Not Allowed"))
     limits = request.get(LIMITS)

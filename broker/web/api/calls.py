@@ -15,7 +15,10 @@ from broker.stores.connections.apps import Apps
 from broker.stores.proxy.calls import Calls, LoggedCall
 from broker.web.core.moments import Moment
 from broker.web.core.openapi import operation
+from broker.web.core.patterns import Matches
 from broker.web.core.requests import RequestModel, UserRef, path_slug
+
+STATUS = "must be a status such as 404, or a class such as 5xx"
 
 
 class CallQuery(RequestModel):
@@ -24,7 +27,7 @@ class CallQuery(RequestModel):
     """
 
     userForeignIdentifier: UserRef | None = None
-    status: Annotated[str, Field(pattern=r"^[1-5](\d\d|xx)$")] | None = None
+    status: Annotated[str, Matches(r"[1-5](\d\d|xx)", STATUS)] | None = None
     since: Moment | None = None
     after: Annotated[str, Field(max_length=100)] | None = None
     limit: Annotated[int, Field(ge=1, le=500)] = 100

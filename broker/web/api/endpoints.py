@@ -15,10 +15,16 @@ from broker.receivers.signing import new_secret
 from broker.stores.connections.apps import Apps
 from broker.stores.events.endpoints import Endpoints
 from broker.web.core.openapi import operation
+from broker.web.core.patterns import Matches
 from broker.web.core.requests import RequestModel, Text, path_id, path_slug
 
 Pattern = Annotated[
-    str, Field(pattern=r"^(\*|[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_/-]+)*(\.\*)?)$", max_length=200)
+    str,
+    Field(max_length=200),
+    Matches(
+        r"(\*|[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_/-]+)*(\.\*)?)",
+        "must be an event type such as connection.created, a family such as connection.*, or *",
+    ),
 ]
 Patterns = Annotated[list[Pattern], Field(min_length=1, max_length=100)]
 

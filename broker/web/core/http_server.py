@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
-from broker.errors import InvalidRequest
+from broker.errors import BrokerError, InvalidRequest, UriTooLong
 from broker.web.core.cut_answers import reset
 from broker.web.core.descriptors import DescriptorGuard
 from broker.web.core.middleware import REQUEST_ID, problem
@@ -26,6 +26,13 @@ have the keep-alive time."""
 
 WRITE_STALL_TIMEOUT_S = 130.0
 """How long a caller may leave unread what was written."""
+
+MAX_URI_BYTES = 20_480
+"""The longest path and query: HubSpot's own answers 414 from about 16,384, and `/proxy/`, a slug
+and a user of 255 characters outside ASCII come before HubSpot's part of it."""
+
+MAX_HEADER_BYTES = 16_384
+"""The longest header. It differs from the longest path, for the parser names only the limit."""
 
 
 class ConnectionHandler(RequestHandler):
@@ -129,12 +136,14 @@ class ConnectionHandler(RequestHandler):
         if status != 400 or not isinstance(request, web.Request) or request.writer.output_size:
             return super().handle_error(request, status, exc, message)
         request[REQUEST_ID] = f"{random.getrandbits(128):032x}"
-        long = isinstance(exc, LineTooLong)
         log.info(
             "malformed_request",
             extra={"request_id": request[REQUEST_ID], "reason": type(exc).__name__},
         )
-        detail = "The request line or a header is too long." if long else "Malformed HTTP request."
-        response = problem(request, InvalidRequest(detail))
+        refusal: BrokerError = InvalidRequest("Malformed HTTP request.")
+        if isinstance(exc, LineTooLong):
+            is_uri = MAX_URI_BYTES in exc.args
+            refusal = UriTooLong() if is_uri else InvalidRequest("A header is too long.")
+        response = problem(request, refusal)
         response.force_close()
         return response

@@ -22,6 +22,9 @@ log = logging.getLogger(REQUEST_LOGGER)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+SERVER = "broker"
+"""Instead of what aiohttp says, which names versions."""
+
 VERSIONS = (HttpVersion11, HttpVersion10)
 
 COMPLETION_GRACE_S = 10.0
@@ -94,6 +97,7 @@ def observe_requests(handler: Handler, requests: RequestLog) -> Handler:
                     response.headers.setdefault("Cache-Control", "no-store")
                     response.headers.setdefault("X-Content-Type-Options", "nosniff")
                     response.headers.setdefault("Referrer-Policy", "no-referrer")
+                    response.headers.setdefault("Server", SERVER)
             status = response.status
         finally:
             seconds = time.perf_counter() - started
@@ -198,6 +202,7 @@ def problem(request: web.Request, error: BrokerError) -> web.Response:
         "X-Request-Id": request[REQUEST_ID],
         "Cache-Control": "no-store",
         "X-Content-Type-Options": "nosniff",
+        "Server": SERVER,
     }
     if 400 <= error.status < 500 and error.status != 429:
         headers["x-should-retry"] = "false"

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from uuid import UUID
 
 from aiohttp import web
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from broker.domain.model import Caller
 from broker.errors import AppNotFound, BodyTooLarge, InvalidRequest, NotFound
@@ -44,6 +44,21 @@ UserRef = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_no
 """A caller's name for its user: 1 to 255 characters, no control characters, compared exactly."""
 
 Text = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_no_controls)]
+
+
+def _number_as_text(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError("must be text or a number")  # noqa: TRY004  # Pydantic reads it
+    return str(value)
+
+
+NumberOrText = Annotated[
+    Text,
+    BeforeValidator(
+        _number_as_text, json_schema_input_type=Annotated[str, Field(min_length=1)] | int
+    ),
+]
+"""A name that some write as a number."""
 
 
 class RequestModel(BaseModel):

@@ -5,6 +5,8 @@ import json
 import os
 import re
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -328,6 +330,38 @@ async def test_the_doctor_counts_the_sessions_that_postgres_admits(shell, databa
 
     assert code == 1
     assert "Postgres admits 8" in json.loads(checks)["database sessions"]
+
+
+async def test_the_doctor_counts_the_sessions_that_one_database_admits(shell, database, hubspot):
+    """F11: as hosted plans limit it, for all roles together."""
+    name = await database.fetchval("SELECT current_database()")
+    await database.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT 5')
+    try:
+        code, checks, _ = await shell("doctor", "--json", BROKER_FML_URL=hubspot.url)
+    finally:
+        await database.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT -1')
+
+    assert code == 1
+    assert "up to 11, and Postgres admits 5" in json.loads(checks)["database sessions"]
+
+
+@pytest.fixture
+def new_data_dir():
+    """A folder that the user of an embedded Postgres can reach."""
+    with tempfile.TemporaryDirectory(prefix="broker-", dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield f"{folder}/data"
+
+
+async def test_the_doctor_of_an_installation_that_never_ran_finds_nothing_wrong(
+    shell, new_data_dir
+):
+    embedded = {"BROKER_DATABASE_URL": "", "BROKER_SEALING_KEYS": ""}
+    code, text, err = await shell("doctor", **embedded, BROKER_DATA_DIR=new_data_dir)
+
+    assert code == 0, text + err
+    assert "ok    schema: made when the broker starts" in text
+    assert "Error" not in text
 
 
 async def test_the_doctor_says_what_is_wrong_without_names_of_classes(shell, hubspot):

@@ -85,7 +85,7 @@ def shown_lines():
     """The lines for a server and for a location that docs/deploy/nginx.conf shows."""
     block = SHOWN.read_text()
     inside = re.search(r"location / \{(.*?)\}", block, re.DOTALL)[1]
-    server = re.findall(r"^    (client_[^\n]*;)", block, re.MULTILINE)
+    server = re.findall(r"^    ((?:large_)?client_[^\n]*;)", block, re.MULTILINE)
     location = [line.strip() for line in inside.splitlines() if "proxy_pass" not in line]
     return " ".join(server), " ".join(line for line in location if not line.startswith("#"))
 
@@ -104,7 +104,7 @@ async def test_a_cut_answer_is_cut_behind_nginx(cut_broker, tmp_path, unused_tcp
 async def test_the_nginx_lines_that_are_shown_pass_raw_paths_and_large_bodies(
     broker, tmp_path, unused_tcp_port
 ):
-    """F20 of trials: a large body, and a path that must not be decoded on its way."""
+    """F20 of trials, U4: a large body, a path that must not be decoded, and HubSpot's longest."""
     await broker.connects("u1")
     target = "/_echo/a%2Fb%25c?x=%2520"
 
@@ -114,5 +114,8 @@ async def test_the_nginx_lines_that_are_shown_pass_raw_paths_and_large_bodies(
 
     async with nginx(tmp_path, broker, unused_tcp_port, *shown_lines()) as url:
         answer = await broker.asks("POST", f"{url}/proxy/hbdev/u1{target}", data=body())
+        long_target = "/_echo/" + "x" * (16_384 - len("/_echo/"))
+        long = await broker.asks("GET", f"{url}/proxy/hbdev/u1{long_target}")
 
+    assert (long.status, long.json()["target"]) == (200, long_target)
     assert (answer.json()["target"], answer.json()["bodyLength"]) == (target, 3_000_000)

@@ -273,9 +273,18 @@ async def test_calls_on_warm_connections_go_on_while_the_database_is_away(
     cold = await broker.proxies(CALL, user="u2")
     ready = await broker.asks("GET", "/readyz", key="")
     alive = await broker.asks("GET", "/healthz", key="")
+    registry = broker.parts.metrics.registry
+    down = registry.get_sample_value("broker_database_up")
     await operator.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true")
     await operator.close()
     after = await broker.proxies(CALL)
+
+    async def is_up():
+        await broker.proxies(CALL, user="u2")
+        return registry.get_sample_value("broker_database_up") == 1
+
+    await until(is_up)
+    assert down == 0
 
     assert (during.status, after.status) == (200, 200)
     assert (cold.status, cold.code) == (503, "busy")

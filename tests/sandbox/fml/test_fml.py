@@ -166,3 +166,15 @@ async def test_a_person_moves_a_case_on_with_a_button(api, fml, token):
     assert fml.fml.cases[case].stage == "decision_made"
     assert refused == 403
     assert fml.fml.cases[case].status == "approved"
+
+
+async def test_the_page_shows_a_case_of_which_only_the_needed_fields_are_known(api, fml, token):
+    """As a Zap makes it: without a company's name."""
+    bare = {"customerEmail": "jane@acme.example", "crmRecordId": "rec1", "crmSource": "airtable"}
+    case = (await api("POST", "/v1/cases", bare, token))[2]["caseId"]
+    async with aiohttp.ClientSession() as session, session.get(fml.url + "/") as got:
+        page = await got.text()
+
+    assert got.status == 200
+    assert case in page
+    assert "(no company name)" in page

@@ -129,3 +129,15 @@ async def test_an_app_token_has_access_to_no_account(app):
     assert (token["token_use"], token["scopes"]) == ("client_credentials", ["a", "b"])
     headers = {"Authorization": f"Bearer {token['access_token']}"}
     assert (await app.request("GET", CONTACTS, headers=headers)).status == 401
+
+
+async def test_a_path_that_the_sandbox_lacks_is_told_from_a_record_that_is_missing(app):
+    """A 404 of HubSpot's would send people to look for their own mistake."""
+    missing = await app.request("GET", f"{CONTACTS}/99999999")
+    for path in ("/files/v3/files", "/crm/v3/nowhere", "/_nowhere"):
+        lacking = await app.request("GET", path)
+        assert (lacking.status, lacking.body["status"]) == (501, "error"), path
+        assert "the sandbox" in lacking.body["message"]
+    assert missing.status == 404
+    for path in ("/_echo", "/_echo/anything"):
+        assert (await app.request("GET", path)).body["target"] == path

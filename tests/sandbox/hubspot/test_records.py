@@ -295,3 +295,17 @@ async def test_search_has_the_index_of_before_a_write_even_without_an_earlier_se
     await app.request("PATCH", f"{OBJECTS}/companies/{made}", {"properties": {"name": "New"}})
     got = await app.request("POST", f"{OBJECTS}/companies/search", {"query": "old"})
     assert got.body["total"] == 1
+
+
+async def test_a_link_leads_to_the_next_page_and_keeps_the_whole_query(app):
+    """F17: connectors follow it as it stands, and repeat parameters."""
+    made = [await app.create("contacts", email=f"c{n}@acme.example") for n in range(3)]
+    query = "limit=2&properties=email&properties=firstname&archived=false"
+    for path in (f"{OBJECTS}/contacts", "/crm/objects/2026-03/contacts"):
+        first = await app.request("GET", f"{path}?{query}")
+        link = first.body["paging"]["next"]["link"]
+        assert link.startswith(f"{app.hubspot.url}{path}?{query}&after=")
+
+        second = await app.request("GET", link.removeprefix(app.hubspot.url))
+        assert [each["id"] for each in second.body["results"]] == made[2:]
+        assert {"email", "firstname"} <= second.body["results"][0]["properties"].keys()

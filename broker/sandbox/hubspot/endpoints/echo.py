@@ -19,6 +19,7 @@ class EchoEndpoints:
     def routes(self) -> list[web.RouteDef]:
         """Every endpoint of this module."""
         return [
+            web.route("*", "/_echo", self.echo),
             web.route("*", "/_echo/{rest:.*}", self.echo),
             web.get(r"/_bytes/{n:\d+}", self.send_bytes),
             web.route("*", r"/_status/{code:\d+}", self.status),

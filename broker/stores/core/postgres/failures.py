@@ -68,7 +68,9 @@ def explain(error: BaseException) -> str:
     for kind, advice in _ADVICE:
         if isinstance(error, kind):
             return f"{_own_words(error)}: {advice}" if _own_words(error) else advice
-    return f"{type(error).__name__}: {_own_words(error)}"
+    words = _own_words(error) or "the connection failed"
+    state = getattr(error, "sqlstate", None)
+    return f"{words} (SQLSTATE {state})" if state else words
 
 
 @contextmanager

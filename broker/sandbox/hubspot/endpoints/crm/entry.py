@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
+from multidict import MultiDict
 
 from broker.sandbox.hubspot.access import LIMITS, authorized, count, count_search, require_scope
 from broker.sandbox.hubspot.answers import Refused
@@ -93,9 +94,12 @@ class Call:
         return page, self.paging(str(after + limit))
 
     def paging(self, after: str) -> dict[str, Any]:
-        """The `paging` part that leads to the next page."""
-        query = {**self.request.query, "after": after}
-        link = self.request.url.with_query(query).with_host("api.hubapi.com")
+        """The `paging` part that leads to the next page: at the server's own address, as HubSpot
+        writes its own, whatever the call came through.
+        """
+        query = MultiDict(self.request.query)
+        query["after"] = after
+        link = self.request.url.with_query(query)
         return {"paging": {"next": {"after": after, "link": str(link)}}}
 
 

@@ -5,7 +5,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import unescape
 from typing import Any
 from urllib.parse import urljoin
@@ -16,6 +16,7 @@ import typer
 
 from broker.bootstrap.components import Components
 from broker.bootstrap.server import serving, wait_for_shutdown_signal
+from broker.cli.demo_setting import PORT, USER, choose_port, next_steps
 from broker.cli.runtime import (
     Runtime,
     echo,
@@ -33,7 +34,6 @@ from broker.sandbox.suite.suite import Suite, running
 from broker.settings import Address, Settings
 from broker.telemetry.log_setup import configure_logging
 
-USER = "user-42"
 SCOPES = [
     "oauth",
     "crm.objects.contacts.read",
@@ -45,8 +45,14 @@ ANOTHER_DEMO = "another demo is running on this machine"
 IS_IN_USE = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = 'broker_demo')"
 
 
-def demo(*, once: bool, port: int) -> None:
-    """Start everything, walk the main job, keep serving unless `once`."""
+def demo(*, once: bool, port: int | None) -> None:
+    """Start everything, walk the main job, keep serving unless `once`. Without a port the first
+    free one is used.
+    """
+    if port is None:
+        port = choose_port()
+        if port != PORT:
+            echo(f"Port {PORT} is in use; the demo uses {port} instead.")
     settings = read_settings()
     configure_logging(settings.log_format)
     logging.getLogger().setLevel(logging.WARNING)
@@ -97,7 +103,7 @@ async def _run_and_serve(found: Runtime, dsn: str, suite: Suite, port: int, *, o
                 ended_well = await walk.all()
                 if once or not ended_well:
                     raise typer.Exit(0 if ended_well else 1)
-                _print_next_steps(walk, settings)
+                echo(next_steps(replace(found, settings=settings), walk))
                 await wait_for_shutdown_signal()
         except OSError as error:
             fail(f"port {port} is taken ({error.strerror}); choose another with --port")
@@ -134,6 +140,21 @@ class DemoScenario:
 
     def __post_init__(self) -> None:
         self.kyb = KybScenario(self.json, self.sandbox.sandbox, self.fml, USER)
+
+    @property
+    def sandbox_url(self) -> str:
+        """Where the sandbox HubSpot is."""
+        return self.sandbox.url
+
+    @property
+    def case_url(self) -> str:
+        """Where the sandbox's cases are."""
+        return self.fml.url
+
+    @property
+    def recipe_path(self) -> str:
+        """Where the recipe of the walk's second half is started."""
+        return "/api/recipes/kyb/demo"
 
     @property
     def company(self) -> str:
@@ -258,36 +279,3 @@ class DemoScenario:
             if answer.status >= 300:
                 raise RuntimeError(f"{method} {path} answered {answer.status}")
             return await answer.json(content_type=None)
-
-
-def _print_next_steps(walk: DemoScenario, settings: Settings) -> None:
-    echo()
-    echo(f"The broker is at       {settings.public_url}")
-    echo(f"The sandboxes are at   {walk.sandbox.url} (HubSpot, with a list of the others)")
-    echo(f"The console is at      {settings.public_url}/console")
-    echo(f"  sign in with         {walk.secret}")
-    echo(f"The docs are at        {settings.public_url}/docs")
-    echo(f"First Mile Labs is at  {walk.fml.url} (use its buttons to move a case forward)")
-    echo()
-    echo("Try it yourself, in another terminal (the key is valid while this demo runs):")
-    echo(f"  export KEY={walk.secret}")
-    echo(
-        f'  curl -H "Authorization: Bearer $KEY" '
-        f"{settings.public_url}/proxy/demo/{USER}/crm/v3/objects/contacts"
-    )
-    echo(
-        f'  curl -H "Authorization: Bearer $KEY" '
-        f'"{settings.public_url}/api/hubspot/auth/demo?userForeignIdentifier=user-43"'
-    )
-    echo()
-    echo("The button on a product's page (in that terminal; then open http://127.0.0.1:3000):")
-    echo(f"  BROKER={settings.public_url} python3 docs/examples/backend.py")
-    echo()
-    echo("Start a KYB (know your business) case for a Company, as a Zap or a form would:")
-    echo(
-        f'  curl -H "Authorization: Bearer $KEY" {settings.public_url}/api/recipes/kyb/demo '
-        f"-H 'Content-Type: application/json' "
-        f'-d \'{{"userForeignIdentifier":"{USER}","companyId":"{walk.company}"}}\''
-    )
-    echo()
-    echo("Press Ctrl-C to stop.")

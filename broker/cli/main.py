@@ -60,8 +60,9 @@ def openapi_document(
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Exit after the walk-through")] = False,
     port: Annotated[
-        int, typer.Option(help="The broker's port; the sandboxes use the next two")
-    ] = 8080,
+        int | None,
+        typer.Option(help="The broker's port (default: 8080, or a free one); sandboxes follow"),
+    ] = None,
 ) -> None:
     """Walk through the main job for real on this machine, then keep serving."""
     from broker.cli.demo import demo as walk  # noqa: PLC0415  # not in production

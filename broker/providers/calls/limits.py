@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+MAX_DIGITS = 4_300
+"""Of more, Python makes no number."""
+
 LARGEST = 2_000_000_000
 
 
@@ -45,4 +48,6 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def number(text: str) -> int | None:
     """A count in a header; None for anything else than ASCII digits."""
     text = text.strip()
-    return min(int(text), LARGEST) if text.isascii() and text.isdecimal() else None
+    if not (text.isascii() and text.isdecimal()):
+        return None
+    return min(int(text), LARGEST) if len(text) <= MAX_DIGITS else LARGEST

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, BaseModel, Field
 
+from broker.errors import wrong_field
 from broker.recipes.base import StartRequest, StartResponse
 from broker.recipes.fields import PropertyName
 from broker.web.core.patterns import Matches
@@ -57,16 +58,37 @@ class OrdersSettings(RequestModel):
 
 
 class OrderRequest(StartRequest):
-    """An order of the shop that the user has connected, by its id."""
+    """An order of the shop that the user has connected, by its id, or all that have changed since
+    a moment.
+    """
 
     userForeignIdentifier: UserRef
-    orderId: Annotated[
-        NumberOrText, Matches(r"[0-9]{1,20}", "must be the order's id at the shop: 1 to 20 digits")
-    ]
+    orderId: (
+        Annotated[
+            NumberOrText,
+            Matches(r"[0-9]{1,20}", "must be the order's id at the shop: 1 to 20 digits"),
+        ]
+        | None
+    ) = None
+    since: AwareDatetime | None = None
+
+    def check(self) -> None:
+        """Raise InvalidRequest unless it is one of the two forms."""
+        if (self.orderId is None) == (self.since is None):
+            raise wrong_field("orderId", "is needed, or since, but not both")
+        if self.since is not None and self.dryRun:
+            raise wrong_field("dryRun", "is for one order")
+
+
+class RefusedOrder(BaseModel):
+    """An order that a person has to look at."""
+
+    orderId: str
+    message: str
 
 
 class OrderResponse(StartResponse):
-    """What became of the order; `skipped` says why none was written."""
+    """What became of the order, or how many were written; `skipped` says why none was written."""
 
     dealId: str | None = None
     contactId: str | None = None
@@ -74,4 +96,6 @@ class OrderResponse(StartResponse):
     currency: str | None = None
     stage: str | None = None
     skipped: str | None = None
+    written: int | None = None
+    refused: list[RefusedOrder] | None = None
     wouldWrite: dict[str, Any] | None = None

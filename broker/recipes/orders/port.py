@@ -1,8 +1,9 @@
 """What the recipe needs of a shop: an order as it is now. Each shop's words are in an adapter."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, Protocol
 
@@ -60,6 +61,13 @@ class Shop(Protocol):
 
         Raises InputRefused and ScopesMissing for what a person has to mend, and what
         `PartnerCalls.read` raises.
+        """
+
+    async def changed_since(
+        self, calls: PartnerCalls, user: PartnerUser, since: datetime, cursor: str | None
+    ) -> tuple[Sequence[ShopOrder], str | None]:
+        """Some orders that have changed since a moment, oldest change first, and the cursor of the
+        next ones, None when these are the last. Some may come twice. Raises as `read`.
         """
 
     def order_in(self, topic: str, payload: Mapping[str, Any]) -> str | None:

@@ -22,7 +22,7 @@ from broker.recipes.base import (
 from broker.recipes.orders import writes
 from broker.recipes.orders.models import KEY, VERSION, OrderRequest, OrdersSettings
 from broker.recipes.orders.port import ShopOrder
-from broker.recipes.orders.shop_events import ShopEvents, order_request
+from broker.recipes.orders.shop_events import ShopEvents, order_request, run_request
 from broker.recipes.orders.steps import OrderSteps, build_result, shop_of
 from broker.recipes.settings import RecipeSetup, StoredSettings
 from broker.stores.events.webhook_inbox import LockedBatch
@@ -48,13 +48,20 @@ class OrdersRecipe(DefaultRecipe[OrdersSettings]):
 
     async def run_request(self, app: App, caller: Caller, body: OrderRequest) -> RunRequest:
         """One run for each version of an order: a start after the order has changed is another."""
+        body.check()
         settings = (await self.setup.get(app)).model
         user = await self._accounts.user(app, caller, body.userForeignIdentifier)
         partner = await self._partner(user, settings)
+        if body.orderId is None:
+            assert body.since is not None  # noqa: S101  # `check` has seen to it
+            since = body.since.isoformat()
+            return run_request(app.id, user, partner, f"since:{since}", {"since": since})
         order = await self._read(partner, body.orderId)
         return order_request(app.id, user, partner, body.orderId, _version(order))
 
     async def dry_run(self, app: App, caller: Caller, body: OrderRequest) -> Mapping[str, Any]:
+        body.check()
+        assert body.orderId is not None  # noqa: S101  # `check` has seen to it
         settings = (await self.setup.get(app)).model
         user = await self._accounts.user(app, caller, body.userForeignIdentifier)
         partner = await self._partner(user, settings)

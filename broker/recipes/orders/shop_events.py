@@ -102,15 +102,27 @@ def order_request(
     app_id: UUID, user: HubSpotUser, partner: PartnerUser, order_id: str, version: str
 ) -> RunRequest:
     """The run for a version of an order of one shop, for one HubSpot account."""
+    subject = f"{order_id}@{version}"
+    return run_request(app_id, user, partner, subject, {"orderId": order_id})
+
+
+def run_request(
+    app_id: UUID,
+    user: HubSpotUser,
+    partner: PartnerUser,
+    subject: str,
+    fields: Mapping[str, str],
+) -> RunRequest:
+    """A run for something of one shop's, for one HubSpot account."""
     return RunRequest(
         user.workspace_id,
         app_id,
         NAME,
-        f"{user.hub_id}-{partner.account_id}:{order_id}@{version}",
+        f"{user.hub_id}-{partner.account_id}:{subject}",
         user.user_ref,
         user.hub_id,
         {
-            "orderId": order_id,
+            **fields,
             "shopApp": partner.app_slug,
             "provider": partner.provider,
             "shop": partner.account_id,

@@ -3,7 +3,8 @@
 Source: https://shopify.dev/docs/api/admin-graphql/2026-10/objects/Order.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -14,14 +15,22 @@ from broker.recipes.orders.port import Buyer, ShopOrder, State
 
 TARGET = "/admin/api/2026-10/graphql.json"
 
-ORDER = """query($id: ID!) { order(id: $id) {
- legacyResourceId name email phone test processedAt updatedAt cancelledAt currencyCode
+FIELDS = """legacyResourceId name email phone test processedAt updatedAt cancelledAt currencyCode
  displayFinancialStatus
  totalPriceSet { shopMoney { amount } } currentTotalPriceSet { shopMoney { amount } }
  netPaymentSet { shopMoney { amount } }
  customer { id firstName lastName defaultEmailAddress { emailAddress }
   defaultPhoneNumber { phoneNumber } }
- billingAddress { firstName lastName company phone } } }"""
+ billingAddress { firstName lastName company phone }"""
+
+ORDER = f"query($id: ID!) {{ order(id: $id) {{ {FIELDS} }} }}"
+
+CHANGED = f"""query($first: Int!, $after: String, $query: String!) {{
+ orders(first: $first, after: $after, query: $query, sortKey: UPDATED_AT) {{
+  nodes {{ {FIELDS} }} pageInfo {{ hasNextPage endCursor }} }} }}"""
+
+PAGE = 20
+"""Orders asked for at once: such a query stays far below the 1,000 points that one may cost."""
 
 WON = frozenset({"PAID", "PARTIALLY_REFUNDED"})
 LOST = frozenset({"VOIDED", "EXPIRED", "REFUNDED"})
@@ -40,13 +49,31 @@ class Shopify:
 
     async def read(self, calls: PartnerCalls, user: PartnerUser, order_id: str) -> ShopOrder | None:
         """One query; it costs some points of the shop's budget."""
-        body = {"query": ORDER, "variables": {"id": f"gid://shopify/Order/{order_id}"}}
+        variables = {"id": f"gid://shopify/Order/{order_id}"}
+        node = (await self._query(calls, user, ORDER, variables))["order"]
+        return None if node is None else _order(node)
+
+    async def changed_since(
+        self, calls: PartnerCalls, user: PartnerUser, since: datetime, cursor: str | None
+    ) -> tuple[Sequence[ShopOrder], str | None]:
+        """Orders of the last 60 days, unless the app may read all."""
+        moment = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        variables = {"first": PAGE, "after": cursor, "query": f"updated_at:>='{moment}'"}
+        found = (await self._query(calls, user, CHANGED, variables))["orders"]
+        page = found["pageInfo"]
+        after = page["endCursor"] if page["hasNextPage"] else None
+        return [_order(node) for node in found["nodes"]], after
+
+    async def _query(
+        self, calls: PartnerCalls, user: PartnerUser, query: str, variables: Mapping[str, Any]
+    ) -> Any:
         # A query travels as POST, which the proxy takes for a write.
+        body = {"query": query, "variables": variables}
         answer = await calls.send(user, "POST", TARGET, body)
         if answer.status >= 300:
             reason = STOPPED.get(answer.status, f"Shopify answered {answer.status}.")
             raise InputRefused(reason)
-        return read_order(answer.payload)
+        return read_data(answer.payload)
 
     def order_in(self, topic: str, payload: Mapping[str, Any]) -> str | None:
         kind = topic.partition("/")[0]
@@ -56,8 +83,8 @@ class Shopify:
         return str(found) if isinstance(found, int) else None
 
 
-def read_order(payload: Any) -> ShopOrder | None:
-    """The order of an answer. Raises ScopesMissing, RetryLater and InputRefused for its errors:
+def read_data(payload: Any) -> Any:
+    """The data of an answer. Raises ScopesMissing, RetryLater and InputRefused for its errors:
     Shopify answers 200 with them, and with a part of the data.
     """
     errors = payload.get("errors") if isinstance(payload, dict) else None
@@ -71,9 +98,8 @@ def read_order(payload: Any) -> ShopOrder | None:
                 "read_customers (and access to protected customer data) to the app, have the user "
                 "connect again, then retry."
             )
-        raise InputRefused("Shopify refused the query of the order.")
-    node = payload["data"]["order"]
-    return None if node is None else _order(node)
+        raise InputRefused("Shopify refused the query for orders.")
+    return payload["data"]
 
 
 def _order(node: Mapping[str, Any]) -> ShopOrder:

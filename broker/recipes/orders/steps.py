@@ -7,13 +7,14 @@ writes again when it has changed, so that the last write is never of an older or
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from broker.crm.object_types import CONTACTS, DEALS
 from broker.crm.partners import PartnerCalls, PartnerUser
 from broker.crm.records import CrmRecords, RecordWriter, user_of
-from broker.domain.runs import RetryLater, Step, StepContext
+from broker.domain.runs import RetryLater, Run, Step, StepContext
 from broker.errors import InputRefused
 from broker.recipes.orders import writes
 from broker.recipes.orders.models import KEY, OrdersSettings
@@ -25,6 +26,12 @@ from broker.recipes.settings import RecipeSetup
 ADAPTERS: tuple[Shop, ...] = (Shopify(), WooCommerce())
 SHOPS: Mapping[str, Shop] = {each.provider: each for each in ADAPTERS}
 """The adapters, by the provider of the app that the settings name."""
+
+PAUSE_S = 1.0
+"""Between two pages of orders, so that a long history leaves quota to others."""
+
+MOST_REFUSED = 50
+"""How many refused orders a result names."""
 
 ROUNDS = 5
 """How often a step follows an order that changes all the time before it makes a pause."""
@@ -58,8 +65,10 @@ class OrderSteps:
 
     async def read_order(self, context: StepContext) -> Mapping[str, Any]:
         """The order's version, or why nothing is to be written."""
+        if "since" in context.run.input:
+            return {}
         settings = await self._settings(context.run.workspace_id, context.run.app_id)
-        order = await self.order_now(context)
+        order = await self._order_now(context.run)
         if order is not None and order.is_test and settings.skipTest:
             return {"skipped": "test"}
         return {"version": None if order is None else order.version}
@@ -71,31 +80,65 @@ class OrderSteps:
         run, user = context.run, user_of(context.run)
         assert user is not None  # noqa: S101  # every run of the recipe acts for a user
         settings = await self._settings(run.workspace_id, run.app_id)
-        writer, shop = self._crm.writer(user), run.input["shop"]
-        key = writes.deal_key(shop, run.input["orderId"])
-        order, created = await self.order_now(context), False
+        writer = self._crm.writer(user)
+        if "since" in run.input:
+            return await self._write_changed(context, writer, settings)
+        order_id = run.input["orderId"]
+        return await self._follow(run, writer, order_id, await self._order_now(run), settings)
+
+    async def _write_changed(
+        self, context: StepContext, writer: RecordWriter, settings: OrdersSettings
+    ) -> Mapping[str, Any]:
+        """Write some of the orders that have changed since a moment. The checkpoint is where the
+        next ones begin, so that each attempt begins with those whose end is not known.
+        """
+        run, checkpoint = context.run, context.checkpoint
+        partner, since = _partner(run), datetime.fromisoformat(run.input["since"])
+        orders, cursor = await shop_of(partner.provider).changed_since(
+            self._partners, partner, since, checkpoint.get("cursor")
+        )
+        written, refused = checkpoint.get("written", 0), list(checkpoint.get("refused", ()))
+        for order in orders:
+            if order.is_test and settings.skipTest:
+                continue
+            try:
+                await self._follow(run, writer, order.id, order, settings)
+            except InputRefused as refusal:  # a person's matter, which does not hold up the rest
+                if len(refused) < MOST_REFUSED:
+                    refused.append({"orderId": order.id, "message": refusal.detail or ""})
+            else:
+                written += 1
+        done = {"written": written, "refused": refused}
+        if cursor is not None:
+            raise RetryLater(PAUSE_S, "more orders", {"cursor": cursor, **done})
+        return done
+
+    async def _follow(
+        self,
+        run: Run,
+        writer: RecordWriter,
+        order_id: str,
+        order: ShopOrder | None,
+        settings: OrdersSettings,
+    ) -> dict[str, Any]:
+        """Write an order until it has not changed meanwhile."""
+        shop, created = run.input["shop"], False
+        key = writes.deal_key(shop, order_id)
         for _ in range(ROUNDS):
             if order is None:
                 return await self._delete(writer, key, settings)
             outcome = await self._write(writer, key, shop, order, settings)
             created = created or outcome["created"]
-            newer = await self.order_now(context)
+            newer = await self._order_now(run, order_id)
             if newer is not None and newer.version == order.version:
                 return {**outcome, "created": created}
             order = newer
         raise RetryLater(2, "the order changes all the time")
 
-    async def order_now(self, context: StepContext) -> ShopOrder | None:
-        """The order of a run, from the shop in which the run began."""
-        run = context.run
-        user = PartnerUser(
-            run.workspace_id,
-            run.input["shopApp"],
-            run.user_ref or "",
-            run.input["provider"],
-            run.input["shop"],
-        )
-        return await shop_of(user.provider).read(self._partners, user, run.input["orderId"])
+    async def _order_now(self, run: Run, order_id: str | None = None) -> ShopOrder | None:
+        """An order, the run's own unless another is named, in the shop in which the run began."""
+        user, wanted = _partner(run), order_id or run.input["orderId"]
+        return await shop_of(user.provider).read(self._partners, user, wanted)
 
     async def _write(
         self,
@@ -149,6 +192,17 @@ class OrderSteps:
 def build_result(context: StepContext) -> Mapping[str, Any]:
     """A run's result."""
     return {"ok": True, "created": False, **context.outcomes["write-records"]}
+
+
+def _partner(run: Run) -> PartnerUser:
+    """The user of the shop in which a run began."""
+    return PartnerUser(
+        run.workspace_id,
+        run.input["shopApp"],
+        run.user_ref or "",
+        run.input["provider"],
+        run.input["shop"],
+    )
 
 
 def _explained(refusal: InputRefused, order: ShopOrder, settings: OrdersSettings) -> InputRefused:

@@ -3,15 +3,20 @@
 Source: https://woocommerce.github.io/woocommerce-rest-api-docs/#orders.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import urlencode
 
-from broker.crm.partners import PartnerCalls, PartnerUser
+from broker.crm.partners import PartnerAnswer, PartnerCalls, PartnerUser
 from broker.errors import InputRefused, ScopesMissing
 from broker.recipes.orders.port import Buyer, ShopOrder, State
 
+T = TypeVar("T")
+
 TARGET = "/wp-json/wc/v3/orders"
+PAGE = 50
 
 WON = frozenset({"processing", "completed"})
 LOST = frozenset({"cancelled", "refunded", "failed"})
@@ -27,20 +32,51 @@ class WooCommerce:
         answer = await calls.read(user, "GET", f"{TARGET}/{order_id}")
         if answer.status == 404:
             return None
-        if answer.status in {401, 403}:
-            raise ScopesMissing(
-                "The shop does not let this key read orders. Have the user connect with an account "
-                "that manages the shop, then retry."
-            )
-        if answer.status >= 300 or not isinstance(answer.payload, dict):
-            raise InputRefused(f"The shop answered {answer.status}.")
-        return read_order(answer.payload)
+        return read_order(_checked(answer, dict))
+
+    async def changed_since(
+        self, calls: PartnerCalls, user: PartnerUser, since: datetime, cursor: str | None
+    ) -> tuple[Sequence[ShopOrder], str | None]:
+        """Pages are counted from the change that was read last, for an order that changes
+        meanwhile moves to the end, and would move all after it to the page before.
+        """
+        start, _, number = (cursor or f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%S}|1").partition("|")
+        # What is asked for is later than the moment, and seconds are all that a shop knows.
+        after = datetime.fromisoformat(start) - timedelta(seconds=1)
+        query = urlencode(
+            {
+                "per_page": PAGE,
+                "page": number,
+                "orderby": "modified",
+                "order": "asc",
+                "modified_after": after.isoformat(),
+                "dates_are_gmt": "true",
+            }
+        )
+        found = _checked(await calls.read(user, "GET", f"{TARGET}?{query}"), list)
+        orders = [order for each in found if (order := read_order(each)) is not None]
+        if len(found) < PAGE:
+            return orders, None
+        last = found[-1]["date_modified_gmt"]
+        return orders, f"{start}|{int(number) + 1}" if last == start else f"{last}|1"
 
     def order_in(self, topic: str, payload: Mapping[str, Any]) -> str | None:
         found = payload.get("id")
         if not topic.startswith("order.") or not isinstance(found, int):
             return None
         return str(found)
+
+
+def _checked(answer: PartnerAnswer, kind: type[T]) -> T:
+    """The JSON of an answer to a read. Raises ScopesMissing and InputRefused."""
+    if answer.status in {401, 403}:
+        raise ScopesMissing(
+            "The shop does not let this key read orders. Have the user connect with an account "
+            "that manages the shop, then retry."
+        )
+    if answer.status >= 300 or not isinstance(answer.payload, kind):
+        raise InputRefused(f"The shop answered {answer.status}.")
+    return answer.payload
 
 
 def read_order(fields: Mapping[str, Any]) -> ShopOrder | None:

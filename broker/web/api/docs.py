@@ -11,6 +11,7 @@ from aiohttp import web
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from broker.web.api.docs_index import Section, arranged, search, sections_of, slug_of
 from broker.web.core.openapi import public
 from broker.web.core.pages import Pages
 
@@ -29,14 +30,27 @@ class DocsPages:
             str(file.relative_to(DOCS).with_suffix("")): file for file in sorted(DOCS.rglob("*.md"))
         }
         self._rendered: dict[str, tuple[str, str]] = {}
+        self._searched: list[Section] = []
 
     @public(tags=("Operations",))
-    async def reference(self, _request: web.Request) -> web.Response:
-        """Show every operation for people, with the guides."""
+    async def reference(self, request: web.Request) -> web.Response:
+        """Show every operation for people, with the guides; with `q`, what is found in both."""
+        words = request.query.get("q", "").strip()[:200]
+        if words:
+            return self._pages.page(
+                "pages/search.html",
+                posts_to="'self'",
+                menu=self._menu(),
+                here=None,
+                words=words,
+                results=search(self._sections(), words),
+            )
         return self._pages.page(
             "pages/reference.html",
-            guides=self._titles(),
+            posts_to="'self'",
+            menu=self._menu(),
             here="",
+            words="",
             server=self._document["servers"][0]["url"],
             groups=_groups(self._document),
         )
@@ -49,12 +63,35 @@ class DocsPages:
             raise web.HTTPNotFound
         title, html = self._page(name)
         return self._pages.page(
-            "pages/guide.html", guides=self._titles(), here=name, title=title, html=html
+            "pages/guide.html",
+            posts_to="'self'",
+            menu=self._menu(),
+            here=name,
+            words="",
+            title=title,
+            html=html,
         )
 
-    def _titles(self) -> list[tuple[str, str]]:
-        names = [name for name in self._guides if "/" not in name and name != "README"]
-        return [(name, self._page(name)[0]) for name in names]
+    def _menu(self) -> list[tuple[str, list[tuple[str, str]]]]:
+        """What readers need, and the guides for it by name and title."""
+        return [
+            (need, [(name, self._page(name)[0]) for name in names])
+            for need, names in arranged(self._guides)
+        ]
+
+    def _sections(self) -> list[Section]:
+        """Everything that is searched: operations, then guides in the order of the menu."""
+        if not self._searched:
+            for _, operations in _groups(self._document):
+                for each in operations:
+                    title = f"{' '.join(each['methods'][:3])} {each['path']}"
+                    text = f"{each['summary']}. {each['description']}"
+                    self._searched.append(Section("", each["id"], title, title, text))
+            listed = [name for _, names in arranged(self._guides) for name in names]
+            for name in [*listed, *(name for name in self._guides if name not in listed)]:
+                title = self._page(name)[0]
+                self._searched += sections_of(name, title, self._guides[name].read_text())
+        return self._searched
 
     def _page(self, name: str) -> tuple[str, str]:
         if name not in self._rendered:
@@ -69,7 +106,7 @@ class DocsPages:
         for number, token in enumerate(tokens):
             if token.type == "heading_open":
                 words = tokens[number + 1].content
-                token.attrSet("id", _slug(words))
+                token.attrSet("id", slug_of(words))
                 title = words if token.tag == "h1" else title
             if token.type == "table_open":
                 token.attrSet("tabindex", "0")
@@ -102,10 +139,6 @@ class DocsPages:
         if guide not in self._guides:
             return None
         return f"{self._pages.root}/docs/{guide}" + (f"#{anchor}" if anchor else "")
-
-
-def _slug(words: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
 
 
 def _groups(document: Mapping[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:

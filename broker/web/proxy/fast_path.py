@@ -17,7 +17,6 @@ from aiohttp.http_parser import RawRequestMessage
 
 from broker.domain.model import ProxyCall
 from broker.domain.tenancy import WORKSPACE
-from broker.errors import BrokerError
 from broker.providers.calls.destination import check_target
 from broker.services.access.callers import Callers
 from broker.services.proxy.forwarding import Forwarding, Proxy
@@ -71,8 +70,8 @@ class FastPath:
                 request_id=request_id,
             )
             forwarding = self._proxy.begin(caller, call)
-        except BrokerError:
-            return None  # the handler refuses it, in its own words
+        except Exception:  # noqa: BLE001  # the handler refuses it, or meets the error again
+            return None
         if forwarding is None:
             return None
         self.counts.begun += 1
@@ -131,7 +130,10 @@ class FastCall:
     def _answered(self, status: int) -> None:
         # The provider's connection runs this, in the context of whoever opened it.
         WORKSPACE.set(self._workspace_id)
-        answer = None if status in BODILESS else self.forwarding.complete()
+        try:
+            answer = None if status in BODILESS else self.forwarding.complete()
+        except Exception:  # noqa: BLE001  # the handler meets it again, and answers
+            answer = None
         if answer is None:
             self._connection.hand_over()
             return

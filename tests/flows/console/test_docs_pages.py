@@ -1,6 +1,10 @@
 """`/docs`, for people who ask the broker itself."""
 
 import re
+from urllib.parse import quote
+
+from broker.web.api.docs import DOCS
+from broker.web.api.docs_index import arranged
 
 
 async def test_the_docs_are_served_by_the_broker_they_describe(broker):
@@ -9,7 +13,10 @@ async def test_the_docs_are_served_by_the_broker_they_describe(broker):
     text = reference.body.decode()
     document = (await broker.asks("GET", "/openapi.json", key="")).json()
     assert {path for path in document["paths"] if f"<code>{path}</code>" not in text} == set()
-    for name in re.findall(r'href="/docs/([a-z-]+)"', text):
+    names = re.findall(r'href="/docs/([\w/-]+)"', text)
+    assert names[:2] == ["README", "README"]
+    assert {"hubspot", "life-of-a-connection", "deploy/README", "upgrading"} <= set(names)
+    for name in names:
         page = await broker.asks("GET", f"/docs/{name}", key="")
         assert page.status == 200, name
         assert b"<h1" in page.body
@@ -45,3 +52,35 @@ async def test_a_guide_in_a_folder_links_to_the_guides_above_it(broker):
 
     assert 'href="/docs/recipes"' in page.body.decode()
     assert 'href="/docs/sandbox#what-all-of-them-share"' in page.body.decode()
+
+
+async def test_every_guide_is_in_the_menu_under_what_it_is_for(broker):
+    """Decisions and the sandboxes' own pages are reached through others."""
+    found = {str(file.relative_to(DOCS).with_suffix("")) for file in DOCS.rglob("*.md")}
+    apart = {
+        name for name in found if name.split("/")[0] in {"decisions", "sandbox"} and "/" in name
+    }
+
+    listed = [name for _, names in arranged(found) for name in names]
+    assert sorted(listed) == sorted(found - apart)
+
+
+async def test_the_docs_are_searched_for_words_codes_and_operations(broker):
+    async def links(words):
+        page = await broker.asks("GET", f"/docs?q={quote(words)}", key="")
+        assert page.status == 200
+        return re.findall(r'<h2><a href="(/docs[^"]*)"', page.body.decode())
+
+    assert (await links("origin-refused"))[0] == "/docs/errors#origin-refused"
+    assert "/docs/hubspot#3-redirect-url-1-minute" in await links("redirect URL localhost")
+    assert any(each.startswith("/docs#") for each in await links("connect sessions"))
+    assert (await links("MIGRATE_ON_START"))[0].startswith("/docs/operating#")
+    assert await links("no-such-word-anywhere") == []
+    for link in (await links("connection"))[:30]:
+        path, _, anchor = link.partition("#")
+        page = await broker.asks("GET", path, key="")
+        assert f'id="{anchor}"' in page.body.decode(), link
+
+    hostile = await broker.asks("GET", "/docs?q=%3Cscript%3Ealert(1)%3C/script%3E", key="")
+    assert b"<script>alert" not in hostile.body
+    assert (await broker.asks("GET", "/docs?q=%20", key="")).status == 200

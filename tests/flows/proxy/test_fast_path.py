@@ -126,6 +126,20 @@ async def test_what_has_to_be_dealt_with_is_handed_over_with_what_was_begun(
     assert rows[0]["retries"] == sent - 1
 
 
+@pytest.mark.parametrize("status", [200, 404])
+async def test_a_number_that_no_header_holds_does_not_cost_a_caller_the_answer(
+    warm, taken, hubspot, status
+):
+    digits = "9" * 5_000
+    limits = {"X-HubSpot-RateLimit-Max": digits, "Retry-After": digits}
+    hubspot.faults.add(Fault(f"/_status/{status}", "headers", headers=limits))
+
+    for headers in ({}, {"Prefer": "wait=5"}):
+        answer = await asyncio.wait_for(warm.proxies(f"/_status/{status}", headers=headers), 10)
+        assert answer.status == status
+    assert taken() == (1, 1)
+
+
 async def test_a_token_that_ends_early_is_renewed_by_the_handler(warm, taken, hubspot, database):
     hubspot.expire_access_tokens()
 

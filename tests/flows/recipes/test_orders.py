@@ -200,3 +200,30 @@ async def test_attempts_of_one_step_that_overlap_leave_one_deal_and_one_contact(
     assert len({each["dealId"] for each in outcomes}) == 1
     assert sum(each["created"] for each in outcomes) == 1
     assert (len(records(shops, "deals")), len(records(shops, "contacts"))) == (1, 1)
+
+
+async def test_all_orders_since_a_moment_are_brought_over_and_a_refused_one_holds_up_none(
+    shops, till
+):
+    till.place([LINE])
+    orders = [till.place([LINE]) for _ in range(21)]
+    orders[0].currency = "JPY"
+    body = {**USER, "since": "2020-01-01T00:00:00Z"}
+    runs, work = f"{START}/runs", shops.broker.parts.recipes.runs.work_due
+
+    both = await shops.broker.asks("POST", START, json={**body, "orderId": "1"})
+    start = asyncio.create_task(shops.broker.asks("POST", START, json=body))
+
+    async def ended():
+        await work()
+        listed = (await shops.broker.asks("GET", runs)).json()["runs"]
+        return listed and listed[0]["state"] != "running"
+
+    await until(ended)
+    result = (await start).json()
+
+    assert both.json()["errors"][0]["field"] == "orderId"
+    assert (result["written"], [each["orderId"] for each in result["refused"]]) == (
+        21, [str(orders[0].id)],
+    )  # fmt: skip
+    assert len(records(shops, "deals")) == 21

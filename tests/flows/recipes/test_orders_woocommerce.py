@@ -28,3 +28,8 @@ async def test_an_order_of_woocommerce_becomes_a_deal_and_follows_its_status(sho
     (deal,), (contact,) = records(shop, "deals"), records(shop, "contacts")
     assert deal.properties["shop_order_key"].endswith(f":{order.id}")
     assert contact.properties["email"] == "ada@x.example"
+    since = {**USER, "since": "2020-01-01T00:00:00Z"}
+    keeper.place(lines=[line], status="on-hold", billing=guest)
+    all_orders = await broker.asks("POST", START, json=since)
+    assert all_orders.json()["written"] == 1, all_orders.body
+    assert len(records(shop, "deals")) == 2

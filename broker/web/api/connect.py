@@ -122,12 +122,14 @@ class ConnectHandlers:
     @public(tags=("Connect",))
     async def show(self, request: web.Request) -> web.Response:
         """Show the consent page (safe to open more than once)."""
+        provider = None
         try:
             session = await self._connecting.peek(_token(request), self.cookie.read(request))
+            provider = session.app.provider
             opener = _opener(dict(request.query))
             check_opener(session.app, opener)
         except BrokerError as refusal:
-            return refused(request, self._pages, refusal)
+            return refused(request, self._pages, refusal, provider)
         request[LOG_FIELDS]["app"] = session.app.slug
         return self._shown(session, opener, {}, {})
 
@@ -162,11 +164,13 @@ class ConnectHandlers:
     @public(answers={303: None}, tags=("Connect",))
     async def begin(self, request: web.Request) -> web.Response:
         """Send a user on to the provider; only the first browser can start a session."""
+        provider = None
         try:
             check_same_origin(request, self._pages.origin, needs_proof=False)
             form = read_form(await read_body(request, 4096))
             answers = {name: form[name].strip() for name in QUESTIONS if form.get(name)}
             session = await self._connecting.peek(_token(request), self.cookie.read(request))
+            provider = session.app.provider
             try:
                 url, browser = await self._connecting.begin(
                     _token(request), self.cookie.read(request), _opener(form), answers
@@ -177,7 +181,7 @@ class ConnectHandlers:
                     raise
                 return self._shown(session, _opener(form), answers, wrong)
         except BrokerError as refusal:
-            return refused(request, self._pages, refusal)
+            return refused(request, self._pages, refusal, provider)
         response = web.Response(status=303, headers={"Location": url})
         self.cookie.set(response, browser, COOKIE_MAX_AGE_S)
         return response

@@ -84,7 +84,7 @@ HEADINGS = {
 
 ALIKE = {"hubspot-unavailable": "vendor-unavailable", "hubspot-timeout": "vendor-timeout"}
 
-UNKNOWN = "Your account"
+UNKNOWN = "your account"
 
 OURS_HEADING = "Something went wrong"
 
@@ -119,6 +119,5 @@ def explain(code: str, provider: str | None) -> Explained:
     words = {"label": label, "account": wording.account, "admin": wording.admin}
     explanation, next_step = REFUSALS.get(code, OURS)
     heading = HEADINGS.get(code, OURS_HEADING)
-    return Explained(
-        heading.format(**words), explanation.format(**words), next_step.format(**words)
-    )
+    texts = (text.format(**words) for text in (heading, explanation, next_step))
+    return Explained(*(text[:1].upper() + text[1:] for text in texts))

@@ -83,7 +83,8 @@ async def _answered(sandbox: Sandbox, request: web.Request, handler: Handler) ->
     except Refused as refused:
         response = error(refused)
     except web.HTTPNotFound:
-        response = error(Refused(501, LACKING))
+        # Browsers look for an icon next to the consent page; that is not a client's call.
+        response = error(Refused(404 if request.path == "/favicon.ico" else 501, LACKING))
     except web.HTTPMethodNotAllowed:
         response = error(Refused(405, "Method Not Allowed"))
     limits = request.get(LIMITS)

@@ -53,7 +53,7 @@ async def context() -> AsyncIterator[Any]:
         context.on(
             "console",
             lambda message: (
-                complaints.append(message.text)
+                complaints.append(f"{message.text} {message.location['url']}")
                 if message.type == "error" and not message.text.startswith(HARMLESS)
                 else None
             ),

@@ -85,10 +85,10 @@ async def test_the_main_job_from_the_first_screen_to_a_call_and_kyb(
     await page.get_by_label("Example").select_option(index=2)
     await page.get_by_role("button", name="Send").click()
     await expect(page.get_by_text("201 Created")).to_be_visible()
-    await expect(page.get_by_label("HubSpot's response")).to_contain_text("jane@acme.example")
+    await expect(page.get_by_label("The response")).to_contain_text("jane@acme.example")
     curl = await page.get_by_label("The same call with curl").input_value()
     assert "/proxy/hbdev/user-42/crm/v3/objects/contacts" in curl
-    await page.get_by_label("Path at HubSpot").fill("https://evil.example/")
+    await page.get_by_label("Path", exact=True).fill("https://evil.example/")
     await page.get_by_role("button", name="Send").click()
     await expect(page.get_by_role("alert")).to_contain_text("leave the API hosts")
     await kicks_off(hubspot, fml, page)

@@ -122,13 +122,13 @@ class ConnectHandlers:
     @public(tags=("Connect",))
     async def show(self, request: web.Request) -> web.Response:
         """Show the consent page (safe to open more than once)."""
-        provider = None
+        session = None
         try:
             session = await self._connecting.peek(_token(request), self.cookie.read(request))
-            provider = session.app.provider
             opener = _opener(dict(request.query))
             check_opener(session.app, opener)
         except BrokerError as refusal:
+            provider = None if session is None else session.app.provider
             return refused(request, self._pages, refusal, provider)
         request[LOG_FIELDS]["app"] = session.app.slug
         return self._shown(session, opener, {}, {})

@@ -62,7 +62,7 @@ async def test_many_calls_at_three_brokers_cost_one_refresh_a_round(
 ):
     """Calls that come to no quota are refused after the renewal, which all of them shared."""
     chosen, _, path, _ = VENDORS[books.provider]
-    brokers, calls = [books.broker], sized(200, 20)
+    brokers, calls = [books.broker], sized(200, 6)
     for _ in range(2):
         other = await start_broker(**{f"{books.provider}_url": books.running.url})
         other.workspace, other.key = books.broker.workspace, books.broker.key

@@ -35,7 +35,7 @@ async def test_many_calls_at_three_brokers_cost_one_refresh_a_round(
     """A second use of a refresh token would end the grant, two at a time would be refused. Every
     other round the brokers learn that the session is over from refused calls alone.
     """
-    world, calls = orgs.world, sized(200, 20)
+    world, calls = orgs.world, sized(200, 6)
     orgs.org.levers.api_budget = 10_000_000
     world.levers.refresh_seconds = 0.02
     brokers = [orgs.broker]

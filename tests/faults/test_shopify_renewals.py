@@ -34,7 +34,7 @@ async def test_many_calls_at_three_brokers_cost_one_refresh_a_round(
     shops, start_broker, database, figures
 ):
     """Reuse is refused at once here: a second use of a refresh token would lose the grant."""
-    world, calls = shops.world, sized(200, 20)
+    world, calls = shops.world, sized(200, 6)
     world.levers.old_refresh_grace = False
     world.levers.bucket = 1_000_000.0
     brokers = [shops.broker]

@@ -248,7 +248,9 @@ async def test_an_account_that_changes_while_a_call_waits_is_not_written(kyb, tw
     hold = kyb.fml.fml.faults.add(Fault("/v1/cases", "delay", seconds=0.8, times=1))
     kickoff = asyncio.create_task(kyb.kicks_off(twin))
     await until(lambda: hold.hits)
-    await database.execute("UPDATE connection SET hub_id = 102 WHERE user_ref = 'u1'")
+    await database.execute(
+        "UPDATE connection SET hub_id = 102, account_id = '102' WHERE user_ref = 'u1'"
+    )
     kyb.broker.parts.proxy.clear_cache()
 
     answer = await kickoff
@@ -272,7 +274,9 @@ async def test_a_workflow_is_answered_in_the_account_of_its_run_only(
     }
     address = f"{kyb.broker.hubspot.url}/_sandbox/workflow-actions"
     waiting = (await kyb.broker.asks("POST", address, json=body)).json()
-    await database.execute("UPDATE connection SET hub_id = 102 WHERE user_ref = 'u1'")
+    await database.execute(
+        "UPDATE connection SET hub_id = 102, account_id = '102' WHERE user_ref = 'u1'"
+    )
     kyb.broker.parts.proxy.clear_cache()
 
     await kyb.run_background_work()

@@ -4,6 +4,7 @@ import gc
 
 # In the order of their imports: what another one has imported cannot have its asserts rewritten.
 pytest_plugins = [
+    "tests.fixtures.ports",
     "tests.fixtures.logs",
     "tests.fixtures.postgres",
     "tests.fixtures.sandboxes",

@@ -43,12 +43,15 @@ def a_body(method, path):
     if method == "get":
         return None
     user = {"userForeignIdentifier": "u1"}
-    if "raw" in path or "hubspot/proxy" in path:
+    if "raw" in path or path.endswith("/proxy/{slug}"):
         return {**user, "method": "GET", "url": "/crm/v3/x"}
     if path.endswith(("import", "renew")) or method == "patch":
         return {}
     ends = {
+        "/{user}/account": {"accountId": "1"},
         "/recipes/kyb": {"clientId": "pk"},
+        "/recipes/orders": {"shopApp": "shop"},
+        "/orders/{slug}": {**user, "orderId": "1"},
         "/kyb/{slug}": {**user, "companyId": "1"},
         "/endpoints": {"url": "https://product.example/events"},
     }

@@ -7,6 +7,7 @@ storage, sealing, triggers, workflow actions, runs and the console's navigation 
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar
 from uuid import UUID
@@ -14,7 +15,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from broker.crm.accounts import HubSpotAccounts
-from broker.crm.partners import PartnerCalls
+from broker.crm.partners import PartnerCalls, PartnerUser
 from broker.crm.records import CrmRecords, HubSpotUser
 from broker.domain.events import ProviderEvent
 from broker.domain.invalidation import Invalidation
@@ -117,6 +118,33 @@ class WorkflowAction(Generic[S]):
 
 
 @dataclass(frozen=True, slots=True)
+class DuePoll:
+    """A look at what has changed in a user's partner account since the cursor, for one HubSpot
+    account. `cursor` is None the first time that these two accounts are polled: then the look
+    begins at `begins_at`, when the user connected, for what was before is not to flood HubSpot.
+    `started_at` is now. Both are the database's time.
+    """
+
+    app_id: UUID
+    user: HubSpotUser
+    partner: PartnerUser
+    cursor: Mapping[str, Any] | None
+    begins_at: datetime
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PollResult:
+    """Where the next poll begins, in how many seconds (0: there is more), and the runs for what
+    this one has found. They commit together.
+    """
+
+    cursor: Mapping[str, Any]
+    again_in_s: float
+    runs: Sequence[RunRequest] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RecipeDeps:
     """What a process gives to a recipe. `vendor_urls` are the settings that say where a vendor is
     reached, by the vendor's name.
@@ -195,6 +223,12 @@ class BuiltRecipe(Protocol[S, B_contra]):
         delivery for another attempt.
         """
 
+    async def poll(self, due: DuePoll) -> PollResult:
+        """Look for what has changed since the cursor; it changes nothing. It is asked for each user
+        who is connected on both sides, by one process at a time, where the spec names a
+        `polled_app`. An error leaves the cursor for a later attempt.
+        """
+
     def clear_cache(self) -> None:
         """Discard cached settings."""
 
@@ -241,6 +275,10 @@ class DefaultRecipe(Generic[S]):
     ) -> None:
         """Provider events start nothing."""
 
+    async def poll(self, due: DuePoll) -> PollResult:
+        """Nothing is polled, for the spec names no app to poll."""
+        return PollResult(due.cursor or {}, 3600)
+
     def clear_cache(self) -> None:
         """Nothing is cached."""
 
@@ -272,7 +310,8 @@ class RecipeSpec(Generic[S, B]):
     `settings` is the body of `PUT /api/apps/{slug}/recipes/{name}`: fields of the types
     `NeededSecret` and `OptionalSecret` are sealed and never shown. `start` is the body of
     `POST /api/recipes/{name}/{slug}` and `response` its answer. `triggers` says which changes of
-    records start it by themselves, `handlers` makes one object for each type in `routes`.
+    records start it by themselves, `polled_app` names the app (its slug) whose users' accounts are
+    polled, `handlers` makes one object for each type in `routes`.
     """
 
     name: str
@@ -284,6 +323,7 @@ class RecipeSpec(Generic[S, B]):
     build: Callable[[RecipeDeps, RecipeSetup[S]], BuiltRecipe[S, B]]
     check_settings: Callable[[S], None] = lambda _: None
     triggers: Callable[[S], Sequence[ObjectTrigger]] = lambda _: ()
+    polled_app: Callable[[S], str | None] = lambda _: None
     rotating_secrets: tuple[str, ...] = ()
     action: WorkflowAction[S] | None = None
     inbound: tuple[VendorWebhook, ...] = ()

@@ -70,7 +70,10 @@ async def test_xero_python_works_with_a_key_of_the_broker(start_broker, xero_san
 
     def client(key):
         token = {"access_token": key, "expires_in": 1800, "token_type": "Bearer", "scope": []}
-        api = ApiClient(Configuration(oauth2_token=OAuth2Token()), pool_threads=1)
+        # Constructing it with arguments copies whatever any client in this process made first.
+        configuration = Configuration()
+        configuration.oauth2_token = OAuth2Token()
+        api = ApiClient(configuration, pool_threads=1)
         api.oauth2_token_getter(lambda: token)
         api.oauth2_token_saver(lambda _: None)
         api.set_oauth2_token(token)

@@ -6,6 +6,7 @@ import warnings
 import pytest
 
 from tests.flows.providers.conftest import Books
+from tests.sdk import node_programs
 
 US = "9341453172058071"
 NZ = "fe79f7dd-b6d4-4a92-ba7b-538af6289c58"
@@ -50,6 +51,28 @@ async def test_python_quickbooks_works_with_a_key_of_the_broker(
     made, found = await asyncio.to_thread(use)
 
     assert found == [made]
+    assert all("bs_" not in str(seen) for seen in books.world.seen)
+
+
+@node_programs.needs("node-quickbooks")
+async def test_node_quickbooks_works_with_a_key_of_the_broker(start_broker, quickbooks_sandbox):
+    broker = await start_broker(quickbooks_url=quickbooks_sandbox.url)
+    await broker.makes_workspace()
+    books = Books("quickbooks", quickbooks_sandbox, broker)
+    await books.registers(["com.intuit.quickbooks.accounting"])
+    await books.connects(US)
+    books.world.grants.expire_access()
+
+    walked = await node_programs.run(
+        "quickbooks_broker.cjs", BASE=f"{broker.url}/proxy/books/u1", KEY=broker.key, REALM=US
+    )
+
+    assert walked == {
+        "found": [True],
+        "company": "O & S",
+        "duplicate": "6240",
+        "wrongKey": 401,
+    }
     assert all("bs_" not in str(seen) for seen in books.world.seen)
 
 

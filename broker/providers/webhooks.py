@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 from broker.domain.events import InboxBatch, ProviderEvent, WebhookSecrets
 from broker.domain.model import Secret
@@ -145,7 +145,7 @@ def relayed(account_id: str, event_id: str | None, payload: Any) -> dict[str, An
     return {"accountId": account_id, "eventId": event_id, "payload": payload}
 
 
-def is_name(value: Any) -> bool:
+def is_name(value: Any) -> TypeGuard[str]:
     """Whether a value of a payload can name a topic or an account: visible ASCII characters. What
     Postgres could not store, such as U+0000, would keep the delivery's other events back.
     """

@@ -14,7 +14,8 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from datetime import UTC, datetime
+from typing import Any, Protocol, TypeGuard
 
 from broker.domain.events import InboxBatch, ProviderEvent, WebhookSecrets
 from broker.domain.model import Secret
@@ -22,6 +23,7 @@ from broker.errors import InvalidRequest, NotAuthenticated
 
 WRONG = "The request's signature is missing or wrong."
 
+_NAME = re.compile(r"[!-~]{1,200}")
 _BASE64_SHA256 = re.compile(r"[A-Za-z0-9+/]{43}=")
 
 
@@ -141,6 +143,22 @@ def relayed(account_id: str, event_id: str | None, payload: Any) -> dict[str, An
     own, so that none of its names is taken for one of the broker's.
     """
     return {"accountId": account_id, "eventId": event_id, "payload": payload}
+
+
+def is_name(value: Any) -> TypeGuard[str]:
+    """Whether a value of a payload can name a topic or an account: visible ASCII characters. What
+    Postgres could not store, such as U+0000, would keep the delivery's other events back.
+    """
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None
+
+
+def moment(text: Any) -> datetime | None:
+    """A time of a payload in UTC, which a vendor need not say; None for anything else."""
+    try:
+        found = datetime.fromisoformat(text)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def fingerprint(*parts: Any) -> bytes:

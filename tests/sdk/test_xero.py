@@ -65,7 +65,10 @@ class Client:
     def __init__(self, url, token, client_id="xero-client", client_secret="xero-secret"):
         self.token = token
         self.oauth = OAuth2Token(client_id=client_id, client_secret=client_secret)
-        self.api = ApiClient(Configuration(oauth2_token=self.oauth), pool_threads=1)
+        # Constructing it with arguments copies whatever any client in this process made first.
+        configuration = Configuration()
+        configuration.oauth2_token = self.oauth
+        self.api = ApiClient(configuration, pool_threads=1)
         self.api.oauth2_token_getter(lambda: self.token)
         self.api.oauth2_token_saver(self.save)
         self.accounting = AccountingApi(self.api, base_url=f"{url}/api.xro/2.0")

@@ -5,7 +5,6 @@ the same for both; a body is an array of CloudEvents or an object of notificatio
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
 from broker.domain.events import InboxBatch, ProviderEvent, WebhookSecrets
@@ -17,6 +16,8 @@ from broker.providers.webhooks import (
     WebhookHead,
     Webhooks,
     fingerprint,
+    is_name,
+    moment,
     read_json,
     relayed,
 )
@@ -100,22 +101,14 @@ def _cloud_event(event: Any) -> ProviderEvent | None:
     if not isinstance(event, Mapping):
         return None
     topic, realm_id, event_id = event.get("type"), event.get("intuitaccountid"), event.get("id")
-    if not (isinstance(topic, str) and topic and isinstance(realm_id, str) and realm_id):
+    if not (is_name(topic) and is_name(realm_id)):
         return None
     known = event_id if isinstance(event_id, str) and event_id else None
     mark = fingerprint("id", known) if known is not None else fingerprint("change", event)
     return ProviderEvent(
         topic=topic,
         account_id=realm_id,
-        occurred_at=_moment(event.get("time")),
+        occurred_at=moment(event.get("time")),
         data=relayed(realm_id, known, event),
         marks=(mark,),
     )
-
-
-def _moment(value: Any) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        return None
-    return moment if moment.tzinfo is not None else None

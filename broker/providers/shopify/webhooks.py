@@ -6,7 +6,6 @@ Shopify waits) and .../privacy-law-compliance (the topics that every app of the 
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from broker.domain.events import InboxBatch, ProviderEvent, WebhookSecrets
@@ -20,6 +19,7 @@ from broker.providers.webhooks import (
     WebhookHead,
     Webhooks,
     fingerprint,
+    moment,
     read_json,
     relayed,
 )
@@ -75,7 +75,7 @@ class ShopifyWebhooks(Webhooks):
         event = ProviderEvent(
             topic=topic,
             account_id=shop,
-            occurred_at=_moment(headers.get(TRIGGERED_AT)),
+            occurred_at=moment(headers.get(TRIGGERED_AT)),
             data=relayed(shop, webhook_id, payload),
             marks=(fingerprint(shop, webhook_id),),
             ends_grants=topic == UNINSTALLED and named == shop,
@@ -88,11 +88,3 @@ def _shop_in(payload: Mapping[str, Any]) -> str | None:
     """The shop that a body names: events of the shop and the privacy topics do."""
     named = payload.get("myshopify_domain") or payload.get("shop_domain")
     return str(named).lower() if named is not None else None
-
-
-def _moment(text: str | None) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text or "")
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -6,7 +6,6 @@ to read the record.
 """
 
 import re
-from datetime import UTC, datetime
 
 from broker.domain.events import InboxBatch, ProviderEvent, WebhookSecrets
 from broker.errors import InvalidRequest
@@ -17,6 +16,7 @@ from broker.providers.webhooks import (
     WebhookHead,
     Webhooks,
     fingerprint,
+    moment,
     read_json,
     relayed,
 )
@@ -67,16 +67,8 @@ class WooCommerceWebhooks(Webhooks):
         event = ProviderEvent(
             topic,
             account,
-            _moment(record.get(MODIFIED)),
+            moment(record.get(MODIFIED)),
             relayed(account, delivery, record),
             (repeated,),
         )
         return ReadEvents((event,))
-
-
-def _moment(text: object) -> datetime | None:
-    """A time of WooCommerce's in UTC, which it writes without an offset."""
-    try:
-        return datetime.fromisoformat(str(text)).replace(tzinfo=UTC)
-    except ValueError:
-        return None

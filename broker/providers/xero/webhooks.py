@@ -6,7 +6,6 @@ wrongly on purpose.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from broker.domain.events import InboxBatch, ProviderEvent, WebhookSecrets
@@ -18,6 +17,8 @@ from broker.providers.webhooks import (
     WebhookHead,
     Webhooks,
     fingerprint,
+    is_name,
+    moment,
     read_json,
     relayed,
 )
@@ -64,22 +65,13 @@ def _event(event: Any) -> ProviderEvent | None:
         return None
     names = ("tenantId", "resourceId", "eventCategory", "eventType", "eventDateUtc")
     found = [event.get(name) for name in names]
-    if not all(isinstance(value, str) and value for value in found):
+    if not all(is_name(value) for value in found):
         return None
-    tenant_id, resource_id, category, kind, moment = (str(value) for value in found)
+    tenant_id, resource_id, category, kind, changed = (str(value) for value in found)
     return ProviderEvent(
         topic=f"{category}.{kind}".lower(),
         account_id=tenant_id,
-        occurred_at=_moment(moment),
+        occurred_at=moment(changed),
         data=relayed(tenant_id, None, event),
-        marks=(fingerprint(tenant_id, resource_id, moment, category, kind),),
+        marks=(fingerprint(tenant_id, resource_id, changed, category, kind),),
     )
-
-
-def _moment(text: str) -> datetime | None:
-    """A moment of Xero's, which is in UTC and does not say so."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

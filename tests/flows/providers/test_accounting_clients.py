@@ -6,6 +6,7 @@ import warnings
 import pytest
 
 from tests.flows.providers.conftest import Books
+from tests.sdk import node_programs
 
 US = "9341453172058071"
 NZ = "fe79f7dd-b6d4-4a92-ba7b-538af6289c58"
@@ -53,6 +54,28 @@ async def test_python_quickbooks_works_with_a_key_of_the_broker(
     assert all("bs_" not in str(seen) for seen in books.world.seen)
 
 
+@node_programs.needs("node-quickbooks")
+async def test_node_quickbooks_works_with_a_key_of_the_broker(start_broker, quickbooks_sandbox):
+    broker = await start_broker(quickbooks_url=quickbooks_sandbox.url)
+    await broker.makes_workspace()
+    books = Books("quickbooks", quickbooks_sandbox, broker)
+    await books.registers(["com.intuit.quickbooks.accounting"])
+    await books.connects(US)
+    books.world.grants.expire_access()
+
+    walked = await node_programs.run(
+        "quickbooks_broker.cjs", BASE=f"{broker.url}/proxy/books/u1", KEY=broker.key, REALM=US
+    )
+
+    assert walked == {
+        "found": [True],
+        "company": "O & S",
+        "duplicate": "6240",
+        "wrongKey": 401,
+    }
+    assert all("bs_" not in str(seen) for seen in books.world.seen)
+
+
 async def test_xero_python_works_with_a_key_of_the_broker(start_broker, xero_sandbox):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -70,7 +93,10 @@ async def test_xero_python_works_with_a_key_of_the_broker(start_broker, xero_san
 
     def client(key):
         token = {"access_token": key, "expires_in": 1800, "token_type": "Bearer", "scope": []}
-        api = ApiClient(Configuration(oauth2_token=OAuth2Token()), pool_threads=1)
+        # Constructing it with arguments copies whatever any client in this process made first.
+        configuration = Configuration()
+        configuration.oauth2_token = OAuth2Token()
+        api = ApiClient(configuration, pool_threads=1)
         api.oauth2_token_getter(lambda: token)
         api.oauth2_token_saver(lambda _: None)
         api.set_oauth2_token(token)

@@ -7,7 +7,6 @@ storage, sealing, triggers, workflow actions, runs and the console's navigation 
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar
 from uuid import UUID
@@ -15,13 +14,14 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from broker.crm.accounts import HubSpotAccounts
-from broker.crm.partners import PartnerCalls, PartnerUser
+from broker.crm.partners import PartnerCalls
 from broker.crm.records import CrmRecords, HubSpotUser
 from broker.domain.events import ProviderEvent
 from broker.domain.invalidation import Invalidation
 from broker.domain.model import App, Caller
 from broker.domain.runs import Consistency, ObjectTrigger, RunRecord, RunRequest, Step, StepContext
 from broker.recipes.addresses import Route, VendorWebhook
+from broker.recipes.polling import DuePoll, PollResult
 from broker.recipes.settings import RecipeSetup, StoredSettings
 from broker.services.runs.tasks import TaskKind
 from broker.stores.core.database import Database
@@ -29,7 +29,7 @@ from broker.stores.events.webhook_inbox import LockedBatch
 from broker.stores.recipes.run_records import RunRecords
 from broker.stores.recipes.vendors import VendorClients
 from broker.telemetry.metrics import Metrics
-from broker.web.core.requests import RequestModel, Text, UserRef
+from broker.web.core.requests import RequestModel, Text
 
 S = TypeVar("S", bound=RequestModel)
 B = TypeVar("B", bound="StartRequest")
@@ -57,19 +57,6 @@ class TriggerRule(RequestModel):
 
     property: Text
     value: Text
-
-
-class ForUser(RequestModel):
-    """The user whose HubSpot account is meant."""
-
-    userForeignIdentifier: UserRef
-
-
-class SetupResponse(BaseModel):
-    """The HubSpot properties that were created, and those that were there."""
-
-    created: list[str]
-    existing: list[str]
 
 
 class Finding(BaseModel):
@@ -115,33 +102,6 @@ class WorkflowAction(Generic[S]):
     outputs: tuple[str, ...]
     allows_cards: Callable[[S], bool]
     inputs: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class DuePoll:
-    """A look at what has changed in a user's partner account since the cursor, for one HubSpot
-    account. `cursor` is None the first time that these two accounts are polled: then the look
-    begins at `begins_at`, when the user connected, for what was before is not to flood HubSpot.
-    `started_at` is now. Both are the database's time.
-    """
-
-    app_id: UUID
-    user: HubSpotUser
-    partner: PartnerUser
-    cursor: Mapping[str, Any] | None
-    begins_at: datetime
-    started_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class PollResult:
-    """Where the next poll begins, in how many seconds (0: there is more), and the runs for what
-    this one has found. They commit together.
-    """
-
-    cursor: Mapping[str, Any]
-    again_in_s: float
-    runs: Sequence[RunRequest] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,8 @@ from broker.errors import (
     ReauthRequired,
     RecipeNotFound,
 )
-from broker.recipes.base import AnyRecipe, DuePoll
+from broker.recipes.base import AnyRecipe
+from broker.recipes.polling import DuePoll
 from broker.stores.recipes.polls import ClaimedPoll, PollStore
 
 log = logging.getLogger(__name__)

@@ -142,6 +142,12 @@ class Provider(CallsAtOnce, ABC):
         """
         raise InvalidRequest(f"{self.spec.label} has no access tokens without an end.")
 
+    def import_details(self, _fields: Mapping[str, Secret]) -> Mapping[str, str]:
+        """What a refresh token from elsewhere does not say of its grant, out of the import's other
+        fields: the details of the connection. Raises InvalidRequest for what is missing.
+        """
+        return {}
+
     async def prove_credentials(
         self, _app: App, _fields: Mapping[str, Secret]
     ) -> tuple[Tokens, Account]:
@@ -240,7 +246,7 @@ class ProviderSpec:
     `consent_sources` are further hosts that consent may lead through, as a CSP names them.
     `scopes` are all that there are, where the vendor has few. `hands_over_keys`: consent sends
     credentials to an address of the broker's, apart from the browser. `import_fields` are what an
-    import may bring besides tokens.
+    import may bring besides tokens, or with them.
     `chooses_account`: one consent may bring several accounts, of which the user chooses one.
     `wording`: what people read.
     `app_options` are settings that its apps have, with the values that each may have (None: others;

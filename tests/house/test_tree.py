@@ -73,6 +73,7 @@ def test_where_a_secret_is_revealed_is_known():
         "broker/providers/woocommerce/provider.py",  # a link's state, to the site's page
         "broker/providers/xero/oauth.py",  # to Xero, in the body, as Basic or the bearer
         "broker/providers/quickbooks/oauth.py",  # to Intuit, in the body, as Basic or the bearer
+        "broker/providers/quickbooks/provider.py",  # a company's id, given with a token
         "broker/providers/salesforce/oauth.py",  # to Salesforce, in the body or as the bearer
         "broker/providers/shopify/oauth.py",  # to Shopify, and to what it signs
         "broker/providers/shopify/provider.py",  # a shop's name, given as a credential

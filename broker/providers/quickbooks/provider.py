@@ -71,12 +71,14 @@ class QuickBooks(Provider):
         form = oauth.exchange_form(request.code, request.redirect_url)
         realm_id = request.query.get(oauth.REALM, "")
         tokens = await self._request_tokens(app.client, form)
-        return replace(
-            tokens,
-            api_url=self._api_url(app.client),
-            # A revocation disconnects the company for every user of the app.
-            details={oauth.REALM: realm_id, ENDS_ACCOUNT: realm_id},
-        )
+        return replace(tokens, details=_details_of(realm_id))
+
+    def import_details(self, fields: Mapping[str, Secret]) -> Mapping[str, str]:
+        """`realmId`: the company, which no token names."""
+        realm_id = fields[oauth.REALM].reveal() if oauth.REALM in fields else ""
+        if not oauth.REALM_ID.fullmatch(realm_id):
+            raise wrong_field(oauth.REALM, "must be the id of the company")
+        return _details_of(realm_id)
 
     async def identify(self, app: App, tokens: Tokens) -> Account | None:
         """The company, by its own information: a browser brought its id, so that tokens prove it.
@@ -177,7 +179,8 @@ class QuickBooks(Provider):
             form=form,
             headers={**oauth.client_headers(client), **oauth.ASK_FOR_END},
         )
-        return oauth.read_tokens(response.status, response.body)
+        tokens = oauth.read_tokens(response.status, response.body)
+        return replace(tokens, api_url=self._api_url(client))
 
     def _api_url(self, client: ProviderClient) -> str:
         return self._url or api.HOSTS[client.options.get("environment", "production")]
@@ -186,12 +189,18 @@ class QuickBooks(Provider):
         return self._url or connection.api_url or api.HOSTS["production"]
 
 
+def _details_of(realm_id: str) -> Mapping[str, str]:
+    # A revocation disconnects the company for every user of the app.
+    return {oauth.REALM: realm_id, ENDS_ACCOUNT: realm_id}
+
+
 QUICKBOOKS = ProviderSpec(
     name="quickbooks",
     label="QuickBooks",
     build=QuickBooks,
     settings={"quickbooks_url": None},
     consent_sources=("https://*.intuit.com",),
+    import_fields=frozenset({oauth.REALM}),
     webhooks=QuickBooksWebhooks(),
     app_options={"environment": frozenset({"production", "sandbox"})},
     wording=WORDING,

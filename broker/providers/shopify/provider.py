@@ -85,13 +85,15 @@ class Shopify(Provider):
         name = oauth.read_name(shop, response.status, response.body)
         return None if name is None else replace(tokens.account, account_name=name)
 
+    def import_details(self, fields: Mapping[str, Secret]) -> Mapping[str, str]:
+        """`shop`: where a refresh token is renewed."""
+        return {oauth.SHOP: _shop_in(fields)}
+
     async def prove_credentials(
         self, app: App, fields: Mapping[str, Secret]
     ) -> tuple[Tokens, Account]:
         """Tokens of the app itself in a shop of its own organization: client credentials."""
-        shop = oauth.shop_of(fields[oauth.SHOP].reveal() if oauth.SHOP in fields else None)
-        if shop is None:
-            raise wrong_field(oauth.SHOP, "must be a shop's domain, such as acme.myshopify.com")
+        shop = _shop_in(fields)
         try:
             tokens = await self._own_tokens(app.client, shop)
             account = await self.identify(app, tokens)
@@ -218,6 +220,13 @@ class Shopify(Provider):
         if oauth.shop_of(shop) is None:
             raise wrong_field(oauth.SHOP, "is not a shop's domain")
         return self._url.replace("{shop}", shop)
+
+
+def _shop_in(fields: Mapping[str, Secret]) -> str:
+    shop = oauth.shop_of(fields[oauth.SHOP].reveal() if oauth.SHOP in fields else None)
+    if shop is None:
+        raise wrong_field(oauth.SHOP, "must be a shop's domain, such as acme.myshopify.com")
+    return shop
 
 
 SHOPIFY = ProviderSpec(

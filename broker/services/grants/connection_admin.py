@@ -75,14 +75,15 @@ class ConnectionAdmin:
         """Make a connection of a grant from elsewhere, proved by using it.
 
         A refresh token is proved by renewing, an access token without an end by introspection or
-        one read; `credentials` are what the provider takes instead of tokens. Raises InvalidRequest
+        one read; `credentials` are what the provider takes instead of tokens, or needs with a
+        refresh token. Raises InvalidRequest
         when the provider does not accept it.
         """
         unknown = credentials.keys() - self._providers[app.provider].spec.import_fields
         if unknown:
             raise wrong_field(min(unknown), "unknown field")
         if refresh_token is not None:
-            tokens, account = await self._prove_refresh_token(app, refresh_token)
+            tokens, account = await self._prove_refresh_token(app, refresh_token, credentials)
         elif access_token is not None:
             tokens = Tokens(access_token, None, None)
             account = await self._prove_access_token(app, access_token)
@@ -107,10 +108,13 @@ class ConnectionAdmin:
                 "meanwhile: let the user connect again."
             ) from None
 
-    async def _prove_refresh_token(self, app: App, refresh_token: Secret) -> tuple[Tokens, Account]:
+    async def _prove_refresh_token(
+        self, app: App, refresh_token: Secret, fields: Mapping[str, Secret]
+    ) -> tuple[Tokens, Account]:
         provider = self._providers[app.provider]
+        details = provider.import_details(fields)
         try:
-            tokens = await provider.refresh(app.client, Renewable(refresh_token, None, {}))
+            tokens = await provider.refresh(app.client, Renewable(refresh_token, None, details))
         except CredentialsRefused:
             await self._apps.flag_credentials(app.workspace_id, app.id)
             raise
@@ -118,9 +122,15 @@ class ConnectionAdmin:
             raise wrong_field(
                 "refreshToken", f"is not accepted by {provider.spec.label}"
             ) from refused
+        tokens = replace(tokens, details={**details, **(tokens.details or {})})
         account = await provider.identify(app, tokens)
         if account is None:
-            raise wrong_field("refreshToken", "belongs to no account")
+            reason = "belongs to no account, or to another"
+            if tokens.refresh_token is not None and tokens.refresh_token != refresh_token:
+                with suppress(BrokerError):
+                    await self._revoker.revoke_orphan(app, tokens)
+                reason += ", and was replaced by being proved: let the user connect again"
+            raise wrong_field("refreshToken", reason)
         return replace(tokens, refresh_token=tokens.refresh_token or refresh_token), account
 
     async def _prove_credentials(

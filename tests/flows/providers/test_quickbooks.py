@@ -7,6 +7,7 @@ from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from aiohttp import encode_basic_auth
 
 from broker.sandbox.core.deliveries import signature
 from broker.sandbox.core.faults import Fault
@@ -57,6 +58,64 @@ async def test_a_company_that_the_tokens_are_not_for_is_not_believed(books):
     assert answer.headers["Broker-Error"] == "exchange-failed"
     assert not books.world.grants.connected("quickbooks-client", US)  # revoked at once
     assert (await books.broker.asks("GET", "/api/apps/books/connections/u1")).status == 404
+
+
+async def grant_from_elsewhere(books):
+    """The tokens of a consent that another system redeemed."""
+    code = parse_qs(urlsplit(await books.consents(await books.links("x"), US)).query)["code"][0]
+    answer = await books.broker.asks(
+        "POST",
+        f"{books.running.url}/oauth2/v1/tokens/bearer",
+        key="",
+        headers={
+            "Authorization": encode_basic_auth("quickbooks-client", "canary-quickbooks-secret")
+        },
+        data={
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": books.app["redirectUrl"],
+        },
+    )
+    assert answer.status == 200, answer.body
+    return answer.json()["refresh_token"]
+
+
+async def test_a_grant_from_elsewhere_is_taken_over_with_its_company(books):
+    path = "/api/apps/books/connections/u1/import"
+    token = await grant_from_elsewhere(books)
+
+    async def imports(**body):
+        return await books.broker.asks("POST", path, json=body)
+
+    companyless = await imports(refreshToken=token)
+    strange = await imports(refreshToken=token, realmId="1/../2")
+    unknown = await imports(refreshToken=token, realmId=US, shop="acme.myshopify.com")
+    another = await imports(refreshToken=token, realmId=UK)
+    taken = await imports(refreshToken=token, realmId=US)
+    called = await books.proxies(CUSTOMERS)
+    books.world.grants.expire_access()
+    again = await books.proxies(CUSTOMERS)
+
+    assert [each.status for each in (companyless, strange, unknown, another)] == [400] * 4
+    assert all("realmId" in each.json()["detail"] for each in (companyless, strange))
+    assert "shop" in unknown.json()["detail"]
+    assert (taken.status, taken.json()["accountId"]) == (200, US)
+    assert (called.status, again.status) == (200, 200)
+
+
+async def test_a_grant_that_is_replaced_while_a_wrong_company_is_tried_is_revoked(books):
+    token = await grant_from_elsewhere(books)
+    books.world.levers.rotate_after = 0.0
+
+    answer = await books.broker.asks(
+        "POST",
+        "/api/apps/books/connections/u1/import",
+        json={"refreshToken": token, "realmId": UK},
+    )
+
+    assert answer.status == 400
+    assert "let the user connect again" in answer.json()["detail"]
+    assert not books.world.grants.connected("quickbooks-client", US)
 
 
 async def test_a_user_connects_a_company_and_calls_its_api(books, database):

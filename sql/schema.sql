@@ -508,11 +508,36 @@ CREATE TABLE recipe_setting (
     settings     text        NOT NULL,
     secrets      bytea       NOT NULL,  -- sealed
     triggers     text,
+    polled_app   text,       -- the slug of the app whose users' accounts are polled
     created_at   timestamptz NOT NULL DEFAULT now(),
     updated_at   timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (workspace_id, app_id, recipe),
     FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id) ON DELETE CASCADE
 );
+
+-- Where a recipe stands in what it polls of a user's partner system (a shop, an accounting system). A
+-- claim moves `due_at` ahead, which is the lease, and increments `claim`, which is the fencing token. The
+-- cursor holds for two accounts only; before there is one for them, a poll begins at `begins_at`, when the
+-- user connected. A poll that is not due waits for the user to connect again.
+CREATE TABLE recipe_poll (
+    workspace_id uuid        NOT NULL,
+    app_id       uuid        NOT NULL,
+    recipe       text        NOT NULL,
+    user_ref     text        NOT NULL,
+    hub_id       bigint,
+    account_id   text,
+    cursor       text,
+    claim        integer     NOT NULL DEFAULT 0,
+    failures     integer     NOT NULL DEFAULT 0,
+    last_error   text,
+    due_at       timestamptz DEFAULT now(),
+    begins_at    timestamptz NOT NULL DEFAULT now(),
+    polled_at    timestamptz,
+    PRIMARY KEY (workspace_id, app_id, recipe, user_ref),
+    FOREIGN KEY (workspace_id, app_id, recipe)
+        REFERENCES recipe_setting (workspace_id, app_id, recipe) ON DELETE CASCADE
+);
+CREATE INDEX recipe_poll_due ON recipe_poll (due_at) WHERE due_at IS NOT NULL;
 
 -- One execution of a recipe, one for each subject. A claim moves `due_at` ahead, which is the lease,
 -- and increments `claim`, which is the fencing token. A finished run has no `due_at`.

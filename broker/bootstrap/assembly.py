@@ -126,7 +126,8 @@ async def open_broker(
 
 async def _stop(broker: Components) -> None:
     """Let what was begun end, what calls others before what it calls; then flush."""
-    await asyncio.gather(broker.deliverer.stop(), broker.recipes.runs.stop())
+    recipes = broker.recipes
+    await asyncio.gather(broker.deliverer.stop(), recipes.polls.stop(), recipes.runs.stop())
     await broker.idempotency.stop()
     await broker.grants.stop()
     for flush in (
@@ -266,5 +267,10 @@ def worker(broker: Components) -> Worker:
             PeriodicTask("overdue_work", OVERDUE_EVERY_S, gauges.measure_overdue),
             *(PeriodicTask(*each) for each in broker.recipes.periodic_tasks()),
         ],
-        on_stop=[broker.splitter.stop, broker.deliverer.stop, broker.recipes.runs.stop],
+        on_stop=[
+            broker.splitter.stop,
+            broker.deliverer.stop,
+            broker.recipes.polls.stop,
+            broker.recipes.runs.stop,
+        ],
     )

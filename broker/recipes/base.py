@@ -21,6 +21,7 @@ from broker.domain.invalidation import Invalidation
 from broker.domain.model import App, Caller
 from broker.domain.runs import Consistency, ObjectTrigger, RunRecord, RunRequest, Step, StepContext
 from broker.recipes.addresses import Route, VendorWebhook
+from broker.recipes.polling import DuePoll, PollResult
 from broker.recipes.settings import RecipeSetup, StoredSettings
 from broker.services.runs.tasks import TaskKind
 from broker.stores.core.database import Database
@@ -28,7 +29,7 @@ from broker.stores.events.webhook_inbox import LockedBatch
 from broker.stores.recipes.run_records import RunRecords
 from broker.stores.recipes.vendors import VendorClients
 from broker.telemetry.metrics import Metrics
-from broker.web.core.requests import RequestModel, Text, UserRef
+from broker.web.core.requests import RequestModel, Text
 
 S = TypeVar("S", bound=RequestModel)
 B = TypeVar("B", bound="StartRequest")
@@ -56,19 +57,6 @@ class TriggerRule(RequestModel):
 
     property: Text
     value: Text
-
-
-class ForUser(RequestModel):
-    """The user whose HubSpot account is meant."""
-
-    userForeignIdentifier: UserRef
-
-
-class SetupResponse(BaseModel):
-    """The HubSpot properties that were created, and those that were there."""
-
-    created: list[str]
-    existing: list[str]
 
 
 class Finding(BaseModel):
@@ -195,6 +183,12 @@ class BuiltRecipe(Protocol[S, B_contra]):
         delivery for another attempt.
         """
 
+    async def poll(self, due: DuePoll) -> PollResult:
+        """Look for what has changed since the cursor; it changes nothing. It is asked for each user
+        who is connected on both sides, by one process at a time, where the spec names a
+        `polled_app`. An error leaves the cursor for a later attempt.
+        """
+
     def clear_cache(self) -> None:
         """Discard cached settings."""
 
@@ -241,6 +235,10 @@ class DefaultRecipe(Generic[S]):
     ) -> None:
         """Provider events start nothing."""
 
+    async def poll(self, due: DuePoll) -> PollResult:
+        """Nothing is polled, for the spec names no app to poll."""
+        return PollResult(due.cursor or {}, 3600)
+
     def clear_cache(self) -> None:
         """Nothing is cached."""
 
@@ -272,7 +270,8 @@ class RecipeSpec(Generic[S, B]):
     `settings` is the body of `PUT /api/apps/{slug}/recipes/{name}`: fields of the types
     `NeededSecret` and `OptionalSecret` are sealed and never shown. `start` is the body of
     `POST /api/recipes/{name}/{slug}` and `response` its answer. `triggers` says which changes of
-    records start it by themselves, `handlers` makes one object for each type in `routes`.
+    records start it by themselves, `polled_app` names the app (its slug) whose users' accounts are
+    polled, `handlers` makes one object for each type in `routes`.
     """
 
     name: str
@@ -284,6 +283,7 @@ class RecipeSpec(Generic[S, B]):
     build: Callable[[RecipeDeps, RecipeSetup[S]], BuiltRecipe[S, B]]
     check_settings: Callable[[S], None] = lambda _: None
     triggers: Callable[[S], Sequence[ObjectTrigger]] = lambda _: ()
+    polled_app: Callable[[S], str | None] = lambda _: None
     rotating_secrets: tuple[str, ...] = ()
     action: WorkflowAction[S] | None = None
     inbound: tuple[VendorWebhook, ...] = ()

@@ -12,6 +12,7 @@ from broker.domain.invalidation import Invalidation
 from broker.domain.runs import Recipe
 from broker.recipes.base import AnyRecipe, AnySpec, RecipeDeps
 from broker.recipes.checks import Checks
+from broker.recipes.polls import Polls
 from broker.recipes.settings import RecipeSetup
 from broker.recipes.starting import Starter
 from broker.recipes.triggers import Triggers
@@ -21,6 +22,7 @@ from broker.services.proxy.forwarding import Proxy
 from broker.services.runs.engine import Runs
 from broker.services.runs.tasks import TaskWorker
 from broker.stores.core.database import Database
+from broker.stores.recipes.polls import PollStore
 from broker.stores.recipes.recipe_settings import RecipeSettings
 from broker.stores.recipes.run_records import RunRecords
 from broker.stores.recipes.runs import RunStore
@@ -45,6 +47,7 @@ class Recipes:
     triggers: Triggers
     callbacks: WorkflowCallbacks
     tasks: TaskWorker
+    polls: Polls
 
     def periodic_tasks(self) -> list[tuple[str, float, Callable[[], Awaitable[Any]]]]:
         """Background work: a name, an interval in seconds, and a function that says how much it
@@ -53,6 +56,7 @@ class Recipes:
         return [
             ("runs", 0.25, self.runs.work_due),
             ("tasks of runs", 0.5, self.tasks.work_due),
+            ("polls", 1, self.polls.work_due),
             ("old runs", 600, self.records.purge),
             *(task for recipe in self.built.values() for task in recipe.periodic_tasks()),
         ]
@@ -122,6 +126,7 @@ def build_recipes(
         triggers=Triggers(store, built, steps),
         callbacks=callbacks,
         tasks=TaskWorker(tasks, kinds),
+        polls=Polls(PollStore(database), partners, built, steps),
     )
 
 
@@ -132,5 +137,6 @@ def _setup(spec: AnySpec, store: RecipeSettings) -> RecipeSetup[Any]:
         spec.settings,
         check=spec.check_settings,
         triggers=spec.triggers,
+        polled_app=spec.polled_app,
         rotating=spec.rotating_secrets,
     )

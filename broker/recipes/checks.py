@@ -15,7 +15,8 @@ from broker.errors import (
     ReauthRequired,
     ScopesMissing,
 )
-from broker.recipes.base import AnyRecipe, Finding, PropertyDefinitions, SetupResponse
+from broker.recipes.base import AnyRecipe, Finding, PropertyDefinitions
+from broker.recipes.preparing import SetupResponse
 
 CONNECT = "Have the user connect with a link of GET /api/hubspot/auth/{slug}."
 REMEDIES = {

@@ -52,6 +52,7 @@ class RecipeSetup(Generic[S]):
         *,
         check: Callable[[S], None],
         triggers: Callable[[S], Sequence[ObjectTrigger]],
+        polled_app: Callable[[S], str | None],
         rotating: Sequence[str],
     ) -> None:
         self.name = name
@@ -59,6 +60,7 @@ class RecipeSetup(Generic[S]):
         self._model = model
         self._check = check
         self._triggers = triggers
+        self._polled_app = polled_app
         self._rotating = rotating
         self._secrets = secret_fields(model)
 
@@ -75,6 +77,15 @@ class RecipeSetup(Generic[S]):
                 f"PUT /api/apps/{{slug}}/recipes/{self.name}."
             )
         return self.read(found)
+
+    async def polled_app_of(self, workspace_id: UUID, app_id: UUID) -> str:
+        """The slug of the app whose users' accounts are polled. Raises RecipeNotFound when the app
+        has no such settings.
+        """
+        slug = self._polled_app((await self.of_app(workspace_id, app_id)).model)
+        if slug is None:
+            raise RecipeNotFound
+        return slug
 
     async def find_by_slug(self, workspace_id: UUID, slug: str) -> StoredSettings[S] | None:
         """The settings of a live app by its lower-case slug."""
@@ -111,7 +122,8 @@ class RecipeSetup(Generic[S]):
                 if rule.needed and name not in secrets:
                     raise wrong_field(name, "is needed the first time")
             settings |= {f"{name}{CHANGED_AT}": at for name, at in changed.items()}
-            await locked.write(actor, settings, secrets, self._triggers(body))
+            triggers, polled = self._triggers(body), self._polled_app(body)
+            await locked.write(actor, settings, secrets, triggers, polled)
         return await self.get(app)
 
     async def delete(self, app: App, actor: str) -> None:

@@ -8,8 +8,9 @@ from pydantic import BaseModel
 
 from broker.domain.model import App, Caller
 from broker.recipes.api.summaries import TAGS, summary
-from broker.recipes.base import AnyRecipe, AnySpec, Finding, ForUser, SetupResponse
+from broker.recipes.base import AnyRecipe, AnySpec, Finding
 from broker.recipes.checks import Checks
+from broker.recipes.preparing import ForUser, SetupResponse
 from broker.recipes.starting import StartedRun, Starter
 from broker.stores.connections.apps import Apps
 from broker.web.core.openapi import operation

@@ -104,6 +104,8 @@ class LockedConnection:
         except asyncpg.UniqueViolationError as error:
             raise Busy("The user is being connected by another request.") from error
         await self.session.execute(sql.delete_pending_grants, *self._key)
+        polled = self._row["workspace_id"], self._row["app_id"], self._row["slug"], user_ref
+        await self.session.execute(sql.wake_polls_of_user, *polled)
         await self.publish(
             "connection.created",
             user_ref=user_ref,

@@ -141,8 +141,11 @@ class LockedSetting:
         settings: Mapping[str, Any],
         secrets: Mapping[str, Secret],
         triggers: Sequence[ObjectTrigger],
+        polled_app: str | None,
     ) -> None:
-        """Replace the settings; commits with the lock."""
+        """Replace the settings; commits with the lock. `polled_app`: the slug of the app whose
+        users' accounts the recipe polls.
+        """
         workspace_id, app = self.app.workspace_id, self.app
         opened = {name: secret.reveal() for name, secret in secrets.items()}
         place = _place(workspace_id, app.id, self.recipe)
@@ -155,7 +158,10 @@ class LockedSetting:
             json.dumps(settings),
             self.sealer.seal(Secret(json.dumps(opened)), place),
             json.dumps(rules) if rules else None,
+            polled_app,
         )
+        polls = sql.stop_polls_of_setting if polled_app is None else sql.wake_polls_of_setting
+        await self.session.execute(polls, workspace_id, app.id, self.recipe)
         await record_audit(
             self.session,
             workspace_id,

@@ -31,4 +31,8 @@ SELECT 'deliveries', extract(epoch FROM now() - min(delivery.due_at))::float8
 UNION ALL
 SELECT 'runs', extract(epoch FROM now() - min(due_at))::float8
   FROM recipe_run
+ WHERE due_at <= now()
+UNION ALL
+SELECT 'polls', extract(epoch FROM now() - min(due_at))::float8
+  FROM recipe_poll
  WHERE due_at <= now();

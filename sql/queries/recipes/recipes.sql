@@ -10,11 +10,11 @@ SELECT id
 
 -- name: put_recipe_setting
 -- Write an app's settings of a recipe.
---   $1 workspace, $2 app, $3 recipe, $4 settings, $5 secrets, $6 triggers or null
-INSERT INTO recipe_setting (workspace_id, app_id, recipe, settings, secrets, triggers)
-VALUES ($1, $2, $3, $4, $5, $6)
+--   $1 workspace, $2 app, $3 recipe, $4 settings, $5 secrets, $6 triggers or null, $7 polled app or null
+INSERT INTO recipe_setting (workspace_id, app_id, recipe, settings, secrets, triggers, polled_app)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (workspace_id, app_id, recipe) DO UPDATE
-   SET settings = $4, secrets = $5, triggers = $6, updated_at = now();
+   SET settings = $4, secrets = $5, triggers = $6, polled_app = $7, updated_at = now();
 
 -- name: recipe_setting_of_app
 -- An app's settings of a recipe.

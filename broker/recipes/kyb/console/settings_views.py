@@ -9,11 +9,11 @@ from broker.domain.browser_sessions import Operator
 from broker.domain.model import App
 from broker.errors import InvalidRequest, RecipeNotFound
 from broker.recipes.api.settings import addresses
-from broker.recipes.base import ForUser
 from broker.recipes.building import Recipes
 from broker.recipes.kyb.models import NAME, READ, WRITTEN, KybSettings
 from broker.recipes.kyb.properties import LABELS
 from broker.recipes.kyb.recipe import KybRecipe
+from broker.recipes.preparing import ForUser
 from broker.web.console.base import ConsoleBase, for_operators, form_of, form_value
 from broker.web.core.requests import validate
 

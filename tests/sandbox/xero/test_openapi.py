@@ -70,13 +70,13 @@ async def test_what_the_sandbox_answers_is_what_xero_documents(books, published)
     found["Organisations"] = await books.ok("GET", "Organisation")
     found["Payments"] = await books.ok("GET", "Payments")
 
-    said = {}
+    findings = {}
     for kind, answer in found.items():
         assert answer[kind], kind
         shown = {name: value for name, value in answer.items() if name == kind}
-        said[kind] = faults(published, kind, plain(shown))
+        findings[kind] = faults(published, kind, plain(shown))
 
-    assert {kind: each for kind, each in said.items() if each} == {}
+    assert {kind: each for kind, each in findings.items() if each} == {}
 
 
 def test_a_body_that_xero_does_not_document_is_told_from_one_that_it_does(published):

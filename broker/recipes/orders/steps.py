@@ -149,7 +149,7 @@ class OrderSteps:
         try:
             for _ in range(ROUNDS):
                 if order is None:
-                    await self._written.forget(_place(run), order_id)
+                    await self._written.discard(_place(run), order_id)
                     return await self._delete(writer, key, settings)
                 outcome = await self._write(writer, key, run.input["shop"], order, settings)
                 created = created or outcome["created"]
@@ -160,7 +160,7 @@ class OrderSteps:
                     return {**outcome, "created": created}
                 order = newer
         except BrokerError:  # another run may have written a newer version before this one's
-            await self._written.forget(_place(run), order_id)
+            await self._written.discard(_place(run), order_id)
             raise
         raise RetryLater(2, "the order changes all the time")
 

@@ -41,9 +41,9 @@ class ShopOrders:
             sql.record_shop_order, *_key(place), order_id, version, deal_id
         )
 
-    async def forget(self, place: ShopPlace, order_id: str) -> None:
+    async def discard(self, place: ShopPlace, order_id: str) -> None:
         """It is not known which version of an order its deal shows."""
-        await self._database.execute(sql.forget_shop_order, *_key(place), order_id)
+        await self._database.execute(sql.discard_shop_order, *_key(place), order_id)
 
     async def purge(self) -> int:
         """Delete some of the versions that no poll finds any more; how many."""

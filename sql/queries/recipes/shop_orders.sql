@@ -17,7 +17,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (workspace_id, app_id, hub_id, shop, order_id) DO UPDATE
    SET version = $6, deal_id = $7, written_at = EXCLUDED.written_at;
 
--- name: forget_shop_order
+-- name: discard_shop_order
 -- It is not known which version of an order its deal shows.
 --   $1 workspace, $2 app, $3 hub, $4 shop, $5 order id
 DELETE FROM shop_order

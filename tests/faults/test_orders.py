@@ -153,7 +153,7 @@ async def test_orders_through_kills_lost_answers_and_repeats_are_one_deal_each_w
 
     shops.world.faults.clear()
     shops.broker.hubspot.faults.clear()
-    asked = await database.fetchval("SELECT now()")
+    since = await database.fetchval("SELECT now()")
 
     async def settled():
         """Nothing is under way, and every shop was looked at to its end once more."""
@@ -161,7 +161,7 @@ async def test_orders_through_kills_lost_answers_and_repeats_are_one_deal_each_w
             "SELECT (SELECT count(*) FROM recipe_run WHERE state = 'running')"
             " + (SELECT count(*) FROM recipe_poll"
             "     WHERE polled_at < $1 OR cursor::jsonb ? 'page' OR cursor IS NULL)",
-            asked,
+            since,
         )
 
     async with asyncio.timeout(120):

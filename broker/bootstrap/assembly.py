@@ -12,6 +12,7 @@ from broker.bootstrap.gauges import CONNECTIONS_EVERY_S, OVERDUE_EVERY_S, Gauges
 from broker.bootstrap.worker import PeriodicTask, Worker
 from broker.crm.accounts import HubSpotAccounts
 from broker.crm.partners import PartnerCalls
+from broker.crm.subscriptions import SubscriptionKeeper
 from broker.errors import BrokerError
 from broker.providers.base import Deadlines
 from broker.providers.catalog import SETTINGS, WEBHOOKS, Providers
@@ -47,6 +48,7 @@ from broker.stores.connections.connections import Connections
 from broker.stores.connections.links import Links
 from broker.stores.connections.pending_grants import PendingGrants
 from broker.stores.connections.revocations import Revocations
+from broker.stores.connections.subscriptions import SubscriptionChecks
 from broker.stores.core import database, migrations
 from broker.stores.core.database import Database
 from broker.stores.core.invalidation import InvalidationListener
@@ -211,6 +213,9 @@ def _assemble(
         deliverer=Deliverer(deliveries, clients.receivers, metrics),
         journal=JournalReader(Journals(pool, sealer), providers.hubspot.client),
         recipes=recipes,
+        subscriptions=SubscriptionKeeper(
+            SubscriptionChecks(pool), partners, apps, providers, installs.webhook_url
+        ),
     )
 
 
@@ -255,6 +260,7 @@ def worker(broker: Components) -> Worker:
             PeriodicTask(
                 "old_calls", 60, lambda: broker.calls.purge(broker.settings.call_log_days)
             ),
+            PeriodicTask("subscriptions", 30, lambda: broker.subscriptions.look_due(10)),
             PeriodicTask("webhook_inbox", 0.25, lambda: broker.splitter.split_due(50)),
             PeriodicTask("deliveries", 0.25, broker.deliverer.deliver),
             PeriodicTask("replays", 1, broker.replays.enqueue_due),

@@ -164,7 +164,7 @@ def _assemble(
     keys, apps, sessions = Keys(pool), Apps(pool, sealer), ConnectSessions(pool, sealer)
     connections, links = Connections(pool, sealer), Links(pool, sealer)
     pending_grants, revocations = PendingGrants(pool, sealer), Revocations(pool, sealer)
-    inbox, checks = WebhookInbox(pool, sealer), SubscriptionChecks(pool)
+    inbox, deliveries = WebhookInbox(pool, sealer), Deliveries(pool, sealer)
     revoker = Revoker(revocations, providers, metrics)
     grants = Grants(connections, providers, metrics, pool.max_renewals)
     installs = Installs(apps, links, pending_grants, connections, revoker, providers, url)
@@ -173,7 +173,6 @@ def _assemble(
     once = Idempotency(idempotent, providers, settings.quota_wait_s, settings.upstream_total_s)
     proxy = Proxy(connections, grants, installs, quota, providers, once, call_log, metrics, clock)
     accounts, partners = HubSpotAccounts(connections, installs), PartnerCalls(connections, proxy)
-    keeper = SubscriptionKeeper(checks, partners, apps, providers, installs.webhook_url)
     recipes = build_recipes(specs, pool, sealer, proxy, accounts, partners, metrics, url, urls)
     return Components(
         settings=settings,
@@ -209,13 +208,20 @@ def _assemble(
         splitter=Splitter(inbox, WEBHOOKS, metrics, recipes.triggers.watch),
         events=Events(pool),
         endpoints=Endpoints(pool, sealer),
-        deliveries=(deliveries := Deliveries(pool, sealer)),
+        deliveries=deliveries,
         replays=Replays(pool),
         deliverer=Deliverer(deliveries, clients.receivers, metrics),
         journal=JournalReader(Journals(pool, sealer), providers.hubspot.client),
         recipes=recipes,
-        subscriptions=keeper,
+        subscriptions=_subscriptions(pool, partners, apps, providers, installs),
     )
+
+
+def _subscriptions(
+    pool: Database, partners: PartnerCalls, apps: Apps, providers: Providers, installs: Installs
+) -> SubscriptionKeeper:
+    checks = SubscriptionChecks(pool)
+    return SubscriptionKeeper(checks, partners, apps, providers, installs.webhook_url)
 
 
 def process_tasks(broker: Components) -> Worker:

@@ -164,13 +164,12 @@ def _assemble(
     keys, apps, sessions = Keys(pool), Apps(pool, sealer), ConnectSessions(pool, sealer)
     connections, links = Connections(pool, sealer), Links(pool, sealer)
     pending_grants, revocations = PendingGrants(pool, sealer), Revocations(pool, sealer)
-    inbox, deliveries = WebhookInbox(pool, sealer), Deliveries(pool, sealer)
-    revoker = Revoker(revocations, providers, metrics)
+    inbox, revoker = WebhookInbox(pool, sealer), Revoker(revocations, providers, metrics)
     grants = Grants(connections, providers, metrics, pool.max_renewals)
     installs = Installs(apps, links, pending_grants, connections, revoker, providers, url)
-    quota = Quota(Quotas(pool), settings.quota_wait_s, metrics)
-    idempotent = IdempotentCalls(pool, sealer)
-    once = Idempotency(idempotent, providers, settings.quota_wait_s, settings.upstream_total_s)
+    idempotent, waits = IdempotentCalls(pool, sealer), settings.quota_wait_s
+    quota = Quota(Quotas(pool), waits, metrics)
+    once = Idempotency(idempotent, providers, waits, settings.upstream_total_s)
     proxy = Proxy(connections, grants, installs, quota, providers, once, call_log, metrics, clock)
     accounts, partners = HubSpotAccounts(connections, installs), PartnerCalls(connections, proxy)
     recipes = build_recipes(specs, pool, sealer, proxy, accounts, partners, metrics, url, urls)
@@ -208,7 +207,7 @@ def _assemble(
         splitter=Splitter(inbox, WEBHOOKS, metrics, recipes.triggers.watch),
         events=Events(pool),
         endpoints=Endpoints(pool, sealer),
-        deliveries=deliveries,
+        deliveries=(deliveries := Deliveries(pool, sealer)),
         replays=Replays(pool),
         deliverer=Deliverer(deliveries, clients.receivers, metrics),
         journal=JournalReader(Journals(pool, sealer), providers.hubspot.client),

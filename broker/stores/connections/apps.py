@@ -156,7 +156,7 @@ class LockedApp:
         await notify(self._session, Invalidation.app(self.app.workspace_id, self.app.slug))
         topics = registration.options.get(TOPICS)
         if replaced or topics != self.app.options.get(TOPICS):
-            await change_wanted(self._session, self.app, wants=bool(topics))
+            await change_wanted(self._session, self.app, required=bool(topics))
         changed = [
             each.name
             for each in fields(Registration)

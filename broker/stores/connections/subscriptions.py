@@ -55,9 +55,9 @@ class SubscriptionChecks:
         await self._database.execute(sql.delete_subscription_check, *_key(check))
 
 
-async def change_wanted(session: Session, app: App, *, wants: bool) -> None:
-    """Look at every connected account of an app that has changed what it wants, or at none."""
-    statement = sql.wake_subscriptions_of_app if wants else sql.stop_subscription_checks_of_app
+async def change_wanted(session: Session, app: App, *, required: bool) -> None:
+    """Look at every connected account of an app that whose topics have changed, or at none."""
+    statement = sql.wake_subscriptions_of_app if required else sql.stop_subscription_checks_of_app
     await session.execute(statement, app.workspace_id, app.id)
 
 

@@ -80,7 +80,7 @@ async def test_nothing_is_looked_at_that_nobody_wants_or_is_connected_to(shops, 
     assert (await broker.asks("GET", "/api/apps/shop")).json()["webhookTopics"] is None
 
 
-async def test_a_refused_subscription_is_told_and_tried_again_later(shops, database, caplog):
+async def test_a_refused_subscription_is_logged_and_tried_again_later(shops, database, caplog):
     await changes(shops.broker, webhookTopics="customers/merge,products/create")
     await shops.connects("u1")
 
@@ -89,8 +89,8 @@ async def test_a_refused_subscription_is_told_and_tried_again_later(shops, datab
     row = await database.fetchrow("SELECT failures, due_at - now() AS rest FROM subscription_check")
     assert row["failures"] == 1
     assert row["rest"] > timedelta(seconds=20)
-    told = [each for each in caplog.records if each.msg == "subscriptions_not_kept"]
-    assert [each.reason for each in told] == ["subscriptions-refused"]
+    logged = [each for each in caplog.records if each.msg == "subscriptions_not_kept"]
+    assert [each.reason for each in logged] == ["subscriptions-refused"]
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ async def site(shop):
 
 
 async def test_a_webhook_that_woocommerce_disabled_is_active_again(site, database):
-    """Field cases of WooCommerce: after more than five failures it is off, and nobody is told."""
+    """Field cases of WooCommerce: after more than five failures it is off, and nobody is notified."""
     webhooks = site.site.world.webhooks.by_id
     await look(site.broker, database)
     created, updated = sorted(webhooks.values(), key=lambda each: each.topic)

@@ -90,9 +90,13 @@ class RecordReader:
 
     async def property_names(self, object_type: str) -> set[str]:
         """The properties that records of a type have."""
+        return set(await self.definitions(object_type))
+
+    async def definitions(self, object_type: str) -> dict[str, Mapping[str, Any]]:
+        """The properties that records of a type have, as HubSpot defines them, by name."""
         status, payload = await self._request("GET", _properties(object_type))
         _raise_for_status(status, payload)
-        return {each["name"] for each in payload.get("results", ())}
+        return {each["name"]: each for each in payload.get("results", ())}
 
     async def _request(
         self, method: str, target: str, body: Any = None

@@ -609,6 +609,22 @@ CREATE TABLE recipe_task (
 );
 CREATE INDEX recipe_task_due ON recipe_task (due_at) WHERE due_at IS NOT NULL;
 
+-- Which version of a shop's order its deal shows, in one HubSpot account, as far as runs have confirmed:
+-- what a webhook and a poll report of one change is written once.
+CREATE TABLE shop_order (
+    workspace_id uuid        NOT NULL,
+    app_id       uuid        NOT NULL,
+    hub_id       bigint      NOT NULL,
+    shop         text        NOT NULL,
+    order_id     text        NOT NULL,
+    version      text        NOT NULL,
+    deal_id      text        NOT NULL,
+    written_at   timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (workspace_id, app_id, hub_id, shop, order_id),
+    FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id) ON DELETE CASCADE
+);
+CREATE INDEX shop_order_by_time ON shop_order (written_at);
+
 -- A client of a vendor's API with its token, shared by all replicas. Until `token_locked_until` one
 -- replica is requesting a new token.
 CREATE TABLE vendor_client (

@@ -2,7 +2,7 @@
 the deal follows the order through edits, refunds and cancellations.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from broker.crm.object_types import DEALS
@@ -22,10 +22,13 @@ from broker.recipes.base import (
 from broker.recipes.orders import writes
 from broker.recipes.orders.models import KEY, VERSION, OrderRequest, OrdersSettings
 from broker.recipes.orders.port import ShopOrder
+from broker.recipes.orders.shop_changes import ShopChanges
 from broker.recipes.orders.shop_events import ShopEvents, order_request, run_request
 from broker.recipes.orders.steps import OrderSteps, build_result, shop_of
+from broker.recipes.polling import DuePoll, PollResult
 from broker.recipes.settings import RecipeSetup, StoredSettings
 from broker.stores.events.webhook_inbox import LockedBatch
+from broker.stores.recipes.shop_orders import ShopOrders
 
 
 class OrdersRecipe(DefaultRecipe[OrdersSettings]):
@@ -36,7 +39,9 @@ class OrdersRecipe(DefaultRecipe[OrdersSettings]):
         self._crm = deps.crm
         self._accounts = deps.accounts
         self._partners = deps.partners
-        self._steps = OrderSteps(setup, deps.partners, deps.crm)
+        self._written = ShopOrders(deps.database)
+        self._steps = OrderSteps(setup, deps.partners, deps.crm, self._written)
+        self._changes = ShopChanges(setup, deps.partners, self._written)
         recipe = Recipe(setup.name, VERSION, self.steps(), build_result)
         self._events = ShopEvents(setup, deps.partners, recipe)
 
@@ -90,6 +95,12 @@ class OrdersRecipe(DefaultRecipe[OrdersSettings]):
         users: Mapping[str, Sequence[str]],
     ) -> None:
         await self._events.watch(locked, events, users)
+
+    async def poll(self, due: DuePoll) -> PollResult:
+        return await self._changes.look(due)
+
+    def periodic_tasks(self) -> Sequence[tuple[str, float, Callable[[], Awaitable[Any]]]]:
+        return (("old orders of shops", 600, self._written.purge),)
 
     async def record_request(
         self, _record: StartingRecord, _settings: StoredSettings[OrdersSettings]

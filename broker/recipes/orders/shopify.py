@@ -46,6 +46,7 @@ class Shopify:
     """The adapter for Shopify."""
 
     provider = "shopify"
+    poll_s = 60.0
 
     async def read(self, calls: PartnerCalls, user: PartnerUser, order_id: str) -> ShopOrder | None:
         """One query; it costs some points of the shop's budget."""

@@ -18,4 +18,5 @@ ORDERS = RecipeSpec(
     start=OrderRequest,
     response=OrderResponse,
     build=OrdersRecipe,
+    polled_app=lambda settings: settings.shopApp,
 )

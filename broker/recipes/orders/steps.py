@@ -3,9 +3,11 @@
 What makes each effect one: the deal is upserted by `{shop}:{order id}` and the contact by e-mail or
 `{shop}:{customer id}`, all unique in HubSpot, and an association is there or not. Repeating is
 harmless. Runs of one order may overlap: whoever has written reads the order again afterwards, and
-writes again when it has changed, so that the last write is never of an older order.
+writes again when it has changed, so that the last write is never of an older order. Only then is
+the version recorded: what a webhook and a poll report of one change is written once.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -15,13 +17,14 @@ from broker.crm.object_types import CONTACTS, DEALS
 from broker.crm.partners import PartnerCalls, PartnerUser
 from broker.crm.records import CrmRecords, RecordWriter, user_of
 from broker.domain.runs import RetryLater, Run, Step, StepContext
-from broker.errors import InputRefused
+from broker.errors import BrokerError, InputRefused
 from broker.recipes.orders import writes
 from broker.recipes.orders.models import KEY, OrdersSettings
 from broker.recipes.orders.port import Shop, ShopOrder
 from broker.recipes.orders.shopify import Shopify
 from broker.recipes.orders.woocommerce import WooCommerce
 from broker.recipes.settings import RecipeSetup
+from broker.stores.recipes.shop_orders import ShopOrders, ShopPlace
 
 ADAPTERS: tuple[Shop, ...] = (Shopify(), WooCommerce())
 SHOPS: Mapping[str, Shop] = {each.provider: each for each in ADAPTERS}
@@ -29,6 +32,9 @@ SHOPS: Mapping[str, Shop] = {each.provider: each for each in ADAPTERS}
 
 PAUSE_S = 1.0
 """Between two pages of orders, so that a long history leaves quota to others."""
+
+PAGE_S = 20.0
+"""For how long a step goes through a page: far less than a step may take."""
 
 MOST_REFUSED = 50
 """How many refused orders a result names."""
@@ -51,11 +57,16 @@ class OrderSteps:
     """The steps, in one process."""
 
     def __init__(
-        self, setup: RecipeSetup[OrdersSettings], partners: PartnerCalls, crm: CrmRecords
+        self,
+        setup: RecipeSetup[OrdersSettings],
+        partners: PartnerCalls,
+        crm: CrmRecords,
+        written: ShopOrders,
     ) -> None:
         self._setup = setup
         self._partners = partners
         self._crm = crm
+        self._written = written
 
     def steps(self) -> Sequence[Step]:
         return (
@@ -71,6 +82,11 @@ class OrderSteps:
         order = await self._order_now(context.run)
         if order is not None and order.is_test and settings.skipTest:
             return {"skipped": "test"}
+        if order is not None and context.run.input.get("reported"):
+            found = await self._written.versions(_place(context.run), [order.id])
+            version, deal_id = found.get(order.id, (None, None))
+            if version == order.version:
+                return {"skipped": "unchanged", "dealId": deal_id}
         return {"version": None if order is None else order.version}
 
     async def write_records(self, context: StepContext) -> Mapping[str, Any]:
@@ -98,9 +114,14 @@ class OrderSteps:
             self._partners, partner, since, checkpoint.get("cursor")
         )
         written, refused = checkpoint.get("written", 0), list(checkpoint.get("refused", ()))
+        ended, stop_at = list(checkpoint.get("ended", ())), time.monotonic() + PAGE_S
         for order in orders:
-            if order.is_test and settings.skipTest:
+            if (order.is_test and settings.skipTest) or order.id in ended:
                 continue
+            if time.monotonic() > stop_at:  # a slow shop or account: go on with this page
+                progress = {"cursor": checkpoint.get("cursor"), "ended": ended}
+                done = {"written": written, "refused": refused}
+                raise RetryLater(PAUSE_S, "more orders", {**progress, **done})
             try:
                 await self._follow(run, writer, order.id, order, settings)
             except InputRefused as refusal:  # a person's matter, which does not hold up the rest
@@ -108,6 +129,7 @@ class OrderSteps:
                     refused.append({"orderId": order.id, "message": refusal.detail or ""})
             else:
                 written += 1
+            ended.append(order.id)
         done = {"written": written, "refused": refused}
         if cursor is not None:
             raise RetryLater(PAUSE_S, "more orders", {"cursor": cursor, **done})
@@ -122,17 +144,24 @@ class OrderSteps:
         settings: OrdersSettings,
     ) -> dict[str, Any]:
         """Write an order until it has not changed meanwhile."""
-        shop, created = run.input["shop"], False
-        key = writes.deal_key(shop, order_id)
-        for _ in range(ROUNDS):
-            if order is None:
-                return await self._delete(writer, key, settings)
-            outcome = await self._write(writer, key, shop, order, settings)
-            created = created or outcome["created"]
-            newer = await self._order_now(run, order_id)
-            if newer is not None and newer.version == order.version:
-                return {**outcome, "created": created}
-            order = newer
+        created = False
+        key = writes.deal_key(run.input["shop"], order_id)
+        try:
+            for _ in range(ROUNDS):
+                if order is None:
+                    await self._written.discard(_place(run), order_id)
+                    return await self._delete(writer, key, settings)
+                outcome = await self._write(writer, key, run.input["shop"], order, settings)
+                created = created or outcome["created"]
+                newer = await self._order_now(run, order_id)
+                if newer is not None and newer.version == order.version:
+                    deal_id = outcome["dealId"]
+                    await self._written.record(_place(run), order_id, order.version, deal_id)
+                    return {**outcome, "created": created}
+                order = newer
+        except BrokerError:  # another run may have written a newer version before this one's
+            await self._written.discard(_place(run), order_id)
+            raise
         raise RetryLater(2, "the order changes all the time")
 
     async def _order_now(self, run: Run, order_id: str | None = None) -> ShopOrder | None:
@@ -203,6 +232,12 @@ def _partner(run: Run) -> PartnerUser:
         run.input["provider"],
         run.input["shop"],
     )
+
+
+def _place(run: Run) -> ShopPlace:
+    """The shop in which a run began, beside the HubSpot account in which it did."""
+    assert run.hub_id is not None  # noqa: S101  # every run of the recipe has one
+    return ShopPlace(run.workspace_id, run.app_id, run.hub_id, run.input["shop"])
 
 
 def _explained(refusal: InputRefused, order: ShopOrder, settings: OrdersSettings) -> InputRefused:

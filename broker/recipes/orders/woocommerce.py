@@ -27,6 +27,7 @@ class WooCommerce:
     """The adapter for WooCommerce."""
 
     provider = "woocommerce"
+    poll_s = 300.0
 
     async def read(self, calls: PartnerCalls, user: PartnerUser, order_id: str) -> ShopOrder | None:
         answer = await calls.read(user, "GET", f"{TARGET}/{order_id}")
@@ -94,7 +95,7 @@ def read_order(fields: Mapping[str, Any]) -> ShopOrder | None:
     return ShopOrder(
         id=str(fields["id"]),
         name=f"#{fields['number']}",
-        updated_at=fields["date_modified_gmt"],
+        updated_at=f"{fields['date_modified_gmt']}Z",
         placed_at=f"{fields['date_created_gmt']}Z",
         currency=fields["currency"],
         total=total,

@@ -8,10 +8,9 @@ from typing import Any
 from uuid import UUID
 
 from broker.domain.runs import Recipe, RunRequest
-from broker.errors import OtherAccount
 from broker.stores.core.database import Database
 from broker.stores.core.queries import sql
-from broker.stores.recipes.runs import start
+from broker.stores.recipes.runs import create
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,8 @@ class PollStore:
         runs: Sequence[RunRequest],
     ) -> int:
         """Store where the next poll begins, and with it start the runs that this one has found; how
-        many are new. None of it when another process has the poll by now.
+        many are new, for one that is there stays as it is. None of it when another process has the
+        poll by now.
         """
         async with self._database.transaction() as session:
             moved = await session.execute(
@@ -87,14 +87,8 @@ class PollStore:
             )
             if moved != "UPDATE 1":
                 return 0
-            begun = 0
-            for request in runs:
-                try:
-                    _, before, _ = await start(session, recipe, request, None)
-                except OtherAccount:  # a run of this subject acts in another account, as it must
-                    continue
-                begun += before == "new"
-            return begun
+            begun = [await create(session, recipe, request, None) for request in runs]
+            return len(begun) - begun.count(None)
 
     async def postpone(self, poll: ClaimedPoll, pause: timedelta, error: str, failed: int) -> None:
         """The poll is to be tried again after a pause, from the same cursor."""

@@ -179,20 +179,7 @@ async def start(
     session: Session, recipe: Recipe, request: RunRequest, lease: timedelta | None
 ) -> tuple[UUID, str, Run | None]:
     """`RunStore.start` within the caller's transaction."""
-    run_id = await session.fetchval(
-        sql.create_run,
-        request.workspace_id,
-        uuid4(),
-        request.app_id,
-        recipe.name,
-        recipe.version,
-        request.subject,
-        request.user_ref,
-        request.hub_id,
-        json.dumps(request.input),
-        int(lease is not None),
-        lease or DUE_NOW,
-    )
+    run_id = await create(session, recipe, request, lease)
     if run_id is not None:
         run = await _claimed(session, request.workspace_id, run_id) if lease is not None else None
         return run_id, "new", run
@@ -212,6 +199,17 @@ async def start(
     else:
         check_account(found["hub_id"], request)
     return run_id, state, claimed
+
+
+async def create(
+    session: Session, recipe: Recipe, request: RunRequest, lease: timedelta | None
+) -> UUID | None:
+    """The new run of a subject; None when there is one, which stays as it is."""
+    key = request.workspace_id, uuid4(), request.app_id, recipe.name, recipe.version
+    what = request.subject, request.user_ref, request.hub_id, json.dumps(request.input)
+    claim = int(lease is not None), lease or DUE_NOW
+    run_id: UUID | None = await session.fetchval(sql.create_run, *key, *what, *claim)
+    return run_id
 
 
 def check_account(hub_id: int | None, request: RunRequest) -> None:

@@ -14,15 +14,24 @@ from broker.providers.enrichment.base import (
     LookupResponse,
     LookupResult,
     NotFound,
-    Refused,
+    Reason,
     found,
     handle_of,
     message_of,
     object_at,
     profile_url,
+    refusal,
     throttled,
-    unavailable,
 )
+
+REASONS: Mapping[int, Reason] = {
+    400: "input",
+    401: "key",
+    402: "out-of-credits",
+    403: "plan",
+    422: "input",
+    451: "opted-out",
+}
 
 
 def request(lookup: Lookup) -> LookupRequest:
@@ -36,24 +45,16 @@ def request(lookup: Lookup) -> LookupRequest:
 
 def read(response: LookupResponse) -> LookupResult:
     fields, status = response.fields, response.status
-    text = response.body[:300].decode(errors="replace")
-    message = message_of(fields.get("error"), fields.get("message"), text)
     if status == 200 and "person" in fields:
         person = object_at(fields, "person")
         return found(_person(person)) if person else NotFound()
-    if status == 401:
-        return Refused("key", message)
-    if status == 402 or (status in {403, 422} and "credit" in message.lower()):
-        return Refused("out-of-credits", message)
-    if status == 403:
-        return Refused("plan", message)
-    if status in {400, 422}:
-        return Refused("input", message)
-    if status == 451:
-        return Refused("opted-out", message)
     if status == 429:
         raise throttled(response, 60.0)
-    raise unavailable("Apollo", response)
+    text = response.body[:300].decode(errors="replace")
+    message = message_of(fields.get("error"), fields.get("message"), text)
+    no_credits = status in {403, 422} and "credit" in message.lower()
+    reasons = {**REASONS, status: "out-of-credits"} if no_credits else REASONS
+    return refusal("Apollo", response, reasons, message)
 
 
 def _person(person: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,5 @@
-"""What every enrichment vendor is to the broker: a lookup by e-mail address is one request, and what
-comes back is one of four answers. No I/O.
+"""What every enrichment vendor is to the broker: a lookup by e-mail address is one request, and its
+response one of four answers. No I/O.
 
 An adapter never sees the key: it names the header in which the client sends it.
 """
@@ -190,9 +190,16 @@ def throttled(response: LookupResponse, default_s: float) -> Throttled:
     return Throttled(retry_after(response, default_s))
 
 
-def unavailable(title: str, response: LookupResponse) -> VendorUnavailable:
-    """A response that is no answer."""
-    return VendorUnavailable(f"{title} answered {response.status} and nothing that can be read.")
+def refusal(
+    title: str, response: LookupResponse, reasons: Mapping[int, Reason], message: str
+) -> Refused:
+    """The refusal that a status stands for. Raises VendorUnavailable for a response that is none,
+    and no answer either.
+    """
+    reason = reasons.get(response.status)
+    if reason is None:
+        raise VendorUnavailable(f"{title} answered {response.status} and nothing that can be read.")
+    return Refused(reason, message)
 
 
 def message_of(*candidates: Any) -> str:

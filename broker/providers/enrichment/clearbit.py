@@ -15,13 +15,13 @@ from broker.providers.enrichment.base import (
     LookupResponse,
     LookupResult,
     NotFound,
-    Refused,
+    Reason,
     found,
     message_of,
     object_at,
     profile_url,
+    refusal,
     throttled,
-    unavailable,
 )
 
 QUEUED_S = 120.0
@@ -34,6 +34,16 @@ CLOSED = (
     "Clearbit issues no new keys: only those of accounts made in 2023 or earlier work. Check the "
     "key, or choose another vendor."
 )
+
+
+REASONS: Mapping[int, Reason] = {
+    400: "input",
+    401: "key",
+    402: "out-of-credits",
+    403: "plan",
+    422: "input",
+    451: "opted-out",
+}
 
 
 def request(lookup: Lookup) -> LookupRequest:
@@ -49,19 +59,12 @@ def read(response: LookupResponse) -> LookupResult:
         return read_combined(fields)
     if status == 404 and error.get("type") == "unknown_record":
         return NotFound()
-    if status == 401:
-        return Refused("key", f"{CLOSED} It said: {message_of(error.get('message'))}")
-    if status == 402:
-        return Refused("out-of-credits", message_of(error.get("message")))
-    if status == 403:
-        return Refused("plan", message_of(error.get("message")))
-    if status in {400, 422}:
-        return Refused("input", message_of(error.get("message")))
-    if status == 451:
-        return Refused("opted-out", message_of(error.get("message")))
     if status == 429:
         raise throttled(response, 60.0)
-    raise unavailable("Clearbit", response)
+    message = message_of(error.get("message"))
+    if status == 401:
+        message = f"{CLOSED} It said: {message}"
+    return refusal("Clearbit", response, REASONS, message)
 
 
 def read_combined(fields: Mapping[str, Any]) -> Found | NotFound:

@@ -3,6 +3,7 @@
 It delays what comes too fast, and bills every repeat.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from broker.providers.enrichment.base import (
@@ -13,18 +14,28 @@ from broker.providers.enrichment.base import (
     LookupResponse,
     LookupResult,
     NotFound,
-    Refused,
+    Reason,
     found,
     handle_of,
     message_of,
     object_at,
     profile_url,
+    refusal,
     throttled,
-    unavailable,
 )
 
 QUEUED_S = 60.0
 QUOTA_WORDS = ("quota", "credit", "limit", "usage")
+
+
+REASONS: Mapping[int, Reason] = {
+    400: "input",
+    401: "key",
+    402: "out-of-credits",
+    403: "key",
+    422: "input",
+    451: "opted-out",
+}
 
 
 def request(lookup: Lookup) -> LookupRequest:
@@ -33,27 +44,18 @@ def request(lookup: Lookup) -> LookupRequest:
 
 def read(response: LookupResponse) -> LookupResult:
     fields, status = response.fields, response.status
-    message = message_of(fields.get("message"))
     if status == 200 and fields:
         return found(_person(fields))
     if status == 202:
         return Later(QUEUED_S)
     if status in {404, 410}:
         return NotFound()
-    if status == 401:
-        return Refused("key", message)
-    if status == 402:
-        return Refused("out-of-credits", message)
-    if status == 403:
-        is_quota = any(word in message.lower() for word in QUOTA_WORDS)
-        return Refused("out-of-credits" if is_quota else "key", message)
-    if status in {400, 422}:
-        return Refused("input", message)
-    if status == 451:
-        return Refused("opted-out", message)
     if status in {429, 503}:
         raise throttled(response, 10.0)
-    raise unavailable("FullContact", response)
+    message = message_of(fields.get("message"))
+    is_quota = status == 403 and any(word in message.lower() for word in QUOTA_WORDS)
+    reasons = {**REASONS, 403: "out-of-credits"} if is_quota else REASONS
+    return refusal("FullContact", response, reasons, message)
 
 
 def _person(fields: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 Its 403 is the rate limit and its 429 the plan's quota, the other way round than elsewhere.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from broker.providers.enrichment.base import (
@@ -13,11 +14,11 @@ from broker.providers.enrichment.base import (
     LookupResponse,
     LookupResult,
     NotFound,
-    Refused,
+    Reason,
     message_of,
     object_at,
+    refusal,
     throttled,
-    unavailable,
 )
 from broker.providers.enrichment.clearbit import read_combined
 
@@ -26,32 +27,32 @@ CALLS_A_MINUTE = 75
 """Fifteen may come in one second, which is Hunter's limit; a minute's is 500."""
 
 
+REASONS: Mapping[int, Reason] = {
+    400: "input",
+    401: "key",
+    402: "out-of-credits",
+    422: "input",
+    429: "out-of-credits",
+    451: "opted-out",
+}
+
+
 def request(lookup: Lookup) -> LookupRequest:
     return LookupRequest("GET", "/v2/combined/find", {"email": lookup.email})
 
 
 def read(response: LookupResponse) -> LookupResult:
     fields, status = response.fields, response.status
-    message = _message(fields)
-    if status == 200:
-        data = object_at(fields, "data") or fields
-        if "person" in data or "company" in data:
-            return read_combined(data)
+    data = object_at(fields, "data") or fields
+    if status == 200 and ("person" in data or "company" in data):
+        return read_combined(data)
     if status == 202:
         return Later(SEARCHING_S)
     if status == 404:
         return NotFound()
-    if status == 401:
-        return Refused("key", message)
-    if status in {402, 429}:
-        return Refused("out-of-credits", message)
-    if status in {400, 422}:
-        return Refused("input", message)
-    if status == 451:
-        return Refused("opted-out", message)
     if status == 403:
         raise throttled(response, 2.0)
-    raise unavailable("Hunter", response)
+    return refusal("Hunter", response, REASONS, _message(fields))
 
 
 def _message(fields: dict[str, Any]) -> str:

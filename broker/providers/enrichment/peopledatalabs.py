@@ -4,6 +4,7 @@ A match is billed, a miss is not; so the least likelihood goes with the request.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from broker.providers.enrichment.base import (
@@ -13,18 +14,28 @@ from broker.providers.enrichment.base import (
     LookupResponse,
     LookupResult,
     NotFound,
-    Refused,
+    Reason,
     found,
     handle_of,
     message_of,
     object_at,
     profile_url,
+    refusal,
     throttled,
-    unavailable,
 )
 
 HIGHEST = 10
 """Likelihoods go from 1 to 10."""
+
+REASONS: Mapping[int, Reason] = {
+    400: "input",
+    401: "key",
+    402: "out-of-credits",
+    403: "plan",
+    405: "input",
+    422: "input",
+    451: "opted-out",
+}
 
 
 def request(lookup: Lookup) -> LookupRequest:
@@ -35,24 +46,14 @@ def request(lookup: Lookup) -> LookupRequest:
 
 def read(response: LookupResponse) -> LookupResult:
     fields, status = response.fields, response.status
-    message = message_of(object_at(fields, "error").get("message"))
     if status == 200 and isinstance(fields.get("data"), dict):
         return found(_person(fields["data"]), _confidence(fields.get("likelihood")))
     if status == 404:
         return NotFound()
-    if status == 401:
-        return Refused("key", message)
-    if status == 402:
-        return Refused("out-of-credits", message)
-    if status == 403:
-        return Refused("plan", message)
-    if status in {400, 405, 422}:
-        return Refused("input", message)
-    if status == 451:
-        return Refused("opted-out", message)
     if status == 429:
         raise throttled(response, 60.0)
-    raise unavailable("People Data Labs", response)
+    message = message_of(object_at(fields, "error").get("message"))
+    return refusal("People Data Labs", response, REASONS, message)
 
 
 def _person(data: dict[str, Any]) -> dict[str, Any]:

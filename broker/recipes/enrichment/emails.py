@@ -4,26 +4,29 @@ import re
 
 ADDRESS = re.compile(r"[^\s@\"<>(),:;\\\[\]]{1,64}@[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})+")
 
-ROLES = frozenset(
-    "abuse accounts admin administrator billing careers contact customerservice enquiries finance "
-    "hello help hr info inquiries invoices invoice it jobs legal mail marketing media news "
-    "newsletter no-reply noc noreply office orders postmaster press privacy purchasing recruiting "
-    "sales security service shop support team webmaster".split()
-)
+_ROLES_TEXT = """
+    abuse accounts admin administrator billing careers contact customerservice enquiries finance
+    hello help hr info inquiries invoices invoice it jobs legal mail marketing media news
+    newsletter no-reply noc noreply office orders postmaster press privacy purchasing recruiting
+    sales security service shop support team webmaster
+"""
+ROLES = frozenset(_ROLES_TEXT.split())
 """Addresses of a task: who answers them today is not who did when the vendor looked."""
 
-FREE_MAIL = frozenset(
-    "126.com 163.com 21cn.com aol.com bigpond.com bk.ru bluewin.ch btinternet.com comcast.net "
-    "cox.net duck.com email.com fastmail.com free.fr freenet.de gmail.com gmx.at gmx.ch gmx.com "
-    "gmx.de gmx.net googlemail.com hey.com hotmail.co.uk hotmail.com hotmail.de hotmail.es "
-    "hotmail.fr hotmail.it hushmail.com icloud.com inbox.lv inbox.ru interia.pl laposte.net "
-    "libero.it list.ru live.co.uk live.com live.fr live.nl mac.com mail.com mail.ru me.com msn.com "
-    "naver.com o2.pl online.de orange.fr outlook.com outlook.de outlook.fr pm.me posteo.de "
-    "proton.me protonmail.com qq.com rediffmail.com rocketmail.com sbcglobal.net seznam.cz sfr.fr "
-    "shaw.ca sina.com sky.com t-online.de telenet.be tutanota.com uol.com.br verizon.net virgilio.it "
-    "wanadoo.fr web.de wp.pl ya.ru yahoo.ca yahoo.co.in yahoo.co.jp yahoo.co.uk yahoo.com "
-    "yahoo.com.br yahoo.de yahoo.es yahoo.fr yahoo.it yandex.com yandex.ru ymail.com zoho.com".split()
-)
+_FREE_MAIL_TEXT = """
+    126.com 163.com 21cn.com aol.com bigpond.com bk.ru bluewin.ch btinternet.com comcast.net
+    cox.net duck.com email.com fastmail.com free.fr freenet.de gmail.com gmx.at gmx.ch gmx.com
+    gmx.de gmx.net googlemail.com hey.com hotmail.co.uk hotmail.com hotmail.de hotmail.es
+    hotmail.fr hotmail.it hushmail.com icloud.com inbox.lv inbox.ru interia.pl laposte.net
+    libero.it list.ru live.co.uk live.com live.fr live.nl mac.com mail.com mail.ru me.com
+    msn.com naver.com o2.pl online.de orange.fr outlook.com outlook.de outlook.fr pm.me
+    posteo.de proton.me protonmail.com qq.com rediffmail.com rocketmail.com sbcglobal.net
+    seznam.cz sfr.fr shaw.ca sina.com sky.com t-online.de telenet.be tutanota.com uol.com.br
+    verizon.net virgilio.it wanadoo.fr web.de wp.pl ya.ru yahoo.ca yahoo.co.in yahoo.co.jp
+    yahoo.co.uk yahoo.com yahoo.com.br yahoo.de yahoo.es yahoo.fr yahoo.it yandex.com yandex.ru
+    ymail.com zoho.com
+"""
+FREE_MAIL = frozenset(_FREE_MAIL_TEXT.split())
 """Hosts whose addresses tell nothing of an employer."""
 
 

@@ -26,6 +26,7 @@ from broker.providers.enrichment.base import (
     Found,
     Later,
     Lookup,
+    LookupResult,
     NotFound,
     Refused,
 )
@@ -123,27 +124,20 @@ class Lookups:
         except VendorUnavailable:
             await self._answers.release(claim)
             raise
-        match result:
-            case Found(fields, confidence):
-                await self._answers.store(claim, "found", fields, confidence, FOUND_FOR)
-                return outcome_of("found", looked_up=True)
-            case NotFound():
-                await self._answers.store(claim, "not-found", {}, None, NOT_FOUND_FOR)
-                return outcome_of("not-found", looked_up=True)
-            case Later(after_s):
-                await self._answers.release(claim)
-                return _later(after_s, waiting)
-            case Refused("opted-out"):
-                await self._answers.store(claim, "opted-out", {}, None, None)
-                return outcome_of("opted-out", looked_up=True)
-            case Refused("input", message):
-                await self._answers.release(claim)
-                return {"outcome": "refused", "reason": f"rejected: {message}", "lookedUp": True}
-            case Refused():
-                await self._answers.release(claim)
-                if result.reason == "out-of-credits":
-                    await self._clients.pause(account, "call", NO_CREDITS_PAUSE_S)
-                raise refusal_of(vendor, result)
+        kept = _to_store(result)
+        if kept is not None:
+            outcome, fields, confidence, lifetime = kept
+            await self._answers.store(claim, outcome, fields, confidence, lifetime)
+            return outcome_of(outcome, looked_up=True)
+        await self._answers.release(claim)
+        if isinstance(result, Later):
+            return _later(result.after_s, waiting)
+        assert isinstance(result, Refused)  # noqa: S101  # the others are stored
+        if result.reason == "input":
+            return {"outcome": "refused", "reason": "address-rejected", "lookedUp": True}
+        if result.reason == "out-of-credits":
+            await self._clients.pause(account, "call", NO_CREDITS_PAUSE_S)
+        raise refusal_of(vendor, result)
 
 
 def outcome_of(stored: str, *, looked_up: bool) -> dict[str, Any]:
@@ -162,24 +156,39 @@ def account_of(workspace_id: UUID, settings: StoredSettings[EnrichmentSettings])
 
 def refusal_of(vendor: EnrichmentVendor, refused: Refused) -> BrokerError:
     """What stops the recipe until a person has seen to it, in words."""
-    said = {"vendorError": {"error": refused.reason, "message": refused.message}}
+    vendor_error = {"error": refused.reason, "message": refused.message}
     if refused.reason == "out-of-credits":
         return QuotaExhausted(
             f"{vendor.title} has no credits left for this key: {refused.message}. Runs that wait "
             "go on within a quarter of an hour of there being some; retry this one then.",
-            **said,
+            vendorError=vendor_error,
         )
     if refused.reason == "plan":
         return VendorScopeMissing(
             f"The plan or the rights of this key at {vendor.title} do not cover the lookup: "
             f"{refused.message}. Change them there, then retry the run.",
-            **said,
+            vendorError=vendor_error,
         )
     return VendorCredentialsRefused(
         f"{vendor.title} refuses the API key: {refused.message}. Put a valid key into the recipe's "
         "settings, then retry the run.",
-        **said,
+        vendorError=vendor_error,
     )
+
+
+def _to_store(
+    result: LookupResult,
+) -> tuple[str, Mapping[str, str], float | None, timedelta | None] | None:
+    """What is stored of a result: outcome, fields, confidence, lifetime; None for what is not."""
+    match result:
+        case Found(fields, confidence):
+            return "found", fields, confidence, FOUND_FOR
+        case NotFound():
+            return "not-found", {}, None, NOT_FOUND_FOR
+        case Refused("opted-out"):
+            return "opted-out", {}, None, None
+        case _:
+            return None
 
 
 def _key(settings: StoredSettings[EnrichmentSettings]) -> Secret:
@@ -188,8 +197,8 @@ def _key(settings: StoredSettings[EnrichmentSettings]) -> Secret:
 
 def _lost(vendor: EnrichmentVendor) -> VendorUnavailable:
     return VendorUnavailable(
-        f"{vendor.title} was asked {MOST_LOST} times about this address and no answer arrived. Each "
-        "may have been billed, so it is not asked again by itself: retry the run to ask again."
+        f"{vendor.title} was asked {MOST_LOST} times about this address and no answer arrived. "
+        "Each may have been billed, so it is not asked again by itself: retry the run to do so."
     )
 
 

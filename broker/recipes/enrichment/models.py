@@ -27,9 +27,7 @@ NEVER_WRITTEN = frozenset({"email", "hs_additional_emails", "hs_object_id", *MAR
 """Written by the recipe itself, or what it looks a person up by."""
 
 VendorName = Literal["hunter", "peopledatalabs", "apollo", "fullcontact", "clearbit"]
-KnownField = Annotated[
-    str, Matches("|".join(FIELDS), f"must be one of: {', '.join(FIELDS)}")
-]
+KnownField = Annotated[str, Matches("|".join(FIELDS), f"must be one of: {', '.join(FIELDS)}")]
 
 
 class FieldRule(RequestModel):

@@ -58,9 +58,7 @@ class EnrichmentRecipe(DefaultRecipe[EnrichmentSettings]):
     def build_result(self, context: StepContext) -> Mapping[str, Any]:
         return build_result(context)
 
-    async def run_request(
-        self, app: App, caller: Caller, body: EnrichmentRequest
-    ) -> RunRequest:
+    async def run_request(self, app: App, caller: Caller, body: EnrichmentRequest) -> RunRequest:
         """One run for a contact as it is now, under the settings as they are, in one day: a start
         after anything of this has changed is another, and costs nothing while the answer is stored.
         """
@@ -69,7 +67,9 @@ class EnrichmentRecipe(DefaultRecipe[EnrichmentSettings]):
         user = await self._accounts.user(app, caller, body.userForeignIdentifier)
         contact_id, contact = await self._contact(user, settings.model, body)
         state = [
-            sorted((name, value or "") for name, value in contact.items() if name != "hs_object_id"),
+            sorted(
+                (name, value or "") for name, value in contact.items() if name != "hs_object_id"
+            ),
             settings.updated_at.isoformat(),
             f"{datetime.now(UTC):%Y-%m-%d}",
         ]
@@ -91,9 +91,7 @@ class EnrichmentRecipe(DefaultRecipe[EnrichmentSettings]):
             {"contactId": record.record_id},
         )
 
-    async def dry_run(
-        self, app: App, caller: Caller, body: EnrichmentRequest
-    ) -> Mapping[str, Any]:
+    async def dry_run(self, app: App, caller: Caller, body: EnrichmentRequest) -> Mapping[str, Any]:
         """What a run would write, where the answer is stored; a dry run spends no lookup."""
         body.check()
         settings = await self.setup.get(app)
@@ -115,8 +113,10 @@ class EnrichmentRecipe(DefaultRecipe[EnrichmentSettings]):
         reason = mismatch(email, contact, answer, model)
         if reason is not None:
             return {**fields, "outcome": "refused", "reason": reason}
-        definitions = await self._crm.reader(user).definitions(CONTACTS)
-        made = planned(contact, answer, model, definitions)
+        reader = self._crm.reader(user)
+        definitions = await reader.definitions(CONTACTS)
+        sources = await self._steps.sources(reader, contact_id, model)
+        made = planned(contact, answer, model, definitions, sources)
         changes = {
             name: {"from": made.overwritten.get(name), "to": value}
             for name, value in made.changes.items()

@@ -85,8 +85,11 @@ class EnrichmentSteps:
         reason = mismatch(email, contact, answer, settings.model)
         if reason is not None:
             return {**fields, "outcome": "refused", "reason": reason}
-        made = planned(contact, answer, settings.model, definitions)
-        if not await self._write(writer, contact_id, made, markers(looked["vendor"], answer), definitions):
+        sources = await self.sources(writer, contact_id, settings.model)
+        made = planned(contact, answer, settings.model, definitions, sources)
+        marks = markers(looked["vendor"], answer)
+        there = {name: each for name, each in marks.items() if name in definitions}
+        if not await self._write(writer, contact_id, made, there):
             return {**fields, **GONE}
         written = {*made.changes, *(made.same if context.outcome_unknown else ())}
         return {
@@ -102,21 +105,26 @@ class EnrichmentSteps:
         """The contact with every property that may be written; None when it is gone."""
         return await reader.read(CONTACTS, contact_id, [*NAMES, *settings.fields])
 
+    async def sources(
+        self, reader: RecordReader, contact_id: str, settings: EnrichmentSettings
+    ) -> Mapping[str, str]:
+        """What wrote each property that may be overwritten."""
+        names = [name for name, rule in settings.fields.items() if rule.policy == "overwrite"]
+        return await reader.sources(CONTACTS, contact_id, names) if names else {}
+
     async def _write(
         self,
         writer: RecordWriter,
         contact_id: str,
         made: Plan,
         marks: Mapping[str, str],
-        definitions: Definitions,
     ) -> bool:
         """Write a plan; properties that HubSpot rejects (an admin's rule) leave it. False when the
         contact is gone.
         """
-        there = {name: each for name, each in marks.items() if name in definitions}
         while made.changes:
             try:
-                return await writer.update(CONTACTS, contact_id, {**made.changes, **there})
+                return await writer.update(CONTACTS, contact_id, {**made.changes, **marks})
             except InputRefused as refusal:
                 named = {each["field"] for each in refusal.context.get("errors", ())}
                 rejected = named & set(made.changes)
@@ -156,9 +164,10 @@ def planned(
     answer: StoredAnswer,
     settings: EnrichmentSettings,
     definitions: Definitions,
+    sources: Mapping[str, str],
 ) -> Plan:
     """What is to be written of an answer."""
-    return plan(settings.fields, answer.fields, contact, definitions)
+    return plan(settings.fields, answer.fields, contact, definitions, sources)
 
 
 def markers(vendor: str, answer: StoredAnswer) -> dict[str, str]:

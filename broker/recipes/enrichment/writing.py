@@ -92,9 +92,7 @@ def _fitting(definition: Mapping[str, Any], text: str) -> tuple[str | None, str]
     return None, "wrong-type"
 
 
-def is_same_person(
-    email: str, contact: Mapping[str, str | None], known: Mapping[str, str]
-) -> bool:
+def is_same_person(email: str, contact: Mapping[str, str | None], known: Mapping[str, str]) -> bool:
     """Whether what a vendor knows can be of this contact: the last name or the employer's domain
     agrees, or there is neither to compare.
     """

@@ -174,9 +174,7 @@ async def forget_contact(
     session: Session, workspace_id: UUID, app_id: UUID, hub_id: int, contact_id: str
 ) -> None:
     """Delete answers and runs about a contact, within the caller's transaction."""
-    await session.execute(
-        sql.forget_enrichment_contact, workspace_id, app_id, hub_id, contact_id
-    )
+    await session.execute(sql.forget_enrichment_contact, workspace_id, app_id, hub_id, contact_id)
 
 
 def hash_of(workspace_id: UUID, email: str) -> bytes:

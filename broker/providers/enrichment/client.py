@@ -37,9 +37,9 @@ class EnrichmentClient:
         """`origins`: where a vendor is reached in place of its own hosts, by its name."""
         self._origins = origins
         self._session = aiohttp.ClientSession(
-            # A connection is not used again: aiohttp repeats a GET by itself when a kept connection
-            # has gone, and a repeat may be billed.
+            # A kept connection that has gone could not be told from a lost answer.
             connector=aiohttp.TCPConnector(limit=0, force_close=True),
+            middlewares=(_sent_once,),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=TOTAL_S, sock_connect=CONNECT_S),
             trust_env=False,
@@ -77,6 +77,20 @@ class EnrichmentClient:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise AnswerLost from error
         return vendor.read(answer)
+
+
+async def _sent_once(
+    request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Let a lost answer end the request: aiohttp repeats a GET by itself after its own errors, and
+    a repeat may be billed.
+    """
+    try:
+        return await send(request)
+    except NOT_SENT:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise AnswerLost from error
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes:

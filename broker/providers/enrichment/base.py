@@ -117,7 +117,7 @@ class EnrichmentVendor:
     """A vendor. `origin` is where it is reached, `stand_in_path` the path of that host below an
     origin that stands for all hosts of the vendor.
 
-    `read` raises Throttled, or VendorUnavailable for what is no answer.
+    `read` raises Throttled, or VendorUnavailable for what is not an answer.
     """
 
     name: str

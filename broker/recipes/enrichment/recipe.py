@@ -35,7 +35,7 @@ from broker.recipes.enrichment.models import (
 from broker.recipes.enrichment.steps import EnrichmentSteps, build_result, mismatch, planned
 from broker.recipes.settings import RecipeSetup, StoredSettings
 from broker.stores.events.webhook_inbox import LockedBatch
-from broker.stores.recipes.enrichment_answers import AddressKey, EnrichmentAnswers, forget_contact
+from broker.stores.recipes.enrichment_answers import AddressKey, EnrichmentAnswers, delete_contact
 
 PURGE_S = 600.0
 
@@ -163,7 +163,7 @@ class EnrichmentRecipe(DefaultRecipe[EnrichmentSettings]):
             deleted = None if event.hub_id is None else deleted_record(event)
             if deleted is not None and deleted[0] == CONTACT and event.hub_id is not None:
                 batch = locked.batch
-                await forget_contact(
+                await delete_contact(
                     locked.session, batch.workspace_id, batch.app_id, event.hub_id, deleted[1]
                 )
 

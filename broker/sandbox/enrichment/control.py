@@ -44,7 +44,7 @@ class ControlEndpoints:
         )
 
     async def put_person(self, request: web.Request) -> web.Response:
-        """Make or replace a person: email, given, family, and any other field."""
+        """Make or replace a person: email, first_name, last_name, and any other field."""
         payload = await read_object(request)
         unknown = set(payload) - {each.name for each in fields(Person)}
         if unknown:

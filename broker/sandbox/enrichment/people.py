@@ -10,8 +10,8 @@ class Person:
     """
 
     email: str
-    given: str
-    family: str
+    first_name: str
+    last_name: str
     title: str = ""
     role: str = ""
     seniority: str = ""
@@ -33,7 +33,7 @@ class Person:
     @property
     def full_name(self) -> str:
         """Both names."""
-        return f"{self.given} {self.family}"
+        return f"{self.first_name} {self.last_name}"
 
 
 SEED = (

@@ -85,7 +85,7 @@ class EnrichmentAnswers:
 
     async def find(self, key: AddressKey, min_confidence: float) -> AddressState:
         """What is stored about an address. A miss that was looked up with a higher confidence than
-        this is no answer.
+        this is not an answer.
         """
         row = await self._database.fetchrow(sql.enrichment_answer, *_values(key))
         if row is None:
@@ -170,11 +170,11 @@ class EnrichmentAnswers:
         return answers + await self._database.purge(sql.purge_enrichment_budgets)
 
 
-async def forget_contact(
+async def delete_contact(
     session: Session, workspace_id: UUID, app_id: UUID, hub_id: int, contact_id: str
 ) -> None:
     """Delete answers and runs about a contact, within the caller's transaction."""
-    await session.execute(sql.forget_enrichment_contact, workspace_id, app_id, hub_id, contact_id)
+    await session.execute(sql.delete_enrichment_contact, workspace_id, app_id, hub_id, contact_id)
 
 
 def hash_of(workspace_id: UUID, email: str) -> bytes:

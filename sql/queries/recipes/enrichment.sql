@@ -92,7 +92,7 @@ VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (workspace_id, run_id) DO UPDATE
    SET email_hash = $6;
 
--- name: forget_enrichment_contact
+-- name: delete_enrichment_contact
 -- Delete what is stored about a contact that was deleted: answers and runs. An objection stays.
 --   $1 workspace, $2 app, $3 hub, $4 contact
 WITH gone AS (

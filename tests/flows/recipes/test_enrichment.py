@@ -129,7 +129,9 @@ async def test_addresses_that_are_nobodys_are_not_looked_up(enrichment):
 
 
 async def test_another_person_and_an_unsure_match_are_written_nowhere(enrichment):
-    enrichment.world.add(person("eve@new.example", family="Jones", domain="old.example", title="x"))
+    enrichment.world.add(
+        person("eve@new.example", last_name="Jones", domain="old.example", title="x")
+    )
     answers = [
         await enrichment.starts(enrichment.contact(email="eve@new.example", lastname="Stone")),
         await enrichment.starts(enrichment.contact(email=LINUS)),
@@ -139,8 +141,8 @@ async def test_another_person_and_an_unsure_match_are_written_nowhere(enrichment
     await enrichment.puts("peopledatalabs", minConfidence=0.2)
     answers.append(await enrichment.starts(email=LINUS))
 
-    told = [(each.json()["outcome"], each.json().get("reason")) for each in answers]
-    assert told == [
+    outcomes = [(each.json()["outcome"], each.json().get("reason")) for each in answers]
+    assert outcomes == [
         ("refused", "another-person"),
         ("refused", "low-confidence"),
         ("not-found", None),

@@ -59,15 +59,15 @@ async def test_its_own_write_starts_nothing(enrichment):
     assert put.status < 300, put.body
     await enrichment.puts(trigger={})
     contact = enrichment.contact(email=ADA)
-    told = set()
+    reported = set()
 
     def heard():
-        told.update(
+        reported.update(
             event.get("propertyName")
             for each in broker.hubspot.webhooks.deliveries
             for event in each.events
         )
-        return told
+        return reported
 
     await until(lambda: {None, "email"} <= heard())
     await enrichment.run_background_work()

@@ -83,8 +83,8 @@ def _person(person: Person, *, masked: bool) -> dict[str, Any]:
         }
     return {
         "id": f"apollo-{person.email}",
-        "first_name": person.given,
-        "last_name": person.family,
+        "first_name": person.first_name,
+        "last_name": person.last_name,
         "name": person.full_name,
         "title": person.title or None,
         "seniority": person.seniority or None,

@@ -77,7 +77,11 @@ def _profile(person: Person) -> dict[str, Any]:
         "bio": person.bio or None,
         "website": None,
         "details": {
-            "name": {"given": person.given, "family": person.family, "full": person.full_name},
+            "name": {
+                "given": person.first_name,
+                "family": person.last_name,
+                "full": person.full_name,
+            },
             "locations": [place] if any(place.values()) else [],
             "employment": [],
         },

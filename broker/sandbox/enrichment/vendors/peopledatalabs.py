@@ -82,8 +82,8 @@ def _data(person: Person) -> dict[str, Any]:
     return {
         "id": f"pdl-{person.email}",
         "full_name": person.full_name.lower(),
-        "first_name": person.given.lower(),
-        "last_name": person.family.lower(),
+        "first_name": person.first_name.lower(),
+        "last_name": person.last_name.lower(),
         "job_title": person.title.lower() or None,
         "job_title_role": person.role or None,
         "job_title_levels": [person.seniority] if person.seniority else [],

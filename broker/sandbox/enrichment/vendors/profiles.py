@@ -11,8 +11,8 @@ def person_profile(person: Person) -> dict[str, Any]:
         "id": f"p-{person.email}",
         "name": {
             "fullName": person.full_name,
-            "givenName": person.given,
-            "familyName": person.family,
+            "givenName": person.first_name,
+            "familyName": person.last_name,
         },
         "email": person.email,
         "location": ", ".join(filter(None, (person.city, person.state, person.country_code))),

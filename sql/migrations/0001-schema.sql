@@ -181,6 +181,23 @@ CREATE TABLE renewal_attempt (
     PRIMARY KEY (workspace_id, connection_id)
 );
 
+-- Accounts in which the broker makes webhook subscriptions, and makes them again where the vendor has
+-- dropped them; one row, however many users are connected. A claim moves `due_at` ahead, which is the
+-- lease, and increments `claim`, which is the fencing token. Without `checked_at` an account was never
+-- looked at, or the app has changed since.
+CREATE TABLE subscription_check (
+    workspace_id uuid        NOT NULL,
+    app_id       uuid        NOT NULL,
+    account_id   text        NOT NULL,
+    claim        integer     NOT NULL DEFAULT 0,
+    failures     integer     NOT NULL DEFAULT 0,
+    due_at       timestamptz NOT NULL DEFAULT now(),
+    checked_at   timestamptz,
+    PRIMARY KEY (workspace_id, app_id, account_id),
+    FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id) ON DELETE CASCADE
+);
+CREATE INDEX subscription_check_due ON subscription_check (due_at);
+
 -- A grant that may not be used yet: it waits until its code is presented with an API key (a
 -- confirmation, or the claim of a Marketplace install), or until one of its accounts is chosen.
 CREATE TABLE pending_grant (
@@ -763,5 +780,5 @@ CREATE TABLE enrichment_budget (
 DROP TABLE vendor_event, kyb_case, vendor_account, vendor_rate_limit, vendor_client, shop_order, recipe_task,
 recipe_step, recipe_run, recipe_poll, recipe_setting, operator_session, connect_session, journal, replay, delivery,
 endpoint, event, seen_event, webhook_inbox, idempotent_call, proxied_call, quota_share, quota, audit,
-revocation, pending_grant, renewal_attempt, connection, install_link, app, access_token, api_key,
+revocation, pending_grant, subscription_check, renewal_attempt, connection, install_link, app, access_token, api_key,
 sealing_key, workspace;

@@ -56,6 +56,7 @@ def test_where_a_secret_is_revealed_is_known():
         "broker/cli/admin.py",  # a new key, shown once
         "broker/cli/keys.py",  # a new key, shown once
         "broker/cli/demo.py",
+        "broker/providers/enrichment/client.py",  # to the vendor, in the header that it takes
         "broker/providers/fml/client.py",  # to First Mile Labs, as the bearer
         "broker/providers/fml/protocol.py",  # in the body of a token request, and to what it signs
         "broker/providers/hubspot/client.py",  # to HubSpot, in the body or as the bearer

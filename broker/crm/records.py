@@ -86,6 +86,22 @@ class RecordReader(RelatedRecords):
         properties = payload.get("properties")
         return properties if isinstance(properties, dict) else {}
 
+    async def sources(
+        self, object_type: str, record_id: str, names: Sequence[str]
+    ) -> dict[str, str]:
+        """What wrote the present values of a record's properties, as HubSpot names it (CRM_UI, API,
+        IMPORT); empty when there is no such record.
+        """
+        query = urlencode({"propertiesWithHistory": ",".join(names)})
+        status, payload = await self._request(
+            "GET", f"{record_path(object_type, record_id)}?{query}"
+        )
+        if status == 404:
+            return {}
+        raise_for_status(status, payload)
+        history = payload.get("propertiesWithHistory") or {}
+        return {name: str(each[0].get("sourceType")) for name, each in history.items() if each}
+
     async def property_names(self, object_type: str) -> set[str]:
         """The properties that records of a type have."""
         return set(await self.definitions(object_type))

@@ -127,7 +127,7 @@ async def test_a_person_s_choice_of_a_stage_stays_until_the_order_is_won_or_lost
 
 
 async def test_what_shopify_leaves_out_is_not_written_as_pending(shops, till):
-    """4.9 row 4: a missing field is no news."""
+    """4.9 row 4: a missing field says nothing."""
     order = till.place([LINE])
     await starts(shops, order)
     missing = orders_answer(shops, legacyResourceId=str(order.id), displayFinancialStatus=None)

@@ -3,6 +3,7 @@
 from broker.recipes.base import AnySpec
 from broker.recipes.enrichment.spec import ENRICHMENT
 from broker.recipes.kyb.spec import KYB
+from broker.recipes.leads.spec import LEADS
 from broker.recipes.orders.spec import ORDERS
 
-RECIPES: tuple[AnySpec, ...] = (KYB, ORDERS, ENRICHMENT)
+RECIPES: tuple[AnySpec, ...] = (KYB, ORDERS, ENRICHMENT, LEADS)

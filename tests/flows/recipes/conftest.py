@@ -1,5 +1,6 @@
 """The sandboxes of partner systems, for recipes that join HubSpot with them."""
 
-from tests.flows.providers.conftest import shopify_sandbox, shops
+from tests.fixtures.leads import leads
+from tests.flows.providers.conftest import orgs, salesforce_sandbox, shopify_sandbox, shops
 
-__all__ = ["shopify_sandbox", "shops"]
+__all__ = ["leads", "orgs", "salesforce_sandbox", "shopify_sandbox", "shops"]

@@ -1,0 +1,132 @@
+"""Pairs of a HubSpot contact and a Salesforce lead: which belong together, hashes of the values
+last seen on both sides, and who works on a pair now.
+
+One row for each contact of an account beside one org is the lock; `claim` is the fence, so that a
+run that was too slow stores nothing. A unique constraint keeps a lead from having two contacts.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from broker.stores.core.database import Database, Session
+from broker.stores.core.queries import sql
+
+LEASE = timedelta(seconds=60)
+"""How long a run may work on a pair: longer than a step may take."""
+
+Seen = Mapping[str, tuple[str, str]]
+"""By a field's name: the hashes of HubSpot's and of Salesforce's value."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeadPlace:
+    """A Salesforce org as one HubSpot account sees it, for one app."""
+
+    workspace_id: UUID
+    app_id: UUID
+    hub_id: int
+    org_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeadPair:
+    """What is known of a contact's pair; `seen` is None before the two were compared first."""
+
+    contact_id: str
+    lead_id: str | None
+    seen: Seen | None
+    is_unlinked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LockedPair:
+    """A pair on which this run works; `writes` are those of the last hour."""
+
+    place: LeadPlace
+    pair: LeadPair
+    claim: int
+    is_stopped: bool
+    writes: int
+
+
+class LeadPairs:
+    """Every pair."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def lock(self, place: LeadPlace, contact_id: str) -> LockedPair | None:
+        """Work on a contact's pair; None while another run does."""
+        row = await self._database.fetchrow(sql.lock_lead_pair, *_key(place), contact_id, LEASE)
+        if row is None:
+            return None
+        return LockedPair(place, _pair(row), row["claim"], row["is_stopped"], row["writes"])
+
+    async def end(
+        self,
+        locked: LockedPair,
+        *,
+        lead_id: str | None,
+        seen: Seen | None,
+        written: bool = False,
+        stopped: bool = False,
+        unlinked: bool = False,
+    ) -> bool:
+        """Store what is known now and unlock; False when another run has the pair by now."""
+        stored = await self._database.execute(
+            sql.end_lead_pair,
+            *_key(locked.place),
+            locked.pair.contact_id,
+            locked.claim,
+            lead_id,
+            None if seen is None else json.dumps(seen),
+            written,
+            stopped,
+            unlinked,
+        )
+        return stored > 0
+
+    async def unlock(self, locked: LockedPair) -> None:
+        """Leave the pair as it was."""
+        await self._database.execute(
+            sql.unlock_lead_pair, *_key(locked.place), locked.pair.contact_id, locked.claim
+        )
+
+    async def of_contact(self, place: LeadPlace, contact_id: str) -> LeadPair | None:
+        """A contact's pair."""
+        row = await self._database.fetchrow(sql.lead_pair_of_contact, *_key(place), contact_id)
+        return None if row is None else _pair(row)
+
+    async def of_leads(self, place: LeadPlace, lead_ids: Sequence[str]) -> dict[str, LeadPair]:
+        """The pairs of some leads, by the leads' ids."""
+        rows = await self._database.fetch(sql.lead_pairs_of_leads, *_key(place), list(lead_ids))
+        return {row["lead_id"]: _pair(row) for row in rows}
+
+    async def give_up(self, place: LeadPlace, contact_id: str) -> None:
+        """A contact's lead belongs to another contact from now on."""
+        await self._database.execute(sql.give_up_lead, *_key(place), contact_id)
+
+
+async def clear_contact(
+    session: Session, workspace_id: UUID, app_id: UUID, hub_id: int, contact_id: str
+) -> None:
+    """Delete what is known of a contact's values, within the caller's transaction."""
+    await session.execute(sql.clear_lead_pair, workspace_id, app_id, hub_id, contact_id)
+
+
+def _key(place: LeadPlace) -> tuple[UUID, UUID, int, str]:
+    return place.workspace_id, place.app_id, place.hub_id, place.org_id
+
+
+def _pair(row: Any) -> LeadPair:
+    seen = row["seen"]
+    return LeadPair(
+        row["contact_id"],
+        row["lead_id"],
+        None if seen is None else {name: (h, s) for name, (h, s) in json.loads(seen).items()},
+        row["is_unlinked"],
+    )

@@ -64,36 +64,12 @@ def _describe(
     schemas: dict[str, Any],
     reference: Reference,
 ) -> dict[str, Any]:
-    parameters: list[dict[str, Any]] = [
-        {
-            "name": name,
-            "in": "path",
-            "required": True,
-            "description": reference.paths.get(name, ""),
-            "schema": {"type": "string"},
-            "example": reference.values.get(name, "1"),
-        }
-        for name in re.findall(r"\{(\w+)\}", path)
-    ]
-    if each.query is not None:
-        model = schemas[references[(each.query, "validation")]["$ref"].rsplit("/", 1)[1]]
-        parameters += [
-            {
-                "name": name,
-                "in": "query",
-                "required": name in model.get("required", ()),
-                "description": schema.get("description", ""),
-                "schema": schema,
-                **({"example": reference.values[name]} if name in reference.values else {}),
-            }
-            for name, schema in model["properties"].items()
-        ]
     words = re.sub(r"[^a-z0-9]+", "-", f"{method}-{path}".lower()).strip("-")
     described: dict[str, Any] = {
         "operationId": words,
         "summary": each.summary,
         "tags": list(each.tags),
-        "parameters": parameters,
+        "parameters": _parameters(path, each, references, schemas, reference),
         "responses": {
             str(status): _answer(status, references[(model, "serialization")] if model else None)
             for status, model in each.answers.items()
@@ -127,3 +103,33 @@ def _answer(status: int, schema: Any) -> dict[str, Any]:
     if schema is not None:
         answer["content"] = {"application/json": {"schema": schema}}
     return answer
+
+
+def _parameters(
+    path: str, each: Operation, references: Any, schemas: dict[str, Any], reference: Reference
+) -> list[dict[str, Any]]:
+    parameters: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "description": reference.paths.get(name, ""),
+            "schema": {"type": "string"},
+            "example": reference.values.get(name, "1"),
+        }
+        for name in re.findall(r"\{(\w+)\}", path)
+    ]
+    if each.query is not None:
+        model = schemas[references[(each.query, "validation")]["$ref"].rsplit("/", 1)[1]]
+        parameters += [
+            {
+                "name": name,
+                "in": "query",
+                "required": name in model.get("required", ()),
+                "description": schema.get("description", ""),
+                "schema": schema,
+                **({"example": reference.values[name]} if name in reference.values else {}),
+            }
+            for name, schema in model["properties"].items()
+        ]
+    return parameters

@@ -1,7 +1,7 @@
 """Every address of the broker, and who answers."""
 
+import sys
 from collections.abc import Sequence
-from inspect import getfile
 from pathlib import Path
 from typing import Any
 
@@ -152,8 +152,9 @@ def openapi_document(public_url: str, recipes: Sequence[AnySpec] = RECIPES) -> d
 
 def _reference_folders(recipes: Sequence[AnySpec]) -> list[Path]:
     """Where fields are described: those of the API, then those of each recipe."""
-    api = Path(getfile(NewApp)).parent
-    return [api, *(Path(getfile(spec.settings)).parent for spec in recipes)]
+    models = [NewApp, *(spec.settings for spec in recipes)]
+    files = [getattr(sys.modules.get(model.__module__), "__file__", None) for model in models]
+    return [Path(file).parent for file in files if file is not None]
 
 
 def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:

@@ -14,7 +14,7 @@ from broker.domain.end_notices import first_notice, notice_of
 from broker.domain.events import NewEvent
 from broker.domain.grants import Account, Tokens
 from broker.domain.invalidation import Invalidation
-from broker.domain.model import Connection, Grant, ProviderClient, Secret, Status
+from broker.domain.model import App, Connection, Grant, ProviderClient, Secret, Status
 from broker.errors import Busy
 from broker.sealing import Place, Sealer
 from broker.stores.access.audit import record_audit
@@ -121,16 +121,22 @@ class LockedConnection:
     async def replace_grant(self, tokens: Tokens) -> Grant:
         """Store a renewed grant; the refresh token stays when none came."""
         lifetime = lifetime_of(tokens)
+        now, noticed = self._row["now"], self._row["end_notice_at"]
+        ends = [None if left is None else now + left for left in ends_of(tokens)]
+        notice = first_notice(tokens)
+        notice_at = None if notice is None else now + notice
+        if noticed is not None and noticed <= now:
+            notice_at = noticed  # it is due, and is not skipped
         await self.session.execute(
             sql.replace_grant,
             *self._key,
             *self._sealed(tokens),
             lifetime,
             renewal_after(tokens),
-            *ends_of(tokens),
+            *ends,
             tokens.api_url,
             None if tokens.details is None else json.dumps(dict(tokens.details)),
-            first_notice(tokens),
+            notice_at,
         )
         await self.clear_renewal_attempt()
         if self.failures or self._row["access_token"] is None:
@@ -263,6 +269,16 @@ class LockedConnection:
 
     def _sealed(self, tokens: Tokens) -> tuple[bytes, bytes | None, bytes | None]:
         return seal_tokens(self._sealer, tokens, self._row["workspace_id"], self._place("").row)
+
+
+async def begin_connection(
+    session: Session, app: App, connection_id: UUID, user_ref: str | None, status: Status
+) -> None:
+    """Make room for a user's connection unless there is one, or the app is being removed."""
+    if await session.fetchval(sql.share_app, app.workspace_id, app.id) is not None:
+        await session.execute(
+            sql.begin_connection, app.workspace_id, connection_id, app.id, user_ref, status.value
+        )
 
 
 def read_connection(sealer: Sealer, row: Any) -> Connection:

@@ -114,8 +114,8 @@ def _inserts_pinned(insert: exp.Insert, tables: set[str]) -> bool:
         )
     if not isinstance(source, exp.Select):
         return False
-    given = source.expressions[columns.index(leading)].unalias()
-    return isinstance(given, exp.Column) and any(
+    value = source.expressions[columns.index(leading)].unalias()
+    return isinstance(value, exp.Column) and any(
         table.name in tables for table in _own_tables(source)
     )
 

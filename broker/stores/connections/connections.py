@@ -8,11 +8,9 @@ from uuid import UUID, uuid4
 from broker.domain.model import App, Connection, ConnectionRecord, Page, Status
 from broker.errors import AppNotFound, ConnectionNotFound
 from broker.sealing import Sealer
-from broker.stores.connections.locked_connection import (
-    LockedConnection,
-    begin_connection,
-    read_connection,
-)
+from broker.stores.connections.connection_rows import read_connection
+from broker.stores.connections.locked_connection import LockedConnection
+from broker.stores.connections.new_connection import begin_connection
 from broker.stores.connections.sealed_tokens import end_or_none
 from broker.stores.core.by_workspace import grouped
 from broker.stores.core.database import Database, escaped

@@ -14,12 +14,12 @@ from broker.domain.end_notices import first_notice, notice_of
 from broker.domain.events import NewEvent
 from broker.domain.grants import Account, Tokens
 from broker.domain.invalidation import Invalidation
-from broker.domain.model import App, Connection, Grant, ProviderClient, Secret, Status
+from broker.domain.model import Connection, Grant, ProviderClient, Secret, Status
 from broker.errors import Busy
 from broker.sealing import Place, Sealer
 from broker.stores.access.audit import record_audit
-from broker.stores.access.policies import read_policy
 from broker.stores.connections.apps import flag_credentials, read_client
+from broker.stores.connections.connection_rows import read_connection
 from broker.stores.connections.sealed_tokens import (
     ends_of,
     lifetime_of,
@@ -269,45 +269,3 @@ class LockedConnection:
 
     def _sealed(self, tokens: Tokens) -> tuple[bytes, bytes | None, bytes | None]:
         return seal_tokens(self._sealer, tokens, self._row["workspace_id"], self._place("").row)
-
-
-async def begin_connection(
-    session: Session, app: App, connection_id: UUID, user_ref: str | None, status: Status
-) -> None:
-    """Make room for a user's connection unless there is one, or the app is being removed."""
-    if await session.fetchval(sql.share_app, app.workspace_id, app.id) is not None:
-        await session.execute(
-            sql.begin_connection, app.workspace_id, connection_id, app.id, user_ref, status.value
-        )
-
-
-def read_connection(sealer: Sealer, row: Any) -> Connection:
-    """A row of the hot read, or of a locked connection, as a Connection with its opened grant."""
-    grant = None
-    if row["access_token"] is not None:
-        place = Place(row["workspace_id"], f"connection/{row['id']}", "access_token")
-        now, left = time.monotonic(), row["expires_in"]
-        expires_at = math.inf if left is None else now + left
-        grant = Grant(
-            sealer.open(row["access_token"], place),
-            stale_at=expires_at - (row["margin"] or 0),
-            expires_at=expires_at,
-            generation=row["generation"],
-            api_url=row["api_url"],
-        )
-    return Connection(
-        id=row["id"],
-        workspace_id=row["workspace_id"],
-        app_id=row["app_id"],
-        app_slug=row["slug"],
-        provider=row["provider"],
-        user_ref=row["user_ref"],
-        status=Status(row["status"]),
-        account_id=row["account_id"],
-        hub_id=row["hub_id"],
-        grant=grant,
-        policy=read_policy(row["policy"]),
-        scopes=tuple(row["scopes"]),
-        api_url=row["api_url"],
-        details=json.loads(row["details"]),
-    )

@@ -14,7 +14,8 @@ from broker.errors import LinkExpired, LinkUsed, NotFound
 from broker.sealing import Place, Sealer
 from broker.stores.connections.apps import read_app
 from broker.stores.connections.handles import hash_of
-from broker.stores.connections.locked_connection import LockedConnection, begin_connection
+from broker.stores.connections.locked_connection import LockedConnection
+from broker.stores.connections.new_connection import begin_connection
 from broker.stores.connections.sealed_tokens import (
     ends_of,
     lifetime_left,

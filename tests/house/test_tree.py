@@ -56,6 +56,7 @@ def test_where_a_secret_is_revealed_is_known():
         "broker/cli/admin.py",  # a new key, shown once
         "broker/cli/keys.py",  # a new key, shown once
         "broker/cli/demo.py",
+        "broker/providers/enrichment/client.py",  # to the vendor, in the header that it takes
         "broker/providers/fml/client.py",  # to First Mile Labs, as the bearer
         "broker/providers/fml/protocol.py",  # in the body of a token request, and to what it signs
         "broker/providers/hubspot/client.py",  # to HubSpot, in the body or as the bearer
@@ -71,6 +72,7 @@ def test_where_a_secret_is_revealed_is_known():
         "broker/services/installs/oauth_flow.py",  # a state, to the address that binds its link
         "broker/providers/woocommerce/keys.py",  # to a shop's site, as Basic
         "broker/providers/woocommerce/provider.py",  # a link's state, to the site's page
+        "broker/providers/woocommerce/subscriptions.py",  # to a site, as what it signs with
         "broker/providers/xero/oauth.py",  # to Xero, in the body, as Basic or the bearer
         "broker/providers/quickbooks/oauth.py",  # to Intuit, in the body, as Basic or the bearer
         "broker/providers/quickbooks/provider.py",  # a company's id, given with a token

@@ -106,6 +106,8 @@ class LockedConnection:
         await self.session.execute(sql.delete_pending_grants, *self._key)
         polled = self._row["workspace_id"], self._row["app_id"], self._row["slug"], user_ref
         await self.session.execute(sql.wake_polls_of_user, *polled)
+        of_account = self._row["workspace_id"], self._row["app_id"], account.account_id
+        await self.session.execute(sql.wake_subscriptions_of_account, *of_account)
         await self.publish(
             "connection.created",
             user_ref=user_ref,

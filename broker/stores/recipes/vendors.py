@@ -154,5 +154,10 @@ def _place(account: VendorAccount) -> Place:
     return Place(account.workspace_id, row, "access_token")
 
 
+def client_id_of(key: Secret) -> str:
+    """What a client is known by where a vendor has nothing but a key: a part of the key's hash."""
+    return _fingerprint(key).hex()
+
+
 def _fingerprint(secret: Secret) -> bytes:
     return hashlib.sha256(secret.reveal().encode()).digest()[:16]

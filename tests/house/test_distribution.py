@@ -24,6 +24,7 @@ ACROSS = {
     "due_polls": "look",
     "due_replays": "look",
     "due_revocations": "look",
+    "due_subscription_checks": "look",
     "due_tasks": "look",
     "due_vendor_events": "look",
     "expired_pending_grants": "look",
@@ -36,6 +37,8 @@ ACROSS = {
     # Retention: some of what is old enough, by one process at a time.
     "purge_calls": "sweep",
     "purge_connect_sessions": "sweep",
+    "purge_enrichment_answers": "sweep",
+    "purge_enrichment_budgets": "sweep",
     "purge_event_bodies": "sweep",
     "purge_events": "sweep",
     "purge_expired_shares": "sweep",

@@ -199,13 +199,14 @@ def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
         OpenApiHandler: OpenApiHandler(document),
         DocsPages: DocsPages(renderer, document),
     }
+    views = _console_views(broker, renderer)
     # Mail scanners and chat previews send HEAD; only the health of the process answers it.
     return [
         web.get(path, getattr(pages[kind], name), allow_head=kind is HealthHandlers)
         if method == "GET"
         else web.route(method, path, getattr(pages[kind], name))
         for method, path, kind, name in url_table(specs)
-    ] + console.routes(_console_views(broker, renderer), (*console.TABLE, *panels.table(specs)))
+    ] + console.routes(views, (*console.TABLE, *panels.bound(specs, views)))
 
 
 def _consent_sources(spec: ProviderSpec, settings: Settings) -> list[str]:

@@ -216,7 +216,7 @@ def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
         if method == "GET"
         else web.route(method, path, getattr(pages[kind], name))
         for method, path, kind, name in url_table(specs)
-    ] + console.routes(_console_views(broker, renderer), (*console.TABLE, *panels.table(specs)))
+    ] + _console_routes(broker, renderer)
 
 
 def _consent_sources(spec: ProviderSpec, settings: Settings) -> list[str]:
@@ -238,14 +238,14 @@ def _recipe_handlers(broker: Components) -> dict[type, object]:
     return handlers(recipes.specs, recipes, broker.apps, actions, public_url)
 
 
-def _console_views(broker: Components, renderer: Pages) -> list[object]:
-    """The views of the console."""
+def _console_routes(broker: Components, renderer: Pages) -> list[web.RouteDef]:
+    """The console's routes, each with its view."""
     settings = broker.settings
     base = ConsoleBase(
         renderer, broker.operators, broker.apps, panels.sections(broker.recipes.specs)
     )
     checks = AppChecks(broker.apps, broker.installs, broker.providers)
-    return [
+    views: list[object] = [
         SignInViews(base, broker.keys),
         AppViews(base, broker.apps, broker.connections, broker.installs, checks),
         ConnectionViews(base, broker.connections, broker.installs, broker.connection_admin),
@@ -269,3 +269,4 @@ def _console_views(broker: Components, renderer: Pages) -> list[object]:
         KeyViews(base, broker.keys),
         AuditViews(base, broker.audit),
     ]
+    return console.routes(views, (*console.TABLE, *panels.bound(broker.recipes.specs, views)))

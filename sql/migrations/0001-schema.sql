@@ -339,8 +339,11 @@ CREATE TABLE proxied_call (
     ms            integer     NOT NULL,
     retries       integer     NOT NULL,
     renewed       boolean     NOT NULL,
+    provider_request_id text,
     PRIMARY KEY (workspace_id, id)
 );
+CREATE INDEX proxied_call_by_provider_request
+    ON proxied_call (workspace_id, provider_request_id) WHERE provider_request_id IS NOT NULL;
 CREATE INDEX proxied_call_by_time ON proxied_call (workspace_id, app_id, at, id);
 CREATE INDEX proxied_call_by_user ON proxied_call (workspace_id, app_id, user_ref, at, id);
 CREATE INDEX proxied_call_by_age ON proxied_call USING brin (at);

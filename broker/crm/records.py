@@ -7,22 +7,19 @@ is for a named account, and the proxy refuses a call whose connection has anothe
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 from uuid import UUID, uuid4
 
+from broker.crm.answers import properties_rejected, raise_for_status, record_path
 from broker.crm.object_types import label
+from broker.crm.related import RelatedRecords
 from broker.domain.model import Caller, ProxyCall
 from broker.domain.runs import RetryLater, Run
-from broker.errors import (
-    BrokerError,
-    HubSpotUnavailable,
-    InputRefused,
-    InvalidRequest,
-    ScopesMissing,
-)
+from broker.errors import BrokerError, HubSpotUnavailable, InputRefused
 from broker.providers.hubspot.client import read_body
 from broker.services.proxy.forwarding import Proxy
 
@@ -31,6 +28,7 @@ RECIPES = UUID(int=0x726563697065)
 """The key id of recipes in the call log: "recipe" in ASCII."""
 
 MAX_RETRY_AFTER_S = 600.0
+_EXISTING = re.compile(r"Existing ID: ([0-9]{1,20})")
 
 SYNC_GROUP = "broker_sync"
 """The group of the properties that recipes bring, which HubSpot does not have of its own."""
@@ -56,7 +54,7 @@ class UpsertedRecord:
     created: bool
 
 
-class RecordReader:
+class RecordReader(RelatedRecords):
     """Reads records as one user; there is nothing here that could change one.
 
     Every method raises what `Proxy.forward` raises (OtherAccount among it), ScopesMissing,
@@ -80,11 +78,11 @@ class RecordReader:
         if id_property is not None:
             query["idProperty"] = id_property
         status, payload = await self._request(
-            "GET", f"{_path(object_type, record_id)}?{urlencode(query)}"
+            "GET", f"{record_path(object_type, record_id)}?{urlencode(query)}"
         )
         if status == 404:
             return None
-        _raise_for_status(status, payload)
+        raise_for_status(status, payload)
         properties = payload.get("properties")
         return properties if isinstance(properties, dict) else {}
 
@@ -95,10 +93,12 @@ class RecordReader:
         IMPORT); empty when there is no such record.
         """
         query = urlencode({"propertiesWithHistory": ",".join(names)})
-        status, payload = await self._request("GET", f"{_path(object_type, record_id)}?{query}")
+        status, payload = await self._request(
+            "GET", f"{record_path(object_type, record_id)}?{query}"
+        )
         if status == 404:
             return {}
-        _raise_for_status(status, payload)
+        raise_for_status(status, payload)
         history = payload.get("propertiesWithHistory") or {}
         return {name: str(each[0].get("sourceType")) for name, each in history.items() if each}
 
@@ -109,7 +109,7 @@ class RecordReader:
     async def definitions(self, object_type: str) -> dict[str, Mapping[str, Any]]:
         """The properties that records of a type have, as HubSpot defines them, by name."""
         status, payload = await self._request("GET", _properties(object_type))
-        _raise_for_status(status, payload)
+        raise_for_status(status, payload)
         return {each["name"]: each for each in payload.get("results", ())}
 
     async def _request(
@@ -160,14 +160,30 @@ class RecordWriter(RecordReader):
         rejects a property, naming it.
         """
         status, payload = await self._request(
-            "PATCH", _path(object_type, record_id), {"properties": dict(properties)}
+            "PATCH", record_path(object_type, record_id), {"properties": dict(properties)}
         )
         if status == 404:
             return False
         if status == 400:
-            raise _properties_rejected(object_type, properties, payload)
-        _raise_for_status(status, payload)
+            raise properties_rejected(object_type, properties, payload)
+        raise_for_status(status, payload)
         return True
+
+    async def create(
+        self, object_type: str, properties: Mapping[str, str | None]
+    ) -> UpsertedRecord:
+        """Create a record, or find the one whose e-mail address (any of its addresses) this is,
+        which stays as it is. Raises InputRefused when HubSpot rejects a property.
+        """
+        target = f"/crm/v3/objects/{quote(object_type)}"
+        status, payload = await self._request("POST", target, {"properties": dict(properties)})
+        taken = _EXISTING.search(str(payload.get("message")))
+        if status == 409 and taken:
+            return UpsertedRecord(taken[1], False)
+        if status in {400, 409}:
+            raise properties_rejected(object_type, properties, payload)
+        raise_for_status(status, payload)
+        return UpsertedRecord(str(payload.get("id")), True)
 
     async def upsert(
         self,
@@ -186,8 +202,8 @@ class RecordWriter(RecordReader):
         )
         results = payload.get("results") or [{}]
         if status == 400 or (status == 207 and "id" not in results[0]):
-            raise _properties_rejected(object_type, fields, payload)
-        _raise_for_status(status, payload)
+            raise properties_rejected(object_type, fields, payload)
+        raise_for_status(status, payload)
         return UpsertedRecord(str(results[0].get("id")), results[0].get("new") is True)
 
     async def associate(
@@ -205,7 +221,7 @@ class RecordWriter(RecordReader):
                 f"HubSpot cannot associate {label(object_type)} {record_id} with {label(to_type)} "
                 f"{to_record_id}: one of them is gone."
             )
-        _raise_for_status(status, payload)
+        raise_for_status(status, payload)
 
     async def create_property(self, object_type: str, definition: Mapping[str, Any]) -> None:
         """Define a property of a type; one that is there already stays as it is."""
@@ -215,10 +231,10 @@ class RecordWriter(RecordReader):
                 "POST", f"{_properties(object_type)}/groups", group
             )
             if status != 409:
-                _raise_for_status(status, payload)
+                raise_for_status(status, payload)
         status, payload = await self._request("POST", _properties(object_type), definition)
         if status != 409:
-            _raise_for_status(status, payload)
+            raise_for_status(status, payload)
 
     async def complete_action(self, callback_id: str, output: Mapping[str, Any]) -> bool:
         """Complete a workflow action; False when HubSpot no longer waits for it
@@ -228,7 +244,7 @@ class RecordWriter(RecordReader):
         status, payload = await self._request("POST", target, {"outputFields": dict(output)})
         if status == 404:
             return False
-        _raise_for_status(status, payload)
+        raise_for_status(status, payload)
         return True
 
 
@@ -256,40 +272,5 @@ def user_of(run: Run) -> HubSpotUser | None:
     return HubSpotUser(run.workspace_id, run.app_slug, run.user_ref, run.hub_id)
 
 
-def _path(object_type: str, record_id: str) -> str:
-    return f"/crm/v3/objects/{quote(object_type)}/{quote(record_id, safe='')}"
-
-
 def _properties(object_type: str) -> str:
     return f"/crm/v3/properties/{quote(object_type)}"
-
-
-def _properties_rejected(
-    object_type: str, properties: Mapping[str, Any], payload: Mapping[str, Any]
-) -> InputRefused:
-    text = json.dumps(payload)
-    rejected = [name for name in properties if name in text]
-    return InputRefused(
-        f"HubSpot rejected what should be written to the {label(object_type)}. Run the recipe's "
-        "setup, which creates missing properties, then retry the run.",
-        errors=[
-            {"field": name, "message": "rejected by HubSpot"}
-            for name in rejected or list(properties)
-        ],
-    )
-
-
-def _raise_for_status(status: int, payload: Mapping[str, Any]) -> None:
-    """Raise ScopesMissing or InvalidRequest for a refusal of HubSpot's."""
-    if status < 300:
-        return
-    category = payload.get("category")
-    if status in {401, 403}:
-        text = json.dumps(payload.get("errors", []))[:300]
-        scopes = f": {text}" if category == "MISSING_SCOPES" else ""
-        raise ScopesMissing(
-            "HubSpot does not allow this connection to do that. Add the scopes to the app, have "
-            f"the user connect again, then retry{scopes}."
-        )
-    refusal: BrokerError = InvalidRequest(f"HubSpot answered {status}: {str(category)[:100]}.")
-    raise refusal

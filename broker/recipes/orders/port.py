@@ -28,7 +28,7 @@ class Buyer:
 class ShopOrder:
     """An order as it is now. Amounts are in `currency`, the shop's: `total` before returns,
     `current` after returns and edits, `net` received less refunded. `placed_at` and `updated_at`
-    are moments with an offset.
+    are moments with an offset. `state` and `financial` are None where the shop does not say.
     """
 
     id: str
@@ -39,8 +39,8 @@ class ShopOrder:
     total: Decimal
     current: Decimal
     net: Decimal
-    state: State
-    financial: str
+    state: State | None
+    financial: str | None
     is_test: bool
     buyer: Buyer
 
@@ -79,6 +79,14 @@ class Shop(Protocol):
         """Some orders that have changed since a moment, oldest change first, and the cursor of the
         next ones, None when these are the last. Some may come twice. Raises as `read`.
         """
+
+    async def currency(self, calls: PartnerCalls, user: PartnerUser) -> str | None:
+        """The shop's currency; None where it cannot be known yet. Raises as `read`."""
+
+    async def history_note(
+        self, calls: PartnerCalls, user: PartnerUser, since: datetime, now: datetime
+    ) -> str | None:
+        """What a person should know who expects every order since a moment. Raises as `read`."""
 
     def order_in(self, topic: str, payload: Mapping[str, Any]) -> str | None:
         """The id of the order that a webhook is about; None for other webhooks."""

@@ -1,15 +1,15 @@
 """The steps of a run: read the order, write contact, deal and association.
 
-What makes each effect one: the deal is upserted by `{shop}:{order id}` and the contact by e-mail or
-`{shop}:{customer id}`, all unique in HubSpot, and an association is there or not. Repeating is
-harmless. Runs of one order may overlap: whoever has written reads the order again afterwards, and
-writes again when it has changed, so that the last write is never of an older order. Only then is
-the version recorded: what a webhook and a poll report of one change is written once.
+What makes each effect one: the deal is upserted by `{shop}:{order id}` and the contact written by
+e-mail or `{shop}:{customer id}`, all unique in HubSpot, and an association is there or not.
+Repeating is harmless. Runs of one order may overlap: whoever has written reads the order again
+afterwards, and writes again when it has changed, so that the last write is never of an older order.
+Only then is the version recorded: what a webhook and a poll report of one change is written once.
 """
 
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +19,8 @@ from broker.crm.records import CrmRecords, RecordWriter, user_of
 from broker.domain.runs import RetryLater, Run, Step, StepContext
 from broker.errors import BrokerError, InputRefused
 from broker.recipes.orders import writes
-from broker.recipes.orders.models import KEY, OrdersSettings
+from broker.recipes.orders.buyers import write_contact
+from broker.recipes.orders.models import KEY, STATE, OrdersSettings
 from broker.recipes.orders.port import Shop, ShopOrder
 from broker.recipes.orders.shopify import Shopify
 from broker.recipes.orders.woocommerce import WooCommerce
@@ -77,7 +78,7 @@ class OrderSteps:
     async def read_order(self, context: StepContext) -> Mapping[str, Any]:
         """The order's version, or why nothing is to be written."""
         if "since" in context.run.input:
-            return {}
+            return await self._history(context.run)
         settings = await self._settings(context.run.workspace_id, context.run.app_id)
         order = await self._order_now(context.run)
         if order is not None and order.is_test and settings.skipTest:
@@ -115,18 +116,23 @@ class OrderSteps:
         )
         written, refused = checkpoint.get("written", 0), list(checkpoint.get("refused", ()))
         ended, stop_at = list(checkpoint.get("ended", ())), time.monotonic() + PAGE_S
+
+        def page() -> dict[str, Any]:
+            progress = {"written": written, "refused": refused, "ended": ended}
+            return {"cursor": checkpoint.get("cursor"), **progress}
+
         for order in orders:
             if (order.is_test and settings.skipTest) or order.id in ended:
                 continue
             if time.monotonic() > stop_at:  # a slow shop or account: go on with this page
-                progress = {"cursor": checkpoint.get("cursor"), "ended": ended}
-                done = {"written": written, "refused": refused}
-                raise RetryLater(PAUSE_S, "more orders", {**progress, **done})
+                raise RetryLater(PAUSE_S, "more orders", page())
             try:
                 await self._follow(run, writer, order.id, order, settings)
             except InputRefused as refusal:  # a person's matter, which does not hold up the rest
                 if len(refused) < MOST_REFUSED:
                     refused.append({"orderId": order.id, "message": refusal.detail or ""})
+            except RetryLater as later:
+                raise RetryLater(later.after_s, later.reason, page()) from later
             else:
                 written += 1
             ended.append(order.id)
@@ -134,6 +140,13 @@ class OrderSteps:
         if cursor is not None:
             raise RetryLater(PAUSE_S, "more orders", {"cursor": cursor, **done})
         return done
+
+    async def _history(self, run: Run) -> Mapping[str, Any]:
+        """What a person should know of orders that the shop leaves out."""
+        partner, since = _partner(run), datetime.fromisoformat(run.input["since"])
+        shop, now = shop_of(partner.provider), datetime.now(UTC)
+        note = await shop.history_note(self._partners, partner, since, now)
+        return {"notes": [] if note is None else [note]}
 
     async def _follow(
         self,
@@ -177,8 +190,8 @@ class OrderSteps:
         order: ShopOrder,
         settings: OrdersSettings,
     ) -> dict[str, Any]:
-        contact_id = await self._write_contact(writer, shop, order, settings)
-        current = await writer.read(DEALS, key, ["dealstage"], KEY)
+        contact_id = await write_contact(writer, shop, order.buyer, settings)
+        current = await writer.read(DEALS, key, ["dealstage", STATE], KEY)
         properties = writes.deal_properties(order, settings, current)
         try:
             deal = await writer.upsert(DEALS, KEY, key, properties)
@@ -186,23 +199,20 @@ class OrderSteps:
             raise _explained(refusal, order, settings) from refusal
         if contact_id is not None:
             await writer.associate(DEALS, deal.id, CONTACTS, contact_id)
+        notes = []
+        if contact_id is None:
+            notes.append("The order names no e-mail address and no customer: it has no contact.")
+        if writes.stays_lost(order, settings, current):
+            notes.append("The order is paid, and its deal stays lost, as a person has closed it.")
         return {
             "created": deal.created,
+            "notes": notes,
             "dealId": deal.id,
             "contactId": contact_id,
             "amount": writes.amount_of(order, settings),
             "currency": order.currency,
             "stage": properties.get("dealstage") or (current or {}).get("dealstage"),
         }
-
-    async def _write_contact(
-        self, writer: RecordWriter, shop: str, order: ShopOrder, settings: OrdersSettings
-    ) -> str | None:
-        known_by = writes.contact_of(shop, order.buyer)
-        if known_by is None:
-            return None
-        properties = writes.contact_properties(order.buyer, settings)
-        return (await writer.upsert(CONTACTS, *known_by, properties)).id
 
     async def _delete(
         self, writer: RecordWriter, key: str, settings: OrdersSettings
@@ -220,7 +230,9 @@ class OrderSteps:
 
 def build_result(context: StepContext) -> Mapping[str, Any]:
     """A run's result."""
-    return {"ok": True, "created": False, **context.outcomes["write-records"]}
+    outcome, before = context.outcomes["write-records"], context.outcomes["read-order"]
+    notes = [*before.get("notes", ()), *outcome.get("notes", ())]
+    return {"ok": True, "created": False, **outcome, "notes": notes}
 
 
 def _partner(run: Run) -> PartnerUser:

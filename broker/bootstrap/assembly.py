@@ -49,7 +49,7 @@ from broker.stores.connections.links import Links
 from broker.stores.connections.pending_grants import PendingGrants
 from broker.stores.connections.revocations import Revocations
 from broker.stores.connections.subscriptions import SubscriptionChecks
-from broker.stores.core import database, migrations
+from broker.stores.core import database, distribution, migrations
 from broker.stores.core.database import Database
 from broker.stores.core.invalidation import InvalidationListener
 from broker.stores.core.overview import Overview
@@ -96,6 +96,7 @@ async def open_broker(
     if settings.migrate_on_start:
         with explained(settings.direct_url_name):
             await migrations.upgrade(direct)
+            await distribution.distribute(direct, begin=False)
     with explained("BROKER_DATABASE_URL"):
         await migrations.check(dsn)
     pool = await database.connect(dsn, size=settings.database_pool_size)

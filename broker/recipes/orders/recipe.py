@@ -20,7 +20,7 @@ from broker.recipes.base import (
     StartingRecord,
 )
 from broker.recipes.orders import writes
-from broker.recipes.orders.account import account_findings, read_account
+from broker.recipes.orders.account import Account, account_findings, read_account
 from broker.recipes.orders.models import KEY, STATE, VERSION, OrderRequest, OrdersSettings
 from broker.recipes.orders.port import ShopOrder
 from broker.recipes.orders.shop_changes import ShopChanges
@@ -128,8 +128,12 @@ class OrdersRecipe(DefaultRecipe[OrdersSettings]):
             found = [Finding(about="shop", message=message, remedy=remedy)]
         if user.hub_id is None:  # not connected, as another finding says
             return found
-        account = await read_account(self._crm.reader(user))
+        account = await self.account(user)
         return found + list(account_findings(account, settings.model, currency))
+
+    async def account(self, user: HubSpotUser) -> Account:
+        """What a user's HubSpot account offers."""
+        return await read_account(self._crm.reader(user))
 
     async def _partner(self, user: HubSpotUser, settings: OrdersSettings) -> PartnerUser:
         """The user's shop. Raises what a connection may be refused for, and InputRefused."""

@@ -12,7 +12,7 @@ from broker.web.core.requests import RequestModel
 
 log = logging.getLogger(__name__)
 
-MOST_AT_ONCE = 100
+MOST_AT_ONCE = 50
 
 
 class HealthThresholds(RequestModel):
@@ -38,14 +38,12 @@ class HealthWatch:
 
     async def judge_due(self) -> int:
         """Judge what is due; how many."""
-        for judged in range(MOST_AT_ONCE):
-            due = await self._store.claim()
-            if due is None:
-                return judged
+        claimed = await self._store.claim(MOST_AT_ONCE)
+        for due in claimed:
             limits = _limits(due.settings)
             if limits is not None:
                 await self._store.judge(due, limits)
-        return MOST_AT_ONCE
+        return len(claimed)
 
     async def measure(self) -> None:
         """How many apps have an unhealthy recipe, for the metrics."""

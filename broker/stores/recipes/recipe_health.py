@@ -48,19 +48,19 @@ class RecipeHealth:
         crossed = [CrossedLimit(**each) for each in json.loads(row["crossed"] or "[]")]
         return JudgedHealth(row["unhealthy_at"], crossed)
 
-    async def claim(self) -> DueHealth | None:
-        """The recipe that has been due longest; other processes leave it for a minute."""
-        row = await self._database.fetchrow(sql.claim_health, LEASE)
-        if row is None:
-            return None
-        return DueHealth(
-            row["workspace_id"],
-            row["app_id"],
-            row["slug"],
-            row["recipe"],
-            json.loads(row["settings"]),
-            row["due_at"],
-        )
+    async def claim(self, limit: int) -> list[DueHealth]:
+        """Recipes that are due; other processes leave them for a minute."""
+        claimed = []
+        for found in await self._database.fetch(sql.due_health, limit):
+            key = found["workspace_id"], found["app_id"], found["recipe"]
+            row = await self._database.fetchrow(sql.claim_health, *key, LEASE)
+            if row is not None:
+                workspace_id, app_id, recipe = key
+                settings = json.loads(row["settings"])
+                claimed.append(
+                    DueHealth(workspace_id, app_id, row["slug"], recipe, settings, row["due_at"])
+                )
+        return claimed
 
     async def judge(self, due: DueHealth, limits: HealthLimits) -> bool:
         """Compare the newest runs with the limits, and publish a change for the better or the

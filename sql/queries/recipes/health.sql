@@ -24,29 +24,31 @@ UPDATE recipe_health
    AND recipe = $3
    AND (due_at IS NULL OR due_at > now() + $4::interval);
 
+-- name: due_health
+-- Recipes that are due to be judged.
+--   $1 at most so many
+SELECT workspace_id, app_id, recipe
+  FROM recipe_health
+ WHERE due_at <= now()
+ ORDER BY due_at
+ LIMIT $1;
+
 -- name: claim_health
--- Claim the recipe that has been due longest; `due_at` is the fence.
---   $1 lease
+-- Claim a recipe that is due, unless another process has; `due_at` is the fence.
+--   $1 workspace, $2 app, $3 recipe, $4 lease
 UPDATE recipe_health AS health
-   SET due_at = now() + $1::interval
-  FROM (SELECT workspace_id, app_id, recipe
-          FROM recipe_health
-         WHERE due_at <= now()
-         ORDER BY due_at
-         LIMIT 1
-           FOR UPDATE SKIP LOCKED) AS due,
-       recipe_setting AS setting,
-       app
- WHERE health.workspace_id = due.workspace_id
-   AND health.app_id = due.app_id
-   AND health.recipe = due.recipe
-   AND setting.workspace_id = due.workspace_id
-   AND setting.app_id = due.app_id
-   AND setting.recipe = due.recipe
-   AND app.workspace_id = due.workspace_id
-   AND app.id = due.app_id
-RETURNING health.workspace_id, health.app_id, health.recipe, health.due_at, app.slug,
-          setting.settings;
+   SET due_at = now() + $4::interval
+  FROM recipe_setting AS setting, app
+ WHERE health.workspace_id = $1
+   AND health.app_id = $2
+   AND health.recipe = $3
+   AND health.due_at <= now()
+   AND setting.workspace_id = health.workspace_id
+   AND setting.app_id = health.app_id
+   AND setting.recipe = health.recipe
+   AND app.workspace_id = health.workspace_id
+   AND app.id = health.app_id
+RETURNING health.due_at, app.slug, setting.settings;
 
 -- name: health_of_window
 -- How the newest runs that have ended went; the latency in seconds, of those that needed nobody.

@@ -558,8 +558,8 @@ CREATE TABLE recipe_poll (
 CREATE INDEX recipe_poll_due ON recipe_poll (due_at) WHERE due_at IS NOT NULL;
 
 -- One execution of a recipe, one for each subject. A claim moves `due_at` ahead, which is the lease,
--- and increments `claim`, which is the fencing token. A finished run has no `due_at`. It was triggered
--- when what it follows happened elsewhere.
+-- and increments `claim`, which is the fencing token. A finished run has no `due_at`. `triggered_at` is
+-- when what it follows happened elsewhere, null where a call started it.
 CREATE TABLE recipe_run (
     workspace_id uuid        NOT NULL,
     id           uuid        NOT NULL,
@@ -577,7 +577,7 @@ CREATE TABLE recipe_run (
     restarts     integer     NOT NULL DEFAULT 0,
     claim        integer     NOT NULL DEFAULT 0,
     due_at       timestamptz,
-    triggered_at timestamptz NOT NULL DEFAULT now(),
+    triggered_at timestamptz,
     created_at   timestamptz NOT NULL DEFAULT now(),
     ended_at     timestamptz,
     PRIMARY KEY (workspace_id, id),

@@ -75,7 +75,8 @@ class RecipeHealth:
             assert row is not None  # noqa: S101  # an aggregate gives a row
             crossed = _crossed(limits, row["runs"], row["succeeded"], row["p95"])
             stored = json.dumps([asdict(each) for each in crossed])
-            await session.execute(sql.judge_health, *key, due.due_at, bool(crossed), stored)
+            since = (before["unhealthy_at"] or before["judged_at"]) if crossed else None
+            await session.execute(sql.judge_health, *key, due.due_at, since, stored)
             if bool(crossed) != (before["unhealthy_at"] is not None):
                 await _publish(session, due, crossed, row["runs"])
         return bool(crossed)

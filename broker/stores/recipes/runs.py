@@ -16,8 +16,7 @@ from broker.stores.core.queries import sql
 from broker.stores.events.events import publish
 
 DUE_NOW = timedelta(0)
-JUDGED_AFTER = timedelta(seconds=2)
-"""How long after a run ends its recipe is judged, with the runs that end meanwhile."""
+JUDGED_AFTER = timedelta(seconds=2)  # with the runs that end meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +153,7 @@ class RunStore:
         await self._database.execute(sql.release_run, run.workspace_id, run.id, run.claim)
 
     async def finish(self, run: Run, result: Mapping[str, Any]) -> float | None:
-        """Every step is done; publishes the end. How long after its trigger, in seconds; None for
-        one that needed a person, and when another process has the run by now.
-        """
+        """Every step is done; publishes the end. Seconds since the trigger; None after a restart."""
         async with self._database.transaction() as session:
             ended = await _end(session, run, "done", result, None)
         return ended["seconds"] if ended is not None and ended["restarts"] == 0 else None

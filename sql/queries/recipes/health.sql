@@ -4,7 +4,7 @@
 INSERT INTO recipe_health (workspace_id, app_id, recipe, due_at)
 VALUES ($1, $2, $3, now())
 ON CONFLICT (workspace_id, app_id, recipe) DO UPDATE
-   SET due_at = now();
+   SET due_at = excluded.due_at;
 
 -- name: stop_watching_health
 -- A recipe of an app has no thresholds any more.
@@ -58,7 +58,8 @@ SELECT count(*) AS runs,
        percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds) AS p95
   FROM (SELECT state,
                CASE WHEN state = 'done' AND restarts = 0
-                    THEN extract(epoch FROM ended_at - triggered_at)::float8 END AS seconds
+                    THEN greatest(extract(epoch FROM ended_at
+                                      - coalesce(triggered_at, created_at)), 0)::float8 END AS seconds
           FROM recipe_run
          WHERE workspace_id = $1
            AND app_id = $2
@@ -70,7 +71,7 @@ SELECT count(*) AS runs,
 -- name: lock_health
 -- Lock what was found last, if nobody else judges it meanwhile.
 --   $1 workspace, $2 app, $3 recipe
-SELECT unhealthy_at, due_at
+SELECT unhealthy_at, now() AS judged_at
   FROM recipe_health
  WHERE workspace_id = $1
    AND app_id = $2
@@ -79,11 +80,11 @@ SELECT unhealthy_at, due_at
 
 -- name: judge_health
 -- What was found; due again only when a run has ended meanwhile.
---   $1 workspace, $2 app, $3 recipe, $4 the claim's due_at, $5 whether a threshold is crossed,
---   $6 which are
+--   $1 workspace, $2 app, $3 recipe, $4 the claim's due_at, $5 since when it is unhealthy or null,
+--   $6 which thresholds are crossed
 UPDATE recipe_health
    SET due_at = CASE WHEN due_at = $4 THEN NULL ELSE due_at END,
-       unhealthy_at = CASE WHEN $5 THEN coalesce(unhealthy_at, now()) END,
+       unhealthy_at = $5,
        crossed = $6
  WHERE workspace_id = $1
    AND app_id = $2

@@ -4,7 +4,7 @@
 --   $9 input, $10 claim, $11 lease, $12 when what triggered it happened, null for now
 INSERT INTO recipe_run (workspace_id, id, app_id, recipe, version, subject, user_ref, hub_id,
                         input, claim, due_at, triggered_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now() + $11::interval, least(coalesce($12, now()), now()))
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now() + $11::interval, $12)
 ON CONFLICT ON CONSTRAINT run_once_per_subject DO NOTHING
 RETURNING id;
 
@@ -266,7 +266,8 @@ UPDATE recipe_run
    AND id = $2
    AND claim = $3
    AND state = 'running'
-RETURNING restarts, extract(epoch FROM now() - triggered_at)::float8 AS seconds;
+RETURNING restarts,
+          greatest(extract(epoch FROM ended_at - coalesce(triggered_at, created_at)), 0)::float8 AS seconds;
 
 -- name: run_of_workspace
 -- A run as people look at it.
@@ -329,7 +330,8 @@ SELECT count(*) AS runs,
        percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds) AS p95
   FROM (SELECT state, restarts,
                CASE WHEN state = 'done' AND restarts = 0
-                    THEN extract(epoch FROM ended_at - triggered_at)::float8 END AS seconds
+                    THEN greatest(extract(epoch FROM ended_at
+                                      - coalesce(triggered_at, created_at)), 0)::float8 END AS seconds
           FROM recipe_run
          WHERE workspace_id = $1
            AND app_id = $2
@@ -348,7 +350,8 @@ SELECT date_bin($5::interval, created_at, $4) AS begins_at,
        percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds) AS p95
   FROM (SELECT state, created_at,
                CASE WHEN state = 'done' AND restarts = 0
-                    THEN extract(epoch FROM ended_at - triggered_at)::float8 END AS seconds
+                    THEN greatest(extract(epoch FROM ended_at
+                                      - coalesce(triggered_at, created_at)), 0)::float8 END AS seconds
           FROM recipe_run
          WHERE workspace_id = $1
            AND app_id = $2

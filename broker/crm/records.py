@@ -13,16 +13,12 @@ from typing import Any
 from urllib.parse import quote, urlencode
 from uuid import UUID, uuid4
 
+from broker.crm.answers import properties_rejected, raise_for_status, record_path
 from broker.crm.object_types import label
+from broker.crm.related import RelatedRecords
 from broker.domain.model import Caller, ProxyCall
 from broker.domain.runs import RetryLater, Run
-from broker.errors import (
-    BrokerError,
-    HubSpotUnavailable,
-    InputRefused,
-    InvalidRequest,
-    ScopesMissing,
-)
+from broker.errors import BrokerError, HubSpotUnavailable, InputRefused
 from broker.providers.hubspot.client import read_body
 from broker.services.proxy.forwarding import Proxy
 
@@ -56,7 +52,7 @@ class UpsertedRecord:
     created: bool
 
 
-class RecordReader:
+class RecordReader(RelatedRecords):
     """Reads records as one user; there is nothing here that could change one.
 
     Every method raises what `Proxy.forward` raises (OtherAccount among it), ScopesMissing,
@@ -80,18 +76,18 @@ class RecordReader:
         if id_property is not None:
             query["idProperty"] = id_property
         status, payload = await self._request(
-            "GET", f"{_path(object_type, record_id)}?{urlencode(query)}"
+            "GET", f"{record_path(object_type, record_id)}?{urlencode(query)}"
         )
         if status == 404:
             return None
-        _raise_for_status(status, payload)
+        raise_for_status(status, payload)
         properties = payload.get("properties")
         return properties if isinstance(properties, dict) else {}
 
     async def property_names(self, object_type: str) -> set[str]:
         """The properties that records of a type have."""
         status, payload = await self._request("GET", _properties(object_type))
-        _raise_for_status(status, payload)
+        raise_for_status(status, payload)
         return {each["name"] for each in payload.get("results", ())}
 
     async def _request(
@@ -142,13 +138,13 @@ class RecordWriter(RecordReader):
         rejects a property, naming it.
         """
         status, payload = await self._request(
-            "PATCH", _path(object_type, record_id), {"properties": dict(properties)}
+            "PATCH", record_path(object_type, record_id), {"properties": dict(properties)}
         )
         if status == 404:
             return False
         if status == 400:
-            raise _properties_rejected(object_type, properties, payload)
-        _raise_for_status(status, payload)
+            raise properties_rejected(object_type, properties, payload)
+        raise_for_status(status, payload)
         return True
 
     async def upsert(
@@ -168,8 +164,8 @@ class RecordWriter(RecordReader):
         )
         results = payload.get("results") or [{}]
         if status == 400 or (status == 207 and "id" not in results[0]):
-            raise _properties_rejected(object_type, fields, payload)
-        _raise_for_status(status, payload)
+            raise properties_rejected(object_type, fields, payload)
+        raise_for_status(status, payload)
         return UpsertedRecord(str(results[0].get("id")), results[0].get("new") is True)
 
     async def associate(
@@ -187,7 +183,7 @@ class RecordWriter(RecordReader):
                 f"HubSpot cannot associate {label(object_type)} {record_id} with {label(to_type)} "
                 f"{to_record_id}: one of them is gone."
             )
-        _raise_for_status(status, payload)
+        raise_for_status(status, payload)
 
     async def create_property(self, object_type: str, definition: Mapping[str, Any]) -> None:
         """Define a property of a type; one that is there already stays as it is."""
@@ -197,10 +193,10 @@ class RecordWriter(RecordReader):
                 "POST", f"{_properties(object_type)}/groups", group
             )
             if status != 409:
-                _raise_for_status(status, payload)
+                raise_for_status(status, payload)
         status, payload = await self._request("POST", _properties(object_type), definition)
         if status != 409:
-            _raise_for_status(status, payload)
+            raise_for_status(status, payload)
 
     async def complete_action(self, callback_id: str, output: Mapping[str, Any]) -> bool:
         """Complete a workflow action; False when HubSpot no longer waits for it
@@ -210,7 +206,7 @@ class RecordWriter(RecordReader):
         status, payload = await self._request("POST", target, {"outputFields": dict(output)})
         if status == 404:
             return False
-        _raise_for_status(status, payload)
+        raise_for_status(status, payload)
         return True
 
 
@@ -238,40 +234,5 @@ def user_of(run: Run) -> HubSpotUser | None:
     return HubSpotUser(run.workspace_id, run.app_slug, run.user_ref, run.hub_id)
 
 
-def _path(object_type: str, record_id: str) -> str:
-    return f"/crm/v3/objects/{quote(object_type)}/{quote(record_id, safe='')}"
-
-
 def _properties(object_type: str) -> str:
     return f"/crm/v3/properties/{quote(object_type)}"
-
-
-def _properties_rejected(
-    object_type: str, properties: Mapping[str, Any], payload: Mapping[str, Any]
-) -> InputRefused:
-    text = json.dumps(payload)
-    rejected = [name for name in properties if name in text]
-    return InputRefused(
-        f"HubSpot rejected what should be written to the {label(object_type)}. Run the recipe's "
-        "setup, which creates missing properties, then retry the run.",
-        errors=[
-            {"field": name, "message": "rejected by HubSpot"}
-            for name in rejected or list(properties)
-        ],
-    )
-
-
-def _raise_for_status(status: int, payload: Mapping[str, Any]) -> None:
-    """Raise ScopesMissing or InvalidRequest for a refusal of HubSpot's."""
-    if status < 300:
-        return
-    category = payload.get("category")
-    if status in {401, 403}:
-        text = json.dumps(payload.get("errors", []))[:300]
-        scopes = f": {text}" if category == "MISSING_SCOPES" else ""
-        raise ScopesMissing(
-            "HubSpot does not allow this connection to do that. Add the scopes to the app, have "
-            f"the user connect again, then retry{scopes}."
-        )
-    refusal: BrokerError = InvalidRequest(f"HubSpot answered {status}: {str(category)[:100]}.")
-    raise refusal

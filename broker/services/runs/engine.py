@@ -39,8 +39,8 @@ from broker.errors import (
     BrokerError,
     Busy,
     CredentialsRefused,
-    HubSpotTimeout,
-    HubSpotUnavailable,
+    ProviderTimeout,
+    ProviderUnavailable,
 )
 from broker.services.runs.waiters import RunWaiters
 from broker.stores.recipes.run_records import RunRecords
@@ -62,7 +62,7 @@ HEARTBEAT_S = 5.0
 """How long a step may take; how long a claim holds without renewal; how often it is renewed."""
 
 STOP_GRACE_S = 5.0
-TRANSIENT = (HubSpotUnavailable, HubSpotTimeout, VendorUnavailable, Busy)
+TRANSIENT = (ProviderUnavailable, ProviderTimeout, VendorUnavailable, Busy)
 """Refusals that may pass by themselves."""
 
 

@@ -1,0 +1,103 @@
+"""Reading around a record: what it is associated with, many records at once, pipelines, and the
+account's own facts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from broker.crm.answers import raise_for_status
+
+MOST_ASSOCIATED = 500
+MOST_READ = 100
+"""HubSpot's limits of one page of associations and of one batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Associated:
+    """A record that another is associated with, and the labels of their associations."""
+
+    id: str
+    labels: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFacts:
+    """An account's currency (ISO 4217) and time zone (an IANA name), as far as HubSpot says."""
+
+    currency: str | None
+    time_zone: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage of a pipeline."""
+
+    id: str
+    label: str
+    pipeline_id: str
+    pipeline_label: str
+
+
+class RelatedRecords:
+    """The part of a reader that goes beyond one record. Every method raises as a reader's do."""
+
+    async def _request(
+        self, method: str, target: str, body: Any = None
+    ) -> tuple[int, dict[str, Any]]:
+        raise NotImplementedError
+
+    async def associated(self, object_type: str, record_id: str, to_type: str) -> list[Associated]:
+        """The records of a type that a record is associated with, the oldest first; at most 500."""
+        status, payload = await self._request(
+            "GET",
+            f"/crm/v4/objects/{quote(object_type)}/{quote(record_id, safe='')}/associations/"
+            f"{quote(to_type)}?limit={MOST_ASSOCIATED}",
+        )
+        if status == 404:
+            return []
+        raise_for_status(status, payload)
+        found = [
+            Associated(
+                str(each["toObjectId"]),
+                frozenset(
+                    kind["label"] for kind in each.get("associationTypes", ()) if kind.get("label")
+                ),
+            )
+            for each in payload.get("results", ())
+        ]
+        return sorted(found, key=lambda each: int(each.id))
+
+    async def read_many(
+        self, object_type: str, record_ids: Sequence[str], names: Sequence[str]
+    ) -> dict[str, dict[str, str | None]]:
+        """Properties of records by their ids; those that are gone are missing."""
+        found: dict[str, dict[str, str | None]] = {}
+        for start in range(0, len(record_ids), MOST_READ):
+            inputs = [{"id": each} for each in record_ids[start : start + MOST_READ]]
+            status, payload = await self._request(
+                "POST",
+                f"/crm/v3/objects/{quote(object_type)}/batch/read",
+                {"inputs": inputs, "properties": list(names)},
+            )
+            raise_for_status(status, payload)
+            for each in payload.get("results", ()):
+                found[str(each["id"])] = each.get("properties") or {}
+        return found
+
+    async def stages(self, object_type: str) -> list[Stage]:
+        """The stages of every pipeline of a type, in order."""
+        status, payload = await self._request("GET", f"/crm/v3/pipelines/{quote(object_type)}")
+        raise_for_status(status, payload)
+        return [
+            Stage(str(stage["id"]), str(stage["label"]), str(each["id"]), str(each["label"]))
+            for each in payload.get("results", ())
+            for stage in each.get("stages", ())
+        ]
+
+    async def account(self) -> AccountFacts:
+        """What HubSpot says about the account itself."""
+        status, payload = await self._request("GET", "/account-info/v3/details")
+        raise_for_status(status, payload)
+        return AccountFacts(payload.get("companyCurrency"), payload.get("timeZone"))

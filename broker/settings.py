@@ -118,6 +118,11 @@ class Settings(BaseModel):
         str, BeforeValidator(_lower), Field(pattern=r"^(v3|\d{4}-\d{2}(-beta)?)$")
     ] = "2026-03"
     fml_url: Url = "https://www.firstmilelabs.com"
+    hunter_url: Url | None = None
+    peopledatalabs_url: Url | None = None
+    apollo_url: Url | None = None
+    fullcontact_url: Url | None = None
+    clearbit_url: Url | None = None
     upstream_connect_s: Seconds = 5
     upstream_idle_s: Seconds = 60
     upstream_total_s: Seconds = 120
@@ -141,8 +146,18 @@ class Settings(BaseModel):
 
     @property
     def vendor_urls(self) -> dict[str, str]:
-        """Where the vendors of recipes are reached, by the vendor's name."""
-        return {"fml": self.fml_url}
+        """Where the vendors of recipes are reached, by the vendor's name; one that is missing has
+        hosts of its own.
+        """
+        urls = {
+            "fml": self.fml_url,
+            "hunter": self.hunter_url,
+            "peopledatalabs": self.peopledatalabs_url,
+            "apollo": self.apollo_url,
+            "fullcontact": self.fullcontact_url,
+            "clearbit": self.clearbit_url,
+        }
+        return {name: url for name, url in urls.items() if url is not None}
 
     @classmethod
     def from_env(

@@ -11,6 +11,7 @@ pytest_plugins = [
     "tests.fixtures.receivers",
     "tests.fixtures.brokers",
     "tests.fixtures.kyb",
+    "tests.fixtures.enrichment",
     "tests.fixtures.processes",
     "tests.fixtures.woocommerce",
 ]

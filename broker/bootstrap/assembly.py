@@ -12,6 +12,7 @@ from broker.bootstrap.gauges import CONNECTIONS_EVERY_S, OVERDUE_EVERY_S, Gauges
 from broker.bootstrap.worker import PeriodicTask, Worker
 from broker.crm.accounts import HubSpotAccounts
 from broker.crm.partners import PartnerCalls
+from broker.crm.subscriptions import SubscriptionKeeper
 from broker.errors import BrokerError
 from broker.providers.base import Deadlines
 from broker.providers.catalog import SETTINGS, WEBHOOKS, Providers
@@ -47,7 +48,8 @@ from broker.stores.connections.connections import Connections
 from broker.stores.connections.links import Links
 from broker.stores.connections.pending_grants import PendingGrants
 from broker.stores.connections.revocations import Revocations
-from broker.stores.core import database, migrations
+from broker.stores.connections.subscriptions import SubscriptionChecks
+from broker.stores.core import database, distribution, migrations
 from broker.stores.core.database import Database
 from broker.stores.core.invalidation import InvalidationListener
 from broker.stores.core.overview import Overview
@@ -94,6 +96,7 @@ async def open_broker(
     if settings.migrate_on_start:
         with explained(settings.direct_url_name):
             await migrations.upgrade(direct)
+            await distribution.distribute(direct, begin=False)
     with explained("BROKER_DATABASE_URL"):
         await migrations.check(dsn)
     pool = await database.connect(dsn, size=settings.database_pool_size)
@@ -162,13 +165,12 @@ def _assemble(
     keys, apps, sessions = Keys(pool), Apps(pool, sealer), ConnectSessions(pool, sealer)
     connections, links = Connections(pool, sealer), Links(pool, sealer)
     pending_grants, revocations = PendingGrants(pool, sealer), Revocations(pool, sealer)
-    inbox, deliveries = WebhookInbox(pool, sealer), Deliveries(pool, sealer)
-    revoker = Revoker(revocations, providers, metrics)
+    inbox, revoker = WebhookInbox(pool, sealer), Revoker(revocations, providers, metrics)
     grants = Grants(connections, providers, metrics, pool.max_renewals)
     installs = Installs(apps, links, pending_grants, connections, revoker, providers, url)
-    quota = Quota(Quotas(pool), settings.quota_wait_s, metrics)
-    idempotent = IdempotentCalls(pool, sealer)
-    once = Idempotency(idempotent, providers, settings.quota_wait_s, settings.upstream_total_s)
+    idempotent, waits = IdempotentCalls(pool, sealer), settings.quota_wait_s
+    quota = Quota(Quotas(pool), waits, metrics)
+    once = Idempotency(idempotent, providers, waits, settings.upstream_total_s)
     proxy = Proxy(connections, grants, installs, quota, providers, once, call_log, metrics, clock)
     accounts, partners = HubSpotAccounts(connections, installs), PartnerCalls(connections, proxy)
     recipes = build_recipes(specs, pool, sealer, proxy, accounts, partners, metrics, url, urls)
@@ -206,12 +208,20 @@ def _assemble(
         splitter=Splitter(inbox, WEBHOOKS, metrics, recipes.triggers.watch),
         events=Events(pool),
         endpoints=Endpoints(pool, sealer),
-        deliveries=deliveries,
+        deliveries=(deliveries := Deliveries(pool, sealer)),
         replays=Replays(pool),
         deliverer=Deliverer(deliveries, clients.receivers, metrics),
         journal=JournalReader(Journals(pool, sealer), providers.hubspot.client),
         recipes=recipes,
+        subscriptions=_subscriptions(pool, partners, apps, providers, installs),
     )
+
+
+def _subscriptions(
+    pool: Database, partners: PartnerCalls, apps: Apps, providers: Providers, installs: Installs
+) -> SubscriptionKeeper:
+    checks = SubscriptionChecks(pool)
+    return SubscriptionKeeper(checks, partners, apps, providers, installs.webhook_url)
 
 
 def process_tasks(broker: Components) -> Worker:
@@ -255,6 +265,7 @@ def worker(broker: Components) -> Worker:
             PeriodicTask(
                 "old_calls", 60, lambda: broker.calls.purge(broker.settings.call_log_days)
             ),
+            PeriodicTask("subscriptions", 30, lambda: broker.subscriptions.look_due(10)),
             PeriodicTask("webhook_inbox", 0.25, lambda: broker.splitter.split_due(50)),
             PeriodicTask("deliveries", 0.25, broker.deliverer.deliver),
             PeriodicTask("replays", 1, broker.replays.enqueue_due),

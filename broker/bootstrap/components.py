@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from broker.crm.subscriptions import SubscriptionKeeper
 from broker.domain.invalidation import Invalidation
 from broker.providers.catalog import Providers
 from broker.recipes.building import Recipes
@@ -66,6 +67,7 @@ class Components:
     operators: Operators
     connect_flow: ConnectFlow
     confirmations: Confirmations
+    subscriptions: SubscriptionKeeper
     connection_admin: ConnectionAdmin
     callers: Callers
     quota: Quota

@@ -67,9 +67,11 @@ async def _check_providers(settings: Settings, recipes: set[str], checks: Checks
     timeout = aiohttp.ClientTimeout(total=WITHIN_S)
     async with aiohttp.ClientSession(timeout=timeout, trust_env=True) as session:
         used = {
-            webhook.vendor for spec in RECIPES if spec.name in recipes for webhook in spec.inbound
+            webhook.vendor: spec.name in recipes for spec in RECIPES for webhook in spec.inbound
         }
-        vendors = [(name.upper(), url, name in used) for name, url in settings.vendor_urls.items()]
+        vendors = [
+            (name.upper(), settings.vendor_urls[name], is_used) for name, is_used in used.items()
+        ]
         for name, url, is_used in (("HubSpot", settings.hubspot_api_url, True), *vendors):
             if not is_used:
                 checks.good(name, "not checked: no app has a recipe that uses it")

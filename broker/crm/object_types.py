@@ -6,6 +6,7 @@ import json
 import re
 
 from broker.domain.events import ProviderEvent
+from broker.domain.runs import RecordChange
 
 COMPANIES, CONTACTS, DEALS, LINE_ITEMS = "companies", "contacts", "deals", "line_items"
 
@@ -41,19 +42,34 @@ def label(object_type: str) -> str:
     return singular.replace("_", " ").capitalize()
 
 
-def changed_property(event: ProviderEvent) -> tuple[str, str, str, str] | None:
-    """Object type id, record id, property and new value of a changed property; None for any other
+def change_of(event: ProviderEvent) -> RecordChange | None:
+    """The change that an event reports: a property's new value or a new record; None for any other
     event. The value is as HubSpot writes it, and empty where `propertyValue` is missing or null.
     """
     noun, _, action = event.topic.partition(".")
     fields = event.data
     named = str(fields.get("objectTypeId", "")) if noun == "object" else noun
     object_type, record_id = type_id(named), str(fields.get("objectId"))
-    name, value = fields.get("propertyName"), fields.get("propertyValue")
-    if action != "propertyChange" or object_type is None or not isinstance(name, str):
+    if object_type is None or RECORD_ID.fullmatch(record_id) is None:
         return None
-    if RECORD_ID.fullmatch(record_id) is None:
+    if action == "creation":
+        return RecordChange(object_type, record_id, None, "")
+    name, value = fields.get("propertyName"), fields.get("propertyValue")
+    if action != "propertyChange" or not isinstance(name, str):
         return None
     if not isinstance(value, str):
         value = "" if value is None else json.dumps(value)
-    return object_type, record_id, name, value
+    return RecordChange(object_type, record_id, name, value)
+
+
+def deleted_record(event: ProviderEvent) -> tuple[str, str] | None:
+    """Object type id and record id of a record that an event reports as deleted, for its owner's
+    privacy or otherwise; None for any other event.
+    """
+    noun, _, action = event.topic.partition(".")
+    fields = event.data
+    named = str(fields.get("objectTypeId", "")) if noun == "object" else noun
+    object_type, record_id = type_id(named), str(fields.get("objectId"))
+    if action not in {"deletion", "privacyDeletion"} or object_type is None:
+        return None
+    return (object_type, record_id) if RECORD_ID.fullmatch(record_id) else None

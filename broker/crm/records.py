@@ -7,6 +7,7 @@ is for a named account, and the proxy refuses a call whose connection has anothe
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,7 @@ RECIPES = UUID(int=0x726563697065)
 """The key id of recipes in the call log: "recipe" in ASCII."""
 
 MAX_RETRY_AFTER_S = 600.0
+_EXISTING = re.compile(r"Existing ID: ([0-9]{1,20})")
 
 SYNC_GROUP = "broker_sync"
 """The group of the properties that recipes bring, which HubSpot does not have of its own."""
@@ -84,11 +86,31 @@ class RecordReader(RelatedRecords):
         properties = payload.get("properties")
         return properties if isinstance(properties, dict) else {}
 
+    async def sources(
+        self, object_type: str, record_id: str, names: Sequence[str]
+    ) -> dict[str, str]:
+        """What wrote the present values of a record's properties, as HubSpot names it (CRM_UI, API,
+        IMPORT); empty when there is no such record.
+        """
+        query = urlencode({"propertiesWithHistory": ",".join(names)})
+        status, payload = await self._request(
+            "GET", f"{record_path(object_type, record_id)}?{query}"
+        )
+        if status == 404:
+            return {}
+        raise_for_status(status, payload)
+        history = payload.get("propertiesWithHistory") or {}
+        return {name: str(each[0].get("sourceType")) for name, each in history.items() if each}
+
     async def property_names(self, object_type: str) -> set[str]:
         """The properties that records of a type have."""
+        return set(await self.definitions(object_type))
+
+    async def definitions(self, object_type: str) -> dict[str, Mapping[str, Any]]:
+        """The properties that records of a type have, as HubSpot defines them, by name."""
         status, payload = await self._request("GET", _properties(object_type))
         raise_for_status(status, payload)
-        return {each["name"] for each in payload.get("results", ())}
+        return {each["name"]: each for each in payload.get("results", ())}
 
     async def _request(
         self, method: str, target: str, body: Any = None
@@ -146,6 +168,22 @@ class RecordWriter(RecordReader):
             raise properties_rejected(object_type, properties, payload)
         raise_for_status(status, payload)
         return True
+
+    async def create(
+        self, object_type: str, properties: Mapping[str, str | None]
+    ) -> UpsertedRecord:
+        """Create a record, or find the one whose e-mail address (any of its addresses) this is,
+        which stays as it is. Raises InputRefused when HubSpot rejects a property.
+        """
+        target = f"/crm/v3/objects/{quote(object_type)}"
+        status, payload = await self._request("POST", target, {"properties": dict(properties)})
+        taken = _EXISTING.search(str(payload.get("message")))
+        if status == 409 and taken:
+            return UpsertedRecord(taken[1], False)
+        if status in {400, 409}:
+            raise properties_rejected(object_type, properties, payload)
+        raise_for_status(status, payload)
+        return UpsertedRecord(str(payload.get("id")), True)
 
     async def upsert(
         self,

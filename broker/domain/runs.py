@@ -213,13 +213,33 @@ class RecipeSetting:
 
 @dataclass(frozen=True, slots=True)
 class ObjectTrigger:
-    """A property of a HubSpot object type that becomes a value. `object_type` is an id such as
-    `0-2`.
+    """A property of a HubSpot object type that becomes a value, or any value where `value` is None;
+    without a `property`, a record that is created. `object_type` is an id such as `0-2`.
     """
 
     object_type: str
-    property: str
+    property: str | None
+    value: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordChange:
+    """A change of a HubSpot record: a property and its new value, or a new record (`property` is
+    None).
+    """
+
+    object_type: str
+    record_id: str
+    property: str | None
     value: str
+
+    def starts(self, trigger: ObjectTrigger) -> bool:
+        """Whether a trigger is about this change."""
+        return (
+            trigger.object_type == self.object_type
+            and trigger.property == self.property
+            and trigger.value in {None, self.value}
+        )
 
 
 # A vendor's trouble.

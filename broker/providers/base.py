@@ -26,6 +26,7 @@ from broker.providers.calls.at_once import CallsAtOnce
 from broker.providers.calls.effects import Effect
 from broker.providers.calls.limits import QuotaLimit
 from broker.providers.calls.retrying import RetryRules
+from broker.providers.subscriptions import Subscriptions
 from broker.providers.transport.failures import Failures
 from broker.providers.transport.pools import Pools
 from broker.providers.values import Callback, ConsentRequest, Exchange, HandedOver, Renewable
@@ -251,6 +252,7 @@ class ProviderSpec:
     `wording`: what people read.
     `app_options` are settings that its apps have, with the values that each may have (None: others;
     `check_options` judges those, raises InvalidRequest and returns the options as they are stored).
+    `subscriptions`: how webhook subscriptions in each account are kept, where there are any.
     `webhooks`: what it calls at `/{name}/{slug}-{UUID}/webhooks`, None where it calls nothing.
     """
 
@@ -274,6 +276,7 @@ class ProviderSpec:
     marketplace: bool = False
     chooses_account: bool = False
     webhooks: Webhooks | None = None
+    subscriptions: Subscriptions | None = None
     wording: Wording = field(default_factory=Wording)
 
     def check_app(self, options: Mapping[str, str]) -> Mapping[str, str]:

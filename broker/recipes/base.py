@@ -77,6 +77,8 @@ class StartingRecord:
     record_id: str
     inputs: Mapping[str, str] = field(default_factory=dict)
     """Inputs of a workflow action, by their names; nothing else may override a record."""
+    occasion: str = ""
+    """What tells this start from another of the same record: the event's or the callback's id."""
 
 
 @dataclass(frozen=True, slots=True)

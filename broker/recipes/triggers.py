@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import ValidationError
 
-from broker.crm.object_types import changed_property
+from broker.crm.object_types import change_of
 from broker.crm.records import HubSpotUser
 from broker.domain.events import ProviderEvent
-from broker.domain.runs import ObjectTrigger, Recipe, RecipeSetting
+from broker.domain.runs import Recipe, RecipeSetting
 from broker.errors import BrokerError, Busy
 from broker.recipes.base import AnyRecipe, StartingRecord
 from broker.stores.events.webhook_inbox import LockedBatch
@@ -45,11 +45,11 @@ class Triggers:
         for built in self._recipes.values():
             await built.watch(locked, events, users)
         changes = [
-            (each, each.hub_id, changed)
+            (each, each.hub_id, change)
             for each in events
             if users.get(each.account_id)
             and each.hub_id is not None
-            and (changed := changed_property(each)) is not None
+            and (change := change_of(each)) is not None
         ]
         if not changes:
             return
@@ -57,13 +57,18 @@ class Triggers:
         configured = await self._settings.with_triggers(
             locked.session, batch.workspace_id, batch.app_id
         )
-        for event, hub_id, (object_type, record_id, name, value) in changes:
-            trigger = ObjectTrigger(object_type, name, value)
+        for event, hub_id, change in changes:
             user_ref = users[event.account_id][0]
             user = HubSpotUser(batch.workspace_id, batch.app_slug or "", user_ref, hub_id)
-            record = StartingRecord(batch.app_id, user, object_type, record_id)
+            record = StartingRecord(
+                batch.app_id,
+                user,
+                change.object_type,
+                change.record_id,
+                occasion=event.marks[0].hex(),
+            )
             for recipe, triggers, setting in configured:
-                if trigger in triggers and recipe in self._recipes:
+                if recipe in self._recipes and any(map(change.starts, triggers)):
                     await self._start(locked, recipe, setting, record)
 
     async def _start(

@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 from aiohttp import web
 
@@ -98,7 +99,14 @@ class WorkflowActions:
                 "settings to allow them."
             )
         user = await self._accounts.user_of_account(app, call.hub_id)
-        record = StartingRecord(app.id, user, action.object_type, call.record_id, call.inputs)
+        record = StartingRecord(
+            app.id,
+            user,
+            action.object_type,
+            call.record_id,
+            call.inputs,
+            call.callback_id or uuid4().hex,
+        )
         request = await recipe.record_request(record, settings)
         run = (await self._starter.start(request, WAIT_S)).run
         if run.state == "running" and call.callback_id is not None:

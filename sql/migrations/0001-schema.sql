@@ -181,6 +181,23 @@ CREATE TABLE renewal_attempt (
     PRIMARY KEY (workspace_id, connection_id)
 );
 
+-- Accounts in which the broker makes webhook subscriptions, and makes them again where the vendor has
+-- dropped them; one row, however many users are connected. A claim moves `due_at` ahead, which is the
+-- lease, and increments `claim`, which is the fencing token. Without `checked_at` an account was never
+-- looked at, or the app has changed since.
+CREATE TABLE subscription_check (
+    workspace_id uuid        NOT NULL,
+    app_id       uuid        NOT NULL,
+    account_id   text        NOT NULL,
+    claim        integer     NOT NULL DEFAULT 0,
+    failures     integer     NOT NULL DEFAULT 0,
+    due_at       timestamptz NOT NULL DEFAULT now(),
+    checked_at   timestamptz,
+    PRIMARY KEY (workspace_id, app_id, account_id),
+    FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id) ON DELETE CASCADE
+);
+CREATE INDEX subscription_check_due ON subscription_check (due_at);
+
 -- A grant that may not be used yet: it waits until its code is presented with an API key (a
 -- confirmation, or the claim of a Marketplace install), or until one of its accounts is chosen.
 CREATE TABLE pending_grant (
@@ -438,6 +455,7 @@ CREATE TABLE delivery (
 );
 CREATE INDEX delivery_due ON delivery (workspace_id, endpoint_id, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX delivery_by_expiry ON delivery (expires_at) WHERE due_at IS NOT NULL;
+CREATE INDEX delivery_by_due ON delivery (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX delivery_by_number ON delivery (workspace_id, endpoint_id, number);
 
 -- A span of events that is being delivered to an endpoint again, a slice at a time: up to where it
@@ -574,6 +592,7 @@ CREATE TABLE recipe_run (
 );
 CREATE INDEX run_due ON recipe_run (workspace_id, app_id, recipe, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX run_by_number ON recipe_run (workspace_id, app_id, recipe, number);
+CREATE INDEX run_by_due ON recipe_run (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX run_by_end ON recipe_run (ended_at) WHERE state IN ('done', 'dismissed');
 
 -- A run's progress: each step's outcome, stored before the next step begins. `outcome_unknown`: an
@@ -614,6 +633,22 @@ CREATE TABLE recipe_task (
     FOREIGN KEY (workspace_id, run_id) REFERENCES recipe_run (workspace_id, id) ON DELETE CASCADE
 );
 CREATE INDEX recipe_task_due ON recipe_task (due_at) WHERE due_at IS NOT NULL;
+
+-- Which version of a shop's order its deal shows, in one HubSpot account, as far as runs have confirmed:
+-- what a webhook and a poll report of one change is written once.
+CREATE TABLE shop_order (
+    workspace_id uuid        NOT NULL,
+    app_id       uuid        NOT NULL,
+    hub_id       bigint      NOT NULL,
+    shop         text        NOT NULL,
+    order_id     text        NOT NULL,
+    version      text        NOT NULL,
+    deal_id      text        NOT NULL,
+    written_at   timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (workspace_id, app_id, hub_id, shop, order_id),
+    FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id) ON DELETE CASCADE
+);
+CREATE INDEX shop_order_by_time ON shop_order (written_at);
 
 -- A client of a vendor's API with its token, shared by all replicas. Until `token_locked_until` one
 -- replica is requesting a new token.
@@ -722,9 +757,52 @@ CREATE INDEX vendor_event_parked ON vendor_event (workspace_id, app_id, received
     WHERE state = 'parked';
 CREATE INDEX vendor_event_by_time ON vendor_event (received_at) WHERE body IS NOT NULL;
 
+-- What an enrichment vendor knows about an e-mail address, by a hash of the address, so that it is
+-- asked and paid once. While `claimed_until` is ahead a lookup is under way, and `claim` is its fence;
+-- `unanswered` counts those whose answer was lost. An owner's objection is stored without an end.
+CREATE TABLE enrichment_answer (
+    workspace_id   uuid        NOT NULL,
+    vendor         text        NOT NULL,
+    email_hash     bytea       NOT NULL,
+    outcome        text,
+    fields         text,
+    confidence     double precision,
+    min_confidence double precision NOT NULL,
+    claim          uuid,
+    claimed_until  timestamptz,
+    unanswered     integer     NOT NULL DEFAULT 0,
+    expires_at     timestamptz,
+    PRIMARY KEY (workspace_id, vendor, email_hash),
+    CONSTRAINT enrichment_outcome_is_known CHECK (outcome IN ('found', 'not-found', 'opted-out'))
+);
+CREATE INDEX enrichment_answer_by_expiry ON enrichment_answer (expires_at);
+
+-- The contact and the address that a run is about: what is deleted with the contact.
+CREATE TABLE enrichment_contact (
+    workspace_id uuid   NOT NULL,
+    run_id       uuid   NOT NULL,
+    app_id       uuid   NOT NULL,
+    hub_id       bigint NOT NULL,
+    contact_id   text   NOT NULL,
+    email_hash   bytea,
+    PRIMARY KEY (workspace_id, run_id),
+    FOREIGN KEY (workspace_id, run_id) REFERENCES recipe_run (workspace_id, id) ON DELETE CASCADE
+);
+CREATE INDEX enrichment_contact_by_id ON enrichment_contact (workspace_id, app_id, hub_id, contact_id);
+
+-- How many lookups an app has made on a day (UTC).
+CREATE TABLE enrichment_budget (
+    workspace_id uuid    NOT NULL,
+    app_id       uuid    NOT NULL,
+    day          date    NOT NULL,
+    lookups      integer NOT NULL,
+    PRIMARY KEY (workspace_id, app_id, day),
+    FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id) ON DELETE CASCADE
+);
+
 -- migrate: rollback
-DROP TABLE vendor_event, deal_invoice, kyb_case, vendor_account, vendor_rate_limit, vendor_client, recipe_task,
+DROP TABLE vendor_event, enrichment_budget, enrichment_contact, enrichment_answer, deal_invoice, kyb_case, vendor_account, vendor_rate_limit, vendor_client, shop_order, recipe_task,
 recipe_step, recipe_run, recipe_poll, recipe_setting, operator_session, connect_session, journal, replay, delivery,
 endpoint, event, seen_event, webhook_inbox, idempotent_call, proxied_call, quota_share, quota, audit,
-revocation, pending_grant, renewal_attempt, connection, install_link, app, access_token, api_key,
+revocation, pending_grant, subscription_check, renewal_attempt, connection, install_link, app, access_token, api_key,
 sealing_key, workspace;

@@ -26,12 +26,17 @@ def test_a_module_is_small_and_says_what_it_is_for(module):
             assert length <= 60, f"{node.name} has {length} lines"
 
 
+SCHEMA_CHANGES = {"migrations.py", "distribution.py", "partitions.py"}
+"""Modules about the catalog: their statements hold names of tables, or need what a plain Postgres
+lacks, and cannot be prepared."""
+
+
 def test_sql_stands_in_sql_files_only():
     statements = re.compile(r"\"[^\"]*\b(SELECT .+ FROM|INSERT INTO|UPDATE \w+ SET|DELETE FROM)\b")
     places = [
         str(module.relative_to(ROOT))
         for module in MODULES
-        if module.parent.name != "cli" and module.name != "migrations.py"
+        if module.parent.name != "cli" and module.name not in SCHEMA_CHANGES
         if statements.search(module.read_text())
     ]
 
@@ -56,6 +61,7 @@ def test_where_a_secret_is_revealed_is_known():
         "broker/cli/admin.py",  # a new key, shown once
         "broker/cli/keys.py",  # a new key, shown once
         "broker/cli/demo.py",
+        "broker/providers/enrichment/client.py",  # to the vendor, in the header that it takes
         "broker/providers/fml/client.py",  # to First Mile Labs, as the bearer
         "broker/providers/fml/protocol.py",  # in the body of a token request, and to what it signs
         "broker/providers/hubspot/client.py",  # to HubSpot, in the body or as the bearer
@@ -71,6 +77,7 @@ def test_where_a_secret_is_revealed_is_known():
         "broker/services/installs/oauth_flow.py",  # a state, to the address that binds its link
         "broker/providers/woocommerce/keys.py",  # to a shop's site, as Basic
         "broker/providers/woocommerce/provider.py",  # a link's state, to the site's page
+        "broker/providers/woocommerce/subscriptions.py",  # to a site, as what it signs with
         "broker/providers/xero/oauth.py",  # to Xero, in the body, as Basic or the bearer
         "broker/providers/quickbooks/oauth.py",  # to Intuit, in the body, as Basic or the bearer
         "broker/providers/quickbooks/provider.py",  # a company's id, given with a token

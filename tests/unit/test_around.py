@@ -12,6 +12,7 @@ from aiohttp import web
 
 from broker.errors import BodyTooLarge
 from broker.providers.calls.answers import Answer
+from broker.providers.transport.headers import Headers
 from broker.services.proxy.idempotency import BufferedBody
 from broker.telemetry.metrics import Metrics
 from broker.web.core import http_server, middleware, runner
@@ -88,7 +89,9 @@ async def test_an_answer_that_cannot_be_ended_is_reset_for_a_peer_of_http_1_0():
 async def test_a_failure_after_an_answer_in_one_write_is_no_second_answer():
     async def whole(request):
         headers = [("Content-Length", "2")]
-        answer = Answer(200, "OK", headers, BufferedBody(b"hi"), False, None, None, lambda: None)
+        answer = Answer(
+            200, "OK", Headers.of(headers), BufferedBody(b"hi"), False, None, None, lambda: None
+        )
         await SingleWriteResponse(request, answer).prepare(request)
         raise BodyTooLarge
 

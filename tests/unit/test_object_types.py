@@ -2,8 +2,9 @@
 
 import pytest
 
-from broker.crm.object_types import changed_property
+from broker.crm.object_types import change_of
 from broker.domain.events import ProviderEvent
+from broker.domain.runs import RecordChange
 
 EVENT = {"objectId": 1, "propertyName": "kyb_state"}
 
@@ -25,4 +26,4 @@ def test_a_value_is_compared_as_hubspot_writes_it_and_nothing_is_no_text(sent, v
     """F19: neither JSON's null nor its true has a spelling of Python's."""
     event = ProviderEvent("company.propertyChange", "101", None, {**EVENT, **sent}, (b"",))
 
-    assert changed_property(event) == ("0-2", "1", "kyb_state", value)
+    assert change_of(event) == RecordChange("0-2", "1", "kyb_state", value)

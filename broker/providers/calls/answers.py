@@ -1,10 +1,11 @@
 """A provider's answer to a call, while it arrives."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from broker.providers.calls.limits import RateLimitInfo
+from broker.providers.transport.headers import Headers
 
 
 class Chunks(Protocol):
@@ -36,7 +37,7 @@ class Answer:
 
     status: int
     reason: str
-    headers: Sequence[tuple[str, str]]
+    headers: Headers
     chunks: Chunks
     rejects_grant: bool
     limits: RateLimitInfo | None

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Collection, Iterable
 from functools import lru_cache
 
+from broker.providers.transport.headers import Headers, decoded, lower
+
 HOP_BY_HOP = frozenset(
     {
         "connection",
@@ -68,6 +70,9 @@ STRIPPED_FROM_RESPONSES = frozenset(
 )
 """What a provider says to browsers about its own origin, which is not the broker's."""
 
+PLAIN_OPTIONS = frozenset({b"", b"close", b"keep-alive", b"Keep-Alive"})
+"""The options of most connections, which name no header."""
+
 BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
 
 
@@ -97,10 +102,14 @@ def check_header(name: str, value: str) -> str | None:
     return None
 
 
-def response_headers(received: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
+def response_headers(received: Headers) -> Headers:
     """The headers of a provider's answer that go back to the caller."""
-    kept = [pair for pair in received if _is_returned(pair[0])]
-    return _without_connection_options(received, kept)
+    options = b",".join([value for name, value in received.lines if lower(name) == b"connection"])
+    kept = [line for line in received.lines if _is_returned(line[0])]
+    if options not in PLAIN_OPTIONS:
+        named = {each.strip().lower() for each in options.split(b",")}
+        kept = [line for line in kept if lower(line[0]) not in named]
+    return Headers(kept)
 
 
 def _is_forwarded(name: str, stripped: Collection[str]) -> bool:
@@ -113,12 +122,12 @@ def _is_forwarded(name: str, stripped: Collection[str]) -> bool:
 
 
 @lru_cache(maxsize=2048)
-def _is_returned(name: str) -> bool:
-    lower = name.lower()
+def _is_returned(name: bytes) -> bool:
+    plain = decoded(name).lower()
     return (
-        lower not in HOP_BY_HOP
-        and lower not in STRIPPED_FROM_RESPONSES
-        and not lower.startswith(("broker-", "access-control-"))
+        plain not in HOP_BY_HOP
+        and plain not in STRIPPED_FROM_RESPONSES
+        and not plain.startswith(("broker-", "access-control-"))
     )
 
 
@@ -129,8 +138,7 @@ def _without_connection_options(
     for name, value in received:
         if len(name) == 10 and name.lower() == "connection":
             options = f"{options},{value}" if options else value
-    # The options of most connections name no header.
-    if options in {"", "close", "keep-alive", "Keep-Alive"}:
+    if options.encode("utf-8", "surrogateescape") in PLAIN_OPTIONS:
         return kept
     named = {each.strip().lower() for each in options.split(",")}
     return [pair for pair in kept if pair[0].lower() not in named]

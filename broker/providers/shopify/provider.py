@@ -17,8 +17,10 @@ from broker.providers.calls.limits import QuotaLimit
 from broker.providers.calls.upstream import Destinations, encode_call, peek_body
 from broker.providers.oauth import GrantEnded
 from broker.providers.shopify import api, oauth
+from broker.providers.shopify.subscriptions import ShopifySubscriptions
 from broker.providers.shopify.webhooks import ShopifyWebhooks
 from broker.providers.shopify.wording import WORDING
+from broker.providers.subscriptions import TOPICS
 from broker.providers.transport.api_session import ApiResponse, ApiSession
 from broker.providers.transport.failures import Failures
 from broker.providers.values import Callback, ConsentRequest, Exchange, Renewable
@@ -229,6 +231,8 @@ def _shop_in(fields: Mapping[str, Secret]) -> str:
     return shop
 
 
+SUBSCRIPTIONS = ShopifySubscriptions()
+
 SHOPIFY = ProviderSpec(
     name="shopify",
     label="Shopify",
@@ -240,5 +244,8 @@ SHOPIFY = ProviderSpec(
     key_headers=frozenset({"x-shopify-access-token"}),
     refused_query_names=frozenset({"access_token"}),
     webhooks=ShopifyWebhooks(),
+    subscriptions=SUBSCRIPTIONS,
+    app_options={TOPICS: None},
+    check_options=SUBSCRIPTIONS.check_options,
     wording=WORDING,
 )

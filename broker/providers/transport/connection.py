@@ -7,11 +7,11 @@ way and how much may wait in memory, here. It has no timer: `Pool` checks the ti
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
-from functools import lru_cache
 from typing import Any
 
 import httptools
 
+from broker.providers.transport.headers import FirstValues, Headers, decoded, lower
 from broker.providers.transport.response import InvalidResponse, ResponseCut, UpstreamResponse
 
 MAX_HEAD_BYTES = 65_536
@@ -167,14 +167,14 @@ class UpstreamConnection(asyncio.Protocol):
             return
         if len(self._raw) > MAX_HEADERS or CONTROL.search(self._status):
             raise ResponseCut
-        raw = [(_name(name), value.decode("utf-8", "surrogateescape")) for name, value in self._raw]
-        headers = {_lower(name): value for name, value in reversed(raw)}
+        raw = Headers(self._raw)
+        headers = FirstValues(raw)
         chunked = "transfer-encoding" in headers
         if chunked and not _is_chunked(raw):
             raise ResponseCut  # a coding that would be neither undone nor passed on
         response.has_framing = chunked or "content-length" in headers
         response.raw, response.headers = raw, headers
-        response.reason = self._status.decode("utf-8", "surrogateescape")
+        response.reason = decoded(self._status)
         response.status = status
         if response.no_body and headers.get("content-length") != "0":
             # The parser cannot be told that no body follows, so this connection has had its last.
@@ -227,17 +227,7 @@ class UpstreamConnection(asyncio.Protocol):
                 response.on_progress()
 
 
-def _is_chunked(raw: list[tuple[str, str]]) -> bool:
+def _is_chunked(raw: Headers) -> bool:
     """Whether the body is in chunks, and nothing else was done to it on its way."""
-    codings = [value for name, value in raw if _lower(name) == "transfer-encoding"]
-    return len(codings) == 1 and codings[0].strip().lower() == "chunked"
-
-
-@lru_cache(maxsize=1024)
-def _name(name: bytes) -> str:
-    return name.decode("ascii")
-
-
-@lru_cache(maxsize=1024)
-def _lower(name: str) -> str:
-    return name.lower()
+    codings = [value for name, value in raw.lines if lower(name) == b"transfer-encoding"]
+    return len(codings) == 1 and codings[0].strip().lower() == b"chunked"

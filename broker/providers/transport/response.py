@@ -2,11 +2,17 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Protocol
+
+from broker.providers.transport.headers import FirstValues, Headers
 
 ENOUGH_BYTES = 131_072
 """What may wait for a slow reader before the provider is slowed down."""
+
+
+NO_HEADERS = Headers()
+NONE = FirstValues(NO_HEADERS)
 
 
 class ResponseCut(OSError):
@@ -64,9 +70,9 @@ class UpstreamResponse:
         self._loop = loop
         self.status = 0
         self.reason = ""
-        self.headers: dict[str, str] = {}
+        self.headers: Mapping[str, str] = NONE
         """By lower-case name; of a name that stands twice, the first."""
-        self.raw: list[tuple[str, str]] = []
+        self.raw = NO_HEADERS
         """As they came."""
         self.bytes_read = 0
         self.no_body = no_body

@@ -28,10 +28,12 @@ from broker.providers.calls.headers import HeaderFilter, response_headers
 from broker.providers.calls.limits import QuotaLimit, retry_after
 from broker.providers.calls.upstream import Destinations, encode_call, peek_body
 from broker.providers.oauth import GrantEnded
+from broker.providers.subscriptions import TOPICS
 from broker.providers.values import Callback, ConsentRequest, Exchange, HandedOver, Renewable
 from broker.providers.woocommerce import answers, keys, routes
 from broker.providers.woocommerce.client import FAILURES, PLAIN, SiteClient
 from broker.providers.woocommerce.sites import FIELD, account_of, read_site
+from broker.providers.woocommerce.subscriptions import WooCommerceSubscriptions
 from broker.providers.woocommerce.webhooks import WooCommerceWebhooks
 from broker.providers.woocommerce.wording import WORDING
 
@@ -224,6 +226,8 @@ class WooCommerce(Provider):
         )
 
 
+SUBSCRIPTIONS = WooCommerceSubscriptions()
+
 WOOCOMMERCE = ProviderSpec(
     name="woocommerce",
     label="WooCommerce",
@@ -236,5 +240,8 @@ WOOCOMMERCE = ProviderSpec(
     hands_over_keys=True,
     import_fields=frozenset({FIELD, KEY, SECRET}),
     webhooks=WooCommerceWebhooks(),
+    subscriptions=SUBSCRIPTIONS,
+    app_options={TOPICS: None},
+    check_options=SUBSCRIPTIONS.check_options,
     wording=WORDING,
 )

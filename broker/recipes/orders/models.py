@@ -14,7 +14,7 @@ NAME = "orders"
 VERSION = 1
 
 KEY, ORDER_NAME, FINANCIAL = "shop_order_key", "shop_order_name", "shop_financial_status"
-CUSTOMER_KEY = "shop_customer_key"
+STATE, CUSTOMER_KEY = "shop_order_state", "shop_customer_key"
 
 
 class Stages(RequestModel):
@@ -46,13 +46,16 @@ class DealMapping(RequestModel):
 
 
 class OrdersSettings(RequestModel):
-    """The whole of the settings. `shopApp` is the slug of the app whose users connect shops."""
+    """The whole of the settings. `shopApp` is the slug of the app whose users connect shops;
+    `reopen`: a deal that a person closed as lost is won when its order is paid after all.
+    """
 
     shopApp: Text
     pipeline: Text = "default"
     stages: Stages = Field(default_factory=Stages)
     amount: Literal["net", "current", "total"] = "net"
     skipTest: bool = True
+    reopen: bool = False
     contact: ContactMapping = Field(default_factory=ContactMapping)
     deal: DealMapping = Field(default_factory=DealMapping)
 
@@ -88,7 +91,9 @@ class RefusedOrder(BaseModel):
 
 
 class OrderResponse(StartResponse):
-    """What became of the order, or how many were written; `skipped` says why none was written."""
+    """What became of the order, or how many were written; `skipped` says why none was written, and
+    `notes` what a person should know.
+    """
 
     dealId: str | None = None
     contactId: str | None = None
@@ -98,4 +103,5 @@ class OrderResponse(StartResponse):
     skipped: str | None = None
     written: int | None = None
     refused: list[RefusedOrder] | None = None
+    notes: list[str] | None = None
     wouldWrite: dict[str, Any] | None = None

@@ -27,8 +27,8 @@ class Buyer:
 @dataclass(frozen=True, slots=True)
 class ShopOrder:
     """An order as it is now. Amounts are in `currency`, the shop's: `total` before returns,
-    `current` after returns and edits, `net` received less refunded. `placed_at` is a moment with
-    an offset.
+    `current` after returns and edits, `net` received less refunded. `placed_at` and `updated_at`
+    are moments with an offset. `state` and `financial` are None where the shop does not say.
     """
 
     id: str
@@ -39,8 +39,8 @@ class ShopOrder:
     total: Decimal
     current: Decimal
     net: Decimal
-    state: State
-    financial: str
+    state: State | None
+    financial: str | None
     is_test: bool
     buyer: Buyer
 
@@ -49,12 +49,22 @@ class ShopOrder:
         """Changes with the order: shops count in seconds, in which an order may change twice."""
         return f"{self.updated_at}/{hashlib.sha256(repr(self).encode()).hexdigest()[:12]}"
 
+    @property
+    def changed_at(self) -> datetime:
+        """By the shop's clock."""
+        return datetime.fromisoformat(self.updated_at)
+
 
 class Shop(Protocol):
-    """A kind of shop: `provider` is the provider whose apps connect it."""
+    """A kind of shop: `provider` is the provider whose apps connect it, `poll_s` the seconds
+    between two looks at what has changed.
+    """
 
     @property
     def provider(self) -> str: ...
+
+    @property
+    def poll_s(self) -> float: ...
 
     async def read(self, calls: PartnerCalls, user: PartnerUser, order_id: str) -> ShopOrder | None:
         """The order, None when the shop has none of this id (it may have been deleted).
@@ -69,6 +79,14 @@ class Shop(Protocol):
         """Some orders that have changed since a moment, oldest change first, and the cursor of the
         next ones, None when these are the last. Some may come twice. Raises as `read`.
         """
+
+    async def currency(self, calls: PartnerCalls, user: PartnerUser) -> str | None:
+        """The shop's currency; None where it cannot be known yet. Raises as `read`."""
+
+    async def history_note(
+        self, calls: PartnerCalls, user: PartnerUser, since: datetime, now: datetime
+    ) -> str | None:
+        """What a person should know who expects every order since a moment. Raises as `read`."""
 
     def order_in(self, topic: str, payload: Mapping[str, Any]) -> str | None:
         """The id of the order that a webhook is about; None for other webhooks."""

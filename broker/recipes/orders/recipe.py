@@ -2,7 +2,7 @@
 the deal follows the order through edits, refunds and cancellations.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from broker.crm.object_types import DEALS
@@ -20,12 +20,16 @@ from broker.recipes.base import (
     StartingRecord,
 )
 from broker.recipes.orders import writes
-from broker.recipes.orders.models import KEY, VERSION, OrderRequest, OrdersSettings
+from broker.recipes.orders.account import Account, account_findings, read_account
+from broker.recipes.orders.models import KEY, STATE, VERSION, OrderRequest, OrdersSettings
 from broker.recipes.orders.port import ShopOrder
+from broker.recipes.orders.shop_changes import ShopChanges
 from broker.recipes.orders.shop_events import ShopEvents, order_request, run_request
 from broker.recipes.orders.steps import OrderSteps, build_result, shop_of
+from broker.recipes.polling import DuePoll, PollResult
 from broker.recipes.settings import RecipeSetup, StoredSettings
 from broker.stores.events.webhook_inbox import LockedBatch
+from broker.stores.recipes.shop_orders import ShopOrders
 
 
 class OrdersRecipe(DefaultRecipe[OrdersSettings]):
@@ -36,7 +40,9 @@ class OrdersRecipe(DefaultRecipe[OrdersSettings]):
         self._crm = deps.crm
         self._accounts = deps.accounts
         self._partners = deps.partners
-        self._steps = OrderSteps(setup, deps.partners, deps.crm)
+        self._written = ShopOrders(deps.database)
+        self._steps = OrderSteps(setup, deps.partners, deps.crm, self._written)
+        self._changes = ShopChanges(setup, deps.partners, self._written)
         recipe = Recipe(setup.name, VERSION, self.steps(), build_result)
         self._events = ShopEvents(setup, deps.partners, recipe)
 
@@ -71,7 +77,7 @@ class OrdersRecipe(DefaultRecipe[OrdersSettings]):
         if order.is_test and settings.skipTest:
             return {"skipped": "test"}
         key = writes.deal_key(partner.account_id, body.orderId)
-        current = await self._crm.reader(user).read(DEALS, key, ["dealstage"], KEY)
+        current = await self._crm.reader(user).read(DEALS, key, ["dealstage", STATE], KEY)
         deal = {**writes.deal_properties(order, settings, current), KEY: key}
         known_by = writes.contact_of(partner.account_id, order.buyer)
         contact = None
@@ -91,6 +97,12 @@ class OrdersRecipe(DefaultRecipe[OrdersSettings]):
     ) -> None:
         await self._events.watch(locked, events, users)
 
+    async def poll(self, due: DuePoll) -> PollResult:
+        return await self._changes.look(due)
+
+    def periodic_tasks(self) -> Sequence[tuple[str, float, Callable[[], Awaitable[Any]]]]:
+        return (("old orders of shops", 600, self._written.purge),)
+
     async def record_request(
         self, _record: StartingRecord, _settings: StoredSettings[OrdersSettings]
     ) -> RunRequest:
@@ -102,19 +114,26 @@ class OrdersRecipe(DefaultRecipe[OrdersSettings]):
     async def findings(
         self, _app: App, user: HubSpotUser, settings: StoredSettings[OrdersSettings]
     ) -> list[Finding]:
-        """Whether the user has a shop whose orders can be read: an order that does not exist is
-        asked for.
-        """
+        """Whether orders of the user's shop can be read, and written as the settings say."""
+        found, currency = [], None
         try:
             partner = await self._partner(user, settings.model)
-            await self._read(partner, "1")
+            await self._read(partner, "1")  # there is no such order
+            currency = await shop_of(partner.provider).currency(self._partners, partner)
         except RetryLater as later:
-            return [Finding(about="shop", message=later.reason, remedy="Check again later.")]
+            found = [Finding(about="shop", message=later.reason, remedy="Check again later.")]
         except BrokerError as refusal:
             message = refusal.detail or refusal.title()
             remedy = f"Have the user connect a shop with the app {settings.model.shopApp}."
-            return [Finding(about="shop", message=message, remedy=remedy)]
-        return []
+            found = [Finding(about="shop", message=message, remedy=remedy)]
+        if user.hub_id is None:  # not connected, as another finding says
+            return found
+        account = await self.account(user)
+        return found + list(account_findings(account, settings.model, currency))
+
+    async def account(self, user: HubSpotUser) -> Account:
+        """What a user's HubSpot account offers."""
+        return await read_account(self._crm.reader(user))
 
     async def _partner(self, user: HubSpotUser, settings: OrdersSettings) -> PartnerUser:
         """The user's shop. Raises what a connection may be refused for, and InputRefused."""

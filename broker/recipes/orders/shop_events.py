@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -69,7 +70,9 @@ class ShopEvents:
                         event.account_id,
                     )
                     version = f"event:{event.marks[0].hex()}"
-                    request = order_request(settings.app_id, user, partner, order_id, version)
+                    request = order_request(
+                        settings.app_id, user, partner, order_id, version, reported=True
+                    )
                     await self._start(locked, request)
 
     async def _accounts(
@@ -99,11 +102,19 @@ class ShopEvents:
 
 
 def order_request(
-    app_id: UUID, user: HubSpotUser, partner: PartnerUser, order_id: str, version: str
+    app_id: UUID,
+    user: HubSpotUser,
+    partner: PartnerUser,
+    order_id: str,
+    version: str,
+    *,
+    reported: bool = False,
 ) -> RunRequest:
-    """The run for a version of an order of one shop, for one HubSpot account."""
-    subject = f"{order_id}@{version}"
-    return run_request(app_id, user, partner, subject, {"orderId": order_id})
+    """The run for a version of an order of one shop, for one HubSpot account. `reported`: nobody
+    asked for it, so that it writes nothing when the deal shows this version already.
+    """
+    fields: dict[str, Any] = {"orderId": order_id, **({"reported": True} if reported else {})}
+    return run_request(app_id, user, partner, f"{order_id}@{version}", fields)
 
 
 def run_request(
@@ -111,7 +122,7 @@ def run_request(
     user: HubSpotUser,
     partner: PartnerUser,
     subject: str,
-    fields: Mapping[str, str],
+    fields: Mapping[str, Any],
 ) -> RunRequest:
     """A run for something of one shop's, for one HubSpot account."""
     return RunRequest(

@@ -4,7 +4,7 @@ Source: https://shopify.dev/docs/api/admin-graphql/2026-10/objects/Order.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -29,6 +29,12 @@ CHANGED = f"""query($first: Int!, $after: String, $query: String!) {{
  orders(first: $first, after: $after, query: $query, sortKey: UPDATED_AT) {{
   nodes {{ {FIELDS} }} pageInfo {{ hasNextPage endCursor }} }} }}"""
 
+SHOP = """query { shop { currencyCode }
+ currentAppInstallation { accessScopes { handle } } }"""
+
+SHOWN = timedelta(days=60)
+"""How far back Shopify shows orders to an app without `read_all_orders`."""
+
 PAGE = 20
 """Orders asked for at once: such a query stays far below the 1,000 points that one may cost."""
 
@@ -46,6 +52,7 @@ class Shopify:
     """The adapter for Shopify."""
 
     provider = "shopify"
+    poll_s = 60.0
 
     async def read(self, calls: PartnerCalls, user: PartnerUser, order_id: str) -> ShopOrder | None:
         """One query; it costs some points of the shop's budget."""
@@ -63,6 +70,25 @@ class Shopify:
         page = found["pageInfo"]
         after = page["endCursor"] if page["hasNextPage"] else None
         return [_order(node) for node in found["nodes"]], after
+
+    async def currency(self, calls: PartnerCalls, user: PartnerUser) -> str | None:
+        """The currency of shop money, in which all amounts are."""
+        found = await self._query(calls, user, SHOP, {})
+        return str(found["shop"]["currencyCode"])
+
+    async def history_note(
+        self, calls: PartnerCalls, user: PartnerUser, since: datetime, now: datetime
+    ) -> str | None:
+        """Shopify leaves out old orders without a word."""
+        if since >= now - SHOWN:
+            return None
+        installed = (await self._query(calls, user, SHOP, {}))["currentAppInstallation"]
+        if "read_all_orders" in {each["handle"] for each in installed["accessScopes"]}:
+            return None
+        return (
+            "Shopify shows this app the orders of the last 60 days only. For older ones ask "
+            "Shopify for the scope read_all_orders, have the user connect again, then start again."
+        )
 
     async def _query(
         self, calls: PartnerCalls, user: PartnerUser, query: str, variables: Mapping[str, Any]
@@ -116,7 +142,7 @@ def _order(node: Mapping[str, Any]) -> ShopOrder:
         current=_money(node["currentTotalPriceSet"]),
         net=_money(node["netPaymentSet"]),
         state=_state(node["displayFinancialStatus"], cancelled=node["cancelledAt"] is not None),
-        financial=node["displayFinancialStatus"] or "",
+        financial=node["displayFinancialStatus"],
         is_test=node["test"],
         buyer=Buyer(
             email=email.strip().lower() if email else None,
@@ -129,9 +155,11 @@ def _order(node: Mapping[str, Any]) -> ShopOrder:
     )
 
 
-def _state(financial: str | None, *, cancelled: bool) -> State:
+def _state(financial: str | None, *, cancelled: bool) -> State | None:
     if cancelled or financial in LOST:
         return "lost"
+    if financial is None:
+        return None
     return "won" if financial in WON else "open"
 
 

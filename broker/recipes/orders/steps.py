@@ -1,13 +1,15 @@
 """The steps of a run: read the order, write contact, deal and association.
 
-What makes each effect one: the deal is upserted by `{shop}:{order id}` and the contact by e-mail or
-`{shop}:{customer id}`, all unique in HubSpot, and an association is there or not. Repeating is
-harmless. Runs of one order may overlap: whoever has written reads the order again afterwards, and
-writes again when it has changed, so that the last write is never of an older order.
+What makes each effect one: the deal is upserted by `{shop}:{order id}` and the contact written by
+e-mail or `{shop}:{customer id}`, all unique in HubSpot, and an association is there or not.
+Repeating is harmless. Runs of one order may overlap: whoever has written reads the order again
+afterwards, and writes again when it has changed, so that the last write is never of an older order.
+Only then is the version recorded: what a webhook and a poll report of one change is written once.
 """
 
+import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,13 +17,15 @@ from broker.crm.object_types import CONTACTS, DEALS
 from broker.crm.partners import PartnerCalls, PartnerUser
 from broker.crm.records import CrmRecords, RecordWriter, user_of
 from broker.domain.runs import RetryLater, Run, Step, StepContext
-from broker.errors import InputRefused
+from broker.errors import BrokerError, InputRefused
 from broker.recipes.orders import writes
-from broker.recipes.orders.models import KEY, OrdersSettings
+from broker.recipes.orders.buyers import write_contact
+from broker.recipes.orders.models import KEY, STATE, OrdersSettings
 from broker.recipes.orders.port import Shop, ShopOrder
 from broker.recipes.orders.shopify import Shopify
 from broker.recipes.orders.woocommerce import WooCommerce
 from broker.recipes.settings import RecipeSetup
+from broker.stores.recipes.shop_orders import ShopOrders, ShopPlace
 
 ADAPTERS: tuple[Shop, ...] = (Shopify(), WooCommerce())
 SHOPS: Mapping[str, Shop] = {each.provider: each for each in ADAPTERS}
@@ -29,6 +33,9 @@ SHOPS: Mapping[str, Shop] = {each.provider: each for each in ADAPTERS}
 
 PAUSE_S = 1.0
 """Between two pages of orders, so that a long history leaves quota to others."""
+
+PAGE_S = 20.0
+"""For how long a step goes through a page: far less than a step may take."""
 
 MOST_REFUSED = 50
 """How many refused orders a result names."""
@@ -51,11 +58,16 @@ class OrderSteps:
     """The steps, in one process."""
 
     def __init__(
-        self, setup: RecipeSetup[OrdersSettings], partners: PartnerCalls, crm: CrmRecords
+        self,
+        setup: RecipeSetup[OrdersSettings],
+        partners: PartnerCalls,
+        crm: CrmRecords,
+        written: ShopOrders,
     ) -> None:
         self._setup = setup
         self._partners = partners
         self._crm = crm
+        self._written = written
 
     def steps(self) -> Sequence[Step]:
         return (
@@ -66,11 +78,16 @@ class OrderSteps:
     async def read_order(self, context: StepContext) -> Mapping[str, Any]:
         """The order's version, or why nothing is to be written."""
         if "since" in context.run.input:
-            return {}
+            return await self._history(context.run)
         settings = await self._settings(context.run.workspace_id, context.run.app_id)
         order = await self._order_now(context.run)
         if order is not None and order.is_test and settings.skipTest:
             return {"skipped": "test"}
+        if order is not None and context.run.input.get("reported"):
+            found = await self._written.versions(_place(context.run), [order.id])
+            version, deal_id = found.get(order.id, (None, None))
+            if version == order.version:
+                return {"skipped": "unchanged", "dealId": deal_id}
         return {"version": None if order is None else order.version}
 
     async def write_records(self, context: StepContext) -> Mapping[str, Any]:
@@ -98,20 +115,38 @@ class OrderSteps:
             self._partners, partner, since, checkpoint.get("cursor")
         )
         written, refused = checkpoint.get("written", 0), list(checkpoint.get("refused", ()))
+        ended, stop_at = list(checkpoint.get("ended", ())), time.monotonic() + PAGE_S
+
+        def page() -> dict[str, Any]:
+            progress = {"written": written, "refused": refused, "ended": ended}
+            return {"cursor": checkpoint.get("cursor"), **progress}
+
         for order in orders:
-            if order.is_test and settings.skipTest:
+            if (order.is_test and settings.skipTest) or order.id in ended:
                 continue
+            if time.monotonic() > stop_at:  # a slow shop or account: go on with this page
+                raise RetryLater(PAUSE_S, "more orders", page())
             try:
                 await self._follow(run, writer, order.id, order, settings)
             except InputRefused as refusal:  # a person's matter, which does not hold up the rest
                 if len(refused) < MOST_REFUSED:
                     refused.append({"orderId": order.id, "message": refusal.detail or ""})
+            except RetryLater as later:
+                raise RetryLater(later.after_s, later.reason, page()) from later
             else:
                 written += 1
+            ended.append(order.id)
         done = {"written": written, "refused": refused}
         if cursor is not None:
             raise RetryLater(PAUSE_S, "more orders", {"cursor": cursor, **done})
         return done
+
+    async def _history(self, run: Run) -> Mapping[str, Any]:
+        """What a person should know of orders that the shop leaves out."""
+        partner, since = _partner(run), datetime.fromisoformat(run.input["since"])
+        shop, now = shop_of(partner.provider), datetime.now(UTC)
+        note = await shop.history_note(self._partners, partner, since, now)
+        return {"notes": [] if note is None else [note]}
 
     async def _follow(
         self,
@@ -122,17 +157,24 @@ class OrderSteps:
         settings: OrdersSettings,
     ) -> dict[str, Any]:
         """Write an order until it has not changed meanwhile."""
-        shop, created = run.input["shop"], False
-        key = writes.deal_key(shop, order_id)
-        for _ in range(ROUNDS):
-            if order is None:
-                return await self._delete(writer, key, settings)
-            outcome = await self._write(writer, key, shop, order, settings)
-            created = created or outcome["created"]
-            newer = await self._order_now(run, order_id)
-            if newer is not None and newer.version == order.version:
-                return {**outcome, "created": created}
-            order = newer
+        created = False
+        key = writes.deal_key(run.input["shop"], order_id)
+        try:
+            for _ in range(ROUNDS):
+                if order is None:
+                    await self._written.discard(_place(run), order_id)
+                    return await self._delete(writer, key, settings)
+                outcome = await self._write(writer, key, run.input["shop"], order, settings)
+                created = created or outcome["created"]
+                newer = await self._order_now(run, order_id)
+                if newer is not None and newer.version == order.version:
+                    deal_id = outcome["dealId"]
+                    await self._written.record(_place(run), order_id, order.version, deal_id)
+                    return {**outcome, "created": created}
+                order = newer
+        except BrokerError:  # another run may have written a newer version before this one's
+            await self._written.discard(_place(run), order_id)
+            raise
         raise RetryLater(2, "the order changes all the time")
 
     async def _order_now(self, run: Run, order_id: str | None = None) -> ShopOrder | None:
@@ -148,8 +190,8 @@ class OrderSteps:
         order: ShopOrder,
         settings: OrdersSettings,
     ) -> dict[str, Any]:
-        contact_id = await self._write_contact(writer, shop, order, settings)
-        current = await writer.read(DEALS, key, ["dealstage"], KEY)
+        contact_id = await write_contact(writer, shop, order.buyer, settings)
+        current = await writer.read(DEALS, key, ["dealstage", STATE], KEY)
         properties = writes.deal_properties(order, settings, current)
         try:
             deal = await writer.upsert(DEALS, KEY, key, properties)
@@ -157,23 +199,20 @@ class OrderSteps:
             raise _explained(refusal, order, settings) from refusal
         if contact_id is not None:
             await writer.associate(DEALS, deal.id, CONTACTS, contact_id)
+        notes = []
+        if contact_id is None:
+            notes.append("The order names no e-mail address and no customer: it has no contact.")
+        if writes.stays_lost(order, settings, current):
+            notes.append("The order is paid, and its deal stays lost, as a person has closed it.")
         return {
             "created": deal.created,
+            "notes": notes,
             "dealId": deal.id,
             "contactId": contact_id,
             "amount": writes.amount_of(order, settings),
             "currency": order.currency,
             "stage": properties.get("dealstage") or (current or {}).get("dealstage"),
         }
-
-    async def _write_contact(
-        self, writer: RecordWriter, shop: str, order: ShopOrder, settings: OrdersSettings
-    ) -> str | None:
-        known_by = writes.contact_of(shop, order.buyer)
-        if known_by is None:
-            return None
-        properties = writes.contact_properties(order.buyer, settings)
-        return (await writer.upsert(CONTACTS, *known_by, properties)).id
 
     async def _delete(
         self, writer: RecordWriter, key: str, settings: OrdersSettings
@@ -191,7 +230,9 @@ class OrderSteps:
 
 def build_result(context: StepContext) -> Mapping[str, Any]:
     """A run's result."""
-    return {"ok": True, "created": False, **context.outcomes["write-records"]}
+    outcome, before = context.outcomes["write-records"], context.outcomes["read-order"]
+    notes = [*before.get("notes", ()), *outcome.get("notes", ())]
+    return {"ok": True, "created": False, **outcome, "notes": notes}
 
 
 def _partner(run: Run) -> PartnerUser:
@@ -203,6 +244,12 @@ def _partner(run: Run) -> PartnerUser:
         run.input["provider"],
         run.input["shop"],
     )
+
+
+def _place(run: Run) -> ShopPlace:
+    """The shop in which a run began, beside the HubSpot account in which it did."""
+    assert run.hub_id is not None  # noqa: S101  # every run of the recipe has one
+    return ShopPlace(run.workspace_id, run.app_id, run.hub_id, run.input["shop"])
 
 
 def _explained(refusal: InputRefused, order: ShopOrder, settings: OrdersSettings) -> InputRefused:

@@ -19,7 +19,10 @@ TARGET = "/wp-json/wc/v3/orders"
 PAGE = 50
 
 WON = frozenset({"processing", "completed"})
-LOST = frozenset({"cancelled", "refunded", "failed"})
+OPEN = frozenset({"pending", "on-hold", "failed"})
+LOST = frozenset({"cancelled", "refunded"})
+"""A failed payment may be tried again. Statuses of plugins count as won once they are paid."""
+
 GONE = frozenset({"trash", "checkout-draft", "auto-draft"})
 
 
@@ -27,6 +30,7 @@ class WooCommerce:
     """The adapter for WooCommerce."""
 
     provider = "woocommerce"
+    poll_s = 300.0
 
     async def read(self, calls: PartnerCalls, user: PartnerUser, order_id: str) -> ShopOrder | None:
         answer = await calls.read(user, "GET", f"{TARGET}/{order_id}")
@@ -60,6 +64,17 @@ class WooCommerce:
         last = found[-1]["date_modified_gmt"]
         return orders, f"{start}|{int(number) + 1}" if last == start else f"{last}|1"
 
+    async def currency(self, calls: PartnerCalls, user: PartnerUser) -> str | None:
+        """That of the newest order: plugins give each order its own."""
+        found = _checked(await calls.read(user, "GET", f"{TARGET}?per_page=1"), list)
+        return str(found[0]["currency"]) if found else None
+
+    async def history_note(
+        self, _calls: PartnerCalls, _user: PartnerUser, _since: datetime, _now: datetime
+    ) -> str | None:
+        """WooCommerce shows every order."""
+        return None
+
     def order_in(self, topic: str, payload: Mapping[str, Any]) -> str | None:
         found = payload.get("id")
         if not topic.startswith("order.") or not isinstance(found, int):
@@ -89,12 +104,12 @@ def read_order(fields: Mapping[str, Any]) -> ShopOrder | None:
     total = Decimal(fields["total"])
     refunded = -sum((Decimal(each["total"]) for each in fields["refunds"]), Decimal(0))
     paid = total if fields["date_paid_gmt"] or status in WON else Decimal(0)
-    state = _state(status, fully_refunded=refunded > 0 and refunded >= total)
+    state = _state(status, paid=paid, fully_refunded=refunded > 0 and refunded >= total)
     billing = fields["billing"]
     return ShopOrder(
         id=str(fields["id"]),
         name=f"#{fields['number']}",
-        updated_at=fields["date_modified_gmt"],
+        updated_at=f"{fields['date_modified_gmt']}Z",
         placed_at=f"{fields['date_created_gmt']}Z",
         currency=fields["currency"],
         total=total,
@@ -114,7 +129,7 @@ def read_order(fields: Mapping[str, Any]) -> ShopOrder | None:
     )
 
 
-def _state(status: str, *, fully_refunded: bool) -> State:
+def _state(status: str, *, paid: Decimal, fully_refunded: bool) -> State:
     if status in LOST or fully_refunded:
         return "lost"
-    return "won" if status in WON else "open"
+    return "won" if status in WON or (paid > 0 and status not in OPEN) else "open"

@@ -11,6 +11,7 @@ from broker.recipes.orders.models import (
     FINANCIAL,
     KEY,
     ORDER_NAME,
+    STATE,
     OrdersSettings,
 )
 from broker.recipes.orders.port import Buyer, ShopOrder
@@ -34,8 +35,10 @@ def deal_properties(
 ) -> dict[str, str | None]:
     """The deal's properties for an order as it is now. `current`: the deal's, None for a new one.
 
-    An order that is still to be paid leaves the stage of a deal that exists alone: a person may
-    have moved it, or it is closed.
+    The stage of a deal that exists is written when the order has become won or lost since it was
+    written last, and otherwise left alone: a person may have moved it. A deal that a person has
+    closed as lost stays closed, unless the settings say `reopen`. What the shop does not say is not
+    written.
     """
     mapping, stages = settings.deal, settings.stages
     shown: dict[str | None, str | None] = {
@@ -43,13 +46,33 @@ def deal_properties(
         mapping.currency: order.currency,
         mapping.closeDate: order.placed_at,
         mapping.orderName: order.name,
-        mapping.financialStatus: order.financial,
+        STATE: order.state,
     }
+    if order.financial is not None:
+        shown[mapping.financialStatus] = order.financial
     if current is None:
         shown[mapping.name] = f"Order {order.name}"
-    if current is None or order.state != "open":
-        shown |= {"pipeline": settings.pipeline, "dealstage": getattr(stages, order.state)}
-    return {name: value for name, value in shown.items() if name is not None}
+    if current is None or (_moves(order, current) and not stays_lost(order, settings, current)):
+        stage = getattr(stages, order.state or "open")
+        shown |= {"pipeline": settings.pipeline, "dealstage": stage}
+    return {
+        name: value
+        for name, value in shown.items()
+        if name is not None and (value is not None or name != STATE)
+    }
+
+
+def stays_lost(
+    order: ShopOrder, settings: OrdersSettings, current: Mapping[str, str | None] | None
+) -> bool:
+    """Whether a deal that a person has closed as lost stays so although its order is paid."""
+    if current is None or settings.reopen or order.state != "won" or not _moves(order, current):
+        return False
+    return current.get("dealstage") == settings.stages.lost and current.get(STATE) != "lost"
+
+
+def _moves(order: ShopOrder, current: Mapping[str, str | None]) -> bool:
+    return order.state in {"won", "lost"} and order.state != current.get(STATE)
 
 
 def deleted_properties(settings: OrdersSettings) -> dict[str, str | None]:
@@ -57,6 +80,7 @@ def deleted_properties(settings: OrdersSettings) -> dict[str, str | None]:
     shown = {
         settings.deal.amount: "0",
         settings.deal.financialStatus: DELETED,
+        STATE: "lost",
         "pipeline": settings.pipeline,
         "dealstage": settings.stages.lost,
     }
@@ -92,6 +116,7 @@ def definitions() -> tuple[PropertyDefinitions, ...]:
         KEY: _definition(KEY, "Shop order key", unique=True),
         ORDER_NAME: _definition(ORDER_NAME, "Shop order"),
         FINANCIAL: _definition(FINANCIAL, "Shop payment status"),
+        STATE: _definition(STATE, "Shop order state"),
     }
     contact = {CUSTOMER_KEY: _definition(CUSTOMER_KEY, "Shop customer key", unique=True)}
     return PropertyDefinitions(DEALS, deal), PropertyDefinitions(CONTACTS, contact)

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -16,7 +17,8 @@ from broker.sandbox.core.faults import Faults, strike
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Answering = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 # Their values are stored as hashes, so that a list of requests can be shown.
-SECRET_HEADERS = frozenset({"authorization", "cookie"})
+SECRET_HEADERS = frozenset({"authorization", "cookie", "x-api-key"})
+SECRET_QUERY = re.compile(r"(?<=[?&]api_key=)[^&]+")
 REMEMBERED_REQUESTS = 5_000
 
 
@@ -87,7 +89,8 @@ def _seen(request: web.Request, body: bytes, at: float, token_paths: str) -> See
     }
     secret = token_paths in request.path
     text = digest(body.decode(errors="replace")) if secret else body.decode(errors="replace")
-    return Seen(request.method, request.raw_path, headers, text, at)
+    target = SECRET_QUERY.sub(lambda match: digest(match[0]), request.raw_path)
+    return Seen(request.method, target, headers, text, at)
 
 
 def digest(secret: str) -> str:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from broker.sandbox.core.directory import Entry
+from broker.sandbox.enrichment.server import serve as serve_enrichment
+from broker.sandbox.enrichment.world import VENDORS as ENRICHMENT_VENDORS
 from broker.sandbox.fml.server import serve as serve_fml
 from broker.sandbox.hubspot.server import serve as serve_hubspot
 from broker.sandbox.quickbooks.server import serve as serve_quickbooks
@@ -176,6 +178,20 @@ async def start_xero(options: Options) -> Started:
     return Started(entry, running, running.close)
 
 
+async def start_enrichment(options: Options) -> Started:
+    """Start the five enrichment vendors, each with a key of its own."""
+    running = await serve_enrichment(options.host, options.port, seed=options.seed)
+    keys = {
+        vendor: running.world.add_key(vendor, f"{vendor}-sandbox-key")
+        for vendor in ENRICHMENT_VENDORS
+    }
+    settings = {
+        f"BROKER_{vendor.upper()}_URL": f"{running.url}/{vendor}" for vendor in ENRICHMENT_VENDORS
+    }
+    entry = Entry("enrichment", "Enrichment vendors", running.url, settings, keys)
+    return Started(entry, running, running.close)
+
+
 def _credentials(vendor: str) -> dict[str, Any]:
     return {"clientId": f"{vendor}-sandbox", "clientSecret": f"{vendor}-sandbox-secret"}
 
@@ -188,5 +204,6 @@ STARTERS = {
     "woocommerce": start_woocommerce,
     "quickbooks": start_quickbooks,
     "xero": start_xero,
+    "enrichment": start_enrichment,
 }
 """In the order of their ports."""

@@ -27,6 +27,7 @@ from broker.errors import (
 from broker.providers.base import Provider
 from broker.providers.calls.answers import Answer
 from broker.providers.transport.failures import Failures
+from broker.providers.transport.headers import Headers
 from broker.stores.proxy.idempotency import Claim, IdempotentCalls, StoredResponse
 
 log = logging.getLogger(__name__)
@@ -193,7 +194,7 @@ def _answer(stored: StoredResponse, *, replayed: bool) -> Answer:
     return Answer(
         stored.status,
         stored.reason,
-        [*stored.headers, *marks],
+        Headers.of([*stored.headers, *marks]),
         BufferedBody(stored.body),
         rejects_grant=False,
         limits=None,

@@ -1,9 +1,5 @@
 """Calls to a vendor's API with an app's own credentials: one token and one rate limit for all
 replicas.
-
-A vendor counts calls by client. Each call reserves the next slot of its client's limit in Postgres.
-A slot that is far away is stored in the step's checkpoint, and the step is tried again when it
-comes; so a queue of calls holds no connection and no task.
 """
 
 import asyncio
@@ -15,16 +11,8 @@ from typing import Any, TypeVar
 from broker.domain.model import Secret
 from broker.domain.runs import RetryLater, VendorCredentialsRefused
 from broker.domain.vendors import MintedToken, Throttled, TokenRefused, VendorAccount
+from broker.services.vendors.rate_limit import RateLimit
 from broker.stores.recipes.vendors import StoredToken, VendorClients
-
-WAIT_INLINE_S = 1.0
-"""A slot that is at most this far away is waited for."""
-
-WAKE_EARLY_S = 0.4
-"""How much before its slot a step is tried again, so that it is there in time."""
-
-SLOT_EXPIRES_S = 2.0
-"""How late a slot may be used; the calls of the next minute count on it."""
 
 REFRESH_AT = 0.9
 """How much of a token's life is used."""
@@ -45,6 +33,7 @@ class VendorApi:
         """
         self._mint = mint
         self._clients = clients
+        self._limit = RateLimit(clients)
 
     async def call(
         self,
@@ -59,19 +48,19 @@ class VendorApi:
         VendorCredentialsRefused, and what `send` raises otherwise.
         """
         token = await self._token(account)
-        await self._wait_for_slot(account, "call", checkpoint)
+        await self._limit.wait(account, "call", checkpoint)
         try:
             return await send(token.token)
         except Throttled as throttled:
-            raise await self._pause(account, "call", throttled) from throttled
+            raise await self._limit.pause(account, "call", throttled) from throttled
         except TokenRefused:
             await self._clients.delete_token(account, token)
         token = await self._token(account)
-        await self._wait_for_slot(account, "call", {})
+        await self._limit.wait(account, "call", {})
         try:
             return await send(token.token)
         except Throttled as throttled:
-            raise await self._pause(account, "call", throttled) from throttled
+            raise await self._limit.pause(account, "call", throttled) from throttled
         except TokenRefused as refused:
             raise VendorCredentialsRefused(
                 f"{account.title} refuses a token that it has just issued: its client was revoked. "
@@ -83,11 +72,11 @@ class VendorApi:
         """A new token, whatever is stored: proves the client id and secret. Raises RetryLater, and
         what `mint` raises.
         """
-        await self._wait_for_slot(account, "token", {})
+        await self._limit.wait(account, "token", {})
         try:
             minted = await self._mint(account)
         except Throttled as throttled:
-            raise await self._pause(account, "token", throttled) from throttled
+            raise await self._limit.pause(account, "token", throttled) from throttled
         await self._clients.store_token(account, minted.access_token, minted.lifetime * REFRESH_AT)
         return minted
 
@@ -107,25 +96,3 @@ class VendorApi:
                 raise RetryLater(5, "waiting for a token")
             else:
                 await asyncio.sleep(0.1)
-
-    async def _wait_for_slot(
-        self, account: VendorAccount, kind: str, checkpoint: Mapping[str, Any]
-    ) -> None:
-        # Times are the database's, for the clocks of replicas differ.
-        paused_until, now = await self._clients.paused_until(account, kind)
-        if paused_until - now > WAIT_INLINE_S:
-            raise RetryLater(paused_until - now, f"{account.title} is throttling")
-        slot = float(checkpoint.get("slot", 0))
-        if now - slot > SLOT_EXPIRES_S:
-            slot, now = await self._clients.reserve_slot(account, kind)
-        away = slot - now
-        if away > WAIT_INLINE_S:
-            reserved = {"slot": slot} if kind == "call" else None
-            raise RetryLater(
-                away - WAKE_EARLY_S, "waiting for a slot of the vendor's limit", reserved
-            )
-        await asyncio.sleep(max(0.0, away))
-
-    async def _pause(self, account: VendorAccount, kind: str, throttled: Throttled) -> RetryLater:
-        await self._clients.pause(account, kind, throttled.after_s)
-        return RetryLater(throttled.after_s, f"{account.title} is throttling")

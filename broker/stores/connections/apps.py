@@ -13,9 +13,11 @@ from broker.domain.events import NewEvent
 from broker.domain.invalidation import Invalidation
 from broker.domain.model import App, Confirm, PolicyRule, ProviderClient, Secret
 from broker.errors import AppNotFound, SlugTaken
+from broker.providers.subscriptions import TOPICS
 from broker.sealing import Place, Sealer
 from broker.stores.access.audit import record_audit
 from broker.stores.access.policies import read_policy, write_policy
+from broker.stores.connections.subscriptions import change_wanted
 from broker.stores.core.database import Database, Session
 from broker.stores.core.invalidation import notify
 from broker.stores.core.queries import sql
@@ -152,6 +154,9 @@ class LockedApp:
             _sealed(sealer, self.app.webhook_secret, former_place(own)) if replaced else None,
         )
         await notify(self._session, Invalidation.app(self.app.workspace_id, self.app.slug))
+        topics = registration.options.get(TOPICS)
+        if replaced or topics != self.app.options.get(TOPICS):
+            await change_wanted(self._session, self.app, required=bool(topics))
         changed = [
             each.name
             for each in fields(Registration)

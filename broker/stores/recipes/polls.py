@@ -8,10 +8,9 @@ from typing import Any
 from uuid import UUID
 
 from broker.domain.runs import Recipe, RunRequest
-from broker.errors import OtherAccount
 from broker.stores.core.database import Database
 from broker.stores.core.queries import sql
-from broker.stores.recipes.runs import start
+from broker.stores.recipes.runs import create
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +31,18 @@ class ClaimedPoll:
     failures: int
     started_at: datetime
     claim: int
+
+
+@dataclass(frozen=True, slots=True)
+class PollRecord:
+    """A user's poll, for display. `due_at` is None while it waits for the user to connect."""
+
+    user_ref: str
+    account_id: str | None
+    failures: int
+    last_error: str | None
+    polled_at: datetime | None
+    due_at: datetime | None
 
 
 class PollStore:
@@ -79,7 +90,8 @@ class PollStore:
         runs: Sequence[RunRequest],
     ) -> int:
         """Store where the next poll begins, and with it start the runs that this one has found; how
-        many are new. None of it when another process has the poll by now.
+        many are new, for one that is there stays as it is. None of it when another process has the
+        poll by now.
         """
         async with self._database.transaction() as session:
             moved = await session.execute(
@@ -87,14 +99,8 @@ class PollStore:
             )
             if moved != "UPDATE 1":
                 return 0
-            begun = 0
-            for request in runs:
-                try:
-                    _, before, _ = await start(session, recipe, request, None)
-                except OtherAccount:  # a run of this subject acts in another account, as it must
-                    continue
-                begun += before == "new"
-            return begun
+            begun = [await create(session, recipe, request, None) for request in runs]
+            return len(begun) - begun.count(None)
 
     async def postpone(self, poll: ClaimedPoll, pause: timedelta, error: str, failed: int) -> None:
         """The poll is to be tried again after a pause, from the same cursor."""
@@ -103,6 +109,13 @@ class PollStore:
     async def park(self, poll: ClaimedPoll, error: str) -> None:
         """The poll goes on from the same cursor when the user connects again."""
         await self._database.execute(sql.postpone_poll, *_key(poll), None, 0, error)
+
+    async def of_app(
+        self, workspace_id: UUID, app_id: UUID, recipe: str, limit: int
+    ) -> list[PollRecord]:
+        """Polls for an app's users, for display: those in trouble first."""
+        rows = await self._database.fetch(sql.polls_of_app, workspace_id, app_id, recipe, limit)
+        return [PollRecord(**row) for row in rows]
 
     async def delete(self, poll: ClaimedPoll) -> None:
         """The user is no longer connected."""

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from broker.domain.runs import RunErrors, RunHealth, RunRecord, StepRecord
 from broker.errors import RunNotFound
+from broker.stores.core.by_workspace import grouped
 from broker.stores.core.database import Database
 from broker.stores.core.queries import sql
 
@@ -39,9 +40,11 @@ class RunRecords:
 
     async def ended(self, runs: Collection[tuple[UUID, UUID]]) -> list[UUID]:
         """Which of some runs (workspace and id) have ended."""
-        workspaces, ids = [key[0] for key in runs], [key[1] for key in runs]
-        rows = await self._database.fetch(sql.ended_runs, workspaces, ids)
-        return [row["id"] for row in rows]
+        found = []
+        for workspace_id, ids in grouped(runs):
+            rows = await self._database.fetch(sql.ended_runs, workspace_id, ids)
+            found += [row["id"] for row in rows]
+        return found
 
     async def steps(self, workspace_id: UUID, run_id: UUID) -> list[StepRecord]:
         """A run's steps, in order."""
@@ -93,7 +96,7 @@ class RunRecords:
 
     async def purge(self) -> int:
         """Delete the inputs and steps of runs that ended long ago; how many."""
-        return await self._database.execute(sql.purge_runs)
+        return await self._database.purge(sql.purge_runs)
 
 
 def _record(row: Any) -> RunRecord:

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 from broker.domain.events import NewEvent
 from broker.domain.runs import Recipe, Run, RunRequest
 from broker.errors import OtherAccount, RunNotFound
+from broker.stores.core.by_workspace import grouped
 from broker.stores.core.database import Database, Session
 from broker.stores.core.queries import sql
 from broker.stores.events.events import publish
@@ -71,17 +72,24 @@ class RunStore:
         lease: timedelta,
     ) -> list[Run]:
         """Claim due runs of a recipe, at most `at_once` of an app less those under way here."""
-        rows = await self._database.fetch(
-            sql.claim_runs,
-            recipe.name,
-            recipe.version,
-            limit,
-            at_once,
-            list(busy.keys()),
-            list(busy.values()),
-            lease,
-        )
-        return [_run(row) for row in rows]
+        full = [app_id for app_id, count in busy.items() if count >= at_once]
+        due = recipe.name, recipe.version
+        found: list[Run] = []
+        for look in await self._database.fetch(sql.workspaces_with_runs, *due, full, limit):
+            rows = await self._database.fetch(
+                sql.claim_runs,
+                look["workspace_id"],
+                *due,
+                limit - len(found),
+                at_once,
+                list(busy.keys()),
+                list(busy.values()),
+                lease,
+            )
+            found += [_run(row) for row in rows]
+            if len(found) >= limit:
+                break
+        return found
 
     async def outcomes(self, run: Run) -> dict[str, Mapping[str, Any]]:
         """The outcomes of steps so far."""
@@ -135,13 +143,9 @@ class RunStore:
 
     async def extend_lease(self, runs: Sequence[Run], lease: timedelta) -> None:
         """Renew the leases of runs that are still under way."""
-        await self._database.execute(
-            sql.extend_run_leases,
-            [run.workspace_id for run in runs],
-            [run.id for run in runs],
-            [run.claim for run in runs],
-            lease,
-        )
+        for workspace_id, own in grouped((run.workspace_id, run) for run in runs):
+            ids, claims = [run.id for run in own], [run.claim for run in own]
+            await self._database.execute(sql.extend_run_leases, workspace_id, ids, claims, lease)
 
     async def release(self, run: Run) -> None:
         """Let another process go on at once."""
@@ -179,20 +183,7 @@ async def start(
     session: Session, recipe: Recipe, request: RunRequest, lease: timedelta | None
 ) -> tuple[UUID, str, Run | None]:
     """`RunStore.start` within the caller's transaction."""
-    run_id = await session.fetchval(
-        sql.create_run,
-        request.workspace_id,
-        uuid4(),
-        request.app_id,
-        recipe.name,
-        recipe.version,
-        request.subject,
-        request.user_ref,
-        request.hub_id,
-        json.dumps(request.input),
-        int(lease is not None),
-        lease or DUE_NOW,
-    )
+    run_id = await create(session, recipe, request, lease)
     if run_id is not None:
         run = await _claimed(session, request.workspace_id, run_id) if lease is not None else None
         return run_id, "new", run
@@ -212,6 +203,17 @@ async def start(
     else:
         check_account(found["hub_id"], request)
     return run_id, state, claimed
+
+
+async def create(
+    session: Session, recipe: Recipe, request: RunRequest, lease: timedelta | None
+) -> UUID | None:
+    """The new run of a subject; None when there is one, which stays as it is."""
+    key = request.workspace_id, uuid4(), request.app_id, recipe.name, recipe.version
+    what = request.subject, request.user_ref, request.hub_id, json.dumps(request.input)
+    claim = int(lease is not None), lease or DUE_NOW
+    run_id: UUID | None = await session.fetchval(sql.create_run, *key, *what, *claim)
+    return run_id
 
 
 def check_account(hub_id: int | None, request: RunRequest) -> None:

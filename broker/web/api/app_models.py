@@ -48,6 +48,7 @@ class AppSettings(RequestModel):
     webhookSecret: ClientSecret | None = None
     environment: Text | None = None
     myDomain: Text | None = None
+    webhookTopics: Text | None = None
 
 
 class NewApp(AppSettings):
@@ -98,9 +99,10 @@ class AppChange(RequestModel):
     webhookSecret: ClientSecret | None = None
     environment: Text | None = None
     myDomain: Text | None = None
+    webhookTopics: Text | None = None
 
 
-OPTIONS = ("environment", "myDomain")
+OPTIONS = ("environment", "myDomain", "webhookTopics")
 """Settings that only some providers' apps have, kept as the app's options."""
 
 SECRETS = {"clientSecret", "webhookSecret"}
@@ -152,6 +154,7 @@ class RegisteredApp(BaseModel):
     marketplace: bool
     environment: str | None
     myDomain: str | None
+    webhookTopics: str | None
     redirectUrl: str
     webhookUrl: str | None
     credentialsRefusedAt: datetime | None

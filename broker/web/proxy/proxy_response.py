@@ -1,11 +1,12 @@
 """A provider's answer as the caller gets it: unchanged, in one write where it is complete."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from email.utils import formatdate
 
 from aiohttp import web
 
 from broker.providers.calls.answers import Answer
+from broker.providers.transport.headers import encoded, lower
 from broker.web.core.middleware import REQUEST_ID
 
 SECURITY_HEADERS = (
@@ -73,18 +74,20 @@ class SingleWriteResponse(web.StreamResponse):
 
 def encode_complete(answer: Answer, body: bytes, request_id: str, *, keep_alive: bool) -> bytes:
     """A complete answer as an HTTP/1.1 response to anything but HEAD; its status has a body."""
-    names = {name.lower() for name, _ in answer.headers}
-    headers = _response_headers(request_id, answer.headers, names)
-    if "date" not in names:
-        headers.append(("Date", formatdate(usegmt=True)))
+    lines = answer.headers.lines
+    names = {lower(name) for name, _ in lines}
+    head = [b"HTTP/1.1 %d %b" % (answer.status, encoded(answer.reason))]
+    head += [b"%b: %b" % line for line in lines]
+    more = _own_headers(request_id, is_known=b"x-request-id" in names)
+    if b"date" not in names:
+        more.append(("Date", formatdate(usegmt=True)))
     if not keep_alive:
-        headers.append(("Connection", "close"))
-    if "content-length" not in names:
-        headers.append(("Transfer-Encoding", "chunked"))
+        more.append(("Connection", "close"))
+    if b"content-length" not in names:
+        more.append(("Transfer-Encoding", "chunked"))
         body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
-    head = "".join([f"{name}: {value}\r\n" for name, value in headers])
-    head = f"HTTP/1.1 {answer.status} {answer.reason}\r\n{head}\r\n"
-    return head.encode("utf-8", "surrogateescape") + body
+    head.append("\r\n".join([f"{name}: {value}" for name, value in more]).encode())
+    return b"\r\n".join([*head, b"", body])
 
 
 def begin_stream(
@@ -95,7 +98,8 @@ def begin_stream(
     # Head and body leave in one write when both have arrived; else the head does not wait.
     response._send_headers_immediately = not answer.chunks.is_complete  # noqa: SLF001
     names = frozenset(name.lower() for name, _ in headers)
-    response.headers.extend(_response_headers(request[REQUEST_ID], headers, names))
+    response.headers.extend(headers)
+    response.headers.extend(_own_headers(request[REQUEST_ID], is_known="x-request-id" in names))
     response[UPSTREAM_HEADERS] = names
     return response
 
@@ -109,13 +113,11 @@ async def remove_default_headers(_request: web.Request, response: web.StreamResp
                 response.headers.pop(name, None)
 
 
-def _response_headers(
-    request_id: str, headers: Sequence[tuple[str, str]], names: Collection[str]
-) -> list[tuple[str, str]]:
-    """The provider's headers and the broker's. The provider's request id is the caller's when there
-    is one; the broker's finds its log line.
+def _own_headers(request_id: str, *, is_known: bool) -> list[tuple[str, str]]:
+    """The broker's headers. `is_known`: the provider says a request id, which is the caller's then;
+    the broker's finds its log line.
     """
-    all_headers = [*headers, ("Broker-Request-Id", request_id), *SECURITY_HEADERS]
-    if "x-request-id" not in names:
-        all_headers.append(("X-Request-Id", request_id))
-    return all_headers
+    headers = [("Broker-Request-Id", request_id), *SECURITY_HEADERS]
+    if not is_known:
+        headers.append(("X-Request-Id", request_id))
+    return headers

@@ -32,11 +32,16 @@ SELECT id, at, user_ref, key_id, request_id, method, path, status, error, bytes,
 -- name: purge_calls
 -- Delete some calls that are old enough.
 --   $1 age, $2 how many
+WITH old AS (
+    SELECT workspace_id, id
+      FROM proxied_call
+     WHERE at < now() - $1::interval
+     LIMIT $2
+)
 DELETE FROM proxied_call
- WHERE ctid = ANY (ARRAY(SELECT ctid
-                           FROM proxied_call
-                          WHERE at < now() - $1::interval
-                          LIMIT $2));
+ USING old
+ WHERE proxied_call.workspace_id = old.workspace_id
+   AND proxied_call.id = old.id;
 
 -- name: call_chart
 -- An app's calls in steps of time: how many, how many went wrong in which way, and how long they took.

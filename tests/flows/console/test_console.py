@@ -128,7 +128,7 @@ async def test_no_other_site_posts_for_an_operator(broker):
     """U15."""
     cookie = await signs_in(broker)
     rows = [*TABLE, *panels.table(RECIPES)]
-    posts = [path.format(slug="hbdev") for method, path, _ in rows if method == "POST"]
+    posts = [path.format(slug="hbdev") for method, path, *_ in rows if method == "POST"]
     assert "/kyb/settings" in posts
 
     for path in posts:

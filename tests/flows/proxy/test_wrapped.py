@@ -15,6 +15,7 @@ from yarl import URL
 from broker.errors import DestinationRefused
 from broker.providers.calls.answers import Answer
 from broker.providers.calls.destination import target_of
+from broker.providers.transport.headers import Headers
 from broker.sandbox.core.faults import Fault
 from broker.services.proxy.idempotency import BufferedBody
 from broker.web.proxy.large_calls import LargeCallReader
@@ -372,7 +373,9 @@ async def test_a_body_that_inflates_without_end_is_inflated_a_piece_at_a_time():
     """2.16: 100 kB that hold 100 MB."""
     bomb = zlib.compress(b"\0" * 100_000_000, wbits=31)
     headers = [("Content-Type", "application/json"), ("Content-Encoding", "gzip")]
-    answer = Answer(200, "OK", headers, BufferedBody(bomb), False, None, None, lambda: None)
+    answer = Answer(
+        200, "OK", Headers.of(headers), BufferedBody(bomb), False, None, None, lambda: None
+    )
     longest = total = 0
     tracemalloc.start()
     try:

@@ -16,6 +16,7 @@ import graphql
 from graphql.utilities import find_breaking_changes
 
 from broker.providers.shopify.api import SHOP_QUERY
+from broker.providers.shopify.subscriptions import FIND, SUBSCRIBE
 from broker.recipes.orders.shopify import CHANGED, ORDER
 from broker.sandbox.shopify.admin.endpoint import SCHEMA
 from tests.sandbox.shopify.queries import EVERY
@@ -51,7 +52,7 @@ def test_the_sandbox_has_nothing_that_shopify_lacks(published):
     assert broken == []
 
 
-@pytest.mark.parametrize("query", [SHOP_QUERY, ORDER, CHANGED])
+@pytest.mark.parametrize("query", [SHOP_QUERY, ORDER, CHANGED, FIND, SUBSCRIBE])
 def test_shopifys_own_schema_accepts_the_brokers_queries(published, query):
     assert graphql.validate(published, graphql.parse(query)) == []
     assert graphql.validate(SCHEMA, graphql.parse(query)) == []

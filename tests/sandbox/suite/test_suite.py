@@ -31,6 +31,7 @@ SEEDED = {
     "woocommerce": "guest",
     "quickbooks": "Blue Logistics Ltd",
     "xero": "Silver Robotics Ltd",
+    "enrichment": "ada@analytical.example",
 }
 
 
@@ -102,6 +103,7 @@ async def test_every_sandbox_has_a_page_with_data_and_hubspots_lists_them_all(su
 
     assert list(pages) == [
         "hubspot", "fml", "salesforce", "shopify", "woocommerce", "quickbooks", "xero",
+        "enrichment",
     ]  # fmt: skip
     assert {status for status, _ in pages.values()} == {200}
     for vendor, text in SEEDED.items():
@@ -167,14 +169,15 @@ async def test_the_command_prints_one_object_and_ends_on_sigterm():
     assert (rest, process.returncode) == (b"", 0), problems
     assert printed["sandboxes"][0]["vendor"] == "hubspot"
     assert printed["missing"] == {}
-    assert printed["settings"]["BROKER_XERO_URL"] == printed["sandboxes"][-1]["url"]
+    last = printed["sandboxes"][-1]["url"]
+    assert printed["settings"]["BROKER_CLEARBIT_URL"] == f"{last}/clearbit"
 
 
 async def test_the_command_prints_settings_and_apps_for_people():
     process = await command("--port", "0")
     async with asyncio.timeout(60):
         lines = []
-        while not lines or not lines[-1].startswith("Xero"):
+        while not lines or not lines[-1].startswith("Enrichment"):
             lines.append((await process.stdout.readline()).decode().rstrip())
         process.send_signal(signal.SIGTERM)
         await process.communicate()
@@ -195,6 +198,6 @@ async def test_without_graphql_core_only_shopify_is_missing_and_named_with_its_r
         process.send_signal(signal.SIGTERM)
         await process.communicate()
 
-    assert len(printed["sandboxes"]) == 6
+    assert len(printed["sandboxes"]) == 7
     assert list(printed["missing"]) == ["shopify"]
     assert "pip install 'hubspot-broker[sandbox]'" in printed["missing"]["shopify"]

@@ -17,12 +17,14 @@ Action = Callable[[Any], None]
 
 
 class LeverEndpoints:
-    """`/_sandbox/levers` over the dataclasses `targets`, with `actions` that are done once."""
+    """`/_sandbox/levers` over the dataclasses `targets`, with `actions` that are done once.
+    `deliveries` is None for a vendor that sends no webhooks.
+    """
 
     def __init__(
         self,
         simulation: Simulation,
-        deliveries: Deliveries,
+        deliveries: Deliveries | None,
         targets: Iterable[Any],
         actions: dict[str, Action],
     ) -> None:
@@ -38,9 +40,11 @@ class LeverEndpoints:
             ("POST", "/_sandbox/levers", self.set),
             ("GET", "/_sandbox/requests", self.requests),
             ("GET", "/_sandbox/counters", self.counters),
-            ("GET", "/_sandbox/deliveries", self.deliveries),
-            ("POST", "/_sandbox/deliveries/{deliveryId}/replay", self.replay),
         ]
+        if self._deliveries is not None:
+            sent = _Sent(self._deliveries)
+            table.append(("GET", "/_sandbox/deliveries", sent.show))
+            table.append(("POST", "/_sandbox/deliveries/{deliveryId}/replay", sent.replay))
         own = [web.route(method, path, guarded(handler)) for method, path, handler in table]
         return [*own, *FaultEndpoints(self._simulation.faults).routes()]
 
@@ -76,7 +80,14 @@ class LeverEndpoints:
         """Show how often things happened."""
         return web.json_response(self._simulation.counters)
 
-    async def deliveries(self, _request: web.Request) -> web.Response:
+
+class _Sent:
+    """`/_sandbox/deliveries`."""
+
+    def __init__(self, deliveries: Deliveries) -> None:
+        self._deliveries = deliveries
+
+    async def show(self, _request: web.Request) -> web.Response:
         """List the attempts, newest first, and how many deliveries wait."""
         sent = [asdict(each) for each in reversed(self._deliveries.sent)]
         return web.json_response({"deliveries": sent, "waiting": len(self._deliveries.queue)})

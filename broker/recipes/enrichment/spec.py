@@ -1,0 +1,32 @@
+"""What the catalog takes of the enrichment recipe."""
+
+from broker.crm.object_types import CONTACTS
+from broker.recipes.base import RecipeSpec, WorkflowAction
+from broker.recipes.enrichment.models import (
+    NAME,
+    VERSION,
+    EnrichmentRequest,
+    EnrichmentResponse,
+    EnrichmentSettings,
+    check_settings,
+    triggers,
+)
+from broker.recipes.enrichment.recipe import EnrichmentRecipe
+
+ENRICHMENT = RecipeSpec(
+    name=NAME,
+    version=VERSION,
+    title="Enrichment",
+    settings=EnrichmentSettings,
+    start=EnrichmentRequest,
+    response=EnrichmentResponse,
+    build=EnrichmentRecipe,
+    check_settings=check_settings,
+    triggers=triggers,
+    action=WorkflowAction(
+        object_type=CONTACTS,
+        record_field="contactId",
+        outputs=("outcome", "reason"),
+        allows_cards=lambda settings: settings.cards,
+    ),
+)

@@ -1,0 +1,5 @@
+"""The pages of the sandbox enrichment vendors."""
+
+from broker.sandbox.core.pages import renderer
+
+render = renderer(__file__)

@@ -52,7 +52,7 @@ class CustomerMapping(RequestModel):
     customerId: PropertyName | None = CUSTOMER_ID
 
 
-class WriteBack(RequestModel):
+class InvoiceWriteBack(RequestModel):
     """The deal property that shows each; null writes nothing."""
 
     invoiceId: PropertyName | None = INVOICE_ID
@@ -77,7 +77,7 @@ class InvoicesSettings(RequestModel):
     numberPrefix: NumberPrefix | None = None
     trigger: DealTrigger | None = None
     customer: CustomerMapping = Field(default_factory=CustomerMapping)
-    writeBack: WriteBack = Field(default_factory=WriteBack)
+    writeBack: InvoiceWriteBack = Field(default_factory=InvoiceWriteBack)
     cards: bool = False
 
 

@@ -153,7 +153,7 @@ class RunStore:
         await self._database.execute(sql.release_run, run.workspace_id, run.id, run.claim)
 
     async def finish(self, run: Run, result: Mapping[str, Any]) -> float | None:
-        """Every step is done; publishes the end. Seconds since the trigger; None after a restart."""
+        """Every step is done; publishes the end. Seconds since the trigger, or None."""
         async with self._database.transaction() as session:
             ended = await _end(session, run, "done", result, None)
         return ended["seconds"] if ended is not None and ended["restarts"] == 0 else None

@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
 
 from broker.bootstrap.components import Components
 from broker.bootstrap.gauges import CONNECTIONS_EVERY_S, OVERDUE_EVERY_S, Gauges
@@ -167,8 +166,7 @@ def _assemble(
     connections, links = Connections(pool, sealer), Links(pool, sealer)
     pending_grants, revocations = PendingGrants(pool, sealer), Revocations(pool, sealer)
     inbox, revoker = WebhookInbox(pool, sealer), Revoker(revocations, providers, metrics)
-    ahead = timedelta(days=settings.renew_ahead_days)
-    grants = Grants(connections, providers, metrics, ahead, pool.max_renewals)
+    grants = Grants(connections, providers, metrics, settings.renew_ahead_days, pool.max_renewals)
     installs = Installs(apps, links, pending_grants, connections, revoker, providers, url)
     idempotent, waits = IdempotentCalls(pool, sealer), settings.quota_wait_s
     quota = Quota(Quotas(pool), waits, metrics)

@@ -81,13 +81,13 @@ class Grants:
         connections: Connections,
         providers: Mapping[str, Provider],
         metrics: Metrics,
-        renew_ahead: timedelta,
+        renew_ahead_days: int,
         max_concurrent: int = MAX_CONCURRENT,
     ) -> None:
-        """`renew_ahead`: a connection that was used within so long is renewed before its token
+        """`renew_ahead_days`: a connection that was used within so many is renewed before its token
         ends, any other when it is called, or when its provider would end an unused grant.
         """
-        self._renew_ahead = renew_ahead
+        self._renew_ahead = timedelta(days=renew_ahead_days)
         self._connections = connections
         self._providers = providers
         self._refresher = Refresher(connections, providers, metrics)

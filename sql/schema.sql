@@ -703,6 +703,28 @@ CREATE TABLE kyb_case (
 CREATE INDEX kyb_case_by_case ON kyb_case (workspace_id, app_id, case_id);
 CREATE INDEX kyb_case_by_record ON kyb_case (workspace_id, app_id, crm_record_id);
 
+-- The invoice of a deal: one for each deal of a HubSpot account in a workspace. The row is written
+-- before the invoice is asked for, so `invoice_id` is null while its outcome is not known; a refusal
+-- deletes the row. `token` makes the vendor's idempotency keys, `customers` are those it may be for.
+CREATE TABLE deal_invoice (
+    workspace_id uuid        NOT NULL,
+    hub_id       bigint      NOT NULL,
+    deal_id      text        NOT NULL,
+    run_id       uuid        NOT NULL,
+    partner_app  text        NOT NULL,
+    provider     text        NOT NULL,
+    account_id   text        NOT NULL,
+    token        uuid        NOT NULL,
+    customers    text[]      NOT NULL DEFAULT '{}',
+    invoice_id   text,
+    status       text,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (workspace_id, hub_id, deal_id),
+    FOREIGN KEY (workspace_id, run_id) REFERENCES recipe_run (workspace_id, id) ON DELETE CASCADE,
+    CONSTRAINT invoice_belongs_to_one_deal UNIQUE (workspace_id, provider, account_id, invoice_id)
+);
+CREATE INDEX deal_invoice_by_run ON deal_invoice (workspace_id, run_id);
+
 -- Events from First Mile Labs, once by their id. Each is relayed once, even if it is applied later,
 -- when its run exists. The body is deleted long before the id.
 CREATE TABLE vendor_event (

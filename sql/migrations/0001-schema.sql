@@ -709,6 +709,28 @@ CREATE TABLE kyb_case (
 CREATE INDEX kyb_case_by_case ON kyb_case (workspace_id, app_id, case_id);
 CREATE INDEX kyb_case_by_record ON kyb_case (workspace_id, app_id, crm_record_id);
 
+-- The invoice of a deal: one for each deal of a HubSpot account in a workspace. The row is written
+-- before the invoice is asked for, so `invoice_id` is null while its outcome is not known; a refusal
+-- deletes the row. `token` makes the vendor's idempotency keys, `customers` are those it may be for.
+CREATE TABLE deal_invoice (
+    workspace_id uuid        NOT NULL,
+    hub_id       bigint      NOT NULL,
+    deal_id      text        NOT NULL,
+    run_id       uuid        NOT NULL,
+    partner_app  text        NOT NULL,
+    provider     text        NOT NULL,
+    account_id   text        NOT NULL,
+    token        uuid        NOT NULL,
+    customers    text[]      NOT NULL DEFAULT '{}',
+    invoice_id   text,
+    status       text,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (workspace_id, hub_id, deal_id),
+    FOREIGN KEY (workspace_id, run_id) REFERENCES recipe_run (workspace_id, id) ON DELETE CASCADE,
+    CONSTRAINT invoice_belongs_to_one_deal UNIQUE (workspace_id, provider, account_id, invoice_id)
+);
+CREATE INDEX deal_invoice_by_run ON deal_invoice (workspace_id, run_id);
+
 -- Events from First Mile Labs, once by their id. Each is relayed once, even if it is applied later,
 -- when its run exists. The body is deleted long before the id.
 CREATE TABLE vendor_event (
@@ -778,7 +800,7 @@ CREATE TABLE enrichment_budget (
 );
 
 -- migrate: rollback
-DROP TABLE vendor_event, kyb_case, vendor_account, vendor_rate_limit, vendor_client, shop_order, recipe_task,
+DROP TABLE vendor_event, enrichment_budget, enrichment_contact, enrichment_answer, deal_invoice, kyb_case, vendor_account, vendor_rate_limit, vendor_client, shop_order, recipe_task,
 recipe_step, recipe_run, recipe_poll, recipe_setting, operator_session, connect_session, journal, replay, delivery,
 endpoint, event, seen_event, webhook_inbox, idempotent_call, proxied_call, quota_share, quota, audit,
 revocation, pending_grant, subscription_check, renewal_attempt, connection, install_link, app, access_token, api_key,

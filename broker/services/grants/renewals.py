@@ -84,8 +84,8 @@ class Grants:
         renew_ahead_days: int,
         max_concurrent: int = MAX_CONCURRENT,
     ) -> None:
-        """`renew_ahead_days`: a connection that was used within so many is renewed before its token
-        ends, any other when it is called, or when its provider would end an unused grant.
+        """`renew_ahead_days`: within so many days of its last use a connection is renewed before
+        its token ends; later, when it is called or its provider would end the unused grant.
         """
         self._renew_ahead = timedelta(days=renew_ahead_days)
         self._connections = connections

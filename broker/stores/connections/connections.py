@@ -80,7 +80,7 @@ class Connections:
         self, limit: int, ahead: timedelta
     ) -> tuple[list[tuple[UUID, UUID, int]], int]:
         """Take connections to renew: workspace, id and the generation that is due. Those that were
-        not used for `ahead` are put off, for as long as their grants outlive that; how many.
+        not used for `ahead` are rescheduled, for as long as their grants outlive that; how many.
         """
         due = await self._database.fetch(sql.due_connections, limit)
         claims, rested = [], 0

@@ -198,7 +198,7 @@ SELECT workspace_id, id
 
 -- name: claim_due
 -- Take those of a workspace's connections whose grants should still be renewed. Whoever takes them has a
--- minute before another process may. One that was not used for a while is not taken but put off: until two
+-- minute before another process may. One that was not used for a while is not taken but rescheduled: until two
 -- fifths of the time are over for which its grant lives without a renewal, else until it is called.
 --   $1 workspace, $2 ids, $3 how long ago a connection may have been used to be renewed
 WITH due AS (

@@ -129,8 +129,8 @@ class Grants:
         return await asyncio.shield(self._shared(connection))
 
     async def renew_due(self, limit: int) -> int:
-        """Renew what is due, ahead of its end and at a steady pace; how many were taken, or rescheduled
-        until they are called.
+        """Renew what is due, ahead of its end and at a steady pace; how many were taken, or
+        rescheduled until they are called.
         """
         deferred_before = self._refresher.deferred
         limit = min(limit, self._max_claims)

@@ -49,7 +49,7 @@ from broker.stores.connections.links import Links
 from broker.stores.connections.pending_grants import PendingGrants
 from broker.stores.connections.revocations import Revocations
 from broker.stores.connections.subscriptions import SubscriptionChecks
-from broker.stores.core import database, migrations
+from broker.stores.core import database, distribution, migrations
 from broker.stores.core.database import Database
 from broker.stores.core.invalidation import InvalidationListener
 from broker.stores.core.overview import Overview
@@ -96,6 +96,7 @@ async def open_broker(
     if settings.migrate_on_start:
         with explained(settings.direct_url_name):
             await migrations.upgrade(direct)
+            await distribution.distribute(direct, begin=False)
     with explained("BROKER_DATABASE_URL"):
         await migrations.check(dsn)
     pool = await database.connect(dsn, size=settings.database_pool_size)
@@ -165,7 +166,7 @@ def _assemble(
     connections, links = Connections(pool, sealer), Links(pool, sealer)
     pending_grants, revocations = PendingGrants(pool, sealer), Revocations(pool, sealer)
     inbox, revoker = WebhookInbox(pool, sealer), Revoker(revocations, providers, metrics)
-    grants = Grants(connections, providers, metrics, pool.max_renewals)
+    grants = Grants(connections, providers, metrics, settings.renew_ahead_days, pool.max_renewals)
     installs = Installs(apps, links, pending_grants, connections, revoker, providers, url)
     idempotent, waits = IdempotentCalls(pool, sealer), settings.quota_wait_s
     quota = Quota(Quotas(pool), waits, metrics)

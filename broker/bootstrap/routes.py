@@ -1,6 +1,8 @@
 """Every address of the broker, and who answers."""
 
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -18,6 +20,7 @@ from broker.services.installs.account_choice import AccountChoice
 from broker.services.installs.app_checks import AppChecks
 from broker.services.installs.hand_over import HandOvers
 from broker.settings import Settings
+from broker.web.api.app_models import NewApp
 from broker.web.api.apps import AppHandlers
 from broker.web.api.audit import AuditHandlers
 from broker.web.api.calls import CallHandlers
@@ -39,8 +42,9 @@ from broker.web.console.events import EventViews
 from broker.web.console.keys import KeyViews
 from broker.web.console.playground import PlaygroundViews
 from broker.web.console.sign_in import SignInViews
-from broker.web.core import openapi
+from broker.web.core.openapi_document import document
 from broker.web.core.pages import Pages, StaticFiles
+from broker.web.core.reference import Reference
 from broker.web.inbound.hand_over import HandOverHandlers
 from broker.web.inbound.oauth_callback import OAuthCallback
 from broker.web.inbound.provider_webhooks import ProviderWebhooks
@@ -143,14 +147,21 @@ def openapi_document(public_url: str, recipes: Sequence[AnySpec] = RECIPES) -> d
         for method, path, pages, name in url_table(recipes)
         for each in (METHODS if method == "*" else (method,))
     ]
-    return openapi.document(rows, public_url)
+    return document(rows, public_url, Reference.read(_reference_folders(recipes)))
+
+
+def _reference_folders(recipes: Sequence[AnySpec]) -> list[Path]:
+    """Where fields are described: those of the API, then those of each recipe."""
+    models = [NewApp, *(spec.settings for spec in recipes)]
+    files = [getattr(sys.modules.get(model.__module__), "__file__", None) for model in models]
+    return [Path(file).parent for file in files if file is not None]
 
 
 def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
     """Every address with its handler."""
     settings, specs = broker.settings, broker.recipes.specs
     renderer = Pages(settings.public_url, *panels.template_folders(specs))
-    document = openapi_document(settings.public_url, specs)
+    described = openapi_document(settings.public_url, specs)
     connect = ConnectHandlers(
         broker.apps,
         broker.connect_flow,
@@ -196,8 +207,8 @@ def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
             settings.max_body_mb * 1_048_576,
         ),
         HealthHandlers: health,
-        OpenApiHandler: OpenApiHandler(document),
-        DocsPages: DocsPages(renderer, document),
+        OpenApiHandler: OpenApiHandler(described),
+        DocsPages: DocsPages(renderer, described),
     }
     # Mail scanners and chat previews send HEAD; only the health of the process answers it.
     return [
@@ -205,7 +216,7 @@ def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
         if method == "GET"
         else web.route(method, path, getattr(pages[kind], name))
         for method, path, kind, name in url_table(specs)
-    ] + console.routes(_console_views(broker, renderer), (*console.TABLE, *panels.table(specs)))
+    ] + _console_routes(broker, renderer)
 
 
 def _consent_sources(spec: ProviderSpec, settings: Settings) -> list[str]:
@@ -227,14 +238,14 @@ def _recipe_handlers(broker: Components) -> dict[type, object]:
     return handlers(recipes.specs, recipes, broker.apps, actions, public_url)
 
 
-def _console_views(broker: Components, renderer: Pages) -> list[object]:
-    """The views of the console."""
+def _console_routes(broker: Components, renderer: Pages) -> list[web.RouteDef]:
+    """The console's routes, each with its view."""
     settings = broker.settings
     base = ConsoleBase(
         renderer, broker.operators, broker.apps, panels.sections(broker.recipes.specs)
     )
     checks = AppChecks(broker.apps, broker.installs, broker.providers)
-    return [
+    views: list[object] = [
         SignInViews(base, broker.keys),
         AppViews(base, broker.apps, broker.connections, broker.installs, checks),
         ConnectionViews(base, broker.connections, broker.installs, broker.connection_admin),
@@ -258,3 +269,4 @@ def _console_views(broker: Components, renderer: Pages) -> list[object]:
         KeyViews(base, broker.keys),
         AuditViews(base, broker.audit),
     ]
+    return console.routes(views, (*console.TABLE, *panels.bound(broker.recipes.specs, views)))

@@ -28,9 +28,12 @@ from broker.cli.runtime import (
 )
 from broker.providers.catalog import SETTINGS
 from broker.recipes.kyb.demo import COMPANY_SCOPES, KybScenario
+from broker.recipes.orders.demo import ORDER_SCOPES, OrdersScenario
+from broker.sandbox.core.serving import Running as RunningShop
 from broker.sandbox.fml.server import RunningFml
 from broker.sandbox.hubspot.server import Running
 from broker.sandbox.suite.suite import Suite, running
+from broker.sandbox.woocommerce.world import WooCommerce
 from broker.settings import Address, Settings
 from broker.telemetry.log_setup import configure_logging
 
@@ -39,6 +42,7 @@ SCOPES = [
     "crm.objects.contacts.read",
     "crm.objects.contacts.write",
     *COMPANY_SCOPES,
+    *(scope for scope in ORDER_SCOPES if not scope.startswith("crm.objects.contacts")),
 ]
 
 ANOTHER_DEMO = "another demo is running on this machine"
@@ -99,7 +103,8 @@ async def _run_and_serve(found: Runtime, dsn: str, suite: Suite, port: int, *, o
     async with open_components(runtime) as broker:
         try:
             async with serving(broker, Address("127.0.0.1", port)):
-                walk = DemoScenario(broker, sandbox, fml, public_url)
+                shop = suite.started["woocommerce"].running
+                walk = DemoScenario(broker, sandbox, fml, shop, public_url)
                 ended_well = await walk.all()
                 if once or not ended_well:
                     raise typer.Exit(0 if ended_well else 1)
@@ -132,14 +137,17 @@ class DemoScenario:
     broker: Components
     sandbox: Running
     fml: RunningFml
+    shop: RunningShop[WooCommerce]
     public_url: str
     secret: str = ""
     client_id: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
     kyb: KybScenario = field(init=False)
+    orders: OrdersScenario = field(init=False)
 
     def __post_init__(self) -> None:
         self.kyb = KybScenario(self.json, self.sandbox.sandbox, self.fml, USER)
+        self.orders = OrdersScenario(self.json, self.sandbox.sandbox, self.shop, USER)
 
     @property
     def sandbox_url(self) -> str:
@@ -173,6 +181,7 @@ class DemoScenario:
             ("Read it back through StackGo's API", self.read),
             ("Let the token expire, and call again", self.renew),
             *self.kyb.steps(),
+            *self.orders.steps(),
         ]
         async with aiohttp.ClientSession() as session:
             for number, (title, step) in enumerate(steps, start=1):

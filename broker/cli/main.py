@@ -7,7 +7,7 @@ import typer
 
 from broker.cli import admin, audit, doctor, incidents, keys, service
 from broker.cli.runtime import echo
-from broker.web.core.openapi import VERSION
+from broker.web.core.openapi_document import VERSION
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -32,7 +32,7 @@ from broker.cli.runtime import (
     run,
 )
 from broker.settings import Address
-from broker.stores.core import migrations
+from broker.stores.core import distribution, migrations
 from broker.stores.core.postgres.failures import explained
 from broker.telemetry.log_setup import configure_logging
 
@@ -116,7 +116,11 @@ def work() -> None:
     run(command)
 
 
-def migrate() -> None:
+def migrate(
+    distribute: Annotated[
+        bool, typer.Option(help="Distribute the tables of a Citus cluster by workspace")
+    ] = False,
+) -> None:
     """Bring the schema up to date; safe when several start it at once."""
     found = prepare_runtime()
     configure_logging(found.settings.log_format)
@@ -124,6 +128,9 @@ def migrate() -> None:
     async def command() -> None:
         with explained(found.settings.direct_url_name):
             applied = await migrations.upgrade(found.direct_dsn)
+            spread = await distribution.distribute(found.direct_dsn, begin=distribute)
+        if spread:
+            echo(f"broker: distributed {', '.join(spread)}")
         echo(f"broker: applied {', '.join(applied)}" if applied else "broker: nothing to apply")
 
     run(command)

@@ -35,6 +35,17 @@ class HubSpotAccounts:
         connection = await self.usable(app, caller, user_ref)
         return HubSpotUser(app.workspace_id, app.slug, user_ref, connection.hub_id)
 
+    async def users(self, app: App, limit: int) -> list[HubSpotUser]:
+        """Users with active connections, the oldest first."""
+        page = await self._connections.page(
+            app, status=Status.ACTIVE, account_id=None, after=0, limit=limit
+        )
+        return [
+            HubSpotUser(app.workspace_id, app.slug, each.user_ref, each.hub_id)
+            for each in page.records
+            if each.user_ref is not None
+        ]
+
     async def user_of_account(self, app: App, hub_id: int) -> HubSpotUser:
         """The user whose active connection to an account is the oldest. Raises
         ConnectionNotFound.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from broker.recipes.base import AnySpec
 from broker.recipes.building import Recipes
+from broker.recipes.console.runs import TEMPLATES
 from broker.web.console.base import ConsoleBase, Section
 from broker.web.console.routes import View
 
@@ -17,21 +18,27 @@ def sections(specs: Sequence[AnySpec]) -> list[Section]:
 
 
 def template_folders(specs: Sequence[AnySpec]) -> list[Path]:
-    """Where the panels' templates are: `console/{recipe}/...` in each."""
-    return [each.panel.templates for each in specs if each.panel is not None]
+    """Where the panels' templates are: `console/{recipe}/...` in each, and what they share."""
+    own = [each.panel.templates for each in specs if each.panel is not None]
+    return [TEMPLATES, *own]
 
 
-def table(specs: Sequence[AnySpec]) -> list[tuple[str, str, View]]:
-    """The panels' addresses below `/console`, and who answers."""
+def table(specs: Sequence[AnySpec]) -> list[tuple[str, str, type, str]]:
+    """The panels' addresses below `/console`, and who answers: a type and its handler's name."""
     return [
-        (
-            route.method,
-            f"/{each.name}{route.path}",
-            getattr(route.handlers, route.handler),
-        )
+        (route.method, f"/{each.name}{route.path}", route.handlers, route.handler)
         for each in specs
         if each.panel is not None
         for route in each.panel.routes
+    ]
+
+
+def bound(specs: Sequence[AnySpec], views: Sequence[object]) -> list[tuple[str, str, View]]:
+    """The same table with the handlers of these views."""
+    by_type = {type(view): view for view in views}
+    return [
+        (method, path, getattr(by_type[handlers], handler))
+        for method, path, handlers, handler in table(specs)
     ]
 
 

@@ -30,7 +30,7 @@ from broker.errors import (
 )
 from broker.recipes.base import AnyRecipe
 from broker.recipes.polling import DuePoll
-from broker.stores.recipes.polls import ClaimedPoll, PollStore
+from broker.stores.recipes.polls import ClaimedPoll, PollRecord, PollStore
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +82,12 @@ class Polls:
             except Stopping:
                 await self._store.postpone(poll, AT_ONCE, "stopped", 0)
         return len(claimed)
+
+    async def of_app(
+        self, workspace_id: UUID, app_id: UUID, recipe: str, limit: int
+    ) -> list[PollRecord]:
+        """Polls for an app's users, for display: those in trouble first."""
+        return await self._store.of_app(workspace_id, app_id, recipe, limit)
 
     async def join(self) -> None:
         """Wait until no poll is under way here."""

@@ -26,12 +26,17 @@ def test_a_module_is_small_and_says_what_it_is_for(module):
             assert length <= 60, f"{node.name} has {length} lines"
 
 
+SCHEMA_CHANGES = {"migrations.py", "distribution.py", "partitions.py"}
+"""Modules about the catalog: their statements hold names of tables, or need what a plain Postgres
+lacks, and cannot be prepared."""
+
+
 def test_sql_stands_in_sql_files_only():
     statements = re.compile(r"\"[^\"]*\b(SELECT .+ FROM|INSERT INTO|UPDATE \w+ SET|DELETE FROM)\b")
     places = [
         str(module.relative_to(ROOT))
         for module in MODULES
-        if module.parent.name != "cli" and module.name != "migrations.py"
+        if module.parent.name != "cli" and module.name not in SCHEMA_CHANGES
         if statements.search(module.read_text())
     ]
 

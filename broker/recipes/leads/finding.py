@@ -43,7 +43,7 @@ class Finder:
             key = work.external_id(contact_id)
             lead = await self._leads.of_external_id(partner, key, fields, external)
             email = ours.get("email", "").strip()
-            if lead is None and email:
+            if lead is None and email and work.settings.onDuplicate == "adopt":
                 found = await self._leads.of_email(partner, email, fields, external)
                 if len(found) > 1:
                     raise InputRefused(

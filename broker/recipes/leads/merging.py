@@ -3,15 +3,22 @@
 A change is what differs from the value last seen on the same side, so what the recipe wrote itself
 is none. Where only one side has changed, its value goes to the other. Where both have, and differ,
 the field's rule decides. Where neither has, nothing is written, even if the two differ.
+
+A write is recorded before it is made. Where its end is not known, the side that it was for has
+changed only if it shows neither the former value nor the written one, and the other side's value is
+still to be brought over, whatever it is now.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from broker.recipes.leads.fields import MappedField
 from broker.recipes.leads.models import Direction, Side, Wins
+
+MARKED = 2
+"""How many hashes are stored of a field, both sides', when no write is intended."""
 
 Values = Mapping[str, str]
 """Values of one side, by the side's own field names."""
@@ -69,7 +76,7 @@ def merge(
         if after is None:
             notes.append(f"{name} was not written: the settings map no value to {value!r}.")
         elif not after and side is Side.SALESFORCE and field.salesforce in required:
-            notes.append(f"{name} was not emptied: Salesforce requires it.")
+            notes.append(f"{field.salesforce} was not emptied: Salesforce requires it.")
         else:
             changes.append(Change(field, side, before, after, both and bool(before)))
     return Merge(tuple(changes), tuple(notes))
@@ -127,8 +134,22 @@ class Marks:
             for each in fields
         }
 
+    def intended(
+        self,
+        fields: Iterable[MappedField],
+        hubspot: Values,
+        salesforce: Values,
+        changes: Iterable[Change],
+    ) -> dict[str, tuple[str, ...]]:
+        """What is stored of both sides' values before changes are written."""
+        stored: dict[str, tuple[str, ...]] = {**self.all(fields, hubspot, salesforce)}
+        for each in changes:
+            mark = self.of(each.field, each.side, each.after)
+            stored[_name(each.field)] = (*stored[_name(each.field)], each.side.value, mark)
+        return stored
+
     def changed_at_hubspot(
-        self, fields: Iterable[MappedField], values: Values, seen: Mapping[str, tuple[str, str]]
+        self, fields: Iterable[MappedField], values: Values, seen: Mapping[str, Sequence[str]]
     ) -> frozenset[str]:
         """The properties that have changed since; one that was never seen counts if it is there."""
         return frozenset(
@@ -138,7 +159,7 @@ class Marks:
         )
 
     def changed_at_salesforce(
-        self, fields: Iterable[MappedField], values: Values, seen: Mapping[str, tuple[str, str]]
+        self, fields: Iterable[MappedField], values: Values, seen: Mapping[str, Sequence[str]]
     ) -> frozenset[str]:
         """The fields that have changed since; one that was never seen counts if it is there."""
         return frozenset(
@@ -148,12 +169,17 @@ class Marks:
         )
 
     def _differs(
-        self, field: MappedField, side: Side, value: str, seen: Mapping[str, tuple[str, str]]
+        self, field: MappedField, side: Side, value: str, seen: Mapping[str, Sequence[str]]
     ) -> bool:
         stored = seen.get(_name(field))
         if stored is None:
             return bool(value)
-        return self.of(field, side, value) != stored[0 if side is Side.HUBSPOT else 1]
+        known = {stored[0 if side is Side.HUBSPOT else 1]}
+        if len(stored) > MARKED:  # a write was intended
+            if stored[2] != side:
+                return True
+            known.add(stored[3])
+        return self.of(field, side, value) not in known
 
 
 def _name(field: MappedField) -> str:

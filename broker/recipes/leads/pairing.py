@@ -2,10 +2,11 @@
 
 What makes each effect one: a lead is upserted by the external id `{hub id}-{contact id}`, a contact
 created by its address or by `{org id}-{lead id}`, all unique at the vendors. A pair's row is locked
-while both sides are read, compared and written; only then are hashes of both sides' values stored.
-A run that ends in between leaves the older hashes: the next one finds both sides changed and equal,
-and writes nothing. What is stored of fields that were not written is what was compared, not what is
-there afterwards, so that an edit of a person in between is a change for the next run.
+while both sides are read, compared and written. Hashes of both sides' values are stored before a
+write, with those of what is to be written, and after it. A run that ends in between leaves the
+intention: the next one knows its own write, and brings over what is still to be. What is stored of
+fields that were not written is what was compared, not what is there afterwards, so that an edit of
+a person in between is a change for the next run.
 """
 
 from collections.abc import Mapping
@@ -156,14 +157,17 @@ class Pairing:
         marks = marks_of(work, contact_id)
         merged = await self._planner.plan(work, contact, lead, seen, marks)
         notes = [*notes, *merged.notes]
+        ours, theirs = values_of(work, contact), dict(lead.values)
         if merged.changes:
             self._may_write(work, locked)
+            intended = marks.intended(work.fields, ours, theirs, merged.changes)
+            if not await self._pairs.intend(locked, lead_id, intended):
+                raise RetryLater(BUSY_S, "another run works on this contact")
         try:
             notes += await self._writer.to_salesforce(work, contact_id, lead, merged.changes)
         except (LeadConverted, LeadGone) as meanwhile:
             raise RetryLater(BUSY_S, "the lead was converted or deleted") from meanwhile
         await self._writer.to_hubspot(work, contact_id, lead_id, contact.get(KEY), merged.changes)
-        ours, theirs = values_of(work, contact), dict(lead.values)
         for each in merged.changes:
             if each.side is Side.HUBSPOT:
                 ours[each.field.hubspot] = each.after

@@ -4,7 +4,7 @@ of the settings do not fit it.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from broker.crm.object_types import CONTACTS, DEALS, label
 from broker.crm.records import RecordReader
@@ -42,6 +42,15 @@ class Account:
         """The account's currencies, empty where HubSpot does not say."""
         options = self.deal.get("deal_currency_code", {}).get("options") or ()
         return [str(each["value"]) for each in options]
+
+    def offered(self, side: Literal["deal", "contact"]) -> dict[str, str]:
+        """The properties that can be written, by name, as people call them."""
+        return {
+            name: str(each.get("label") or name)
+            for name, each in sorted(getattr(self, side).items())
+            if not (each.get("modificationMetadata") or {}).get("readOnlyValue")
+            and not each.get("hidden")
+        }
 
 
 async def read_account(reader: RecordReader) -> Account:
@@ -122,7 +131,7 @@ def _property_findings(
     about, record = f"{side}.{field}", side.capitalize()
     remedy = f"Name a property of {side}s that takes it, or null to write it nowhere."
     if definition is None:
-        if name not in _own_names():  # which setup makes
+        if name not in own_names():  # which setup makes
             yield Finding(about=about, message=f"{record} has no property {name}.", remedy=remedy)
         return
     kind, metadata = str(definition.get("type")), definition.get("modificationMetadata") or {}
@@ -136,5 +145,6 @@ def _property_findings(
     yield Finding(about=about, message=message, remedy=remedy)
 
 
-def _own_names() -> set[str]:
+def own_names() -> set[str]:
+    """The properties that the recipe brings."""
     return {name for each in definitions() for name in each.by_name}

@@ -1,6 +1,9 @@
 """What the catalog takes of the orders recipe."""
 
-from broker.recipes.base import RecipeSpec
+from pathlib import Path
+
+from broker.recipes.base import ConsolePanel, RecipeSpec
+from broker.recipes.orders.console import views
 from broker.recipes.orders.models import (
     NAME,
     VERSION,
@@ -19,4 +22,5 @@ ORDERS = RecipeSpec(
     response=OrderResponse,
     build=OrdersRecipe,
     polled_app=lambda settings: settings.shopApp,
+    panel=ConsolePanel("Orders", Path(__file__).parent / "templates", views.ROUTES, views.views),
 )

@@ -137,7 +137,7 @@ class Deliverer:
             pause = None if once else pause_after(delivery.attempts, reply.retry_after)
             gone = reply.status == 410
             outcome = "dead" if gone or pause is None else "waiting"
-            await self._deliveries.settle(delivery, outcome, reply, pause)
+            await self._deliveries.settle(delivery, outcome, reply, None if gone else pause)
             if gone and not once:
                 await self._deliveries.disable(delivery, "gone")
             elif not once:

@@ -54,7 +54,7 @@ class ConnectionAdmin:
         connection_id = await self._id(app, user_ref)
         async with self._connections.lock(app.workspace_id, connection_id) as locked:
             revocation_id = await locked.delete(actor)
-        return await self._revoke(revocation_id)
+        return await self._revoke(app.workspace_id, revocation_id)
 
     async def renew(self, app: App, user_ref: str) -> None:
         """Renew now. Raises as `Grants.renew` does."""
@@ -158,10 +158,10 @@ class ConnectionAdmin:
             raise ConnectionNotFound
         return connection_id
 
-    async def _revoke(self, revocation_id: UUID | None) -> str:
+    async def _revoke(self, workspace_id: UUID, revocation_id: UUID | None) -> str:
         if revocation_id is None:
             return "nothing-to-revoke"
         try:
-            return await self._revoker.revoke_now(revocation_id)
+            return await self._revoker.revoke_now(workspace_id, revocation_id)
         except BrokerError:  # the database went away; the worker will find the row
             return "pending"

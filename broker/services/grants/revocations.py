@@ -44,13 +44,12 @@ class Revoker:
             # The database is away, and no row keeps the token: now or never.
             await self._providers[app.provider].revoke(app.client, tokens.refresh_token, details)
         else:
-            await self.revoke_now(revocation_id)
+            await self.revoke_now(app.workspace_id, revocation_id)
 
-    async def revoke_now(self, revocation_id: UUID) -> str:
+    async def revoke_now(self, workspace_id: UUID, revocation_id: UUID) -> str:
         """Make one revocation now; its outcome, "pending" when it has to wait."""
-        for revocation in await self._revocations.claim(1, revocation_id):
-            return await self._revoke(revocation)
-        return "pending"
+        revocation = await self._revocations.claim_one(workspace_id, revocation_id)
+        return "pending" if revocation is None else await self._revoke(revocation)
 
     async def revoke_due(self, limit: int) -> int:
         """Make the revocations that are due; how many were tried."""

@@ -16,6 +16,7 @@ from broker.errors import NotFound
 from broker.stores.access.audit import SHELL, record_audit
 from broker.stores.access.locked_key import LockedKey, read_key
 from broker.stores.access.policies import read_policy, write_policy
+from broker.stores.core.by_workspace import grouped
 from broker.stores.core.database import Database, Session
 from broker.stores.core.queries import sql
 
@@ -154,13 +155,9 @@ class Keys:
         """Write when keys were last used, as far as they were looked up since the last time."""
         used, self._used = self._used, {}
         now = time.monotonic()
-        if used:
-            await self._database.execute(
-                sql.record_keys_used,
-                [workspace_id for workspace_id, _ in used],
-                [key_id for _, key_id in used],
-                [now - at for at in used.values()],
-            )
+        for workspace_id, keys in grouped((key[0], (key[1], at)) for key, at in used.items()):
+            ids, seconds = [each[0] for each in keys], [now - each[1] for each in keys]
+            await self._database.execute(sql.record_keys_used, workspace_id, ids, seconds)
 
     async def purge_tokens(self) -> int:
         return await self._database.purge(sql.purge_tokens)

@@ -2,14 +2,18 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 from broker.domain.model import App, Connection, ConnectionRecord, Page, Status
 from broker.errors import AppNotFound, ConnectionNotFound
 from broker.sealing import Sealer
-from broker.stores.connections.locked_connection import LockedConnection, read_connection
+from broker.stores.connections.connection_rows import read_connection
+from broker.stores.connections.locked_connection import LockedConnection
+from broker.stores.connections.new_connection import begin_connection
 from broker.stores.connections.sealed_tokens import end_or_none
+from broker.stores.core.by_workspace import grouped
 from broker.stores.core.database import Database, escaped
 from broker.stores.core.queries import sql
 
@@ -59,14 +63,7 @@ class Connections:
         """Lock the connection of a user, made empty (PENDING, no grant) when there is none."""
         async with self._database.transaction(row=(app.id, user_ref)) as session:
             await session.execute(sql.limit_idle_transaction)
-            await session.execute(
-                sql.begin_connection,
-                app.workspace_id,
-                uuid4(),
-                app.id,
-                user_ref,
-                Status.PENDING.value,
-            )
+            await begin_connection(session, app, uuid4(), user_ref, Status.PENDING)
             found = await session.fetchval(sql.id_of_user, app.workspace_id, app.id, user_ref)
             row = await session.fetchrow(sql.lock_connection, app.workspace_id, found)
             if row is None:
@@ -79,10 +76,22 @@ class Connections:
         )
         return found
 
-    async def claim_due(self, limit: int) -> list[tuple[UUID, UUID, int]]:
-        """Take connections to renew: workspace, id and the generation that is due."""
-        rows = await self._database.fetch(sql.claim_due, limit)
-        return [(row["workspace_id"], row["id"], row["generation"]) for row in rows]
+    async def claim_due(
+        self, limit: int, ahead: timedelta
+    ) -> tuple[list[tuple[UUID, UUID, int]], int]:
+        """Take connections to renew: workspace, id and the generation that is due. Those that were
+        not used for `ahead` are rescheduled, for as long as their grants outlive that; how many.
+        """
+        due = await self._database.fetch(sql.due_connections, limit)
+        claims, rested = [], 0
+        for workspace_id, ids in grouped((row["workspace_id"], row["id"]) for row in due):
+            rows = await self._database.fetch(sql.claim_due, workspace_id, ids, ahead)
+            claimed = [
+                (workspace_id, row["id"], row["generation"]) for row in rows if row["claimed"]
+            ]
+            claims += claimed
+            rested += len(rows) - len(claimed)
+        return claims, rested
 
     async def publish_end_notices(self, limit: int) -> int:
         """Publish of some connections that their grants end soon; how many were due."""
@@ -95,8 +104,9 @@ class Connections:
 
     async def record_last_used(self, ago: Mapping[tuple[UUID, UUID], float]) -> None:
         """Write when connections (workspace, id) were last used, in seconds ago."""
-        workspaces, ids = [key[0] for key in ago], [key[1] for key in ago]
-        await self._database.execute(sql.record_last_used, workspaces, ids, list(ago.values()))
+        for workspace_id, used in grouped((key[0], (key[1], at)) for key, at in ago.items()):
+            ids, seconds = [each[0] for each in used], [each[1] for each in used]
+            await self._database.execute(sql.record_last_used, workspace_id, ids, seconds)
 
     async def page(
         self, app: App, *, status: Status | None, account_id: str | None, after: int, limit: int

@@ -18,8 +18,8 @@ from broker.domain.model import Connection, Grant, ProviderClient, Secret, Statu
 from broker.errors import Busy
 from broker.sealing import Place, Sealer
 from broker.stores.access.audit import record_audit
-from broker.stores.access.policies import read_policy
 from broker.stores.connections.apps import flag_credentials, read_client
+from broker.stores.connections.connection_rows import read_connection
 from broker.stores.connections.sealed_tokens import (
     ends_of,
     lifetime_of,
@@ -123,16 +123,22 @@ class LockedConnection:
     async def replace_grant(self, tokens: Tokens) -> Grant:
         """Store a renewed grant; the refresh token stays when none came."""
         lifetime = lifetime_of(tokens)
+        now, noticed = self._row["now"], self._row["end_notice_at"]
+        ends = [None if left is None else now + left for left in ends_of(tokens)]
+        notice = first_notice(tokens)
+        notice_at = None if notice is None else now + notice
+        if noticed is not None and noticed <= now:
+            notice_at = noticed  # it is due, and is not skipped
         await self.session.execute(
             sql.replace_grant,
             *self._key,
             *self._sealed(tokens),
             lifetime,
             renewal_after(tokens),
-            *ends_of(tokens),
+            *ends,
             tokens.api_url,
             None if tokens.details is None else json.dumps(dict(tokens.details)),
-            first_notice(tokens),
+            notice_at,
         )
         await self.clear_renewal_attempt()
         if self.failures or self._row["access_token"] is None:
@@ -265,35 +271,3 @@ class LockedConnection:
 
     def _sealed(self, tokens: Tokens) -> tuple[bytes, bytes | None, bytes | None]:
         return seal_tokens(self._sealer, tokens, self._row["workspace_id"], self._place("").row)
-
-
-def read_connection(sealer: Sealer, row: Any) -> Connection:
-    """A row of the hot read, or of a locked connection, as a Connection with its opened grant."""
-    grant = None
-    if row["access_token"] is not None:
-        place = Place(row["workspace_id"], f"connection/{row['id']}", "access_token")
-        now, left = time.monotonic(), row["expires_in"]
-        expires_at = math.inf if left is None else now + left
-        grant = Grant(
-            sealer.open(row["access_token"], place),
-            stale_at=expires_at - (row["margin"] or 0),
-            expires_at=expires_at,
-            generation=row["generation"],
-            api_url=row["api_url"],
-        )
-    return Connection(
-        id=row["id"],
-        workspace_id=row["workspace_id"],
-        app_id=row["app_id"],
-        app_slug=row["slug"],
-        provider=row["provider"],
-        user_ref=row["user_ref"],
-        status=Status(row["status"]),
-        account_id=row["account_id"],
-        hub_id=row["hub_id"],
-        grant=grant,
-        policy=read_policy(row["policy"]),
-        scopes=tuple(row["scopes"]),
-        api_url=row["api_url"],
-        details=json.loads(row["details"]),
-    )

@@ -15,6 +15,7 @@ from broker.sealing import Place, Sealer
 from broker.stores.connections.apps import read_app
 from broker.stores.connections.handles import hash_of
 from broker.stores.connections.locked_connection import LockedConnection
+from broker.stores.connections.new_connection import begin_connection
 from broker.stores.connections.sealed_tokens import (
     ends_of,
     lifetime_left,
@@ -95,14 +96,7 @@ class PendingGrants:
         """Keep a Marketplace install until it is claimed for a user of the app."""
         connection_id = uuid4()
         async with self._database.transaction() as session:
-            await session.execute(
-                sql.begin_connection,
-                app.workspace_id,
-                connection_id,
-                app.id,
-                None,
-                Status.UNCLAIMED.value,
-            )
+            await begin_connection(session, app, connection_id, None, Status.UNCLAIMED)
             row = await session.fetchrow(sql.lock_connection, app.workspace_id, connection_id)
             await self.store(
                 LockedConnection(session, self._sealer, row),

@@ -10,6 +10,7 @@ from broker.domain.model import Secret
 from broker.sealing import Place, Sealer
 from broker.stores.connections.apps import read_client
 from broker.stores.connections.sealed_tokens import fingerprint_of
+from broker.stores.core.by_workspace import grouped
 from broker.stores.core.database import Database
 from broker.stores.core.queries import sql
 
@@ -42,9 +43,23 @@ class Revocations:
             json.dumps(dict(details)),
         )
 
-    async def claim(self, limit: int, revocation_id: UUID | None = None) -> list[Revocation]:
-        """Take what is due, or one; others leave it alone for a minute."""
-        rows = await self._database.fetch(sql.claim_revocations, limit, revocation_id)
+    async def claim(self, limit: int) -> list[Revocation]:
+        """Take what is due; others leave it alone for a minute."""
+        due = await self._database.fetch(sql.due_revocations, limit)
+        found = []
+        for workspace_id, ids in grouped((row["workspace_id"], row["id"]) for row in due):
+            found += await self._claim(workspace_id, ids, at_once=False)
+        return found
+
+    async def claim_one(self, workspace_id: UUID, revocation_id: UUID) -> Revocation | None:
+        """Take one that is pending, whether due or not; None when it is not, or is being made."""
+        found = await self._claim(workspace_id, [revocation_id], at_once=True)
+        return found[0] if found else None
+
+    async def _claim(
+        self, workspace_id: UUID, ids: list[UUID], *, at_once: bool
+    ) -> list[Revocation]:
+        rows = await self._database.fetch(sql.claim_revocations, workspace_id, ids, at_once)
         return [
             Revocation(
                 row["workspace_id"],

@@ -1,5 +1,6 @@
 """Deliveries: claimed under a lease, settled behind a fence."""
 
+import random
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -9,9 +10,12 @@ from broker.domain.events import Delivery, DeliveryRecord, Endpoint, NewEvent, R
 from broker.domain.model import App
 from broker.errors import DeliveryNotFound
 from broker.sealing import Sealer
+from broker.stores.core.by_workspace import grouped
 from broker.stores.core.database import Database
 from broker.stores.core.queries import sql
 from broker.stores.events.endpoints import endpoint_place
+
+EXPIRED_AT_ONCE = 1000
 
 
 class Deliveries:
@@ -33,16 +37,23 @@ class Deliveries:
         """Claim due deliveries under a lease, at most `at_once` for an endpoint (one when it failed
         `closing` times in a row) less those that are under way there.
         """
-        rows = await self._database.fetch(
-            sql.claim_deliveries,
-            limit,
-            at_once,
-            closing,
-            list(busy.keys()),
-            list(busy.values()),
-            lease,
-        )
-        return [self._delivery(row) for row in rows]
+        full = [endpoint_id for endpoint_id, count in busy.items() if count >= at_once]
+        found: list[Delivery] = []
+        for look in await self._database.fetch(sql.workspaces_with_deliveries, full, limit):
+            rows = await self._database.fetch(
+                sql.claim_deliveries,
+                look["workspace_id"],
+                limit - len(found),
+                at_once,
+                closing,
+                list(busy.keys()),
+                list(busy.values()),
+                lease,
+            )
+            found += [self._delivery(row) for row in rows]
+            if len(found) >= limit:
+                break
+        return found
 
     async def claim_one(self, workspace_id: UUID, delivery_id: UUID, lease: timedelta) -> Delivery:
         """Take one delivery now. Raises DeliveryNotFound when it is settled or gone."""
@@ -84,6 +95,7 @@ class Deliveries:
             closing,
             first_pause,
             longest_pause,
+            random.uniform(0.5, 1.0),  # noqa: S311
         )
         return int(failures or 0)
 
@@ -95,7 +107,11 @@ class Deliveries:
 
     async def expire(self) -> int:
         """Let what is three days old be dead; how many were."""
-        return await self._database.execute(sql.expire_deliveries)
+        late = await self._database.fetch(sql.late_deliveries, EXPIRED_AT_ONCE)
+        expired = 0
+        for workspace_id, ids in grouped((row["workspace_id"], row["id"]) for row in late):
+            expired += await self._database.execute(sql.expire_deliveries, workspace_id, ids)
+        return expired
 
     async def page(
         self, endpoint: Endpoint, *, state: str | None, before: int | None, limit: int

@@ -18,15 +18,15 @@ async def publish(
     session's transaction.
     """
     if events:
-        await session.execute(
-            sql.publish,
+        named = (
             workspace_id,
             app_id,
             [event.id for event in events],
             [event.type for event in events],
-            [event.user_ref for event in events],
-            [event.payload() for event in events],
         )
+        users, payloads = [event.user_ref for event in events], [each.payload() for each in events]
+        await session.execute(sql.insert_events, *named, users, payloads)
+        await session.execute(sql.enqueue_deliveries, *named)
 
 
 class Events:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 from broker.domain.events import NewEvent
@@ -31,6 +32,10 @@ class Journal:
     started_at: datetime
 
 
+CLAIM = timedelta(seconds=60)
+"""How far ahead a claim moves `due_at`, as in the query."""
+
+
 class Journals:
     """Positions. Only whoever has the present one can move it."""
 
@@ -42,22 +47,28 @@ class Journals:
         """Take journals that should be looked at; others leave them alone for a minute."""
         await self._database.execute(sql.close_journals)
         await self._database.execute(sql.open_journals)
-        return [
-            Journal(
-                row["workspace_id"],
-                row["app_id"],
-                row["slug"],
-                row["client_id"],
-                self._sealer.open(
-                    row["client_secret"], secret_place(row["workspace_id"], row["app_id"])
-                ),
-                row["position"],
-                row["read_to"],
-                row["failures"],
-                row["asked_at"],
-            )
-            for row in await self._database.fetch(sql.claim_journals, limit)
-        ]
+        found = []
+        for look in await self._database.fetch(sql.due_journals, limit):
+            key = look["workspace_id"], look["app_id"]
+            row = await self._database.fetchrow(sql.claim_journal, *key)
+            if row is not None:
+                found.append(self._journal(row))
+        return found
+
+    def _journal(self, row: Any) -> Journal:
+        return Journal(
+            row["workspace_id"],
+            row["app_id"],
+            row["slug"],
+            row["client_id"],
+            self._sealer.open(
+                row["client_secret"], secret_place(row["workspace_id"], row["app_id"])
+            ),
+            row["position"],
+            row["read_to"],
+            row["failures"],
+            row["due_at"] - CLAIM,
+        )
 
     async def advance(
         self,

@@ -24,6 +24,9 @@ MAX_EVENTS = 100_000
 SLICE = 1000
 """How many events one turn looks at."""
 
+CANDIDATES = 10
+"""How many due replays a turn may try to claim: other processes take some of them."""
+
 WAIT_S = 10
 """When to ask again for an endpoint that is getting a span."""
 
@@ -74,12 +77,15 @@ class Replays:
 
     async def enqueue_due(self) -> int:
         """Enqueue the next slice of the replay that has been due for longest; 0 if none is."""
-        async with self._database.transaction() as session:
-            row = await session.fetchrow(sql.claim_replay)
-            if row is None:
-                return 0
-            await _enqueue_slice(session, row)
-        return 1
+        for look in await self._database.fetch(sql.due_replays, CANDIDATES):
+            async with self._database.transaction() as session:
+                row = await session.fetchrow(
+                    sql.claim_replay, look["workspace_id"], look["endpoint_id"]
+                )
+                if row is not None:
+                    await _enqueue_slice(session, row)
+                    return 1
+        return 0
 
 
 async def _enqueue_slice(session: Session, row: Any) -> None:

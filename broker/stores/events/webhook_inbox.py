@@ -1,6 +1,7 @@
 """Providers' webhooks until they are split, and the fingerprints of events already published."""
 
 import json
+from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,12 +21,17 @@ MAX_ATTEMPTS = 8
 """Failures after which a batch is parked for people to look at: about four minutes."""
 
 
+CANDIDATES = 20
+"""How many waiting batches one look finds."""
+
+
 class WebhookInbox:
     """An inbox: written before the provider is answered, emptied in the transaction that splits."""
 
     def __init__(self, database: Database, sealer: Sealer) -> None:
         self._database = database
         self._sealer = sealer
+        self._due: deque[tuple[UUID, UUID]] = deque()
 
     async def webhook_secrets(self, workspace_id: UUID, slug: str) -> WebhookSecrets | None:
         """Who may sign the webhooks of an app; None for an app that is not there."""
@@ -62,9 +68,17 @@ class WebhookInbox:
 
     @asynccontextmanager
     async def take(self) -> AsyncIterator["LockedBatch | None"]:
-        """Lock the batch that waits longest; None when none does."""
+        """Lock the batch that waits longest of those that no other process has; None when none
+        does.
+        """
+        if not self._due:
+            # Looked for before the transaction, which is about one workspace; some for later turns.
+            rows = await self._database.fetch(sql.due_batches, CANDIDATES)
+            self._due.extend((row["workspace_id"], row["id"]) for row in rows)
         async with self._database.transaction() as session:
-            row = await session.fetchrow(sql.claim_batch)
+            row = None
+            while row is None and self._due:
+                row = await session.fetchrow(sql.claim_batch, *self._due.popleft())
             if row is None:
                 yield None
                 return
@@ -136,7 +150,7 @@ class LockedBatch:
         """Serialize deduplication for the app until the transaction ends: one source's fingerprints
         are looked up before the other's are stored.
         """
-        await self.session.execute(sql.lock_dedup, str(self.batch.app_id))
+        await self.session.execute(sql.lock_dedup, self.batch.workspace_id, self.batch.app_id)
 
     async def end_grants(self, account_id: str, before: datetime) -> None:
         """The app was uninstalled from an account: a grant that was not renewed since is over."""

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from broker.errors import AppNotFound
+from broker.stores.core.by_workspace import grouped
 from broker.stores.core.database import Database, Session
 from broker.stores.core.queries import sql
 
@@ -140,20 +141,25 @@ class Quotas:
 
     async def extend(self, names: Iterable[QuotaName]) -> dict[QuotaName, bool]:
         """Keep shares from expiring: those that have not, and whether others wait for them."""
-        rows = await self._database.fetch(
-            sql.extend_shares, self._holder, *_columns(list(names)), EXPIRES_S
-        )
-        return {_name(row): row["wanted"] for row in rows}
+        found = {}
+        for workspace_id, own in grouped((name.workspace_id, name) for name in names):
+            rows = await self._database.fetch(
+                sql.extend_shares, workspace_id, self._holder, *_columns(own), EXPIRES_S
+            )
+            found.update({_name(row): row["wanted"] for row in rows})
+        return found
 
     async def release(self, after: dict[QuotaName, float]) -> None:
         """Let shares expire, each after so many seconds, and notify the processes that wait."""
-        async with self._database.transaction() as session:
-            rows = await session.fetch(
-                sql.release_shares, self._holder, *_columns(list(after)), list(after.values())
-            )
-            for row in rows:
-                if row["wanted"]:
-                    await _notify(session, AVAILABLE, self._holder, _name(row))
+        for workspace_id, own in grouped((name.workspace_id, name) for name in after):
+            seconds = [after[name] for name in own]
+            async with self._database.transaction() as session:
+                rows = await session.fetch(
+                    sql.release_shares, workspace_id, self._holder, *_columns(own), seconds
+                )
+                for row in rows:
+                    if row["wanted"]:
+                        await _notify(session, AVAILABLE, self._holder, _name(row))
 
     async def purge(self) -> int:
         """Delete some expired shares, and quotas that were not used for a week; how many."""
@@ -171,7 +177,6 @@ def _name(row: Any) -> QuotaName:
 
 def _columns(names: list[QuotaName]) -> tuple[list[Any], ...]:
     return (
-        [name.workspace_id for name in names],
         [name.app_id for name in names],
         [name.account_id for name in names],
         [name.kind for name in names],

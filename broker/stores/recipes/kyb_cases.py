@@ -1,5 +1,6 @@
 """Cases at First Mile Labs, and First Mile Labs' events."""
 
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from broker.stores.recipes.tasks import enqueue
 
 COMPANY_UPDATE = "kyb-company-update"
 """The kind of task that lets a Company show its case."""
+
+CANDIDATES = 20
+"""How many due events one look finds."""
 
 QUARANTINE_AFTER = 8
 """Failures after which an event is parked for people to look at: about four minutes."""
@@ -61,6 +65,7 @@ class Cases:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._due: deque[tuple[UUID, UUID, str]] = deque()
 
     async def open(self, run: Run, client_id: str, source: str, record_id: str) -> None:
         """A run is about to ask for a case: from now on events about the record belong to it."""
@@ -114,9 +119,16 @@ class Cases:
 
     @asynccontextmanager
     async def claim_event(self) -> AsyncIterator["LockedEvent | None"]:
-        """Lock the event that has been due longest; None when none is."""
+        """Lock the event that has been due longest of those that no other process has; None when
+        none is.
+        """
+        if not self._due:
+            rows = await self._database.fetch(sql.due_vendor_events, CANDIDATES)
+            self._due.extend((row["workspace_id"], row["app_id"], row["event_id"]) for row in rows)
         async with self._database.transaction() as session:
-            row = await session.fetchrow(sql.claim_vendor_event)
+            row = None
+            while row is None and self._due:
+                row = await session.fetchrow(sql.claim_vendor_event, *self._due.popleft())
             yield None if row is None else LockedEvent(session, row)
 
     async def reschedule_event(self, event: "LockedEvent") -> None:
@@ -130,7 +142,7 @@ class Cases:
 
     async def purge_bodies(self) -> int:
         """Delete the bodies of events of a month ago; their ids stay. How many."""
-        return await self._database.execute(sql.purge_event_bodies)
+        return await self._database.purge(sql.purge_event_bodies)
 
 
 @dataclass(frozen=True, slots=True)

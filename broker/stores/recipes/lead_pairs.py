@@ -18,8 +18,10 @@ from broker.stores.core.queries import sql
 LEASE = timedelta(seconds=60)
 """How long a run may work on a pair: longer than a step may take."""
 
-Seen = Mapping[str, tuple[str, str]]
-"""By a field's name: the hashes of HubSpot's and of Salesforce's value."""
+Seen = Mapping[str, Sequence[str]]
+"""By a field's name: the hashes of HubSpot's and of Salesforce's value; where a value was about to
+be written, that side and the hash of the value too.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,20 @@ class LeadPairs:
         )
         return stored > 0
 
+    async def intend(self, locked: LockedPair, lead_id: str, seen: Seen) -> bool:
+        """Store what is about to be written, so that a run that finds it written does not take it
+        for a person's change; False when another run has the pair by now.
+        """
+        stored = await self._database.execute(
+            sql.intend_lead_pair,
+            *_key(locked.place),
+            locked.pair.contact_id,
+            locked.claim,
+            lead_id,
+            json.dumps(seen),
+        )
+        return stored > 0
+
     async def unlock(self, locked: LockedPair) -> None:
         """Leave the pair as it was."""
         await self._database.execute(
@@ -127,6 +143,6 @@ def _pair(row: Any) -> LeadPair:
     return LeadPair(
         row["contact_id"],
         row["lead_id"],
-        None if seen is None else {name: (h, s) for name, (h, s) in json.loads(seen).items()},
+        None if seen is None else json.loads(seen),
         row["is_unlinked"],
     )

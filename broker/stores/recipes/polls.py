@@ -33,6 +33,19 @@ class ClaimedPoll:
     claim: int
 
 
+@dataclass(frozen=True, slots=True)
+class PollRecord:
+    """A user's poll, for display. `due_at` is None while it waits for the user to connect."""
+
+    user_ref: str
+    account_id: str | None
+    failures: int
+    last_error: str | None
+    polled_at: datetime | None
+    due_at: datetime | None
+    cursor: Mapping[str, Any]
+
+
 class PollStore:
     """Every poll. What its claimer writes counts only while nobody else has claimed or woken it."""
 
@@ -97,6 +110,13 @@ class PollStore:
     async def park(self, poll: ClaimedPoll, error: str) -> None:
         """The poll goes on from the same cursor when the user connects again."""
         await self._database.execute(sql.postpone_poll, *_key(poll), None, 0, error)
+
+    async def of_app(
+        self, workspace_id: UUID, app_id: UUID, recipe: str, limit: int
+    ) -> list[PollRecord]:
+        """Polls for an app's users, for display: those in trouble first."""
+        rows = await self._database.fetch(sql.polls_of_app, workspace_id, app_id, recipe, limit)
+        return [PollRecord(**{**row, "cursor": json.loads(row["cursor"] or "{}")}) for row in rows]
 
     async def delete(self, poll: ClaimedPoll) -> None:
         """The user is no longer connected."""

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from broker.domain.runs import RunErrors, RunHealth, RunRecord, StepRecord
+from broker.domain.recipe_health import RunErrors, RunHealth, RunsInSpan
+from broker.domain.runs import RunRecord, StepRecord
 from broker.errors import RunNotFound
+from broker.stores.core.by_workspace import grouped
 from broker.stores.core.database import Database
 from broker.stores.core.queries import sql
 
@@ -39,9 +41,11 @@ class RunRecords:
 
     async def ended(self, runs: Collection[tuple[UUID, UUID]]) -> list[UUID]:
         """Which of some runs (workspace and id) have ended."""
-        workspaces, ids = [key[0] for key in runs], [key[1] for key in runs]
-        rows = await self._database.fetch(sql.ended_runs, workspaces, ids)
-        return [row["id"] for row in rows]
+        found = []
+        for workspace_id, ids in grouped(runs):
+            rows = await self._database.fetch(sql.ended_runs, workspace_id, ids)
+            found += [row["id"] for row in rows]
+        return found
 
     async def steps(self, workspace_id: UUID, run_id: UUID) -> list[StepRecord]:
         """A run's steps, in order."""
@@ -91,9 +95,20 @@ class RunRecords:
             errors=[RunErrors(each["code"], each["how_many"], each["last_at"]) for each in errors],
         )
 
+    async def over_time(
+        self, workspace_id: UUID, app_id: UUID, recipe: str, since: datetime, span: timedelta
+    ) -> list[RunsInSpan]:
+        """How the newest runs that began since a moment have gone, span by span; spans without any
+        are missing.
+        """
+        rows = await self._database.fetch(
+            sql.runs_over_time, workspace_id, app_id, recipe, since, span, HEALTH_RUNS
+        )
+        return [RunsInSpan(**dict(row)) for row in rows]
+
     async def purge(self) -> int:
         """Delete the inputs and steps of runs that ended long ago; how many."""
-        return await self._database.execute(sql.purge_runs)
+        return await self._database.purge(sql.purge_runs)
 
 
 def _record(row: Any) -> RunRecord:

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from broker.domain.runs import RunTask
+from broker.stores.core.by_workspace import grouped
 from broker.stores.core.database import Database, Session
 from broker.stores.core.queries import sql
 
@@ -40,23 +41,14 @@ class TaskStore:
 
     async def claim(self, kinds: Sequence[str], limit: int, lease: timedelta) -> list[RunTask]:
         """Claim due tasks; other processes leave them while the lease lasts."""
-        rows = await self._database.fetch(sql.claim_tasks, list(kinds), limit, lease)
-        return [
-            RunTask(
-                row["workspace_id"],
-                row["run_id"],
-                row["kind"],
-                row["key"],
-                json.loads(row["payload"]),
-                row["revision"],
-                row["attempts"],
-                row["app_id"],
-                row["slug"],
-                row["user_ref"],
-                row["hub_id"],
+        due = await self._database.fetch(sql.due_tasks, list(kinds), limit)
+        found = []
+        for workspace_id, looks in grouped((row["workspace_id"], row) for row in due):
+            rows = await self._database.fetch(
+                sql.claim_tasks, workspace_id, list(kinds), len(looks), lease
             )
-            for row in rows
-        ]
+            found += [_task(row) for row in rows]
+        return found
 
     async def settle(self, task: RunTask, error: str | None) -> None:
         """The task is done, or given up with an error; due at once if it was enqueued again."""
@@ -69,3 +61,19 @@ class TaskStore:
 
 def _key(task: RunTask) -> tuple[UUID, UUID, str, str]:
     return task.workspace_id, task.run_id, task.kind, task.key
+
+
+def _task(row: Any) -> RunTask:
+    return RunTask(
+        row["workspace_id"],
+        row["run_id"],
+        row["kind"],
+        row["key"],
+        json.loads(row["payload"]),
+        row["revision"],
+        row["attempts"],
+        row["app_id"],
+        row["slug"],
+        row["user_ref"],
+        row["hub_id"],
+    )

@@ -89,14 +89,15 @@ class VendorClients:
         limit = account.limit(kind)
         burst = max(1, limit // BURST_PART)
         spacing = MINUTE_S / (limit - burst + 1)
-        row = await self._database.fetchrow(
-            sql.reserve_vendor_slot,
-            *_key(account),
-            kind,
-            timedelta(seconds=spacing),
-            timedelta(seconds=spacing * (burst - 1)),
-        )
-        assert row is not None  # noqa: S101  # the statement writes a row or fails
+        key = *_key(account), kind
+        times = timedelta(seconds=spacing), timedelta(seconds=spacing * (burst - 1))
+        async with self._database.transaction() as session:
+            row = await session.fetchrow(sql.lock_vendor_slot, *key, *times)
+            if row is None:
+                await session.execute(sql.insert_vendor_rate_limit, *key)
+                row = await session.fetchrow(sql.lock_vendor_slot, *key, *times)
+            assert row is not None  # noqa: S101  # it was inserted here or by another process
+            await session.execute(sql.reserve_vendor_slot, *key, row["next_at"])
         return row["slot"], row["now"]
 
     async def paused_until(self, account: VendorAccount, kind: str) -> tuple[float, float]:

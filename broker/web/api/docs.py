@@ -12,12 +12,15 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from broker.web.api.docs_index import Section, arranged, search, sections_of, slug_of
+from broker.web.api.samples import samples
 from broker.web.core.openapi import public
 from broker.web.core.pages import Pages
 
 _PACKAGED = Path(__file__).parents[2] / "docs"
 DOCS = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[3] / "docs"
 """Where the guides are: inside the wheel, or next to the package in a checkout."""
+
+INLINE = MarkdownIt("commonmark", {"html": False})
 
 
 class DocsPages:
@@ -161,12 +164,16 @@ def _groups(document: Mapping[str, Any]) -> list[tuple[str, list[dict[str, Any]]
                     "path": path,
                     "summary": operation["summary"],
                     "description": operation.get("description", ""),
+                    "html": INLINE.renderInline(operation.get("description", "")),
                     "scopes": operation.get("x-broker-scopes"),
                     "parameters": [
                         {**each, "type": _type(each["schema"], schemas)}
                         for each in operation["parameters"]
                     ],
                     "fields": _fields(body.get("schema", {}), schemas),
+                    "samples": samples(
+                        document["servers"][0]["url"], method.upper(), path, operation
+                    ),
                     "answers": [
                         (status, answer["description"], _fields(_schema_of(answer), schemas))
                         for status, answer in operation["responses"].items()
@@ -183,12 +190,14 @@ def _schema_of(answer: Mapping[str, Any]) -> Mapping[str, Any]:
     return schema
 
 
-def _fields(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
-    """Name, type and whether it must be there, of each field of an object."""
+def _fields(
+    schema: Mapping[str, Any], schemas: Mapping[str, Any]
+) -> list[tuple[str, str, bool, str]]:
+    """Name, type, whether it must be there, and meaning, of each field of an object."""
     named = schemas.get(schema.get("$ref", "").rpartition("/")[2], schema)
     required = named.get("required", ())
     return [
-        (name, _type(field, schemas), name in required)
+        (name, _type(field, schemas), name in required, field.get("description", ""))
         for name, field in named.get("properties", {}).items()
     ]
 

@@ -39,6 +39,7 @@ TABLE: tuple[tuple[str, str, View], ...] = (
     ("POST", "/playground", PlaygroundViews.call),
     ("GET", "/calls", CallViews.index),
     ("GET", "/calls/log", CallViews.log),
+    ("GET", "/call", CallViews.show),
     ("GET", "/events", EventViews.index),
     ("GET", "/event", EventViews.event),
     ("GET", "/endpoints", EventViews.endpoints),
@@ -62,11 +63,14 @@ TABLE: tuple[tuple[str, str, View], ...] = (
 def routes(
     views: Sequence[object], table: Sequence[tuple[str, str, View]] = TABLE
 ) -> list[web.RouteDef]:
-    """The console's routes; `views` holds one of each class that the table names."""
+    """The console's routes; `views` holds one of each class that the table names, unless it holds
+    methods of theirs already.
+    """
     owners = {id(each): view for view in views for each in vars(type(view)).values()}
     found = []
     for method, path, view in table:
-        handler = MethodType(view, owners[id(view)])
+        bound = isinstance(view, MethodType)
+        handler = view if bound else MethodType(view, owners[id(view)])
         if method == "GET":
             found.append(web.get(f"/console{path}", handler, allow_head=False))
         else:

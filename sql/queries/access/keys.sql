@@ -42,7 +42,8 @@ SELECT {key}
 --   $1 id
 SELECT workspace_id
   FROM api_key
- WHERE id = $1;
+ WHERE id = $1
+ LIMIT 1;
 
 -- name: lock_live_keys
 -- Lock the live credentials of a workspace, so that the last one that manages keys stays.
@@ -67,28 +68,29 @@ RETURNING {key};
 -- End a credential.
 --   $1 workspace, $2 id
 UPDATE api_key
-   SET revoked_at = coalesce(revoked_at, now())
+   SET revoked_at = now()
  WHERE workspace_id = $1
-   AND id = $2;
+   AND id = $2
+   AND revoked_at IS NULL;
 
 -- name: record_keys_used
--- When credentials were last used, for all that can be written without waiting and were not written
--- a moment ago.
---   $1 workspaces, $2 ids, $3 how long ago in seconds, one each
+-- When a workspace's credentials were last used, for all that can be written without waiting and were not
+-- written a moment ago.
+--   $1 workspace, $2 ids, $3 how long ago in seconds, one each
 WITH used AS (
-    SELECT api_key.workspace_id, api_key.id, latest.ago
+    SELECT api_key.id, now() - make_interval(secs => latest.ago) AS at
       FROM api_key
-      JOIN unnest($1::uuid[], $2::uuid[], $3::float8[]) AS latest (workspace_id, id, ago)
-        ON latest.workspace_id = api_key.workspace_id
-       AND latest.id = api_key.id
+      JOIN unnest($2::uuid[], $3::float8[]) AS latest (id, ago)
+        ON latest.id = api_key.id
+     WHERE api_key.workspace_id = $1
        AND (api_key.last_used_at IS NULL
             OR api_key.last_used_at < now() - make_interval(secs => latest.ago + 30))
        FOR UPDATE OF api_key SKIP LOCKED
 )
 UPDATE api_key
-   SET last_used_at = now() - make_interval(secs => used.ago)
+   SET last_used_at = used.at
   FROM used
- WHERE api_key.workspace_id = used.workspace_id
+ WHERE api_key.workspace_id = $1
    AND api_key.id = used.id;
 
 -- name: caller_of_secret
@@ -134,14 +136,18 @@ VALUES ($1, $2, $3, $4, now() + $5::interval);
 -- name: purge_tokens
 -- Delete some access tokens that ran out.
 --   $1 how many
+WITH old AS (
+    SELECT workspace_id, token_hash
+      FROM access_token
+     WHERE expires_at < now()
+     LIMIT $1
+)
 DELETE FROM access_token
- WHERE ctid = ANY (ARRAY(SELECT ctid
-                           FROM access_token
-                          WHERE expires_at < now()
-                          LIMIT $1));
+ USING old
+ WHERE access_token.workspace_id = old.workspace_id
+   AND access_token.token_hash = old.token_hash;
 
 -- name: notify_invalidation
 -- Tell every process what changed, so that it discards the cached value.
 --   $1 what changed; empty for anything
 SELECT pg_notify('broker_invalidation', $1);
-

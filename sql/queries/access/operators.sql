@@ -30,8 +30,13 @@ DELETE FROM operator_session
 -- name: purge_operator_sessions
 -- Delete some sign-ins that ran out.
 --   $1 how many
+WITH old AS (
+    SELECT workspace_id, token_hash
+      FROM operator_session
+     WHERE expires_at < now()
+     LIMIT $1
+)
 DELETE FROM operator_session
- WHERE ctid = ANY (ARRAY(SELECT ctid
-                           FROM operator_session
-                          WHERE expires_at < now()
-                          LIMIT $1));
+ USING old
+ WHERE operator_session.workspace_id = old.workspace_id
+   AND operator_session.token_hash = old.token_hash;

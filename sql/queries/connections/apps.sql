@@ -59,7 +59,7 @@ UPDATE app
        client_secret = $4,
        previous_client_secret = coalesce($5, previous_client_secret),
        previous_secret_until = CASE WHEN $5::bytea IS NULL THEN previous_secret_until
-                                    ELSE now() + interval '24 hours' END,
+                                    ELSE clock.tomorrow END,
        credentials_refused_at = CASE WHEN $5::bytea IS NULL AND client_id = $3
                                      THEN credentials_refused_at END,
        hubspot_app_id = $6,
@@ -80,8 +80,9 @@ UPDATE app
        webhook_secret = $21,
        previous_webhook_secret = coalesce($22, previous_webhook_secret),
        previous_webhook_until = CASE WHEN $22::bytea IS NULL THEN previous_webhook_until
-                                     ELSE now() + interval '24 hours' END,
+                                     ELSE clock.tomorrow END,
        updated_at = now()
+  FROM (SELECT now() + interval '24 hours' AS tomorrow) AS clock
  WHERE workspace_id = $1
    AND id = $2
 RETURNING {app};

@@ -53,7 +53,8 @@ UPDATE connect_session
 -- Write down how a visit to HubSpot ended; a grant ends the session.
 --   $1 workspace, $2 id, $3 outcome, $4 whether a grant came of it
 UPDATE connect_session
-   SET outcome = $3, ended_at = CASE WHEN $4 THEN now() END
+   SET outcome = $3, ended_at = CASE WHEN $4 THEN clock.now END
+  FROM (SELECT now() AS now) AS clock
  WHERE workspace_id = $1
    AND id = $2
    AND ended_at IS NULL;
@@ -61,8 +62,13 @@ UPDATE connect_session
 -- name: purge_connect_sessions
 -- Delete some sessions a day after they ran out.
 --   $1 how many
+WITH old AS (
+    SELECT workspace_id, id
+      FROM connect_session
+     WHERE expires_at < now() - interval '1 day'
+     LIMIT $1
+)
 DELETE FROM connect_session
- WHERE ctid = ANY (ARRAY(SELECT ctid
-                           FROM connect_session
-                          WHERE expires_at < now() - interval '1 day'
-                          LIMIT $1));
+ USING old
+ WHERE connect_session.workspace_id = old.workspace_id
+   AND connect_session.id = old.id;

@@ -42,7 +42,7 @@ SELECT generation
 INSERT INTO renewal_attempt (workspace_id, connection_id, generation)
 VALUES ($1, $2, $3)
 ON CONFLICT (workspace_id, connection_id) DO UPDATE
-   SET generation = $3, asked_at = now();
+   SET generation = $3, asked_at = EXCLUDED.asked_at;
 
 -- name: clear_renewal_attempt
 -- The renewal was answered, or its outcome no longer matters.
@@ -63,6 +63,7 @@ SELECT connection.id, connection.app_id, connection.user_ref, connection.status,
            connection.expires_at - coalesce(connection.renewed_at, connection.created_at)
        )))::float8 AS margin,
        extract(epoch FROM now() - connection.failed_at)::float8 AS failed_ago,
+       connection.end_notice_at, now() AS now,
        app.workspace_id, app.slug, app.provider, app.options, app.client_id, app.client_secret,
        app.policy, app.credentials_refused_at
   FROM connection
@@ -82,16 +83,21 @@ SELECT id
    AND app_id = $2
    AND user_ref = $3;
 
+-- name: share_app
+-- Keep a live app from being removed until the transaction ends; its id.
+--   $1 workspace, $2 app
+SELECT id
+  FROM app
+ WHERE workspace_id = $1
+   AND id = $2
+   AND deleted_at IS NULL
+   FOR SHARE;
+
 -- name: begin_connection
 -- Make room for a user's connection, unless there is one.
 --   $1 workspace, $2 id, $3 app, $4 user reference or null, $5 status
 INSERT INTO connection (workspace_id, id, app_id, user_ref, status, scopes)
-SELECT workspace_id, $2, id, $4, $5, '{}'
-  FROM app
- WHERE workspace_id = $1
-   AND id = $3
-   AND deleted_at IS NULL
-   FOR SHARE
+VALUES ($1, $2, $3, $4, $5, '{}')
 ON CONFLICT ON CONSTRAINT connection_once_per_user DO NOTHING;
 
 -- name: grant_connection
@@ -114,21 +120,19 @@ UPDATE connection
    AND id = $2;
 
 -- name: replace_grant
--- Store a renewed grant; the refresh token stays when none came, and so does what else is null. A
--- notice that is due stays due, so that none is skipped.
+-- Store a renewed grant; the refresh token stays when none came, and so does what else is null.
 --   $1 workspace, $2 id, $3 sealed access token, $4 sealed refresh token or null,
---   $5 its fingerprint or null, $6 lifetime, $7 time until the next renewal, $8 time until the grant
---   ends unless it is renewed, $9 time until it ends anyway, $10 API URL, $11 details,
---   $12 time until an event says that it ends
+--   $5 its fingerprint or null, $6 lifetime, $7 time until the next renewal, $8 when the grant ends
+--   unless it is renewed, $9 when it ends anyway, $10 API URL, $11 details, $12 when an event says
+--   that it ends
 UPDATE connection
    SET status = 'ACTIVE', access_token = $3,
        refresh_token = coalesce($4, refresh_token),
        refresh_fingerprint = coalesce($5, refresh_fingerprint),
        expires_at = now() + $6::interval, renew_at = now() + $7::interval, renewed_at = now(),
-       refresh_expires_at = coalesce(now() + $8::interval, refresh_expires_at),
-       grant_ends_at = coalesce(now() + $9::interval, grant_ends_at),
-       end_notice_at = CASE WHEN end_notice_at <= now() THEN end_notice_at
-                            ELSE coalesce(now() + $12::interval, end_notice_at) END,
+       refresh_expires_at = coalesce($8::timestamptz, refresh_expires_at),
+       grant_ends_at = coalesce($9::timestamptz, grant_ends_at),
+       end_notice_at = coalesce($12::timestamptz, end_notice_at),
        api_url = coalesce($10, api_url), details = coalesce($11, details),
        generation = generation + 1, failures = 0, last_error = NULL, updated_at = now()
  WHERE workspace_id = $1
@@ -183,24 +187,42 @@ DELETE FROM connection
  WHERE workspace_id = $1
    AND id = $2;
 
--- name: claim_due
--- Take some connections whose grants should be renewed. Whoever takes them has a minute before
--- another process may.
+-- name: due_connections
+-- Which connections' grants should be renewed.
 --   $1 how many
+SELECT workspace_id, id
+  FROM connection
+ WHERE renew_at <= now()
+ ORDER BY renew_at
+ LIMIT $1;
+
+-- name: claim_due
+-- Take those of a workspace's connections whose grants should still be renewed. Whoever takes them has a
+-- minute before another process may. One that was not used for a while is not taken but rescheduled: until two
+-- fifths of the time are over for which its grant lives without a renewal, else until it is called.
+--   $1 workspace, $2 ids, $3 how long ago a connection may have been used to be renewed
 WITH due AS (
-    SELECT workspace_id, id
+    SELECT connection.id, used.lately OR keep.from_then <= now() AS claimed,
+           CASE WHEN used.lately OR keep.from_then <= now() THEN now() + interval '60 seconds'
+                ELSE keep.from_then END AS next_at
       FROM connection
-     WHERE renew_at <= now()
-     ORDER BY renew_at
-     LIMIT $1
-       FOR UPDATE SKIP LOCKED
+     CROSS JOIN LATERAL (SELECT greatest(connection.last_used_at, connection.created_at)
+                                > now() - $3::interval AS lately) AS used
+     CROSS JOIN LATERAL (SELECT connection.renewed_at
+                                + 0.4 * (connection.refresh_expires_at - connection.renewed_at)
+                                AS from_then) AS keep
+     WHERE connection.workspace_id = $1
+       AND connection.id = ANY ($2::uuid[])
+       AND connection.renew_at <= now()
+       FOR UPDATE OF connection SKIP LOCKED
 )
 UPDATE connection
-   SET renew_at = now() + interval '60 seconds'
+   SET renew_at = due.next_at
   FROM due
- WHERE connection.workspace_id = due.workspace_id
+ WHERE connection.workspace_id = $1
    AND connection.id = due.id
-RETURNING connection.workspace_id, connection.id, connection.generation;
+RETURNING connection.workspace_id, connection.id, connection.generation,
+          coalesce(due.claimed, false) AS claimed;
 
 -- name: due_end_notices
 -- Connections of which an event should say that their grant ends.
@@ -229,20 +251,23 @@ UPDATE connection
    AND id = $2;
 
 -- name: record_last_used
--- When connections were last used, for all that can be written without waiting.
---   $1 workspaces, $2 ids, $3 how long ago in seconds, one each
+-- When a workspace's connections were last used, for all that can be written without waiting and were not
+-- written a moment ago.
+--   $1 workspace, $2 ids, $3 how long ago in seconds, one each
 WITH used AS (
-    SELECT connection.workspace_id, connection.id, latest.ago
+    SELECT connection.id, now() - make_interval(secs => latest.ago) AS at
       FROM connection
-      JOIN unnest($1::uuid[], $2::uuid[], $3::float8[]) AS latest (workspace_id, id, ago)
-        ON latest.workspace_id = connection.workspace_id
-       AND latest.id = connection.id
+      JOIN unnest($2::uuid[], $3::float8[]) AS latest (id, ago)
+        ON latest.id = connection.id
+     WHERE connection.workspace_id = $1
+       AND (connection.last_used_at IS NULL
+            OR connection.last_used_at < now() - make_interval(secs => latest.ago + 30))
        FOR UPDATE OF connection SKIP LOCKED
 )
 UPDATE connection
-   SET last_used_at = now() - make_interval(secs => used.ago)
+   SET last_used_at = used.at
   FROM used
- WHERE connection.workspace_id = used.workspace_id
+ WHERE connection.workspace_id = $1
    AND connection.id = used.id;
 
 -- name: connections_page

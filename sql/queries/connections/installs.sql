@@ -89,11 +89,16 @@ UPDATE install_link
 -- name: purge_links
 -- Delete some links a day after they ran out.
 --   $1 how many
+WITH old AS (
+    SELECT workspace_id, state_hash
+      FROM install_link
+     WHERE expires_at < now() - interval '1 day'
+     LIMIT $1
+)
 DELETE FROM install_link
- WHERE ctid = ANY (ARRAY(SELECT ctid
-                           FROM install_link
-                          WHERE expires_at < now() - interval '1 day'
-                          LIMIT $1));
+ USING old
+ WHERE install_link.workspace_id = old.workspace_id
+   AND install_link.state_hash = old.state_hash;
 
 -- name: insert_pending_grant
 -- Keep a grant until its code is presented.
@@ -236,12 +241,17 @@ DELETE FROM connection
 -- name: purge_used_pending_grants
 -- Delete some spent codes a day after they expired.
 --   $1 how many
+WITH old AS (
+    SELECT workspace_id, id
+      FROM pending_grant
+     WHERE used_at IS NOT NULL
+       AND code_expires_at < now() - interval '1 day'
+     LIMIT $1
+)
 DELETE FROM pending_grant
- WHERE ctid = ANY (ARRAY(SELECT ctid
-                           FROM pending_grant
-                          WHERE used_at IS NOT NULL
-                            AND code_expires_at < now() - interval '1 day'
-                          LIMIT $1));
+ USING old
+ WHERE pending_grant.workspace_id = old.workspace_id
+   AND pending_grant.id = old.id;
 
 -- name: delete_pending_grants_of_app
 -- An app is removed: revoke the grants that were pending for its users.

@@ -1,20 +1,30 @@
+-- name: due_revocations
+-- Which refresh tokens are to be revoked now.
+--   $1 how many
+SELECT workspace_id, id
+  FROM revocation
+ WHERE due_at <= now()
+ ORDER BY due_at
+ LIMIT $1;
+
 -- name: claim_revocations
--- Take some refresh tokens that are to be revoked. `shared`: a live connection, or a grant pending for
--- one, uses the same token; or belongs to the account in which the revocation would end all grants.
---   $1 how many, $2 one revocation or null for all that are due
+-- Take refresh tokens of a workspace that are to be revoked. `shared`: a live connection, or a grant
+-- pending for one, uses the same token; or belongs to the account in which the revocation would end all
+-- grants.
+--   $1 workspace, $2 ids, $3 whether they are revoked before they are due
 WITH due AS (
-    SELECT workspace_id, id
+    SELECT id
       FROM revocation
-     WHERE outcome = 'pending'
-       AND CASE WHEN $2::uuid IS NULL THEN due_at <= now() ELSE id = $2 END
-     ORDER BY due_at
-     LIMIT $1
+     WHERE workspace_id = $1
+       AND id = ANY ($2::uuid[])
+       AND outcome = 'pending'
+       AND ($3 OR due_at <= now())
        FOR UPDATE SKIP LOCKED
 ), taken AS (
     UPDATE revocation
        SET due_at = now() + interval '60 seconds', attempts = attempts + 1
       FROM due
-     WHERE revocation.workspace_id = due.workspace_id
+     WHERE revocation.workspace_id = $1
        AND revocation.id = due.id
     RETURNING revocation.workspace_id, revocation.id, revocation.app_id, revocation.sealed_as,
               revocation.refresh_token, revocation.refresh_fingerprint, revocation.details,
@@ -24,31 +34,31 @@ SELECT taken.workspace_id, taken.id, taken.app_id, taken.sealed_as, taken.refres
        taken.details, taken.attempts, app.provider, app.options, app.client_id, app.client_secret,
        EXISTS (SELECT
                  FROM connection
-                WHERE connection.workspace_id = taken.workspace_id
+                WHERE connection.workspace_id = $1
                   AND connection.app_id = taken.app_id
                   AND connection.refresh_fingerprint = taken.refresh_fingerprint)
        OR EXISTS (SELECT
                     FROM pending_grant
-                   WHERE pending_grant.workspace_id = taken.workspace_id
+                   WHERE pending_grant.workspace_id = $1
                      AND pending_grant.app_id = taken.app_id
                      AND pending_grant.refresh_fingerprint = taken.refresh_fingerprint)
        OR EXISTS (SELECT
                     FROM connection
-                   WHERE connection.workspace_id = taken.workspace_id
+                   WHERE connection.workspace_id = $1
                      AND connection.app_id = taken.app_id
                      AND connection.account_id = taken.details->>'endsAccount'
                      AND connection.status = 'ACTIVE')
        OR EXISTS (SELECT
                     FROM pending_grant
-                   WHERE pending_grant.workspace_id = taken.workspace_id
+                   WHERE pending_grant.workspace_id = $1
                      AND pending_grant.app_id = taken.app_id
                      AND pending_grant.account_id = taken.details->>'endsAccount'
                      AND pending_grant.access_token IS NOT NULL
                      AND pending_grant.code_expires_at > now()) AS shared
   FROM taken
   JOIN app
-    ON app.workspace_id = taken.workspace_id
-   AND app.id = taken.app_id;
+    ON app.id = taken.app_id
+ WHERE app.workspace_id = $1;
 
 -- name: end_revocation
 -- The outcome is known: the token is wiped.

@@ -71,7 +71,8 @@ SELECT app.slug, connection.user_ref
 --   $1 workspace, $2 app, $3 account id, $4 claim, $5 pause, $6 failures in a row
 UPDATE subscription_check
    SET due_at = now() + $5::interval, failures = $6,
-       checked_at = CASE WHEN $6 = 0 THEN now() ELSE checked_at END
+       checked_at = CASE WHEN $6 = 0 THEN clock.now ELSE checked_at END
+  FROM (SELECT now() AS now) AS clock
  WHERE workspace_id = $1
    AND app_id = $2
    AND account_id = $3

@@ -1,26 +1,49 @@
+-- name: workspaces_with_deliveries
+-- Workspaces in which an endpoint is open that has due deliveries, in no order. Nothing is read of endpoints
+-- while no delivery is due at all.
+--   $1 endpoints that have no room, $2 how many
+SELECT endpoint.workspace_id
+  FROM endpoint
+ WHERE EXISTS (SELECT
+                 FROM delivery AS anywhere
+                WHERE anywhere.due_at <= now())
+   AND endpoint.disabled_at IS NULL
+   AND (endpoint.resumes_at IS NULL OR endpoint.resumes_at <= now())
+   AND endpoint.id <> ALL ($1::uuid[])
+   AND EXISTS (SELECT
+                 FROM delivery
+                WHERE delivery.workspace_id = endpoint.workspace_id
+                  AND delivery.endpoint_id = endpoint.id
+                  AND delivery.due_at <= now()
+                  AND delivery.expires_at > now())
+ GROUP BY endpoint.workspace_id
+ ORDER BY random()
+ LIMIT $2;
+
 -- name: claim_deliveries
--- Take deliveries that are due, from each endpoint no more than it has room for: a dead endpoint
--- with a long queue does not delay the others.
---   $1 how many in all, $2 how many at a time to one endpoint, $3 failures that close it,
---   $4 endpoints under way here, $5 deliveries under way to each, $6 lease
+-- Take deliveries of a workspace that are due, from each endpoint no more than it has room for: a dead
+-- endpoint with a long queue does not delay the others.
+--   $1 workspace, $2 how many in all, $3 how many at a time to one endpoint, $4 failures that close it,
+--   $5 endpoints under way here, $6 deliveries under way to each, $7 lease
 WITH busy AS (
     SELECT given.endpoint_id, given.under_way
-      FROM unnest($4::uuid[], $5::integer[]) AS given (endpoint_id, under_way)
+      FROM unnest($5::uuid[], $6::integer[]) AS given (endpoint_id, under_way)
 ), open AS (
-    SELECT endpoint.workspace_id, endpoint.id,
-           CASE WHEN endpoint.failures >= $3 THEN 1 ELSE $2 END
+    SELECT endpoint.id,
+           CASE WHEN endpoint.failures >= $4 THEN 1 ELSE $3 END
                - coalesce(busy.under_way, 0) AS room
       FROM endpoint
       LEFT JOIN busy
         ON busy.endpoint_id = endpoint.id
-     WHERE endpoint.disabled_at IS NULL
+     WHERE endpoint.workspace_id = $1
+       AND endpoint.disabled_at IS NULL
        AND (endpoint.resumes_at IS NULL OR endpoint.resumes_at <= now())
 ), taken AS (
-    SELECT due.workspace_id, due.id
+    SELECT due.id
       FROM open
-     CROSS JOIN LATERAL (SELECT delivery.workspace_id, delivery.id, delivery.due_at
+     CROSS JOIN LATERAL (SELECT delivery.id, delivery.due_at
                            FROM delivery
-                          WHERE delivery.workspace_id = open.workspace_id
+                          WHERE delivery.workspace_id = $1
                             AND delivery.endpoint_id = open.id
                             AND delivery.due_at <= now()
                             AND delivery.expires_at > now()
@@ -28,16 +51,16 @@ WITH busy AS (
                           LIMIT greatest(open.room, 0)
                             FOR UPDATE SKIP LOCKED) AS due
      ORDER BY due.due_at
-     LIMIT $1
+     LIMIT $2
 )
 UPDATE delivery
-   SET due_at = now() + $6::interval, attempts = attempts + 1, claim = claim + 1, attempted_at = now()
+   SET due_at = now() + $7::interval, attempts = attempts + 1, claim = claim + 1, attempted_at = now()
   FROM taken, endpoint, event
- WHERE delivery.workspace_id = taken.workspace_id
+ WHERE delivery.workspace_id = $1
    AND delivery.id = taken.id
-   AND endpoint.workspace_id = delivery.workspace_id
+   AND endpoint.workspace_id = $1
    AND endpoint.id = delivery.endpoint_id
-   AND event.workspace_id = delivery.workspace_id
+   AND event.workspace_id = $1
    AND event.id = delivery.event_id
 RETURNING {claimed_delivery};
 
@@ -46,7 +69,7 @@ RETURNING {claimed_delivery};
 delivery.workspace_id, delivery.id, delivery.endpoint_id, delivery.event_id,
           delivery.attempts, delivery.claim, delivery.is_replay, event.payload, endpoint.url,
           endpoint.secret, endpoint.failures,
-          CASE WHEN endpoint.previous_secret_until > now()
+          CASE WHEN endpoint.previous_secret_until > delivery.attempted_at
                THEN endpoint.previous_secret END AS previous_secret;
 
 -- name: claim_delivery
@@ -66,30 +89,40 @@ RETURNING {claimed_delivery};
 
 -- name: finish_delivery
 -- Write what became of an attempt, unless the delivery has been claimed again since.
---   $1 workspace, $2 id, $3 claim, $4 state, $5 status, $6 error, $7 time until the next attempt
+--   $1 workspace, $2 id, $3 claim, $4 state, $5 status, $6 error, $7 time until the next attempt, null
+--   where there is none
 UPDATE delivery
-   SET state = $4,
-       due_at = CASE WHEN $4 = 'waiting' THEN now() + $7::interval END,
-       last_status = $5, last_error = $6
+   SET state = $4, due_at = now() + $7::interval, last_status = $5, last_error = $6
  WHERE workspace_id = $1
    AND id = $2
    AND claim = $3
    AND state = 'waiting';
 
+-- name: late_deliveries
+-- Which deliveries could not be made for three days.
+--   $1 how many
+SELECT workspace_id, id
+  FROM delivery
+ WHERE expires_at <= now()
+   AND due_at <= now()
+ LIMIT $1;
+
 -- name: expire_deliveries
 -- What could not be delivered for three days is dead, and waits for a replay.
+--   $1 workspace, $2 ids
 WITH late AS (
-    SELECT workspace_id, id
+    SELECT id
       FROM delivery
-     WHERE expires_at <= now()
+     WHERE workspace_id = $1
+       AND id = ANY ($2::uuid[])
+       AND expires_at <= now()
        AND due_at <= now()
-     LIMIT 1000
        FOR UPDATE SKIP LOCKED
 )
 UPDATE delivery
    SET state = 'dead', due_at = NULL, last_error = coalesce(last_error, 'never-attempted')
   FROM late
- WHERE delivery.workspace_id = late.workspace_id
+ WHERE delivery.workspace_id = $1
    AND delivery.id = late.id;
 
 -- name: deliveries_page

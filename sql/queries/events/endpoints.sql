@@ -7,8 +7,10 @@ updated_at;
 -- Register where an app's events are sent, unless the app has many endpoints already.
 --   $1 workspace, $2 id, $3 app, $4 URL, $5 event patterns, $6 sealed secret, $7 how many at most
 INSERT INTO endpoint (workspace_id, id, app_id, url, events, secret)
-SELECT $1, $2, $3, $4, $5, $6
- WHERE (SELECT count(*)
+SELECT workspace.id, $2, $3, $4, $5, $6
+  FROM workspace
+ WHERE workspace.id = $1
+   AND (SELECT count(*)
           FROM endpoint
          WHERE workspace_id = $1
            AND app_id = $3) < $7::integer
@@ -39,7 +41,7 @@ UPDATE endpoint
    SET url = coalesce($4, url),
        events = coalesce($5::text[], events),
        disabled_at = CASE WHEN $6 THEN NULL
-                          WHEN NOT $6 THEN coalesce(disabled_at, now())
+                          WHEN NOT $6 THEN coalesce(disabled_at, clock.now)
                           ELSE disabled_at END,
        disabled_because = CASE WHEN $6 THEN NULL
                                WHEN NOT $6 THEN coalesce(disabled_because, 'asked')
@@ -47,6 +49,7 @@ UPDATE endpoint
        failures = CASE WHEN $6 OR $4 IS NOT NULL THEN 0 ELSE failures END,
        resumes_at = CASE WHEN $6 OR $4 IS NOT NULL THEN NULL ELSE resumes_at END,
        updated_at = now()
+  FROM (SELECT now() AS now) AS clock
  WHERE workspace_id = $1
    AND app_id = $2
    AND id = $3
@@ -103,16 +106,24 @@ UPDATE endpoint
 
 -- name: record_endpoint_failure
 -- An endpoint did not take a delivery; after some in a row nothing is sent there for a while.
---   $1 workspace, $2 id, $3 failures that are borne, $4 first pause, $5 longest pause
+--   $1 workspace, $2 id, $3 failures that are borne, $4 first pause, $5 longest pause, $6 which part of
+--   the pause it lasts
+WITH next AS (
+    SELECT id, CASE WHEN failures + 1 >= $3
+                    THEN now() + least($5::interval,
+                                       $4::interval * 2 ^ least(failures + 1 - $3, 20))
+                                 * $6::float8 END AS resumes_at
+      FROM endpoint
+     WHERE workspace_id = $1
+       AND id = $2
+       FOR UPDATE
+)
 UPDATE endpoint
-   SET failures = failures + 1,
-       resumes_at = CASE WHEN failures + 1 >= $3
-                         THEN now() + least($5::interval,
-                                            $4::interval * 2 ^ least(failures + 1 - $3, 20))
-                                      * (0.5 + random() / 2) END
- WHERE workspace_id = $1
-   AND id = $2
-RETURNING failures;
+   SET failures = endpoint.failures + 1, resumes_at = next.resumes_at
+  FROM next
+ WHERE endpoint.workspace_id = $1
+   AND endpoint.id = next.id
+RETURNING endpoint.failures;
 
 -- name: disable_endpoint
 -- The receiver says that it is gone for good.

@@ -1,34 +1,44 @@
--- name: publish
--- Write events with a delivery to each endpoint of the app that wants them.
+-- name: insert_events
+-- Write events.
 --   $1 workspace, $2 app, $3 ids, $4 types, $5 user references, $6 payloads
-WITH happened AS (
-    INSERT INTO event (workspace_id, app_id, id, type, user_ref, payload)
-    SELECT $1, $2, given.id, given.type, given.user_ref, given.payload
-      FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[])
-           AS given (id, type, user_ref, payload)
-    RETURNING workspace_id, app_id, id, type
-)
+INSERT INTO event (workspace_id, app_id, id, type, user_ref, payload)
+SELECT workspace.id, $2, given.id, given.type, given.user_ref, given.payload
+  FROM workspace
+ CROSS JOIN unnest($3::uuid[], $4::text[], $5::text[], $6::text[])
+            AS given (id, type, user_ref, payload)
+ WHERE workspace.id = $1;
+
+-- name: enqueue_deliveries
+-- Enqueue events for each endpoint of the app that wants them.
+--   $1 workspace, $2 app, $3 ids, $4 types
 INSERT INTO delivery (workspace_id, id, endpoint_id, event_id, due_at, expires_at)
-SELECT happened.workspace_id, gen_random_uuid(), endpoint.id, happened.id,
+SELECT endpoint.workspace_id, gen_random_uuid(), endpoint.id, happened.id,
        now(), now() + interval '3 days'
-  FROM happened
-  JOIN endpoint
-    ON endpoint.workspace_id = happened.workspace_id
-   AND endpoint.app_id = happened.app_id
- WHERE EXISTS (SELECT
+  FROM endpoint
+ CROSS JOIN unnest($3::uuid[], $4::text[]) AS happened (id, type)
+ WHERE endpoint.workspace_id = $1
+   AND endpoint.app_id = $2
+   AND EXISTS (SELECT
                  FROM unnest(endpoint.events) AS wanted (pattern)
                 WHERE wanted.pattern = happened.type
                    OR (right(wanted.pattern, 1) = '*'
                        AND starts_with(happened.type, left(wanted.pattern, -1))));
 
+-- delete: publish
+
 -- name: purge_events
 -- Delete some events of a month ago, with their deliveries.
 --   $1 how many
+WITH old AS (
+    SELECT workspace_id, id
+      FROM event
+     WHERE created_at < now() - interval '30 days'
+     LIMIT $1
+)
 DELETE FROM event
- WHERE ctid = ANY (ARRAY(SELECT ctid
-                           FROM event
-                          WHERE created_at < now() - interval '30 days'
-                          LIMIT $1));
+ USING old
+ WHERE event.workspace_id = old.workspace_id
+   AND event.id = old.id;
 
 -- name: delete_events_of_app
 -- A removed app is erased: none of its events stays.
@@ -97,7 +107,7 @@ SELECT event.id, event.type, event.user_ref, event.payload, event.created_at,
          ORDER BY created_at DESC, id DESC
          LIMIT $6) AS event
   LEFT JOIN delivery
-    ON delivery.workspace_id = event.workspace_id
+    ON delivery.workspace_id = $1
    AND delivery.event_id = event.id
  GROUP BY event.id, event.type, event.user_ref, event.payload, event.created_at
  ORDER BY event.created_at DESC, event.id DESC;

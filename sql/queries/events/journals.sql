@@ -15,26 +15,37 @@ DELETE FROM journal
    AND app.id = journal.app_id
    AND (app.deleted_at IS NOT NULL OR NOT app.journal);
 
--- name: claim_journals
--- Take journals that should be looked at; others leave them alone for a minute.
+-- name: due_journals
+-- Which journals should be looked at.
 --   $1 how many
+SELECT workspace_id, app_id
+  FROM journal
+ WHERE due_at <= now()
+ ORDER BY due_at
+ LIMIT $1;
+
+-- name: claim_journal
+-- Take a journal that should still be looked at; others leave it alone for a minute, until `due_at`.
+--   $1 workspace, $2 app
 WITH due AS (
-    SELECT workspace_id, app_id
+    SELECT app_id
       FROM journal
-     WHERE due_at <= now()
-     ORDER BY due_at
-     LIMIT $1
+     WHERE workspace_id = $1
+       AND app_id = $2
+       AND due_at <= now()
        FOR UPDATE SKIP LOCKED
 )
 UPDATE journal
    SET due_at = now() + interval '60 seconds'
   FROM due, app
- WHERE journal.workspace_id = due.workspace_id
+ WHERE journal.workspace_id = $1
    AND journal.app_id = due.app_id
-   AND app.workspace_id = journal.workspace_id
-   AND app.id = journal.app_id
+   AND app.workspace_id = $1
+   AND app.id = due.app_id
 RETURNING journal.workspace_id, journal.app_id, journal.position, journal.read_to,
-          journal.failures, now() AS asked_at, app.slug, app.client_id, app.client_secret;
+          journal.failures, journal.due_at, app.slug, app.client_id, app.client_secret;
+
+-- delete: claim_journals
 
 -- name: advance_journal
 -- Write how far the journal was read, unless another process has read on since; its reader

@@ -55,13 +55,23 @@ SELECT workspace_id, endpoint_id, app_id, user_ref, position_at, position_id, en
    AND endpoint_id = $2
    FOR UPDATE;
 
--- name: claim_replay
--- Take the replay that has been due for longest.
-SELECT workspace_id, endpoint_id, app_id, user_ref, position_at, position_id, ends_at
+-- name: due_replays
+-- Which replays are due, the one that has been for longest first.
+--   $1 how many
+SELECT workspace_id, endpoint_id
   FROM replay
  WHERE due_at <= now()
  ORDER BY due_at
- LIMIT 1
+ LIMIT $1;
+
+-- name: claim_replay
+-- Take a replay that is still due.
+--   $1 workspace, $2 endpoint
+SELECT workspace_id, endpoint_id, app_id, user_ref, position_at, position_id, ends_at
+  FROM replay
+ WHERE workspace_id = $1
+   AND endpoint_id = $2
+   AND due_at <= now()
    FOR UPDATE SKIP LOCKED;
 
 -- name: enqueue_slice
@@ -82,11 +92,11 @@ WITH looked AS MATERIALIZED (
 ), wanted AS (
     SELECT looked.id, row_number() OVER (ORDER BY looked.created_at, looked.id) AS position
       FROM looked
-      JOIN endpoint
-        ON endpoint.workspace_id = $1
+     CROSS JOIN endpoint
+     WHERE endpoint.workspace_id = $1
        AND endpoint.app_id = $2
        AND endpoint.id = $3
-     WHERE ($7::text IS NULL OR looked.user_ref = $7)
+       AND ($7::text IS NULL OR looked.user_ref = $7)
        AND EXISTS (SELECT
                      FROM unnest(endpoint.events) AS wanted (pattern)
                     WHERE wanted.pattern = looked.type
@@ -102,16 +112,16 @@ WITH looked AS MATERIALIZED (
        SET state = 'waiting', attempts = 0, is_replay = true, claim = delivery.claim + 1,
            due_at = excluded.due_at, expires_at = excluded.expires_at
     RETURNING 1
+), latest AS (
+    SELECT looked.created_at, looked.id
+      FROM looked
+     ORDER BY looked.created_at DESC, looked.id DESC
+     LIMIT 1
 )
 SELECT (SELECT count(*) FROM looked) AS looked,
        (SELECT count(*) FROM enqueued) AS enqueued,
-       last.created_at AS last_at, last.id AS last_id
-  FROM (VALUES (1)) AS once (row)
-  LEFT JOIN LATERAL (SELECT looked.created_at, looked.id
-                       FROM looked
-                      ORDER BY looked.created_at DESC, looked.id DESC
-                      LIMIT 1) AS last
-    ON true;
+       (SELECT created_at FROM latest) AS last_at,
+       (SELECT id FROM latest) AS last_id;
 
 -- name: advance_replay
 -- Go on after these events, when the endpoint has had time for them.

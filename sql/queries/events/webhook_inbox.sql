@@ -15,8 +15,19 @@ SELECT id, provider, client_secret, webhook_secret, legacy_signatures,
    AND slug = $2
    AND deleted_at IS NULL;
 
+-- name: due_batches
+-- Which batches wait, the one that waits longest first.
+--   $1 how many
+SELECT workspace_id, id
+  FROM webhook_inbox
+ WHERE quarantined_at IS NULL
+   AND due_at <= now()
+ ORDER BY due_at
+ LIMIT $1;
+
 -- name: claim_batch
--- Lock the batch that waits longest; its app may be gone.
+-- Lock a batch that still waits; its app may be gone.
+--   $1 workspace, $2 id
 SELECT webhook_inbox.workspace_id, webhook_inbox.id, webhook_inbox.app_id, webhook_inbox.source,
        webhook_inbox.headers, webhook_inbox.body, webhook_inbox.received_at, webhook_inbox.failures,
        app.slug, app.provider, app.journal
@@ -25,10 +36,10 @@ SELECT webhook_inbox.workspace_id, webhook_inbox.id, webhook_inbox.app_id, webho
     ON app.workspace_id = webhook_inbox.workspace_id
    AND app.id = webhook_inbox.app_id
    AND app.deleted_at IS NULL
- WHERE webhook_inbox.quarantined_at IS NULL
+ WHERE webhook_inbox.workspace_id = $1
+   AND webhook_inbox.id = $2
+   AND webhook_inbox.quarantined_at IS NULL
    AND webhook_inbox.due_at <= now()
- ORDER BY webhook_inbox.due_at
- LIMIT 1
    FOR UPDATE OF webhook_inbox SKIP LOCKED;
 
 -- name: delete_batch
@@ -41,29 +52,43 @@ DELETE FROM webhook_inbox
 -- name: reschedule_batch
 -- A batch could not be split: again later, and not for ever.
 --   $1 workspace, $2 id, $3 failures at most
+WITH next AS (
+    SELECT id, now() + interval '1 second' * 2 ^ failures AS due_at,
+           CASE WHEN failures + 1 >= $3 THEN now() END AS quarantined_at
+      FROM webhook_inbox
+     WHERE workspace_id = $1
+       AND id = $2
+       FOR UPDATE
+)
 UPDATE webhook_inbox
-   SET failures = failures + 1,
-       due_at = now() + interval '1 second' * 2 ^ failures,
-       quarantined_at = CASE WHEN failures + 1 >= $3 THEN now() END
- WHERE workspace_id = $1
-   AND id = $2;
+   SET failures = webhook_inbox.failures + 1, due_at = next.due_at, quarantined_at = next.quarantined_at
+  FROM next
+ WHERE webhook_inbox.workspace_id = $1
+   AND webhook_inbox.id = next.id;
 
 -- name: purge_quarantined_batches
 -- Delete some of what could not be split a month ago.
 --   $1 how many
+WITH old AS (
+    SELECT workspace_id, id
+      FROM webhook_inbox
+     WHERE quarantined_at < now() - interval '30 days'
+     LIMIT $1
+)
 DELETE FROM webhook_inbox
- WHERE ctid = ANY (ARRAY(SELECT ctid
-                           FROM webhook_inbox
-                          WHERE quarantined_at < now() - interval '30 days'
-                          LIMIT $1));
+ USING old
+ WHERE webhook_inbox.workspace_id = old.workspace_id
+   AND webhook_inbox.id = old.id;
 
 -- name: remember_seen
 -- Remember events as seen; the fingerprints that are new.
 --   $1 workspace, $2 app, $3 fingerprints
 INSERT INTO seen_event (workspace_id, app_id, fingerprint)
-SELECT $1, $2, fingerprint
-  FROM unnest($3::bytea[]) AS given (fingerprint)
- ORDER BY fingerprint
+SELECT workspace.id, $2, given.fingerprint
+  FROM workspace
+ CROSS JOIN unnest($3::bytea[]) AS given (fingerprint)
+ WHERE workspace.id = $1
+ ORDER BY given.fingerprint
 ON CONFLICT DO NOTHING
 RETURNING fingerprint;
 
@@ -79,11 +104,17 @@ SELECT fingerprint
 -- name: purge_seen_events
 -- Delete some of what providers no longer repeat: HubSpot retries for a day, its journal keeps three.
 --   $1 how many
+WITH old AS (
+    SELECT workspace_id, app_id, fingerprint
+      FROM seen_event
+     WHERE seen_at < now() - interval '8 days'
+     LIMIT $1
+)
 DELETE FROM seen_event
- WHERE ctid = ANY (ARRAY(SELECT ctid
-                           FROM seen_event
-                          WHERE seen_at < now() - interval '8 days'
-                          LIMIT $1));
+ USING old
+ WHERE seen_event.workspace_id = old.workspace_id
+   AND seen_event.app_id = old.app_id
+   AND seen_event.fingerprint = old.fingerprint;
 
 -- name: users_of_accounts
 -- Whose connections some accounts belong to.
@@ -104,9 +135,13 @@ INSERT INTO webhook_inbox (workspace_id, id, app_id, source, body, headers, quar
 VALUES ($1, $2, $3, $4, $5, $6, now());
 
 -- name: lock_dedup
--- One transaction at a time deduplicates the events of an app, where two sources report the same.
---   $1 app
-SELECT pg_advisory_xact_lock(hashtextextended($1, 0));
+-- One transaction at a time deduplicates the events of an app that two sources report: its journal is one.
+--   $1 workspace, $2 app
+SELECT app_id
+  FROM journal
+ WHERE workspace_id = $1
+   AND app_id = $2
+   FOR UPDATE;
 
 -- name: grants_before
 -- Lock the connections to an account whose grants are older than a moment.

@@ -9,7 +9,7 @@ VALUES ($1, $2, $3, $4, $5, 'running', now() + make_interval(secs => $6),
 ON CONFLICT ON CONSTRAINT idempotent_call_once DO UPDATE
    SET id = $4, fingerprint = $5, outcome = 'running', answer = NULL,
        in_progress_until = EXCLUDED.in_progress_until, expires_at = EXCLUDED.expires_at
- WHERE taken.expires_at < now()
+ WHERE EXCLUDED.expires_at - taken.expires_at > make_interval(secs => $6) + interval '24 hours'
 RETURNING id;
 
 -- name: call_of_idempotency_key
@@ -54,8 +54,13 @@ DELETE FROM idempotent_call
 -- name: purge_idempotency_keys
 -- Delete some keys whose day is over.
 --   $1 how many
+WITH old AS (
+    SELECT workspace_id, id
+      FROM idempotent_call
+     WHERE expires_at < now()
+     LIMIT $1
+)
 DELETE FROM idempotent_call
- WHERE ctid = ANY (ARRAY(SELECT ctid
-                           FROM idempotent_call
-                          WHERE expires_at < now()
-                          LIMIT $1));
+ USING old
+ WHERE idempotent_call.workspace_id = old.workspace_id
+   AND idempotent_call.id = old.id;

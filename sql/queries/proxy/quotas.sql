@@ -4,9 +4,9 @@
 INSERT INTO quota (workspace_id, app_id, account_id, kind, size, interval_ms)
 VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (workspace_id, app_id, account_id, kind) DO UPDATE
-   SET synced_at = now()
+   SET synced_at = EXCLUDED.synced_at
 RETURNING size, interval_ms, size_known,
-          extract(epoch FROM exhausted_until - now())::float8 AS exhausted_for;
+          extract(epoch FROM exhausted_until - synced_at)::float8 AS exhausted_for;
 
 -- name: set_quota_size
 -- Write the size of a locked quota as the provider's headers reported it.
@@ -51,7 +51,7 @@ INSERT INTO quota_share
        (workspace_id, app_id, account_id, kind, holder, permits, users, waiting, expires_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now() + make_interval(secs => $9))
 ON CONFLICT (workspace_id, app_id, account_id, kind, holder) DO UPDATE
-   SET permits = $6, users = $7, waiting = $8, expires_at = now() + make_interval(secs => $9);
+   SET permits = $6, users = $7, waiting = $8, expires_at = EXCLUDED.expires_at;
 
 -- name: notify_quota
 -- Tell the other processes that permits of a quota are wanted, or were returned.
@@ -59,61 +59,90 @@ ON CONFLICT (workspace_id, app_id, account_id, kind, holder) DO UPDATE
 SELECT pg_notify('broker_quota', $1);
 
 -- part: share_and_whether_wanted
--- A share of this process, and whether another process waits for permits of its quota.
+-- A share of this process that was just given a time to expire, so many seconds ahead (`left`), and
+-- whether another process waits for permits of its quota.
 mine.workspace_id, mine.app_id, mine.account_id, mine.kind,
           EXISTS (SELECT 1
                     FROM quota_share AS other
-                   WHERE other.workspace_id = mine.workspace_id
+                   WHERE other.workspace_id = $1
                      AND other.app_id = mine.app_id
                      AND other.account_id = mine.account_id
                      AND other.kind = mine.kind
-                     AND other.holder <> $1
+                     AND other.holder <> $2
                      AND other.waiting
-                     AND other.expires_at > now()) AS wanted;
+                     AND mine.expires_at - other.expires_at
+                         < make_interval(secs => named.ahead)) AS wanted;
 
 -- name: extend_shares
--- Keep this process's shares from expiring; those that have not, and whether others wait.
---   $1 holder, $2 workspaces, $3 apps, $4 accounts, $5 kinds (one each), $6 seconds until they expire
+-- Keep this process's shares in a workspace from expiring; those that have not, and whether others wait.
+--   $1 workspace, $2 holder, $3 apps, $4 accounts, $5 kinds (one each), $6 seconds until they expire
 UPDATE quota_share AS mine
    SET expires_at = now() + make_interval(secs => $6)
-  FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[])
-       AS named (workspace_id, app_id, account_id, kind)
- WHERE mine.workspace_id = named.workspace_id
+  FROM (SELECT app_id, account_id, kind, $6::float8 AS ahead
+          FROM unnest($3::uuid[], $4::text[], $5::text[]) AS given (app_id, account_id, kind)) AS named
+ WHERE mine.workspace_id = $1
    AND mine.app_id = named.app_id
    AND mine.account_id = named.account_id
    AND mine.kind = named.kind
-   AND mine.holder = $1
+   AND mine.holder = $2
    AND mine.expires_at > now()
 RETURNING {share_and_whether_wanted};
 
 -- name: release_shares
--- Let this process's shares of some quotas expire, each after a while; whether others wait.
---   $1 holder, $2 workspaces, $3 apps, $4 accounts, $5 kinds, $6 seconds (one each)
+-- Let this process's shares of some quotas of a workspace expire, each after a while; whether others wait.
+--   $1 workspace, $2 holder, $3 apps, $4 accounts, $5 kinds, $6 seconds (one each)
+WITH named AS (
+    SELECT share.app_id, share.account_id, share.kind, given.ahead,
+           now() + make_interval(secs => given.ahead) AS expires_at
+      FROM quota_share AS share
+      JOIN unnest($3::uuid[], $4::text[], $5::text[], $6::float8[])
+           AS given (app_id, account_id, kind, ahead)
+        ON given.app_id = share.app_id
+       AND given.account_id = share.account_id
+       AND given.kind = share.kind
+     WHERE share.workspace_id = $1
+       AND share.holder = $2
+       FOR UPDATE OF share
+)
 UPDATE quota_share AS mine
-   SET expires_at = now() + make_interval(secs => named.seconds), waiting = false
-  FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::float8[])
-       AS named (workspace_id, app_id, account_id, kind, seconds)
- WHERE mine.workspace_id = named.workspace_id
+   SET expires_at = named.expires_at, waiting = false
+  FROM named
+ WHERE mine.workspace_id = $1
    AND mine.app_id = named.app_id
    AND mine.account_id = named.account_id
    AND mine.kind = named.kind
-   AND mine.holder = $1
+   AND mine.holder = $2
 RETURNING {share_and_whether_wanted};
 
 -- name: purge_expired_shares
 -- Delete some shares that have expired.
 --   $1 how many
+WITH old AS (
+    SELECT workspace_id, app_id, account_id, kind, holder
+      FROM quota_share
+     WHERE expires_at < now()
+     LIMIT $1
+)
 DELETE FROM quota_share
- WHERE ctid = ANY (ARRAY(SELECT ctid
-                           FROM quota_share
-                          WHERE expires_at < now()
-                          LIMIT $1));
+ USING old
+ WHERE quota_share.workspace_id = old.workspace_id
+   AND quota_share.app_id = old.app_id
+   AND quota_share.account_id = old.account_id
+   AND quota_share.kind = old.kind
+   AND quota_share.holder = old.holder;
 
 -- name: purge_unused_quotas
 -- Delete some quotas without a call for a week; their size is learnt again.
 --   $1 how many
+WITH old AS (
+    SELECT workspace_id, app_id, account_id, kind
+      FROM quota
+     WHERE synced_at < now() - interval '7 days'
+     LIMIT $1
+)
 DELETE FROM quota
- WHERE ctid = ANY (ARRAY(SELECT ctid
-                           FROM quota
-                          WHERE synced_at < now() - interval '7 days'
-                          LIMIT $1));
+ USING old
+ WHERE quota.workspace_id = old.workspace_id
+   AND quota.app_id = old.app_id
+   AND quota.account_id = old.account_id
+   AND quota.kind = old.kind;

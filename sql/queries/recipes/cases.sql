@@ -74,10 +74,10 @@ INSERT INTO vendor_event (workspace_id, app_id, event_id, name, case_id, record_
 VALUES ($1, $2, $3, $4, $5, $6, $7, now())
 ON CONFLICT DO NOTHING;
 
--- name: claim_vendor_event
--- Lock the event that has been due longest.
-SELECT event.workspace_id, event.app_id, event.event_id, event.name, event.case_id, event.record_id,
-       event.body, event.received_at, event.relayed_at, app.slug
+-- name: due_vendor_events
+-- Which events are due, the one that has been for longest first.
+--   $1 how many
+SELECT event.workspace_id, event.app_id, event.event_id
   FROM vendor_event AS event
   JOIN app
     ON app.workspace_id = event.workspace_id
@@ -85,14 +85,30 @@ SELECT event.workspace_id, event.app_id, event.event_id, event.name, event.case_
    AND app.deleted_at IS NULL
  WHERE event.due_at <= now()
  ORDER BY event.due_at
- LIMIT 1
+ LIMIT $1;
+
+-- name: claim_vendor_event
+-- Lock an event that is still due.
+--   $1 workspace, $2 app, $3 event
+SELECT event.workspace_id, event.app_id, event.event_id, event.name, event.case_id, event.record_id,
+       event.body, event.received_at, event.relayed_at, app.slug
+  FROM vendor_event AS event
+  JOIN app
+    ON app.workspace_id = event.workspace_id
+   AND app.id = event.app_id
+   AND app.deleted_at IS NULL
+ WHERE event.workspace_id = $1
+   AND event.app_id = $2
+   AND event.event_id = $3
+   AND event.due_at <= now()
    FOR UPDATE OF event SKIP LOCKED;
 
 -- name: finish_vendor_event
 -- An event is applied, or parked for people to look at; either way it was relayed.
 --   $1 workspace, $2 app, $3 event, $4 state
 UPDATE vendor_event
-   SET state = $4, due_at = NULL, relayed_at = coalesce(relayed_at, now())
+   SET state = $4, due_at = NULL, relayed_at = coalesce(relayed_at, clock.now)
+  FROM (SELECT now() AS now) AS clock
  WHERE workspace_id = $1
    AND app_id = $2
    AND event_id = $3;
@@ -100,13 +116,22 @@ UPDATE vendor_event
 -- name: reschedule_vendor_event
 -- An event could not be applied: again later, and not for ever.
 --   $1 workspace, $2 app, $3 event, $4 failures at most
-UPDATE vendor_event
-   SET failures = failures + 1,
-       state = CASE WHEN failures + 1 >= $4 THEN 'parked' ELSE 'waiting' END,
-       due_at = CASE WHEN failures + 1 < $4 THEN now() + interval '1 second' * 2 ^ failures END
- WHERE workspace_id = $1
-   AND app_id = $2
-   AND event_id = $3;
+WITH next AS (
+    SELECT event_id, CASE WHEN failures + 1 < $4
+                          THEN now() + interval '1 second' * 2 ^ failures END AS due_at
+      FROM vendor_event
+     WHERE workspace_id = $1
+       AND app_id = $2
+       AND event_id = $3
+       FOR UPDATE
+)
+UPDATE vendor_event AS event
+   SET failures = event.failures + 1, due_at = next.due_at,
+       state = CASE WHEN next.due_at IS NULL THEN 'parked' ELSE 'waiting' END
+  FROM next
+ WHERE event.workspace_id = $1
+   AND event.app_id = $2
+   AND event.event_id = next.event_id;
 
 -- name: parked_events
 -- Events that fit no run, newest first.
@@ -121,10 +146,19 @@ SELECT event_id, name, case_id, record_id, received_at
 
 -- name: purge_event_bodies
 -- A month later an event is only known by its id.
-UPDATE vendor_event
-   SET body = NULL, state = CASE WHEN state = 'waiting' THEN 'parked' ELSE state END, due_at = NULL
- WHERE ctid = ANY (ARRAY(SELECT ctid
-                           FROM vendor_event
-                          WHERE body IS NOT NULL
-                            AND received_at < now() - interval '30 days'
-                          LIMIT 1000));
+--   $1 how many
+WITH old AS (
+    SELECT workspace_id, app_id, event_id
+      FROM vendor_event
+     WHERE body IS NOT NULL
+       AND received_at < now() - interval '30 days'
+     ORDER BY received_at
+     LIMIT $1
+)
+UPDATE vendor_event AS event
+   SET body = NULL, state = CASE WHEN event.state = 'waiting' THEN 'parked' ELSE event.state END,
+       due_at = NULL
+  FROM old
+ WHERE event.workspace_id = old.workspace_id
+   AND event.app_id = old.app_id
+   AND event.event_id = old.event_id;

@@ -18,13 +18,13 @@ INSERT INTO enrichment_answer AS stored
        (workspace_id, vendor, email_hash, claim, claimed_until, min_confidence, unanswered, expires_at)
 VALUES ($1, $2, $3, $4, now() + $5::interval, $7, 1, now() + interval '1 day')
 ON CONFLICT (workspace_id, vendor, email_hash) DO UPDATE
-   SET claim = $4, claimed_until = now() + $5::interval, min_confidence = $7,
-       unanswered = stored.unanswered + 1, expires_at = now() + interval '1 day',
+   SET claim = $4, claimed_until = EXCLUDED.claimed_until, min_confidence = $7,
+       unanswered = stored.unanswered + 1, expires_at = EXCLUDED.expires_at,
        outcome = NULL, fields = NULL, confidence = NULL
- WHERE (stored.claimed_until IS NULL OR stored.claimed_until <= now())
+ WHERE (stored.claimed_until IS NULL OR EXCLUDED.claimed_until - stored.claimed_until >= $5::interval)
    AND stored.unanswered < $6
    AND (stored.outcome IS NULL
-        OR stored.expires_at <= now()
+        OR EXCLUDED.expires_at - stored.expires_at >= interval '1 day'
         OR (stored.outcome = 'not-found' AND stored.min_confidence > $7))
 RETURNING claim;
 

@@ -32,6 +32,15 @@ UPDATE lead_pair
    AND contact_id = $5
    AND claim = $6;
 
+-- name: intend_lead_pair
+-- What a run is about to write to a pair.
+--   $1 workspace, $2 app, $3 hub, $4 org, $5 contact, $6 claim, $7 lead, $8 seen
+UPDATE lead_pair
+   SET lead_id = $7, seen = $8, unlinked_at = NULL
+ WHERE {lead_place}
+   AND contact_id = $5
+   AND claim = $6;
+
 -- name: unlock_lead_pair
 -- A run has changed nothing about a pair.
 --   $1 workspace, $2 app, $3 hub, $4 org, $5 contact, $6 claim

@@ -14,7 +14,7 @@ SELECT id
 INSERT INTO recipe_setting (workspace_id, app_id, recipe, settings, secrets, triggers, polled_app)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (workspace_id, app_id, recipe) DO UPDATE
-   SET settings = $4, secrets = $5, triggers = $6, polled_app = $7, updated_at = now();
+   SET settings = $4, secrets = $5, triggers = $6, polled_app = $7, updated_at = EXCLUDED.updated_at;
 
 -- name: recipe_setting_of_app
 -- An app's settings of a recipe.

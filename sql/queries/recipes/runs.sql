@@ -1,10 +1,10 @@
 -- name: create_run
 -- A new run, unless its subject has one.
 --   $1 workspace, $2 id, $3 app, $4 recipe, $5 version, $6 subject, $7 user reference, $8 hub,
---   $9 input, $10 claim, $11 lease
+--   $9 input, $10 claim, $11 lease, $12 when what triggered it happened, null for now
 INSERT INTO recipe_run (workspace_id, id, app_id, recipe, version, subject, user_ref, hub_id,
-                        input, claim, due_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now() + $11::interval)
+                        input, claim, due_at, triggered_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now() + $11::interval, $12)
 ON CONFLICT ON CONSTRAINT run_once_per_subject DO NOTHING
 RETURNING id;
 
@@ -97,17 +97,38 @@ SELECT run.workspace_id, run.id, run.app_id, app.slug, run.recipe, run.version, 
  WHERE run.workspace_id = $1
    AND run.id = $2;
 
+-- name: workspaces_with_runs
+-- Workspaces in which an app has due runs of a recipe, in no order. Nothing is read of apps while no run is
+-- due at all.
+--   $1 recipe, $2 version, $3 apps that have no room, $4 how many
+SELECT setting.workspace_id
+  FROM recipe_setting AS setting
+ WHERE EXISTS (SELECT
+                 FROM recipe_run AS anywhere
+                WHERE anywhere.due_at <= now())
+   AND setting.recipe = $1
+   AND setting.app_id <> ALL ($3::uuid[])
+   AND EXISTS (SELECT
+                 FROM recipe_run AS run
+                WHERE run.workspace_id = setting.workspace_id
+                  AND run.app_id = setting.app_id
+                  AND run.recipe = $1
+                  AND run.due_at <= now()
+                  AND run.version <= $2)
+ GROUP BY setting.workspace_id
+ ORDER BY random()
+ LIMIT $4;
+
 -- name: claim_runs
--- Take runs that are due, from each app no more than it has room for: one app's long queue does
--- not delay another's. Runs of a newer version are left to newer processes.
---   $1 recipe, $2 version, $3 how many in all, $4 how many of an app, $5 apps under way here,
---   $6 runs under way of each, $7 lease
+-- Take runs of a workspace that are due, from each app no more than it has room for: one app's long queue
+-- does not delay another's. Runs of a newer version are left to newer processes.
+--   $1 workspace, $2 recipe, $3 version, $4 how many in all, $5 how many of an app, $6 apps under way here,
+--   $7 runs under way of each, $8 lease
 WITH busy AS (
     SELECT counted.app_id, counted.under_way
-      FROM unnest($5::uuid[], $6::integer[]) AS counted (app_id, under_way)
+      FROM unnest($6::uuid[], $7::integer[]) AS counted (app_id, under_way)
 ), open AS (
-    SELECT setting.workspace_id, setting.app_id, app.slug,
-           $4 - coalesce(busy.under_way, 0) AS room
+    SELECT setting.app_id, app.slug, $5 - coalesce(busy.under_way, 0) AS room
       FROM recipe_setting AS setting
       JOIN app
         ON app.workspace_id = setting.workspace_id
@@ -115,27 +136,28 @@ WITH busy AS (
        AND app.deleted_at IS NULL
       LEFT JOIN busy
         ON busy.app_id = setting.app_id
-     WHERE setting.recipe = $1
+     WHERE setting.workspace_id = $1
+       AND setting.recipe = $2
 ), taken AS (
-    SELECT due.workspace_id, due.id, open.slug
+    SELECT due.id, open.slug
       FROM open
-     CROSS JOIN LATERAL (SELECT run.workspace_id, run.id, run.due_at
+     CROSS JOIN LATERAL (SELECT run.id, run.due_at
                            FROM recipe_run AS run
-                          WHERE run.workspace_id = open.workspace_id
+                          WHERE run.workspace_id = $1
                             AND run.app_id = open.app_id
-                            AND run.recipe = $1
+                            AND run.recipe = $2
                             AND run.due_at <= now()
-                            AND run.version <= $2
+                            AND run.version <= $3
                           ORDER BY run.due_at
                           LIMIT greatest(open.room, 0)
                             FOR UPDATE SKIP LOCKED) AS due
      ORDER BY due.due_at
-     LIMIT $3
+     LIMIT $4
 )
 UPDATE recipe_run AS run
-   SET due_at = now() + $7::interval, claim = run.claim + 1
+   SET due_at = now() + $8::interval, claim = run.claim + 1
   FROM taken
- WHERE run.workspace_id = taken.workspace_id
+ WHERE run.workspace_id = $1
    AND run.id = taken.id
 RETURNING run.workspace_id, run.id, run.app_id, taken.slug, run.recipe, run.version, run.subject,
           run.user_ref, run.hub_id, run.input, run.claim;
@@ -166,16 +188,16 @@ SELECT workspace_id, id, $4, $5, 'running'
   FROM claimed
 ON CONFLICT (workspace_id, run_id, name) DO UPDATE
    SET attempts = step.attempts + 1, outcome_unknown = step.outcome_unknown OR step.state = 'running',
-       state = 'running', started_at = now()
+       state = 'running', started_at = EXCLUDED.started_at
 RETURNING step.outcome_unknown, step.failures, step.checkpoint;
 
 -- name: extend_run_leases
--- Renew the leases of runs under way. A process that rescheduled one has given up its claim.
---   $1 workspaces, $2 ids, $3 claims, $4 lease
+-- Renew the leases of a workspace's runs under way. A process that rescheduled one has given up its claim.
+--   $1 workspace, $2 ids, $3 claims, $4 lease
 UPDATE recipe_run AS run
    SET due_at = now() + $4::interval
-  FROM unnest($1::uuid[], $2::uuid[], $3::integer[]) AS claimed (workspace_id, id, claim)
- WHERE run.workspace_id = claimed.workspace_id
+  FROM unnest($2::uuid[], $3::integer[]) AS claimed (id, claim)
+ WHERE run.workspace_id = $1
    AND run.id = claimed.id
    AND run.claim = claimed.claim
    AND run.state = 'running';
@@ -204,13 +226,13 @@ WITH claimed AS (
        AND id = $2
        AND claim = $3
        AND state = 'running'
-    RETURNING workspace_id, id
+    RETURNING id
 )
 UPDATE recipe_step AS step
    SET state = 'waiting', failures = step.failures + $6, outcome_unknown = step.outcome_unknown OR $7, error = $8,
        checkpoint = coalesce($9, step.checkpoint)
   FROM claimed
- WHERE step.workspace_id = claimed.workspace_id
+ WHERE step.workspace_id = $1
    AND step.run_id = claimed.id
    AND step.name = $4;
 
@@ -235,14 +257,17 @@ UPDATE recipe_run
    AND state = 'running';
 
 -- name: end_run
--- End a run, by the process that still has it.
+-- End a run, by the process that still has it; how long after its trigger, in seconds, and how often
+-- a person has started it again.
 --   $1 workspace, $2 id, $3 claim, $4 state, $5 result, $6 problem
 UPDATE recipe_run
    SET state = $4, result = $5, problem = $6, due_at = NULL, ended_at = now()
  WHERE workspace_id = $1
    AND id = $2
    AND claim = $3
-   AND state = 'running';
+   AND state = 'running'
+RETURNING restarts,
+          greatest(extract(epoch FROM ended_at - coalesce(triggered_at, created_at)), 0)::float8 AS seconds;
 
 -- name: run_of_workspace
 -- A run as people look at it.
@@ -272,14 +297,13 @@ SELECT run.id, run.number, app.slug, run.recipe, run.subject, run.user_ref, run.
    AND app.deleted_at IS NULL;
 
 -- name: ended_runs
--- Which of some runs have ended.
---   $1 workspaces, $2 ids
-SELECT run.id
-  FROM unnest($1::uuid[], $2::uuid[]) AS waiting (workspace_id, id)
-  JOIN recipe_run AS run
-    ON run.workspace_id = waiting.workspace_id
-   AND run.id = waiting.id
- WHERE run.state <> 'running';
+-- Which of some runs of a workspace have ended.
+--   $1 workspace, $2 ids
+SELECT id
+  FROM recipe_run
+ WHERE workspace_id = $1
+   AND id = ANY ($2::uuid[])
+   AND state <> 'running';
 
 -- name: runs_page
 -- Runs of an app, newest first.
@@ -294,16 +318,20 @@ SELECT run.id
  LIMIT $6;
 
 -- name: health_of_runs
--- How the newest runs of an app's recipe have gone since a moment; latencies in seconds.
+-- How the newest runs of an app's recipe have gone since a moment; latencies in seconds, of those that
+-- needed nobody.
 --   $1 workspace, $2 app, $3 recipe, $4 since, $5 at most so many runs
 SELECT count(*) AS runs,
        count(*) FILTER (WHERE state = 'done') AS succeeded,
        count(*) FILTER (WHERE state IN ('failed', 'dismissed')) AS failed,
        count(*) FILTER (WHERE state = 'running') AS waiting,
        count(*) FILTER (WHERE restarts > 0 OR state IN ('failed', 'dismissed')) AS manual,
-       percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE state = 'done') AS p50,
-       percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE state = 'done') AS p95
-  FROM (SELECT state, restarts, extract(epoch FROM ended_at - created_at)::float8 AS seconds
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) AS p50,
+       percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds) AS p95
+  FROM (SELECT state, restarts,
+               CASE WHEN state = 'done' AND restarts = 0
+                    THEN greatest(extract(epoch FROM ended_at
+                                      - coalesce(triggered_at, created_at)), 0)::float8 END AS seconds
           FROM recipe_run
          WHERE workspace_id = $1
            AND app_id = $2
@@ -311,6 +339,28 @@ SELECT count(*) AS runs,
            AND created_at >= $4
          ORDER BY number DESC
          LIMIT $5) AS newest;
+
+-- name: runs_over_time
+-- How the newest runs of an app's recipe have gone, in spans of time from the oldest on.
+--   $1 workspace, $2 app, $3 recipe, $4 since, $5 span, $6 at most so many runs
+SELECT date_bin($5::interval, created_at, $4) AS begins_at,
+       count(*) FILTER (WHERE state = 'done') AS succeeded,
+       count(*) FILTER (WHERE state IN ('failed', 'dismissed')) AS failed,
+       count(*) FILTER (WHERE state = 'running') AS waiting,
+       percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds) AS p95
+  FROM (SELECT state, created_at,
+               CASE WHEN state = 'done' AND restarts = 0
+                    THEN greatest(extract(epoch FROM ended_at
+                                      - coalesce(triggered_at, created_at)), 0)::float8 END AS seconds
+          FROM recipe_run
+         WHERE workspace_id = $1
+           AND app_id = $2
+           AND recipe = $3
+           AND created_at >= $4
+         ORDER BY number DESC
+         LIMIT $6) AS newest
+ GROUP BY begins_at
+ ORDER BY begins_at;
 
 -- name: errors_of_runs
 -- The problems of the newest failed runs of an app's recipe since a moment, by code. (A problem begins
@@ -340,7 +390,8 @@ SELECT name, state, attempts, failures, error, outcome, checkpoint, started_at, 
  ORDER BY position;
 
 -- name: purge_runs
--- Delete the inputs and steps of runs that ended three months ago; their results stay.
+-- Delete the inputs and steps of some runs that ended three months ago; their results stay.
+--   $1 how many
 WITH old AS (
     SELECT workspace_id, id
       FROM recipe_run
@@ -348,7 +399,7 @@ WITH old AS (
        AND ended_at < now() - interval '90 days'
        AND input <> '{}'
      ORDER BY ended_at
-     LIMIT 1000
+     LIMIT $1
 ), steps AS (
     DELETE FROM recipe_step
      USING old

@@ -15,11 +15,12 @@ SELECT access_token, extract(epoch FROM expires_at - now())::float8 AS expires_i
 INSERT INTO vendor_client (workspace_id, vendor, client_id, token_locked_until)
 VALUES ($1, $2, $3, now() + $4::interval)
 ON CONFLICT (workspace_id, vendor, client_id) DO UPDATE
-   SET token_locked_until = now() + $4::interval
- WHERE (vendor_client.token_locked_until IS NULL OR vendor_client.token_locked_until <= now())
+   SET token_locked_until = EXCLUDED.token_locked_until
+ WHERE (vendor_client.token_locked_until IS NULL
+        OR EXCLUDED.token_locked_until - vendor_client.token_locked_until >= $4::interval)
    AND (vendor_client.access_token IS NULL
         OR vendor_client.secret_hash <> $5
-        OR vendor_client.expires_at <= now())
+        OR EXCLUDED.token_locked_until - vendor_client.expires_at >= $4::interval)
 RETURNING client_id;
 
 -- name: store_vendor_token
@@ -50,17 +51,38 @@ UPDATE vendor_client
    AND client_id = $3
    AND access_token = $4;
 
--- name: reserve_vendor_slot
--- Reserve the next slot within a limit (GCRA: `next_at` is when the limit would be unused again), and
--- what time it is, in seconds since 1970.
+-- name: insert_vendor_rate_limit
+-- A client's rate limit that was never used.
+--   $1 workspace, $2 vendor, $3 client, $4 kind
+INSERT INTO vendor_rate_limit (workspace_id, vendor, client_id, kind, next_at)
+VALUES ($1, $2, $3, $4, now())
+ON CONFLICT DO NOTHING;
+
+-- name: lock_vendor_slot
+-- Lock a rate limit to reserve its next slot (GCRA: `next_at` is when the limit would be unused again): when
+-- the slot is and what time it is, in seconds since 1970, and when the limit would be unused after it.
 --   $1 workspace, $2 vendor, $3 client, $4 kind, $5 time between slots, $6 how far slots may be ahead
-INSERT INTO vendor_rate_limit AS used (workspace_id, vendor, client_id, kind, next_at)
-VALUES ($1, $2, $3, $4, clock_timestamp() + $5::interval)
-ON CONFLICT (workspace_id, vendor, client_id, kind) DO UPDATE
-   SET next_at = greatest(used.next_at, clock_timestamp(), used.paused_until) + $5::interval
-RETURNING extract(epoch FROM greatest(used.next_at - $5::interval - $6::interval, used.paused_until,
-                                      clock_timestamp()))::float8 AS slot,
-          extract(epoch FROM clock_timestamp())::float8 AS now;
+SELECT extract(epoch FROM greatest(
+           greatest(next_at, clock_timestamp(), paused_until) - $6::interval, paused_until,
+           clock_timestamp()))::float8 AS slot,
+       extract(epoch FROM clock_timestamp())::float8 AS now,
+       greatest(next_at, clock_timestamp(), paused_until) + $5::interval AS next_at
+  FROM vendor_rate_limit
+ WHERE workspace_id = $1
+   AND vendor = $2
+   AND client_id = $3
+   AND kind = $4
+   FOR UPDATE;
+
+-- name: reserve_vendor_slot
+-- Reserve the slot of a locked rate limit.
+--   $1 workspace, $2 vendor, $3 client, $4 kind, $5 when the limit would be unused after it
+UPDATE vendor_rate_limit
+   SET next_at = $5
+ WHERE workspace_id = $1
+   AND vendor = $2
+   AND client_id = $3
+   AND kind = $4;
 
 -- name: vendor_paused_until
 -- Until when a vendor takes no call, and what time it is, in seconds since 1970.
@@ -76,8 +98,18 @@ SELECT (SELECT extract(epoch FROM paused_until)::float8
 -- name: pause_vendor
 -- The vendor is rate limiting: no slot before its Retry-After.
 --   $1 workspace, $2 vendor, $3 client, $4 kind, $5 how long
+WITH pause AS (
+    SELECT greatest(paused_until, clock_timestamp() + $5::interval) AS ends_at
+      FROM vendor_rate_limit
+     WHERE workspace_id = $1
+       AND vendor = $2
+       AND client_id = $3
+       AND kind = $4
+       FOR UPDATE
+)
 UPDATE vendor_rate_limit
-   SET paused_until = greatest(paused_until, clock_timestamp() + $5::interval)
+   SET paused_until = pause.ends_at
+  FROM pause
  WHERE workspace_id = $1
    AND vendor = $2
    AND client_id = $3
@@ -89,12 +121,14 @@ UPDATE vendor_rate_limit
 INSERT INTO vendor_account AS account (vendor, client_id, workspace_id, hub_id, reserved_until)
 VALUES ($1, $2, $3, $4, now() + $5::interval)
 ON CONFLICT (vendor, client_id) DO UPDATE
-   SET hub_id = CASE WHEN account.reserved_until < now() THEN $4 ELSE account.hub_id END,
-       workspace_id = CASE WHEN account.reserved_until < now() THEN $3
+   SET hub_id = CASE WHEN EXCLUDED.reserved_until - account.reserved_until > $5::interval THEN $4
+                     ELSE account.hub_id END,
+       workspace_id = CASE WHEN EXCLUDED.reserved_until - account.reserved_until > $5::interval THEN $3
                            ELSE account.workspace_id END,
        reserved_until = CASE WHEN account.reserved_until IS NULL THEN NULL
-                             WHEN account.hub_id = $4 OR account.reserved_until < now()
-                             THEN now() + $5::interval
+                             WHEN account.hub_id = $4
+                                  OR EXCLUDED.reserved_until - account.reserved_until > $5::interval
+                             THEN EXCLUDED.reserved_until
                              ELSE account.reserved_until END
 RETURNING hub_id, reserved_until IS NULL AS confirmed;
 

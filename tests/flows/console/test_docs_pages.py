@@ -1,10 +1,16 @@
 """`/docs`, for people who ask the broker itself."""
 
+import asyncio
+import html
+import os
 import re
+import shutil
+import sys
 from urllib.parse import quote
 
 from broker.web.api.docs import DOCS
 from broker.web.api.docs_index import arranged
+from broker.web.api.samples import samples
 
 
 async def test_the_docs_are_served_by_the_broker_they_describe(broker):
@@ -84,3 +90,45 @@ async def test_the_docs_are_searched_for_words_codes_and_operations(broker):
     hostile = await broker.asks("GET", "/docs?q=%3Cscript%3Ealert(1)%3C/script%3E", key="")
     assert b"<script>alert" not in hostile.body
     assert (await broker.asks("GET", "/docs?q=%20", key="")).status == 200
+
+
+async def test_the_samples_of_the_reference_work_as_they_stand(broker):
+    """Each language makes an app and lists it; what stands in the page is run, with a key."""
+    page = (await broker.asks("GET", "/docs", key="")).body.decode()
+    document = (await broker.asks("GET", "/openapi.json", key="")).json()
+    posts = document["paths"]["/api/apps"]["post"]
+    lists = document["paths"]["/api/apps"]["get"]
+    ran = []
+    for number, (make, show) in enumerate(
+        zip(
+            samples(broker.url, "POST", "/api/apps", posts),
+            samples(broker.url, "GET", "/api/apps", lists),
+            strict=True,
+        )
+    ):
+        language, program = make
+        assert html.escape(program.split("\n")[-1], quote=True).replace("&#x27;", "&#39;") in page
+        if language == "JavaScript" and shutil.which("node") is None:
+            continue
+        program = program.replace('"crm"', f'"crm{number}"').replace("'crm'", f"'crm{number}'")
+        await run(language, program, broker.key)
+        ran.append(await run(language, show[1], broker.key))
+
+    apps = (await broker.asks("GET", "/api/apps")).json()["apps"]
+    assert len(ran) >= 2
+    assert {f"crm{number}" for number in range(len(ran))} <= {each["slug"] for each in apps}
+
+
+async def run(language, program, key):
+    command = {
+        "curl": ["bash", "-c", f"{program} --fail-with-body -s"],
+        "Python": [sys.executable, "-c", program],
+        "JavaScript": ["node", "--input-type=module", "-e", program],
+    }[language]
+    process = await asyncio.create_subprocess_exec(
+        *command, env={**os.environ, "KEY": key}, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    output, problems = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 0, (language, output[-500:], problems[-1500:])
+    return output

@@ -161,7 +161,7 @@ CREATE TABLE connection (
         CHECK ((user_ref IS NULL) = (status = 'UNCLAIMED')),
     CONSTRAINT connection_tokens_only_while_active
         CHECK ((access_token IS NOT NULL) = (status = 'ACTIVE'))
-);
+) WITH (fillfactor = 85);  -- times of use are updated in place
 CREATE INDEX connection_by_number ON connection (workspace_id, app_id, number);
 CREATE INDEX connection_by_account ON connection (workspace_id, app_id, account_id);
 CREATE INDEX connection_due ON connection (renew_at) WHERE renew_at IS NOT NULL;
@@ -317,8 +317,7 @@ CREATE TABLE quota_share (
     PRIMARY KEY (workspace_id, app_id, account_id, kind, holder),
     FOREIGN KEY (workspace_id, app_id, account_id, kind)
         REFERENCES quota (workspace_id, app_id, account_id, kind) ON DELETE CASCADE
-);
-CREATE INDEX quota_share_by_expiry ON quota_share (expires_at);
+) WITH (fillfactor = 50);  -- each is extended every few seconds, in place: no index on its time
 
 -- The call log: a call made, or refused, for a user. Never a body, a query or the names in a path. No
 -- foreign keys: an entry outlives its connection, its key and its app.
@@ -339,8 +338,11 @@ CREATE TABLE proxied_call (
     ms            integer     NOT NULL,
     retries       integer     NOT NULL,
     renewed       boolean     NOT NULL,
+    provider_request_id text,
     PRIMARY KEY (workspace_id, id)
 );
+CREATE INDEX proxied_call_by_provider_request
+    ON proxied_call (workspace_id, provider_request_id) WHERE provider_request_id IS NOT NULL;
 CREATE INDEX proxied_call_by_time ON proxied_call (workspace_id, app_id, at, id);
 CREATE INDEX proxied_call_by_user ON proxied_call (workspace_id, app_id, user_ref, at, id);
 CREATE INDEX proxied_call_by_age ON proxied_call USING brin (at);

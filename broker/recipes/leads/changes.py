@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from broker.domain.runs import RunRequest
+from broker.recipes.leads.comparison import Comparison
 from broker.recipes.leads.merging import Marks
 from broker.recipes.leads.models import Side
 from broker.recipes.leads.requests import lead_request, version_of
@@ -27,9 +28,14 @@ PAUSE_S = 1.0
 
 
 class LeadChanges:
-    """Looks at orgs. The cursor holds `since`, and within a look of many pages the last lead."""
+    """Looks at orgs. The cursor holds `since`, within a look of many pages the last lead, and as
+    `checked` when pairs were compared, and with what result.
+    """
 
-    def __init__(self, steps: LeadSteps, leads: Leads, pairs: LeadPairs) -> None:
+    def __init__(
+        self, steps: LeadSteps, leads: Leads, pairs: LeadPairs, comparison: Comparison
+    ) -> None:
+        self._comparison = comparison
         self._steps = steps
         self._leads = leads
         self._pairs = pairs
@@ -38,9 +44,12 @@ class LeadChanges:
         """One page of leads, and runs for those that differ from what was last seen."""
         work = await self._steps.work(due.app_id, due.user, due.partner, reported=Side.SALESFORCE)
         cursor, settings = due.cursor or {}, work.settings
+        going: dict[str, Any]
         since = datetime.fromisoformat(cursor["since"]) if cursor else due.begins_at
         if settings.direction == "to-salesforce":
-            return PollResult({"since": since.isoformat()}, float(settings.pollSeconds))
+            compared = await self._comparison.go_on(due, work, cursor.get("checked"))
+            going = {"since": since.isoformat(), "checked": compared.state}
+            return PollResult(going, float(settings.pollSeconds), compared.runs)
         after = None
         if "id" in cursor:
             after = (datetime.fromisoformat(cursor["at"]), cursor["id"])
@@ -55,13 +64,15 @@ class LeadChanges:
         ]
         if len(leads) == PAGE:
             last = leads[-1]
-            going: dict[str, Any] = {"since": since.isoformat(), "at": last.stamp, "id": last.id}
+            going = {**cursor, "since": since.isoformat(), "at": last.stamp, "id": last.id}
             return PollResult(going, PAUSE_S, runs)
         seen = [datetime.fromisoformat(each.stamp) - OVERLAP for each in leads[-1:]]
         if after is not None and not leads:
             seen.append(after[0] - OVERLAP)
         following = max([since, due.started_at - SKEW, *seen])
-        return PollResult({"since": following.isoformat()}, float(settings.pollSeconds), runs)
+        compared = await self._comparison.go_on(due, work, cursor.get("checked"))
+        going = {"since": following.isoformat(), "checked": compared.state}
+        return PollResult(going, float(settings.pollSeconds), [*runs, *compared.runs])
 
     def _request(self, due: DuePoll, lead: Lead) -> RunRequest:
         state = "deleted" if lead.is_deleted else lead.stamp

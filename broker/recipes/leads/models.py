@@ -9,6 +9,7 @@ from broker.domain.runs import ObjectTrigger
 from broker.errors import wrong_field
 from broker.recipes.base import StartRequest, StartResponse
 from broker.recipes.fields import HubSpotId, PropertyName
+from broker.recipes.monitoring import MonitoredSettings
 from broker.web.core.patterns import Matches
 from broker.web.core.requests import RequestModel, Text, UserRef
 
@@ -94,7 +95,7 @@ def default_fields() -> list[LeadField]:
     return [LeadField(hubspot=ours, salesforce=theirs) for ours, theirs in pairs.items()]
 
 
-class LeadsSettings(RequestModel):
+class LeadsSettings(MonitoredSettings):
     """The whole of the settings. `salesforceApp` is the slug of the app whose users connect orgs;
     `owners` maps HubSpot's owner ids to ids of users or queues.
     """

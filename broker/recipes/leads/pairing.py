@@ -60,7 +60,7 @@ class Pairing:
         except PairStopped as stop:
             pair = locked.pair
             await self._pairs.end(locked, lead_id=pair.lead_id, seen=pair.seen, stopped=True)
-            raise stopped(contact_id, locked.writes) from stop
+            raise stopped(contact_id, len(locked.written_at)) from stop
         finally:
             await self._pairs.unlock(locked)
         return await self._contact_merged(work, locked, real_id)
@@ -244,7 +244,7 @@ class Pairing:
         return await self.of_contact(work, real_id, pair.lead_id)
 
     def _may_write(self, work: Work, locked: LockedPair) -> None:
-        if locked.writes < work.settings.maxWritesPerHour or work.resumed:
+        if len(locked.written_at) < work.settings.maxWritesPerHour or work.resumed:
             return
         raise PairStopped
 
@@ -269,7 +269,7 @@ def _idle(work: Work, locked: LockedPair, contact: Contact | None) -> str | None
     pair = locked.pair
     if work.reported is None:
         return None
-    if pair.is_unlinked or locked.is_stopped:
+    if pair.is_unlinked or locked.stopped_at is not None:
         return "unlinked" if pair.is_unlinked else "stopped"
     if contact is None or work.reported is Side.SALESFORCE or not pair.lead_id or pair.seen is None:
         return None

@@ -7,7 +7,7 @@ from broker.crm.object_types import CONTACTS, deleted_record
 from broker.crm.records import SYNC_GROUP, HubSpotUser
 from broker.domain.events import ProviderEvent
 from broker.domain.model import App, Caller
-from broker.domain.runs import RetryLater, RunRequest, Step, StepContext
+from broker.domain.runs import Consistency, RetryLater, RunRequest, Step, StepContext
 from broker.errors import BrokerError, InputRefused
 from broker.recipes.base import (
     DefaultRecipe,
@@ -18,6 +18,7 @@ from broker.recipes.base import (
 )
 from broker.recipes.leads.account import hubspot_findings, owner_findings, salesforce_findings
 from broker.recipes.leads.changes import LeadChanges
+from broker.recipes.leads.comparison import Comparison, consistency_of
 from broker.recipes.leads.merging import Change
 from broker.recipes.leads.models import CONTACT, KEY, LeadsRequest, LeadsSettings, Side
 from broker.recipes.leads.pairing import Pairing
@@ -30,6 +31,10 @@ from broker.recipes.polling import DuePoll, PollResult
 from broker.recipes.settings import RecipeSetup, StoredSettings
 from broker.stores.events.webhook_inbox import LockedBatch
 from broker.stores.recipes.lead_pairs import LeadPairs, clear_contact
+from broker.stores.recipes.polls import PollStore
+
+MOST_COMPARED = 1000
+"""Of how many users' orgs the recipe's health shows the comparison."""
 
 
 class LeadsRecipe(DefaultRecipe[LeadsSettings]):
@@ -44,7 +49,9 @@ class LeadsRecipe(DefaultRecipe[LeadsSettings]):
         self._planner = Planner(deps.crm)
         pairing = Pairing(deps.crm, self._leads, self._pairs)
         self._steps = LeadSteps(setup, deps.partners, self._leads, pairing)
-        self._changes = LeadChanges(self._steps, self._leads, self._pairs)
+        comparison = Comparison(deps.crm, self._leads, self._pairs)
+        self._changes = LeadChanges(self._steps, self._leads, self._pairs, comparison)
+        self._polls = PollStore(deps.database)
 
     def steps(self) -> Sequence[Step]:
         return self._steps.steps()
@@ -160,6 +167,11 @@ class LeadsRecipe(DefaultRecipe[LeadsSettings]):
                 await clear_contact(
                     locked.session, batch.workspace_id, batch.app_id, event.hub_id, deleted[1]
                 )
+
+    async def consistency(self, app: App) -> Consistency | None:
+        """The last comparison of pairs at random, of so many users."""
+        polls = await self._polls.of_app(app.workspace_id, app.id, self.setup.name, MOST_COMPARED)
+        return consistency_of([each.cursor for each in polls])
 
     async def poll(self, due: DuePoll) -> PollResult:
         return await self._changes.look(due)

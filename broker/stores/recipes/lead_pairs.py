@@ -8,13 +8,14 @@ run that was too slow stores nothing. A unique constraint keeps a lead from havi
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from broker.stores.core.database import Database, Session
 from broker.stores.core.queries import sql
 
+HOUR = timedelta(hours=1)
 LEASE = timedelta(seconds=60)
 """How long a run may work on a pair: longer than a step may take."""
 
@@ -46,13 +47,17 @@ class LeadPair:
 
 @dataclass(frozen=True, slots=True)
 class LockedPair:
-    """A pair on which this run works; `writes` are those of the last hour."""
+    """A pair on which this run works, since `at` by the database's clock; `written_at` are the
+    writes of the hour before.
+    """
 
     place: LeadPlace
     pair: LeadPair
     claim: int
-    is_stopped: bool
-    writes: int
+    at: datetime
+    written_at: tuple[datetime, ...]
+    stopped_at: datetime | None
+    unlinked_at: datetime | None
 
 
 class LeadPairs:
@@ -65,8 +70,20 @@ class LeadPairs:
         """Work on a contact's pair; None while another run does."""
         row = await self._database.fetchrow(sql.lock_lead_pair, *_key(place), contact_id, LEASE)
         if row is None:
+            await self._database.execute(sql.add_lead_pair, *_key(place), contact_id)
+            row = await self._database.fetchrow(sql.lock_lead_pair, *_key(place), contact_id, LEASE)
+        if row is None:
             return None
-        return LockedPair(place, _pair(row), row["claim"], row["is_stopped"], row["writes"])
+        at = row["locked_until"] - LEASE
+        return LockedPair(
+            place,
+            _pair(row),
+            row["claim"],
+            at,
+            tuple(each for each in row["written_at"] if each > at - HOUR),
+            row["stopped_at"],
+            row["unlinked_at"],
+        )
 
     async def end(
         self,
@@ -86,9 +103,9 @@ class LeadPairs:
             locked.claim,
             lead_id,
             None if seen is None else json.dumps(seen),
-            written,
-            stopped,
-            unlinked,
+            [*locked.written_at, *([locked.at] if written else [])],
+            (locked.stopped_at or locked.at) if stopped else None,
+            (locked.unlinked_at or locked.at) if unlinked else None,
         )
         return stored > 0
 
@@ -122,6 +139,11 @@ class LeadPairs:
         rows = await self._database.fetch(sql.lead_pairs_of_leads, *_key(place), list(lead_ids))
         return {row["lead_id"]: _pair(row) for row in rows}
 
+    async def sample(self, place: LeadPlace, number: int) -> list[LeadPair]:
+        """Some pairs that have been compared, chosen at random."""
+        rows = await self._database.fetch(sql.sample_lead_pairs, *_key(place), number)
+        return [_pair(row) for row in rows]
+
     async def give_up(self, place: LeadPlace, contact_id: str) -> None:
         """A contact's lead belongs to another contact from now on."""
         await self._database.execute(sql.give_up_lead, *_key(place), contact_id)
@@ -144,5 +166,5 @@ def _pair(row: Any) -> LeadPair:
         row["contact_id"],
         row["lead_id"],
         None if seen is None else json.loads(seen),
-        row["is_unlinked"],
+        row["unlinked_at"] is not None,
     )

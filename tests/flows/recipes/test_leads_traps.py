@@ -329,3 +329,22 @@ async def test_an_org_without_the_field_is_told_so_before_anything_is_written(le
     assert answer.status == 422
     assert "does not see Lead.HubSpot_Contact_ID__c" in answer.json()["detail"]
     assert leads.leads() == {}
+
+
+async def test_a_comparison_once_a_day_finds_what_nothing_reported_and_stands_in_the_health(leads):
+    contact, lead = await pair(leads)
+    await leads.polls()
+    leads.edit_contact(contact, jobtitle="Chief")  # no webhook reports it
+    await leads.polls()
+    before = leads.leads()[lead]["Title"]
+    for _ in range(2):
+        await leads.database.execute(
+            "UPDATE recipe_poll SET cursor = jsonb_set(cursor::jsonb, '{checked,at}',"
+            " '\"2026-01-01T00:00:00+00:00\"')::text"
+        )
+        await leads.polls()
+    health = await leads.broker.asks("GET", "/api/apps/hbdev/recipes/leads/health")
+
+    assert (before, leads.leads()[lead]["Title"]) == (None, "Chief")
+    shown = health.json()["consistency"]
+    assert (shown["compared"], shown["equal"]) == (1, 1), health.body

@@ -8,7 +8,7 @@ import re
 from broker.domain.events import ProviderEvent
 from broker.domain.runs import RecordChange
 
-COMPANIES, CONTACTS, DEALS = "companies", "contacts", "deals"
+COMPANIES, CONTACTS, DEALS, LINE_ITEMS = "companies", "contacts", "deals", "line_items"
 
 _SINGULAR = {
     "contacts": ("contact", "0-1"),

@@ -2,7 +2,8 @@
 
 from broker.recipes.base import AnySpec
 from broker.recipes.enrichment.spec import ENRICHMENT
+from broker.recipes.invoices.spec import INVOICES
 from broker.recipes.kyb.spec import KYB
 from broker.recipes.orders.spec import ORDERS
 
-RECIPES: tuple[AnySpec, ...] = (KYB, ORDERS, ENRICHMENT)
+RECIPES: tuple[AnySpec, ...] = (KYB, ORDERS, INVOICES, ENRICHMENT)

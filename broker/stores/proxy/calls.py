@@ -39,6 +39,7 @@ class CallRecord:
     ms: int = 0
     retries: int = 0
     renewed: bool = False
+    provider_request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class LoggedCall:
     ms: int
     retries: int
     renewed: bool
+    provider_request_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,18 +143,24 @@ class Calls:
         )
         return [LoggedCall(**dict(row.items())) for row in rows]
 
-    async def find(self, apps: Sequence[App], call_id: UUID) -> tuple[App, LoggedCall] | None:
-        """The call with this request id, and its app, if it is one of these of a workspace."""
+    async def of_request(
+        self, apps: Sequence[App], request_id: str
+    ) -> list[tuple[App, LoggedCall]]:
+        """The calls of some apps of a workspace with a request id, the broker's or the provider's:
+        at most a hundred, newest first, each with its app.
+        """
         if not apps:
-            return None
-        row = await self._database.fetchrow(
-            sql.call_by_id, apps[0].workspace_id, [app.id for app in apps], call_id
+            return []
+        try:
+            own = UUID(request_id)
+        except ValueError:
+            own = None
+        by_id = {app.id: app for app in apps}
+        rows = await self._database.fetch(
+            sql.calls_of_request, apps[0].workspace_id, list(by_id), own, request_id
         )
-        if row is None:
-            return None
-        fields = dict(row.items())
-        app_id = fields.pop("app_id")
-        return next(app for app in apps if app.id == app_id), LoggedCall(**fields)
+        found = [dict(row.items()) for row in rows]
+        return [(by_id[fields.pop("app_id")], LoggedCall(**fields)) for fields in found]
 
     async def chart(self, app: App, wanted: CallFilter, step: timedelta) -> list[CallStep]:
         """An app's calls in steps of time, oldest first; steps without calls are left out."""

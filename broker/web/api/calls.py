@@ -21,7 +21,7 @@ from broker.web.core.patterns import Matches
 from broker.web.core.requests import RequestModel, UserRef, path_slug
 
 STATUS = "must be a status such as 404, or a class such as 5xx"
-REQUEST_ID = "must be a request id: 32 hexadecimal digits"
+REQUEST_ID = "must be a request id"
 METHOD = "must be an HTTP method"
 PATH = "must not contain a NUL"
 ERROR = "must be a code such as reauth-required"
@@ -29,11 +29,11 @@ ERROR = "must be a code such as reauth-required"
 
 class CallQuery(RequestModel):
     """Which calls to list. `status` is one (`404`) or a class (`5xx`); `path` is any part of a
-    path, or a whole one; `after` is the `after` of the previous page. `requestId` finds that call,
-    whatever else is asked for.
+    path, or a whole one; `after` is the `after` of the previous page. With `requestId` the others
+    are not looked at.
     """
 
-    requestId: Annotated[str, Matches(r"[0-9a-fA-F]{32}", REQUEST_ID)] | None = None
+    requestId: Annotated[str, Matches(r"[ -~]{1,200}", REQUEST_ID)] | None = None
     userForeignIdentifier: UserRef | None = None
     method: Annotated[str, Matches(r"[A-Za-z]{1,16}", METHOD)] | None = None
     path: Annotated[str, Field(max_length=1000), Matches(r"[^\x00]*", PATH)] | None = None
@@ -63,6 +63,7 @@ class CallShown(BaseModel):
     ms: int
     retries: int
     renewed: bool
+    providerRequestId: str | None
 
 
 class CallPage(BaseModel):
@@ -85,8 +86,8 @@ class CallHandlers:
         """List an app's proxied calls, newest first, a second or so after they ended."""
         app = await self._apps.get(caller.workspace_id, path_slug(request, caller))
         if query.requestId is not None:
-            one = await self._calls.find([app], UUID(query.requestId))
-            return CallPage(calls=[] if one is None else [_shown(one[1])], after=None)
+            of_request = await self._calls.of_request([app], query.requestId)
+            return CallPage(calls=[_shown(call) for _, call in of_request], after=None)
         found = await self._calls.page(
             app,
             filter_of(query, self._providers[app.provider]),
@@ -157,4 +158,5 @@ def _shown(call: LoggedCall) -> CallShown:
         ms=call.ms,
         retries=call.retries,
         renewed=call.renewed,
+        providerRequestId=call.provider_request_id,
     )

@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
-from uuid import UUID
 
 from aiohttp import web
 
@@ -59,11 +58,12 @@ class CallViews:
         to its call, whichever app it was for.
         """
         apps, slug = await self.console.choose(request, operator)
-        request_id, problem = request.query.get("request", "").strip(), None
+        request_id, problem = _text(request.query, "request"), None
         if request_id:
-            found = await self._find(apps, request_id)
-            if found is not None:
-                where = urlencode({"app": found.slug, "id": request_id})
+            of_request = await self._calls.of_request(apps, request_id)
+            if of_request:
+                found, call = of_request[0]
+                where = urlencode({"app": found.slug, "id": call.request_id})
                 return self.console.redirect(request, f"/call?{where}")
             problem = "No call of your apps has this request id. Calls appear a second after they"
             problem += " end, and only requests that reached an app are logged."
@@ -118,10 +118,10 @@ class CallViews:
     async def show(self, request: web.Request, operator: Operator) -> web.Response:
         """One call: who, for whom, what came of it, and what that means."""
         app = await self.console.app(operator, request.query.get("app", ""))
-        found = await self._calls.find([app], _request_id(request.query.get("id", "")))
-        if found is None:
+        of_request = await self._calls.of_request([app], _text(request.query, "id"))
+        if not of_request:
             raise NotFound("There is no call with this request id in the log.")
-        call = found[1]
+        call = of_request[0][1]
         day = urlencode({"app": app.slug, "user": call.user_ref, "span": "day"})
         return self.console.render(
             operator,
@@ -137,13 +137,6 @@ class CallViews:
                 {"app": app.slug, "method": call.method, "path": call.path, "span": "day"}
             ),
         )
-
-    async def _find(self, apps: list[App], text: str) -> App | None:
-        try:
-            found = await self._calls.find(apps, _request_id(text))
-        except NotFound:
-            return None
-        return None if found is None else found[0]
 
     def _wanted(
         self, app: App, typed: Mapping[str, str], now: datetime
@@ -178,8 +171,12 @@ class CallViews:
 
 def _typed(query: Mapping[str, str]) -> dict[str, str]:
     """The filters of an address, without those that are empty."""
-    found = {name: query.get(name, "").replace("\x00", "").strip()[:1000] for name in FILTERS}
+    found = {name: _text(query, name) for name in FILTERS}
     return {name: text for name, text in found.items() if text}
+
+
+def _text(query: Mapping[str, str], name: str) -> str:
+    return query.get(name, "").replace("\x00", "").strip()[:1000]
 
 
 def _narrowing(app: App, typed: Mapping[str, str]) -> dict[str, str]:
@@ -205,13 +202,6 @@ def _until(text: str) -> datetime | None:
         return datetime.fromisoformat(text).replace(tzinfo=UTC)
     except ValueError:
         return None
-
-
-def _request_id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise NotFound("A request id has 32 hexadecimal digits.") from None
 
 
 def chart_data(

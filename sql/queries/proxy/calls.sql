@@ -3,14 +3,14 @@
 --   $1 the calls as a JSON list of objects
 INSERT INTO proxied_call
        (workspace_id, id, app_id, at, connection_id, user_ref, key_id, request_id, method, path,
-        status, error, bytes, ms, retries, renewed)
+        status, error, bytes, ms, retries, renewed, provider_request_id)
 SELECT workspace_id, request_id::uuid, app_id, to_timestamp(at), connection_id, user_ref, key_id,
-       request_id, method, path, status, error, bytes, ms, retries, renewed
+       request_id, method, path, status, error, bytes, ms, retries, renewed, provider_request_id
   FROM jsonb_to_recordset($1::jsonb)
        AS call (workspace_id uuid, app_id uuid, at float8, connection_id uuid,
                 user_ref text, key_id uuid, request_id text, method text, path text,
                 status integer, error text, bytes bigint, ms integer, retries integer,
-                renewed boolean)
+                renewed boolean, provider_request_id text)
     ON CONFLICT (workspace_id, id) DO NOTHING;
 
 -- part: matching_calls
@@ -39,17 +39,19 @@ SELECT {logged_call}
  ORDER BY at DESC, id DESC
  LIMIT $14;
 
--- name: call_by_id
--- One call of some apps.
---   $1 workspace, $2 apps, $3 id
+-- name: calls_of_request
+-- The calls of some apps with a request id, the broker's or the provider's.
+--   $1 workspace, $2 apps, $3 the broker's id or null, $4 the provider's
 SELECT {logged_call}, proxied_call.app_id
   FROM proxied_call
  WHERE workspace_id = $1
    AND app_id = ANY ($2::uuid[])
-   AND id = $3;
+   AND (id = $3 OR provider_request_id = $4)
+ ORDER BY at DESC, id DESC
+ LIMIT 100;
 
 -- columns: logged_call of proxied_call
-id, at, user_ref, key_id, request_id, method, path, status, error, bytes, ms, retries, renewed;
+id, at, user_ref, key_id, request_id, method, path, status, error, bytes, ms, retries, renewed, provider_request_id;
 
 -- name: purge_calls
 -- Delete some calls that are old enough.

@@ -12,6 +12,9 @@ from broker.domain.model import App
 from broker.stores.core.database import Database
 from broker.stores.core.queries import sql
 
+CALL_LOG = "proxied_call"
+"""The table, which has a partition for each day."""
+
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 END = datetime(9000, 1, 1, tzinfo=UTC)
 LAST = UUID(int=2**128 - 1)
@@ -178,7 +181,7 @@ class Calls:
         return [AccountUse(**dict(row.items())) for row in rows]
 
     async def purge(self, days: int) -> int:
-        """Delete some calls older than so many days; how many."""
+        """Delete some calls older than so many days that no partition holds; how many."""
         return await self._database.purge(sql.purge_calls, timedelta(days=days))
 
 

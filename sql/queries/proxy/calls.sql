@@ -11,7 +11,7 @@ SELECT workspace_id, request_id::uuid, app_id, to_timestamp(at), connection_id, 
                 user_ref text, key_id uuid, request_id text, method text, path text,
                 status integer, error text, bytes bigint, ms integer, retries integer,
                 renewed boolean, provider_request_id text)
-    ON CONFLICT (workspace_id, id) DO NOTHING;
+    ON CONFLICT (workspace_id, id, at) DO NOTHING;
 
 -- part: matching_calls
 -- Calls of an app that match.
@@ -54,18 +54,19 @@ SELECT {logged_call}, proxied_call.app_id
 id, at, user_ref, key_id, request_id, method, path, status, error, bytes, ms, retries, renewed, provider_request_id;
 
 -- name: purge_calls
--- Delete some calls that are old enough.
+-- Delete some calls that are old enough, of those that are in no day's partition.
 --   $1 age, $2 how many
 WITH old AS (
-    SELECT workspace_id, id
-      FROM proxied_call
+    SELECT workspace_id, id, at
+      FROM proxied_call_rest
      WHERE at < now() - $1::interval
      LIMIT $2
 )
-DELETE FROM proxied_call
+DELETE FROM proxied_call_rest
  USING old
- WHERE proxied_call.workspace_id = old.workspace_id
-   AND proxied_call.id = old.id;
+ WHERE proxied_call_rest.workspace_id = old.workspace_id
+   AND proxied_call_rest.id = old.id
+   AND proxied_call_rest.at = old.at;
 
 -- name: call_chart
 -- An app's calls in steps of time: how many, how many went wrong in which way, and how long they took.

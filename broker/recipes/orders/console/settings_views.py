@@ -84,6 +84,7 @@ class OrdersSettingsViews:
         app = await self.console.app(operator, form_value(form, "app"))
         user = form_value(form, "user")
         typed = _typed(form)
+        typed |= await self._recipe.setup.left_out(app, typed)
         try:
             body = validate(OrdersSettings, typed)
             await self._recipe.setup.put(app, str(operator.caller.key_id), body)

@@ -197,7 +197,7 @@ def _statuses(text: str) -> tuple[int, int]:
 
 
 def _until(text: str) -> datetime | None:
-    """The end of a span as a form sends it: in UTC, without a zone; None for what is no time."""
+    """The end of a span as a form sends it: in UTC, without a zone; None where it is not one."""
     try:
         return datetime.fromisoformat(text).replace(tzinfo=UTC)
     except ValueError:

@@ -166,7 +166,7 @@ def _assemble(
     connections, links = Connections(pool, sealer), Links(pool, sealer)
     pending_grants, revocations = PendingGrants(pool, sealer), Revocations(pool, sealer)
     inbox, revoker = WebhookInbox(pool, sealer), Revoker(revocations, providers, metrics)
-    grants = Grants(connections, providers, metrics, pool.max_renewals)
+    grants = Grants(connections, providers, metrics, settings.renew_ahead_days, pool.max_renewals)
     installs = Installs(apps, links, pending_grants, connections, revoker, providers, url)
     idempotent, waits = IdempotentCalls(pool, sealer), settings.quota_wait_s
     quota = Quota(Quotas(pool), waits, metrics)

@@ -88,6 +88,8 @@ class RunRequest:
     user_ref: str | None
     hub_id: int | None
     input: Mapping[str, Any]
+    triggered_at: datetime | None = None
+    """When what the run follows happened elsewhere; None for now."""
 
 
 class RetryLater(Exception):
@@ -145,31 +147,6 @@ class RunRecord:
     due_at: datetime | None
     created_at: datetime
     ended_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class RunErrors:
-    """How often runs failed with a code, and when last."""
-
-    code: str
-    count: int
-    last_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class RunHealth:
-    """How runs of a recipe have gone; latencies in seconds, of those that are done. `manual` are
-    those that needed a person: failed, dismissed or started again.
-    """
-
-    runs: int
-    succeeded: int
-    failed: int
-    waiting: int
-    manual: int
-    p50: float | None
-    p95: float | None
-    errors: Sequence[RunErrors]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from broker.domain.invalidation import Invalidation
 from broker.domain.runs import Recipe
 from broker.recipes.base import AnyRecipe, AnySpec, RecipeDeps
 from broker.recipes.checks import Checks
+from broker.recipes.monitoring import HealthWatch
 from broker.recipes.polls import Polls
 from broker.recipes.settings import RecipeSetup
 from broker.recipes.starting import Starter
@@ -23,6 +24,7 @@ from broker.services.runs.engine import Runs
 from broker.services.runs.tasks import TaskWorker
 from broker.stores.core.database import Database
 from broker.stores.recipes.polls import PollStore
+from broker.stores.recipes.recipe_health import RecipeHealth
 from broker.stores.recipes.recipe_settings import RecipeSettings
 from broker.stores.recipes.run_records import RunRecords
 from broker.stores.recipes.runs import RunStore
@@ -47,6 +49,8 @@ class Recipes:
     triggers: Triggers
     callbacks: WorkflowCallbacks
     tasks: TaskWorker
+    health: RecipeHealth
+    watch: HealthWatch
     polls: Polls
 
     def periodic_tasks(self) -> list[tuple[str, float, Callable[[], Awaitable[Any]]]]:
@@ -58,6 +62,8 @@ class Recipes:
             ("tasks of runs", 0.5, self.tasks.work_due),
             ("polls", 1, self.polls.work_due),
             ("old runs", 600, self.records.purge),
+            ("recipe health", 2, self.watch.judge_due),
+            ("unhealthy recipes", 30, self.watch.measure),
             *(task for recipe in self.built.values() for task in recipe.periodic_tasks()),
         ]
 
@@ -107,7 +113,7 @@ def build_recipes(
         for name, recipe in built.items()
     }
     runs = Runs(RunStore(database), records, list(steps.values()), metrics)
-    tasks = TaskStore(database)
+    tasks, health = TaskStore(database), RecipeHealth(database)
     callbacks = WorkflowCallbacks(tasks, records, crm, by_name)
     kinds = [
         callbacks.task_kind(),
@@ -126,6 +132,8 @@ def build_recipes(
         triggers=Triggers(store, built, steps),
         callbacks=callbacks,
         tasks=TaskWorker(tasks, kinds),
+        health=health,
+        watch=HealthWatch(health, metrics),
         polls=Polls(PollStore(database), partners, built, steps),
     )
 

@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 
 from pydantic import ValidationError
 
@@ -69,14 +71,20 @@ class Triggers:
             )
             for recipe, triggers, setting in configured:
                 if recipe in self._recipes and any(map(change.starts, triggers)):
-                    await self._start(locked, recipe, setting, record)
+                    await self._start(locked, recipe, setting, record, event.occurred_at)
 
     async def _start(
-        self, locked: LockedBatch, name: str, setting: RecipeSetting, record: StartingRecord
+        self,
+        locked: LockedBatch,
+        name: str,
+        setting: RecipeSetting,
+        record: StartingRecord,
+        occurred_at: datetime | None,
     ) -> None:
         recipe, fields = self._recipes[name], {"recipe": name, "hub": record.user.hub_id}
         try:
-            request = await recipe.record_request(record, recipe.setup.read(setting))
+            wanted = await recipe.record_request(record, recipe.setup.read(setting))
+            request = replace(wanted, triggered_at=occurred_at)
             await start(locked.session, self._steps[name], request, None)
         except Busy:
             raise

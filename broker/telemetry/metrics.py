@@ -4,11 +4,14 @@ import platform
 from collections.abc import Callable
 from importlib.metadata import version
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from broker.telemetry import log_writer
 from broker.telemetry.durations import DurationHistogram
 from broker.telemetry.fast_path_calls import FastPathCalls
+
+RUN_BUCKETS = (0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 14_400, 86_400)
+"""Seconds: most runs take some, one that waits for a vendor takes hours."""
 
 
 class Metrics:
@@ -63,14 +66,31 @@ class Metrics:
             "broker_deliveries",
             "Attempts to deliver an event: delivered, waiting (for the next attempt), dead.",
         )
+        self._count_runs()
+        self.fast_path = FastPathCalls(self.registry)
+        self._count_losses()
+        self._describe_installation()
+
+    def _count_runs(self) -> None:
         self.runs = self._counter(
             "broker_runs",
             "Runs of recipes that paused or ended, by recipe and outcome: done, waiting, failed.",
             ("recipe", "outcome"),
         )
-        self.fast_path = FastPathCalls(self.registry)
-        self._count_losses()
-        self._describe_installation()
+        self.run_seconds = Histogram(
+            "broker_run_seconds",
+            "From what triggered a run of a recipe to its last effect, of runs that are done and "
+            "needed nobody.",
+            ("recipe",),
+            registry=self.registry,
+            buckets=RUN_BUCKETS,
+        )
+        self.unhealthy_recipes = self._gauge(
+            "broker_unhealthy_recipes",
+            "Apps whose recipe has crossed a threshold of its settings, by recipe. Measured by "
+            "processes with background work.",
+            ("recipe",),
+        )
 
     def _describe_installation(self) -> None:
         self.connections = self._gauge(

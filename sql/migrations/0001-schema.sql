@@ -161,7 +161,7 @@ CREATE TABLE connection (
         CHECK ((user_ref IS NULL) = (status = 'UNCLAIMED')),
     CONSTRAINT connection_tokens_only_while_active
         CHECK ((access_token IS NOT NULL) = (status = 'ACTIVE'))
-);
+) WITH (fillfactor = 85);  -- times of use are updated in place
 CREATE INDEX connection_by_number ON connection (workspace_id, app_id, number);
 CREATE INDEX connection_by_account ON connection (workspace_id, app_id, account_id);
 CREATE INDEX connection_due ON connection (renew_at) WHERE renew_at IS NOT NULL;
@@ -317,8 +317,7 @@ CREATE TABLE quota_share (
     PRIMARY KEY (workspace_id, app_id, account_id, kind, holder),
     FOREIGN KEY (workspace_id, app_id, account_id, kind)
         REFERENCES quota (workspace_id, app_id, account_id, kind) ON DELETE CASCADE
-);
-CREATE INDEX quota_share_by_expiry ON quota_share (expires_at);
+) WITH (fillfactor = 50);  -- each is extended every few seconds, in place: no index on its time
 
 -- The call log: a call made, or refused, for a user. Never a body, a query or the names in a path. No
 -- foreign keys: an entry outlives its connection, its key and its app.
@@ -339,8 +338,11 @@ CREATE TABLE proxied_call (
     ms            integer     NOT NULL,
     retries       integer     NOT NULL,
     renewed       boolean     NOT NULL,
+    provider_request_id text,
     PRIMARY KEY (workspace_id, id)
 );
+CREATE INDEX proxied_call_by_provider_request
+    ON proxied_call (workspace_id, provider_request_id) WHERE provider_request_id IS NOT NULL;
 CREATE INDEX proxied_call_by_time ON proxied_call (workspace_id, app_id, at, id);
 CREATE INDEX proxied_call_by_user ON proxied_call (workspace_id, app_id, user_ref, at, id);
 CREATE INDEX proxied_call_by_age ON proxied_call USING brin (at);
@@ -564,7 +566,8 @@ CREATE TABLE recipe_poll (
 CREATE INDEX recipe_poll_due ON recipe_poll (due_at) WHERE due_at IS NOT NULL;
 
 -- One execution of a recipe, one for each subject. A claim moves `due_at` ahead, which is the lease,
--- and increments `claim`, which is the fencing token. A finished run has no `due_at`.
+-- and increments `claim`, which is the fencing token. A finished run has no `due_at`. `triggered_at` is
+-- when what it follows happened elsewhere, null where a call started it.
 CREATE TABLE recipe_run (
     workspace_id uuid        NOT NULL,
     id           uuid        NOT NULL,
@@ -582,6 +585,7 @@ CREATE TABLE recipe_run (
     restarts     integer     NOT NULL DEFAULT 0,
     claim        integer     NOT NULL DEFAULT 0,
     due_at       timestamptz,
+    triggered_at timestamptz,
     created_at   timestamptz NOT NULL DEFAULT now(),
     ended_at     timestamptz,
     PRIMARY KEY (workspace_id, id),
@@ -594,6 +598,21 @@ CREATE INDEX run_due ON recipe_run (workspace_id, app_id, recipe, due_at) WHERE 
 CREATE INDEX run_by_number ON recipe_run (workspace_id, app_id, recipe, number);
 CREATE INDEX run_by_due ON recipe_run (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX run_by_end ON recipe_run (ended_at) WHERE state IN ('done', 'dismissed');
+
+-- Which recipes of apps have thresholds of health, and whether one is crossed. It is due when a run has
+-- ended since it was last judged; a claim moves `due_at` ahead.
+CREATE TABLE recipe_health (
+    workspace_id uuid        NOT NULL,
+    app_id       uuid        NOT NULL,
+    recipe       text        NOT NULL,
+    due_at       timestamptz,
+    unhealthy_at timestamptz,
+    crossed      text,
+    PRIMARY KEY (workspace_id, app_id, recipe),
+    FOREIGN KEY (workspace_id, app_id, recipe)
+        REFERENCES recipe_setting (workspace_id, app_id, recipe) ON DELETE CASCADE
+);
+CREATE INDEX recipe_health_due ON recipe_health (due_at) WHERE due_at IS NOT NULL;
 
 -- A run's progress: each step's outcome, stored before the next step begins. `outcome_unknown`: an
 -- attempt started whose outcome was never recorded. `checkpoint`: the step's state between attempts.

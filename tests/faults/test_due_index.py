@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import timedelta
 
 from broker.stores.core.queries import sql
 from tests.faults.crowd import size
@@ -33,10 +34,10 @@ async def test_the_sweep_reads_the_index_and_not_the_table(broker, database, fig
     assert used == [("Limit", None), ("Index Scan", "connection_due")]
 
     began = time.monotonic()
-    claimed = await broker.parts.connections.claim_due(50)
+    claimed, _ = await broker.parts.connections.claim_due(50, timedelta(days=30))
     claiming = time.monotonic() - began
     began = time.monotonic()
-    nothing = await broker.parts.connections.claim_due(50)
+    nothing, _ = await broker.parts.connections.claim_due(50, timedelta(days=30))
     asking = time.monotonic() - began
     assert (len(claimed), len(nothing)) == (50, 0)
     figures({"rows": count, "claim_50_ms": claiming * 1000, "claim_none_ms": asking * 1000})

@@ -83,6 +83,10 @@ def test_nothing_but_the_catalog_names_a_recipe_among_the_shared_modules():
     } == {}
 
 
+def test_every_recipe_may_have_limits_of_health():
+    assert [each.name for each in RECIPES if "health" not in each.settings.model_fields] == []
+
+
 def test_a_recipes_name_is_a_path_segment_that_nothing_else_uses():
     names = [spec.name for spec in RECIPES]
 

@@ -20,6 +20,7 @@ ACROSS = {
     "due_batches": "look",
     "due_connections": "look",
     "due_end_notices": "look",
+    "due_health": "look",
     "due_journals": "look",
     "due_polls": "look",
     "due_replays": "look",
@@ -61,6 +62,7 @@ ACROSS = {
     # For people and metrics.
     "all_workspaces": "totals",
     "connections_by_status": "totals",
+    "count_unhealthy": "totals",
     "overdue": "totals",
     "recipes_in_use": "totals",
     # What is still sealed with an old key.

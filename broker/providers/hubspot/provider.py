@@ -19,7 +19,7 @@ from broker.domain.urls import with_parameters
 from broker.errors import wrong_field
 from broker.providers.base import Provider, ProviderContext, ProviderSpec
 from broker.providers.calls import destination
-from broker.providers.calls.answers import Answer
+from broker.providers.calls.answers import Answer, request_id_in
 from broker.providers.calls.effects import Effect
 from broker.providers.calls.headers import HeaderFilter, response_headers
 from broker.providers.calls.limits import QuotaLimit, retry_after
@@ -223,6 +223,7 @@ class HubSpot(Provider):
             limits.read_rate_limit(call.target, status, response.headers, refusal),
             None if status < 400 else retry_after(response.headers),
             response.close,
+            request_id=request_id_in(response.headers),
         )
 
     def _is_own_page(self, url: str) -> bool:

@@ -8,7 +8,7 @@ from broker.domain.model import App, Connection, Grant, ProviderClient, ProxyCal
 from broker.errors import ProviderUnavailable, wrong_field
 from broker.providers.base import Provider, ProviderContext, ProviderSpec
 from broker.providers.calls import destination
-from broker.providers.calls.answers import Answer
+from broker.providers.calls.answers import Answer, request_id_in
 from broker.providers.calls.effects import Effect
 from broker.providers.calls.encodings import decoded_body
 from broker.providers.calls.headers import HeaderFilter, response_headers
@@ -170,6 +170,7 @@ class QuickBooks(Provider):
             api.read_rate_limit(answer.status, answer.headers),
             None if answer.status < 400 else retry_after(answer.headers),
             answer.close,
+            request_id=request_id_in(answer.headers, "intuit_tid"),
         )
 
     async def _request_tokens(self, client: ProviderClient, form: dict[str, str]) -> Tokens:

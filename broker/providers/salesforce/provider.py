@@ -16,7 +16,7 @@ from broker.errors import (
 )
 from broker.providers.base import Provider, ProviderContext, ProviderSpec
 from broker.providers.calls import destination
-from broker.providers.calls.answers import Answer
+from broker.providers.calls.answers import Answer, request_id_in
 from broker.providers.calls.effects import Effect
 from broker.providers.calls.encodings import decoded_body
 from broker.providers.calls.headers import HeaderFilter, response_headers
@@ -215,6 +215,7 @@ class Salesforce(Provider):
             wait,
             answer.close,
             throttled=throttled and answer.status != 429,
+            request_id=request_id_in(answer.headers),
         )
 
     async def _first_tokens(

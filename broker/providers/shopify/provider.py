@@ -10,7 +10,7 @@ from broker.domain.model import App, Connection, Grant, ProviderClient, ProxyCal
 from broker.errors import ExchangeFailed, InvalidRequest, wrong_field
 from broker.providers.base import Provider, ProviderContext, ProviderSpec
 from broker.providers.calls import destination
-from broker.providers.calls.answers import Answer
+from broker.providers.calls.answers import Answer, request_id_in
 from broker.providers.calls.encodings import decoded_body
 from broker.providers.calls.headers import HeaderFilter, response_headers
 from broker.providers.calls.limits import QuotaLimit
@@ -196,6 +196,7 @@ class Shopify(Provider):
             wait,
             answer.close,
             throttled=throttled and answer.status != 429,
+            request_id=request_id_in(answer.headers),
         )
 
     async def _own_tokens(self, client: ProviderClient, shop: str) -> Tokens:

@@ -22,7 +22,7 @@ from broker.errors import (
 )
 from broker.providers.base import Provider, ProviderContext, ProviderSpec
 from broker.providers.calls import destination, effects
-from broker.providers.calls.answers import Answer
+from broker.providers.calls.answers import Answer, request_id_in
 from broker.providers.calls.effects import Effect
 from broker.providers.calls.headers import HeaderFilter, response_headers
 from broker.providers.calls.limits import QuotaLimit, retry_after
@@ -216,6 +216,7 @@ class WooCommerce(Provider):
             answers.read_rate_limit(answer.status, answer.headers),
             None if answer.status < 400 else retry_after(answer.headers),
             answer.close,
+            request_id=request_id_in(answer.headers),
         )
 
     async def _tokens(self, site: str, pair: Secret, scopes: tuple[str, ...]) -> Tokens:

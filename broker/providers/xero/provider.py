@@ -9,7 +9,7 @@ from broker.domain.model import App, Connection, Grant, ProviderClient, ProxyCal
 from broker.errors import ExchangeFailed, InvalidRequest, ProviderUnavailable
 from broker.providers.base import Provider, ProviderContext, ProviderSpec
 from broker.providers.calls import destination
-from broker.providers.calls.answers import Answer
+from broker.providers.calls.answers import Answer, request_id_in
 from broker.providers.calls.encodings import decoded_body
 from broker.providers.calls.headers import HeaderFilter, response_headers
 from broker.providers.calls.limits import QuotaLimit, retry_after
@@ -180,6 +180,7 @@ class Xero(Provider):
             api.read_rate_limit(answer.status, answer.headers),
             None if answer.status < 400 else retry_after(answer.headers),
             answer.close,
+            request_id=request_id_in(answer.headers, "xero-correlation-id"),
         )
 
     async def _connections(self, tokens: Tokens, event: str | None = None) -> tuple[Account, ...]:

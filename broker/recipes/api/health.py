@@ -6,10 +6,11 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from broker.domain.model import Caller
-from broker.domain.runs import RunHealth
+from broker.domain.recipe_health import JudgedHealth, RunHealth
 from broker.recipes.api.summaries import TAGS, summary
 from broker.recipes.base import AnyRecipe, AnySpec
 from broker.stores.connections.apps import Apps
+from broker.stores.recipes.recipe_health import RecipeHealth
 from broker.stores.recipes.run_records import RunRecords
 from broker.web.core.moments import Moment
 from broker.web.core.openapi import operation
@@ -25,7 +26,9 @@ class HealthQuery(RequestModel):
 
 
 class LatencyResponse(BaseModel):
-    """Seconds from a run's beginning to its end, of runs that are done."""
+    """Seconds from what triggered a run to its last effect, of runs that are done and needed
+    nobody.
+    """
 
     p50: float | None
     p95: float | None
@@ -47,10 +50,19 @@ class ConsistencyResponse(BaseModel):
     checkedAt: datetime
 
 
+class CrossedResponse(BaseModel):
+    """A threshold of the settings, by its name there, and what the runs of the window have."""
+
+    threshold: str
+    limit: float
+    value: float
+
+
 class HealthResponse(BaseModel):
     """How runs have gone. Rates are parts of the runs that have ended; null where none has. Manual
     interventions are runs that failed or were started again. `consistency` is null for a recipe
-    that compares nothing.
+    that compares nothing. `unhealthySince` is when a threshold of the settings was crossed, null
+    while none is; `crossed` names them.
     """
 
     runs: int
@@ -63,16 +75,21 @@ class HealthResponse(BaseModel):
     manualInterventionRate: float | None
     byError: list[ErrorCountResponse]
     consistency: ConsistencyResponse | None
+    unhealthySince: datetime | None
+    crossed: list[CrossedResponse]
 
 
 def health_handlers(spec: AnySpec) -> type:
-    """The handler of one recipe's health, made with `(apps, recipe, records)`."""
+    """The handler of one recipe's health, made with `(apps, recipe, records, health)`."""
 
     class HealthHandlers:
-        def __init__(self, apps: Apps, recipe: AnyRecipe, records: RunRecords) -> None:
+        def __init__(
+            self, apps: Apps, recipe: AnyRecipe, records: RunRecords, judged: RecipeHealth
+        ) -> None:
             self._apps = apps
             self._recipe = recipe
             self._records = records
+            self._judged = judged
 
         @operation("recipes", query=HealthQuery, answers={200: HealthResponse}, tags=TAGS)
         @summary(
@@ -93,12 +110,15 @@ def health_handlers(spec: AnySpec) -> type:
                 consistency = ConsistencyResponse(
                     compared=found.compared, equal=found.equal, checkedAt=found.checked_at
                 )
-            return _response(health, consistency)
+            judged = await self._judged.find(app.workspace_id, app.id, spec.name)
+            return _response(health, consistency, judged or JudgedHealth(None, ()))
 
     return HealthHandlers
 
 
-def _response(health: RunHealth, consistency: ConsistencyResponse | None) -> HealthResponse:
+def _response(
+    health: RunHealth, consistency: ConsistencyResponse | None, judged: JudgedHealth
+) -> HealthResponse:
     ended = health.succeeded + health.failed
     return HealthResponse(
         runs=health.runs,
@@ -114,6 +134,11 @@ def _response(health: RunHealth, consistency: ConsistencyResponse | None) -> Hea
             for each in health.errors
         ],
         consistency=consistency,
+        unhealthySince=judged.unhealthy_at,
+        crossed=[
+            CrossedResponse(threshold=each.threshold, limit=each.limit, value=each.value)
+            for each in judged.crossed
+        ],
     )
 
 

@@ -61,7 +61,7 @@ def handlers(
             types.settings(apps, recipe, public_url),
             types.starting(apps, recipe, recipes.starter, recipes.checks),
             types.runs(apps, recipes.records),
-            types.health(apps, recipe, recipes.records),
+            types.health(apps, recipe, recipes.records, recipes.health),
             *(each(recipe) for each in types.webhooks),
             *spec.handlers(recipe, apps),
         ]

@@ -9,6 +9,7 @@ from broker.errors import wrong_field
 from broker.providers.enrichment.base import FIELDS
 from broker.recipes.base import StartRequest, StartResponse
 from broker.recipes.fields import HubSpotId, PropertyName
+from broker.recipes.monitoring import MonitoredSettings
 from broker.recipes.secret_fields import NeededSecret
 from broker.web.core.patterns import Matches
 from broker.web.core.requests import RequestModel, Text, UserRef
@@ -64,7 +65,7 @@ def default_fields() -> dict[str, FieldRule]:
     return {name: FieldRule.model_validate({"from": each}) for name, each in sources.items()}
 
 
-class EnrichmentSettings(RequestModel):
+class EnrichmentSettings(MonitoredSettings):
     """The whole of the settings; `apiKey` is sealed and never shown."""
 
     vendor: VendorName

@@ -7,6 +7,7 @@ from pydantic import Field
 from broker.errors import wrong_field
 from broker.recipes.base import StartRequest, StartResponse, TriggerRule
 from broker.recipes.fields import HubSpotId, PropertyName
+from broker.recipes.monitoring import MonitoredSettings
 from broker.web.core.patterns import Matches
 from broker.web.core.requests import RequestModel, Text, UserRef
 
@@ -61,7 +62,7 @@ class InvoiceWriteBack(RequestModel):
     error: PropertyName | None = ERROR
 
 
-class InvoicesSettings(RequestModel):
+class InvoicesSettings(MonitoredSettings):
     """The whole of the settings. `accountingApp` is the slug of the app whose users connect
     QuickBooks or Xero.
     """

@@ -7,6 +7,7 @@ from pydantic import Field
 from broker.errors import InvalidRequest, wrong_field
 from broker.recipes.base import StartRequest, StartResponse, TriggerRule
 from broker.recipes.fields import HubSpotId, PropertyName
+from broker.recipes.monitoring import MonitoredSettings
 from broker.recipes.secret_fields import NeededSecret, OptionalSecret
 from broker.web.core.patterns import Matches
 from broker.web.core.requests import NumberOrText, RequestModel, Text, UserRef
@@ -60,7 +61,7 @@ class CompanyTrigger(TriggerRule):
     property: PropertyName
 
 
-class KybSettings(RequestModel):
+class KybSettings(MonitoredSettings):
     """The whole of the settings; a secret that is left out stays as it is."""
 
     clientId: Text

@@ -7,6 +7,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 from broker.errors import wrong_field
 from broker.recipes.base import StartRequest, StartResponse
 from broker.recipes.fields import PropertyName
+from broker.recipes.monitoring import MonitoredSettings
 from broker.web.core.patterns import Matches
 from broker.web.core.requests import NumberOrText, RequestModel, Text, UserRef
 
@@ -45,7 +46,7 @@ class DealMapping(RequestModel):
     financialStatus: PropertyName | None = FINANCIAL
 
 
-class OrdersSettings(RequestModel):
+class OrdersSettings(MonitoredSettings):
     """The whole of the settings. `shopApp` is the slug of the app whose users connect shops;
     `reopen`: a deal that a person closed as lost is won when its order is paid after all.
     """

@@ -10,7 +10,7 @@ from broker.crm.partners import PartnerUser
 from broker.crm.records import HubSpotUser
 from broker.domain.events import ProviderEvent
 from broker.domain.model import App, Caller
-from broker.domain.runs import Recipe, RetryLater, RunRequest, Step, StepContext
+from broker.domain.runs import Consistency, Recipe, RetryLater, RunRequest, Step, StepContext
 from broker.errors import BrokerError, InputRefused
 from broker.recipes.base import (
     DefaultRecipe,
@@ -21,6 +21,7 @@ from broker.recipes.base import (
 )
 from broker.recipes.orders import writes
 from broker.recipes.orders.account import Account, account_findings, read_account
+from broker.recipes.orders.comparison import consistency_of
 from broker.recipes.orders.models import KEY, STATE, VERSION, OrderRequest, OrdersSettings
 from broker.recipes.orders.port import ShopOrder
 from broker.recipes.orders.shop_changes import ShopChanges
@@ -29,7 +30,11 @@ from broker.recipes.orders.steps import OrderSteps, build_result, shop_of
 from broker.recipes.polling import DuePoll, PollResult
 from broker.recipes.settings import RecipeSetup, StoredSettings
 from broker.stores.events.webhook_inbox import LockedBatch
+from broker.stores.recipes.polls import PollStore
 from broker.stores.recipes.shop_orders import ShopOrders
+
+MOST_COMPARED = 1000
+"""Of how many users' shops the recipe's health shows the comparison."""
 
 
 class OrdersRecipe(DefaultRecipe[OrdersSettings]):
@@ -42,6 +47,7 @@ class OrdersRecipe(DefaultRecipe[OrdersSettings]):
         self._partners = deps.partners
         self._written = ShopOrders(deps.database)
         self._steps = OrderSteps(setup, deps.partners, deps.crm, self._written)
+        self._polls = PollStore(deps.database)
         self._changes = ShopChanges(setup, deps.partners, self._written)
         recipe = Recipe(setup.name, VERSION, self.steps(), build_result)
         self._events = ShopEvents(setup, deps.partners, recipe)
@@ -130,6 +136,11 @@ class OrdersRecipe(DefaultRecipe[OrdersSettings]):
             return found
         account = await self.account(user)
         return found + list(account_findings(account, settings.model, currency))
+
+    async def consistency(self, app: App) -> Consistency | None:
+        """The last comparison of orders that were written with the shops, of so many users."""
+        polls = await self._polls.of_app(app.workspace_id, app.id, self.setup.name, MOST_COMPARED)
+        return consistency_of([each.cursor for each in polls])
 
     async def account(self, user: HubSpotUser) -> Account:
         """What a user's HubSpot account offers."""

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from broker.crm.partners import PartnerCalls
+from broker.recipes.orders.comparison import Comparison
 from broker.recipes.orders.models import OrdersSettings
 from broker.recipes.orders.shop_events import order_request
 from broker.recipes.orders.steps import PAUSE_S, shop_of
@@ -23,7 +24,9 @@ PER_PAGE_S, LONGEST_S = 10.0, 900.0
 
 
 class ShopChanges:
-    """Looks at shops. The cursor holds `since`, and within a look of many pages the `page`."""
+    """Looks at shops. The cursor holds `since`, within a look of many pages the `page`, and as
+    `checked` how far the orders written before were compared.
+    """
 
     def __init__(
         self, setup: RecipeSetup[OrdersSettings], partners: PartnerCalls, written: ShopOrders
@@ -31,6 +34,7 @@ class ShopChanges:
         self._setup = setup
         self._partners = partners
         self._written = written
+        self._comparison = Comparison(partners, written)
 
     async def look(self, due: DuePoll) -> PollResult:
         """One page of orders, and runs for those whose deal does not show this version yet."""
@@ -55,8 +59,10 @@ class ShopChanges:
         if page is not None:
             newest = max([since, *seen]).isoformat()
             going = {"since": since.isoformat(), "page": page, "pages": pages, "newest": newest}
-            return PollResult(going, PAUSE_S, runs)
+            return PollResult({**cursor, **going}, PAUSE_S, runs)
         horizon = due.started_at - SKEW
         following = max([since, horizon, *(each - OVERLAP for each in seen)])
         again = min(shop.poll_s + PER_PAGE_S * (pages - 1), LONGEST_S)
-        return PollResult({"since": following.isoformat()}, again, runs)
+        compared = await self._comparison.go_on(due, place, cursor.get("checked"))
+        done = {"since": following.isoformat(), "checked": compared.state}
+        return PollResult(done, again, [*runs, *compared.runs])

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -73,7 +74,7 @@ class ShopEvents:
                     request = order_request(
                         settings.app_id, user, partner, order_id, version, reported=True
                     )
-                    await self._start(locked, request)
+                    await self._start(locked, replace(request, triggered_at=event.occurred_at))
 
     async def _accounts(
         self, workspace_id: UUID, slug: str, user_refs: Sequence[str]

@@ -25,6 +25,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -80,8 +81,13 @@ class Grants:
         connections: Connections,
         providers: Mapping[str, Provider],
         metrics: Metrics,
+        renew_ahead_days: int,
         max_concurrent: int = MAX_CONCURRENT,
     ) -> None:
+        """`renew_ahead_days`: within so many days of its last use a connection is renewed before
+        its token ends; later, when it is called or its provider would end the unused grant.
+        """
+        self._renew_ahead = timedelta(days=renew_ahead_days)
         self._connections = connections
         self._providers = providers
         self._refresher = Refresher(connections, providers, metrics)
@@ -123,9 +129,12 @@ class Grants:
         return await asyncio.shield(self._shared(connection))
 
     async def renew_due(self, limit: int) -> int:
-        """Renew what is due, ahead of its end and at a steady pace; how many were taken."""
+        """Renew what is due, ahead of its end and at a steady pace; how many were taken, or
+        rescheduled until they are called.
+        """
         deferred_before = self._refresher.deferred
-        due = await self._connections.claim_due(min(limit, self._max_claims))
+        limit = min(limit, self._max_claims)
+        due, rested = await self._connections.claim_due(limit, self._renew_ahead)
         renewals = [
             # Tasks of their own: a worker that stops cancels what it awaits, and a renewal must not
             # be cut between the provider's answer and the row.
@@ -138,7 +147,7 @@ class Grants:
         deferred = self._refresher.deferred - deferred_before
         # While circuits are open there is no sense in claiming what cannot be requested.
         self._max_claims = max(1, 2 * (len(due) - deferred)) if deferred else MAX_CLAIMS
-        return len(due)
+        return len(due) + rested
 
     async def stop(self) -> None:
         """Begin no further renewal and let those under way be stored, within a grace."""

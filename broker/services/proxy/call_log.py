@@ -91,4 +91,5 @@ class CallLog:
             trace.ms,
             trace.retries,
             trace.renewed,
+            trace.provider_request_id,
         )

@@ -216,7 +216,7 @@ class Forwarding:
             self.end(error)
             raise
         self._answer = answer
-        self.trace.status = answer.status
+        self.trace.status, self.trace.provider_request_id = answer.status, answer.request_id
         return answer
 
     async def __aexit__(
@@ -249,6 +249,7 @@ class Forwarding:
         if answer is not None:
             self._answer = answer
             self.trace.status = answer.status
+            self.trace.provider_request_id = answer.request_id
         return answer
 
     def abandon(self) -> None:

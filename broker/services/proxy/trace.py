@@ -32,6 +32,7 @@ class CallTrace:
     ms: int = 0
     retries: int = 0
     renewed: bool = False
+    provider_request_id: str | None = None
 
     def belongs_to(self, connection: Connection) -> None:
         """The call is one of this connection's."""

@@ -195,7 +195,9 @@ class Runs:
             if outcome is None:
                 return
             outcomes[step.name] = outcome
-        await self._store.finish(run, recipe.build_result(StepContext(run, outcomes)))
+        seconds = await self._store.finish(run, recipe.build_result(StepContext(run, outcomes)))
+        if seconds is not None:
+            self._metrics.run_seconds.labels(run.recipe).observe(seconds)
         self._log_outcome(run, "done")
 
     async def _attempt(

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -75,14 +76,22 @@ class Connections:
         )
         return found
 
-    async def claim_due(self, limit: int) -> list[tuple[UUID, UUID, int]]:
-        """Take connections to renew: workspace, id and the generation that is due."""
+    async def claim_due(
+        self, limit: int, ahead: timedelta
+    ) -> tuple[list[tuple[UUID, UUID, int]], int]:
+        """Take connections to renew: workspace, id and the generation that is due. Those that were
+        not used for `ahead` are rescheduled, for as long as their grants outlive that; how many.
+        """
         due = await self._database.fetch(sql.due_connections, limit)
-        found = []
+        claims, rested = [], 0
         for workspace_id, ids in grouped((row["workspace_id"], row["id"]) for row in due):
-            rows = await self._database.fetch(sql.claim_due, workspace_id, ids)
-            found += [(workspace_id, row["id"], row["generation"]) for row in rows]
-        return found
+            rows = await self._database.fetch(sql.claim_due, workspace_id, ids, ahead)
+            claimed = [
+                (workspace_id, row["id"], row["generation"]) for row in rows if row["claimed"]
+            ]
+            claims += claimed
+            rested += len(rows) - len(claimed)
+        return claims, rested
 
     async def publish_end_notices(self, limit: int) -> int:
         """Publish of some connections that their grants end soon; how many were due."""

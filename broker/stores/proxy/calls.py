@@ -37,6 +37,7 @@ class CallRecord:
     ms: int = 0
     retries: int = 0
     renewed: bool = False
+    provider_request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class LoggedCall:
     ms: int
     retries: int
     renewed: bool
+    provider_request_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +108,12 @@ class Calls:
         since: datetime | None,
         before: tuple[datetime, UUID] | None,
         limit: int,
+        method: str | None = None,
+        path: str | None = None,
     ) -> list[LoggedCall]:
-        """Calls of an app, newest first: at most `limit`, before a position in that order."""
+        """Calls of an app, newest first: at most `limit`, before a position in that order. `path`
+        is how their paths begin.
+        """
         rows = await self._database.fetch(
             sql.calls_page,
             app.workspace_id,
@@ -117,6 +123,19 @@ class Calls:
             since or BEGINNING,
             *(before or (END, LAST)),
             limit,
+            method,
+            path,
+        )
+        return [LoggedCall(**dict(row.items())) for row in rows]
+
+    async def of_request(self, app: App, request_id: str) -> list[LoggedCall]:
+        """The calls with a request id, the broker's or the provider's: at most a hundred."""
+        try:
+            own = UUID(request_id)
+        except ValueError:
+            own = None
+        rows = await self._database.fetch(
+            sql.calls_of_request, app.workspace_id, app.id, own, request_id
         )
         return [LoggedCall(**dict(row.items())) for row in rows]
 

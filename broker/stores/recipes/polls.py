@@ -43,6 +43,7 @@ class PollRecord:
     last_error: str | None
     polled_at: datetime | None
     due_at: datetime | None
+    cursor: Mapping[str, Any]
 
 
 class PollStore:
@@ -115,7 +116,7 @@ class PollStore:
     ) -> list[PollRecord]:
         """Polls for an app's users, for display: those in trouble first."""
         rows = await self._database.fetch(sql.polls_of_app, workspace_id, app_id, recipe, limit)
-        return [PollRecord(**row) for row in rows]
+        return [PollRecord(**{**row, "cursor": json.loads(row["cursor"] or "{}")}) for row in rows]
 
     async def delete(self, poll: ClaimedPoll) -> None:
         """The user is no longer connected."""

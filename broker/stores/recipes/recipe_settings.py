@@ -18,6 +18,7 @@ from broker.stores.access.audit import record_audit
 from broker.stores.core.database import Database, Session
 from broker.stores.core.invalidation import notify
 from broker.stores.core.queries import sql
+from broker.stores.recipes.recipe_health import watch
 
 
 class RecipeSettings:
@@ -162,6 +163,8 @@ class LockedSetting:
         )
         polls = sql.stop_polls_of_setting if polled_app is None else sql.wake_polls_of_setting
         await self.session.execute(polls, workspace_id, app.id, self.recipe)
+        has_limits = settings.get("health") is not None
+        await watch(self.session, workspace_id, app.id, self.recipe, has_limits=has_limits)
         await record_audit(
             self.session,
             workspace_id,

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from broker.domain.runs import RunErrors, RunHealth, RunRecord, StepRecord
+from broker.domain.recipe_health import RunErrors, RunHealth, RunsInSpan
+from broker.domain.runs import RunRecord, StepRecord
 from broker.errors import RunNotFound
 from broker.stores.core.by_workspace import grouped
 from broker.stores.core.database import Database
@@ -93,6 +94,17 @@ class RunRecords:
             **dict(row),
             errors=[RunErrors(each["code"], each["how_many"], each["last_at"]) for each in errors],
         )
+
+    async def over_time(
+        self, workspace_id: UUID, app_id: UUID, recipe: str, since: datetime, span: timedelta
+    ) -> list[RunsInSpan]:
+        """How the newest runs that began since a moment have gone, span by span; spans without any
+        are missing.
+        """
+        rows = await self._database.fetch(
+            sql.runs_over_time, workspace_id, app_id, recipe, since, span, HEALTH_RUNS
+        )
+        return [RunsInSpan(**dict(row)) for row in rows]
 
     async def purge(self) -> int:
         """Delete the inputs and steps of runs that ended long ago; how many."""

@@ -16,6 +16,7 @@ from broker.stores.core.queries import sql
 from broker.stores.events.events import publish
 
 DUE_NOW = timedelta(0)
+JUDGED_AFTER = timedelta(seconds=2)  # with the runs that end meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +152,11 @@ class RunStore:
         """Let another process go on at once."""
         await self._database.execute(sql.release_run, run.workspace_id, run.id, run.claim)
 
-    async def finish(self, run: Run, result: Mapping[str, Any]) -> None:
-        """Every step is done; publishes the end."""
+    async def finish(self, run: Run, result: Mapping[str, Any]) -> float | None:
+        """Every step is done; publishes the end. Seconds since the trigger, or None."""
         async with self._database.transaction() as session:
-            await _end(session, run, "done", result, None)
+            ended = await _end(session, run, "done", result, None)
+        return ended["seconds"] if ended is not None and ended["restarts"] == 0 else None
 
     async def fail(
         self,
@@ -167,7 +169,7 @@ class RunStore:
     ) -> None:
         """The run cannot go on by itself; publishes the end."""
         async with self._database.transaction() as session:
-            if await _end(session, run, "failed", None, problem):
+            if await _end(session, run, "failed", None, problem) is not None:
                 await session.execute(
                     sql.fail_step,
                     run.workspace_id,
@@ -212,7 +214,9 @@ async def create(
     key = request.workspace_id, uuid4(), request.app_id, recipe.name, recipe.version
     what = request.subject, request.user_ref, request.hub_id, json.dumps(request.input)
     claim = int(lease is not None), lease or DUE_NOW
-    run_id: UUID | None = await session.fetchval(sql.create_run, *key, *what, *claim)
+    run_id: UUID | None = await session.fetchval(
+        sql.create_run, *key, *what, *claim, request.triggered_at
+    )
     return run_id
 
 
@@ -258,8 +262,8 @@ async def _end(
     state: str,
     result: Mapping[str, Any] | None,
     problem: Mapping[str, Any] | None,
-) -> bool:
-    ended = await session.execute(
+) -> Any:
+    ended = await session.fetchrow(
         sql.end_run,
         run.workspace_id,
         run.id,
@@ -268,18 +272,15 @@ async def _end(
         None if result is None else json.dumps(result),
         None if problem is None else json.dumps(problem),
     )
-    if ended != "UPDATE 1":  # another process has the run, and publishes its end
-        return False
-    data: dict[str, Any] = {
-        "recipe": run.recipe,
-        "runId": str(run.id),
-        "state": state,
-        "subject": run.subject,
-    }
+    if ended is None:  # another process has the run, and publishes its end
+        return None
+    await session.execute(sql.wake_health, run.workspace_id, run.app_id, run.recipe, JUDGED_AFTER)
+    data: dict[str, Any] = {"recipe": run.recipe, "runId": str(run.id), "state": state}
+    data["subject"] = run.subject
     data |= {"result": result} if problem is None else {"problem": problem}
     event = NewEvent("recipe.run.finished", run.app_slug, run.user_ref, run.hub_id, data)
     await publish(session, run.workspace_id, run.app_id, [event])
-    return True
+    return ended
 
 
 def _run(row: Any) -> Run:

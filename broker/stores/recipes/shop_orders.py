@@ -35,6 +35,11 @@ class ShopOrders:
         )
         return {row["order_id"]: (row["version"], row["deal_id"]) for row in rows}
 
+    async def page(self, place: ShopPlace, after: str, limit: int) -> list[tuple[str, str]]:
+        """Orders after one by their ids, with the versions that were written."""
+        rows = await self._database.fetch(sql.page_of_shop_orders, *_key(place), after, limit)
+        return [(row["order_id"], row["version"]) for row in rows]
+
     async def record(self, place: ShopPlace, order_id: str, version: str, deal_id: str) -> None:
         """A deal shows this version of its order."""
         await self._database.execute(

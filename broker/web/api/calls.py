@@ -18,14 +18,19 @@ from broker.web.core.openapi import operation
 from broker.web.core.patterns import Matches
 from broker.web.core.requests import RequestModel, UserRef, path_slug
 
+METHOD = "must be a method such as GET"
+PATH = "must be how a path begins, such as /crm/v3/objects"
 STATUS = "must be a status such as 404, or a class such as 5xx"
 
 
 class CallQuery(RequestModel):
     """Which calls to list. `status` is one (`404`) or a class (`5xx`); `after` is the `after` of
-    the previous page.
+    the previous page. With `requestId` the others are not looked at.
     """
 
+    requestId: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    method: Annotated[str, Matches(r"[A-Z]{1,20}", METHOD)] | None = None
+    path: Annotated[str, Matches(r"/[!-~]{0,500}", PATH)] | None = None
     userForeignIdentifier: UserRef | None = None
     status: Annotated[str, Matches(r"[1-5](\d\d|xx)", STATUS)] | None = None
     since: Moment | None = None
@@ -51,6 +56,7 @@ class CallShown(BaseModel):
     ms: int
     retries: int
     renewed: bool
+    providerRequestId: str | None
 
 
 class CallPage(BaseModel):
@@ -71,6 +77,9 @@ class CallHandlers:
     async def index(self, request: web.Request, caller: Caller, query: CallQuery) -> CallPage:
         """List an app's proxied calls, newest first, a second or so after they ended."""
         app = await self._apps.get(caller.workspace_id, path_slug(request, caller))
+        if query.requestId is not None:
+            calls = await self._calls.of_request(app, query.requestId)
+            return CallPage(calls=[_shown(call) for call in calls], after=None)
         found = await self._calls.page(
             app,
             user_ref=query.userForeignIdentifier,
@@ -78,6 +87,8 @@ class CallHandlers:
             since=query.since,
             before=None if query.after is None else decode_cursor(query.after),
             limit=query.limit + 1,
+            method=query.method,
+            path=query.path,
         )
         shown = found[: query.limit]
         return CallPage(
@@ -127,4 +138,5 @@ def _shown(call: LoggedCall) -> CallShown:
         ms=call.ms,
         retries=call.retries,
         renewed=call.renewed,
+        providerRequestId=call.provider_request_id,
     )

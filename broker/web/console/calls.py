@@ -1,5 +1,6 @@
 """Proxied calls in the console: how many, how fast, what went wrong, and each of them."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -20,6 +21,7 @@ SPANS = {
 }
 """How far back a chart looks, and in which steps."""
 
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 STATUSES = ("2xx", "3xx", "4xx", "429", "5xx")
 
 
@@ -56,32 +58,59 @@ class CallViews:
             span=span,
             spans=list(SPANS),
             statuses=STATUSES,
-            user=request.query.get("user", ""),
-            chosen=request.query.get("status", ""),
+            methods=METHODS,
+            chosen=filters_in(request.query),
             **shown,
         )
+
+    @for_operators("calls")
+    async def show(self, request: web.Request, operator: Operator) -> web.Response:
+        """One call: who made it with which key, what came of it, and what that means."""
+        app = await self.console.app(operator, request.query.get("app", ""))
+        found = await self._calls.of_request(app, request.query.get("id", "")[:200])
+        if not found:
+            raise web.HTTPNotFound
+        return self.console.render(operator, "call.html", "calls", slug=app.slug, call=found[0])
 
     @for_operators("calls")
     async def log(self, request: web.Request, operator: Operator) -> web.Response:
         """Calls one by one, newest first, as a part of other pages."""
         query = request.query
         app = await self.console.app(operator, query.get("app", ""))
-        user, status = query.get("user", "")[:255].replace("\x00", ""), query.get("status", "")
-        found: list[LoggedCall] = await self._calls.page(
-            app,
-            user_ref=user or None,
-            statuses=statuses_of(status if status in STATUSES else None),
-            since=None,
-            before=decode_cursor(query["after"]) if query.get("after") else None,
-            limit=PAGE + 1,
-        )
+        chosen = filters_in(query)
         more = None
-        if len(found) > PAGE:
-            place = {"after": encode_cursor(found[PAGE - 1])}
-            more = urlencode({"app": app.slug, "user": user, "status": status, **place})
+        if chosen["request"]:
+            found: list[LoggedCall] = await self._calls.of_request(app, chosen["request"])
+        else:
+            found = await self._calls.page(
+                app,
+                user_ref=chosen["user"] or None,
+                statuses=statuses_of(chosen["status"] or None),
+                since=None,
+                before=decode_cursor(query["after"]) if query.get("after") else None,
+                limit=PAGE + 1,
+                method=chosen["method"] or None,
+                path=chosen["path"] or None,
+            )
+            if len(found) > PAGE:
+                place = {"after": encode_cursor(found[PAGE - 1])}
+                more = urlencode({"app": app.slug, **chosen, **place})
         return self.console.render(
             operator, "calls.part.html", slug=app.slug, calls=found[:PAGE], more=more
         )
+
+
+def filters_in(query: Mapping[str, str]) -> dict[str, str]:
+    """The filters that a query names, each empty where it names none."""
+    filters = {
+        name: query.get(name, "").strip()[:255].replace("\x00", "")
+        for name in ("request", "user", "method", "path", "status")
+    }
+    if filters["status"] not in STATUSES:
+        filters["status"] = ""
+    if filters["method"] not in METHODS:
+        filters["method"] = ""
+    return filters
 
 
 def chart_data(

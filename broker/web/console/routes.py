@@ -39,6 +39,7 @@ TABLE: tuple[tuple[str, str, View], ...] = (
     ("POST", "/playground", PlaygroundViews.call),
     ("GET", "/calls", CallViews.index),
     ("GET", "/calls/log", CallViews.log),
+    ("GET", "/call", CallViews.show),
     ("GET", "/events", EventViews.index),
     ("GET", "/event", EventViews.event),
     ("GET", "/endpoints", EventViews.endpoints),

@@ -198,22 +198,31 @@ SELECT workspace_id, id
 
 -- name: claim_due
 -- Take those of a workspace's connections whose grants should still be renewed. Whoever takes them has a
--- minute before another process may.
---   $1 workspace, $2 ids
+-- minute before another process may. One that was not used for a while is not taken but rescheduled: until two
+-- fifths of the time are over for which its grant lives without a renewal, else until it is called.
+--   $1 workspace, $2 ids, $3 how long ago a connection may have been used to be renewed
 WITH due AS (
-    SELECT id
+    SELECT connection.id, used.lately OR keep.from_then <= now() AS claimed,
+           CASE WHEN used.lately OR keep.from_then <= now() THEN now() + interval '60 seconds'
+                ELSE keep.from_then END AS next_at
       FROM connection
-     WHERE workspace_id = $1
-       AND id = ANY ($2::uuid[])
-       AND renew_at <= now()
-       FOR UPDATE SKIP LOCKED
+     CROSS JOIN LATERAL (SELECT greatest(connection.last_used_at, connection.created_at)
+                                > now() - $3::interval AS lately) AS used
+     CROSS JOIN LATERAL (SELECT connection.renewed_at
+                                + 0.4 * (connection.refresh_expires_at - connection.renewed_at)
+                                AS from_then) AS keep
+     WHERE connection.workspace_id = $1
+       AND connection.id = ANY ($2::uuid[])
+       AND connection.renew_at <= now()
+       FOR UPDATE OF connection SKIP LOCKED
 )
 UPDATE connection
-   SET renew_at = now() + interval '60 seconds'
+   SET renew_at = due.next_at
   FROM due
  WHERE connection.workspace_id = $1
    AND connection.id = due.id
-RETURNING connection.workspace_id, connection.id, connection.generation;
+RETURNING connection.workspace_id, connection.id, connection.generation,
+          coalesce(due.claimed, false) AS claimed;
 
 -- name: due_end_notices
 -- Connections of which an event should say that their grant ends.

@@ -3,22 +3,23 @@
 --   $1 the calls as a JSON list of objects
 INSERT INTO proxied_call
        (workspace_id, id, app_id, at, connection_id, user_ref, key_id, request_id, method, path,
-        status, error, bytes, ms, retries, renewed)
+        status, error, bytes, ms, retries, renewed, provider_request_id)
 SELECT workspace_id, request_id::uuid, app_id, to_timestamp(at), connection_id, user_ref, key_id,
-       request_id, method, path, status, error, bytes, ms, retries, renewed
+       request_id, method, path, status, error, bytes, ms, retries, renewed, provider_request_id
   FROM jsonb_to_recordset($1::jsonb)
        AS call (workspace_id uuid, app_id uuid, at float8, connection_id uuid,
                 user_ref text, key_id uuid, request_id text, method text, path text,
                 status integer, error text, bytes bigint, ms integer, retries integer,
-                renewed boolean)
+                renewed boolean, provider_request_id text)
     ON CONFLICT (workspace_id, id) DO NOTHING;
 
 -- name: calls_page
 -- Calls of an app, newest first, before a place in that order.
 --   $1 workspace, $2 app, $3 user or null, $4 least status, $5 greatest status, $6 since,
---   $7 before this time, $8 and before this id at that time, $9 how many
+--   $7 before this time, $8 and before this id at that time, $9 how many, $10 method or null,
+--   $11 how the path begins, or null
 SELECT id, at, user_ref, key_id, request_id, method, path, status, error, bytes, ms, retries,
-       renewed
+       renewed, provider_request_id
   FROM proxied_call
  WHERE workspace_id = $1
    AND app_id = $2
@@ -26,8 +27,22 @@ SELECT id, at, user_ref, key_id, request_id, method, path, status, error, bytes,
    AND status BETWEEN $4 AND $5
    AND at >= $6
    AND (at, id) < ($7, $8)
+   AND ($10::text IS NULL OR method = $10)
+   AND ($11::text IS NULL OR starts_with(path, $11))
  ORDER BY at DESC, id DESC
  LIMIT $9;
+
+-- name: calls_of_request
+-- The calls with a request id, the broker's or the provider's.
+--   $1 workspace, $2 app, $3 the broker's id or null, $4 the provider's
+SELECT id, at, user_ref, key_id, request_id, method, path, status, error, bytes, ms, retries,
+       renewed, provider_request_id
+  FROM proxied_call
+ WHERE workspace_id = $1
+   AND app_id = $2
+   AND (id = $3 OR provider_request_id = $4)
+ ORDER BY at DESC, id DESC
+ LIMIT 100;
 
 -- name: purge_calls
 -- Delete some calls that are old enough.

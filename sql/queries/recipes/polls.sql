@@ -95,7 +95,7 @@ DELETE FROM recipe_poll
 -- name: polls_of_app
 -- Polls for an app's users as people look at them, those in trouble first.
 --   $1 workspace, $2 app, $3 recipe, $4 limit
-SELECT user_ref, account_id, failures, last_error, polled_at, due_at
+SELECT user_ref, account_id, failures, last_error, polled_at, due_at, cursor
   FROM recipe_poll
  WHERE workspace_id = $1
    AND app_id = $2

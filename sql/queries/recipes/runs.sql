@@ -1,10 +1,10 @@
 -- name: create_run
 -- A new run, unless its subject has one.
 --   $1 workspace, $2 id, $3 app, $4 recipe, $5 version, $6 subject, $7 user reference, $8 hub,
---   $9 input, $10 claim, $11 lease
+--   $9 input, $10 claim, $11 lease, $12 when what triggered it happened, null for now
 INSERT INTO recipe_run (workspace_id, id, app_id, recipe, version, subject, user_ref, hub_id,
-                        input, claim, due_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now() + $11::interval)
+                        input, claim, due_at, triggered_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now() + $11::interval, $12)
 ON CONFLICT ON CONSTRAINT run_once_per_subject DO NOTHING
 RETURNING id;
 
@@ -257,14 +257,17 @@ UPDATE recipe_run
    AND state = 'running';
 
 -- name: end_run
--- End a run, by the process that still has it.
+-- End a run, by the process that still has it; how long after its trigger, in seconds, and how often
+-- a person has started it again.
 --   $1 workspace, $2 id, $3 claim, $4 state, $5 result, $6 problem
 UPDATE recipe_run
    SET state = $4, result = $5, problem = $6, due_at = NULL, ended_at = now()
  WHERE workspace_id = $1
    AND id = $2
    AND claim = $3
-   AND state = 'running';
+   AND state = 'running'
+RETURNING restarts,
+          greatest(extract(epoch FROM ended_at - coalesce(triggered_at, created_at)), 0)::float8 AS seconds;
 
 -- name: run_of_workspace
 -- A run as people look at it.
@@ -315,16 +318,20 @@ SELECT id
  LIMIT $6;
 
 -- name: health_of_runs
--- How the newest runs of an app's recipe have gone since a moment; latencies in seconds.
+-- How the newest runs of an app's recipe have gone since a moment; latencies in seconds, of those that
+-- needed nobody.
 --   $1 workspace, $2 app, $3 recipe, $4 since, $5 at most so many runs
 SELECT count(*) AS runs,
        count(*) FILTER (WHERE state = 'done') AS succeeded,
        count(*) FILTER (WHERE state IN ('failed', 'dismissed')) AS failed,
        count(*) FILTER (WHERE state = 'running') AS waiting,
        count(*) FILTER (WHERE restarts > 0 OR state IN ('failed', 'dismissed')) AS manual,
-       percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE state = 'done') AS p50,
-       percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE state = 'done') AS p95
-  FROM (SELECT state, restarts, extract(epoch FROM ended_at - created_at)::float8 AS seconds
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) AS p50,
+       percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds) AS p95
+  FROM (SELECT state, restarts,
+               CASE WHEN state = 'done' AND restarts = 0
+                    THEN greatest(extract(epoch FROM ended_at
+                                      - coalesce(triggered_at, created_at)), 0)::float8 END AS seconds
           FROM recipe_run
          WHERE workspace_id = $1
            AND app_id = $2
@@ -332,6 +339,28 @@ SELECT count(*) AS runs,
            AND created_at >= $4
          ORDER BY number DESC
          LIMIT $5) AS newest;
+
+-- name: runs_over_time
+-- How the newest runs of an app's recipe have gone, in spans of time from the oldest on.
+--   $1 workspace, $2 app, $3 recipe, $4 since, $5 span, $6 at most so many runs
+SELECT date_bin($5::interval, created_at, $4) AS begins_at,
+       count(*) FILTER (WHERE state = 'done') AS succeeded,
+       count(*) FILTER (WHERE state IN ('failed', 'dismissed')) AS failed,
+       count(*) FILTER (WHERE state = 'running') AS waiting,
+       percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds) AS p95
+  FROM (SELECT state, created_at,
+               CASE WHEN state = 'done' AND restarts = 0
+                    THEN greatest(extract(epoch FROM ended_at
+                                      - coalesce(triggered_at, created_at)), 0)::float8 END AS seconds
+          FROM recipe_run
+         WHERE workspace_id = $1
+           AND app_id = $2
+           AND recipe = $3
+           AND created_at >= $4
+         ORDER BY number DESC
+         LIMIT $6) AS newest
+ GROUP BY begins_at
+ ORDER BY begins_at;
 
 -- name: errors_of_runs
 -- The problems of the newest failed runs of an app's recipe since a moment, by code. (A problem begins

@@ -9,6 +9,19 @@ SELECT order_id, version, deal_id
    AND shop = $4
    AND order_id = ANY ($5::text[]);
 
+-- name: page_of_shop_orders
+-- Orders of a shop after one, with the versions that the deals of a HubSpot account show.
+--   $1 workspace, $2 app, $3 hub, $4 shop, $5 order id, $6 limit
+SELECT order_id, version
+  FROM shop_order
+ WHERE workspace_id = $1
+   AND app_id = $2
+   AND hub_id = $3
+   AND shop = $4
+   AND order_id > $5
+ ORDER BY order_id
+ LIMIT $6;
+
 -- name: record_shop_order
 -- A deal shows this version of its order.
 --   $1 workspace, $2 app, $3 hub, $4 shop, $5 order id, $6 version, $7 deal

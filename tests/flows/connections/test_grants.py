@@ -297,6 +297,63 @@ async def test_grants_are_renewed_before_a_caller_has_to_wait(broker, hubspot, d
     assert hubspot.refreshes == 2
 
 
+async def test_a_connection_that_nobody_uses_is_renewed_when_it_is_called(
+    start_broker, hubspot, database
+):
+    broker = await start_broker(renew_ahead_days=2)
+    await broker.makes_workspace()
+    await broker.registers()
+    for user in ("used", "idle", "ending", "new"):
+        await broker.connects(user)
+    await database.execute("UPDATE connection SET renew_at = now() - interval '1 second'")
+    await database.execute(
+        "UPDATE connection SET created_at = now() - interval '9 days', "
+        "last_used_at = now() - interval '3 days' WHERE user_ref <> 'new'"
+    )
+    await database.execute(
+        "UPDATE connection SET last_used_at = now() - interval '1 day' WHERE user_ref = 'used'"
+    )
+    await database.execute(
+        "UPDATE connection SET renewed_at = now() - interval '5 days', "
+        "refresh_expires_at = now() + interval '7 days' WHERE user_ref = 'ending'"
+    )
+
+    taken = await broker.parts.grants.renew_due(10)
+
+    assert taken == 4
+    rows = await database.fetch("SELECT user_ref, generation, renew_at FROM connection")
+    found = {row["user_ref"]: row for row in rows}
+    assert {user for user, row in found.items() if row["generation"] == 2} == {
+        "used",
+        "ending",
+        "new",
+    }
+    assert found["idle"]["renew_at"] is None
+    await broker.makes_stale(database)
+    assert (await broker.proxies(CALL, user="idle")).status == 200
+    row = await database.fetchrow("SELECT * FROM connection WHERE user_ref = 'idle'")
+    assert (row["generation"], row["renew_at"] > row["renewed_at"]) == (2, True)
+
+
+async def test_a_grant_that_its_provider_ends_unused_is_kept_alive_without_use(
+    start_broker, hubspot, database
+):
+    broker = await start_broker(renew_ahead_days=2)
+    await broker.makes_workspace()
+    await broker.registers()
+    await broker.connects("u1")
+    await database.execute(
+        "UPDATE connection SET created_at = now() - interval '90 days', renew_at = now(), "
+        "renewed_at = now() - interval '5 days', refresh_expires_at = now() + interval '95 days'"
+    )
+
+    assert await broker.parts.grants.renew_due(10) == 1
+    due_in = await database.fetchval("SELECT renew_at - now() FROM connection")
+    assert due_in.days == 34  # at two fifths of the hundred days since it was renewed
+    assert hubspot.refreshes == 0
+    assert await broker.parts.grants.renew_due(10) == 0
+
+
 async def test_renewals_made_together_come_due_apart(broker, database):
     """R16."""
     for user in range(8):

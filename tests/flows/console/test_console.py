@@ -710,3 +710,25 @@ async def test_calls_are_counted_and_told_one_by_one(broker, database):
     assert (await sees(broker, "/calls/log?app=hbdev&after=x", cookie)).status == 400
     without = await signs_in(broker, await broker.makes_key("console", "apps"))
     assert (await sees(broker, "/calls", without)).status == 403
+
+
+async def test_a_call_is_searched_by_its_id_and_has_a_page(broker):
+    await broker.connects("u1")
+    missing = await broker.proxies("/crm/v3/objects/contacts/404404")
+    refused = await broker.proxies("/crm/v3/objects/contacts/1", user="nobody")
+    await broker.parts.call_log.flush()
+    own, provider = missing.headers["Broker-Request-Id"], missing.headers["X-Request-Id"]
+    cookie = await signs_in(broker)
+
+    found = await sees(broker, f"/calls/log?app=hbdev&request={provider}", cookie)
+    page = await sees(broker, f"/call?app=hbdev&id={own}", cookie)
+    own_refusal = refused.headers["X-Request-Id"]
+    explained = await sees(broker, f"/call?app=hbdev&id={own_refusal}", cookie)
+    nothing = await sees(broker, "/call?app=hbdev&id=none", cookie)
+    filtered = await sees(broker, "/calls?app=hbdev&method=POST&path=%2Fcrm&status=4xx", cookie)
+
+    assert own.encode() in found.body
+    assert provider.encode() in page.body
+    assert b'/docs/errors#connection-not-found"' in explained.body
+    assert nothing.status == 404
+    assert b'value="/crm"' in filtered.body

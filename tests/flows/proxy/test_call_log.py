@@ -172,6 +172,30 @@ async def test_a_malformed_question_is_refused(broker, query):
     assert (answer.status, answer.code) == (400, "invalid-request")
 
 
+async def test_one_call_is_found_by_either_request_id_and_calls_by_method_and_path(broker, hubspot):
+    await broker.connects("u1")
+    made = await broker.proxies(
+        "/crm/v3/objects/contacts", method="POST", json={"properties": {"email": "a@acme.example"}}
+    )
+    read = await broker.proxies("/crm/v3/objects/contacts/404404")
+    await broker.proxies("/crm/v3/properties/contacts")
+
+    own, provider = read.headers["Broker-Request-Id"], read.headers["X-Request-Id"]
+    by_own = (await logged(broker, requestId=own))["calls"]
+    by_provider = (await logged(broker, requestId=provider))["calls"]
+    nothing = (await logged(broker, requestId="' OR 1=1"))["calls"]
+    posts = (await logged(broker, method="POST"))["calls"]
+    objects = (await logged(broker, path="/crm/v3/objects"))["calls"]
+
+    assert own != provider
+    assert [each["requestId"] for each in by_own] == [own]
+    assert by_provider == by_own
+    assert by_own[0]["providerRequestId"] == provider
+    assert nothing == []
+    assert [each["requestId"] for each in posts] == [made.headers["Broker-Request-Id"]]
+    assert [each["method"] for each in objects] == ["GET", "POST"]
+
+
 async def test_only_those_who_may_see_the_log_and_only_their_own(broker):
     """U1."""
     await broker.connects("u1")

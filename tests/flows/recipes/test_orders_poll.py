@@ -140,7 +140,7 @@ async def test_a_failed_order_is_not_tried_with_each_poll_and_a_later_change_tri
 async def test_the_poll_after_an_outage_brings_all_of_its_pages(shops, till, database):
     await polls(shops)
     fault = shops.world.faults.add(Fault("*/graphql.json", "status", status=503))
-    placed = [till.place([LINE]) for _ in range(45)]
+    placed = [till.place([LINE]) for _ in range(23)]
     await polls(shops, database)
     during = await database.fetchrow("SELECT failures, cursor FROM recipe_poll")
     shops.world.faults.clear()
@@ -192,6 +192,53 @@ async def test_a_write_that_failed_forgets_the_version_so_that_a_repeat_is_not_s
     assert (known, forgotten) == (1, 0)
     assert failed["problem"]["code"] == "scopes-missing"
     assert float(deal.properties["amount"]) == 70
+
+
+async def test_an_order_that_was_deleted_without_a_word_is_found_by_comparison(
+    shops, till, database
+):
+    orders = [till.place([LINE]) for _ in range(12)]
+    await polls(shops, database)
+    till.delete(orders[3])
+    health = "/api/apps/hbdev/recipes/orders/health"
+    before = (await shops.broker.asks("GET", health)).json()["consistency"]
+    await polls(shops, database)
+    soon = await runs(shops)
+    compared = []
+    for _ in range(3):
+        await database.execute(
+            "UPDATE recipe_poll SET cursor = jsonb_set(cursor::jsonb, '{checked,at}',"
+            " '\"2026-01-01T00:00:00+00:00\"')"
+        )
+        await polls(shops, database)
+        found = (await shops.broker.asks("GET", health)).json()["consistency"]
+        compared.append((found["compared"], found["equal"]))
+    stages = {
+        each.properties["shop_order_key"]: each.properties["dealstage"]
+        for each in records(shops, "deals")
+    }
+
+    assert (before, len(soon)) == (None, 12)
+    assert compared == [(10, 9), (2, 2), (10, 10)]
+    assert stages.pop(f"{ACME}:{orders[3].id}") == "closedlost"
+    assert set(stages.values()) == {"closedwon"}
+    assert len(await runs(shops)) == 13
+
+
+async def test_one_shop_of_two_hubspot_accounts_is_a_deal_in_each(shops, till, database):
+    await shops.broker.connects("u2", 102)
+    await shops.connects("u2")
+    user = {"userForeignIdentifier": "u2"}
+    assert (await shops.broker.asks("POST", f"{START}/setup", json=user)).status == 200
+    order = till.place([LINE], email="a@x.example")
+    await reports(shops, order)
+    await polls(shops, database)
+    there = shops.broker.hubspot.portals[102]
+    deals = [*records(shops, "deals"), *there.of(there.type("deals")).by_id.values()]
+
+    assert [deal.properties["shop_order_key"] for deal in deals] == [f"{ACME}:{order.id}"] * 2
+    assert {each["subject"].partition("-")[0] for each in await runs(shops)} == {"101", "102"}
+    assert [each["result"]["created"] for each in await runs(shops)] == [True, True]
 
 
 async def test_versions_are_kept_for_a_month(shops, till, database):

@@ -1,0 +1,74 @@
+"""Compare the orders that were written of late with the shop, a few at a time: what neither a
+webhook nor the shop's list of changes reports is found so, above all deletions.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from broker.crm.partners import PartnerCalls
+from broker.domain.runs import Consistency, RunRequest
+from broker.recipes.orders.shop_events import order_request
+from broker.recipes.orders.steps import shop_of
+from broker.recipes.polling import DuePoll
+from broker.stores.recipes.shop_orders import ShopOrders, ShopPlace
+
+EVERY = timedelta(minutes=10)
+AT_ONCE = 10
+"""How often a shop's orders are compared, and how many: each costs a call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What a comparison found: its state for the next one, and runs for orders that differ."""
+
+    state: Mapping[str, Any]
+    runs: Sequence[RunRequest]
+
+
+class Comparison:
+    """Goes through the orders of a shop by their ids, and begins again at the end. The state holds
+    `after` (the id compared last), `at`, `compared` and `equal`.
+    """
+
+    def __init__(self, partners: PartnerCalls, written: ShopOrders) -> None:
+        self._partners = partners
+        self._written = written
+
+    async def go_on(
+        self, due: DuePoll, place: ShopPlace, state: Mapping[str, Any] | None
+    ) -> Compared:
+        """Compare the next orders, where it is time to. Raises as `Shop.read`."""
+        if state is None:  # nothing was written before the first look
+            return Compared({"after": "", "at": due.started_at.isoformat()}, ())
+        if due.started_at - datetime.fromisoformat(state["at"]) < EVERY:
+            return Compared(state, ())
+        rows = await self._written.page(place, state["after"], AT_ONCE)
+        runs, shop = [], shop_of(due.partner.provider)
+        for order_id, version in rows:
+            order = await shop.read(self._partners, due.partner, order_id)
+            now = f"deleted:{version}" if order is None else order.version
+            if now != version:
+                runs.append(
+                    order_request(due.app_id, due.user, due.partner, order_id, now, reported=True)
+                )
+        following = {
+            "after": rows[-1][0] if len(rows) == AT_ONCE else "",
+            "at": due.started_at.isoformat(),
+            "compared": len(rows),
+            "equal": len(rows) - len(runs),
+        }
+        return Compared(following, runs)
+
+
+def consistency_of(cursors: Sequence[Mapping[str, Any]]) -> Consistency | None:
+    """The last comparisons of all users' shops together."""
+    states = [each["checked"] for each in cursors if each.get("checked", {}).get("compared")]
+    if not states:
+        return None
+    return Consistency(
+        sum(each["compared"] for each in states),
+        sum(each["equal"] for each in states),
+        max(datetime.fromisoformat(each["at"]) for each in states),
+    )

@@ -1,4 +1,4 @@
-"""What QuickBooks refuses, and what the deal tells the person to do about it (vendors' rows of
+"""What QuickBooks refuses, and what the deal advises the person to do about it (vendors' rows of
 section 6.7 and 6.10).
 """
 
@@ -181,7 +181,7 @@ async def test_failures_that_pass_are_waited_out(quickbooks):
     assert len(quickbooks.invoices()) == 1
 
 
-async def test_a_net_amount_other_than_the_deals_is_told(quickbooks):
+async def test_a_net_amount_other_than_the_deals_is_reported(quickbooks):
     """The vendor's sum is compared with the deal's: it is reported, not hidden."""
     deal = quickbooks.deal("100.00")
     world = quickbooks.books.world

@@ -1,4 +1,4 @@
-"""What Xero refuses, and what the deal tells the person to do about it (vendors' section 7)."""
+"""What Xero refuses, and what the deal advises the person to do about it (vendors' section 7)."""
 
 from broker.sandbox.core.faults import Fault
 from tests.flows.recipes.deals import XERO_NZ
@@ -30,7 +30,9 @@ async def test_an_archived_contact_is_a_persons_choice(xero):
     assert done.json()["customerId"] == kept["ContactID"]
 
 
-async def test_contacts_are_found_by_number_merged_ones_followed_and_a_taken_name_told_apart(xero):
+async def test_contacts_are_found_by_number_merged_ones_followed_and_a_taken_name_gets_another(
+    xero,
+):
     person = xero.contact()
     first = await xero.starts(xero.deal("5", person))
     made = first.json()["customerId"]
@@ -45,11 +47,11 @@ async def test_contacts_are_found_by_number_merged_ones_followed_and_a_taken_nam
     merged = await xero.starts(xero.deal("6", person))
     contact_of(xero, Name="Eve Fox", EmailAddress="eve@y.example")
     eve = xero.contact(firstname="Eve", lastname="Fox")
-    told = await xero.starts(xero.deal("7", eve))
+    renamed = await xero.starts(xero.deal("7", eve))
     quoted = await xero.starts(xero.deal("8", xero.contact(firstname='Al "Ace"', lastname="Fox")))
 
     assert merged.json()["customerId"] == other["ContactID"], merged.body
-    named = xero.company.records["Contacts"][told.json()["customerId"]]["Name"]
+    named = xero.company.records["Contacts"][renamed.json()["customerId"]]["Name"]
     assert named == f"Eve Fox (HubSpot 101-contact-{eve})"
     assert quoted.status == 201, quoted.body
 

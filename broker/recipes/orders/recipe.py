@@ -48,7 +48,7 @@ class OrdersRecipe(DefaultRecipe[OrdersSettings]):
         self._written = ShopOrders(deps.database)
         self._steps = OrderSteps(setup, deps.partners, deps.crm, self._written)
         self._polls = PollStore(deps.database)
-        self._changes = ShopChanges(setup, deps.partners, self._written)
+        self._changes = ShopChanges(setup, deps.partners, deps.crm, self._written)
         recipe = Recipe(setup.name, VERSION, self.steps(), build_result)
         self._events = ShopEvents(setup, deps.partners, recipe)
 

@@ -2,9 +2,12 @@
 
 from datetime import datetime, timedelta
 
+from broker.crm.object_types import DEALS
 from broker.crm.partners import PartnerCalls
+from broker.crm.records import CrmRecords
+from broker.errors import InputRefused
 from broker.recipes.orders.comparison import Comparison
-from broker.recipes.orders.models import OrdersSettings
+from broker.recipes.orders.models import KEY, OrdersSettings
 from broker.recipes.orders.shop_events import order_request
 from broker.recipes.orders.steps import PAUSE_S, shop_of
 from broker.recipes.polling import DuePoll, PollResult
@@ -29,10 +32,15 @@ class ShopChanges:
     """
 
     def __init__(
-        self, setup: RecipeSetup[OrdersSettings], partners: PartnerCalls, written: ShopOrders
+        self,
+        setup: RecipeSetup[OrdersSettings],
+        partners: PartnerCalls,
+        crm: CrmRecords,
+        written: ShopOrders,
     ) -> None:
         self._setup = setup
         self._partners = partners
+        self._crm = crm
         self._written = written
         self._comparison = Comparison(partners, written)
 
@@ -41,6 +49,9 @@ class ShopChanges:
         user, partner = due.user, due.partner
         settings = (await self._setup.of_app(user.workspace_id, due.app_id)).model
         shop, cursor = shop_of(partner.provider), due.cursor or {}
+        if due.cursor is None and KEY not in await self._crm.reader(user).definitions(DEALS):
+            # Every run would fail. Nothing is lost: the first look begins where it would have.
+            raise InputRefused("Run the recipe's setup for this user.")
         since = datetime.fromisoformat(cursor["since"]) if cursor else due.begins_at
         orders, page = await shop.changed_since(self._partners, partner, since, cursor.get("page"))
         assert user.hub_id is not None  # noqa: S101  # a poll is of two accounts

@@ -241,6 +241,25 @@ async def test_one_shop_of_two_hubspot_accounts_is_a_deal_in_each(shops, till, d
     assert [each["result"]["created"] for each in await runs(shops)] == [True, True]
 
 
+async def test_no_order_is_tried_before_the_setup_and_none_is_missed_after_it(shops, database):
+    from broker.sandbox.shopify.store.merchant import Merchant  # noqa: PLC0415  # needs graphql
+
+    broker = shops.broker
+    assert (await broker.registers(scopes=SCOPES)).status == 201
+    await broker.connects("u1")
+    await broker.asks("PUT", SETTINGS, json={"shopApp": "shop"})
+    await shops.connects()
+    Merchant(shops.world, shops.world.shops[ACME]).place([LINE])
+    await polls(shops, database)
+    before = await database.fetchrow("SELECT failures, last_error, cursor FROM recipe_poll")
+    nothing = await runs(shops)
+    assert (await broker.asks("POST", f"{START}/setup", json=USER)).status == 200
+    await polls(shops, database)
+
+    assert (tuple(before), nothing) == ((1, "input-refused", None), [])
+    assert len(records(shops, "deals")) == 1
+
+
 async def test_versions_are_kept_for_a_month(shops, till, database):
     order = till.place([LINE])
     await starts(shops, order)

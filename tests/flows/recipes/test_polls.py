@@ -5,6 +5,7 @@ from datetime import datetime
 
 import pytest
 
+from broker.domain.runs import RunRequest
 from broker.recipes.catalog import RECIPES
 from tests.flows.providers.shops import ACME, OTHER, Shops
 from tests.flows.recipes.test_next_recipe import SCOPES, SETTINGS, START, contact, prepares, toy
@@ -217,7 +218,12 @@ async def test_two_processes_look_once_and_a_late_one_writes_nothing(looker, sta
     fresh = await looker.row()
     await store.postpone(claimed, datetime.resolution, "late", 1)
     await store.delete(claimed)
+    late = RunRequest(claimed.workspace_id, claimed.app_id, "greeting", "late", "u1", 101, {})
+    greeting = looker.polls._steps["greeting"]  # noqa: SLF001
+    begun = await store.advance(
+        claimed, greeting, 101, ACME, {"from": 9}, datetime.resolution, [late]
+    )
 
-    assert looks == 3
+    assert (looks, begun) == (3, 0)
     assert len(await looker.runs()) == 1
     assert dict(await looker.row()) | {"now": 0, "pause": 0} == dict(fresh) | {"now": 0, "pause": 0}

@@ -27,11 +27,13 @@ from broker.cli.runtime import (
     run,
 )
 from broker.providers.catalog import SETTINGS
+from broker.recipes.invoices.demo import INVOICE_SCOPES, InvoicesScenario
 from broker.recipes.kyb.demo import COMPANY_SCOPES, KybScenario
 from broker.recipes.orders.demo import ORDER_SCOPES, OrdersScenario
 from broker.sandbox.core.serving import Running as RunningShop
 from broker.sandbox.fml.server import RunningFml
 from broker.sandbox.hubspot.server import Running
+from broker.sandbox.quickbooks.world import QuickBooks
 from broker.sandbox.suite.suite import Suite, running
 from broker.sandbox.woocommerce.world import WooCommerce
 from broker.settings import Address, Settings
@@ -42,6 +44,7 @@ SCOPES = [
     "crm.objects.contacts.read",
     "crm.objects.contacts.write",
     *COMPANY_SCOPES,
+    *INVOICE_SCOPES,
     *(scope for scope in ORDER_SCOPES if not scope.startswith("crm.objects.contacts")),
 ]
 
@@ -104,7 +107,8 @@ async def _run_and_serve(found: Runtime, dsn: str, suite: Suite, port: int, *, o
         try:
             async with serving(broker, Address("127.0.0.1", port)):
                 shop = suite.started["woocommerce"].running
-                walk = DemoScenario(broker, sandbox, fml, shop, public_url)
+                accounting = suite.started["quickbooks"].running
+                walk = DemoScenario(broker, sandbox, fml, shop, accounting, public_url)
                 ended_well = await walk.all()
                 if once or not ended_well:
                     raise typer.Exit(0 if ended_well else 1)
@@ -138,16 +142,19 @@ class DemoScenario:
     sandbox: Running
     fml: RunningFml
     shop: RunningShop[WooCommerce]
+    accounting: RunningShop[QuickBooks]
     public_url: str
     secret: str = ""
     client_id: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
     kyb: KybScenario = field(init=False)
     orders: OrdersScenario = field(init=False)
+    invoices: InvoicesScenario = field(init=False)
 
     def __post_init__(self) -> None:
         self.kyb = KybScenario(self.json, self.sandbox.sandbox, self.fml, USER)
         self.orders = OrdersScenario(self.json, self.sandbox.sandbox, self.shop, USER)
+        self.invoices = InvoicesScenario(self.json, self.sandbox.sandbox, self.accounting, USER)
 
     @property
     def sandbox_url(self) -> str:
@@ -182,6 +189,7 @@ class DemoScenario:
             ("Let the token expire, and call again", self.renew),
             *self.kyb.steps(),
             *self.orders.steps(),
+            *self.invoices.steps(),
         ]
         async with aiohttp.ClientSession() as session:
             for number, (title, step) in enumerate(steps, start=1):

@@ -171,13 +171,8 @@ async def test_deals_through_kills_lost_answers_and_repeats_are_one_invoice_each
     problems = await database.fetch("SELECT problem FROM recipe_run WHERE problem IS NOT NULL")
     name = "PrivateNote" if ledger.books.provider == "quickbooks" else "Reference"
     totals = {each[name]: float(each.get("TotalAmt", each.get("Total"))) for each in invoices}
-    billed = {
-        str(
-            each.get("CustomerRef", each.get("Contact")).get("value")
-            or each["Contact"]["ContactID"]
-        )
-        for each in invoices
-    }
+    owner = "CustomerRef" if ledger.books.provider == "quickbooks" else "Contact"
+    billed = {str(sorted(each[owner].items())) for each in invoices}
     times = await database.fetchrow(
         "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY ended_at - created_at) AS p50,"
         " percentile_cont(0.95) WITHIN GROUP (ORDER BY ended_at - created_at) AS p95"

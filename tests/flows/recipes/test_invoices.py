@@ -5,7 +5,9 @@ import json
 
 import pytest
 
+from broker.domain.runs import Run, StepContext
 from broker.sandbox.core.faults import Fault
+from tests.fixtures.broker_client import CLIENT_ID
 from tests.flows.recipes.deals import SETTINGS, START, USER
 from tests.until import until
 
@@ -290,3 +292,55 @@ async def test_check_names_what_every_run_would_fail_for_and_offers_what_there_i
     assert any("99" in each and ("Hours" in each or "Consulting" in each) for each in texts)
     assert any("nope" in each for each in texts)
     assert unconnected.json()["findings"][-1]["about"] == "accounting"
+
+
+async def test_a_workflow_action_makes_the_invoice_and_returns_its_number(quickbooks):
+    settings = (await quickbooks.broker.asks("GET", SETTINGS)).json()
+
+    async def acts(deal):
+        body = {
+            "clientId": CLIENT_ID,
+            "url": settings["actionUrl"],
+            "hubId": 101,
+            "objectType": "deals",
+            "objectId": deal,
+        }
+        url = f"{quickbooks.broker.hubspot.url}/_sandbox/workflow-actions"
+        return (await quickbooks.broker.asks("POST", url, json=body)).json()
+
+    deal = quickbooks.deal("5")
+    first, again = await acts(deal), await acts(deal)
+    refused = await acts(quickbooks.deal(None))
+
+    assert first["state"] == "SUCCESS", first
+    assert again["output"] == first["output"]
+    assert first["output"]["invoiceNumber"] == quickbooks.invoices()[0]["DocNumber"]
+    assert refused["output"]["ok"] is False
+    assert "neither an amount nor line items" in refused["output"]["error"]
+    assert len(quickbooks.invoices()) == 1
+
+
+@BOTH
+async def test_attempts_of_one_step_that_overlap_leave_one_invoice_and_one_customer(
+    ledger, database
+):
+    levers = ledger.books.world.levers
+    name = "requests_per_second" if ledger.books.provider == "quickbooks" else "concurrent_limit"
+    setattr(levers, name, 1000)
+    deal, before = ledger.deal("5"), len(ledger.customers())
+    await ledger.puts(accountingApp="none")
+    await ledger.starts(deal)
+    await ledger.puts(accountingApp="books")
+    row = await database.fetchrow("SELECT id, workspace_id, app_id FROM recipe_run")
+    steps = {each.name: each for each in ledger.broker.parts.recipes.built["invoices"].steps()}
+    run = Run(
+        row["workspace_id"], row["id"], row["app_id"], "hbdev", "invoices", 1, f"101-{deal}", "u1",
+        101, {"dealId": deal}, 1,
+    )  # fmt: skip
+    read = await steps["read-deal"].run(StepContext(run, {}))
+    again = StepContext(run, {"read-deal": read}, outcome_unknown=True)
+
+    outcomes = await asyncio.gather(*(steps["create-invoice"].run(again) for _ in range(4)))
+
+    assert len({each["invoiceId"] for each in outcomes}) == 1
+    assert (len(ledger.invoices()), len(ledger.customers())) == (1, before + 1)

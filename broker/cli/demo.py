@@ -27,10 +27,12 @@ from broker.cli.runtime import (
     run,
 )
 from broker.providers.catalog import SETTINGS
+from broker.recipes.enrichment.demo import EnrichmentScenario
 from broker.recipes.invoices.demo import INVOICE_SCOPES, InvoicesScenario
 from broker.recipes.kyb.demo import COMPANY_SCOPES, KybScenario
 from broker.recipes.orders.demo import ORDER_SCOPES, OrdersScenario
-from broker.sandbox.core.serving import Running as RunningShop
+from broker.sandbox.core.serving import Running as RunningVendor
+from broker.sandbox.enrichment.world import Enrichment
 from broker.sandbox.fml.server import RunningFml
 from broker.sandbox.hubspot.server import Running
 from broker.sandbox.quickbooks.world import QuickBooks
@@ -107,8 +109,9 @@ async def _run_and_serve(found: Runtime, dsn: str, suite: Suite, port: int, *, o
         try:
             async with serving(broker, Address("127.0.0.1", port)):
                 shop = suite.started["woocommerce"].running
+                vendors = suite.started["enrichment"].running
                 accounting = suite.started["quickbooks"].running
-                walk = DemoScenario(broker, sandbox, fml, shop, accounting, public_url)
+                walk = DemoScenario(broker, sandbox, fml, shop, vendors, accounting, public_url)
                 ended_well = await walk.all()
                 if once or not ended_well:
                     raise typer.Exit(0 if ended_well else 1)
@@ -141,8 +144,9 @@ class DemoScenario:
     broker: Components
     sandbox: Running
     fml: RunningFml
-    shop: RunningShop[WooCommerce]
-    accounting: RunningShop[QuickBooks]
+    shop: RunningVendor[WooCommerce]
+    vendors: RunningVendor[Enrichment]
+    accounting: RunningVendor[QuickBooks]
     public_url: str
     secret: str = ""
     client_id: str = ""
@@ -150,11 +154,13 @@ class DemoScenario:
     kyb: KybScenario = field(init=False)
     orders: OrdersScenario = field(init=False)
     invoices: InvoicesScenario = field(init=False)
+    enrichment: EnrichmentScenario = field(init=False)
 
     def __post_init__(self) -> None:
         self.kyb = KybScenario(self.json, self.sandbox.sandbox, self.fml, USER)
         self.orders = OrdersScenario(self.json, self.sandbox.sandbox, self.shop, USER)
         self.invoices = InvoicesScenario(self.json, self.sandbox.sandbox, self.accounting, USER)
+        self.enrichment = EnrichmentScenario(self.json, self.vendors, USER)
 
     @property
     def sandbox_url(self) -> str:
@@ -190,6 +196,7 @@ class DemoScenario:
             *self.kyb.steps(),
             *self.orders.steps(),
             *self.invoices.steps(),
+            *self.enrichment.steps(),
         ]
         async with aiohttp.ClientSession() as session:
             for number, (title, step) in enumerate(steps, start=1):

@@ -124,6 +124,19 @@ async def test_a_flask_product_with_csrf_tokens(broker, hubspot, page, product):
     await lives(broker, hubspot, page)
 
 
+@needs("django", "requests")
+async def test_a_django_product_with_its_own_csrf_check(broker, hubspot, page, product):
+    """Django refuses a POST without its token, and its default COOP would cut the popup off."""
+    hubspot.auto_consent = None
+    origin = await product(sys.executable, str(EXAMPLES / "django/app.py"))
+    refused = await page.request.post(f"{origin}/hubspot/session")
+    assert refused.status == 403
+    opened = await page.goto(origin)
+    assert opened.headers["cross-origin-opener-policy"] == "same-origin-allow-popups"
+
+    await lives(broker, hubspot, page)
+
+
 @needs("fastapi", "uvicorn")
 async def test_a_fastapi_product_with_bearer_tokens(broker, hubspot, page, product):
     hubspot.auto_consent = None

@@ -1,10 +1,11 @@
 """A FastAPI product whose page signs its calls with a bearer token, as single-page apps do.
 
-pip install fastapi uvicorn httpx; KEY=bs_... python app.py, then open http://127.0.0.1:3000
+pip install fastapi uvicorn httpx; KEY=bs_... python3 app.py, then open http://127.0.0.1:3000
 """
 
 import os
 import secrets
+import sys
 from typing import Annotated
 from urllib.parse import quote
 
@@ -17,7 +18,8 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 BROKER = os.environ.get("BROKER", "http://localhost:8080")
 HUBSPOT_APP = os.environ.get("APP", "demo")
 PORT = int(os.environ.get("PORT", "3000"))
-KEY = os.environ["KEY"]  # an API key of the broker with the scope `connect`; never in a page
+# Never in a page.
+KEY = os.environ.get("KEY") or sys.exit("Set KEY to an API key of the broker (scope `connect`).")
 broker = httpx.AsyncClient(base_url=BROKER, headers={"Authorization": f"Bearer {KEY}"})
 
 app = FastAPI()

@@ -1,10 +1,11 @@
 """A Flask product: the button with a CSRF token, and the life of a connection.
 
-pip install flask requests; KEY=bs_... python app.py, then open http://127.0.0.1:3000
+pip install flask requests; KEY=bs_... python3 app.py, then open http://127.0.0.1:3000
 """
 
 import os
 import secrets
+import sys
 from urllib.parse import quote
 
 import requests
@@ -13,10 +14,9 @@ from flask import Flask, abort, jsonify, render_template_string, request, sessio
 BROKER = os.environ.get("BROKER", "http://localhost:8080")
 HUBSPOT_APP = os.environ.get("APP", "demo")
 PORT = int(os.environ.get("PORT", "3000"))
+KEY = os.environ.get("KEY") or sys.exit("Set KEY to an API key of the broker (scope `connect`).")
 broker = requests.Session()
-broker.headers["Authorization"] = (
-    f"Bearer {os.environ['KEY']}"  # needs the scope `connect`; never in a page
-)
+broker.headers["Authorization"] = f"Bearer {KEY}"  # never in a page
 
 app = Flask(__name__)
 app.secret_key = os.environ.get("SECRET_KEY") or secrets.token_hex(32)

@@ -28,14 +28,12 @@ from broker.cli.runtime import (
 )
 from broker.providers.catalog import SETTINGS
 from broker.recipes.enrichment.demo import EnrichmentScenario
-from broker.recipes.invoices.demo import INVOICE_SCOPES, InvoicesScenario
 from broker.recipes.kyb.demo import COMPANY_SCOPES, KybScenario
 from broker.recipes.orders.demo import ORDER_SCOPES, OrdersScenario
 from broker.sandbox.core.serving import Running as RunningVendor
 from broker.sandbox.enrichment.world import Enrichment
 from broker.sandbox.fml.server import RunningFml
 from broker.sandbox.hubspot.server import Running
-from broker.sandbox.quickbooks.world import QuickBooks
 from broker.sandbox.suite.suite import Suite, running
 from broker.sandbox.woocommerce.world import WooCommerce
 from broker.settings import Address, Settings
@@ -46,7 +44,6 @@ SCOPES = [
     "crm.objects.contacts.read",
     "crm.objects.contacts.write",
     *COMPANY_SCOPES,
-    *INVOICE_SCOPES,
     *(scope for scope in ORDER_SCOPES if not scope.startswith("crm.objects.contacts")),
 ]
 
@@ -110,8 +107,7 @@ async def _run_and_serve(found: Runtime, dsn: str, suite: Suite, port: int, *, o
             async with serving(broker, Address("127.0.0.1", port)):
                 shop = suite.started["woocommerce"].running
                 vendors = suite.started["enrichment"].running
-                accounting = suite.started["quickbooks"].running
-                walk = DemoScenario(broker, sandbox, fml, shop, vendors, accounting, public_url)
+                walk = DemoScenario(broker, sandbox, fml, shop, vendors, public_url)
                 ended_well = await walk.all()
                 if once or not ended_well:
                     raise typer.Exit(0 if ended_well else 1)
@@ -146,20 +142,17 @@ class DemoScenario:
     fml: RunningFml
     shop: RunningVendor[WooCommerce]
     vendors: RunningVendor[Enrichment]
-    accounting: RunningVendor[QuickBooks]
     public_url: str
     secret: str = ""
     client_id: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
     kyb: KybScenario = field(init=False)
     orders: OrdersScenario = field(init=False)
-    invoices: InvoicesScenario = field(init=False)
     enrichment: EnrichmentScenario = field(init=False)
 
     def __post_init__(self) -> None:
         self.kyb = KybScenario(self.json, self.sandbox.sandbox, self.fml, USER)
         self.orders = OrdersScenario(self.json, self.sandbox.sandbox, self.shop, USER)
-        self.invoices = InvoicesScenario(self.json, self.sandbox.sandbox, self.accounting, USER)
         self.enrichment = EnrichmentScenario(self.json, self.vendors, USER)
 
     @property
@@ -195,7 +188,6 @@ class DemoScenario:
             ("Let the token expire, and call again", self.renew),
             *self.kyb.steps(),
             *self.orders.steps(),
-            *self.invoices.steps(),
             *self.enrichment.steps(),
         ]
         async with aiohttp.ClientSession() as session:

@@ -2,13 +2,10 @@
 
 import contextlib
 import logging
-import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from html import unescape
 from typing import Any
-from urllib.parse import urljoin
 
 import aiohttp
 import asyncpg
@@ -16,6 +13,8 @@ import typer
 
 from broker.bootstrap.components import Components
 from broker.bootstrap.server import serving, wait_for_shutdown_signal
+from broker.cli.demo_consent import consent
+from broker.cli.demo_day import DayScenario
 from broker.cli.demo_setting import PORT, USER, choose_port, next_steps
 from broker.cli.runtime import (
     Runtime,
@@ -26,6 +25,7 @@ from broker.cli.runtime import (
     read_settings,
     run,
 )
+from broker.domain.model import Key
 from broker.providers.catalog import SETTINGS
 from broker.recipes.kyb.demo import COMPANY_SCOPES, KybScenario
 from broker.recipes.orders.demo import ORDER_SCOPES, OrdersScenario
@@ -140,7 +140,7 @@ class DemoScenario:
     shop: RunningShop[WooCommerce]
     public_url: str
     secret: str = ""
-    client_id: str = ""
+    key: Key | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     kyb: KybScenario = field(init=False)
     orders: OrdersScenario = field(init=False)
@@ -182,6 +182,7 @@ class DemoScenario:
             ("Let the token expire, and call again", self.renew),
             *self.kyb.steps(),
             *self.orders.steps(),
+            ("Make up a day of calls, for the console to show", self.fill_day),
         ]
         async with aiohttp.ClientSession() as session:
             for number, (title, step) in enumerate(steps, start=1):
@@ -202,7 +203,7 @@ class DemoScenario:
 
     async def workspace(self, _session: aiohttp.ClientSession) -> str:
         workspace, issued = await self.broker.keys.create_workspace("demo")
-        self.client_id, self.secret = issued.key.client_id, issued.client_secret.reveal()
+        self.key, self.secret = issued.key, issued.client_secret.reveal()
         return f"workspace {workspace.id}"
 
     async def register(self, session: aiohttp.ClientSession) -> str:
@@ -229,16 +230,7 @@ class DemoScenario:
         return f"for {USER}"
 
     async def consent(self, session: aiohttp.ClientSession) -> str:
-        async with session.get(self.facts["link"]) as page:
-            text = await page.text()
-            where = urljoin(str(page.url), re.findall(r'action="([^"]+)"', text)[0])
-        inputs = re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', text)
-        form = {name: unescape(value) for name, value in inputs}
-        form |= {"portal": "101", "decision": "allow"}
-        async with session.post(where, data=form) as landed:
-            text = await landed.text()
-            if landed.status != 200 or "HubSpot is connected" not in text:
-                raise RuntimeError(f"the callback answered {landed.status}")
+        await consent(session, self.facts["link"], 101)
         path = f"/api/saas-org-user/get-user/demo?userForeignIdentifier={USER}"
         known = await self.json(session, "GET", path)
         return f"connected: {known['connected']}, {known['userForeignIdentifiers'][0]['status']}"
@@ -278,6 +270,13 @@ class DemoScenario:
         path = f"/proxy/demo/{USER}/crm/v3/objects/contacts/{self.facts['contact']}"
         await self.json(session, "GET", path)
         return f"200 after {self.sandbox.sandbox.refreshes - before} renewal"
+
+    async def fill_day(self, session: aiohttp.ClientSession) -> str:
+        if self.key is None:
+            raise RuntimeError("there is no workspace yet")
+        return await DayScenario(self.broker, self.sandbox.sandbox, self.json).fill(
+            session, self.key
+        )
 
     async def json(
         self, session: aiohttp.ClientSession, method: str, path: str, **rest: Any

@@ -314,7 +314,8 @@ CREATE TABLE quota_share (
 ) WITH (fillfactor = 50);  -- each is extended every few seconds, in place: no index on its time
 
 -- The call log: a call made, or refused, for a user. Never a body, a query or the names in a path. No
--- foreign keys: an entry outlives its connection, its key and its app.
+-- foreign keys: an entry outlives its connection, its key and its app. A partition a day, made and dropped by
+-- broker/stores/core/partitions.py; what has none is in the rest.
 CREATE TABLE proxied_call (
     workspace_id  uuid        NOT NULL,
     id            uuid        NOT NULL,
@@ -333,13 +334,15 @@ CREATE TABLE proxied_call (
     retries       integer     NOT NULL,
     renewed       boolean     NOT NULL,
     provider_request_id text,
-    PRIMARY KEY (workspace_id, id)
-);
+    PRIMARY KEY (workspace_id, id, at)
+) PARTITION BY RANGE (at);
 CREATE INDEX proxied_call_by_provider_request
     ON proxied_call (workspace_id, provider_request_id) WHERE provider_request_id IS NOT NULL;
 CREATE INDEX proxied_call_by_time ON proxied_call (workspace_id, app_id, at, id);
 CREATE INDEX proxied_call_by_user ON proxied_call (workspace_id, app_id, user_ref, at, id);
-CREATE INDEX proxied_call_by_age ON proxied_call USING brin (at);
+CREATE INDEX proxied_call_errors ON proxied_call (workspace_id, app_id, at, id) WHERE status >= 400;
+CREATE TABLE proxied_call_rest PARTITION OF proxied_call DEFAULT;
+CREATE INDEX proxied_call_rest_by_age ON proxied_call_rest USING brin (at);
 
 -- A write with an Idempotency-Key, of which only a hash is here: executed once, its response stored for
 -- a day. After `in_progress_until` a call that never finished counts as lost. No foreign key: its check

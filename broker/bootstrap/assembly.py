@@ -53,6 +53,7 @@ from broker.stores.core import database, distribution, migrations
 from broker.stores.core.database import Database
 from broker.stores.core.invalidation import InvalidationListener
 from broker.stores.core.overview import Overview
+from broker.stores.core.partitions import maintain
 from broker.stores.core.postgres.failures import explained
 from broker.stores.core.seals import Seals
 from broker.stores.events.deliveries import Deliveries
@@ -61,7 +62,7 @@ from broker.stores.events.events import Events
 from broker.stores.events.journals import Journals
 from broker.stores.events.replays import Replays
 from broker.stores.events.webhook_inbox import WebhookInbox
-from broker.stores.proxy.calls import Calls
+from broker.stores.proxy.calls import CALL_LOG, Calls
 from broker.stores.proxy.idempotency import IdempotentCalls
 from broker.stores.proxy.quotas import Quotas
 from broker.telemetry.metrics import Metrics
@@ -249,6 +250,7 @@ def listener(broker: Components) -> InvalidationListener:
 def worker(broker: Components) -> Worker:
     """Periodic tasks of an installation, in any of its processes."""
     gauges = Gauges(Overview(broker.database), broker.metrics)
+    days = broker.settings.call_log_days
     return Worker(
         [
             PeriodicTask("renewals", 1, lambda: broker.grants.renew_due(50)),
@@ -262,9 +264,8 @@ def worker(broker: Components) -> Worker:
             PeriodicTask("removed_apps", 60, broker.apps.purge_removed),
             PeriodicTask("expired_quota_shares", 300, broker.quota.purge),
             PeriodicTask("old_idempotency_keys", 600, broker.idempotent_calls.purge),
-            PeriodicTask(
-                "old_calls", 60, lambda: broker.calls.purge(broker.settings.call_log_days)
-            ),
+            PeriodicTask("old_calls", 60, lambda: broker.calls.purge(days)),
+            PeriodicTask("call_days", 600, lambda: maintain(broker.database_url, CALL_LOG, days)),
             PeriodicTask("subscriptions", 30, lambda: broker.subscriptions.look_due(10)),
             PeriodicTask("webhook_inbox", 0.25, lambda: broker.splitter.split_due(50)),
             PeriodicTask("deliveries", 0.25, broker.deliverer.deliver),

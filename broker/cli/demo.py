@@ -126,7 +126,7 @@ async def _own_database(found: Runtime) -> str:
             fail(ANOTHER_DEMO)
         await session.execute("DROP DATABASE IF EXISTS broker_demo")
         await session.execute("CREATE DATABASE broker_demo")
-    except asyncpg.ObjectInUseError:
+    except (asyncpg.ObjectInUseError, asyncpg.UniqueViolationError, asyncpg.DuplicateDatabaseError):
         fail(ANOTHER_DEMO)
     finally:
         await session.close()

@@ -15,6 +15,7 @@ from broker.bootstrap.components import Components
 from broker.bootstrap.server import serving, wait_for_shutdown_signal
 from broker.cli.demo_consent import consent
 from broker.cli.demo_day import DayScenario
+from broker.cli.demo_recipes import RECIPE_SCOPES, RecipeScenarios
 from broker.cli.demo_setting import PORT, USER, choose_port, next_steps
 from broker.cli.runtime import (
     Runtime,
@@ -27,15 +28,9 @@ from broker.cli.runtime import (
 )
 from broker.domain.model import Key
 from broker.providers.catalog import SETTINGS
-from broker.recipes.enrichment.demo import EnrichmentScenario
-from broker.recipes.kyb.demo import COMPANY_SCOPES, KybScenario
-from broker.recipes.orders.demo import ORDER_SCOPES, OrdersScenario
-from broker.sandbox.core.serving import Running as RunningVendor
-from broker.sandbox.enrichment.world import Enrichment
 from broker.sandbox.fml.server import RunningFml
 from broker.sandbox.hubspot.server import Running
 from broker.sandbox.suite.suite import Suite, running
-from broker.sandbox.woocommerce.world import WooCommerce
 from broker.settings import Address, Settings
 from broker.telemetry.log_setup import configure_logging
 
@@ -43,8 +38,7 @@ SCOPES = [
     "oauth",
     "crm.objects.contacts.read",
     "crm.objects.contacts.write",
-    *COMPANY_SCOPES,
-    *(scope for scope in ORDER_SCOPES if not scope.startswith("crm.objects.contacts")),
+    *RECIPE_SCOPES,
 ]
 
 ANOTHER_DEMO = "another demo is running on this machine"
@@ -105,9 +99,7 @@ async def _run_and_serve(found: Runtime, dsn: str, suite: Suite, port: int, *, o
     async with open_components(runtime) as broker:
         try:
             async with serving(broker, Address("127.0.0.1", port)):
-                shop = suite.started["woocommerce"].running
-                vendors = suite.started["enrichment"].running
-                walk = DemoScenario(broker, sandbox, fml, shop, vendors, public_url)
+                walk = DemoScenario(broker, suite, sandbox, fml, public_url)
                 ended_well = await walk.all()
                 if once or not ended_well:
                     raise typer.Exit(0 if ended_well else 1)
@@ -138,22 +130,17 @@ class DemoScenario:
     """The main job, each step printed with its result."""
 
     broker: Components
+    suite: Suite
     sandbox: Running
     fml: RunningFml
-    shop: RunningVendor[WooCommerce]
-    vendors: RunningVendor[Enrichment]
     public_url: str
     secret: str = ""
     key: Key | None = None
     facts: dict[str, Any] = field(default_factory=dict)
-    kyb: KybScenario = field(init=False)
-    orders: OrdersScenario = field(init=False)
-    enrichment: EnrichmentScenario = field(init=False)
+    recipes: RecipeScenarios = field(init=False)
 
     def __post_init__(self) -> None:
-        self.kyb = KybScenario(self.json, self.sandbox.sandbox, self.fml, USER)
-        self.orders = OrdersScenario(self.json, self.sandbox.sandbox, self.shop, USER)
-        self.enrichment = EnrichmentScenario(self.json, self.vendors, USER)
+        self.recipes = RecipeScenarios(self.json, self.suite, USER)
 
     @property
     def sandbox_url(self) -> str:
@@ -173,7 +160,7 @@ class DemoScenario:
     @property
     def company(self) -> str:
         """The Company of the KYB steps."""
-        return str(self.kyb.known["company"])
+        return str(self.recipes.kyb.known["company"])
 
     async def all(self) -> bool:
         """Walk; whether every step ended well."""
@@ -186,9 +173,7 @@ class DemoScenario:
             ("Create a contact through the proxy", self.create),
             ("Read it back through StackGo's API", self.read),
             ("Let the token expire, and call again", self.renew),
-            *self.kyb.steps(),
-            *self.orders.steps(),
-            *self.enrichment.steps(),
+            *self.recipes.steps(),
             ("Make up a day of calls, for the console to show", self.fill_day),
         ]
         async with aiohttp.ClientSession() as session:

@@ -15,7 +15,6 @@ from broker.bootstrap.components import Components
 from broker.bootstrap.server import serving, wait_for_shutdown_signal
 from broker.cli.demo_consent import consent
 from broker.cli.demo_day import DayScenario
-from broker.cli.demo_recipes import RECIPE_SCOPES, RecipeScenarios
 from broker.cli.demo_setting import PORT, USER, choose_port, next_steps
 from broker.cli.runtime import (
     Runtime,
@@ -28,6 +27,10 @@ from broker.cli.runtime import (
 )
 from broker.domain.model import Key
 from broker.providers.catalog import SETTINGS
+from broker.recipes.enrichment.demo import EnrichmentScenario
+from broker.recipes.invoices.demo import INVOICE_SCOPES, InvoicesScenario
+from broker.recipes.kyb.demo import COMPANY_SCOPES, KybScenario
+from broker.recipes.orders.demo import ORDER_SCOPES, OrdersScenario
 from broker.sandbox.fml.server import RunningFml
 from broker.sandbox.hubspot.server import Running
 from broker.sandbox.suite.suite import Suite, running
@@ -38,7 +41,9 @@ SCOPES = [
     "oauth",
     "crm.objects.contacts.read",
     "crm.objects.contacts.write",
-    *RECIPE_SCOPES,
+    *COMPANY_SCOPES,
+    *(scope for scope in ORDER_SCOPES if not scope.startswith("crm.objects.contacts")),
+    *INVOICE_SCOPES,
 ]
 
 ANOTHER_DEMO = "another demo is running on this machine"
@@ -137,10 +142,18 @@ class DemoScenario:
     secret: str = ""
     key: Key | None = None
     facts: dict[str, Any] = field(default_factory=dict)
-    recipes: RecipeScenarios = field(init=False)
+    kyb: KybScenario = field(init=False)
+    others: tuple[OrdersScenario | InvoicesScenario | EnrichmentScenario, ...] = ()
 
     def __post_init__(self) -> None:
-        self.recipes = RecipeScenarios(self.json, self.suite, USER)
+        started = {name: each.running for name, each in self.suite.started.items()}
+        hubspot = self.sandbox.sandbox
+        self.kyb = KybScenario(self.json, hubspot, self.fml, USER)
+        self.others = (
+            OrdersScenario(self.json, hubspot, started["woocommerce"], USER),
+            InvoicesScenario(self.json, hubspot, started["quickbooks"], USER),
+            EnrichmentScenario(self.json, started["enrichment"], USER),
+        )
 
     @property
     def sandbox_url(self) -> str:
@@ -160,7 +173,7 @@ class DemoScenario:
     @property
     def company(self) -> str:
         """The Company of the KYB steps."""
-        return str(self.recipes.kyb.known["company"])
+        return str(self.kyb.known["company"])
 
     async def all(self) -> bool:
         """Walk; whether every step ended well."""
@@ -173,7 +186,8 @@ class DemoScenario:
             ("Create a contact through the proxy", self.create),
             ("Read it back through StackGo's API", self.read),
             ("Let the token expire, and call again", self.renew),
-            *self.recipes.steps(),
+            *self.kyb.steps(),
+            *(step for each in self.others for step in each.steps()),
             ("Make up a day of calls, for the console to show", self.fill_day),
         ]
         async with aiohttp.ClientSession() as session:

@@ -32,8 +32,7 @@ class KybSettingsViews:
     @for_operators("recipes")
     async def show(self, request: web.Request, operator: Operator) -> web.Response:
         """The settings of an app, or an empty form."""
-        apps = await self.console.apps(operator)
-        slug = request.query.get("app", apps[0].slug if apps else "")
+        apps, slug = await self.console.choose(request, operator)
         if not slug:
             return self.console.render(operator, "kyb/settings.html", NAME, apps=apps, slug="")
         return await self._shown(operator, await self.console.app(operator, slug))

@@ -175,7 +175,9 @@ SELECT found.*, endpoint.id AS endpoint_id, endpoint.url
 -- Enqueue an app's dead deliveries again, as the same events, the oldest first and at a steady pace.
 --   $1 workspace, $2 app, $3 how many, $4 how many a second
 WITH dead AS (
-    SELECT delivery.id, row_number() OVER (ORDER BY delivery.number) AS position
+    SELECT delivery.id,
+           now() + interval '1 second' * (row_number() OVER (ORDER BY delivery.number) / $4::float8)
+               AS due_at
       FROM delivery
       JOIN endpoint
         ON endpoint.workspace_id = $1
@@ -188,8 +190,7 @@ WITH dead AS (
 )
 UPDATE delivery
    SET state = 'waiting', attempts = 0, is_replay = true, claim = claim + 1,
-       due_at = now() + interval '1 second' * (dead.position / $4::float8),
-       expires_at = now() + interval '3 days' + interval '1 second' * (dead.position / $4::float8)
+       due_at = dead.due_at, expires_at = dead.due_at + interval '3 days'
   FROM dead
  WHERE delivery.workspace_id = $1
    AND delivery.id = dead.id

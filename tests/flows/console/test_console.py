@@ -778,7 +778,16 @@ async def test_the_console_remembers_the_app_that_was_shown(broker):
     remembered = shown.headers["Set-Cookie"].partition(";")[0]
     assert "HttpOnly" in shown.headers["Set-Cookie"]
     both = f"{cookie}; {remembered}"
-    for section in ("calls", "connections", "events", "endpoints", "playground", "kyb"):
+    for section in (
+        "playground",
+        "calls",
+        "connections",
+        "events",
+        "endpoints",
+        "deliveries",
+        "kyb",
+        "health",
+    ):
         page = (await sees(broker, f"/{section}", both)).body.decode()
         assert "<option selected>zzz</option>" in page, section
         assert "/console/calls?app=zzz" in page, section

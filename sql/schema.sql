@@ -668,6 +668,28 @@ CREATE TABLE shop_order (
 );
 CREATE INDEX shop_order_by_time ON shop_order (written_at);
 
+-- A HubSpot contact and a Salesforce record that are kept equal. `seen` holds, for each field, hashes of
+-- the values last seen on both sides: enough to tell what has changed, and no value. While
+-- `locked_until` is ahead one run works on the pair, and `claim` is its fence. `written_at` are the
+-- moments of the last hour's writes.
+CREATE TABLE lead_pair (
+    workspace_id uuid          NOT NULL,
+    app_id       uuid          NOT NULL,
+    hub_id       bigint        NOT NULL,
+    org_id       text          NOT NULL,
+    contact_id   text          NOT NULL,
+    lead_id      text,
+    seen         text,
+    written_at   timestamptz[] NOT NULL DEFAULT '{}',
+    stopped_at   timestamptz,
+    unlinked_at  timestamptz,
+    claim        integer       NOT NULL DEFAULT 0,
+    locked_until timestamptz,
+    PRIMARY KEY (workspace_id, app_id, hub_id, org_id, contact_id),
+    FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id) ON DELETE CASCADE,
+    CONSTRAINT lead_has_one_contact UNIQUE (workspace_id, app_id, hub_id, org_id, lead_id)
+);
+
 -- A client of a vendor's API with its token, shared by all replicas. Until `token_locked_until` one
 -- replica is requesting a new token.
 CREATE TABLE vendor_client (

@@ -13,6 +13,8 @@ from broker.stores.core.queries import sql
 CALL_LOG = "proxied_call"
 """The table, which has a partition for each day."""
 
+FIRST_ERROR = 400
+
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 END = datetime(9000, 1, 1, tzinfo=UTC)
 LAST = UUID(int=2**128 - 1)
@@ -118,7 +120,7 @@ class Calls:
         is how their paths begin.
         """
         rows = await self._database.fetch(
-            sql.calls_page,
+            sql.failed_calls_page if statuses[0] >= FIRST_ERROR else sql.calls_page,
             app.workspace_id,
             app.id,
             user_ref,

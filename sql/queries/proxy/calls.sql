@@ -13,11 +13,7 @@ SELECT workspace_id, request_id::uuid, app_id, to_timestamp(at), connection_id, 
                 renewed boolean, provider_request_id text)
     ON CONFLICT (workspace_id, id, at) DO NOTHING;
 
--- name: calls_page
--- Calls of an app, newest first, before a place in that order.
---   $1 workspace, $2 app, $3 user or null, $4 least status, $5 greatest status, $6 since,
---   $7 before this time, $8 and before this id at that time, $9 how many, $10 method or null,
---   $11 how the path begins, or null
+-- part: calls_before
 SELECT id, at, user_ref, key_id, request_id, method, path, status, error, bytes, ms, retries,
        renewed, provider_request_id
   FROM proxied_call
@@ -28,7 +24,24 @@ SELECT id, at, user_ref, key_id, request_id, method, path, status, error, bytes,
    AND at >= $6
    AND (at, id) < ($7, $8)
    AND ($10::text IS NULL OR method = $10)
-   AND ($11::text IS NULL OR starts_with(path, $11))
+   AND ($11::text IS NULL OR starts_with(path, $11));
+
+-- name: calls_page
+-- Calls of an app, newest first, before a place in that order.
+--   $1 workspace, $2 app, $3 user or null, $4 least status, $5 greatest status, $6 since,
+--   $7 before this time, $8 and before this id at that time, $9 how many, $10 method or null,
+--   $11 how the path begins, or null
+{calls_before}
+ ORDER BY at DESC, id DESC
+ LIMIT $9;
+
+-- name: failed_calls_page
+-- The same, where the least status is 400 or more: from the index of those.
+--   $1 workspace, $2 app, $3 user or null, $4 least status, $5 greatest status, $6 since,
+--   $7 before this time, $8 and before this id at that time, $9 how many, $10 method or null,
+--   $11 how the path begins, or null
+{calls_before}
+   AND status >= 400
  ORDER BY at DESC, id DESC
  LIMIT $9;
 

@@ -246,3 +246,14 @@ class SealBroken(BrokerError):
 
 class SealingKeyMissing(Busy, SealBroken):
     """A stored value is encrypted under a key that this process does not have yet. Retry later."""
+
+
+def code_titles() -> dict[str, str]:
+    """The title of every code."""
+    found: dict[str, str] = {}
+    kinds: list[type[BrokerError]] = [BrokerError]
+    while kinds:
+        kind = kinds.pop()
+        found.setdefault(kind.code, kind.title())
+        kinds += kind.__subclasses__()
+    return found

@@ -182,7 +182,7 @@ def routes(broker: Components, health: HealthHandlers) -> list[web.RouteDef]:
             broker.connection_admin,
             AccountChoice(broker.pending_grants),
         ),
-        CallHandlers: CallHandlers(broker.apps, broker.calls),
+        CallHandlers: CallHandlers(broker.apps, broker.calls, broker.providers),
         AuditHandlers: AuditHandlers(broker.audit),
         EndpointHandlers: EndpointHandlers(
             broker.apps, broker.endpoints, allow_private=settings.allow_private_endpoints
@@ -255,7 +255,7 @@ def _console_routes(broker: Components, renderer: Pages) -> list[web.RouteDef]:
             broker.connections,
             settings.public_url,
         ),
-        CallViews(base, broker.calls),
+        CallViews(base, broker.calls, broker.providers),
         EventViews(
             base,
             broker.events,

@@ -27,9 +27,11 @@ from broker.cli.runtime import (
     run,
 )
 from broker.providers.catalog import SETTINGS
+from broker.recipes.enrichment.demo import EnrichmentScenario
 from broker.recipes.kyb.demo import COMPANY_SCOPES, KybScenario
 from broker.recipes.orders.demo import ORDER_SCOPES, OrdersScenario
-from broker.sandbox.core.serving import Running as RunningShop
+from broker.sandbox.core.serving import Running as RunningVendor
+from broker.sandbox.enrichment.world import Enrichment
 from broker.sandbox.fml.server import RunningFml
 from broker.sandbox.hubspot.server import Running
 from broker.sandbox.suite.suite import Suite, running
@@ -104,7 +106,8 @@ async def _run_and_serve(found: Runtime, dsn: str, suite: Suite, port: int, *, o
         try:
             async with serving(broker, Address("127.0.0.1", port)):
                 shop = suite.started["woocommerce"].running
-                walk = DemoScenario(broker, sandbox, fml, shop, public_url)
+                vendors = suite.started["enrichment"].running
+                walk = DemoScenario(broker, sandbox, fml, shop, vendors, public_url)
                 ended_well = await walk.all()
                 if once or not ended_well:
                     raise typer.Exit(0 if ended_well else 1)
@@ -137,17 +140,20 @@ class DemoScenario:
     broker: Components
     sandbox: Running
     fml: RunningFml
-    shop: RunningShop[WooCommerce]
+    shop: RunningVendor[WooCommerce]
+    vendors: RunningVendor[Enrichment]
     public_url: str
     secret: str = ""
     client_id: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
     kyb: KybScenario = field(init=False)
     orders: OrdersScenario = field(init=False)
+    enrichment: EnrichmentScenario = field(init=False)
 
     def __post_init__(self) -> None:
         self.kyb = KybScenario(self.json, self.sandbox.sandbox, self.fml, USER)
         self.orders = OrdersScenario(self.json, self.sandbox.sandbox, self.shop, USER)
+        self.enrichment = EnrichmentScenario(self.json, self.vendors, USER)
 
     @property
     def sandbox_url(self) -> str:
@@ -182,6 +188,7 @@ class DemoScenario:
             ("Let the token expire, and call again", self.renew),
             *self.kyb.steps(),
             *self.orders.steps(),
+            *self.enrichment.steps(),
         ]
         async with aiohttp.ClientSession() as session:
             for number, (title, step) in enumerate(steps, start=1):

@@ -156,9 +156,10 @@ def sandbox(
         found += ["", "Settings of a broker that uses them:"]
         found += [f"export {name}={value}" for name, value in suite.settings.items()]
         found += ["", f"Registered apps, for redirect URLs below {settings.public_url}/:"]
+        width = max(len(each.name) for each in suite.entries)
         for each in suite.entries:
             app = {name: value for name, value in each.app.items() if isinstance(value, str)}
-            found.append(f"{each.name:18}" + " ".join(f"{n}={v}" for n, v in app.items()))
+            found.append(f"{each.name:{width}}  " + " ".join(f"{n}={v}" for n, v in app.items()))
         return "\n".join(found)
 
     async def command() -> None:

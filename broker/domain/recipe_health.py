@@ -7,11 +7,12 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class RunErrors:
-    """How often runs failed with a code, and when last."""
+    """How often runs failed with a code, when last, and what was said then."""
 
     code: str
     count: int
     last_at: datetime
+    detail: str | None
 
 
 @dataclass(frozen=True, slots=True)

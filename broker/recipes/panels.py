@@ -5,6 +5,7 @@ from pathlib import Path
 
 from broker.recipes.base import AnySpec
 from broker.recipes.building import Recipes
+from broker.recipes.console.health import SECTION, RecipeHealthViews
 from broker.recipes.console.runs import TEMPLATES
 from broker.web.console.base import ConsoleBase, Section
 from broker.web.console.routes import View
@@ -14,7 +15,8 @@ SCOPES = ("recipes",)
 
 def sections(specs: Sequence[AnySpec]) -> list[Section]:
     """The entries of the console's navigation."""
-    return [(each.name, each.panel.label, SCOPES) for each in specs if each.panel is not None]
+    own = [(each.name, each.panel.label, SCOPES) for each in specs if each.panel is not None]
+    return [*own, (SECTION, "Recipe health", SCOPES)]
 
 
 def template_folders(specs: Sequence[AnySpec]) -> list[Path]:
@@ -25,12 +27,13 @@ def template_folders(specs: Sequence[AnySpec]) -> list[Path]:
 
 def table(specs: Sequence[AnySpec]) -> list[tuple[str, str, type, str]]:
     """The panels' addresses below `/console`, and who answers: a type and its handler's name."""
-    return [
+    own = [
         (route.method, f"/{each.name}{route.path}", route.handlers, route.handler)
         for each in specs
         if each.panel is not None
         for route in each.panel.routes
     ]
+    return [*own, ("GET", f"/{SECTION}", RecipeHealthViews, "show")]
 
 
 def bound(specs: Sequence[AnySpec], views: Sequence[object]) -> list[tuple[str, str, View]]:
@@ -44,9 +47,10 @@ def bound(specs: Sequence[AnySpec], views: Sequence[object]) -> list[tuple[str, 
 
 def views(specs: Sequence[AnySpec], console: ConsoleBase, recipes: Recipes) -> list[object]:
     """One object for each type in the table."""
-    return [
+    own = [
         view
         for each in specs
         if each.panel is not None
         for view in each.panel.views(console, recipes.built[each.name], recipes)
     ]
+    return [*own, RecipeHealthViews(console, recipes)]

@@ -126,6 +126,13 @@ class RecipeSetup(Generic[S]):
             await locked.write(actor, settings, secrets, triggers, polled)
         return await self.get(app)
 
+    async def left_out(self, app: App, typed: Mapping[str, Any]) -> dict[str, Any]:
+        """The stored settings that a form has no field for, so that storing it keeps them."""
+        found = await self._store.find(app.workspace_id, app.id, self.name)
+        stored = {} if found is None else found.settings
+        names = set(self._model.model_fields) - set(self._secrets) - set(typed)
+        return {name: value for name, value in stored.items() if name in names}
+
     async def delete(self, app: App, actor: str) -> None:
         """Delete the settings with their secrets. Raises RecipeNotFound."""
         if not await self._store.delete(app, actor, self.name):

@@ -161,14 +161,14 @@ async def run(dsn: str, chosen: argparse.Namespace) -> list[str]:
 
 
 def heading(small: Size, grown: Size) -> list[str]:
-    def told(size: Size) -> str:
+    def described(size: Size) -> str:
         return (
             f"{size.connections:,} connections, {size.endpoints:,} endpoints, "
             f"{size.calls:,} calls of {size.days} days"
         )
 
     return [
-        f"Small: {told(small)}. Grown: {told(grown)}. Both in {small.workspaces} workspaces.",
+        f"Small: {described(small)}. Grown: {described(grown)}. Both in {small.workspaces} workspaces.",
         "",
         "| work | small | grown | ratio | reads whole |",
         "| --- | --- | --- | --- | --- |",
@@ -205,7 +205,8 @@ async def fill(dsn: str, name: str, size: Size) -> Subject:
 def statements(subject: Subject) -> dict[str, tuple[str, tuple[Any, ...]]]:
     """Statements to time, with their values."""
     key = subject.workspace, subject.app
-    newest = END, LAST, 50, None, None
+    any_call, hour = (None,) * 4, datetime.now(UTC) - timedelta(hours=1)
+    newest = *any_call, END, LAST, 50
     accounts = [str(n) for n in range(1, 11)]
     return {
         "first call: the connection": (
@@ -219,14 +220,14 @@ def statements(subject: Subject) -> dict[str, tuple[str, tuple[Any, ...]]]:
             (*key, subject.last_user, None, 2**62, 50),
         ),
         "console: connections by status": (sql.count_by_status, (subject.workspace,)),
-        "console: page of calls": (sql.calls_page, (*key, None, 0, 999, BEGINNING, *newest)),
+        "console: page of calls": (sql.calls_page, (*key, BEGINNING, END, None, 0, 999, *newest)),
         "console: page of failed calls": (
             sql.failed_calls_page,
-            (*key, None, 500, 599, BEGINNING, *newest),
+            (*key, BEGINNING, END, None, 500, 599, *newest),
         ),
         "console: chart of an hour": (
             sql.call_chart,
-            (*key, timedelta(hours=1), timedelta(minutes=1)),
+            (*key, hour, END, None, 0, 999, *any_call, timedelta(minutes=1)),
         ),
         "look for renewals, none due": (sql.due_connections, (50,)),
         "look for deliveries, none due": (sql.workspaces_with_deliveries, ([], 200)),

@@ -64,9 +64,8 @@ class RunPages:
     @for_operators("recipes")
     async def index(self, request: web.Request, operator: Operator) -> web.Response:
         """An app's runs; htmx gets the rows alone."""
-        apps = await self.console.apps(operator)
+        apps, slug = await self.console.choose(request, operator)
         query = request.query
-        slug = query.get("app", apps[0].slug if apps else "")
         state, before = query.get("state", ""), query.get("before", "")
         records: list[RunRecord] = []
         more = None

@@ -1,7 +1,9 @@
 """The call log: calls with their users and outcomes, never their contents."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -66,6 +68,22 @@ class LoggedCall:
 
 
 @dataclass(frozen=True, slots=True)
+class CallFilter:
+    """Which calls of an app to find: what is left out matches all. `statuses` are the least and the
+    greatest; `path` is any part of a template, and `template` a whole one that is found as well.
+    """
+
+    since: datetime = BEGINNING
+    until: datetime = END
+    user_ref: str | None = None
+    statuses: tuple[int, int] = (0, 999)
+    method: str | None = None
+    path: str | None = None
+    template: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CallStep:
     """The calls of one step of time: how many, how many went wrong in which way, milliseconds."""
 
@@ -76,6 +94,18 @@ class CallStep:
     failed: int
     p50: int
     p95: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallError:
+    """One way in which calls went wrong: a code of the broker's, or the provider's status; how
+    often, and when last.
+    """
+
+    error: str | None
+    status: int | None
+    number: int
+    last: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,52 +137,46 @@ class Calls:
     async def page(
         self,
         app: App,
+        wanted: CallFilter,
         *,
-        user_ref: str | None,
-        statuses: tuple[int, int],
-        since: datetime | None,
         before: tuple[datetime, UUID] | None,
         limit: int,
-        method: str | None = None,
-        path: str | None = None,
     ) -> list[LoggedCall]:
-        """Calls of an app, newest first: at most `limit`, before a position in that order. `path`
-        is how their paths begin.
-        """
+        """Calls of an app, newest first: at most `limit`, before a position in that order."""
+        query = sql.failed_calls_page if wanted.statuses[0] >= FIRST_ERROR else sql.calls_page
         rows = await self._database.fetch(
-            sql.failed_calls_page if statuses[0] >= FIRST_ERROR else sql.calls_page,
-            app.workspace_id,
-            app.id,
-            user_ref,
-            *statuses,
-            since or BEGINNING,
-            *(before or (END, LAST)),
-            limit,
-            method,
-            path,
+            query, *_matching(app, wanted), *(before or (END, LAST)), limit
         )
         return [LoggedCall(**dict(row.items())) for row in rows]
 
-    async def of_request(self, app: App, request_id: str) -> list[LoggedCall]:
-        """The calls with a request id, the broker's or the provider's: at most a hundred."""
+    async def of_request(
+        self, apps: Sequence[App], request_id: str
+    ) -> list[tuple[App, LoggedCall]]:
+        """The calls of some apps of a workspace with a request id, the broker's or the provider's:
+        at most a hundred, newest first, each with its app.
+        """
+        if not apps:
+            return []
         try:
             own = UUID(request_id)
         except ValueError:
             own = None
+        by_id = {app.id: app for app in apps}
         rows = await self._database.fetch(
-            sql.calls_of_request, app.workspace_id, app.id, own, request_id
+            sql.calls_of_request, apps[0].workspace_id, list(by_id), own, request_id
         )
-        return [LoggedCall(**dict(row.items())) for row in rows]
+        found = [dict(row.items()) for row in rows]
+        return [(by_id[fields.pop("app_id")], LoggedCall(**fields)) for fields in found]
 
-    async def chart(self, app: App, span: timedelta, step: timedelta) -> list[CallStep]:
+    async def chart(self, app: App, wanted: CallFilter, step: timedelta) -> list[CallStep]:
         """An app's calls in steps of time, oldest first; steps without calls are left out."""
-        rows = await self._database.fetch(sql.call_chart, app.workspace_id, app.id, span, step)
+        rows = await self._database.fetch(sql.call_chart, *_matching(app, wanted), step)
         return [CallStep(**dict(row.items())) for row in rows]
 
-    async def errors(self, app: App, span: timedelta) -> list[tuple[str, int, datetime]]:
-        """What went wrong, most often first: kind, how often, when last."""
-        rows = await self._database.fetch(sql.call_errors, app.workspace_id, app.id, span)
-        return [(row["kind"], row["number"], row["last"]) for row in rows]
+    async def errors(self, app: App, wanted: CallFilter) -> list[CallError]:
+        """What went wrong, most often first."""
+        rows = await self._database.fetch(sql.call_errors, *_matching(app, wanted))
+        return [CallError(**dict(row.items())) for row in rows]
 
     async def accounts(self, app: App, span: timedelta) -> list[AccountUse]:
         """The HubSpot accounts that were called most, with their quota."""
@@ -162,3 +186,18 @@ class Calls:
     async def purge(self, days: int) -> int:
         """Delete some calls older than so many days that no partition holds; how many."""
         return await self._database.purge(sql.purge_calls, timedelta(days=days))
+
+
+def _matching(app: App, wanted: CallFilter) -> tuple[Any, ...]:
+    return (
+        app.workspace_id,
+        app.id,
+        wanted.since,
+        wanted.until,
+        wanted.user_ref,
+        *wanted.statuses,
+        wanted.method,
+        wanted.path,
+        wanted.template,
+        wanted.error,
+    )

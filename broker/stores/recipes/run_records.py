@@ -92,7 +92,15 @@ class RunRecords:
         errors = await self._database.fetch(sql.errors_of_runs, *key)
         return RunHealth(
             **dict(row),
-            errors=[RunErrors(each["code"], each["how_many"], each["last_at"]) for each in errors],
+            errors=[
+                RunErrors(
+                    each["code"],
+                    each["how_many"],
+                    each["last_at"],
+                    json.loads(each["newest"]).get("detail"),
+                )
+                for each in errors
+            ],
         )
 
     async def over_time(

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
@@ -11,29 +12,35 @@ from pydantic import BaseModel, Field
 
 from broker.domain.model import Caller
 from broker.errors import wrong_field
+from broker.providers.base import Provider
 from broker.stores.connections.apps import Apps
-from broker.stores.proxy.calls import Calls, LoggedCall
+from broker.stores.proxy.calls import BEGINNING, END, CallFilter, Calls, LoggedCall
 from broker.web.core.moments import Moment
 from broker.web.core.openapi import operation
 from broker.web.core.patterns import Matches
 from broker.web.core.requests import RequestModel, UserRef, path_slug
 
-METHOD = "must be a method such as GET"
-PATH = "must be how a path begins, such as /crm/v3/objects"
 STATUS = "must be a status such as 404, or a class such as 5xx"
+REQUEST_ID = "must be a request id"
+METHOD = "must be an HTTP method"
+PATH = "must not contain a NUL"
+ERROR = "must be a code such as reauth-required"
 
 
 class CallQuery(RequestModel):
-    """Which calls to list. `status` is one (`404`) or a class (`5xx`); `after` is the `after` of
-    the previous page. With `requestId` the others are not looked at.
+    """Which calls to list. `status` is one (`404`) or a class (`5xx`); `path` is any part of a
+    path, or a whole one; `after` is the `after` of the previous page. With `requestId` the others
+    are not looked at.
     """
 
-    requestId: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    method: Annotated[str, Matches(r"[A-Z]{1,20}", METHOD)] | None = None
-    path: Annotated[str, Matches(r"/[!-~]{0,500}", PATH)] | None = None
+    requestId: Annotated[str, Matches(r"[ -~]{1,200}", REQUEST_ID)] | None = None
     userForeignIdentifier: UserRef | None = None
+    method: Annotated[str, Matches(r"[A-Za-z]{1,16}", METHOD)] | None = None
+    path: Annotated[str, Field(max_length=1000), Matches(r"[^\x00]*", PATH)] | None = None
     status: Annotated[str, Matches(r"[1-5](\d\d|xx)", STATUS)] | None = None
+    error: Annotated[str, Matches(r"[a-z-]{1,60}", ERROR)] | None = None
     since: Moment | None = None
+    until: Moment | None = None
     after: Annotated[str, Field(max_length=100)] | None = None
     limit: Annotated[int, Field(ge=1, le=500)] = 100
 
@@ -69,32 +76,45 @@ class CallPage(BaseModel):
 class CallHandlers:
     """`/api/apps/{slug}/calls`."""
 
-    def __init__(self, apps: Apps, calls: Calls) -> None:
+    def __init__(self, apps: Apps, calls: Calls, providers: Mapping[str, Provider]) -> None:
         self._apps = apps
         self._calls = calls
+        self._providers = providers
 
     @operation("calls", query=CallQuery, answers={200: CallPage}, tags=("Proxy",))
     async def index(self, request: web.Request, caller: Caller, query: CallQuery) -> CallPage:
         """List an app's proxied calls, newest first, a second or so after they ended."""
         app = await self._apps.get(caller.workspace_id, path_slug(request, caller))
         if query.requestId is not None:
-            calls = await self._calls.of_request(app, query.requestId)
-            return CallPage(calls=[_shown(call) for call in calls], after=None)
+            of_request = await self._calls.of_request([app], query.requestId)
+            return CallPage(calls=[_shown(call) for _, call in of_request], after=None)
         found = await self._calls.page(
             app,
-            user_ref=query.userForeignIdentifier,
-            statuses=statuses_of(query.status),
-            since=query.since,
+            filter_of(query, self._providers[app.provider]),
             before=None if query.after is None else decode_cursor(query.after),
             limit=query.limit + 1,
-            method=query.method,
-            path=query.path,
         )
         shown = found[: query.limit]
         return CallPage(
             calls=[_shown(call) for call in shown],
             after=encode_cursor(shown[-1]) if len(found) > query.limit else None,
         )
+
+
+def filter_of(query: CallQuery, provider: Provider) -> CallFilter:
+    """The calls that a query asks for; a path with names in it is found by its template."""
+    path = query.path or None
+    return CallFilter(
+        since=query.since or BEGINNING,
+        until=query.until or END,
+        user_ref=query.userForeignIdentifier,
+        statuses=statuses_of(query.status),
+        method=query.method and query.method.upper(),
+        path=path,
+        # The log keeps no query.
+        template=provider.template_of(path) if path and path.startswith("/") else None,
+        error=query.error,
+    )
 
 
 def statuses_of(status: str | None) -> tuple[int, int]:

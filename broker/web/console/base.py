@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any, Protocol
 from urllib.parse import parse_qs, quote
 
@@ -16,6 +15,7 @@ from broker.errors import BrokerError
 from broker.services.access.callers import require
 from broker.stores.access.operators import Operators
 from broker.stores.connections.apps import Apps
+from broker.web.console.times import format_ago, format_time
 from broker.web.core.cookies import Cookie, check_same_origin
 from broker.web.core.middleware import LOG_FIELDS, REQUEST_ID
 from broker.web.core.pages import Pages
@@ -47,6 +47,7 @@ class ConsoleBase:
         self.pages = pages
         self.operators = operators
         self.cookie = Cookie("broker-console", https=pages.https)
+        self.app_cookie = "__Host-broker-app" if pages.https else "broker-app"
         self._apps = apps
         self._sections = (*SECTIONS[:-3], *panels, *SECTIONS[-3:])
 
@@ -64,6 +65,8 @@ class ConsoleBase:
         **values: Any,
     ) -> web.Response:
         """A page of the console, or a part of one."""
+        app = values.get("app")
+        slug = values.get("slug") or (app.slug if isinstance(app, App) else "")
         return self.pages.page(
             f"console/{template}",
             status=status,
@@ -75,7 +78,9 @@ class ConsoleBase:
                 for each in self._sections
                 if operator is not None and operator.has_any_scope(*each[2])
             ],
+            chosen_app=slug,
             when=format_time,
+            ago=format_ago,
             **values,
         )
 
@@ -90,6 +95,35 @@ class ConsoleBase:
         """The apps that the operator's key reaches."""
         found = await self._apps.of_workspace(operator.caller.workspace_id)
         return [app for app in found if operator.caller.can_access_app(app.slug)]
+
+    async def choose(self, request: web.Request, operator: Operator) -> tuple[list[App], str]:
+        """The apps that the operator's key reaches, and the short name of the one to show: that of
+        the address, else the one that this browser showed last, else the first; empty without any.
+        """
+        apps = await self.apps(operator)
+        if slug := request.query.get("app", ""):
+            return apps, slug
+        last = request.cookies.get(self.app_cookie)
+        return apps, next(
+            (app.slug for app in apps if app.slug == last), apps[0].slug if apps else ""
+        )
+
+    def remember_app(
+        self, request: web.Request, response: web.StreamResponse
+    ) -> web.StreamResponse:
+        """A response, with which this browser's next pages show the same app."""
+        slug = request.match_info.get("slug", request.query.get("app", ""))
+        known = request.method == "GET" and SLUG.fullmatch(slug) and response.status < 400
+        if known and request.cookies.get(self.app_cookie) != slug:
+            response.set_cookie(
+                self.app_cookie,
+                slug,
+                path="/",
+                secure=self.pages.https,
+                httponly=True,
+                samesite="Lax",
+            )
+        return response
 
     async def app(self, operator: Operator, slug: str) -> App:
         """One of them. Raises AppNotFound, as if others did not exist."""
@@ -129,7 +163,7 @@ def for_operators(*scopes: str) -> Callable[[H], Callable[[Any, web.Request], An
                 WORKSPACE.set(operator.caller.workspace_id)
                 if scopes:
                     require(operator.caller, *scopes)
-                return await function(owner, request, operator)
+                return console.remember_app(request, await function(owner, request, operator))
             except BrokerError as refusal:
                 if refusal.status == 500:
                     raise
@@ -168,8 +202,3 @@ async def form_of(request: web.Request) -> dict[str, list[str]]:
 def form_value(form: dict[str, list[str]], name: str) -> str:
     """A field that should stand once; empty when it does not stand."""
     return form.get(name, [""])[0].strip()
-
-
-def format_time(at: datetime | None) -> str:
-    """A time as operators read it."""
-    return "" if at is None else at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -41,9 +41,8 @@ class ConnectionViews:
     @for_operators("connect")
     async def index(self, request: web.Request, operator: Operator) -> web.Response:
         """Search the connections of an app; htmx gets the rows alone."""
-        apps = await self.console.apps(operator)
+        apps, slug = await self.console.choose(request, operator)
         query = request.query
-        slug = query.get("app", apps[0].slug if apps else "")
         text, status = query.get("q", "")[:255], query.get("status", "")
         before = query.get("before", "")
         page = None

@@ -53,8 +53,7 @@ class EventViews:
     @for_operators("webhooks")
     async def index(self, request: web.Request, operator: Operator) -> web.Response:
         """Search an app's events; htmx gets the rows alone."""
-        apps = await self.console.apps(operator)
-        slug = request.query.get("app", apps[0].slug if apps else "")
+        apps, slug = await self.console.choose(request, operator)
         text, records, more = request.query.get("q", "")[:255], [], None
         if slug:
             app = await self.console.app(operator, slug)
@@ -98,8 +97,7 @@ class EventViews:
     @for_operators("webhooks")
     async def endpoints(self, request: web.Request, operator: Operator) -> web.Response:
         """Where an app's events are sent."""
-        apps = await self.console.apps(operator)
-        slug = request.query.get("app", apps[0].slug if apps else "")
+        apps, slug = await self.console.choose(request, operator)
         found = await self._endpoints.of_app(await self.console.app(operator, slug)) if slug else []
         return self.console.render(
             operator, "endpoints.html", "events", apps=apps, slug=slug, endpoints=found

@@ -53,8 +53,7 @@ class PlaygroundViews:
     @for_operators("proxy", "proxy:read")
     async def form(self, request: web.Request, operator: Operator) -> web.Response:
         """The form."""
-        apps = await self.console.apps(operator)
-        slug = request.query.get("app", "")
+        apps, slug = await self.console.choose(request, operator)
         chosen = next((app for app in apps if app.slug == slug), apps[0] if apps else None)
         providers = {app.provider for app in apps}
         examples = wording_of(None if chosen is None else chosen.provider).examples

@@ -41,6 +41,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._templates.filters["grouped"] = "{:,}".format
         self._templates.globals["root"] = self.root
         self._templates.globals["asset"] = self._asset
 

@@ -37,7 +37,20 @@ addEventListener("htmx:before:request", (event) => {
   if (selected || event.target.contains(document.activeElement)) event.preventDefault();
 });
 
+// "3 min ago" stays true while a page is open; the server's words are made in the same way.
+setInterval(() => {
+  for (const element of document.querySelectorAll("time[data-ago]")) {
+    const seconds = (Date.now() - Date.parse(element.dateTime)) / 1000;
+    const whole = Math.round(Math.abs(seconds));
+    if (whole < 60) continue;
+    const [size, unit] = [[86400, "d"], [3600, "h"], [60, "min"]].find(([size]) => whole >= size);
+    const words = `${Math.floor(whole / size)} ${unit}`;
+    element.textContent = seconds >= 0 ? `${words} ago` : `in ${words}`;
+  }
+}, 20_000);
+
 // Charts: each is drawn from what its element carries, again whenever the page brings a new one.
+const hours = (at, step) => new Date(at * 1000).toISOString().slice(...(step >= 86400 ? [5, 10] : [11, 16]));
 function draw(element) {
   element.removeAttribute("data-new");
   const { times, series, unit } = JSON.parse(element.dataset.chart);
@@ -49,8 +62,8 @@ function draw(element) {
     tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"), // as in the tables
     series: [{ value: (_, at) => at && new Date(at * 1000).toISOString().slice(0, 16) },
       ...series.map(({ label, color }) => ({ label, stroke: color, width: 2, spanGaps: true,
-        points: { show: times.length < 100 }, value: (_, it) => (it == null ? "–" : `${it}${unit}`) }))],
-    axes: [axis, { ...axis, size: 60 }],
+        points: { show: false }, value: (_, it) => (it == null ? "–" : `${it}${unit}`) }))],
+    axes: [{ ...axis, values: (_, ticks, __, ___, step) => ticks.map((at) => hours(at, step)) }, { ...axis, size: 60 }],
     scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
   }, [times, ...series.map(({ values }) => values)], element);
 }

@@ -13,49 +13,56 @@ SELECT workspace_id, request_id::uuid, app_id, to_timestamp(at), connection_id, 
                 renewed boolean, provider_request_id text)
     ON CONFLICT (workspace_id, id, at) DO NOTHING;
 
+-- part: matching_calls
+-- Calls of an app that match.
+--   $1 workspace, $2 app, $3 since, $4 until, $5 user or null, $6 least status, $7 greatest status,
+--   $8 method or null, $9 part of a path or null, $10 a whole path or null, $11 error or null
+proxied_call.workspace_id = $1
+   AND proxied_call.app_id = $2
+   AND proxied_call.at >= $3
+   AND proxied_call.at < $4
+   AND ($5::text IS NULL OR proxied_call.user_ref = $5)
+   AND proxied_call.status BETWEEN $6 AND $7
+   AND ($8::text IS NULL OR proxied_call.method = $8)
+   AND ($9::text IS NULL
+        OR strpos(lower(proxied_call.path), lower($9)) > 0
+        OR proxied_call.path = $10)
+   AND ($11::text IS NULL OR proxied_call.error = $11);
+
 -- part: calls_before
-SELECT id, at, user_ref, key_id, request_id, method, path, status, error, bytes, ms, retries,
-       renewed, provider_request_id
+SELECT {logged_call}
   FROM proxied_call
- WHERE workspace_id = $1
-   AND app_id = $2
-   AND ($3::text IS NULL OR user_ref = $3)
-   AND status BETWEEN $4 AND $5
-   AND at >= $6
-   AND (at, id) < ($7, $8)
-   AND ($10::text IS NULL OR method = $10)
-   AND ($11::text IS NULL OR starts_with(path, $11));
+ WHERE {matching_calls}
+   AND (at, id) < ($12, $13);
 
 -- name: calls_page
 -- Calls of an app, newest first, before a place in that order.
---   $1 workspace, $2 app, $3 user or null, $4 least status, $5 greatest status, $6 since,
---   $7 before this time, $8 and before this id at that time, $9 how many, $10 method or null,
---   $11 how the path begins, or null
+--   $1 to $11 which calls match, $12 before this time, $13 and before this id at that time, $14 how many
 {calls_before}
  ORDER BY at DESC, id DESC
- LIMIT $9;
+ LIMIT $14;
 
 -- name: failed_calls_page
 -- The same, where the least status is 400 or more: from the index of those.
---   $1 workspace, $2 app, $3 user or null, $4 least status, $5 greatest status, $6 since,
---   $7 before this time, $8 and before this id at that time, $9 how many, $10 method or null,
---   $11 how the path begins, or null
+--   $1 to $11 which calls match, $12 before this time, $13 and before this id at that time, $14 how many
 {calls_before}
-   AND status >= 400
+   AND proxied_call.status >= 400
  ORDER BY at DESC, id DESC
- LIMIT $9;
+ LIMIT $14;
 
 -- name: calls_of_request
--- The calls with a request id, the broker's or the provider's.
---   $1 workspace, $2 app, $3 the broker's id or null, $4 the provider's
-SELECT id, at, user_ref, key_id, request_id, method, path, status, error, bytes, ms, retries,
-       renewed, provider_request_id
+-- The calls of some apps with a request id, the broker's or the provider's.
+--   $1 workspace, $2 apps, $3 the broker's id or null, $4 the provider's
+SELECT {logged_call}, proxied_call.app_id
   FROM proxied_call
  WHERE workspace_id = $1
-   AND app_id = $2
+   AND app_id = ANY ($2::uuid[])
    AND (id = $3 OR provider_request_id = $4)
  ORDER BY at DESC, id DESC
  LIMIT 100;
+
+-- columns: logged_call of proxied_call
+id, at, user_ref, key_id, request_id, method, path, status, error, bytes, ms, retries, renewed, provider_request_id;
 
 -- name: purge_calls
 -- Delete some calls that are old enough, of those that are in no day's partition.
@@ -74,31 +81,28 @@ DELETE FROM proxied_call_rest
 
 -- name: call_chart
 -- An app's calls in steps of time: how many, how many went wrong in which way, and how long they took.
---   $1 workspace, $2 app, $3 span, $4 step
-SELECT date_bin($4::interval, at, '2000-01-01 00:00:00+00') AS step, count(*) AS calls,
+--   $1 to $11 which calls match, $12 step
+SELECT date_bin($12::interval, at, '2000-01-01 00:00:00+00') AS step, count(*) AS calls,
        count(*) FILTER (WHERE status = 429) AS limited,
        count(*) FILTER (WHERE status BETWEEN 400 AND 499 AND status <> 429) AS refused,
        count(*) FILTER (WHERE status >= 500) AS failed,
        percentile_disc(0.5) WITHIN GROUP (ORDER BY ms) AS p50,
        percentile_disc(0.95) WITHIN GROUP (ORDER BY ms) AS p95
   FROM proxied_call
- WHERE workspace_id = $1
-   AND app_id = $2
-   AND at >= now() - $3::interval
+ WHERE {matching_calls}
  GROUP BY step
  ORDER BY step;
 
 -- name: call_errors
--- What went wrong with an app's calls, most often first: codes of ours, and statuses of HubSpot's.
---   $1 workspace, $2 app, $3 span
-SELECT coalesce(error, 'HubSpot ' || status) AS kind, count(*) AS number, max(at) AS last
-  FROM proxied_call
- WHERE workspace_id = $1
-   AND app_id = $2
-   AND at >= now() - $3::interval
-   AND status >= 400
- GROUP BY kind
- ORDER BY number DESC, kind
+-- What went wrong with an app's calls, most often first: codes of ours, and statuses of the provider's.
+--   $1 to $11 which calls match
+SELECT error, status, count(*) AS number, max(at) AS last
+  FROM (SELECT error, CASE WHEN error IS NULL THEN status END AS status, at
+          FROM proxied_call
+         WHERE {matching_calls}
+           AND status >= 400) AS failed
+ GROUP BY error, status
+ ORDER BY number DESC, error, status
  LIMIT 20;
 
 -- name: call_accounts

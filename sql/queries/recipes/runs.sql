@@ -366,9 +366,10 @@ SELECT date_bin($5::interval, created_at, $4) AS begins_at,
 -- The problems of the newest failed runs of an app's recipe since a moment, by code. (A problem begins
 -- with its code; the rest may hold what jsonb does not take.)
 --   $1 workspace, $2 app, $3 recipe, $4 since, $5 at most so many runs
-SELECT code, count(*) AS how_many, max(ended_at) AS last_at
+SELECT code, count(*) AS how_many, max(ended_at) AS last_at,
+       (array_agg(problem ORDER BY number DESC))[1] AS newest
   FROM (SELECT coalesce(substring(problem FROM '^[{]"code": "([a-z-]+)"'), 'internal') AS code,
-               ended_at
+               ended_at, problem, number
           FROM recipe_run
          WHERE workspace_id = $1
            AND app_id = $2

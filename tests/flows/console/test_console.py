@@ -1,6 +1,7 @@
 """The console over HTTP: who is let in, what they may, and what other sites cannot make them do."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -699,7 +700,7 @@ async def test_calls_are_counted_and_told_one_by_one(broker, database):
     assert "<strong>64</strong> calls, <strong>61</strong> failed" in week
     assert "busy" in week
     assert "busy" not in hour
-    assert '<th scope="row">101</th><td>4</td>' in hour
+    assert '<th scope="row">101</th><td class="number">4</td>' in hour
     assert re.search(r'<meter min="0" max="660" high="594.0" value="4"', hour)
     log = await text("/calls/log?app=hbdev")
     assert log.count("<tr>") == 51
@@ -710,6 +711,75 @@ async def test_calls_are_counted_and_told_one_by_one(broker, database):
     assert (await sees(broker, "/calls/log?app=hbdev&after=x", cookie)).status == 400
     without = await signs_in(broker, await broker.makes_key("console", "apps"))
     assert (await sees(broker, "/calls", without)).status == 403
+
+
+async def test_a_call_is_found_by_whatever_is_known_of_it(broker, database):
+    """F4, F8, F9."""
+    await broker.connects("jane")
+    await broker.registers("other", clientId="another")
+    answer = await broker.proxies("/crm/v3/objects/contacts/12345", user="jane")
+    await broker.proxies(user="jane")
+    await broker.proxies(user="nobody")
+    await broker.parts.call_log.flush()
+    await database.execute(
+        "INSERT INTO proxied_call SELECT workspace_id, gen_random_uuid(), app_id, at - interval '5 hours',"
+        " connection_id, 'old', key_id, request_id, 'PATCH', path, 429, 'quota-exhausted', 0, 5, 2, true"
+        " FROM proxied_call WHERE status = 200"
+    )
+    cookie = await signs_in(broker)
+
+    async def text(path):
+        return (await sees(broker, path, cookie)).body.decode()
+
+    def rows(page):
+        return page.count('<td class="at"><a href="/console/call?')
+
+    request_id = answer.headers["Broker-Request-Id"]
+    found = await sees(broker, f"/calls?app=other&request={request_id}", cookie)
+    assert found.headers["Location"] == f"/console/call?app=hbdev&id={request_id}"
+    call = await text(f"/call?app=hbdev&id={request_id}")
+    assert "GET /crm/v3/objects/contacts/{id}" in call
+    assert "answered by HubSpot" in call
+    assert "12345" not in call
+    assert "has this request id" in await text(f"/calls?request={'0' * 32}")
+    assert "has this request id" in await text("/calls?request=%00x")
+    assert (await sees(broker, f"/call?app=other&id={request_id}", cookie)).status == 404
+
+    hour = await text("/calls?app=hbdev")
+    assert rows(hour) == 3
+    assert 'href="/docs/errors#connection-not-found"' in hour
+    narrowed = await text("/calls?app=hbdev&error=connection-not-found")
+    assert rows(narrowed) == 1
+    assert "<strong>1</strong> call, <strong>1</strong> failed" in narrowed
+    for query, number in [
+        ("path=contacts", 3), ("path=/crm/v3/objects/contacts/777", 1), ("path=deals", 0), ("method=POST", 0),
+        ("status=404", 2), ("status=failed", 2), ("user=jane", 2), ("span=day", 4), ("span=day&method=PATCH", 1), ("status=x&until=x", 3),
+    ]:  # fmt: skip
+        assert rows(await text(f"/calls?app=hbdev&{query}")) == number, query
+    ended = (datetime.now(UTC) - timedelta(hours=4, minutes=30)).strftime("%Y-%m-%dT%H:%M")
+    assert rows(await text(f"/calls?app=hbdev&until={ended}")) == 1
+
+
+async def test_the_console_remembers_the_app_that_was_shown(broker):
+    """F8."""
+    for slug in ("aaa", "zzz"):
+        await broker.registers(slug, clientId=slug)
+    cookie = await signs_in(broker)
+    assert "<option selected>aaa</option>" in (await sees(broker, "/calls", cookie)).body.decode()
+
+    shown = await sees(broker, "/apps/zzz", cookie)
+
+    remembered = shown.headers["Set-Cookie"].partition(";")[0]
+    assert "HttpOnly" in shown.headers["Set-Cookie"]
+    both = f"{cookie}; {remembered}"
+    for section in ("calls", "connections", "events", "endpoints", "playground", "kyb"):
+        page = (await sees(broker, f"/{section}", both)).body.decode()
+        assert "<option selected>zzz</option>" in page, section
+        assert "/console/calls?app=zzz" in page, section
+    limited = await signs_in(broker, await broker.makes_key("console", "calls", apps=["hbdev"]))
+    page = (await sees(broker, "/calls", f"{limited}; {remembered}")).body.decode()
+    assert "<option selected>hbdev</option>" in page
+    assert "zzz" not in page
 
 
 async def test_a_call_is_searched_by_its_id_and_has_a_page(broker):

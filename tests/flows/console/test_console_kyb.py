@@ -66,6 +66,9 @@ async def test_settings_are_stored_and_secrets_never_shown(kyb):
         "writeBack.caseId": "fml_case_id",
     }  # fmt: skip
 
+    limits = {"minSuccessRate": 0.5, "maxP95S": None, "window": 9}
+    body = {"clientId": "pk_live_tests", "health": limits}  # the form has no field for limits
+    await kyb.broker.asks("PUT", "/api/apps/hbdev/recipes/kyb", json=body)
     kept = await sees(kyb.broker, "/kyb/settings", cookie, "POST", data=form)
     bad = {
         **form,
@@ -78,6 +81,7 @@ async def test_settings_are_stored_and_secrets_never_shown(kyb):
 
     assert kept.status == 303
     settings = (await kyb.broker.asks("GET", "/api/apps/hbdev/recipes/kyb")).json()
+    assert settings["health"] == limits
     assert settings["trigger"] == {"property": "lifecyclestage", "value": "opportunity"}
     assert settings["properties"]["country"] == "read_country"
     assert settings["writeBack"] == {

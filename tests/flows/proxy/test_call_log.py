@@ -113,6 +113,27 @@ async def test_what_a_key_may_not_call_is_logged_and_tells_nothing(broker, hubsp
     assert not [seen for seen in hubspot.seen if "_echo" in seen.raw_path]
 
 
+async def test_a_call_is_found_by_its_request_id_method_path_or_error(broker):
+    """F9."""
+    await broker.connects("u1")
+    created = await broker.proxies(
+        "/crm/v3/objects/contacts", method="POST", json={"properties": {"email": "a@acme.example"}}
+    )
+    await broker.proxies(f"/crm/v3/objects/contacts/{created.json()['id']}")
+    await broker.proxies(user="nobody")
+
+    async def statuses(**query):
+        return [call["status"] for call in (await logged(broker, **query))["calls"]]
+
+    assert await statuses(requestId=created.headers["Broker-Request-Id"].upper()) == [201]
+    assert await statuses(requestId="0" * 32) == []
+    assert await statuses(method="post") == [201]
+    assert await statuses(path="/crm/v3/objects/contacts/98765?properties=email") == [200]
+    assert await statuses(path="OBJECTS", status="2xx") == [200, 201]
+    assert await statuses(error="connection-not-found") == [404]
+    assert await statuses(until="2026-01-01T00:00:00Z") == []
+
+
 async def test_a_call_for_a_user_who_is_not_connected_is_logged(broker):
     await broker.registers()
 

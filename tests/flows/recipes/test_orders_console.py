@@ -5,6 +5,7 @@ import re
 from tests.flows.console.test_console import sees, signs_in
 from tests.flows.recipes.test_orders import LINE, START, records, till
 from tests.flows.recipes.test_orders_poll import polls
+from tests.until import until
 
 __all__ = ["till"]
 
@@ -96,6 +97,36 @@ async def test_runs_are_started_tried_out_listed_and_retried(shops, till, databa
     assert b"Write the deal" in done
     assert "What came of it" in mended
     assert "acme.myshopify.com" in settings
+
+
+async def test_a_history_is_brought_over_and_shows_how_far_it_is(shops, till):
+    broker, cookie = shops.broker, await signs_in(shops.broker)
+    till.shop.orders.clear()
+    for _ in range(21):
+        till.place([LINE])
+    body = {
+        "app": "hbdev",
+        "userForeignIdentifier": "u1",
+        "orderId": "",
+        "since": "2020-01-01T00:00",
+    }
+    started = await sees(broker, "/orders", cookie, "POST", data=body)
+    await broker.parts.recipes.runs.join()
+    run = started.headers["Location"].partition("/console")[2]
+    under_way = (await sees(broker, run, cookie)).body.decode()
+
+    async def ended():
+        await broker.parts.recipes.runs.work_due()
+        await broker.parts.recipes.runs.join()
+        return "Orders written" in (await sees(broker, run, cookie)).body.decode()
+
+    await until(ended)
+    done = (await sees(broker, run, cookie)).body.decode()
+
+    assert "20 written so far" in under_way
+    assert "Orders of acme.myshopify.com since 2020-01-01T00:00:00+00:00" in under_way
+    assert "<code>21</code>" in done
+    assert "read_all_orders" in done
 
 
 async def test_nobody_else_sees_or_starts_them(shops, till):

@@ -32,8 +32,7 @@ class KybSettingsViews:
     @for_operators("recipes")
     async def show(self, request: web.Request, operator: Operator) -> web.Response:
         """The settings of an app, or an empty form."""
-        apps = await self.console.apps(operator)
-        slug = request.query.get("app", apps[0].slug if apps else "")
+        apps, slug = await self.console.choose(request, operator)
         if not slug:
             return self.console.render(operator, "kyb/settings.html", NAME, apps=apps, slug="")
         return await self._shown(operator, await self.console.app(operator, slug))
@@ -43,7 +42,8 @@ class KybSettingsViews:
         """Store the settings; a secret that is left empty stays as it is."""
         form = await form_of(request)
         app = await self.console.app(operator, form_value(form, "app"))
-        typed = _typed(form) | await self._unshown(app)
+        typed = _typed(form)
+        typed |= await self._recipe.setup.left_out(app, typed)
         try:
             body = validate(KybSettings, typed)
             await self._recipe.setup.put(app, str(operator.caller.key_id), body)
@@ -74,14 +74,6 @@ class KybSettingsViews:
         app, user_ref = await self._user(request, operator)
         findings = await self._checks.findings(self._recipe, app, operator.caller, user_ref)
         return self.console.render(operator, "kyb/checked.part.html", findings=findings)
-
-    async def _unshown(self, app: App) -> dict[str, Any]:
-        """Settings that the form does not have stay as they are."""
-        try:
-            stored = await self._recipe.setup.get(app)
-        except RecipeNotFound:
-            return {}
-        return stored.model.model_dump(include={"health"})
 
     async def _user(self, request: web.Request, operator: Operator) -> tuple[App, str]:
         form = await form_of(request)

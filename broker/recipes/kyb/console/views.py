@@ -45,9 +45,8 @@ class KybViews:
     @for_operators("recipes")
     async def index(self, request: web.Request, operator: Operator) -> web.Response:
         """An app's runs; htmx gets the rows alone."""
-        apps = await self.console.apps(operator)
+        apps, slug = await self.console.choose(request, operator)
         query = request.query
-        slug = query.get("app", apps[0].slug if apps else "")
         state, before = query.get("state", ""), query.get("before", "")
         records: list[RunRecord] = []
         more = None
@@ -131,8 +130,7 @@ class KybViews:
     @for_operators("recipes")
     async def parked(self, request: web.Request, operator: Operator) -> web.Response:
         """Events of First Mile Labs' that fit no run."""
-        apps = await self.console.apps(operator)
-        slug = request.query.get("app", apps[0].slug if apps else "")
+        apps, slug = await self.console.choose(request, operator)
         events = []
         if slug:
             app = await self.console.app(operator, slug)

@@ -69,8 +69,7 @@ class OrdersSettingsViews:
     @for_operators("recipes")
     async def show(self, request: web.Request, operator: Operator) -> web.Response:
         """The settings of an app, or an empty form."""
-        apps = await self.console.apps(operator)
-        slug = request.query.get("app", apps[0].slug if apps else "")
+        apps, slug = await self.console.choose(request, operator)
         if not slug:
             return self.console.render(
                 operator, "orders/settings.html", NAME, apps=apps, slug="", panel=Panel()
@@ -85,6 +84,7 @@ class OrdersSettingsViews:
         app = await self.console.app(operator, form_value(form, "app"))
         user = form_value(form, "user")
         typed = _typed(form)
+        typed |= await self._recipe.setup.left_out(app, typed)
         try:
             body = validate(OrdersSettings, typed)
             await self._recipe.setup.put(app, str(operator.caller.key_id), body)

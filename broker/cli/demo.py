@@ -2,13 +2,10 @@
 
 import contextlib
 import logging
-import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from html import unescape
 from typing import Any
-from urllib.parse import urljoin
 
 import aiohttp
 import asyncpg
@@ -16,6 +13,8 @@ import typer
 
 from broker.bootstrap.components import Components
 from broker.bootstrap.server import serving, wait_for_shutdown_signal
+from broker.cli.demo_consent import consent
+from broker.cli.demo_day import DayScenario
 from broker.cli.demo_setting import PORT, USER, choose_port, next_steps
 from broker.cli.runtime import (
     Runtime,
@@ -26,6 +25,7 @@ from broker.cli.runtime import (
     read_settings,
     run,
 )
+from broker.domain.model import Key
 from broker.providers.catalog import SETTINGS
 from broker.recipes.enrichment.demo import EnrichmentScenario
 from broker.recipes.kyb.demo import COMPANY_SCOPES, KybScenario
@@ -126,7 +126,7 @@ async def _own_database(found: Runtime) -> str:
             fail(ANOTHER_DEMO)
         await session.execute("DROP DATABASE IF EXISTS broker_demo")
         await session.execute("CREATE DATABASE broker_demo")
-    except asyncpg.ObjectInUseError:
+    except (asyncpg.ObjectInUseError, asyncpg.UniqueViolationError, asyncpg.DuplicateDatabaseError):
         fail(ANOTHER_DEMO)
     finally:
         await session.close()
@@ -144,7 +144,7 @@ class DemoScenario:
     vendors: RunningVendor[Enrichment]
     public_url: str
     secret: str = ""
-    client_id: str = ""
+    key: Key | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     kyb: KybScenario = field(init=False)
     orders: OrdersScenario = field(init=False)
@@ -189,6 +189,7 @@ class DemoScenario:
             *self.kyb.steps(),
             *self.orders.steps(),
             *self.enrichment.steps(),
+            ("Make up a day of calls, for the console to show", self.fill_day),
         ]
         async with aiohttp.ClientSession() as session:
             for number, (title, step) in enumerate(steps, start=1):
@@ -209,7 +210,7 @@ class DemoScenario:
 
     async def workspace(self, _session: aiohttp.ClientSession) -> str:
         workspace, issued = await self.broker.keys.create_workspace("demo")
-        self.client_id, self.secret = issued.key.client_id, issued.client_secret.reveal()
+        self.key, self.secret = issued.key, issued.client_secret.reveal()
         return f"workspace {workspace.id}"
 
     async def register(self, session: aiohttp.ClientSession) -> str:
@@ -236,16 +237,7 @@ class DemoScenario:
         return f"for {USER}"
 
     async def consent(self, session: aiohttp.ClientSession) -> str:
-        async with session.get(self.facts["link"]) as page:
-            text = await page.text()
-            where = urljoin(str(page.url), re.findall(r'action="([^"]+)"', text)[0])
-        inputs = re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', text)
-        form = {name: unescape(value) for name, value in inputs}
-        form |= {"portal": "101", "decision": "allow"}
-        async with session.post(where, data=form) as landed:
-            text = await landed.text()
-            if landed.status != 200 or "HubSpot is connected" not in text:
-                raise RuntimeError(f"the callback answered {landed.status}")
+        await consent(session, self.facts["link"], 101)
         path = f"/api/saas-org-user/get-user/demo?userForeignIdentifier={USER}"
         known = await self.json(session, "GET", path)
         return f"connected: {known['connected']}, {known['userForeignIdentifiers'][0]['status']}"
@@ -285,6 +277,13 @@ class DemoScenario:
         path = f"/proxy/demo/{USER}/crm/v3/objects/contacts/{self.facts['contact']}"
         await self.json(session, "GET", path)
         return f"200 after {self.sandbox.sandbox.refreshes - before} renewal"
+
+    async def fill_day(self, session: aiohttp.ClientSession) -> str:
+        if self.key is None:
+            raise RuntimeError("there is no workspace yet")
+        return await DayScenario(self.broker, self.sandbox.sandbox, self.json).fill(
+            session, self.key
+        )
 
     async def json(
         self, session: aiohttp.ClientSession, method: str, path: str, **rest: Any

@@ -287,6 +287,7 @@ async def test_a_poll_of_woocommerce_goes_page_by_page_from_the_newest_change(
     shop, keeper, database
 ):
     await polls(shop)
+    shop.broker.hubspot.limits.ten_secondly = 100_000
     line = {"name": "Lamp", "price": "40.00", "quantity": 2}
     placed = [keeper.place(lines=[line], status="processing") for _ in range(53)]
     await polls(shop, database)

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 from uuid import UUID, uuid4
@@ -92,6 +93,25 @@ class RecordReader(RelatedRecords):
         """What wrote the present values of a record's properties, as HubSpot names it (CRM_UI, API,
         IMPORT); empty when there is no such record.
         """
+        last = await self._last_changes(object_type, record_id, names)
+        return {name: str(each.get("sourceType")) for name, each in last.items()}
+
+    async def changed_at(
+        self, object_type: str, record_id: str, names: Sequence[str]
+    ) -> dict[str, datetime]:
+        """When the present values of a record's properties were written; empty when there is no
+        such record.
+        """
+        last = await self._last_changes(object_type, record_id, names)
+        return {
+            name: datetime.fromisoformat(str(each["timestamp"]))
+            for name, each in last.items()
+            if each.get("timestamp")
+        }
+
+    async def _last_changes(
+        self, object_type: str, record_id: str, names: Sequence[str]
+    ) -> dict[str, Mapping[str, Any]]:
         query = urlencode({"propertiesWithHistory": ",".join(names)})
         status, payload = await self._request(
             "GET", f"{record_path(object_type, record_id)}?{query}"
@@ -100,7 +120,7 @@ class RecordReader(RelatedRecords):
             return {}
         raise_for_status(status, payload)
         history = payload.get("propertiesWithHistory") or {}
-        return {name: str(each[0].get("sourceType")) for name, each in history.items() if each}
+        return {name: each[0] for name, each in history.items() if each}
 
     async def property_names(self, object_type: str) -> set[str]:
         """The properties that records of a type have."""

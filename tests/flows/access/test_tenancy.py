@@ -52,6 +52,10 @@ def a_body(method, path):
         "/recipes/kyb": {"clientId": "pk"},
         "/recipes/orders": {"shopApp": "shop"},
         "/orders/{slug}": {**user, "orderId": "1"},
+        "/recipes/enrichment": {"vendor": "hunter"},
+        "/enrichment/{slug}": {**user, "contactId": "1"},
+        "/recipes/leads": {"salesforceApp": "crm"},
+        "/leads/{slug}": {**user, "contactId": "1"},
         "/kyb/{slug}": {**user, "companyId": "1"},
         "/endpoints": {"url": "https://product.example/events"},
     }

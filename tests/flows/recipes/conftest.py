@@ -2,16 +2,27 @@
 
 import pytest
 
+from tests.fixtures.leads import leads
 from tests.flows.providers.conftest import (
     Books,
+    orgs,
     quickbooks_sandbox,
+    salesforce_sandbox,
     shopify_sandbox,
     shops,
     xero_sandbox,
 )
 from tests.flows.recipes.deals import QB_UK, QB_US, XERO_NZ, XERO_SCOPES, ledger_of
 
-__all__ = ["quickbooks_sandbox", "shopify_sandbox", "shops", "xero_sandbox"]
+__all__ = [
+    "leads",
+    "orgs",
+    "quickbooks_sandbox",
+    "salesforce_sandbox",
+    "shopify_sandbox",
+    "shops",
+    "xero_sandbox",
+]
 
 ACCOUNTING = ["com.intuit.quickbooks.accounting"]
 

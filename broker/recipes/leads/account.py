@@ -1,0 +1,128 @@
+"""Which of the settings do not fit the two accounts: fields, values of picklists, owners."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from broker.recipes.base import Finding
+from broker.recipes.leads.models import KEY, LeadsSettings
+from broker.recipes.leads.salesforce import Described
+
+CONNECTOR = "salesforceleadid"
+"""The property that HubSpot's own Salesforce connector brings."""
+
+SHOWN = 12
+"""How many possible values a remedy names."""
+
+
+def hubspot_findings(
+    settings: LeadsSettings, definitions: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Finding]:
+    """Settings that do not fit the contacts' properties."""
+    if CONNECTOR in definitions and not settings.besideConnector:
+        yield Finding(
+            about="connector",
+            message="HubSpot's own Salesforce connector is installed in this account: two programs "
+            "would write the same records.",
+            remedy="Disconnect it in HubSpot (Settings, Integrations), or map fields that it does "
+            "not write and set besideConnector.",
+        )
+    for each in settings.fields:
+        definition = definitions.get(each.hubspot)
+        remedy = "Name a contact property that can be written, or take the field out."
+        if definition is None:
+            message = f"Contacts have no property {each.hubspot}."
+        elif _is_read_only(definition) and settings.direction != "to-salesforce":
+            message = f"The property {each.hubspot} can only be read."
+        else:
+            continue
+        yield Finding(about=f"fields.{each.hubspot}", message=message, remedy=remedy)
+    if KEY in definitions and not definitions[KEY].get("hasUniqueValue"):
+        yield Finding(
+            about=KEY,
+            message=f"Contacts may share a value of {KEY}, so that repeats would not be noticed.",
+            remedy="Delete the property in HubSpot and run the recipe's setup for this user.",
+        )
+    if settings.lifecycle is not None and "lifecyclestage" in definitions:
+        options = definitions["lifecyclestage"].get("options") or ()
+        known = [str(each["value"]) for each in options]
+        for stage in settings.lifecycle.stages:
+            if known and stage.hubspot not in known:
+                yield Finding(
+                    about="lifecycle",
+                    message=f"HubSpot has no lifecycle stage {stage.hubspot}.",
+                    remedy=f"Use internal names: {', '.join(known[:SHOWN])}.",
+                )
+
+
+def salesforce_findings(settings: LeadsSettings, described: Described) -> Iterator[Finding]:
+    """Settings that do not fit the leads' fields, as the connected user sees them."""
+    if settings.externalIdField not in described.types:
+        yield Finding(
+            about="externalIdField",
+            message=f"The connected user does not see Lead.{settings.externalIdField}.",
+            remedy="Make it in Salesforce (Setup, Object Manager, Lead, Fields: text, 64 "
+            "characters, external id, unique, case sensitive) and give the user access to it: a "
+            "new field is hidden from everyone.",
+        )
+    yield from _field_findings(settings, described)
+    if settings.lifecycle is not None:
+        active: Sequence[str] = described.picklists.get("Status", ())
+        for stage in settings.lifecycle.stages:
+            if active and stage.salesforce not in active:
+                yield Finding(
+                    about="lifecycle",
+                    message=f"Lead.Status has no active value {stage.salesforce}.",
+                    remedy=f"Use API names of active values: {', '.join(active[:SHOWN])}.",
+                )
+
+
+def _field_findings(settings: LeadsSettings, described: Described) -> Iterator[Finding]:
+    by_lower = {name.lower(): name for name in described.types}
+    mapped = [each.salesforce for each in settings.fields]
+    for name in mapped:
+        found = by_lower.get(name.lower())
+        if found is None:
+            message = f"Lead has no field {name}, or field-level security hides it: it is skipped."
+        elif found not in described.writable and settings.direction != "to-hubspot":
+            message = f"Lead.{found} cannot be written by the connected user: it is skipped."
+        else:
+            continue
+        remedy = "Give the user access to it in Salesforce, or take the field out."
+        yield Finding(about=f"fields.{name}", message=message, remedy=remedy)
+    if settings.direction != "to-hubspot" and settings.createLeads:
+        lower = {each.lower() for each in mapped}
+        for name in ("LastName", "Company"):
+            if name in described.required and name.lower() not in lower:
+                yield Finding(
+                    about=f"fields.{name}",
+                    message=f"Salesforce requires Lead.{name}, and no property is mapped to it.",
+                    remedy="Map one, or set createLeads to false.",
+                )
+
+
+def owner_findings(
+    settings: LeadsSettings, hubspot: set[str] | None, salesforce: Mapping[str, bool]
+) -> Iterator[Finding]:
+    """Owners that one side does not have. `hubspot`: ids of owners, None where they are not known;
+    `salesforce`: whether each user or queue that was found is active, by 15 characters of its id.
+    """
+    named = {*settings.owners.values(), *([settings.defaultOwner] if settings.defaultOwner else [])}
+    for owner in sorted(named):
+        if not salesforce.get(owner[:15], False):
+            why = "is inactive" if owner[:15] in salesforce else "is no user or queue of the org"
+            yield Finding(
+                about="owners",
+                message=f"Salesforce's owner {owner} {why}.",
+                remedy="Name an active user (005...) or a queue (00G...).",
+            )
+    for owner in sorted(settings.owners):
+        if hubspot is not None and owner not in hubspot:
+            yield Finding(
+                about="owners",
+                message=f"HubSpot has no owner {owner}, or it is archived.",
+                remedy="Use the ids of GET /crm/v3/owners.",
+            )
+
+
+def _is_read_only(definition: Mapping[str, Any]) -> bool:
+    return bool((definition.get("modificationMetadata") or {}).get("readOnlyValue"))

@@ -1,0 +1,100 @@
+"""Looks at Salesforce for leads that have changed: works in every edition, and needs no webhook.
+
+`SystemModstamp` counts in seconds, and a long transaction commits with an older one, so each look
+goes back a little. What a look finds again starts nothing: a lead's values are compared with those
+last seen, so what the recipe wrote itself costs this read and no run.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from broker.domain.runs import RunRequest
+from broker.recipes.leads.comparison import Comparison
+from broker.recipes.leads.merging import Marks
+from broker.recipes.leads.models import Side
+from broker.recipes.leads.requests import lead_request, version_of
+from broker.recipes.leads.salesforce import Lead, Leads
+from broker.recipes.leads.steps import LeadSteps
+from broker.recipes.leads.work import Work
+from broker.recipes.polling import DuePoll, PollResult
+from broker.stores.recipes.lead_pairs import LeadPair, LeadPairs
+
+OVERLAP = timedelta(seconds=120)
+SKEW = timedelta(hours=1)
+"""How far behind Salesforce's clock may be. The newest change tells, until it is that old."""
+
+PAGE = 200
+PAUSE_S = 1.0
+
+
+class LeadChanges:
+    """Looks at orgs. The cursor holds `since`, within a look of many pages the last lead, and as
+    `checked` when pairs were compared, and with what result.
+    """
+
+    def __init__(
+        self, steps: LeadSteps, leads: Leads, pairs: LeadPairs, comparison: Comparison
+    ) -> None:
+        self._comparison = comparison
+        self._steps = steps
+        self._leads = leads
+        self._pairs = pairs
+
+    async def look(self, due: DuePoll) -> PollResult:
+        """One page of leads, and runs for those that differ from what was last seen."""
+        work = await self._steps.work(due.app_id, due.user, due.partner, reported=Side.SALESFORCE)
+        cursor, settings = due.cursor or {}, work.settings
+        going: dict[str, Any]
+        since = datetime.fromisoformat(cursor["since"]) if cursor else due.begins_at
+        if settings.direction == "to-salesforce":
+            compared = await self._comparison.go_on(due, work, cursor.get("checked"))
+            going = {"since": since.isoformat(), "checked": compared.state}
+            return PollResult(going, float(settings.pollSeconds), compared.runs)
+        after = None
+        if "id" in cursor:
+            after = (datetime.fromisoformat(cursor["at"]), cursor["id"])
+        leads = await self._leads.changed(
+            due.partner, since, after, work.fields, work.external, PAGE
+        )
+        pairs = await self._pairs.of_leads(work.place, [each.id for each in leads])
+        runs = [
+            self._request(due, each)
+            for each in leads
+            if self._starts(work, each, pairs.get(each.id))
+        ]
+        if len(leads) == PAGE:
+            last = leads[-1]
+            going = {**cursor, "since": since.isoformat(), "at": last.stamp, "id": last.id}
+            return PollResult(going, PAUSE_S, runs)
+        seen = [datetime.fromisoformat(each.stamp) - OVERLAP for each in leads[-1:]]
+        if after is not None and not leads:
+            seen.append(after[0] - OVERLAP)
+        following = max([since, due.started_at - SKEW, *seen])
+        compared = await self._comparison.go_on(due, work, cursor.get("checked"))
+        going = {"since": following.isoformat(), "checked": compared.state}
+        return PollResult(going, float(settings.pollSeconds), [*runs, *compared.runs])
+
+    def _request(self, due: DuePoll, lead: Lead) -> RunRequest:
+        state = "deleted" if lead.is_deleted else lead.stamp
+        return lead_request(
+            due.app_id,
+            due.user,
+            due.partner,
+            lead.id,
+            f"{state}/{version_of(dict(lead.values))}",
+            reported=Side.SALESFORCE,
+        )
+
+    def _starts(self, work: Work, lead: Lead, pair: LeadPair | None) -> bool:
+        if pair is None:
+            if lead.is_deleted or lead.converted_to is not None:
+                return False
+            return not lead.external_id or work.contact_of(lead.external_id) is not None
+        if pair.is_unlinked:
+            return False
+        if lead.is_deleted or pair.seen is None:
+            return True
+        if lead.converted_to is not None and work.settings.onConverted == "stop":
+            return False
+        marks = Marks(work.place.workspace_id, work.place.hub_id, pair.contact_id)
+        return bool(marks.changed_at_salesforce(work.fields, lead.values, pair.seen))

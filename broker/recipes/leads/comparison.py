@@ -1,0 +1,89 @@
+"""Compare some pairs at random, once a day: what neither a webhook nor a look reported is found so,
+and the recipe's health says how many were equal.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from broker.crm.object_types import CONTACTS
+from broker.crm.records import CrmRecords
+from broker.domain.runs import Consistency, RunRequest
+from broker.recipes.leads.models import Side
+from broker.recipes.leads.requests import contact_request, version_of
+from broker.recipes.leads.salesforce import Lead, Leads
+from broker.recipes.leads.work import Work, values_of
+from broker.recipes.polling import DuePoll
+from broker.stores.recipes.lead_pairs import LeadPairs
+
+EVERY = timedelta(hours=24)
+AT_ONCE = 50
+"""How often pairs are compared, and how many: two calls, one to each side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What a comparison found: its state for the next one, and runs for pairs that differ."""
+
+    state: Mapping[str, Any]
+    runs: Sequence[RunRequest]
+
+
+class Comparison:
+    """Compares pairs of an org. The state holds `at`, `compared` and `equal`."""
+
+    def __init__(self, crm: CrmRecords, leads: Leads, pairs: LeadPairs) -> None:
+        self._crm = crm
+        self._leads = leads
+        self._pairs = pairs
+
+    async def go_on(self, due: DuePoll, work: Work, state: Mapping[str, Any] | None) -> Compared:
+        """Compare some pairs, where it is time to. Raises what calls to both sides do."""
+        now = due.started_at.isoformat()
+        if state is None:  # nothing was written before the first look
+            return Compared({"at": now}, ())
+        if due.started_at - datetime.fromisoformat(state["at"]) < EVERY:
+            return Compared(state, ())
+        pairs = await self._pairs.sample(work.place, AT_ONCE)
+        reader, names = self._crm.reader(work.user), work.property_names
+        contacts = await reader.read_many(CONTACTS, [each.contact_id for each in pairs], names)
+        leads = await self._leads.read_many(
+            due.partner, [each.lead_id or "" for each in pairs], work.fields, work.external
+        )
+        runs = []
+        for each in pairs:
+            contact, lead = contacts.get(each.contact_id), leads.get(each.lead_id or "")
+            if contact is None or lead is None or not _equal(work, contact, lead):
+                version = version_of(contact, None if lead is None else dict(lead.values))
+                runs.append(
+                    contact_request(
+                        due.app_id,
+                        due.user,
+                        due.partner,
+                        each.contact_id,
+                        f"compared:{version}",
+                        reported=Side.SALESFORCE,
+                    )
+                )
+        counted = {"compared": len(pairs), "equal": len(pairs) - len(runs)}
+        return Compared({"at": now, **counted}, runs)
+
+
+def consistency_of(cursors: Sequence[Mapping[str, Any]]) -> Consistency | None:
+    """The last comparisons of all users' orgs together."""
+    states = [each["checked"] for each in cursors if each.get("checked", {}).get("compared")]
+    if not states:
+        return None
+    return Consistency(
+        compared=sum(each["compared"] for each in states),
+        equal=sum(each["equal"] for each in states),
+        checked_at=max(datetime.fromisoformat(each["at"]) for each in states),
+    )
+
+
+def _equal(work: Work, contact: Mapping[str, str | None], lead: Lead) -> bool:
+    ours = values_of(work, contact)
+    return lead.converted_to is not None or all(
+        each.equal(ours[each.hubspot], lead.values.get(each.salesforce, "")) for each in work.fields
+    )

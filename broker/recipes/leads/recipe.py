@@ -1,0 +1,211 @@
+"""The leads recipe: a HubSpot contact and a Salesforce lead are kept equal in the mapped fields."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from broker.crm.object_types import CONTACTS, deleted_record
+from broker.crm.records import SYNC_GROUP, HubSpotUser
+from broker.domain.events import ProviderEvent
+from broker.domain.model import App, Caller
+from broker.domain.runs import Consistency, RetryLater, RunRequest, Step, StepContext
+from broker.errors import BrokerError, InputRefused
+from broker.recipes.base import (
+    DefaultRecipe,
+    Finding,
+    PropertyDefinitions,
+    RecipeDeps,
+    StartingRecord,
+)
+from broker.recipes.leads.account import hubspot_findings, owner_findings, salesforce_findings
+from broker.recipes.leads.changes import LeadChanges
+from broker.recipes.leads.comparison import Comparison, consistency_of
+from broker.recipes.leads.merging import Change
+from broker.recipes.leads.models import CONTACT, KEY, LeadsRequest, LeadsSettings, Side
+from broker.recipes.leads.pairing import Pairing
+from broker.recipes.leads.planning import Planner, marks_of
+from broker.recipes.leads.requests import contact_request, lead_request, run_request, version_of
+from broker.recipes.leads.salesforce import Leads
+from broker.recipes.leads.steps import LeadSteps, build_result
+from broker.recipes.leads.work import Work, operation_of, shown, values_of
+from broker.recipes.polling import DuePoll, PollResult
+from broker.recipes.settings import RecipeSetup, StoredSettings
+from broker.stores.events.webhook_inbox import LockedBatch
+from broker.stores.recipes.lead_pairs import LeadPairs, clear_contact
+from broker.stores.recipes.polls import PollStore
+
+MOST_COMPARED = 1000
+"""Of how many users' orgs the recipe's health shows the comparison."""
+
+
+class LeadsRecipe(DefaultRecipe[LeadsSettings]):
+    """The recipe in one process."""
+
+    def __init__(self, deps: RecipeDeps, setup: RecipeSetup[LeadsSettings]) -> None:
+        self.setup = setup
+        self._crm = deps.crm
+        self._accounts = deps.accounts
+        self._leads = Leads(deps.partners)
+        self._pairs = LeadPairs(deps.database)
+        self._planner = Planner(deps.crm)
+        pairing = Pairing(deps.crm, self._leads, self._pairs)
+        self._steps = LeadSteps(setup, deps.partners, self._leads, pairing)
+        comparison = Comparison(deps.crm, self._leads, self._pairs)
+        self._changes = LeadChanges(self._steps, self._leads, self._pairs, comparison)
+        self._polls = PollStore(deps.database)
+
+    def steps(self) -> Sequence[Step]:
+        return self._steps.steps()
+
+    def build_result(self, context: StepContext) -> Mapping[str, Any]:
+        return build_result(context)
+
+    async def run_request(self, app: App, caller: Caller, body: LeadsRequest) -> RunRequest:
+        """One run for each version of a pair: a start after either side has changed is another."""
+        body.check()
+        work = await self._work(app, caller, body)
+        if body.since is not None:
+            since = body.since.isoformat()
+            return run_request(app.id, work.user, work.partner, f"since:{since}", {"since": since})
+        contact_id, contact, lead_id, lead = await self._records(work, body)
+        version = version_of(contact, None if lead is None else dict(lead.values), lead_id)
+        if contact_id is not None:
+            return contact_request(app.id, work.user, work.partner, contact_id, version)
+        assert lead_id is not None  # noqa: S101  # `check` has seen to it
+        return lead_request(app.id, work.user, work.partner, lead_id, version)
+
+    async def dry_run(self, app: App, caller: Caller, body: LeadsRequest) -> Mapping[str, Any]:
+        body.check()
+        work = await self._work(app, caller, body)
+        contact_id, contact, lead_id, lead = await self._records(work, body)
+        found: dict[str, Any] = {"contactId": contact_id, "leadId": lead_id}
+        if contact is None and lead is None:
+            raise InputRefused("Neither HubSpot nor Salesforce has this record.")
+        if contact is not None and contact_id is not None and lead is not None:
+            pair = await self._pairs.of_contact(work.place, contact_id)
+            marks = marks_of(work, contact_id)
+            seen = None if pair is None else pair.seen
+            merged = await self._planner.plan(work, contact, lead, seen, marks)
+            return {
+                **found,
+                "operation": operation_of(merged.changes),
+                "wouldWrite": [shown(each) for each in merged.changes],
+                "notes": list(merged.notes),
+            }
+        ours = {} if contact is None else values_of(work, contact)
+        theirs = {} if lead is None else lead.values
+        operation = "create" if lead is None else "from-salesforce"
+        writes = []
+        for each in work.fields:
+            value = (
+                each.to_salesforce(ours.get(each.hubspot, ""))
+                if lead is None
+                else each.to_hubspot(theirs.get(each.salesforce, ""), "")
+            )
+            if value:
+                side = Side.SALESFORCE if lead is None else Side.HUBSPOT
+                writes.append(shown(Change(each, side, "", value, overwritten=False)))
+        return {**found, "operation": operation, "wouldWrite": writes}
+
+    async def record_request(
+        self, record: StartingRecord, settings: StoredSettings[LeadsSettings]
+    ) -> RunRequest:
+        partner = await self._steps.partner(record.user, settings.model)
+        return contact_request(
+            record.app_id,
+            record.user,
+            partner,
+            record.record_id,
+            f"event:{record.occasion}",
+            **({"reported": Side.HUBSPOT} if record.occasion else {}),
+        )
+
+    def properties(self, _settings: LeadsSettings) -> Sequence[PropertyDefinitions]:
+        definition = {
+            "name": KEY,
+            "label": "Salesforce lead key",
+            "type": "string",
+            "fieldType": "text",
+            "groupName": SYNC_GROUP,
+            "hasUniqueValue": True,
+        }
+        return (PropertyDefinitions(CONTACTS, {KEY: definition}),)
+
+    async def findings(
+        self, _app: App, user: HubSpotUser, settings: StoredSettings[LeadsSettings]
+    ) -> list[Finding]:
+        """Settings that do not fit one of the two accounts."""
+        model, found = settings.model, list[Finding]()
+        self._leads.clear_cache()
+        try:
+            partner = await self._steps.partner(user, model)
+            found += salesforce_findings(model, await self._leads.describe(partner))
+            owners = [*model.owners.values(), *filter(None, [model.defaultOwner])]
+            active = await self._leads.owners(partner, owners)
+            found += owner_findings(model, None, active)
+        except RetryLater as later:
+            found.append(_finding("Salesforce", later.reason, "Check again later."))
+        except BrokerError as refusal:
+            remedy = f"Have the user connect an org with the app {model.salesforceApp}."
+            found.append(_finding("Salesforce", refusal.detail or refusal.title(), remedy))
+        try:
+            found += hubspot_findings(model, await self._crm.reader(user).definitions(CONTACTS))
+        except (BrokerError, RetryLater):  # told by the general part of the check
+            return found
+        return found
+
+    async def watch(
+        self,
+        locked: LockedBatch,
+        events: Sequence[ProviderEvent],
+        _users: Mapping[str, Sequence[str]],
+    ) -> None:
+        """Delete what is known of the values of a contact that was deleted."""
+        for event in events:
+            deleted = None if event.hub_id is None else deleted_record(event)
+            if deleted is not None and deleted[0] == CONTACT and event.hub_id is not None:
+                batch = locked.batch
+                await clear_contact(
+                    locked.session, batch.workspace_id, batch.app_id, event.hub_id, deleted[1]
+                )
+
+    async def consistency(self, app: App) -> Consistency | None:
+        """The last comparison of pairs at random, of so many users."""
+        polls = await self._polls.of_app(app.workspace_id, app.id, self.setup.name, MOST_COMPARED)
+        return consistency_of([each.cursor for each in polls])
+
+    async def poll(self, due: DuePoll) -> PollResult:
+        return await self._changes.look(due)
+
+    def clear_cache(self) -> None:
+        self._leads.clear_cache()
+
+    async def _work(self, app: App, caller: Caller, body: LeadsRequest) -> Work:
+        settings = (await self.setup.get(app)).model
+        user = await self._accounts.user(app, caller, body.userForeignIdentifier)
+        return await self._steps.work(app.id, user, await self._steps.partner(user, settings))
+
+    async def _records(self, work: Work, body: LeadsRequest) -> tuple[Any, Any, Any, Any]:
+        """Contact id, contact, lead id and lead, as far as they are known to belong together."""
+        contact_id, lead_id, lead = body.contactId, body.leadId, None
+        if lead_id is not None:
+            lead = await self._leads.read(work.partner, lead_id, work.fields, work.external)
+            lead_id = lead_id if lead is None else lead.id
+            pair = (await self._pairs.of_leads(work.place, [lead_id])).get(lead_id)
+            if pair is not None:
+                contact_id = pair.contact_id
+            elif lead is not None and lead.external_id:
+                contact_id = work.contact_of(lead.external_id)
+        contact = None
+        if contact_id is not None:
+            reader = self._crm.reader(work.user)
+            contact = await reader.read(CONTACTS, contact_id, work.property_names)
+            if lead_id is None:
+                pair = await self._pairs.of_contact(work.place, contact_id)
+                if pair is not None and pair.lead_id is not None:
+                    lead_id = pair.lead_id
+                    lead = await self._leads.read(work.partner, lead_id, work.fields, work.external)
+        return contact_id, contact, lead_id, lead
+
+
+def _finding(about: str, message: str, remedy: str) -> Finding:
+    return Finding(about=about, message=message, remedy=remedy)

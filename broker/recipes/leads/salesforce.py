@@ -1,0 +1,299 @@
+"""Leads through Salesforce's REST API, as the user's connection.
+
+Names of fields in a query come from describe, ids match a pattern, and an address is escaped: no
+other text stands in one.
+
+Source: https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/.
+"""
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from broker.crm.partners import PartnerAnswer, PartnerCalls, PartnerUser
+from broker.errors import InputRefused
+from broker.recipes.leads.fields import MappedField, as_json, as_text
+from broker.recipes.leads.refusals import LeadGone, error_of, raise_refusal
+
+DATA = "/services/data/v66.0"
+LEAD, CONTACT = "Lead", "Contact"
+SYSTEM = ("Id", "SystemModstamp", "LastModifiedDate", "IsDeleted", "IsConverted",
+          "ConvertedContactId", "MasterRecordId")  # fmt: skip
+OF_CONTACTS = ("Id", "SystemModstamp", "LastModifiedDate")
+
+WRITING = {
+    # Without FALSE the org's assignment rules replace the owner, even where none is active.
+    "Sforce-Auto-Assign": "FALSE",
+    "Sforce-Call-Options": "client=broker",
+}
+SAVE_DUPLICATES = {"Sforce-Duplicate-Rule-Header": "allowSave=true; runAsCurrentUser=true"}
+
+DESCRIBED_S = 300.0
+"""For how long a description of an object is used."""
+
+MAX_DESCRIBED = 200
+MOST_IDS = 200
+"""How many descriptions are held, and how many ids stand in a query."""
+
+ID = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?")
+_ADDRESS = re.compile(r"[\x21-\x7e]{3,80}")
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """An object as the connected user sees it: Salesforce's type of each field that can be read,
+    those that can be written, those that cannot be empty, and the active values of picklists.
+    """
+
+    types: Mapping[str, str]
+    writable: frozenset[str]
+    required: frozenset[str]
+    picklists: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """A lead, or the contact that it was converted to (`sobject`), as it is now."""
+
+    id: str
+    sobject: str
+    values: Mapping[str, str]
+    external_id: str
+    modified_at: datetime
+    stamp: str
+    is_deleted: bool
+    converted_to: str | None
+    merged_into: str | None
+
+
+class Leads:
+    """Reads and writes leads of one process's users."""
+
+    def __init__(self, partners: PartnerCalls) -> None:
+        self._partners = partners
+        self._described: dict[tuple[Any, ...], tuple[float, Described]] = {}
+
+    async def describe(self, user: PartnerUser, sobject: str = LEAD) -> Described:
+        """An object's fields, at most five minutes old. Raises as every method here: what
+        `PartnerCalls` raises, and InputRefused or ScopesMissing for what a person has to mend.
+        """
+        key = (user.workspace_id, user.app_slug, user.user_ref, user.account_id, sobject)
+        at, found = self._described.get(key, (0.0, None))
+        if found is not None and time.monotonic() < at + DESCRIBED_S:
+            return found
+        answer = await self._partners.read(user, "GET", f"{DATA}/sobjects/{sobject}/describe")
+        fields = _checked(answer)["fields"]
+        described = Described(
+            {each["name"]: each["type"] for each in fields},
+            frozenset(each["name"] for each in fields if each.get("updateable")),
+            frozenset(
+                each["name"]
+                for each in fields
+                if not each.get("nillable", True) and each["type"] != "boolean"
+            ),
+            {
+                each["name"]: [
+                    value["value"] for value in each["picklistValues"] if value.get("active")
+                ]
+                for each in fields
+                if each.get("picklistValues")
+            },
+        )
+        if len(self._described) >= MAX_DESCRIBED:
+            self._described.clear()
+        self._described[key] = (time.monotonic(), described)
+        return described
+
+    def clear_cache(self) -> None:
+        """Forget descriptions."""
+        self._described.clear()
+
+    async def read(
+        self, user: PartnerUser, lead_id: str, fields: Sequence[MappedField], external: str
+    ) -> Lead | None:
+        """A lead by its id; None when it is deleted or was never there."""
+        names = _names(fields, (*SYSTEM, external))
+        target = f"{DATA}/sobjects/{LEAD}/{quote(lead_id)}?fields={','.join(names)}"
+        return await self._one(user, target, LEAD, external)
+
+    async def read_contact(
+        self, user: PartnerUser, contact_id: str, fields: Sequence[MappedField]
+    ) -> Lead | None:
+        """The Salesforce contact to which a lead was converted."""
+        names = _names(fields, OF_CONTACTS)
+        target = f"{DATA}/sobjects/{CONTACT}/{quote(contact_id)}?fields={','.join(names)}"
+        return await self._one(user, target, CONTACT, "")
+
+    async def of_external_id(
+        self, user: PartnerUser, key: str, fields: Sequence[MappedField], external: str
+    ) -> Lead | None:
+        """The lead with an external id."""
+        names = _names(fields, (*SYSTEM, external))
+        target = f"{DATA}/sobjects/{LEAD}/{external}/{quote(key, safe='')}?fields={','.join(names)}"
+        return await self._one(user, target, LEAD, external)
+
+    async def of_email(
+        self, user: PartnerUser, email: str, fields: Sequence[MappedField], external: str
+    ) -> Sequence[Lead]:
+        """Live leads with an address and no external id, at most two; none for an address with
+        other characters than those of ASCII.
+        """
+        if _ADDRESS.fullmatch(email) is None:
+            return []
+        literal = email.replace("\\", "\\\\").replace("'", "\\'")
+        names = _names(fields, (*SYSTEM, external))
+        where = f"Email = '{literal}' AND IsConverted = false AND {external} = null"
+        query = _select(names, LEAD, where, "ORDER BY Id LIMIT 2")
+        return await self._query(user, "query", query, external)
+
+    async def read_many(
+        self, user: PartnerUser, ids: Sequence[str], fields: Sequence[MappedField], external: str
+    ) -> dict[str, Lead]:
+        """Live leads by their ids, at most 200."""
+        listed = ",".join(f"'{each}'" for each in ids if ID.fullmatch(each))
+        if not listed:
+            return {}
+        query = _select(_names(fields, (*SYSTEM, external)), LEAD, f"Id IN ({listed})")
+        return {each.id: each for each in await self._query(user, "query", query, external)}
+
+    async def merged_into(self, user: PartnerUser, lead_id: str) -> str | None:
+        """The lead into which a deleted one was merged; None when it was only deleted."""
+        if ID.fullmatch(lead_id) is None:
+            return None
+        query = _select(["MasterRecordId"], LEAD, f"Id = '{lead_id}'")
+        target = f"{DATA}/queryAll?{urlencode({'q': query})}"
+        records = _checked(await self._partners.read(user, "GET", target))["records"]
+        return records[0]["MasterRecordId"] if records else None
+
+    async def owners(self, user: PartnerUser, ids: Sequence[str]) -> dict[str, bool]:
+        """Whether each of some users and queues is active, by the first 15 characters of its id;
+        those that the org does not have are missing.
+        """
+        found: dict[str, bool] = {}
+        for prefix, kind, columns in (
+            ("005", "User", ["Id", "IsActive"]),
+            ("00G", "Group", ["Id"]),
+        ):
+            wanted = sorted({each for each in ids if each[:3] == prefix and ID.fullmatch(each)})
+            for start in range(0, len(wanted), MOST_IDS):
+                listed = ",".join(f"'{each}'" for each in wanted[start : start + MOST_IDS])
+                query = _select(columns, kind, f"Id IN ({listed})")
+                target = f"{DATA}/query?{urlencode({'q': query})}"
+                records = _checked(await self._partners.read(user, "GET", target))["records"]
+                found |= {each["Id"][:15]: each.get("IsActive", True) for each in records}
+        return found
+
+    async def changed(
+        self,
+        user: PartnerUser,
+        since: datetime,
+        after: tuple[datetime, str] | None,
+        fields: Sequence[MappedField],
+        external: str,
+        limit: int,
+    ) -> Sequence[Lead]:
+        """Leads written since a moment, deleted ones among them, by time and id; those behind
+        `after`, the last one of the page before.
+        """
+        where = f"SystemModstamp >= {_moment(since)}"
+        if after is not None:
+            at = _moment(after[0])
+            where = f"(SystemModstamp > {at} OR (SystemModstamp = {at} AND Id > '{after[1]}'))"
+        names = _names(fields, (*SYSTEM, external))
+        query = _select(names, LEAD, where, f"ORDER BY SystemModstamp, Id LIMIT {limit}")
+        return await self._query(user, "queryAll", query, external)
+
+    async def upsert(
+        self,
+        user: PartnerUser,
+        external: str,
+        key: str,
+        values: Mapping[str, tuple[str, str]],
+        *,
+        save_duplicates: bool,
+    ) -> tuple[str, bool]:
+        """Create the lead with an external id, or update it; its id, and whether it is new.
+        `values`: Salesforce's type and the value of each field. Raises what `raise_refusal` does.
+        """
+        body = {name: as_json(kind, value) for name, (kind, value) in values.items()}
+        headers = {**WRITING, **(SAVE_DUPLICATES if save_duplicates else {})}
+        target = f"{DATA}/sobjects/{LEAD}/{external}/{quote(key, safe='')}"
+        answer = await self._partners.send(user, "PATCH", target, body, headers)
+        if answer.status >= 300:
+            raise_refusal(answer, body)
+        return str(answer.payload["id"]), answer.status == 201
+
+    async def update(
+        self,
+        user: PartnerUser,
+        lead: Lead,
+        values: Mapping[str, tuple[str, str]],
+        *,
+        save_duplicates: bool,
+    ) -> None:
+        """Write fields of a lead or contact. Raises what `raise_refusal` does."""
+        body = {name: as_json(kind, value) for name, (kind, value) in values.items()}
+        headers = {**WRITING, **(SAVE_DUPLICATES if save_duplicates else {})}
+        target = f"{DATA}/sobjects/{lead.sobject}/{quote(lead.id)}"
+        answer = await self._partners.send(user, "PATCH", target, body, headers)
+        if answer.status >= 300:
+            raise_refusal(answer, body)
+
+    async def _one(
+        self, user: PartnerUser, target: str, sobject: str, external: str
+    ) -> Lead | None:
+        answer = await self._partners.read(user, "GET", target)
+        if answer.status == 404 and "external ID field" not in str(error_of(answer).get("message")):
+            return None
+        return _lead(_checked(answer), sobject, external)
+
+    async def _query(
+        self, user: PartnerUser, kind: str, query: str, external: str
+    ) -> Sequence[Lead]:
+        target = f"{DATA}/{kind}?{urlencode({'q': query})}"
+        payload = _checked(await self._partners.read(user, "GET", target))
+        return [_lead(each, LEAD, external) for each in payload["records"]]
+
+
+def _select(names: Sequence[str], kind: str, where: str, end: str = "") -> str:
+    """A query in SOQL, which only reads."""
+    return " ".join(["SELECT", ",".join(names), "FROM", kind, "WHERE", where, end]).strip()
+
+
+def _names(fields: Sequence[MappedField], more: Sequence[str]) -> list[str]:
+    return sorted({*(each.salesforce for each in fields), *more} - {""})
+
+
+def _checked(answer: PartnerAnswer) -> Any:
+    if answer.status >= 300:
+        try:
+            raise_refusal(answer, {})
+        except LeadGone:
+            raise InputRefused("Salesforce does not show leads to the connected user.") from None
+    return answer.payload
+
+
+def _lead(record: Mapping[str, Any], sobject: str, external: str) -> Lead:
+    return Lead(
+        id=record["Id"],
+        sobject=sobject,
+        values={
+            name: as_text(value)
+            for name, value in record.items()
+            if name not in {"attributes", *SYSTEM}
+        },
+        external_id=as_text(record.get(external)),
+        modified_at=datetime.fromisoformat(record["LastModifiedDate"]),
+        stamp=record["SystemModstamp"],
+        is_deleted=record.get("IsDeleted") is True,
+        converted_to=record.get("ConvertedContactId") if record.get("IsConverted") else None,
+        merged_into=record.get("MasterRecordId"),
+    )
+
+
+def _moment(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

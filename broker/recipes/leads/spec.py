@@ -1,0 +1,26 @@
+"""What the catalog takes of the leads recipe."""
+
+from broker.recipes.base import RecipeSpec
+from broker.recipes.leads.models import (
+    NAME,
+    VERSION,
+    LeadsRequest,
+    LeadsResponse,
+    LeadsSettings,
+    check_settings,
+    triggers,
+)
+from broker.recipes.leads.recipe import LeadsRecipe
+
+LEADS = RecipeSpec(
+    name=NAME,
+    version=VERSION,
+    title="Leads",
+    settings=LeadsSettings,
+    start=LeadsRequest,
+    response=LeadsResponse,
+    build=LeadsRecipe,
+    check_settings=check_settings,
+    triggers=triggers,
+    polled_app=lambda settings: settings.salesforceApp,
+)

@@ -2,13 +2,10 @@
 
 import contextlib
 import logging
-import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from html import unescape
 from typing import Any
-from urllib.parse import urljoin
 
 import aiohttp
 import asyncpg
@@ -16,6 +13,8 @@ import typer
 
 from broker.bootstrap.components import Components
 from broker.bootstrap.server import serving, wait_for_shutdown_signal
+from broker.cli.demo_consent import consent
+from broker.cli.demo_day import DayScenario
 from broker.cli.demo_setting import PORT, USER, choose_port, next_steps
 from broker.cli.runtime import (
     Runtime,
@@ -26,16 +25,15 @@ from broker.cli.runtime import (
     read_settings,
     run,
 )
+from broker.domain.model import Key
 from broker.providers.catalog import SETTINGS
 from broker.recipes.enrichment.demo import EnrichmentScenario
+from broker.recipes.invoices.demo import INVOICE_SCOPES, InvoicesScenario
 from broker.recipes.kyb.demo import COMPANY_SCOPES, KybScenario
 from broker.recipes.orders.demo import ORDER_SCOPES, OrdersScenario
-from broker.sandbox.core.serving import Running as RunningVendor
-from broker.sandbox.enrichment.world import Enrichment
 from broker.sandbox.fml.server import RunningFml
 from broker.sandbox.hubspot.server import Running
 from broker.sandbox.suite.suite import Suite, running
-from broker.sandbox.woocommerce.world import WooCommerce
 from broker.settings import Address, Settings
 from broker.telemetry.log_setup import configure_logging
 
@@ -45,6 +43,7 @@ SCOPES = [
     "crm.objects.contacts.write",
     *COMPANY_SCOPES,
     *(scope for scope in ORDER_SCOPES if not scope.startswith("crm.objects.contacts")),
+    *INVOICE_SCOPES,
 ]
 
 ANOTHER_DEMO = "another demo is running on this machine"
@@ -105,9 +104,7 @@ async def _run_and_serve(found: Runtime, dsn: str, suite: Suite, port: int, *, o
     async with open_components(runtime) as broker:
         try:
             async with serving(broker, Address("127.0.0.1", port)):
-                shop = suite.started["woocommerce"].running
-                vendors = suite.started["enrichment"].running
-                walk = DemoScenario(broker, sandbox, fml, shop, vendors, public_url)
+                walk = DemoScenario(broker, suite, sandbox, fml, public_url)
                 ended_well = await walk.all()
                 if once or not ended_well:
                     raise typer.Exit(0 if ended_well else 1)
@@ -126,7 +123,7 @@ async def _own_database(found: Runtime) -> str:
             fail(ANOTHER_DEMO)
         await session.execute("DROP DATABASE IF EXISTS broker_demo")
         await session.execute("CREATE DATABASE broker_demo")
-    except asyncpg.ObjectInUseError:
+    except (asyncpg.ObjectInUseError, asyncpg.UniqueViolationError, asyncpg.DuplicateDatabaseError):
         fail(ANOTHER_DEMO)
     finally:
         await session.close()
@@ -138,22 +135,25 @@ class DemoScenario:
     """The main job, each step printed with its result."""
 
     broker: Components
+    suite: Suite
     sandbox: Running
     fml: RunningFml
-    shop: RunningVendor[WooCommerce]
-    vendors: RunningVendor[Enrichment]
     public_url: str
     secret: str = ""
-    client_id: str = ""
+    key: Key | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     kyb: KybScenario = field(init=False)
-    orders: OrdersScenario = field(init=False)
-    enrichment: EnrichmentScenario = field(init=False)
+    others: tuple[OrdersScenario | InvoicesScenario | EnrichmentScenario, ...] = ()
 
     def __post_init__(self) -> None:
-        self.kyb = KybScenario(self.json, self.sandbox.sandbox, self.fml, USER)
-        self.orders = OrdersScenario(self.json, self.sandbox.sandbox, self.shop, USER)
-        self.enrichment = EnrichmentScenario(self.json, self.vendors, USER)
+        started = {name: each.running for name, each in self.suite.started.items()}
+        hubspot = self.sandbox.sandbox
+        self.kyb = KybScenario(self.json, hubspot, self.fml, USER)
+        self.others = (
+            OrdersScenario(self.json, hubspot, started["woocommerce"], USER),
+            InvoicesScenario(self.json, hubspot, started["quickbooks"], USER),
+            EnrichmentScenario(self.json, started["enrichment"], USER),
+        )
 
     @property
     def sandbox_url(self) -> str:
@@ -187,8 +187,8 @@ class DemoScenario:
             ("Read it back through StackGo's API", self.read),
             ("Let the token expire, and call again", self.renew),
             *self.kyb.steps(),
-            *self.orders.steps(),
-            *self.enrichment.steps(),
+            *(step for each in self.others for step in each.steps()),
+            ("Make up a day of calls, for the console to show", self.fill_day),
         ]
         async with aiohttp.ClientSession() as session:
             for number, (title, step) in enumerate(steps, start=1):
@@ -209,7 +209,7 @@ class DemoScenario:
 
     async def workspace(self, _session: aiohttp.ClientSession) -> str:
         workspace, issued = await self.broker.keys.create_workspace("demo")
-        self.client_id, self.secret = issued.key.client_id, issued.client_secret.reveal()
+        self.key, self.secret = issued.key, issued.client_secret.reveal()
         return f"workspace {workspace.id}"
 
     async def register(self, session: aiohttp.ClientSession) -> str:
@@ -236,16 +236,7 @@ class DemoScenario:
         return f"for {USER}"
 
     async def consent(self, session: aiohttp.ClientSession) -> str:
-        async with session.get(self.facts["link"]) as page:
-            text = await page.text()
-            where = urljoin(str(page.url), re.findall(r'action="([^"]+)"', text)[0])
-        inputs = re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', text)
-        form = {name: unescape(value) for name, value in inputs}
-        form |= {"portal": "101", "decision": "allow"}
-        async with session.post(where, data=form) as landed:
-            text = await landed.text()
-            if landed.status != 200 or "HubSpot is connected" not in text:
-                raise RuntimeError(f"the callback answered {landed.status}")
+        await consent(session, self.facts["link"], 101)
         path = f"/api/saas-org-user/get-user/demo?userForeignIdentifier={USER}"
         known = await self.json(session, "GET", path)
         return f"connected: {known['connected']}, {known['userForeignIdentifiers'][0]['status']}"
@@ -285,6 +276,13 @@ class DemoScenario:
         path = f"/proxy/demo/{USER}/crm/v3/objects/contacts/{self.facts['contact']}"
         await self.json(session, "GET", path)
         return f"200 after {self.sandbox.sandbox.refreshes - before} renewal"
+
+    async def fill_day(self, session: aiohttp.ClientSession) -> str:
+        if self.key is None:
+            raise RuntimeError("there is no workspace yet")
+        return await DayScenario(self.broker, self.sandbox.sandbox, self.json).fill(
+            session, self.key
+        )
 
     async def json(
         self, session: aiohttp.ClientSession, method: str, path: str, **rest: Any

@@ -63,6 +63,7 @@ Everything works. This terminal keeps the demo running; press Ctrl-C to stop it.
 
 1. Look around
    console      {url}/console   sign in with {walk.secret}
+                (its last 24 hours of calls are made up; what you do comes on top)
    playground   {url}/console/playground?app=demo   any HubSpot call as {USER}, with its curl
    docs         {url}/docs
    sandboxes    {walk.sandbox_url} (HubSpot, with links to the others)

@@ -87,7 +87,7 @@ class RunHandlers:
 
     @operation("recipes", answers={202: RunShown}, tags=TAGS)
     async def retry(self, request: web.Request, caller: Caller) -> tuple[int, RunShown]:
-        """Let a failed run go on where it stopped; any other stays as it is.
+        """Resume a failed run from the step that failed; any other stays as it is.
 
         While nothing was changed outside, the record is read again: what was corrected counts.
         """

@@ -1,4 +1,4 @@
-"""`/api/recipes/kyb/{slug}/parked`: events of First Mile Labs' that fit no run."""
+"""`/api/recipes/kyb/{slug}/parked`: First Mile Labs events that match no run."""
 
 from datetime import datetime
 
@@ -39,7 +39,7 @@ class ParkedHandlers:
 
     @operation("recipes", answers={200: ParkedEventsResponse}, tags=("Recipes",))
     async def index(self, request: web.Request, caller: Caller) -> ParkedEventsResponse:
-        """List events of First Mile Labs' that fit no run, newest first."""
+        """List First Mile Labs events that match no run, newest first."""
         app = await self._apps.get(caller.workspace_id, path_slug(request, caller))
         found = await self._cases.parked(app.workspace_id, app.id, MAX_LISTED)
         return ParkedEventsResponse(

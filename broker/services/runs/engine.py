@@ -93,7 +93,7 @@ class Runs:
         return run_id, before
 
     async def retry(self, workspace_id: UUID, run_id: UUID) -> None:
-        """Let a failed run go on where it stopped. Raises RunNotFound."""
+        """Resume a failed run from the step that failed. Raises RunNotFound."""
         record = await self._records.get(workspace_id, run_id)
         with self._reserve_capacity(None) as lease:
             recipe = self._recipes[record.recipe]

@@ -88,7 +88,7 @@ class DeliveryHandlers:
 
     @operation("webhooks", answers={200: DeliveryShown}, tags=("Events",))
     async def test(self, request: web.Request, caller: Caller) -> DeliveryShown:
-        """Send a test event (`endpoint.test`) now, once, and say what came of it."""
+        """Send a test event (`endpoint.test`) now, once, and return the result."""
         app = await self._app(request, caller)
         endpoint = await self._endpoint(request, app)
         return _delivery(await self._deliverer.test(app, endpoint))

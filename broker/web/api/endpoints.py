@@ -147,7 +147,7 @@ class EndpointHandlers:
 
     @operation("webhooks", answers={200: EndpointSecret}, tags=("Events",))
     async def rotate(self, request: web.Request, caller: Caller) -> EndpointSecret:
-        """Make a new signing secret; deliveries carry the old signature too for 24 hours."""
+        """Create a new signing secret; deliveries carry the old signature too for 24 hours."""
         app, secret = await self._app(request, caller), new_secret()
         endpoint_id = path_id(request, EndpointNotFound)
         await self._endpoints.rotate(app, endpoint_id, str(caller.key_id), secret)

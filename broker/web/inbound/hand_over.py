@@ -33,7 +33,7 @@ class HandOverHandlers:
 
     @public(answers={303: None}, tags=("Install links",))
     async def start(self, request: web.Request) -> web.Response:
-        """Open an install link: bind it to this browser, and go on to the consent page."""
+        """Open an install link: bind it to this browser, and continue to the consent page."""
         state = request.query.getall("state", [])
         try:
             workspace_id, slug = _app(request)

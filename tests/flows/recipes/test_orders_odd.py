@@ -4,7 +4,7 @@ import json
 
 from broker.sandbox.core.faults import Fault
 from tests.flows.providers.shops import ACME
-from tests.flows.recipes.test_orders import LINE, START, USER, records, till
+from tests.flows.recipes.test_orders import LINE, SCOPES, SETTINGS, START, USER, records, till
 from tests.flows.recipes.test_orders_poll import cursor, keeper, polls, reports, runs
 
 __all__ = ["keeper", "till"]
@@ -108,3 +108,29 @@ async def test_an_order_that_cannot_be_read_waits_for_a_person_and_holds_up_no_o
     refused = {each["orderId"] for each in history["refused"]}
     assert refused == {str(each.id) for each in orders[:5]}, history
     assert history["written"] == 1
+
+
+async def test_settings_that_would_write_over_what_the_recipes_live_by_are_refused(shops):
+    assert (await shops.broker.registers(scopes=SCOPES)).status == 201
+    wrong = [
+        ("orders", "contact.firstName", {"contact": {"firstName": "email"}}),
+        ("orders", "contact.lastName", {"contact": {"lastName": "firstname"}}),
+        ("orders", "deal.financialStatus", {"deal": {"financialStatus": "shop_order_state"}}),
+        ("orders", "deal.orderName", {"deal": {"orderName": "dealstage"}}),
+        ("invoices", "writeBack.number", {"writeBack": {"number": "amount"}}),
+        ("invoices", "writeBack.status", {"writeBack": {"status": "invoice_sync_id"}}),
+        ("invoices", "customer.customerId", {"customer": {"customerId": "email"}}),
+    ]
+    named = []
+    for recipe, _, settings in wrong:
+        app = {"shopApp": "shop"} if recipe == "orders" else {"accountingApp": "books"}
+        put = await shops.broker.asks(
+            "PUT", f"/api/apps/hbdev/recipes/{recipe}", json={**app, **settings}
+        )
+        assert put.status == 400, (settings, put.body)
+        named.append(put.json()["errors"][0]["field"])
+
+    nothing = {"contact": {"firstName": None, "lastName": None}, "deal": {"name": None}}
+    fine = await shops.broker.asks("PUT", SETTINGS, json={"shopApp": "shop", **nothing})
+    assert named == [field for _, field, _ in wrong]
+    assert fine.status == 200, fine.body

@@ -68,6 +68,9 @@ class SubscriptionKeeper:
             await self._failed(check, refusal.code, refusal.detail)
         except TimeoutError:
             await self._failed(check, "timeout", None)
+        except Exception:  # an answer of another shape than the vendor's must not hold up the rest
+            log.exception("subscriptions_failed", extra={"account": check.account_id})
+            await self._failed(check, "internal", None)
         else:
             if restored is None:
                 await self._checks.delete(check)

@@ -2,12 +2,13 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from broker.errors import wrong_field
 from broker.recipes.base import StartRequest, StartResponse
 from broker.recipes.fields import PropertyName
 from broker.recipes.monitoring import MonitoredSettings
+from broker.web.core.moments import AwareMoment
 from broker.web.core.patterns import Matches
 from broker.web.core.requests import NumberOrText, RequestModel, Text, UserRef
 
@@ -74,7 +75,7 @@ class OrderRequest(StartRequest):
         ]
         | None
     ) = None
-    since: AwareDatetime | None = None
+    since: AwareMoment | None = None
 
     def check(self) -> None:
         """Raise InvalidRequest unless it is one of the two forms."""

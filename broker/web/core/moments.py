@@ -1,9 +1,9 @@
-"""Times in queries."""
+"""Times in queries and bodies."""
 
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
 FIRST_YEAR, LAST_YEAR = 1970, 2100
 
@@ -21,3 +21,6 @@ def _in_utc(moment: datetime) -> datetime:
 
 Moment = Annotated[datetime, BeforeValidator(_unescaped), AfterValidator(_in_utc)]
 """A time of ISO 8601; UTC where it names no zone."""
+
+AwareMoment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""A time of ISO 8601 that names its zone."""

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from broker.sandbox.core.faults import Fault
 from tests.flows.providers.shops import ACME, OTHER
 
 TOPICS = "refunds/create, orders/updated,orders/updated"
@@ -91,6 +92,30 @@ async def test_a_refused_subscription_is_logged_and_tried_again_later(shops, dat
     assert row["rest"] > timedelta(seconds=20)
     logged = [each for each in caplog.records if each.msg == "subscriptions_not_kept"]
     assert [each.reason for each in logged] == ["subscriptions-refused"]
+
+
+@pytest.mark.parametrize(
+    "answer", ['{"data": {"webhookSubscriptions": null}}', '{"data": [1]}', '{"data": {"x": 1}}']
+)
+async def test_an_account_with_an_odd_answer_holds_up_no_other_and_is_tried_again_later(
+    shops, database, answer
+):
+    await changes(shops.broker, webhookTopics="orders/updated")
+    await shops.connects("u1")
+    await shops.connects("u3", OTHER)
+    shops.world.faults.add(Fault("*/graphql.json", "status", status=200, body=answer, times=1))
+
+    assert await shops.broker.parts.subscriptions.look_due(10) == 2
+
+    rows = await database.fetch(
+        "SELECT failures FROM subscription_check ORDER BY failures",
+    )
+    assert [each["failures"] for each in rows] == [0, 1]
+    assert len(topics(shops.world)) == 1
+    rest = await database.fetchval(
+        "SELECT due_at - now() FROM subscription_check WHERE failures = 1"
+    )
+    assert rest > timedelta(seconds=20)
 
 
 @pytest.fixture

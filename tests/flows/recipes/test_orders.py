@@ -106,6 +106,18 @@ async def test_a_currency_that_the_account_lacks_waits_for_a_person(shops, till)
     assert records(shops, "deals") == []
 
 
+async def test_orders_since_a_moment_that_no_shop_has_are_refused(shops, till):
+    odd = ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "0999-01-01T00:00:00Z", -1e11]
+
+    answers = [
+        await shops.broker.asks("POST", START, json={**USER, "since": each})
+        for each in [*odd, "2026-11-01T00:00:00"]
+    ]
+
+    assert {each.status for each in answers} == {400}, [each.body for each in answers]
+    assert {each.json()["errors"][0]["field"] for each in answers} == {"since"}
+
+
 async def test_a_person_keeps_the_name_and_stage_of_a_deal_that_is_to_be_paid(shops, till):
     order = till.place([LINE], paid=False)
     await starts(shops, order)

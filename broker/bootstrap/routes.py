@@ -20,6 +20,7 @@ from broker.services.installs.account_choice import AccountChoice
 from broker.services.installs.app_checks import AppChecks
 from broker.services.installs.hand_over import HandOvers
 from broker.settings import Settings
+from broker.stores.core.attention import Attention
 from broker.web.api.app_models import NewApp
 from broker.web.api.apps import AppHandlers
 from broker.web.api.audit import AuditHandlers
@@ -38,7 +39,9 @@ from broker.web.console.audit import AuditViews
 from broker.web.console.base import ConsoleBase
 from broker.web.console.calls import CallViews
 from broker.web.console.connections import ConnectionViews
+from broker.web.console.deliveries import DeliveryViews
 from broker.web.console.events import EventViews
+from broker.web.console.home import HomeViews
 from broker.web.console.keys import KeyViews
 from broker.web.console.playground import PlaygroundViews
 from broker.web.console.sign_in import SignInViews
@@ -247,6 +250,7 @@ def _console_routes(broker: Components, renderer: Pages) -> list[web.RouteDef]:
     checks = AppChecks(broker.apps, broker.installs, broker.providers)
     views: list[object] = [
         SignInViews(base, broker.keys),
+        HomeViews(base, broker.connections, Attention(broker.database)),
         AppViews(base, broker.apps, broker.connections, broker.installs, checks),
         ConnectionViews(base, broker.connections, broker.installs, broker.connection_admin),
         PlaygroundViews(
@@ -265,6 +269,7 @@ def _console_routes(broker: Components, renderer: Pages) -> list[web.RouteDef]:
             broker.deliverer,
             allow_private=settings.allow_private_endpoints,
         ),
+        DeliveryViews(base, broker.deliveries),
         *panels.views(broker.recipes.specs, base, broker.recipes),
         KeyViews(base, broker.keys),
         AuditViews(base, broker.audit),

@@ -162,6 +162,15 @@ class DeliveryRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class AppDelivery:
+    """A delivery of any of an app's endpoints."""
+
+    endpoint_id: UUID
+    url: str
+    record: DeliveryRecord
+
+
+@dataclass(frozen=True, slots=True)
 class EndpointOutcome:
     """What became of an event at one endpoint."""
 

@@ -162,6 +162,8 @@ CREATE TABLE connection (
     CONSTRAINT connection_tokens_only_while_active
         CHECK ((access_token IS NOT NULL) = (status = 'ACTIVE'))
 ) WITH (fillfactor = 85);  -- times of use are updated in place
+-- An app's connections are its workspace's: the planner would take them for few.
+CREATE STATISTICS connection_of_app (dependencies) ON workspace_id, app_id FROM connection;
 CREATE INDEX connection_by_number ON connection (workspace_id, app_id, number);
 CREATE INDEX connection_by_account ON connection (workspace_id, app_id, account_id);
 CREATE INDEX connection_due ON connection (renew_at) WHERE renew_at IS NOT NULL;
@@ -462,6 +464,7 @@ CREATE INDEX delivery_due ON delivery (workspace_id, endpoint_id, due_at) WHERE 
 CREATE INDEX delivery_by_expiry ON delivery (expires_at) WHERE due_at IS NOT NULL;
 CREATE INDEX delivery_by_due ON delivery (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX delivery_by_number ON delivery (workspace_id, endpoint_id, number);
+CREATE INDEX delivery_dead ON delivery (workspace_id, endpoint_id, number) WHERE state = 'dead';
 
 -- A span of events that is being delivered to an endpoint again, a slice at a time: up to where it
 -- has come. One at a time for each endpoint.
@@ -600,6 +603,7 @@ CREATE TABLE recipe_run (
 CREATE INDEX run_due ON recipe_run (workspace_id, app_id, recipe, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX run_by_number ON recipe_run (workspace_id, app_id, recipe, number);
 CREATE INDEX run_by_due ON recipe_run (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX run_failed ON recipe_run (workspace_id, app_id, recipe) WHERE state = 'failed';
 CREATE INDEX run_by_end ON recipe_run (ended_at) WHERE state IN ('done', 'dismissed');
 
 -- Which recipes of apps have thresholds of health, and whether one is crossed. It is due when a run has

@@ -229,6 +229,9 @@ async def test_a_key_is_made_shown_once_and_revoked(broker, page):
     ).status == 404
     await page.get_by_role("link", name="Back to the keys").click()
     await page.get_by_role("button", name=f"Revoke {HTML}").click()
+    await expect(page.get_by_text("Last used")).to_be_visible()
+    await check_usable(page)
+    await page.get_by_role("button", name="Revoke for good").click()
 
     await expect(page.get_by_text("revoked", exact=True)).to_be_visible()
     broker.parts.invalidate_caches()
@@ -250,6 +253,8 @@ async def test_a_key_is_changed_and_the_audit_says_so(broker, page):
     await page.get_by_role("button", name="Save").click()
     await expect(page.get_by_role("row", name="reader")).to_contain_text("proxy, calls")
     await page.get_by_role("button", name="Revoke (yours)").click()
+    await expect(page.get_by_text("You are signed in with this key")).to_be_visible()
+    await page.get_by_role("button", name="Revoke for good").click()
     await expect(page.get_by_role("alert")).to_contain_text("last key that can manage keys")
     await check_usable(page)
 
@@ -397,7 +402,7 @@ async def test_every_page_is_usable_by_everybody_and_runs_nothing_it_was_given(b
     await broker.proxies(user=HTML)
     await broker.parts.call_log.flush()
     for path in [
-        "calls", "events", "endpoints", "apps", "register", "apps/hbdev", "apps/nope", "connections", "connection?app=hbdev&user=%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E",
+        "", "calls", "events", "deliveries", "endpoints", "apps", "register", "apps/hbdev", "apps/nope", "connections", "connection?app=hbdev&user=%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E",
         "playground", "keys", "audit", "kyb", "kyb/settings", "kyb/parked", "kyb/run?id=x",
     ]:  # fmt: skip
         await page.goto(f"{broker.url}/console/{path}")

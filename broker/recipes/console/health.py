@@ -50,8 +50,7 @@ class RecipeHealthViews:
     @for_operators("recipes")
     async def show(self, request: web.Request, operator: Operator) -> web.Response:
         """The recipes of an app, and one of them in full."""
-        apps, query = await self.console.apps(operator), request.query
-        slug = query.get("app", apps[0].slug if apps else "")
+        (apps, slug), query = await self.console.choose(request, operator), request.query
         span = query.get("span", "week")
         span = span if span in SPANS else "week"
         shown: dict[str, Any] = {"summaries": [], "chosen": None}

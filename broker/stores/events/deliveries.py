@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from broker.domain.events import Delivery, DeliveryRecord, Endpoint, NewEvent, Reply
+from broker.domain.events import AppDelivery, Delivery, DeliveryRecord, Endpoint, NewEvent, Reply
 from broker.domain.model import App
 from broker.errors import DeliveryNotFound
 from broker.sealing import Sealer
@@ -14,8 +14,12 @@ from broker.stores.core.by_workspace import grouped
 from broker.stores.core.database import Database
 from broker.stores.core.queries import sql
 from broker.stores.events.endpoints import endpoint_place
+from broker.stores.events.replays import REPLAYED_A_SECOND
 
 EXPIRED_AT_ONCE = 1000
+
+MAX_REPLAYED = 5000
+"""How many dead deliveries one statement enqueues again."""
 
 
 class Deliveries:
@@ -127,6 +131,40 @@ class Deliveries:
         )
         records = [_record(row) for row in rows[:limit]]
         return records, records[-1].number if len(rows) > limit else None
+
+    async def of_app(
+        self, app: App, *, state: str | None, text: str, before: int | None, limit: int
+    ) -> tuple[list[AppDelivery], int | None]:
+        """Deliveries to all endpoints of an app, newest first, and the number to ask for the next
+        page before; `text` is a part of the event's type, its user or the endpoint's address.
+        """
+        rows = await self._database.fetch(
+            sql.deliveries_of_app,
+            app.workspace_id,
+            app.id,
+            state,
+            text or None,
+            before,
+            limit + 1,
+        )
+        found = []
+        for row in rows[:limit]:
+            fields = dict(row.items())
+            endpoint_id, url = fields.pop("endpoint_id"), fields.pop("url")
+            found.append(AppDelivery(endpoint_id, url, DeliveryRecord(**fields)))
+        return found, found[-1].record.number if len(rows) > limit else None
+
+    async def replay_dead(self, app: App) -> int:
+        """Deliver again what was given up, the oldest first and at a steady pace, at most
+        `MAX_REPLAYED`; how many.
+        """
+        return await self._database.execute(
+            sql.replay_dead_deliveries,
+            app.workspace_id,
+            app.id,
+            MAX_REPLAYED,
+            float(REPLAYED_A_SECOND),
+        )
 
     async def get(self, app: App, delivery_id: UUID) -> DeliveryRecord:
         """One of the app's deliveries. Raises DeliveryNotFound."""

@@ -82,8 +82,13 @@ class KeyViews:
 
     @for_operators("apps")
     async def revoke(self, request: web.Request, operator: Operator) -> web.Response:
-        """End a key everywhere, within seconds."""
-        key = await self._key(operator, form_value(await form_of(request), "id"))
+        """End a key everywhere, within seconds, once the operator has read what it may and when it
+        was used last.
+        """
+        form = await form_of(request)
+        key = await self._key(operator, form_value(form, "id"))
+        if form_value(form, "sure") != "yes":
+            return self.console.render(operator, "key-revoke.html", "keys", key=key)
         try:
             await self._keys.revoke(key.id, actor=str(operator.caller.key_id))
         except NotAllowed as refusal:

@@ -9,7 +9,9 @@ from broker.web.console.apps import AppViews
 from broker.web.console.audit import AuditViews
 from broker.web.console.calls import CallViews
 from broker.web.console.connections import ConnectionViews
+from broker.web.console.deliveries import DeliveryViews
 from broker.web.console.events import EventViews
+from broker.web.console.home import HomeViews
 from broker.web.console.keys import KeyViews
 from broker.web.console.playground import PlaygroundViews
 from broker.web.console.sign_in import SignInViews
@@ -20,8 +22,8 @@ TABLE: tuple[tuple[str, str, View], ...] = (
     ("GET", "/sign-in", SignInViews.sign_in_form),
     ("POST", "/sign-in", SignInViews.sign_in),
     ("POST", "/sign-out", SignInViews.sign_out),
-    ("GET", "", SignInViews.home),
-    ("GET", "/", SignInViews.home),
+    ("GET", "", HomeViews.home),
+    ("GET", "/", HomeViews.home),
     ("GET", "/apps", AppViews.index),
     ("POST", "/apps", AppViews.register),
     ("GET", "/register", AppViews.new_form),
@@ -42,6 +44,8 @@ TABLE: tuple[tuple[str, str, View], ...] = (
     ("GET", "/call", CallViews.show),
     ("GET", "/events", EventViews.index),
     ("GET", "/event", EventViews.event),
+    ("GET", "/deliveries", DeliveryViews.index),
+    ("POST", "/deliveries/replay", DeliveryViews.replay_dead),
     ("GET", "/endpoints", EventViews.endpoints),
     ("POST", "/endpoints", EventViews.register),
     ("GET", "/endpoint", EventViews.show),

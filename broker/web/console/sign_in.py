@@ -9,7 +9,6 @@ from broker.domain.model import Secret
 from broker.errors import BrokerError
 from broker.stores.access.keys import SECRET, Keys
 from broker.web.console.base import (
-    SECTIONS,
     ConsoleBase,
     for_operators,
     form_of,
@@ -55,14 +54,6 @@ class SignInViews:
         response = self.console.redirect(request, _within_console(back))
         self.console.cookie.set(response, token, int(LIFETIME.total_seconds()))
         return response
-
-    @for_operators()
-    async def home(self, request: web.Request, operator: Operator) -> web.Response:
-        """The first section that the key opens."""
-        opened = [name for name, _, scopes in SECTIONS if operator.has_any_scope(*scopes)]
-        if not opened:
-            return self.console.render(operator, "nothing.html")
-        return self.console.redirect(request, f"/{opened[0]}")
 
     @for_operators()
     async def sign_out(self, request: web.Request, _operator: Operator) -> web.Response:

@@ -142,6 +142,60 @@ SELECT delivery.id, delivery.number, delivery.event_id, event.type, event.user_r
  ORDER BY delivery.number DESC
  LIMIT $5;
 
+-- name: deliveries_of_app
+-- Deliveries to all endpoints of an app, newest first.
+--   $1 workspace, $2 app, $3 state or null, $4 part of an event type, a user or an address, or null,
+--   $5 before number or null, $6 limit
+SELECT found.*, endpoint.id AS endpoint_id, endpoint.url
+  FROM endpoint
+ CROSS JOIN LATERAL (SELECT delivery.id, delivery.number, delivery.event_id, event.type, event.user_ref,
+                            delivery.state, delivery.attempts, delivery.is_replay, delivery.due_at,
+                            delivery.last_status, delivery.last_error, delivery.attempted_at,
+                            delivery.created_at
+                       FROM delivery
+                       JOIN event
+                         ON event.workspace_id = $1
+                        AND event.id = delivery.event_id
+                      WHERE delivery.workspace_id = $1
+                        AND delivery.endpoint_id = endpoint.id
+                        AND ($3::text IS NULL OR delivery.state = $3)
+                        AND ($4::text IS NULL
+                             OR strpos(lower(event.type), lower($4)) > 0
+                             OR strpos(lower(event.user_ref), lower($4)) > 0
+                             OR strpos(lower(endpoint.url), lower($4)) > 0)
+                        AND ($5::bigint IS NULL OR delivery.number < $5)
+                      ORDER BY delivery.number DESC
+                      LIMIT $6) AS found
+ WHERE endpoint.workspace_id = $1
+   AND endpoint.app_id = $2
+ ORDER BY found.number DESC
+ LIMIT $6;
+
+-- name: replay_dead_deliveries
+-- Enqueue an app's dead deliveries again, as the same events, the oldest first and at a steady pace.
+--   $1 workspace, $2 app, $3 how many, $4 how many a second
+WITH dead AS (
+    SELECT delivery.id,
+           now() + interval '1 second' * (row_number() OVER (ORDER BY delivery.number) / $4::float8)
+               AS due_at
+      FROM delivery
+      JOIN endpoint
+        ON endpoint.workspace_id = $1
+       AND endpoint.id = delivery.endpoint_id
+     WHERE delivery.workspace_id = $1
+       AND endpoint.app_id = $2
+       AND delivery.state = 'dead'
+     ORDER BY delivery.number
+     LIMIT $3
+)
+UPDATE delivery
+   SET state = 'waiting', attempts = 0, is_replay = true, claim = claim + 1,
+       due_at = dead.due_at, expires_at = dead.due_at + interval '3 days'
+  FROM dead
+ WHERE delivery.workspace_id = $1
+   AND delivery.id = dead.id
+   AND delivery.state = 'dead';
+
 -- name: delivery_of_app
 -- One delivery to one of an app's endpoints.
 --   $1 workspace, $2 app, $3 id

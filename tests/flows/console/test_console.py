@@ -160,8 +160,8 @@ async def test_what_an_operator_may_is_what_the_key_may(broker):
     home = await sees(broker, "", cookie)
     apps = await sees(broker, "/apps", cookie)
 
-    assert home.headers["Location"] == "/console/apps"
-    assert b"Register an app" not in apps.body
+    assert b"Needs attention" in home.body
+    assert b"Register an app" not in home.body + apps.body
     for method, path, form in [
         ("GET", "/register", None),
         ("POST", "/apps", {"slug": "x"}),
@@ -451,10 +451,14 @@ async def test_nobody_gives_or_takes_more_than_they_have(broker):
         for key in await broker.parts.keys.of_workspace(UUID(broker.workspace))
         if key.name == "first"
     )
-    revoked = await sees(broker, "/keys/revoke", cookie, "POST", data={"id": str(first.id)})
+    revoked = await sees(
+        broker, "/keys/revoke", cookie, "POST", data={"id": str(first.id), "sure": "yes"}
+    )
 
     everywhere = await signs_in(broker, await broker.makes_key("console", "apps"))
-    with_more = await sees(broker, "/keys/revoke", everywhere, "POST", data={"id": str(first.id)})
+    with_more = await sees(
+        broker, "/keys/revoke", everywhere, "POST", data={"id": str(first.id), "sure": "yes"}
+    )
     assert with_more.status == 404
     assert b">first<" not in (await sees(broker, "/keys", everywhere)).body
     assert b">first<" not in page.body
@@ -557,7 +561,9 @@ async def test_the_last_key_that_manages_keys_is_protected_in_the_console(broker
     cookie = await signs_in(broker)
     (first,) = await broker.parts.keys.of_workspace(UUID(broker.workspace))
 
-    revoked = await sees(broker, "/keys/revoke", cookie, "POST", data={"id": str(first.id)})
+    revoked = await sees(
+        broker, "/keys/revoke", cookie, "POST", data={"id": str(first.id), "sure": "yes"}
+    )
     less = [("id", str(first.id)), ("name", "first"), ("scopes", "console")]
     narrowed = await sees(broker, "/key", cookie, "POST", data=less)
 
@@ -772,7 +778,16 @@ async def test_the_console_remembers_the_app_that_was_shown(broker):
     remembered = shown.headers["Set-Cookie"].partition(";")[0]
     assert "HttpOnly" in shown.headers["Set-Cookie"]
     both = f"{cookie}; {remembered}"
-    for section in ("calls", "connections", "events", "endpoints", "playground", "kyb"):
+    for section in (
+        "playground",
+        "calls",
+        "connections",
+        "events",
+        "endpoints",
+        "deliveries",
+        "kyb",
+        "health",
+    ):
         page = (await sees(broker, f"/{section}", both)).body.decode()
         assert "<option selected>zzz</option>" in page, section
         assert "/console/calls?app=zzz" in page, section
@@ -802,3 +817,62 @@ async def test_a_call_is_searched_by_its_id_and_has_a_page(broker):
     assert b'/docs/errors#connection-not-found"' in explained.body
     assert nothing.status == 404
     assert b'value="/crm"' in filtered.body
+
+
+async def test_home_shows_what_needs_a_person_and_dead_deliveries_are_sent_again(broker, database):
+    """Only what the key may see, and only the deliveries of the app that was named."""
+    await broker.registers("other", clientId="another")
+    for slug in ("hbdev", "other"):
+        await broker.sends_to("https://receiver.example/in", slug=slug)
+        await broker.connects("jane", slug=slug)
+    cookie = await signs_in(broker)
+
+    async def text(path, cookie=cookie):
+        return (await sees(broker, path, cookie)).body.decode()
+
+    assert "All is well" in await text("")
+    await broker.proxies(user="jane")
+    await broker.parts.call_log.flush()
+    await database.execute("UPDATE proxied_call SET status = 502")
+    await database.execute(
+        "UPDATE delivery SET state = 'dead', due_at = NULL, last_error = 'timeout'"
+    )
+    await database.execute("UPDATE endpoint SET failures = 7")
+    await database.execute(
+        "UPDATE connection SET status = 'REAUTH_REQUIRED', access_token = NULL, refresh_token = NULL, renew_at = NULL"
+    )
+    await database.execute("UPDATE app SET credentials_refused_at = now()")
+
+    home = await text("")
+    for words in (
+        "Requests answered 5xx",
+        "Deliveries given up",
+        "Receivers that fail",
+        "Users who must reconnect",
+        "Client id or secret refused",
+    ):
+        assert words in home
+    for path in set(re.findall(r'<td><a href="/console(/[^"]+)"', home)):
+        assert (await sees(broker, path.replace("&amp;", "&"), cookie)).status == 200, path
+    limited = await signs_in(broker, await broker.makes_key("console", "webhooks", apps=["other"]))
+    home = await text("", limited)
+    assert "Deliveries given up" in home
+    assert "Users who must" not in home
+    assert "hbdev" not in home
+
+    dead = await text("/deliveries?app=hbdev&state=dead")
+    assert dead.count("<tr>") == 2
+    assert "timeout" in dead
+    assert "No deliveries found" in await text("/deliveries?app=hbdev&state=dead&q=nothing")
+    assert "No deliveries found" in await text("/deliveries?app=hbdev&before=0")
+    answer = await sees(broker, "/deliveries/replay", cookie, "POST", data={"app": "hbdev"})
+    assert b"1 delivery is sent again" in answer.body
+    states = await database.fetch(
+        "SELECT app.slug, delivery.state, delivery.is_replay FROM delivery JOIN event ON event.id = event_id"
+        " JOIN app ON app.id = event.app_id ORDER BY app.slug"
+    )
+    assert [tuple(row) for row in states] == [("hbdev", "waiting", True), ("other", "dead", False)]
+    without = await signs_in(broker, await broker.makes_key("console", "apps"))
+    assert (
+        await sees(broker, "/deliveries/replay", without, "POST", data={"app": "hbdev"})
+    ).status == 403

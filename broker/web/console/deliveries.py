@@ -1,0 +1,64 @@
+"""Deliveries of all endpoints of an app in the console: which failed, and all of those again."""
+
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from broker.domain.browser_sessions import Operator
+from broker.domain.events import AppDelivery
+from broker.stores.events.deliveries import MAX_REPLAYED, Deliveries
+from broker.web.console.base import ConsoleBase, for_operators, form_of, form_value
+
+PAGE = 50
+STATES = ("waiting", "delivered", "dead")
+
+
+class DeliveryViews:
+    """`/console/deliveries`."""
+
+    def __init__(self, console: ConsoleBase, deliveries: Deliveries) -> None:
+        self.console = console
+        self._deliveries = deliveries
+
+    @for_operators("webhooks")
+    async def index(self, request: web.Request, operator: Operator) -> web.Response:
+        """Deliveries by state, newest first; htmx gets the rows alone."""
+        apps, slug = await self.console.choose(request, operator)
+        query = request.query
+        state, before = query.get("state", ""), query.get("before", "")
+        text = query.get("q", "")[:255].replace("\x00", "")
+        found: list[AppDelivery] = []
+        more = None
+        if slug:
+            found, number = await self._deliveries.of_app(
+                await self.console.app(operator, slug),
+                state=state if state in STATES else None,
+                text=text,
+                before=int(before) if before.isdecimal() and len(before) < 18 else None,
+                limit=PAGE,
+            )
+            if number is not None:
+                more = urlencode({"app": slug, "state": state, "q": text, "before": number})
+        part = "HX-Request" in request.headers
+        return self.console.render(
+            operator,
+            "app-deliveries.part.html" if part else "app-deliveries.html",
+            "events",
+            apps=apps,
+            slug=slug,
+            state=state,
+            states=STATES,
+            text=text,
+            found=found,
+            more=more,
+            live=not before,
+        )
+
+    @for_operators("webhooks")
+    async def replay_dead(self, request: web.Request, operator: Operator) -> web.Response:
+        """Deliver again what was given up, at a steady pace."""
+        app = await self.console.app(operator, form_value(await form_of(request), "app"))
+        number = await self._deliveries.replay_dead(app)
+        return self.console.render(
+            operator, "replayed-dead.html", "events", app=app, number=number, most=MAX_REPLAYED
+        )

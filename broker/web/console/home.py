@@ -1,0 +1,112 @@
+"""The first page of the console: what needs a person, and the apps."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from broker.domain.browser_sessions import Operator
+from broker.domain.model import App
+from broker.stores.connections.connections import Connections
+from broker.stores.core.attention import Attention, Count
+from broker.web.console.base import SECTIONS, ConsoleBase, for_operators
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something of an app that needs a person: `words` say what, `action` what to do, and `path`
+    is where in the console.
+    """
+
+    app: App
+    number: int
+    words: str
+    action: str
+    path: str
+
+
+class HomeViews:
+    """`/console`."""
+
+    def __init__(
+        self, console: ConsoleBase, connections: Connections, attention: Attention
+    ) -> None:
+        self.console = console
+        self._connections = connections
+        self._attention = attention
+
+    @for_operators()
+    async def home(self, _request: web.Request, operator: Operator) -> web.Response:
+        """What needs a person, as far as the key may see it, and every app."""
+        if not any(operator.has_any_scope(*scopes) for _, _, scopes in SECTIONS):
+            return self.console.render(operator, "nothing.html")
+        apps = await self.console.apps(operator)
+        by_status = await self._connections.counts(operator.caller.workspace_id)
+        counts = await self._attention.counts(apps)
+        findings = [
+            finding
+            for app in apps
+            for finding in _findings(
+                operator, app, by_status.get(app.id, {}), counts.get(app.id, [])
+            )
+        ]
+        return self.console.render(
+            operator,
+            "home.html",
+            findings=findings,
+            rows=[
+                (
+                    app,
+                    by_status.get(app.id, {}),
+                    sum(each.number for each in counts.get(app.id, []) if each.kind == "calls"),
+                )
+                for app in apps
+            ],
+        )
+
+
+def _findings(
+    operator: Operator, app: App, by_status: Mapping[str, int], counts: list[Count]
+) -> list[Finding]:
+    """What of an app the operator's key may see and mend."""
+    found = []
+
+    def add(scope: str, number: int, words: str, action: str, path: str, **query: str) -> None:
+        if number and operator.has_any_scope(scope):
+            where = f"{path}?{urlencode({'app': app.slug, **query})}"
+            found.append(Finding(app, number, words, action, where))
+
+    refused = app.credentials_refused_at is not None
+    add(
+        "apps",
+        int(refused),
+        "Client id or secret refused by the provider",
+        "Correct them",
+        f"/apps/{app.slug}",
+    )
+    add(
+        "connect",
+        by_status.get("REAUTH_REQUIRED", 0),
+        "Users who must reconnect",
+        "See who",
+        "/connections",
+        status="REAUTH_REQUIRED",
+    )
+    for each in counts:
+        if each.kind == "failed-calls":
+            words = "Requests answered 5xx in the last hour"
+            add("calls", each.number, words, "See which", "/calls", status="5xx")
+        elif each.kind == "limited-calls":
+            words = "Requests answered 429 in the last hour"
+            add("calls", each.number, words, "See which", "/calls", status="429")
+        elif each.kind == "dead-deliveries":
+            words = "Deliveries given up"
+            add("webhooks", each.number, words, "See and replay", "/deliveries", state="dead")
+        elif each.kind == "endpoints":
+            words = "Receivers that fail or are disabled"
+            add("webhooks", each.number, words, "See which", "/endpoints")
+        elif each.kind == "failed-runs":
+            words = f"Failed runs of the recipe {each.recipe}"
+            add("recipes", each.number, words, "See which", f"/{each.recipe}", state="failed")
+    return found

@@ -129,6 +129,7 @@ class Settings(BaseModel):
     upstream_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
     quota_wait_s: Annotated[float, Field(ge=0, le=120)] = 10
     max_body_mb: Annotated[int, Field(ge=1, le=2048)] = 100
+    cached_connections: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
     renew_ahead_days: Annotated[int, Field(ge=1, le=3650)] = 30
     call_log_days: Annotated[int, Field(ge=0, le=3650)] = 30
     allow_private_endpoints: bool = False

@@ -115,6 +115,7 @@ async def open_broker(
         clients = _Clients(providers, receivers, clock)
         broker = _assemble(settings, dsn, pool, clients, Sealer(keyring), recipes)
         pool.on_change = broker.invalidate
+        broker.metrics.watch_database(lambda: pool.availability.problem is None)
         await broker.seals.check()
         try:
             yield broker
@@ -159,9 +160,9 @@ class _Clients:
 def _assemble(
     settings: Settings, dsn: str, pool: Database, clients: _Clients, sealer: Sealer, specs: _Specs
 ) -> Components:
-    metrics, providers, clock = Metrics(), clients.providers, clients.clock
+    metrics, providers = Metrics(), clients.providers
+    cache = settings.cached_connections, clients.clock
     url, urls = settings.public_url, settings.vendor_urls
-    metrics.watch_database(lambda: pool.availability.problem is None)
     call_log = CallLog(calls := Calls(pool), providers, metrics, kept=settings.call_log_days > 0)
     keys, apps, sessions = Keys(pool), Apps(pool, sealer), ConnectSessions(pool, sealer)
     connections, links = Connections(pool, sealer), Links(pool, sealer)
@@ -172,7 +173,7 @@ def _assemble(
     idempotent, waits = IdempotentCalls(pool, sealer), settings.quota_wait_s
     quota = Quota(Quotas(pool), waits, metrics)
     once = Idempotency(idempotent, providers, waits, settings.upstream_total_s)
-    proxy = Proxy(connections, grants, installs, quota, providers, once, call_log, metrics, clock)
+    proxy = Proxy(connections, grants, installs, quota, providers, once, call_log, metrics, *cache)
     accounts, partners = HubSpotAccounts(connections, installs), PartnerCalls(connections, proxy)
     recipes = build_recipes(specs, pool, sealer, proxy, accounts, partners, metrics, url, urls)
     return Components(
@@ -197,7 +198,7 @@ def _assemble(
         connect_flow=ConnectFlow(sessions, installs, AccountChoice(pending_grants)),
         confirmations=Confirmations(pending_grants),
         connection_admin=ConnectionAdmin(apps, connections, grants, revoker, providers),
-        callers=Callers(keys, clock),
+        callers=Callers(keys, clients.clock),
         quota=quota,
         calls=calls,
         call_log=call_log,

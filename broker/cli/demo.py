@@ -28,14 +28,12 @@ from broker.cli.runtime import (
 from broker.domain.model import Key
 from broker.providers.catalog import SETTINGS
 from broker.recipes.enrichment.demo import EnrichmentScenario
+from broker.recipes.invoices.demo import INVOICE_SCOPES, InvoicesScenario
 from broker.recipes.kyb.demo import COMPANY_SCOPES, KybScenario
 from broker.recipes.orders.demo import ORDER_SCOPES, OrdersScenario
-from broker.sandbox.core.serving import Running as RunningVendor
-from broker.sandbox.enrichment.world import Enrichment
 from broker.sandbox.fml.server import RunningFml
 from broker.sandbox.hubspot.server import Running
 from broker.sandbox.suite.suite import Suite, running
-from broker.sandbox.woocommerce.world import WooCommerce
 from broker.settings import Address, Settings
 from broker.telemetry.log_setup import configure_logging
 
@@ -45,6 +43,7 @@ SCOPES = [
     "crm.objects.contacts.write",
     *COMPANY_SCOPES,
     *(scope for scope in ORDER_SCOPES if not scope.startswith("crm.objects.contacts")),
+    *INVOICE_SCOPES,
 ]
 
 ANOTHER_DEMO = "another demo is running on this machine"
@@ -105,9 +104,7 @@ async def _run_and_serve(found: Runtime, dsn: str, suite: Suite, port: int, *, o
     async with open_components(runtime) as broker:
         try:
             async with serving(broker, Address("127.0.0.1", port)):
-                shop = suite.started["woocommerce"].running
-                vendors = suite.started["enrichment"].running
-                walk = DemoScenario(broker, sandbox, fml, shop, vendors, public_url)
+                walk = DemoScenario(broker, suite, sandbox, fml, public_url)
                 ended_well = await walk.all()
                 if once or not ended_well:
                     raise typer.Exit(0 if ended_well else 1)
@@ -138,22 +135,25 @@ class DemoScenario:
     """The main job, each step printed with its result."""
 
     broker: Components
+    suite: Suite
     sandbox: Running
     fml: RunningFml
-    shop: RunningVendor[WooCommerce]
-    vendors: RunningVendor[Enrichment]
     public_url: str
     secret: str = ""
     key: Key | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     kyb: KybScenario = field(init=False)
-    orders: OrdersScenario = field(init=False)
-    enrichment: EnrichmentScenario = field(init=False)
+    others: tuple[OrdersScenario | InvoicesScenario | EnrichmentScenario, ...] = ()
 
     def __post_init__(self) -> None:
-        self.kyb = KybScenario(self.json, self.sandbox.sandbox, self.fml, USER)
-        self.orders = OrdersScenario(self.json, self.sandbox.sandbox, self.shop, USER)
-        self.enrichment = EnrichmentScenario(self.json, self.vendors, USER)
+        started = {name: each.running for name, each in self.suite.started.items()}
+        hubspot = self.sandbox.sandbox
+        self.kyb = KybScenario(self.json, hubspot, self.fml, USER)
+        self.others = (
+            OrdersScenario(self.json, hubspot, started["woocommerce"], USER),
+            InvoicesScenario(self.json, hubspot, started["quickbooks"], USER),
+            EnrichmentScenario(self.json, started["enrichment"], USER),
+        )
 
     @property
     def sandbox_url(self) -> str:
@@ -187,8 +187,7 @@ class DemoScenario:
             ("Read it back through StackGo's API", self.read),
             ("Let the token expire, and call again", self.renew),
             *self.kyb.steps(),
-            *self.orders.steps(),
-            *self.enrichment.steps(),
+            *(step for each in self.others for step in each.steps()),
             ("Make up a day of calls, for the console to show", self.fill_day),
         ]
         async with aiohttp.ClientSession() as session:

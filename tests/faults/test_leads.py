@@ -148,6 +148,7 @@ async def test_a_storm_of_edits_settles_with_both_sides_equal_and_at_most_two_wr
         storm.lose_answers()
         await storm.edits()
         await database.execute("UPDATE recipe_poll SET due_at = now()")
+        await asyncio.sleep(storm.chance.uniform(0.05, 1.0))  # edits come while runs go on
         if batch % KILL_EVERY == 0:
             await storm.kill()
     leads.orgs.world.faults.clear()

@@ -73,11 +73,12 @@ class Draft(BaseModel):
         return sum((each.amount for each in self.lines), Decimal(0))
 
 
-@dataclass(frozen=True, slots=True)
-class Company:
+class Company(BaseModel):
     """What decides what a company's invoices may be. `currencies` are those that it can use now;
     `closed_until` is the last day (YYYY-MM-DD) of its closed books.
     """
+
+    model_config = ConfigDict(frozen=True)
 
     name: str
     country: str

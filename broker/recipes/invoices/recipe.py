@@ -22,6 +22,7 @@ from broker.recipes.base import (
 )
 from broker.recipes.invoices import writes
 from broker.recipes.invoices.models import InvoiceRequest, InvoicesSettings
+from broker.recipes.invoices.offers import Offers, read_offers
 from broker.recipes.invoices.port import Invoice
 from broker.recipes.invoices.status import InvoiceStatus
 from broker.recipes.invoices.steps import InvoiceSteps, books_of, build_result
@@ -167,6 +168,10 @@ class InvoicesRecipe(DefaultRecipe[InvoicesSettings]):
             remedy = f"Deals in {currency} are refused. Add the currency in the accounting system."
             found.append(Finding(about="currency", message=message, remedy=remedy))
         return found + books.findings(company, choices, model)
+
+    async def offers(self, user: HubSpotUser, accounting_app: str) -> Offers:
+        """What a user's two accounts offer to the settings."""
+        return await read_offers(self._crm.reader(user), self._partners, user, accounting_app)
 
     async def _deal_findings(self, user: HubSpotUser, settings: InvoicesSettings) -> list[Finding]:
         """Whether the trigger's stage is one of the account's."""

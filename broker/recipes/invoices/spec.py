@@ -1,10 +1,12 @@
 """What the catalog takes of the invoices recipe."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from broker.crm.object_types import DEALS, type_id
 from broker.domain.runs import ObjectTrigger
-from broker.recipes.base import RecipeSpec, WorkflowAction
+from broker.recipes.base import ConsolePanel, RecipeSpec, WorkflowAction
+from broker.recipes.invoices.console import views
 from broker.recipes.invoices.models import (
     NAME,
     VERSION,
@@ -35,6 +37,7 @@ INVOICES = RecipeSpec(
     check_settings=check_settings,
     triggers=triggers,
     polled_app=lambda settings: settings.accountingApp,
+    panel=ConsolePanel("Invoices", Path(__file__).parent / "templates", views.ROUTES, views.views),
     action=WorkflowAction(
         DEALS,
         "dealId",

@@ -27,9 +27,13 @@ RETRIES = Backoff(
 )
 """Twelve attempts at an update of a deal in about two days, unless one succeeds."""
 
-POLL_S = 300.0
+POLL_S = 900.0
+"""How often a company is polled. Intuit counts an app's reads in a month over all its companies
+(500,000 in the smallest tier), of which this takes 3,000 for each; webhooks are faster.
+"""
+
 OVERLAP = timedelta(minutes=10)
-"""How often a company is polled, and how far back each look reaches: vendors' clocks differ."""
+"""How far back each look reaches: vendors' clocks differ."""
 
 LONGEST_LOOK = timedelta(days=29)
 """How far back QuickBooks tells changes at most is 30 days."""

@@ -91,12 +91,13 @@ class InvoiceSteps:
         partner = await self._partners.user(
             run.workspace_id, settings.accountingApp, run.user_ref or ""
         )
-        draft, _ = await self.prepare(_user(run), partner, run.input["dealId"], settings)
+        draft, company = await self.prepare(_user(run), partner, run.input["dealId"], settings)
         return {
             "app": partner.app_slug,
             "provider": partner.provider,
             "account": partner.account_id,
             "draft": draft.model_dump(mode="json"),
+            "company": company.model_dump(mode="json"),
         }
 
     async def prepare(
@@ -116,12 +117,12 @@ class InvoiceSteps:
         """Find or make the customer; find or make the invoice."""
         run, settings, partner = context.run, await self._settings(context.run), _partner(context)
         draft = _draft(context)
+        company = Company.model_validate(context.outcomes["read-deal"]["company"])
         reserved = await self._invoices.reserve(
             run, draft.deal_id, partner.app_slug, partner.provider, partner.account_id
         )
         books, looked = books_of(partner.provider), not context.outcome_unknown
         try:
-            company = await books.company(self._partners, partner, draft.currency)
             customer = await self._customer(partner, draft, company, reserved)
             await self._invoices.add_customer(run, customer.id)
             invoice = await self._invoice(partner, draft, customer, reserved)

@@ -153,6 +153,31 @@ class LeadsRecipe(DefaultRecipe[LeadsSettings]):
             return found
         return found
 
+    async def offered(
+        self, user: HubSpotUser | None, settings: LeadsSettings | None
+    ) -> tuple[dict[str, dict[str, str]], str | None]:
+        """The fields of both sides that may be mapped, with their labels or types, and why there
+        are none.
+        """
+        found = {each.value: dict[str, str]() for each in Side}
+        if user is None:
+            return found, None
+        try:
+            definitions = await self._crm.reader(user).definitions(CONTACTS)
+            found[Side.HUBSPOT] = {
+                name: str(each.get("label")) for name, each in sorted(definitions.items())
+            }
+            if settings is not None:
+                described = await self._leads.describe(await self._steps.partner(user, settings))
+                found[Side.SALESFORCE] = {
+                    name: described.types[name] for name in sorted(described.writable)
+                }
+        except RetryLater as later:
+            return found, later.reason
+        except BrokerError as refusal:
+            return found, refusal.detail or refusal.title()
+        return found, None
+
     async def watch(
         self,
         locked: LockedBatch,

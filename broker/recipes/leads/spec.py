@@ -1,6 +1,9 @@
 """What the catalog takes of the leads recipe."""
 
-from broker.recipes.base import RecipeSpec
+from pathlib import Path
+
+from broker.recipes.base import ConsolePanel, RecipeSpec
+from broker.recipes.leads.console import views
 from broker.recipes.leads.models import (
     NAME,
     VERSION,
@@ -23,4 +26,5 @@ LEADS = RecipeSpec(
     check_settings=check_settings,
     triggers=triggers,
     polled_app=lambda settings: settings.salesforceApp,
+    panel=ConsolePanel("Leads", Path(__file__).parent / "templates", views.ROUTES, views.views),
 )

@@ -51,16 +51,19 @@ class Proxy:
         idempotency: Idempotency,
         calls: CallLog,
         metrics: Metrics,
+        cached: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`clock`: the seconds by which cached connections age."""
+        """`cached`: how many connections are cached at most; `clock`: the seconds by which they
+        age.
+        """
         self._connections = connections
         self._installs = installs
         self._providers = providers
         self._idempotency = idempotency
         self._calls = calls
         self._cache: TtlCache[ConnectionKey, Connection] = TtlCache(
-            lambda key: connections.of_user(*key), clock=clock
+            lambda key: connections.of_user(*key), cached, clock
         )
         self._sending = Sending(self._cache, grants, quota, providers, metrics)
         self._last_used: dict[tuple[UUID, UUID], float] = {}

@@ -15,6 +15,8 @@ from broker.stores.core.queries import sql
 CALL_LOG = "proxied_call"
 """The table, which has a partition for each day."""
 
+FIRST_ERROR = 400
+
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 END = datetime(9000, 1, 1, tzinfo=UTC)
 LAST = UUID(int=2**128 - 1)
@@ -141,8 +143,9 @@ class Calls:
         limit: int,
     ) -> list[LoggedCall]:
         """Calls of an app, newest first: at most `limit`, before a position in that order."""
+        query = sql.failed_calls_page if wanted.statuses[0] >= FIRST_ERROR else sql.calls_page
         rows = await self._database.fetch(
-            sql.calls_page, *_matching(app, wanted), *(before or (END, LAST)), limit
+            query, *_matching(app, wanted), *(before or (END, LAST)), limit
         )
         return [LoggedCall(**dict(row.items())) for row in rows]
 

@@ -2,7 +2,7 @@
 
 Why no address is looked up twice at a time: a lookup begins by claiming the address's row, in the
 transaction that counts it in the budget; a claim outlasts the request. What a lookup finds is
-written behind the claim's id, so that an answer that comes after the contact was deleted is not
+written where the row still is, so that an answer that comes after the contact was deleted is not
 stored.
 """
 
@@ -132,7 +132,6 @@ class EnrichmentAnswers:
         stored = await self._database.execute(
             sql.store_enrichment,
             *_values(claim.key),
-            claim.id,
             outcome,
             json.dumps(dict(fields)),
             confidence,

@@ -29,13 +29,24 @@ proxied_call.workspace_id = $1
         OR proxied_call.path = $10)
    AND ($11::text IS NULL OR proxied_call.error = $11);
 
--- name: calls_page
--- Calls of an app, newest first, before a place in that order.
---   $1 to $11 which calls match, $12 before this time, $13 and before this id at that time, $14 how many
+-- part: calls_before
 SELECT {logged_call}
   FROM proxied_call
  WHERE {matching_calls}
-   AND (at, id) < ($12, $13)
+   AND (at, id) < ($12, $13);
+
+-- name: calls_page
+-- Calls of an app, newest first, before a place in that order.
+--   $1 to $11 which calls match, $12 before this time, $13 and before this id at that time, $14 how many
+{calls_before}
+ ORDER BY at DESC, id DESC
+ LIMIT $14;
+
+-- name: failed_calls_page
+-- The same, where the least status is 400 or more: from the index of those.
+--   $1 to $11 which calls match, $12 before this time, $13 and before this id at that time, $14 how many
+{calls_before}
+   AND proxied_call.status >= 400
  ORDER BY at DESC, id DESC
  LIMIT $14;
 

@@ -29,22 +29,23 @@ ON CONFLICT (workspace_id, vendor, email_hash) DO UPDATE
 RETURNING claim;
 
 -- name: store_enrichment
--- Store what a lookup found, unless another has begun or the contact was deleted.
---   $1 workspace, $2 vendor, $3 hash, $4 claim, $5 outcome, $6 fields, $7 confidence,
---   $8 for how long, null for ever
+-- Store what a lookup found, unless an answer is stored or the contact was deleted. It was paid, so
+-- it counts even if another lookup has begun meanwhile.
+--   $1 workspace, $2 vendor, $3 hash, $4 outcome, $5 fields, $6 confidence, $7 for how long, null
+--   for ever
 UPDATE enrichment_answer
-   SET outcome = $5, fields = $6, confidence = $7, expires_at = now() + $8::interval,
+   SET outcome = $4, fields = $5, confidence = $6, expires_at = now() + $7::interval,
        claim = NULL, claimed_until = NULL, unanswered = 0
  WHERE workspace_id = $1
    AND vendor = $2
    AND email_hash = $3
-   AND claim = $4;
+   AND outcome IS NULL;
 
 -- name: release_enrichment
--- A lookup has ended without anything to store.
+-- A lookup has ended without anything to store: it is not one whose answer was lost.
 --   $1 workspace, $2 vendor, $3 hash, $4 claim
 UPDATE enrichment_answer
-   SET claim = NULL, claimed_until = NULL, unanswered = 0
+   SET claim = NULL, claimed_until = NULL, unanswered = greatest(unanswered - 1, 0)
  WHERE workspace_id = $1
    AND vendor = $2
    AND email_hash = $3

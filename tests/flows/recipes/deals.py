@@ -1,9 +1,14 @@
 """Deals of HubSpot's sandbox beside the books of an accounting system's, and the recipe set up."""
 
+import json
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from broker.sandbox.core.deliveries import signature
+from broker.sandbox.quickbooks.books import invoices as quickbooks_invoices
+from broker.sandbox.xero.books import invoices as xero_invoices
+from broker.sandbox.xero.books import payments as xero_payments
 from tests.fixtures.broker_client import Answered, BrokerUnderTest
 from tests.flows.providers.conftest import Books
 
@@ -35,6 +40,7 @@ class Ledger:
     books: Books
     account_id: str
     settings: dict[str, Any]
+    contacts: int = 0
 
     @property
     def broker(self) -> BrokerUnderTest:
@@ -76,7 +82,8 @@ class Ledger:
         associating.link(record_id, to_id, associating.plain(source, target))
 
     def contact(self, hub_id: int = 101, **properties: str) -> str:
-        own = {"email": "ada@x.example", "firstname": "Ada", "lastname": "O'Neil"}
+        self.contacts += 1
+        own = {"email": f"ada{self.contacts}@x.example", "firstname": "Ada", "lastname": "O'Neil"}
         return self.record("contacts", hub_id, **{**own, **properties})
 
     def deal(
@@ -130,6 +137,57 @@ class Ledger:
     def customers(self) -> list[dict[str, Any]]:
         kind = "Customer" if self.books.provider == "quickbooks" else "Contacts"
         return list(self.company.all(kind))
+
+    def invoice_id(self, invoice: dict[str, Any]) -> str:
+        return str(invoice["Id" if self.books.provider == "quickbooks" else "InvoiceID"])
+
+    def pays(self, invoice: dict[str, Any], amount: str) -> None:
+        """Record a payment, as a person does."""
+        invoice_id = self.invoice_id(invoice)
+        if self.books.provider == "quickbooks":
+            quickbooks_invoices.pay(self.company, invoice_id, amount)
+            return
+        paid = {
+            "Invoice": {"InvoiceID": invoice_id},
+            "Account": {"Code": "090"},
+            "Amount": Decimal(amount),
+        }
+        xero_payments.save(self.company, paid)
+
+    def voids(self, invoice: dict[str, Any]) -> None:
+        """Void an invoice, as a person does."""
+        invoice_id = self.invoice_id(invoice)
+        if self.books.provider == "quickbooks":
+            quickbooks_invoices.void(self.company, self.company.get("Invoice", invoice_id))
+            return
+        old = self.company.records["Invoices"][invoice_id]
+        xero_invoices.save(self.company, {"InvoiceID": invoice_id, "Status": "VOIDED"}, old, 4)
+
+    def deletes(self, invoice: dict[str, Any]) -> None:
+        """Delete an invoice, as a person does; Xero only voids what is approved."""
+        self.company.delete("Invoice", self.invoice_id(invoice))
+
+    def event(self, invoice: dict[str, Any], at: str = "2026-11-28T10:00:00Z") -> bytes:
+        """A webhook's body that says that an invoice has changed."""
+        if self.books.provider == "quickbooks":
+            quickbooks_event = {
+                "specversion": "1.0",
+                "id": f"{self.invoice_id(invoice)} {at}",
+                "source": "intuit.test",
+                "type": "qbo.invoice.updated.v1",
+                "time": at,
+                "intuitentityid": self.invoice_id(invoice),
+                "intuitaccountid": self.account_id,
+            }
+            return json.dumps([quickbooks_event]).encode()
+        xero_event = {
+            "resourceId": self.invoice_id(invoice),
+            "tenantId": self.account_id,
+            "eventCategory": "INVOICE",
+            "eventType": "UPDATE",
+            "eventDateUtc": at,
+        }
+        return json.dumps({"events": [xero_event]}).encode()
 
     async def works(self) -> None:
         """Let runs and what follows them be done."""

@@ -60,6 +60,8 @@ def code_of(answer: PartnerAnswer) -> str | None:
 def raise_for(answer: PartnerAnswer) -> None:
     """Raise what a refusal means: InputRefused, ScopesMissing, or ProviderUnavailable."""
     if answer.status < 400:
+        if not isinstance(answer.payload, dict):
+            raise ProviderUnavailable("QuickBooks' answer is not what it should be.")
         return
     error = _error_of(answer)
     code, words = str(error.get("code", "")), str(error.get("detail") or error.get("message") or "")

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from broker.crm.partners import PartnerAnswer
-from broker.errors import InputRefused, ScopesMissing
+from broker.errors import InputRefused, ProviderUnavailable, ScopesMissing
 
 NAME_TAKEN = "already assigned to another contact"
 NUMBER_TAKEN = "must be unique"
+EMPTY = frozenset({204})
 
 RENUMBER = (
     "Another invoice in Xero has this number. Put another numberPrefix into the settings, or "
@@ -48,9 +49,11 @@ def _messages(payload: dict[str, Any]) -> Iterator[str]:
 
 
 def raise_for(answer: PartnerAnswer) -> None:
-    """Raise what a refusal means: InputRefused or ScopesMissing."""
+    """Raise what a refusal means: InputRefused, ScopesMissing, or ProviderUnavailable."""
     messages = messages_of(answer)
     if not messages:
+        if answer.status not in EMPTY and not isinstance(answer.payload, dict):
+            raise ProviderUnavailable("Xero's answer is not what it should be.")
         return
     refusal_text = " ".join(messages)[:400]
     vendor_error = {"status": answer.status, "message": refusal_text}

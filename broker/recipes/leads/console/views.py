@@ -1,0 +1,67 @@
+"""Leads in the console: start a run, see each run's steps."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from broker.domain.runs import RunRecord
+from broker.recipes.addresses import Route
+from broker.recipes.building import Recipes
+from broker.recipes.console.runs import PanelWords, RunPages
+from broker.recipes.leads.console.settings_views import LeadsSettingsViews
+from broker.recipes.leads.models import NAME, LeadsRequest
+from broker.recipes.leads.recipe import LeadsRecipe
+from broker.web.console.base import ConsoleBase
+
+
+class LeadsRunViews(RunPages):
+    """`/console/leads`, but for its settings."""
+
+    words = PanelWords(
+        NAME,
+        "Leads",
+        "Bring a contact and a lead together",
+        {"synchronise": "Compare both sides, and write what has changed"},
+        {
+            "wouldWrite": "Would be written",
+            "contactId": "Contact",
+            "leadId": "Lead",
+            "operation": "Operation",
+            "notes": "Notes",
+        },
+    )
+    start_model = LeadsRequest
+
+    def start_body(self, form: Mapping[str, list[str]]) -> dict[str, Any]:
+        fields = super().start_body(form)
+        if "since" in fields:  # the browser's field has no zone; its label says UTC
+            fields["since"] = f"{fields['since']}Z"
+        return fields
+
+    def subject(self, run: RunRecord) -> str:
+        """Such as "Contact 451", or "Leads since ..."."""
+        kind, _, rest = run.subject.partition(":")[2].partition(":")
+        if kind == "since":
+            return f"Leads since {rest}"
+        return f"{kind.capitalize()} {rest.partition('@')[0]}"
+
+
+ROUTES = (
+    Route("GET", "", LeadsRunViews, "index"),
+    Route("POST", "", LeadsRunViews, "start"),
+    Route("GET", "/run", LeadsRunViews, "show"),
+    Route("POST", "/retry", LeadsRunViews, "retry"),
+    Route("POST", "/dismiss", LeadsRunViews, "dismiss"),
+    Route("GET", "/settings", LeadsSettingsViews, "show"),
+    Route("POST", "/settings", LeadsSettingsViews, "put"),
+    Route("POST", "/remove", LeadsSettingsViews, "remove"),
+    Route("POST", "/prepare", LeadsSettingsViews, "setup"),
+    Route("POST", "/check", LeadsSettingsViews, "check"),
+)
+
+
+def views(console: ConsoleBase, recipe: LeadsRecipe, recipes: Recipes) -> Sequence[object]:
+    """The panel's pages."""
+    return (
+        LeadsRunViews(console, recipe, recipes),
+        LeadsSettingsViews(console, recipe, recipes),
+    )

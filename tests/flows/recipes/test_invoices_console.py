@@ -1,0 +1,74 @@
+"""Invoices in the console: settings that offer what both accounts have, and runs."""
+
+import re
+
+from tests.flows.console.test_console import sees, signs_in
+from tests.flows.recipes.test_orders_console import HTML, form_of
+
+
+async def test_the_settings_offer_what_both_accounts_have_and_store_what_is_chosen(quickbooks):
+    broker, company = quickbooks.broker, quickbooks.company
+    company.records["Item"]["2"]["Name"] = HTML
+    cookie = await signs_in(broker)
+    page = (await sees(broker, "/invoices/settings?app=hbdev", cookie)).body.decode()
+    fields = form_of(page.replace("/invoices/settings", "/orders/settings"))
+    changed = fields | {
+        "item": "3",
+        "taxCode": "TAX",
+        "trigger.value": "closedwon",
+        "dueDays": "14",
+        "writeBack.number": "",
+        "sendEmail": "on",
+    }
+    saved = await sees(broker, "/invoices/settings", cookie, "POST", data=changed)
+    wrong = await sees(
+        broker, "/invoices/settings", cookie, "POST", data=fields | {"dueDays": "-1"}
+    )
+    stored = (await broker.asks("GET", "/api/apps/hbdev/recipes/invoices")).json()
+    part = {"app": "hbdev", "user": "u1"}
+    checked = await sees(broker, "/invoices/check", cookie, "POST", data=part)
+    prepared = await sees(broker, "/invoices/prepare", cookie, "POST", data=part)
+    company.settings.access = False
+    trouble = (await sees(broker, "/invoices/settings?app=hbdev", cookie)).body.decode()
+
+    assert '<optgroup label="Sales Pipeline">' in page
+    assert "Subscription (3)" in page
+    assert "<option selected>books</option>" in page
+    assert HTML not in page
+    assert saved.status == 303, saved.body
+    assert (stored["item"], stored["taxCode"], stored["dueDays"]) == ("3", "TAX", 14)
+    assert stored["trigger"] == {"property": "dealstage", "value": "closedwon"}
+    assert (stored["writeBack"]["number"], stored["sendEmail"]) == (None, True)
+    assert wrong.status == 400
+    assert "dueDays" in wrong.body.decode()
+    assert (checked.status, prepared.status) == (200, 200)
+    assert "has no access to the company any more" in trouble
+
+
+async def test_runs_are_started_tried_out_listed_and_shown(quickbooks):
+    broker, cookie = quickbooks.broker, await signs_in(quickbooks.broker)
+    deal, lacking = quickbooks.deal("12.00"), quickbooks.deal(None)
+    body = {"app": "hbdev", "userForeignIdentifier": "u1", "dealId": deal}
+    dry = await sees(
+        broker,
+        "/invoices",
+        cookie,
+        "POST",
+        data=body | {"dryRun": "yes"},
+        headers={"HX-Request": "1"},
+    )
+    nothing = quickbooks.invoices()
+    started = await sees(broker, "/invoices", cookie, "POST", data=body)
+    failed = await sees(broker, "/invoices", cookie, "POST", data=body | {"dealId": lacking})
+    await quickbooks.works()
+    listed = (await sees(broker, "/invoices?app=hbdev", cookie)).body.decode()
+    run = (await sees(broker, started.headers["Location"].partition("/console")[2], cookie)).body
+    other = (await sees(broker, failed.headers["Location"].partition("/console")[2], cookie)).body
+
+    assert "Would be sent to the accounting system" in dry.body.decode()
+    assert (nothing, started.status, failed.status) == ([], 303, 303)
+    assert f"Deal {deal} of account 101" in listed
+    assert re.search(r"invoice <code>\d+</code>, 12\S* USD, created", listed)
+    assert "Find or make the customer and the invoice" in run.decode()
+    assert "made by this run" in run.decode()
+    assert "neither an amount nor line items" in other.decode()

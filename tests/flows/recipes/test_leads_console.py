@@ -1,0 +1,70 @@
+"""Leads in the console: settings that offer both sides' fields, runs field by field."""
+
+import re
+
+from tests.fixtures.leads import ANN
+from tests.flows.console.test_console import sees, signs_in
+
+HTML = "<img src=x onerror=alert(1)>"
+
+
+async def test_the_settings_offer_both_sides_fields_and_store_what_is_chosen(leads):
+    await leads.puts(owners={"11": "005Hs0000000Q11IAE"})
+    cookie = await signs_in(leads.broker)
+    page = (await sees(leads.broker, "/leads/settings?app=hbdev&user=u1", cookie)).body.decode()
+    form = {
+        "app": "hbdev",
+        "user": "u1",
+        "salesforceApp": "crm",
+        "direction": "to-hubspot",
+        "pollSeconds": "300",
+        "maxWritesPerHour": "6",
+        "onConverted": "follow",
+        "createContacts": "on",
+    }
+    rows = [("hubspot", "email"), ("salesforce", "Email"), ("wins", "newest")]
+    rows += [("hubspot", ""), ("salesforce", ""), ("wins", "newest")]
+    saved = await sees(leads.broker, "/leads/settings", cookie, "POST", data=[*form.items(), *rows])
+    wrong = await sees(
+        leads.broker,
+        "/leads/settings",
+        cookie,
+        "POST",
+        data=[
+            *form.items(),
+            *rows,
+            ("hubspot", "No Name"),
+            ("salesforce", "X"),
+            ("wins", "newest"),
+        ],
+    )
+    stored = (await leads.broker.asks("GET", "/api/apps/hbdev/recipes/leads")).json()
+
+    assert '<option value="LastName">string</option>' in page
+    assert '<option value="jobtitle">' in page
+    assert (saved.status, wrong.status) == (303, 400), saved.body
+    assert "fields.1.hubspot" in wrong.body.decode()
+    assert [each["hubspot"] for each in stored["fields"]] == ["email"]
+    assert (stored["direction"], stored["createLeads"]) == ("to-hubspot", False)
+    assert stored["owners"] == {"11": "005Hs0000000Q11IAE"}
+
+
+async def test_a_run_shows_each_field_with_both_values_and_a_dry_run_changes_nothing(leads):
+    contact = leads.contact(**{**ANN, "jobtitle": HTML})
+    cookie = await signs_in(leads.broker)
+    form = {"app": "hbdev", "userForeignIdentifier": "u1", "contactId": contact}
+    dry = await sees(leads.broker, "/leads", cookie, "POST", data={**form, "dryRun": "yes"})
+    none = leads.leads()
+    started = await sees(leads.broker, "/leads", cookie, "POST", data=form)
+    await leads.works()
+    leads.edit_contact(contact, lastname="Leigh")
+    again = await leads.starts(contactId=contact)
+    listed = (await sees(leads.broker, "/leads?app=hbdev", cookie)).body.decode()
+    run = await sees(leads.broker, f"/leads/run?id={again.json()['runId']}", cookie)
+
+    text = dry.body.decode()
+    assert (dry.status, none, started.status) == (200, {}, 303), text
+    assert "lastname, LastName" in text
+    assert HTML not in text
+    assert f"Contact {contact}" in listed
+    assert re.search(r"<bdi>Lee</bdi>.*<bdi>Leigh</bdi>", run.body.decode())

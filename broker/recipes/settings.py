@@ -10,7 +10,8 @@ from pydantic import BaseModel
 
 from broker.domain.model import App, Secret
 from broker.domain.runs import ObjectTrigger, RecipeSetting
-from broker.errors import RecipeNotFound, wrong_field
+from broker.errors import InvalidRequest, RecipeNotFound, wrong_field
+from broker.providers.catalog import DEFAULT
 from broker.recipes.secret_fields import secret_fields
 from broker.stores.core.database import Session
 from broker.stores.recipes.recipe_settings import RecipeSettings
@@ -103,8 +104,14 @@ class RecipeSetup(Generic[S]):
 
     async def put(self, app: App, actor: str, body: S) -> StoredSettings[S]:
         """Replace the settings; a secret that is left out stays. A new value of a rotating secret
-        leaves the one before valid for a day. Raises InvalidRequest.
+        leaves the one before valid for a day. Raises InvalidRequest, also for an app of another
+        provider than HubSpot, whose accounts recipes act in.
         """
+        if app.provider != DEFAULT:
+            raise InvalidRequest(
+                f"Recipes are configured for an app of HubSpot; {app.slug} is an app of "
+                f"{app.provider}."
+            )
         self._check(body)
         settings = body.model_dump(mode="json", exclude=set(self._secrets))
         # Two PUTs wait for each other: each sees the secrets that the other has stored.

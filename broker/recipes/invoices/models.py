@@ -82,10 +82,26 @@ class InvoicesSettings(MonitoredSettings):
     cards: bool = False
 
 
+DEALS_OWN = frozenset(
+    {"amount", "deal_currency_code", "dealname", "dealstage", "hs_object_id", "pipeline"}
+)
+"""Properties of a deal that say what is billed, which nothing about the invoice may replace."""
+
+
 def check_settings(body: InvoicesSettings) -> None:
-    """Raise InvalidRequest for a trigger that the recipe would pull itself, and for drafts that
-    should be sent.
+    """Raise InvalidRequest for a trigger that the recipe would pull itself, for drafts that should
+    be sent, and for properties that would be written over what is billed, or twice.
     """
+    taken: set[str] = set()
+    for field, name in body.writeBack.model_dump().items():
+        if name in DEALS_OWN:
+            raise wrong_field(f"writeBack.{field}", "is a property that the invoice is made from")
+        if name in taken:
+            raise wrong_field(f"writeBack.{field}", "is the property of another field too")
+        taken |= {name} - {None}
+    customer = body.customer.model_dump(exclude={"billTo", "contactLabel", "customerId"})
+    if body.customer.customerId in {*customer.values(), "hs_object_id"} - {None}:
+        raise wrong_field("customer.customerId", "is a property that the customer is made from")
     if body.trigger and body.trigger.property in body.writeBack.model_dump().values():
         raise wrong_field(
             "trigger.property", "is written by the recipe itself and would trigger it again"

@@ -2,6 +2,7 @@
 webhook nor the shop's list of changes reports is found so, above all deletions.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,10 +10,16 @@ from typing import Any
 
 from broker.crm.partners import PartnerCalls
 from broker.domain.runs import Consistency, RunRequest
+from broker.errors import InputRefused, ProviderTimeout, ProviderUnavailable
 from broker.recipes.orders.shop_events import order_request
 from broker.recipes.orders.steps import shop_of
 from broker.recipes.polling import DuePoll
 from broker.stores.recipes.shop_orders import ShopOrders, ShopPlace
+
+log = logging.getLogger(__name__)
+
+UNREAD = (InputRefused, ProviderUnavailable, ProviderTimeout)
+"""Refusals that may be about one order: a shop's extension fails on it, for instance."""
 
 EVERY = timedelta(minutes=10)
 AT_ONCE = 10
@@ -39,15 +46,23 @@ class Comparison:
     async def go_on(
         self, due: DuePoll, place: ShopPlace, state: Mapping[str, Any] | None
     ) -> Compared:
-        """Compare the next orders, where it is time to. Raises as `Shop.read`."""
+        """Compare the next orders, where it is time to; one that cannot be read is not equal.
+        Raises as `Shop.read`, but not what `UNREAD` holds.
+        """
         if state is None:  # nothing was written before the first look
             return Compared({"after": "", "at": due.started_at.isoformat()}, ())
         if due.started_at - datetime.fromisoformat(state["at"]) < EVERY:
             return Compared(state, ())
         rows = await self._written.page(place, state["after"], AT_ONCE)
-        runs, shop = [], shop_of(due.partner.provider)
+        runs, unread, shop = [], 0, shop_of(due.partner.provider)
         for order_id, version in rows:
-            order = await shop.read(self._partners, due.partner, order_id)
+            try:
+                order = await shop.read(self._partners, due.partner, order_id)
+            except UNREAD as refusal:  # one order must not hold up the look at all others
+                fields = {"account": due.partner.account_id, "order": order_id}
+                log.warning("order_not_compared", extra={**fields, "reason": refusal.code})
+                unread += 1
+                continue
             now = f"deleted:{version}" if order is None else order.version
             if now != version:
                 runs.append(
@@ -57,7 +72,7 @@ class Comparison:
             "after": rows[-1][0] if len(rows) == AT_ONCE else "",
             "at": due.started_at.isoformat(),
             "compared": len(rows),
-            "equal": len(rows) - len(runs),
+            "equal": len(rows) - len(runs) - unread,
         }
         return Compared(following, runs)
 

@@ -62,6 +62,27 @@ class OrdersSettings(MonitoredSettings):
     deal: DealMapping = Field(default_factory=DealMapping)
 
 
+WRITTEN_ITSELF = {
+    "deal": frozenset({KEY, STATE, "dealstage", "pipeline", "hs_object_id"}),
+    "contact": frozenset({CUSTOMER_KEY, "email", "hs_object_id"}),
+}
+"""Properties that no field of the mapping may be written into."""
+
+
+def check_settings(body: OrdersSettings) -> None:
+    """Raise InvalidRequest for a field that would be written over a property that the recipe lives
+    by, or over another field.
+    """
+    for side, mapping in (("deal", body.deal), ("contact", body.contact)):
+        taken: set[str] = set()
+        for field, name in mapping.model_dump().items():
+            if name in WRITTEN_ITSELF[side]:
+                raise wrong_field(f"{side}.{field}", "is a property that the recipe itself writes")
+            if name in taken:
+                raise wrong_field(f"{side}.{field}", "is the property of another field too")
+            taken |= {name} - {None}
+
+
 class OrderRequest(StartRequest):
     """An order of the shop that the user has connected, by its id, or all that have changed since
     a moment.

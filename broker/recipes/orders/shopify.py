@@ -11,7 +11,14 @@ from typing import Any
 from broker.crm.partners import PartnerCalls, PartnerUser
 from broker.domain.runs import RetryLater
 from broker.errors import InputRefused, ScopesMissing
-from broker.recipes.orders.port import Buyer, ShopOrder, State
+from broker.recipes.orders.port import (
+    Buyer,
+    ShopOrder,
+    State,
+    UnreadableOrder,
+    readable,
+    readable_all,
+)
 
 TARGET = "/admin/api/2026-10/graphql.json"
 
@@ -58,18 +65,18 @@ class Shopify:
         """One query; it costs some points of the shop's budget."""
         variables = {"id": f"gid://shopify/Order/{order_id}"}
         node = (await self._query(calls, user, ORDER, variables))["order"]
-        return None if node is None else _order(node)
+        return None if node is None else readable(_order, node, order_id)
 
     async def changed_since(
         self, calls: PartnerCalls, user: PartnerUser, since: datetime, cursor: str | None
-    ) -> tuple[Sequence[ShopOrder], str | None]:
+    ) -> tuple[Sequence[ShopOrder | UnreadableOrder], str | None]:
         """Orders of the last 60 days, unless the app may read all."""
         moment = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         variables = {"first": PAGE, "after": cursor, "query": f"updated_at:>='{moment}'"}
         found = (await self._query(calls, user, CHANGED, variables))["orders"]
         page = found["pageInfo"]
         after = page["endCursor"] if page["hasNextPage"] else None
-        return [_order(node) for node in found["nodes"]], after
+        return readable_all(_order, found["nodes"], "legacyResourceId"), after
 
     async def currency(self, calls: PartnerCalls, user: PartnerUser) -> str | None:
         """The currency of shop money, in which all amounts are."""

@@ -10,6 +10,7 @@ from broker.recipes.orders.models import (
     OrderRequest,
     OrderResponse,
     OrdersSettings,
+    check_settings,
 )
 from broker.recipes.orders.recipe import OrdersRecipe
 
@@ -21,6 +22,7 @@ ORDERS = RecipeSpec(
     start=OrderRequest,
     response=OrderResponse,
     build=OrdersRecipe,
+    check_settings=check_settings,
     polled_app=lambda settings: settings.shopApp,
     panel=ConsolePanel("Orders", Path(__file__).parent / "templates", views.ROUTES, views.views),
 )

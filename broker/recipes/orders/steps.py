@@ -21,7 +21,7 @@ from broker.errors import BrokerError, InputRefused
 from broker.recipes.orders import writes
 from broker.recipes.orders.buyers import write_contact
 from broker.recipes.orders.models import KEY, STATE, OrdersSettings
-from broker.recipes.orders.port import Shop, ShopOrder
+from broker.recipes.orders.port import Shop, ShopOrder, UnreadableOrder
 from broker.recipes.orders.shopify import Shopify
 from broker.recipes.orders.woocommerce import WooCommerce
 from broker.recipes.settings import RecipeSetup
@@ -122,24 +122,39 @@ class OrderSteps:
             return {"cursor": checkpoint.get("cursor"), **progress}
 
         for order in orders:
-            if (order.is_test and settings.skipTest) or order.id in ended:
+            if order.id in ended:
                 continue
             if time.monotonic() > stop_at:  # a slow shop or account: go on with this page
                 raise RetryLater(PAUSE_S, "more orders", page())
             try:
-                await self._follow(run, writer, order.id, order, settings)
+                written += await self._write_listed(run, writer, order, settings)
             except InputRefused as refusal:  # a person's matter, which does not hold up the rest
                 if len(refused) < MOST_REFUSED:
                     refused.append({"orderId": order.id, "message": refusal.detail or ""})
             except RetryLater as later:
                 raise RetryLater(later.after_s, later.reason, page()) from later
-            else:
-                written += 1
             ended.append(order.id)
         done = {"written": written, "refused": refused}
         if cursor is not None:
             raise RetryLater(PAUSE_S, "more orders", {"cursor": cursor, **done})
         return done
+
+    async def _write_listed(
+        self,
+        run: Run,
+        writer: RecordWriter,
+        order: ShopOrder | UnreadableOrder,
+        settings: OrdersSettings,
+    ) -> int:
+        """How many orders were written: none where it is a test's. Raises InputRefused for one that
+        cannot be read.
+        """
+        if isinstance(order, UnreadableOrder):
+            raise InputRefused(order.message)
+        if order.is_test and settings.skipTest:
+            return 0
+        await self._follow(run, writer, order.id, order, settings)
+        return 1
 
     async def _history(self, run: Run) -> Mapping[str, Any]:
         """What a person should know of orders that the shop leaves out."""

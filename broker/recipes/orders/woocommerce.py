@@ -11,7 +11,14 @@ from urllib.parse import urlencode
 
 from broker.crm.partners import PartnerAnswer, PartnerCalls, PartnerUser
 from broker.errors import InputRefused, ScopesMissing
-from broker.recipes.orders.port import Buyer, ShopOrder, State
+from broker.recipes.orders.port import (
+    Buyer,
+    ShopOrder,
+    State,
+    UnreadableOrder,
+    readable,
+    readable_all,
+)
 
 T = TypeVar("T")
 
@@ -25,6 +32,11 @@ LOST = frozenset({"cancelled", "refunded"})
 
 GONE = frozenset({"trash", "checkout-draft", "auto-draft"})
 
+NOT_BY_CHANGE = (
+    "The shop does not list orders by the time of their change. Update WooCommerce to 5.8 or "
+    "later, and let no cache of the site answer requests to /wp-json, then retry."
+)
+
 
 class WooCommerce:
     """The adapter for WooCommerce."""
@@ -36,13 +48,14 @@ class WooCommerce:
         answer = await calls.read(user, "GET", f"{TARGET}/{order_id}")
         if answer.status == 404:
             return None
-        return read_order(_checked(answer, dict))
+        return readable(read_order, _checked(answer, dict), order_id)
 
     async def changed_since(
         self, calls: PartnerCalls, user: PartnerUser, since: datetime, cursor: str | None
-    ) -> tuple[Sequence[ShopOrder], str | None]:
+    ) -> tuple[Sequence[ShopOrder | UnreadableOrder], str | None]:
         """Pages are counted from the change that was read last, for an order that changes
-        meanwhile moves to the end, and would move all after it to the page before.
+        meanwhile moves to the end, and would move all after it to the page before. Raises
+        InputRefused for a shop that lists others than were asked for: it would never end.
         """
         start, _, number = (cursor or f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%S}|1").partition("|")
         # What is asked for is later than the moment, and seconds are all that a shop knows.
@@ -58,11 +71,18 @@ class WooCommerce:
             }
         )
         found = _checked(await calls.read(user, "GET", f"{TARGET}?{query}"), list)
-        orders = [order for each in found if (order := read_order(each)) is not None]
+        changes = [
+            each["date_modified_gmt"]
+            for each in found
+            if isinstance(each, dict) and isinstance(each.get("date_modified_gmt"), str)
+        ]
+        if any(each < after.isoformat() for each in changes):
+            raise InputRefused(NOT_BY_CHANGE)
+        orders = readable_all(read_order, found, "id")
         if len(found) < PAGE:
             return orders, None
-        last = found[-1]["date_modified_gmt"]
-        return orders, f"{start}|{int(number) + 1}" if last == start else f"{last}|1"
+        last = changes[-1] if changes else start
+        return orders, f"{start}|{int(number) + 1}" if last <= start else f"{last}|1"
 
     async def currency(self, calls: PartnerCalls, user: PartnerUser) -> str | None:
         """That of the newest order: plugins give each order its own."""

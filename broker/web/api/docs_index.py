@@ -11,7 +11,10 @@ SECTIONS: Sequence[tuple[str, tuple[str, ...]]] = (
     ("Call", ("api", "errors")),
     ("Events", ("events",)),
     ("Recipes", ("recipes", "recipes/*")),
-    ("Operate", ("operating", "deploy/README", "console", "upgrading", "changelog", "speed")),
+    (
+        "Operate",
+        ("operating", "deploy/README", "scaling", "console", "upgrading", "changelog", "speed"),
+    ),
     ("Secure", ("security",)),
     ("Build", ("architecture", "contributing", "adding-a-provider")),
 )

@@ -3,10 +3,12 @@ same name has connected: through the proxy, with that connection's policy and qu
 """
 
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from uuid import UUID, uuid4
 
 from broker.crm.records import MAX_RESPONSE_BYTES, RECIPES
@@ -18,6 +20,11 @@ from broker.providers.transport.failures import Failures
 from broker.services.grants.renewals import refusal_of
 from broker.services.proxy.forwarding import Proxy
 from broker.stores.connections.connections import Connections
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 RETRY_AFTER_S = 2.0
 MAX_RETRY_AFTER_S = 600.0
@@ -128,6 +135,37 @@ class PartnerCalls:
             raise ProviderUnavailable(f"{user.provider} answered {answer.status}.")
         lower = {name.lower(): value for name, value in answer.headers}
         return PartnerAnswer(answer.status, lower, _payload(user, answer.status, text))
+
+
+class Adapter(Protocol):
+    """What knows one provider's answers."""
+
+    @property
+    def provider(self) -> str: ...
+
+
+A = TypeVar("A", bound=Adapter)
+
+
+def understood(
+    method: Callable[Concatenate[A, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[A, P], Coroutine[Any, Any, T]]:
+    """An adapter's method for which JSON of another shape than the provider's API promises is the
+    provider's trouble: it raises ProviderUnavailable then.
+    """
+
+    @wraps(method)
+    async def run(adapter: A, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await method(adapter, *args, **kwargs)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            fields = {"provider": adapter.provider, "reason": type(error).__name__}
+            log.warning("answer_not_understood", extra={**fields, "call": method.__name__})
+            raise ProviderUnavailable(
+                f"{adapter.provider} answered in another form than its API promises."
+            ) from error
+
+    return run
 
 
 def _payload(user: PartnerUser, status: int, text: bytes) -> Any:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from broker.crm.partners import PartnerCalls, PartnerUser
+from broker.crm.partners import PartnerCalls, PartnerUser, understood
 from broker.domain.runs import RetryLater
 from broker.errors import InputRefused, ScopesMissing
 from broker.recipes.orders.port import (
@@ -61,12 +61,14 @@ class Shopify:
     provider = "shopify"
     poll_s = 60.0
 
+    @understood
     async def read(self, calls: PartnerCalls, user: PartnerUser, order_id: str) -> ShopOrder | None:
         """One query; it costs some points of the shop's budget."""
         variables = {"id": f"gid://shopify/Order/{order_id}"}
         node = (await self._query(calls, user, ORDER, variables))["order"]
         return None if node is None else readable(_order, node, order_id)
 
+    @understood
     async def changed_since(
         self, calls: PartnerCalls, user: PartnerUser, since: datetime, cursor: str | None
     ) -> tuple[Sequence[ShopOrder | UnreadableOrder], str | None]:
@@ -78,11 +80,13 @@ class Shopify:
         after = page["endCursor"] if page["hasNextPage"] else None
         return readable_all(_order, found["nodes"], "legacyResourceId"), after
 
+    @understood
     async def currency(self, calls: PartnerCalls, user: PartnerUser) -> str | None:
         """The currency of shop money, in which all amounts are."""
         found = await self._query(calls, user, SHOP, {})
         return str(found["shop"]["currencyCode"])
 
+    @understood
     async def history_note(
         self, calls: PartnerCalls, user: PartnerUser, since: datetime, now: datetime
     ) -> str | None:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-from broker.crm.partners import PartnerAnswer, PartnerCalls, PartnerUser
+from broker.crm.partners import PartnerAnswer, PartnerCalls, PartnerUser, understood
 from broker.errors import InputRefused, ScopesMissing
 from broker.recipes.orders.port import (
     Buyer,
@@ -44,12 +44,14 @@ class WooCommerce:
     provider = "woocommerce"
     poll_s = 300.0
 
+    @understood
     async def read(self, calls: PartnerCalls, user: PartnerUser, order_id: str) -> ShopOrder | None:
         answer = await calls.read(user, "GET", f"{TARGET}/{order_id}")
         if answer.status == 404:
             return None
         return readable(read_order, _checked(answer, dict), order_id)
 
+    @understood
     async def changed_since(
         self, calls: PartnerCalls, user: PartnerUser, since: datetime, cursor: str | None
     ) -> tuple[Sequence[ShopOrder | UnreadableOrder], str | None]:
@@ -84,11 +86,13 @@ class WooCommerce:
         last = changes[-1] if changes else start
         return orders, f"{start}|{int(number) + 1}" if last <= start else f"{last}|1"
 
+    @understood
     async def currency(self, calls: PartnerCalls, user: PartnerUser) -> str | None:
         """That of the newest order: plugins give each order its own."""
         found = _checked(await calls.read(user, "GET", f"{TARGET}?per_page=1"), list)
         return str(found[0]["currency"]) if found else None
 
+    @understood
     async def history_note(
         self, _calls: PartnerCalls, _user: PartnerUser, _since: datetime, _now: datetime
     ) -> str | None:

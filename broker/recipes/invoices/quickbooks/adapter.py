@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
-from broker.crm.partners import PartnerCalls, PartnerUser
+from broker.crm.partners import PartnerCalls, PartnerUser, understood
 from broker.recipes.base import Finding
 from broker.recipes.invoices.models import InvoicesSettings
 from broker.recipes.invoices.port import (
@@ -41,6 +41,7 @@ class QuickBooksBooks:
 
     provider = "quickbooks"
 
+    @understood
     async def company(self, calls: PartnerCalls, user: PartnerUser, _currency: str) -> Company:
         info_answer = await read(calls, user, f"companyinfo/{user.account_id}")
         raise_for(info_answer)
@@ -70,11 +71,13 @@ class QuickBooksBooks:
     def check(self, company: Company, draft: Draft, settings: InvoicesSettings) -> None:
         documents.check(company, draft, settings)
 
+    @understood
     async def find_customer(
         self, calls: PartnerCalls, user: PartnerUser, draft: Draft, company: Company
     ) -> Customer | None:
         return await customers.find_customer(calls, user, draft, company)
 
+    @understood
     async def create_customer(
         self, calls: PartnerCalls, user: PartnerUser, draft: Draft, company: Company, token: UUID
     ) -> Customer:
@@ -83,6 +86,7 @@ class QuickBooksBooks:
     def customer_body(self, draft: Draft, company: Company) -> Mapping[str, Any]:
         return customers.customer_body(draft, company)
 
+    @understood
     async def find_invoice(
         self, calls: PartnerCalls, user: PartnerUser, draft: Draft, customer_ids: Sequence[str]
     ) -> Invoice | None:
@@ -93,6 +97,7 @@ class QuickBooksBooks:
                 return documents.read_invoice(record)
         return None
 
+    @understood
     async def create_invoice(
         self, calls: PartnerCalls, user: PartnerUser, creation: Creation
     ) -> Invoice:
@@ -118,6 +123,7 @@ class QuickBooksBooks:
     ) -> Mapping[str, Any]:
         return documents.invoice_body(draft, company, customer_id, settings)
 
+    @understood
     async def read_invoice(
         self, calls: PartnerCalls, user: PartnerUser, invoice_id: str
     ) -> Invoice | None:
@@ -127,12 +133,14 @@ class QuickBooksBooks:
         raise_for(answer)
         return documents.read_invoice(answer.payload["Invoice"])
 
+    @understood
     async def send_invoice(
         self, calls: PartnerCalls, user: PartnerUser, invoice_id: str, email: str
     ) -> None:
         target = target_of(user, f"invoice/{invoice_id}/send", sendTo=email)
         raise_for(await calls.send(user, "POST", target, headers=OCTETS))
 
+    @understood
     async def choices(self, calls: PartnerCalls, user: PartnerUser) -> Choices:
         return await read_choices(calls, user)
 
@@ -145,6 +153,7 @@ class QuickBooksBooks:
         found = payload.get("intuitentityid")
         return str(found) if topic.startswith(TOPIC) and found else None
 
+    @understood
     async def changed_since(
         self, calls: PartnerCalls, user: PartnerUser, since: datetime, page: int
     ) -> tuple[Sequence[str], bool]:

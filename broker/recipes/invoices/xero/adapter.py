@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from broker.crm.partners import PartnerCalls, PartnerUser
+from broker.crm.partners import PartnerCalls, PartnerUser, understood
 from broker.recipes.base import Finding
 from broker.recipes.invoices.models import InvoicesSettings
 from broker.recipes.invoices.port import Choices, Company, Creation, Customer, Draft, Invoice
@@ -27,6 +27,7 @@ class XeroBooks:
 
     provider = "xero"
 
+    @understood
     async def company(self, calls: PartnerCalls, user: PartnerUser, currency: str) -> Company:
         """Other currencies than the organisation's own are asked for only when one is needed."""
         (organisation,) = await find(calls, user, "Organisations")
@@ -52,11 +53,13 @@ class XeroBooks:
     def check(self, company: Company, draft: Draft, settings: InvoicesSettings) -> None:
         documents.check(company, draft, settings)
 
+    @understood
     async def find_customer(
         self, calls: PartnerCalls, user: PartnerUser, draft: Draft, _company: Company
     ) -> Customer | None:
         return await contacts.find_contact(calls, user, draft.buyer)
 
+    @understood
     async def create_customer(
         self, calls: PartnerCalls, user: PartnerUser, draft: Draft, _company: Company, token: UUID
     ) -> Customer:
@@ -65,6 +68,7 @@ class XeroBooks:
     def customer_body(self, draft: Draft, _company: Company) -> Mapping[str, Any]:
         return contacts.contact_body(draft.buyer)
 
+    @understood
     async def find_invoice(
         self, calls: PartnerCalls, user: PartnerUser, draft: Draft, _customer_ids: Sequence[str]
     ) -> Invoice | None:
@@ -72,6 +76,7 @@ class XeroBooks:
         found = await find(calls, user, "Invoices", where=where, page="1")
         return documents.read_invoice(found[0]) if found else None
 
+    @understood
     async def create_invoice(
         self, calls: PartnerCalls, user: PartnerUser, creation: Creation
     ) -> Invoice:
@@ -85,6 +90,7 @@ class XeroBooks:
     ) -> Mapping[str, Any]:
         return documents.invoice_body(draft, customer_id, settings)
 
+    @understood
     async def read_invoice(
         self, calls: PartnerCalls, user: PartnerUser, invoice_id: str
     ) -> Invoice | None:
@@ -94,12 +100,14 @@ class XeroBooks:
         raise_for(answer)
         return documents.read_invoice(answer.payload["Invoices"][0])
 
+    @understood
     async def send_invoice(
         self, calls: PartnerCalls, user: PartnerUser, invoice_id: str, _email: str
     ) -> None:
         """Xero sends to the contact's own address."""
         raise_for(await calls.send(user, "POST", target_of(f"Invoices/{invoice_id}/Email")))
 
+    @understood
     async def choices(self, calls: PartnerCalls, user: PartnerUser) -> Choices:
         return await read_choices(calls, user)
 
@@ -112,6 +120,7 @@ class XeroBooks:
         found = payload.get("resourceId")
         return str(found) if topic.startswith(TOPIC) and found else None
 
+    @understood
     async def changed_since(
         self, calls: PartnerCalls, user: PartnerUser, since: datetime, page: int
     ) -> tuple[Sequence[str], bool]:

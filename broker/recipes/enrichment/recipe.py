@@ -52,6 +52,10 @@ class EnrichmentRecipe(DefaultRecipe[EnrichmentSettings]):
         lookups = Lookups(self._client, self._answers, deps.vendors)
         self._steps = EnrichmentSteps(setup, deps.crm, lookups, self._answers)
 
+    async def properties_of(self, user: HubSpotUser) -> Mapping[str, Mapping[str, Any]]:
+        """The definitions of the account's contact properties, by name. Raises as a read does."""
+        return await self._crm.reader(user).definitions(CONTACTS)
+
     def steps(self) -> Sequence[Step]:
         return self._steps.steps()
 

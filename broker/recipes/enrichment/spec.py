@@ -1,7 +1,10 @@
 """What the catalog takes of the enrichment recipe."""
 
+from pathlib import Path
+
 from broker.crm.object_types import CONTACTS
-from broker.recipes.base import RecipeSpec, WorkflowAction
+from broker.recipes.base import ConsolePanel, RecipeSpec, WorkflowAction
+from broker.recipes.enrichment.console import views
 from broker.recipes.enrichment.models import (
     NAME,
     VERSION,
@@ -28,5 +31,8 @@ ENRICHMENT = RecipeSpec(
         record_field="contactId",
         outputs=("outcome", "reason"),
         allows_cards=lambda settings: settings.cards,
+    ),
+    panel=ConsolePanel(
+        "Enrichment", Path(__file__).parent / "templates", views.ROUTES, views.views
     ),
 )

@@ -367,3 +367,16 @@ async def test_a_write_back_that_is_retried_late_does_not_take_a_payment_back(le
     assert paid == "paid"
     assert ledger.shown(deal)["invoice_sync_status"] == "paid"
     assert (again["writtenBack"], again["status"]) == (True, "paid")
+
+
+@pytest.mark.parametrize("ledger", ["quickbooks"], indirect=True)
+async def test_a_deal_of_more_line_items_than_are_read_is_refused_and_not_billed_in_part(ledger):
+    deal = ledger.deal(None)
+    for _ in range(501):
+        ledger.item(deal, name="Hour", price="1.00", quantity="1")
+
+    refused = await ledger.starts(deal)
+
+    assert refused.status == 422, refused.body
+    assert "500 line items or more" in refused.json()["detail"]
+    assert ledger.invoices() == []

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from broker.crm.object_types import COMPANIES, CONTACTS, DEALS, LINE_ITEMS
 from broker.crm.records import HubSpotUser, RecordReader
+from broker.crm.related import MOST_ASSOCIATED
 from broker.errors import InputRefused
 from broker.recipes.invoices.models import InvoicesSettings
 from broker.recipes.invoices.port import Buyer, Draft, Line
@@ -59,6 +60,12 @@ async def read_deal(
     items: Sequence[Record] = ()
     if settings.lines == "items":
         linked = await reader.associated(DEALS, deal_id, LINE_ITEMS)
+        if len(linked) >= MOST_ASSOCIATED:  # there may be more, which would not be billed
+            raise _lacks(
+                "amount",
+                f"The deal {deal_id} has {MOST_ASSOCIATED} line items or more. Take some together, "
+                "or set lines to amount, then retry.",
+            )
         found = await reader.read_many(LINE_ITEMS, [each.id for each in linked], ITEM_PROPERTIES)
         items = sorted((found[each.id] for each in linked if each.id in found), key=_position)
     lines = _lines(deal_id, deal, items, currency)

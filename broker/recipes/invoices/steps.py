@@ -194,6 +194,9 @@ class InvoiceSteps:
         """Show the invoice on the deal, and the customer on the record that is billed."""
         run, settings = context.run, await self._settings(context.run)
         made = {**context.outcomes["create-invoice"], **context.outcomes["send-invoice"]}
+        known = await self._invoices.of_run(run.workspace_id, run.id)
+        if known is not None and known.status is not None:  # a retry may come after a payment
+            made["status"] = known.status
         writer, partner, draft = self._crm.writer(_user(run)), _partner(context), _draft(context)
         changes = deal_properties(settings, partner.account_id, made, draft)
         written = not changes or await writer.update(DEALS, draft.deal_id, changes)

@@ -3,6 +3,7 @@ webhook nor the shop's list of changes reports is found so, above all deletions.
 """
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,6 +26,9 @@ EVERY = timedelta(minutes=10)
 AT_ONCE = 10
 """How often a shop's orders are compared, and how many: each costs a call."""
 
+WITHIN_S = 10.0
+"""After so long no further order is begun: a slow shop must not use up the time of a look."""
+
 
 @dataclass(frozen=True, slots=True)
 class Compared:
@@ -39,9 +43,12 @@ class Comparison:
     `after` (the id compared last), `at`, `compared` and `equal`.
     """
 
-    def __init__(self, partners: PartnerCalls, written: ShopOrders) -> None:
+    def __init__(
+        self, partners: PartnerCalls, written: ShopOrders, within_s: float = WITHIN_S
+    ) -> None:
         self._partners = partners
         self._written = written
+        self._within_s = within_s
 
     async def go_on(
         self, due: DuePoll, place: ShopPlace, state: Mapping[str, Any] | None
@@ -55,7 +62,11 @@ class Comparison:
             return Compared(state, ())
         rows = await self._written.page(place, state["after"], AT_ONCE)
         runs, unread, shop = [], 0, shop_of(due.partner.provider)
+        compared, stop_at = 0, time.monotonic() + self._within_s
         for order_id, version in rows:
+            if compared and time.monotonic() > stop_at:
+                break
+            compared += 1
             try:
                 order = await shop.read(self._partners, due.partner, order_id)
             except UNREAD as refusal:  # one order must not hold up the look at all others
@@ -69,10 +80,10 @@ class Comparison:
                     order_request(due.app_id, due.user, due.partner, order_id, now, reported=True)
                 )
         following = {
-            "after": rows[-1][0] if len(rows) == AT_ONCE else "",
+            "after": "" if compared == len(rows) < AT_ONCE else rows[compared - 1][0],
             "at": due.started_at.isoformat(),
-            "compared": len(rows),
-            "equal": len(rows) - len(runs) - unread,
+            "compared": compared,
+            "equal": compared - len(runs) - unread,
         }
         return Compared(following, runs)
 

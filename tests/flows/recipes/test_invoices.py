@@ -344,3 +344,39 @@ async def test_attempts_of_one_step_that_overlap_leave_one_invoice_and_one_custo
 
     assert len({each["invoiceId"] for each in outcomes}) == 1
     assert (len(ledger.invoices()), len(ledger.customers())) == (1, before + 1)
+
+
+@BOTH
+async def test_a_write_back_that_is_retried_late_does_not_take_a_payment_back(ledger):
+    """The deal shows what the vendor says now, not what it said when the invoice was made."""
+    deal = ledger.deal("100.00")
+    hubspot = ledger.broker.hubspot
+    hubspot.faults.add(Fault("/crm/v3/objects/deals/*", "status", method="PATCH", status=403))
+    failed = await ledger.starts(deal)
+    hubspot.faults.clear()
+    (invoice,) = ledger.invoices()
+    ledger.pays(invoice, "100.00")
+    await ledger.receives(ledger.event(invoice))
+    await ledger.works()
+    paid = ledger.shown(deal)["invoice_sync_status"]
+    run_id = failed.json()["runId"]
+    await ledger.broker.asks("POST", f"/api/recipes/runs/{run_id}/retry")
+    await ledger.works()
+    again = (await ledger.starts(deal)).json()
+
+    assert paid == "paid"
+    assert ledger.shown(deal)["invoice_sync_status"] == "paid"
+    assert (again["writtenBack"], again["status"]) == (True, "paid")
+
+
+@pytest.mark.parametrize("ledger", ["quickbooks"], indirect=True)
+async def test_a_deal_of_more_line_items_than_are_read_is_refused_and_not_billed_in_part(ledger):
+    deal = ledger.deal(None)
+    for _ in range(501):
+        ledger.item(deal, name="Hour", price="1.00", quantity="1")
+
+    refused = await ledger.starts(deal)
+
+    assert refused.status == 422, refused.body
+    assert "500 line items or more" in refused.json()["detail"]
+    assert ledger.invoices() == []

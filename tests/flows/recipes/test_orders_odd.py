@@ -1,8 +1,13 @@
 """Odd shops and settings hold up nobody else."""
 
 import json
+from datetime import UTC, datetime
 
+from broker.crm.records import HubSpotUser
+from broker.recipes.orders.comparison import Comparison
+from broker.recipes.polling import DuePoll
 from broker.sandbox.core.faults import Fault
+from broker.stores.recipes.shop_orders import ShopOrders, ShopPlace
 from tests.flows.providers.shops import ACME
 from tests.flows.recipes.test_orders import LINE, SCOPES, SETTINGS, START, USER, records, till
 from tests.flows.recipes.test_orders_poll import cursor, keeper, polls, reports, runs
@@ -134,3 +139,25 @@ async def test_settings_that_would_write_over_what_the_recipes_live_by_are_refus
     fine = await shops.broker.asks("PUT", SETTINGS, json={"shopApp": "shop", **nothing})
     assert named == [field for _, field, _ in wrong]
     assert fine.status == 200, fine.body
+
+
+async def test_a_slow_shop_is_compared_as_far_as_the_time_goes(shops, till, database):
+    """Otherwise no look of a slow shop would ever end in time, and none would find a new order."""
+    for _ in range(3):
+        till.place([LINE])
+    await polls(shops, database)
+    parts = shops.broker.parts
+    app = await database.fetchrow("SELECT workspace_id, id FROM app WHERE slug = 'hbdev'")
+    user = HubSpotUser(app["workspace_id"], "hbdev", "u1", 101)
+    partner = await parts.recipes.partners.user(app["workspace_id"], "shop", "u1")
+    place = ShopPlace(app["workspace_id"], app["id"], 101, partner.account_id)
+    slow = Comparison(parts.recipes.partners, ShopOrders(parts.database), within_s=0)
+    state, seen = {"after": "", "at": "2026-01-01T00:00:00+00:00"}, []
+    for _ in range(4):
+        now = datetime.now(UTC)
+        due = DuePoll(app["id"], user, partner, {}, now, now)
+        found = await slow.go_on(due, place, {**state, "at": "2026-01-01T00:00:00+00:00"})
+        state = found.state
+        seen.append((state["compared"], state["equal"], state["after"] == ""))
+
+    assert seen == [(1, 1, False), (1, 1, False), (1, 1, True), (1, 1, False)]

@@ -183,7 +183,7 @@ async def test_stages_go_forward_only_and_one_that_means_the_status_stays(leads)
 
 
 async def test_what_an_admin_forbids_waits_with_the_admins_words(leads):
-    """FIELD_CUSTOM_VALIDATION_EXCEPTION, STRING_TOO_LONG, INVALID_EMAIL_ADDRESS, 3.11 10."""
+    """FIELD_CUSTOM_VALIDATION_EXCEPTION, STRING_TOO_LONG."""
     leads.org.rules.append(ValidationRule("Lead", "No Acme, please.", {"Company": "Acme"}))
     contact = leads.contact(**ANN)
     forbidden = await leads.starts(contactId=contact)
@@ -198,7 +198,7 @@ async def test_what_an_admin_forbids_waits_with_the_admins_words(leads):
     assert len(leads.leads()) == 1
 
 
-async def test_a_locked_row_and_a_used_up_budget_wait_and_a_lost_answer_writes_once(leads):
+async def test_a_locked_row_waits_and_a_lost_answer_writes_once(leads):
     """UNABLE_TO_LOCK_ROW, 500 after the write."""
     contact, lead = await pair(leads)
     leads.org.levers.refuse_writes = {

@@ -1,8 +1,13 @@
 """Which of the settings do not fit the two accounts: fields, values of picklists, owners."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
+from broker.crm.object_types import CONTACTS
+from broker.crm.records import CrmRecords, HubSpotUser
+from broker.errors import InputRefused
 from broker.recipes.base import Finding
 from broker.recipes.leads.models import KEY, LeadsSettings
 from broker.recipes.leads.salesforce import Described
@@ -10,8 +15,40 @@ from broker.recipes.leads.salesforce import Described
 CONNECTOR = "salesforceleadid"
 """The property that HubSpot's own Salesforce connector brings."""
 
+INSTALLED = (
+    "HubSpot's own Salesforce connector is installed in this account: two programs would write "
+    "the same records."
+)
+DISCONNECT = (
+    "Disconnect it in HubSpot (Settings, Integrations), or map fields that it does not write and "
+    "set besideConnector."
+)
+
+KNOWN_FOR_S, MAX_KNOWN = 3600.0, 10_000
+
 SHOWN = 12
 """How many possible values a remedy names."""
+
+
+class Connectors:
+    """Which accounts have HubSpot's own connector, as of the last hour."""
+
+    def __init__(self, crm: CrmRecords) -> None:
+        self._crm = crm
+        self._known: dict[tuple[UUID, str, int | None], tuple[float, bool]] = {}
+
+    async def refuse(self, user: HubSpotUser) -> None:
+        """Raise InputRefused for an account that has it, and what a read raises."""
+        key = user.workspace_id, user.app_slug, user.hub_id
+        at, installed = self._known.get(key, (-KNOWN_FOR_S, False))
+        # What stops a person is asked again at once, so that a retry finds it gone.
+        if installed or time.monotonic() >= at + KNOWN_FOR_S:
+            installed = CONNECTOR in await self._crm.reader(user).definitions(CONTACTS)
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            self._known[key] = time.monotonic(), installed
+        if installed:
+            raise InputRefused(f"{INSTALLED} {DISCONNECT}")
 
 
 def hubspot_findings(
@@ -21,10 +58,8 @@ def hubspot_findings(
     if CONNECTOR in definitions and not settings.besideConnector:
         yield Finding(
             about="connector",
-            message="HubSpot's own Salesforce connector is installed in this account: two programs "
-            "would write the same records.",
-            remedy="Disconnect it in HubSpot (Settings, Integrations), or map fields that it does "
-            "not write and set besideConnector.",
+            message=INSTALLED,
+            remedy=DISCONNECT,
         )
     for each in settings.fields:
         definition = definitions.get(each.hubspot)

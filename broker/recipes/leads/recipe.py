@@ -16,7 +16,12 @@ from broker.recipes.base import (
     RecipeDeps,
     StartingRecord,
 )
-from broker.recipes.leads.account import hubspot_findings, owner_findings, salesforce_findings
+from broker.recipes.leads.account import (
+    Connectors,
+    hubspot_findings,
+    owner_findings,
+    salesforce_findings,
+)
 from broker.recipes.leads.changes import LeadChanges
 from broker.recipes.leads.comparison import Comparison, consistency_of
 from broker.recipes.leads.merging import Change
@@ -48,7 +53,7 @@ class LeadsRecipe(DefaultRecipe[LeadsSettings]):
         self._pairs = LeadPairs(deps.database)
         self._planner = Planner(deps.crm)
         pairing = Pairing(deps.crm, self._leads, self._pairs)
-        self._steps = LeadSteps(setup, deps.partners, self._leads, pairing)
+        self._steps = LeadSteps(setup, deps.partners, self._leads, pairing, Connectors(deps.crm))
         comparison = Comparison(deps.crm, self._leads, self._pairs)
         self._changes = LeadChanges(self._steps, self._leads, self._pairs, comparison)
         self._polls = PollStore(deps.database)

@@ -8,6 +8,7 @@ from broker.crm.partners import PartnerCalls, PartnerUser
 from broker.crm.records import HubSpotUser, user_of
 from broker.domain.runs import Step, StepContext
 from broker.errors import InputRefused
+from broker.recipes.leads.account import Connectors
 from broker.recipes.leads.backfill import backfill_page
 from broker.recipes.leads.fields import mapped_fields
 from broker.recipes.leads.models import LeadsSettings, Side
@@ -28,11 +29,13 @@ class LeadSteps:
         partners: PartnerCalls,
         leads: Leads,
         pairing: Pairing,
+        connectors: Connectors,
     ) -> None:
         self._setup = setup
         self._partners = partners
         self._leads = leads
         self._pairing = pairing
+        self._connectors = connectors
 
     def steps(self) -> Sequence[Step]:
         return (Step("synchronise", self.synchronise, has_side_effect=True),)
@@ -64,6 +67,8 @@ class LeadSteps:
         """What a run of this user works with. Raises as `Leads.describe`."""
         settings = (await self._setup.of_app(user.workspace_id, app_id)).model
         assert user.hub_id is not None  # noqa: S101  # every run of the recipe has one
+        if not settings.besideConnector:
+            await self._connectors.refuse(user)
         described = await self._leads.describe(partner)
         if settings.externalIdField not in described.types:
             raise InputRefused(

@@ -245,8 +245,12 @@ async def test_fields_that_are_hidden_and_the_native_connector_are_found_before_
     leads.org.hidden.discard(("Lead", EXTERNAL))
     await findings(leads)  # describes the object again
     contact = leads.contact(**{**ANN, "jobtitle": "Chief"})
+    refused = await leads.starts(contactId=contact)
+    await leads.puts(besideConnector=True)
     answer = await leads.starts(contactId=contact)
 
+    assert refused.status == 422, refused.body
+    assert "own Salesforce connector" in refused.json()["detail"]
     assert made.status == 201, (made.body, portal)
     assert {
         "externalIdField", "fields.Title", "fields.Phone", "connector", "lifecycle", "owners",

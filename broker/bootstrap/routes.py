@@ -131,6 +131,7 @@ URL_TABLE: tuple[Row, ...] = (
     ("GET", "/healthz", HealthHandlers, "alive"),
     ("GET", "/readyz", HealthHandlers, "ready"),
     ("GET", "/openapi.json", OpenApiHandler, "openapi"),
+    ("GET", "/", DocsPages, "welcome"),
     ("GET", "/docs", DocsPages, "reference"),
     ("GET", "/docs/{name:.+}", DocsPages, "guide"),
 )
@@ -274,4 +275,5 @@ def _console_routes(broker: Components, renderer: Pages) -> list[web.RouteDef]:
         KeyViews(base, broker.keys),
         AuditViews(base, broker.audit),
     ]
-    return console.routes(views, (*console.TABLE, *panels.bound(broker.recipes.specs, views)))
+    table = (*console.TABLE, *panels.bound(broker.recipes.specs, views), *console.ELSEWHERE)
+    return console.routes(views, table)

@@ -36,6 +36,11 @@ class DocsPages:
         self._searched: list[Section] = []
 
     @public(tags=("Operations",))
+    async def welcome(self, _request: web.Request) -> web.Response:
+        """Lead whoever opens the broker's address to the console and these pages."""
+        return self._pages.page("pages/welcome.html")
+
+    @public(tags=("Operations",))
     async def reference(self, request: web.Request) -> web.Response:
         """Show every operation for people, with the guides; with `q`, what is found in both."""
         words = request.query.get("q", "").strip()[:200]
@@ -63,7 +68,14 @@ class DocsPages:
         """Show a guide: errors, operating, security and others."""
         name = request.match_info["name"]
         if name not in self._guides:
-            raise web.HTTPNotFound
+            return self._pages.page(
+                "pages/missing.html",
+                404,
+                posts_to="'self'",
+                menu=self._menu(),
+                here=None,
+                words="",
+            )
         title, html = self._page(name)
         return self._pages.page(
             "pages/guide.html",

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from broker.domain.browser_sessions import Operator
 from broker.domain.model import App
+from broker.errors import NotFound
 from broker.stores.connections.connections import Connections
 from broker.stores.core.attention import Attention, Count
 from broker.web.console.base import SECTIONS, ConsoleBase, for_operators
@@ -35,6 +36,11 @@ class HomeViews:
         self.console = console
         self._connections = connections
         self._attention = attention
+
+    @for_operators()
+    async def missing(self, _request: web.Request, _operator: Operator) -> web.Response:
+        """Any other address below `/console`."""
+        raise NotFound("The console has no such page.")
 
     @for_operators()
     async def home(self, _request: web.Request, operator: Operator) -> web.Response:

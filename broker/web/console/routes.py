@@ -63,6 +63,9 @@ TABLE: tuple[tuple[str, str, View], ...] = (
     ("GET", "/audit", AuditViews.index),
 )
 
+ELSEWHERE: tuple[tuple[str, str, View], ...] = (("GET", "/{path:.+}", HomeViews.missing),)
+"""What comes after the addresses of all panels."""
+
 
 def routes(
     views: Sequence[object], table: Sequence[tuple[str, str, View]] = TABLE

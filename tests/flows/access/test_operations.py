@@ -23,7 +23,7 @@ PROVES_ITSELF = re.compile(
 """What a provider, a vendor or a browser calls, or a client with its secret: none of them has a key."""
 
 FOR_EVERYBODY = re.compile(
-    r"^/(connect/|connect\.js$|static/|healthz$|readyz$|openapi\.json$|docs($|/))"
+    r"^/($|connect/|connect\.js$|static/|healthz$|readyz$|openapi\.json$|docs($|/))"
 )
 
 

@@ -878,3 +878,20 @@ async def test_home_shows_what_needs_a_person_and_dead_deliveries_are_sent_again
     assert (
         await sees(broker, "/deliveries/replay", without, "POST", data={"app": "hbdev"})
     ).status == 403
+
+
+async def test_addresses_that_are_no_page_of_ours_are_pages_all_the_same(broker):
+    """F30."""
+    cookie = await signs_in(broker)
+
+    welcome = await broker.asks("GET", "/", key="")
+    docs = await broker.asks("GET", "/docs/no/such", key="")
+    console = await sees(broker, "/no/such", cookie)
+    stranger = await broker.asks("GET", "/console/no/such", key="")
+
+    for page, status in ((welcome, 200), (docs, 404), (console, 404)):
+        assert (page.status, page.headers["Content-Type"]) == (status, "text/html; charset=utf-8")
+    assert b"/console" in welcome.body
+    assert b'name="q"' in docs.body  # the search of the menu
+    assert b"no such page" in console.body
+    assert "/console/sign-in" in stranger.headers["Location"]

@@ -67,7 +67,11 @@ async def read_deal(
                 "or set lines to amount, then retry.",
             )
         found = await reader.read_many(LINE_ITEMS, [each.id for each in linked], ITEM_PROPERTIES)
-        items = sorted((found[each.id] for each in linked if each.id in found), key=_position)
+        if any(each.id not in found for each in linked):
+            raise _lacks(
+                "amount", f"A line item of the deal {deal_id} cannot be read. Look at them, retry."
+            )
+        items = sorted((found[each.id] for each in linked), key=_position)
     lines = _lines(deal_id, deal, items, currency)
     return Draft(
         marker=marker_of(user.hub_id, deal_id),

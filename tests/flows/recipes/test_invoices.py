@@ -380,3 +380,25 @@ async def test_a_deal_of_more_line_items_than_are_read_is_refused_and_not_billed
     assert refused.status == 422, refused.body
     assert "500 line items or more" in refused.json()["detail"]
     assert ledger.invoices() == []
+
+
+@pytest.mark.parametrize("ledger", ["quickbooks"], indirect=True)
+async def test_a_deal_of_which_a_line_item_cannot_be_read_is_not_billed_in_part(ledger):
+    deal = ledger.deal(None)
+    for name in ("Hour", "Day"):
+        ledger.item(deal, name=name, price="1.00", quantity="1")
+    (first, *_) = (
+        ledger.broker.hubspot.portals[101]
+        .of(ledger.broker.hubspot.portals[101].type("line_items"))
+        .by_id
+    )
+    one = {"id": str(first), "properties": {"name": "Hour", "price": "1.00", "quantity": "1"}}
+    ledger.broker.hubspot.faults.add(
+        Fault("*/batch/read", "status", status=207, body=json.dumps({"results": [one]}))
+    )
+
+    refused = await ledger.starts(deal)
+
+    assert refused.status == 422, refused.body
+    assert "cannot be read" in refused.json()["detail"]
+    assert ledger.invoices() == []

@@ -179,10 +179,15 @@ def handle_of(value: Any) -> str | None:
     return None if text is None else text.rstrip("/").rpartition("/")[2] or None
 
 
+LONGEST_PAUSE_S = 3600.0
+
+
 def retry_after(response: LookupResponse, default_s: float) -> float:
-    """Seconds of Retry-After, or the default where it is missing or a date."""
+    """Seconds of Retry-After, an hour at most, or the default where it is missing or a date."""
     value = response.headers.get("retry-after", "")
-    return max(float(value[:6]), 1.0) if value.isascii() and value.isdecimal() else default_s
+    if not (value.isascii() and value.isdecimal()):
+        return default_s
+    return min(max(float(value[:6]), 1.0), LONGEST_PAUSE_S)
 
 
 def throttled(response: LookupResponse, default_s: float) -> Throttled:

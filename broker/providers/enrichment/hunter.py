@@ -50,7 +50,7 @@ def read(response: LookupResponse) -> LookupResult:
         return Later(SEARCHING_S)
     if status == 404:
         return NotFound()
-    if status == 403:
+    if status == 403 and "errors" in fields:  # a firewall before Hunter answers 403 as well
         raise throttled(response, 2.0)
     return refusal("Hunter", response, REASONS, _message(fields))
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from broker.crm.partners import PartnerAnswer, PartnerCalls, PartnerUser
+from broker.crm.partners import PartnerAnswer, PartnerCalls, PartnerUser, understood
 from broker.errors import InputRefused
 from broker.recipes.leads.fields import MappedField, as_json, as_text
 from broker.recipes.leads.refusals import LeadGone, error_of, raise_refusal
@@ -73,10 +73,13 @@ class Lead:
 class Leads:
     """Reads and writes leads of one process's users."""
 
+    provider = "salesforce"
+
     def __init__(self, partners: PartnerCalls) -> None:
         self._partners = partners
         self._described: dict[tuple[Any, ...], tuple[float, Described]] = {}
 
+    @understood
     async def describe(self, user: PartnerUser, sobject: str = LEAD) -> Described:
         """An object's fields, at most five minutes old. Raises as every method here: what
         `PartnerCalls` raises, and InputRefused or ScopesMissing for what a person has to mend.
@@ -112,6 +115,7 @@ class Leads:
         """Forget descriptions."""
         self._described.clear()
 
+    @understood
     async def read(
         self, user: PartnerUser, lead_id: str, fields: Sequence[MappedField], external: str
     ) -> Lead | None:
@@ -120,6 +124,7 @@ class Leads:
         target = f"{DATA}/sobjects/{LEAD}/{quote(lead_id)}?fields={','.join(names)}"
         return await self._one(user, target, LEAD, external)
 
+    @understood
     async def read_contact(
         self, user: PartnerUser, contact_id: str, fields: Sequence[MappedField]
     ) -> Lead | None:
@@ -128,6 +133,7 @@ class Leads:
         target = f"{DATA}/sobjects/{CONTACT}/{quote(contact_id)}?fields={','.join(names)}"
         return await self._one(user, target, CONTACT, "")
 
+    @understood
     async def of_external_id(
         self, user: PartnerUser, key: str, fields: Sequence[MappedField], external: str
     ) -> Lead | None:
@@ -136,6 +142,7 @@ class Leads:
         target = f"{DATA}/sobjects/{LEAD}/{external}/{quote(key, safe='')}?fields={','.join(names)}"
         return await self._one(user, target, LEAD, external)
 
+    @understood
     async def of_email(
         self, user: PartnerUser, email: str, fields: Sequence[MappedField], external: str
     ) -> Sequence[Lead]:
@@ -150,6 +157,7 @@ class Leads:
         query = _select(names, LEAD, where, "ORDER BY Id LIMIT 2")
         return await self._query(user, "query", query, external)
 
+    @understood
     async def read_many(
         self, user: PartnerUser, ids: Sequence[str], fields: Sequence[MappedField], external: str
     ) -> dict[str, Lead]:
@@ -160,6 +168,7 @@ class Leads:
         query = _select(_names(fields, (*SYSTEM, external)), LEAD, f"Id IN ({listed})")
         return {each.id: each for each in await self._query(user, "query", query, external)}
 
+    @understood
     async def merged_into(self, user: PartnerUser, lead_id: str) -> str | None:
         """The lead into which a deleted one was merged; None when it was only deleted."""
         if ID.fullmatch(lead_id) is None:
@@ -169,6 +178,7 @@ class Leads:
         records = _checked(await self._partners.read(user, "GET", target))["records"]
         return records[0]["MasterRecordId"] if records else None
 
+    @understood
     async def owners(self, user: PartnerUser, ids: Sequence[str]) -> dict[str, bool]:
         """Whether each of some users and queues is active, by the first 15 characters of its id;
         those that the org does not have are missing.
@@ -187,6 +197,7 @@ class Leads:
                 found |= {each["Id"][:15]: each.get("IsActive", True) for each in records}
         return found
 
+    @understood
     async def changed(
         self,
         user: PartnerUser,

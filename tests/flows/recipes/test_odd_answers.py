@@ -3,6 +3,8 @@
 import pytest
 
 from broker.sandbox.core.faults import Fault
+from tests.fixtures.leads import ANN
+from tests.fixtures.leads import START as LEADS
 from tests.flows.recipes.test_orders import START, USER, till
 
 __all__ = ["till"]
@@ -40,3 +42,18 @@ async def test_an_odd_answer_of_books_is_the_books_trouble(ledger):
 
     assert {each[1] for each in found} <= {422, 502, 503}, found
     assert {each[2] for each in found} == {200}, found
+
+
+async def test_an_odd_answer_of_salesforce_is_salesforces_trouble(leads):
+    contact = leads.contact(**ANN)
+    found = []
+    for body in [*ODD, '{"fields": null}', '{"fields": [1]}', '{"records": [null]}']:
+        leads.orgs.world.faults.add(Fault("/services/data/*", "status", status=200, body=body))
+        dry = await leads.starts(contactId=contact, dryRun=True)
+        check = await leads.broker.asks("POST", f"{LEADS}/check", json=USER)
+        leads.orgs.world.faults.clear()
+        found.append((body, dry.status, check.status, dry.body[:100]))
+
+    assert {each[1] for each in found} <= {422, 502, 503}, found
+    assert {each[2] for each in found} == {200}, found
+    assert leads.lead_writes() == []

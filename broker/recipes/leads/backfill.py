@@ -10,7 +10,8 @@ from typing import Any
 from broker.domain.runs import PermanentFailure, RetryLater, StepContext
 from broker.errors import InputRefused
 from broker.recipes.leads.pairing import Pairing
-from broker.recipes.leads.salesforce import Lead, Leads
+from broker.recipes.leads.records import Lead
+from broker.recipes.leads.salesforce import Leads
 from broker.recipes.leads.work import Work
 
 PAGE = 50

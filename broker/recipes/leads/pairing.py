@@ -20,8 +20,9 @@ from broker.recipes.leads.fields import mapped_fields
 from broker.recipes.leads.finding import Finder
 from broker.recipes.leads.models import KEY, Side
 from broker.recipes.leads.planning import Contact, Planner, marks_of
+from broker.recipes.leads.records import Lead
 from broker.recipes.leads.refusals import LeadConverted, LeadGone, LeadTaken, OwnerRefused
-from broker.recipes.leads.salesforce import CONTACT, Lead, Leads
+from broker.recipes.leads.salesforce import CONTACT, Leads
 from broker.recipes.leads.work import Work, ended, operation_of, values_of
 from broker.recipes.leads.writing import PairWriter
 from broker.stores.recipes.lead_pairs import LeadPairs, LockedPair, Seen

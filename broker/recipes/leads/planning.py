@@ -8,7 +8,7 @@ from broker.crm.records import CrmRecords
 from broker.recipes.leads.fields import MappedField
 from broker.recipes.leads.merging import Marks, Merge, filled, merge
 from broker.recipes.leads.models import Side, Wins
-from broker.recipes.leads.salesforce import Lead
+from broker.recipes.leads.records import Lead
 from broker.recipes.leads.work import Work, values_of
 from broker.stores.recipes.lead_pairs import Seen
 

@@ -9,20 +9,18 @@ Source: https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from broker.crm.partners import PartnerAnswer, PartnerCalls, PartnerUser, understood
 from broker.errors import InputRefused
-from broker.recipes.leads.fields import MappedField, as_json, as_text
+from broker.recipes.leads.fields import MappedField, as_json
+from broker.recipes.leads.records import SYSTEM, Described, Lead, lead_in
 from broker.recipes.leads.refusals import LeadGone, error_of, raise_refusal
 
 DATA = "/services/data/v66.0"
 LEAD, CONTACT = "Lead", "Contact"
-SYSTEM = ("Id", "SystemModstamp", "LastModifiedDate", "IsDeleted", "IsConverted",
-          "ConvertedContactId", "MasterRecordId")  # fmt: skip
 OF_CONTACTS = ("Id", "SystemModstamp", "LastModifiedDate")
 
 WRITING = {
@@ -41,33 +39,6 @@ MOST_IDS = 200
 
 ID = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?")
 _ADDRESS = re.compile(r"[\x21-\x7e]{3,80}")
-
-
-@dataclass(frozen=True, slots=True)
-class Described:
-    """An object as the connected user sees it: Salesforce's type of each field that can be read,
-    those that can be written, those that cannot be empty, and the active values of picklists.
-    """
-
-    types: Mapping[str, str]
-    writable: frozenset[str]
-    required: frozenset[str]
-    picklists: Mapping[str, Sequence[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Lead:
-    """A lead, or the contact that it was converted to (`sobject`), as it is now."""
-
-    id: str
-    sobject: str
-    values: Mapping[str, str]
-    external_id: str
-    modified_at: datetime
-    stamp: str
-    is_deleted: bool
-    converted_to: str | None
-    merged_into: str | None
 
 
 class Leads:
@@ -260,14 +231,14 @@ class Leads:
         answer = await self._partners.read(user, "GET", target)
         if answer.status == 404 and "external ID field" not in str(error_of(answer).get("message")):
             return None
-        return _lead(_checked(answer), sobject, external)
+        return lead_in(_checked(answer), sobject, external)
 
     async def _query(
         self, user: PartnerUser, kind: str, query: str, external: str
     ) -> Sequence[Lead]:
         target = f"{DATA}/{kind}?{urlencode({'q': query})}"
         payload = _checked(await self._partners.read(user, "GET", target))
-        return [_lead(each, LEAD, external) for each in payload["records"]]
+        return [lead_in(each, LEAD, external) for each in payload["records"]]
 
 
 def _select(names: Sequence[str], kind: str, where: str, end: str = "") -> str:
@@ -286,24 +257,6 @@ def _checked(answer: PartnerAnswer) -> Any:
         except LeadGone:
             raise InputRefused("Salesforce does not show leads to the connected user.") from None
     return answer.payload
-
-
-def _lead(record: Mapping[str, Any], sobject: str, external: str) -> Lead:
-    return Lead(
-        id=record["Id"],
-        sobject=sobject,
-        values={
-            name: as_text(value)
-            for name, value in record.items()
-            if name not in {"attributes", *SYSTEM}
-        },
-        external_id=as_text(record.get(external)),
-        modified_at=datetime.fromisoformat(record["LastModifiedDate"]),
-        stamp=record["SystemModstamp"],
-        is_deleted=record.get("IsDeleted") is True,
-        converted_to=record.get("ConvertedContactId") if record.get("IsConverted") else None,
-        merged_into=record.get("MasterRecordId"),
-    )
 
 
 def _moment(at: datetime) -> str:

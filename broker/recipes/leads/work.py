@@ -9,7 +9,7 @@ from broker.crm.records import HubSpotUser
 from broker.recipes.leads.fields import MappedField
 from broker.recipes.leads.merging import Change
 from broker.recipes.leads.models import KEY, ChangedField, LeadsSettings, Side
-from broker.recipes.leads.salesforce import Described
+from broker.recipes.leads.records import Described
 from broker.stores.recipes.lead_pairs import LeadPlace
 
 

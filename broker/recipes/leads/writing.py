@@ -10,8 +10,9 @@ from broker.errors import InputRefused
 from broker.recipes.leads.fields import OWNER
 from broker.recipes.leads.merging import Change
 from broker.recipes.leads.models import KEY, Side
+from broker.recipes.leads.records import Lead
 from broker.recipes.leads.refusals import LeadTaken, OwnerRefused
-from broker.recipes.leads.salesforce import LEAD, Lead, Leads
+from broker.recipes.leads.salesforce import LEAD, Leads
 from broker.recipes.leads.work import Work
 
 Typed = Mapping[str, tuple[str, str]]

@@ -1,0 +1,57 @@
+"""What Salesforce says of an object and of its records, as values."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from broker.recipes.leads.fields import as_text
+
+SYSTEM = ("Id", "SystemModstamp", "LastModifiedDate", "IsDeleted", "IsConverted",
+          "ConvertedContactId", "MasterRecordId")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """An object as the connected user sees it: Salesforce's type of each field that can be read,
+    those that can be written, those that cannot be empty, and the active values of picklists.
+    """
+
+    types: Mapping[str, str]
+    writable: frozenset[str]
+    required: frozenset[str]
+    picklists: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """A lead, or the contact that it was converted to (`sobject`), as it is now."""
+
+    id: str
+    sobject: str
+    values: Mapping[str, str]
+    external_id: str
+    modified_at: datetime
+    stamp: str
+    is_deleted: bool
+    converted_to: str | None
+    merged_into: str | None
+
+
+def lead_in(record: Mapping[str, Any], sobject: str, external: str) -> Lead:
+    """The record of an answer; `external` is the external id's field."""
+    return Lead(
+        id=record["Id"],
+        sobject=sobject,
+        values={
+            name: as_text(value)
+            for name, value in record.items()
+            if name not in {"attributes", *SYSTEM}
+        },
+        external_id=as_text(record.get(external)),
+        modified_at=datetime.fromisoformat(record["LastModifiedDate"]),
+        stamp=record["SystemModstamp"],
+        is_deleted=record.get("IsDeleted") is True,
+        converted_to=record.get("ConvertedContactId") if record.get("IsConverted") else None,
+        merged_into=record.get("MasterRecordId"),
+    )

@@ -1,7 +1,7 @@
 """Runs and their steps, for display."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -64,6 +64,13 @@ class RunRecords:
             )
             for row in rows
         ]
+
+    async def outcomes(
+        self, workspace_id: UUID, run_ids: Sequence[UUID], step: str
+    ) -> dict[UUID, Mapping[str, Any]]:
+        """What a step of some runs has found, of those that have done it."""
+        rows = await self._database.fetch(sql.outcomes_of_runs, workspace_id, list(run_ids), step)
+        return {row["run_id"]: json.loads(row["outcome"]) for row in rows}
 
     async def page(
         self,

@@ -390,6 +390,16 @@ SELECT name, state, attempts, failures, error, outcome, checkpoint, started_at, 
    AND run_id = $2
  ORDER BY position;
 
+-- name: outcomes_of_runs
+-- What a step of some runs has found.
+--   $1 workspace, $2 runs, $3 step
+SELECT run_id, outcome
+  FROM recipe_step
+ WHERE workspace_id = $1
+   AND run_id = ANY ($2::uuid[])
+   AND name = $3
+   AND outcome IS NOT NULL;
+
 -- name: purge_runs
 -- Delete the inputs and steps of some runs that ended three months ago; their results stay.
 --   $1 how many

@@ -46,6 +46,17 @@ async def test_a_kickoff_is_started_and_its_steps_are_seen(kyb):
     assert len(kyb.fml.fml.cases) == 1
 
 
+async def test_runs_are_named_by_the_company_that_they_are_for(kyb):
+    """F26."""
+    cookie = await signs_in(kyb.broker)
+    await starts(kyb, cookie, kyb.company(name="<b>Acme</b> & Sons"))
+    await kyb.broker.parts.recipes.runs.join()
+
+    listed = (await sees(kyb.broker, "/kyb?app=hbdev", cookie)).body.decode()
+
+    assert "<bdi>&lt;b&gt;Acme&lt;/b&gt; &amp; Sons</bdi>" in listed
+
+
 async def test_a_dry_run_shows_what_it_would_do_and_does_nothing(kyb):
     cookie = await signs_in(kyb.broker)
     form = {"app": "hbdev", "user": "u1", "companyId": kyb.company(), "dryRun": "yes"}

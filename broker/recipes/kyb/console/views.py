@@ -62,6 +62,9 @@ class KybViews:
             )
             if number is not None:
                 more = urlencode({"app": slug, "state": state, "before": number})
+        read = await self._recipes.records.outcomes(
+            operator.caller.workspace_id, [run.id for run in records], "read-company"
+        )
         part = "HX-Request" in request.headers
         return self.console.render(
             operator,
@@ -72,6 +75,7 @@ class KybViews:
             state=state,
             states=STATES,
             records=records,
+            companies={run: found["values"].get("companyName") for run, found in read.items()},
             more=more,
             live=not before,
             user=query.get("user", ""),

@@ -80,7 +80,7 @@ class Metrics:
         self.run_seconds = Histogram(
             "broker_run_seconds",
             "From what triggered a run of a recipe to its last effect, of runs that are done and "
-            "needed nobody.",
+            "no person restarted.",
             ("recipe",),
             registry=self.registry,
             buckets=RUN_BUCKETS,

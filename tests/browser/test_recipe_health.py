@@ -28,7 +28,7 @@ async def test_what_goes_wrong_is_counted_explained_and_led_to(enrichment, datab
     await page.get_by_role("link", name="Recipe health").click()
 
     await expect(page.get_by_role("heading", name="Recipe health")).to_be_visible()
-    await page.get_by_role("link", name="Enrichment").click()
+    await page.get_by_role("region", name="Recipes").get_by_role("link", name="Enrichment").click()
     await expect(page.get_by_text("60.0 % of the last runs succeeded")).to_be_visible()
     await expect(page.get_by_role("row", name="Enrichment")).to_contain_text("unhealthy")
     errors = page.get_by_role("region", name="Errors")

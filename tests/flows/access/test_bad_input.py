@@ -136,7 +136,6 @@ async def test_no_fields_break_an_operation(broker, operation, body, query):
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/api",
         "/api/apps/%00",
         "/api/apps/a%2Fb",

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from broker.crm.partners import PartnerCalls, PartnerUser, understood
+from broker.providers.webhooks import is_name
 from broker.recipes.base import Finding
 from broker.recipes.invoices.models import InvoicesSettings
 from broker.recipes.invoices.port import (
@@ -151,7 +152,7 @@ class QuickBooksBooks:
 
     def invoice_in(self, topic: str, payload: Mapping[str, Any]) -> str | None:
         found = payload.get("intuitentityid")
-        return str(found) if topic.startswith(TOPIC) and found else None
+        return found if topic.startswith(TOPIC) and is_name(found) else None
 
     @understood
     async def changed_since(

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from broker.crm.partners import PartnerCalls, PartnerUser, understood
+from broker.providers.webhooks import is_name
 from broker.recipes.base import Finding
 from broker.recipes.invoices.models import InvoicesSettings
 from broker.recipes.invoices.port import Choices, Company, Creation, Customer, Draft, Invoice
@@ -118,7 +119,7 @@ class XeroBooks:
 
     def invoice_in(self, topic: str, payload: Mapping[str, Any]) -> str | None:
         found = payload.get("resourceId")
-        return str(found) if topic.startswith(TOPIC) and found else None
+        return found if topic.startswith(TOPIC) and is_name(found) else None
 
     @understood
     async def changed_since(

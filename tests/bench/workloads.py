@@ -17,9 +17,9 @@ HEADERS = {
     "Priority": "u=1, i",
     "Referer": "https://product.example/settings/integrations?tab=hubspot",
     "Origin": "https://product.example",
-    "Sec-Fetch-Dest": "empty",
-    "Sec-Fetch-Mode": "cors",
-    "Sec-Fetch-Site": "same-site",
+    "X-Amzn-Trace-Id": "Root=1-67891233-abcdef012345678912345678",
+    "X-B3-TraceId": "80f198ee56343ba864fe8b2a57d3eff7",
+    "X-Correlation-Id": "5d3c0f66-2f2b-4f4c-9f4e-0f9a5f7a1c12",
     "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
     "Chrome/142.0.0.0 Safari/537.36",
     "X-Forwarded-For": "203.0.113.7, 198.51.100.24",
@@ -31,7 +31,7 @@ HEADERS = {
     "tracestate": "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE",
     "baggage": "sentry-environment=production,sentry-release=2026.11.1",
 }
-"""22 headers as a browser's call has them after two hops, besides Host and Authorization."""
+"""22 headers as a backend's call has them after two hops, besides Host and Authorization."""
 
 BATCH = json.dumps(
     {

@@ -15,7 +15,7 @@ from broker.recipes import panels
 from broker.recipes.api.table import handlers, table
 from broker.recipes.base import AnySpec
 from broker.recipes.catalog import RECIPES
-from broker.recipes.workflow_actions import WorkflowActions
+from broker.recipes.starts.workflow_actions import WorkflowActions
 from broker.services.installs.account_choice import AccountChoice
 from broker.services.installs.app_checks import AppChecks
 from broker.services.installs.hand_over import HandOvers

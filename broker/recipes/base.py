@@ -21,8 +21,8 @@ from broker.domain.invalidation import Invalidation
 from broker.domain.model import App, Caller
 from broker.domain.runs import Consistency, ObjectTrigger, RunRecord, RunRequest, Step, StepContext
 from broker.recipes.addresses import Route, VendorWebhook
-from broker.recipes.polling import DuePoll, PollResult
 from broker.recipes.settings import RecipeSetup, StoredSettings
+from broker.recipes.starts.polling import DuePoll, PollResult
 from broker.services.runs.tasks import TaskKind
 from broker.stores.core.database import Database
 from broker.stores.events.webhook_inbox import LockedBatch

@@ -13,11 +13,11 @@ from broker.domain.runs import Recipe
 from broker.recipes.base import AnyRecipe, AnySpec, RecipeDeps
 from broker.recipes.checks import Checks
 from broker.recipes.monitoring import HealthWatch
-from broker.recipes.polls import Polls
 from broker.recipes.settings import RecipeSetup
-from broker.recipes.starting import Starter
-from broker.recipes.triggers import Triggers
-from broker.recipes.workflow_callbacks import WorkflowCallbacks
+from broker.recipes.starts.polls import Polls
+from broker.recipes.starts.starting import Starter
+from broker.recipes.starts.triggers import Triggers
+from broker.recipes.starts.workflow_callbacks import WorkflowCallbacks
 from broker.sealing import Sealer
 from broker.services.proxy.forwarding import Proxy
 from broker.services.runs.engine import Runs

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.recipes.leads.fields import MappedField, as_json, as_text, mapped_fields
-from broker.recipes.leads.merging import Marks, filled, merge
 from broker.recipes.leads.models import LeadsSettings, Side, Wins
+from broker.recipes.leads.pairs.merging import Marks, filled, merge
 
 FIELDS = (
     MappedField("email", "Email", Wins.NEWEST, "email"),

@@ -11,7 +11,7 @@ from broker.recipes.api.summaries import TAGS, summary
 from broker.recipes.base import AnyRecipe, AnySpec, Finding
 from broker.recipes.checks import Checks
 from broker.recipes.preparing import ForUser, SetupResponse
-from broker.recipes.starting import StartedRun, Starter
+from broker.recipes.starts.starting import StartedRun, Starter
 from broker.stores.connections.apps import Apps
 from broker.web.core.openapi import operation
 from broker.web.core.requests import path_slug

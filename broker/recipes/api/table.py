@@ -15,8 +15,8 @@ from broker.recipes.api.starting import starting_handlers
 from broker.recipes.api.summaries import summary
 from broker.recipes.base import AnyRecipe, AnySpec
 from broker.recipes.building import Recipes
-from broker.recipes.vendor_webhooks import accept
-from broker.recipes.workflow_actions import WorkflowActions
+from broker.recipes.starts.vendor_webhooks import accept
+from broker.recipes.starts.workflow_actions import WorkflowActions
 from broker.stores.connections.apps import Apps
 from broker.web.core.openapi import self_authenticating
 

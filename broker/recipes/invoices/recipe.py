@@ -26,8 +26,8 @@ from broker.recipes.invoices.offers import Offers, read_offers
 from broker.recipes.invoices.port import Invoice
 from broker.recipes.invoices.status import InvoiceStatus
 from broker.recipes.invoices.steps import InvoiceSteps, books_of, build_result
-from broker.recipes.polling import DuePoll, PollResult
 from broker.recipes.settings import RecipeSetup, StoredSettings
+from broker.recipes.starts.polling import DuePoll, PollResult
 from broker.services.runs.tasks import TaskKind
 from broker.stores.events.webhook_inbox import LockedBatch
 from broker.stores.recipes.invoices import DealInvoices

@@ -16,8 +16,8 @@ from broker.domain.runs import RunTask
 from broker.recipes.invoices.models import InvoicesSettings
 from broker.recipes.invoices.steps import BOOKS, books_of
 from broker.recipes.invoices.writes import status_properties
-from broker.recipes.polling import DuePoll, PollResult
 from broker.recipes.settings import RecipeSetup
+from broker.recipes.starts.polling import DuePoll, PollResult
 from broker.services.runs.tasks import TaskKind
 from broker.stores.events.webhook_inbox import LockedBatch
 from broker.stores.recipes.invoices import DEAL_UPDATE, DealInvoices, update_deals

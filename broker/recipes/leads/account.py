@@ -10,7 +10,7 @@ from broker.crm.records import CrmRecords, HubSpotUser
 from broker.errors import InputRefused
 from broker.recipes.base import Finding
 from broker.recipes.leads.models import KEY, LeadsSettings
-from broker.recipes.leads.records import Described
+from broker.recipes.leads.org.records import Described
 
 CONNECTOR = "salesforceleadid"
 """The property that HubSpot's own Salesforce connector brings."""

@@ -9,10 +9,10 @@ from typing import Any
 
 from broker.domain.runs import PermanentFailure, RetryLater, StepContext
 from broker.errors import InputRefused
-from broker.recipes.leads.pairing import Pairing
-from broker.recipes.leads.records import Lead
-from broker.recipes.leads.salesforce import Leads
-from broker.recipes.leads.work import Work
+from broker.recipes.leads.org.records import Lead
+from broker.recipes.leads.org.salesforce import Leads
+from broker.recipes.leads.pairs.pairing import Pairing
+from broker.recipes.leads.pairs.work import Work
 
 PAGE = 50
 PAUSE_S = 2.0

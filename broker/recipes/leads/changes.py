@@ -10,14 +10,14 @@ from typing import Any
 
 from broker.domain.runs import RunRequest
 from broker.recipes.leads.comparison import Comparison
-from broker.recipes.leads.merging import Marks
 from broker.recipes.leads.models import Side
-from broker.recipes.leads.records import Lead
+from broker.recipes.leads.org.records import Lead
+from broker.recipes.leads.org.salesforce import Leads
+from broker.recipes.leads.pairs.merging import Marks
+from broker.recipes.leads.pairs.work import Work
 from broker.recipes.leads.requests import lead_request, version_of
-from broker.recipes.leads.salesforce import Leads
 from broker.recipes.leads.steps import LeadSteps
-from broker.recipes.leads.work import Work
-from broker.recipes.polling import DuePoll, PollResult
+from broker.recipes.starts.polling import DuePoll, PollResult
 from broker.stores.recipes.lead_pairs import LeadPair, LeadPairs
 
 OVERLAP = timedelta(seconds=120)

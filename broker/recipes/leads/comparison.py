@@ -11,11 +11,11 @@ from broker.crm.object_types import CONTACTS
 from broker.crm.records import CrmRecords
 from broker.domain.runs import Consistency, RunRequest
 from broker.recipes.leads.models import Side
-from broker.recipes.leads.records import Lead
+from broker.recipes.leads.org.records import Lead
+from broker.recipes.leads.org.salesforce import Leads
+from broker.recipes.leads.pairs.work import Work, values_of
 from broker.recipes.leads.requests import contact_request, version_of
-from broker.recipes.leads.salesforce import Leads
-from broker.recipes.leads.work import Work, values_of
-from broker.recipes.polling import DuePoll
+from broker.recipes.starts.polling import DuePoll
 from broker.stores.recipes.lead_pairs import LeadPairs
 
 EVERY = timedelta(hours=24)

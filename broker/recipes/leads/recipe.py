@@ -24,16 +24,16 @@ from broker.recipes.leads.account import (
 )
 from broker.recipes.leads.changes import LeadChanges
 from broker.recipes.leads.comparison import Comparison, consistency_of
-from broker.recipes.leads.merging import Change
 from broker.recipes.leads.models import CONTACT, KEY, LeadsRequest, LeadsSettings, Side
-from broker.recipes.leads.pairing import Pairing
-from broker.recipes.leads.planning import Planner, marks_of
+from broker.recipes.leads.org.salesforce import Leads
+from broker.recipes.leads.pairs.merging import Change
+from broker.recipes.leads.pairs.pairing import Pairing
+from broker.recipes.leads.pairs.planning import Planner, marks_of
+from broker.recipes.leads.pairs.work import Work, operation_of, shown, values_of
 from broker.recipes.leads.requests import contact_request, lead_request, run_request, version_of
-from broker.recipes.leads.salesforce import Leads
 from broker.recipes.leads.steps import LeadSteps, build_result
-from broker.recipes.leads.work import Work, operation_of, shown, values_of
-from broker.recipes.polling import DuePoll, PollResult
 from broker.recipes.settings import RecipeSetup, StoredSettings
+from broker.recipes.starts.polling import DuePoll, PollResult
 from broker.stores.events.webhook_inbox import LockedBatch
 from broker.stores.recipes.lead_pairs import LeadPairs, clear_contact
 from broker.stores.recipes.polls import PollStore

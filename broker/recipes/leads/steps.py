@@ -12,10 +12,10 @@ from broker.recipes.leads.account import Connectors
 from broker.recipes.leads.backfill import backfill_page
 from broker.recipes.leads.fields import mapped_fields
 from broker.recipes.leads.models import LeadsSettings, Side
-from broker.recipes.leads.pairing import Pairing
+from broker.recipes.leads.org.salesforce import Leads
+from broker.recipes.leads.pairs.pairing import Pairing
+from broker.recipes.leads.pairs.work import Work
 from broker.recipes.leads.requests import PROVIDER, partner_of
-from broker.recipes.leads.salesforce import Leads
-from broker.recipes.leads.work import Work
 from broker.recipes.settings import RecipeSetup
 from broker.stores.recipes.lead_pairs import LeadPlace
 

@@ -14,7 +14,7 @@ from broker.domain.runs import Consistency, RunRequest
 from broker.errors import InputRefused, ProviderTimeout, ProviderUnavailable
 from broker.recipes.orders.shop_events import order_request
 from broker.recipes.orders.steps import shop_of
-from broker.recipes.polling import DuePoll
+from broker.recipes.starts.polling import DuePoll
 from broker.stores.recipes.shop_orders import ShopOrders, ShopPlace
 
 log = logging.getLogger(__name__)

@@ -27,8 +27,8 @@ from broker.recipes.orders.port import ShopOrder
 from broker.recipes.orders.shop_changes import ShopChanges
 from broker.recipes.orders.shop_events import ShopEvents, order_request, run_request
 from broker.recipes.orders.steps import OrderSteps, build_result, shop_of
-from broker.recipes.polling import DuePoll, PollResult
 from broker.recipes.settings import RecipeSetup, StoredSettings
+from broker.recipes.starts.polling import DuePoll, PollResult
 from broker.stores.events.webhook_inbox import LockedBatch
 from broker.stores.recipes.polls import PollStore
 from broker.stores.recipes.shop_orders import ShopOrders

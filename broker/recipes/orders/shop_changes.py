@@ -11,8 +11,8 @@ from broker.recipes.orders.models import KEY, OrdersSettings
 from broker.recipes.orders.port import ShopOrder
 from broker.recipes.orders.shop_events import order_request
 from broker.recipes.orders.steps import PAUSE_S, shop_of
-from broker.recipes.polling import DuePoll, PollResult
 from broker.recipes.settings import RecipeSetup
+from broker.recipes.starts.polling import DuePoll, PollResult
 from broker.stores.recipes.shop_orders import ShopOrders, ShopPlace
 
 OVERLAP = timedelta(minutes=5)

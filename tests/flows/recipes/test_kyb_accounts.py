@@ -263,7 +263,7 @@ async def test_a_workflow_is_answered_in_the_account_of_its_run_only(
     kyb, twin, database, monkeypatch
 ):
     """2.2: the user reconnects while HubSpot waits for the action."""
-    monkeypatch.setattr("broker.recipes.workflow_actions.WAIT_S", 0.1)
+    monkeypatch.setattr("broker.recipes.starts.workflow_actions.WAIT_S", 0.1)
     kyb.fml.fml.faults.add(Fault("/v1/cases", "delay", seconds=1.0, times=1))
     body = {
         "clientId": "client-of-hbdev",

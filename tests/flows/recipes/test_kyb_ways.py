@@ -112,7 +112,7 @@ async def test_a_workflow_action_makes_the_case_and_returns_its_outputs(kyb, hub
 
 
 async def test_a_slow_run_is_completed_when_it_ends(kyb, hubspot_calls, monkeypatch):
-    monkeypatch.setattr("broker.recipes.workflow_actions.WAIT_S", 0.2)
+    monkeypatch.setattr("broker.recipes.starts.workflow_actions.WAIT_S", 0.2)
     await allows_cards(kyb)
     kyb.fml.fml.faults.add(Fault("/v1/cases", "delay", seconds=1.5, times=1))
     company = kyb.company()

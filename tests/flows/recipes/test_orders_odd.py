@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from broker.crm.records import HubSpotUser
 from broker.recipes.orders.comparison import Comparison
-from broker.recipes.polling import DuePoll
+from broker.recipes.starts.polling import DuePoll
 from broker.sandbox.core.faults import Fault
 from broker.stores.recipes.shop_orders import ShopOrders, ShopPlace
 from tests.flows.providers.shops import ACME

@@ -4,7 +4,7 @@ import dataclasses
 
 from broker.crm.object_types import CONTACTS
 from broker.recipes.base import StartingRecord
-from broker.recipes.polling import PollResult
+from broker.recipes.starts.polling import PollResult
 from tests.flows.providers.shops import GRAPHQL, NAME
 
 PAUSE_S = 60.0

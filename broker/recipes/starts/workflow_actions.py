@@ -31,8 +31,8 @@ from broker.errors import (
 )
 from broker.providers.hubspot.events.signature import SignatureCheck, SignedRequest, Version
 from broker.recipes.base import AnyRecipe, AnySpec, StartingRecord
-from broker.recipes.starting import Starter
-from broker.recipes.workflow_callbacks import WorkflowCallbacks, failed, output_fields
+from broker.recipes.starts.starting import Starter
+from broker.recipes.starts.workflow_callbacks import WorkflowCallbacks, failed, output_fields
 from broker.services.events.intake import Intake
 from broker.stores.connections.apps import Apps
 from broker.web.core.requests import BODY_BYTES, read_json

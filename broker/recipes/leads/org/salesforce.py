@@ -16,8 +16,8 @@ from urllib.parse import quote, urlencode
 from broker.crm.partners import PartnerAnswer, PartnerCalls, PartnerUser, understood
 from broker.errors import InputRefused
 from broker.recipes.leads.fields import MappedField, as_json
-from broker.recipes.leads.records import SYSTEM, Described, Lead, lead_in
-from broker.recipes.leads.refusals import LeadGone, error_of, raise_refusal
+from broker.recipes.leads.org.records import SYSTEM, Described, Lead, lead_in
+from broker.recipes.leads.org.refusals import LeadGone, error_of, raise_refusal
 
 DATA = "/services/data/v66.0"
 LEAD, CONTACT = "Lead", "Contact"

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from broker.crm.object_types import CONTACTS
 from broker.crm.records import CrmRecords
 from broker.recipes.leads.fields import MappedField
-from broker.recipes.leads.merging import Marks, Merge, filled, merge
 from broker.recipes.leads.models import Side, Wins
-from broker.recipes.leads.records import Lead
-from broker.recipes.leads.work import Work, values_of
+from broker.recipes.leads.org.records import Lead
+from broker.recipes.leads.pairs.merging import Marks, Merge, filled, merge
+from broker.recipes.leads.pairs.work import Work, values_of
 from broker.stores.recipes.lead_pairs import Seen
 
 Contact = Mapping[str, str | None]

@@ -29,7 +29,7 @@ from broker.errors import (
     RecipeNotFound,
 )
 from broker.recipes.base import AnyRecipe
-from broker.recipes.polling import DuePoll
+from broker.recipes.starts.polling import DuePoll
 from broker.stores.recipes.polls import ClaimedPoll, PollRecord, PollStore
 
 log = logging.getLogger(__name__)

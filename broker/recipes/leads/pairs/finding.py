@@ -7,9 +7,9 @@ from broker.crm.object_types import CONTACTS
 from broker.crm.records import CrmRecords
 from broker.errors import InputRefused
 from broker.recipes.leads.models import KEY
-from broker.recipes.leads.records import Lead
-from broker.recipes.leads.salesforce import Leads
-from broker.recipes.leads.work import Work
+from broker.recipes.leads.org.records import Lead
+from broker.recipes.leads.org.salesforce import Leads
+from broker.recipes.leads.pairs.work import Work
 from broker.stores.recipes.lead_pairs import LeadPairs
 
 

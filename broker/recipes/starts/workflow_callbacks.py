@@ -9,7 +9,7 @@ from broker.crm.records import CrmRecords, HubSpotUser
 from broker.domain.runs import RunRecord, RunTask
 from broker.errors import BrokerError
 from broker.recipes.base import AnySpec
-from broker.recipes.starting import StartedRun
+from broker.recipes.starts.starting import StartedRun
 from broker.services.runs.tasks import TaskKind
 from broker.stores.recipes.run_records import RunRecords
 from broker.stores.recipes.tasks import TaskStore

@@ -7,9 +7,9 @@ from typing import Any
 from broker.crm.partners import PartnerUser
 from broker.crm.records import HubSpotUser
 from broker.recipes.leads.fields import MappedField
-from broker.recipes.leads.merging import Change
 from broker.recipes.leads.models import KEY, ChangedField, LeadsSettings, Side
-from broker.recipes.leads.records import Described
+from broker.recipes.leads.org.records import Described
+from broker.recipes.leads.pairs.merging import Change
 from broker.stores.recipes.lead_pairs import LeadPlace
 
 

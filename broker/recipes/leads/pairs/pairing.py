@@ -17,14 +17,14 @@ from broker.crm.records import CrmRecords
 from broker.domain.runs import PermanentFailure, RetryLater
 from broker.errors import InputRefused
 from broker.recipes.leads.fields import mapped_fields
-from broker.recipes.leads.finding import Finder
 from broker.recipes.leads.models import KEY, Side
-from broker.recipes.leads.planning import Contact, Planner, marks_of
-from broker.recipes.leads.records import Lead
-from broker.recipes.leads.refusals import LeadConverted, LeadGone, LeadTaken, OwnerRefused
-from broker.recipes.leads.salesforce import CONTACT, Leads
-from broker.recipes.leads.work import Work, ended, operation_of, values_of
-from broker.recipes.leads.writing import PairWriter
+from broker.recipes.leads.org.records import Lead
+from broker.recipes.leads.org.refusals import LeadConverted, LeadGone, LeadTaken, OwnerRefused
+from broker.recipes.leads.org.salesforce import CONTACT, Leads
+from broker.recipes.leads.pairs.finding import Finder
+from broker.recipes.leads.pairs.planning import Contact, Planner, marks_of
+from broker.recipes.leads.pairs.work import Work, ended, operation_of, values_of
+from broker.recipes.leads.pairs.writing import PairWriter
 from broker.stores.recipes.lead_pairs import LeadPairs, LockedPair, Seen
 
 BUSY_S = 2.0

@@ -8,12 +8,12 @@ from broker.crm.object_types import CONTACTS
 from broker.crm.records import CrmRecords
 from broker.errors import InputRefused
 from broker.recipes.leads.fields import OWNER
-from broker.recipes.leads.merging import Change
 from broker.recipes.leads.models import KEY, Side
-from broker.recipes.leads.records import Lead
-from broker.recipes.leads.refusals import LeadTaken, OwnerRefused
-from broker.recipes.leads.salesforce import LEAD, Leads
-from broker.recipes.leads.work import Work
+from broker.recipes.leads.org.records import Lead
+from broker.recipes.leads.org.refusals import LeadTaken, OwnerRefused
+from broker.recipes.leads.org.salesforce import LEAD, Leads
+from broker.recipes.leads.pairs.merging import Change
+from broker.recipes.leads.pairs.work import Work
 
 Typed = Mapping[str, tuple[str, str]]
 

@@ -9,6 +9,7 @@ from tests.flows.recipes.test_orders_console import HTML, form_of
 async def test_the_settings_offer_what_both_accounts_have_and_store_what_is_chosen(quickbooks):
     broker, company = quickbooks.broker, quickbooks.company
     company.records["Item"]["2"]["Name"] = HTML
+    await quickbooks.puts(health={"minSuccessRate": 0.5})
     cookie = await signs_in(broker)
     page = (await sees(broker, "/invoices/settings?app=hbdev", cookie)).body.decode()
     fields = form_of(page.replace("/invoices/settings", "/orders/settings"))
@@ -39,6 +40,7 @@ async def test_the_settings_offer_what_both_accounts_have_and_store_what_is_chos
     assert (stored["item"], stored["taxCode"], stored["dueDays"]) == ("3", "TAX", 14)
     assert stored["trigger"] == {"property": "dealstage", "value": "closedwon"}
     assert (stored["writeBack"]["number"], stored["sendEmail"]) == (None, True)
+    assert stored["health"]["minSuccessRate"] == 0.5  # the form has no field for it
     assert wrong.status == 400
     assert "dueDays" in wrong.body.decode()
     assert (checked.status, prepared.status) == (200, 200)

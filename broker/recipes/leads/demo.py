@@ -119,9 +119,9 @@ class LeadsScenario:
         key, external = f"{PORTAL}-{contact}", SETTINGS.externalIdField
         leads = self.salesforce.world.org.tables["Lead"]
         async with asyncio.timeout(TIMEOUT_S):
-            while not (made := [each for each in leads.values() if each[external] == key]):
+            while not any(each[external] == key for each in leads.values()):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
-        self.known["lead"] = made[0]
+        self.known["lead"] = next(each for each in leads.values() if each[external] == key)
         return f"contact {contact} is lead {self.known['lead']['Id']}, told by a webhook"
 
     async def to_hubspot(self, _session: aiohttp.ClientSession) -> str:

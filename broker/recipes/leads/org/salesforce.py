@@ -1,21 +1,20 @@
 """Leads through Salesforce's REST API, as the user's connection.
 
-Names of fields in a query come from describe, ids match a pattern, and an address is escaped: no
-other text stands in one.
-
 Source: https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/.
 """
 
 import re
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from broker.crm.partners import PartnerAnswer, PartnerCalls, PartnerUser, understood
 from broker.errors import InputRefused
 from broker.recipes.leads.fields import MappedField, as_json
+from broker.recipes.leads.org import queries
+from broker.recipes.leads.org.queries import ID
 from broker.recipes.leads.org.records import SYSTEM, Described, Lead, lead_in
 from broker.recipes.leads.org.refusals import LeadGone, error_of, raise_refusal
 
@@ -35,10 +34,17 @@ DESCRIBED_S = 300.0
 
 MAX_DESCRIBED = 200
 MOST_IDS = 200
-"""How many descriptions are held, and how many ids stand in a query."""
+"""How many descriptions are held, and how many records are read by their ids at once."""
 
-ID = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?")
+MOST_FOUND = 2000
+"""How many leads a search or a query answers at once."""
+
+INDEX_LAG = timedelta(minutes=30)
+"""For how long a search may not find what was written. What was written since is looked through."""
+
 _ADDRESS = re.compile(r"[\x21-\x7e]{3,80}")
+_OF_SEARCHES = re.compile(r"""([?&|!{}\[\]()^~*:\\"'+-])""")
+"""What means something in a search, unless it is escaped."""
 
 
 class Leads:
@@ -117,35 +123,48 @@ class Leads:
     async def of_email(
         self, user: PartnerUser, email: str, fields: Sequence[MappedField], external: str
     ) -> Sequence[Lead]:
-        """Live leads with an address and no external id, at most two; none for an address with
-        other characters than those of ASCII.
+        """Live leads with an address and no external id, of those that a search by its words finds
+        and those that its index may lack; none for an address with other characters than those of
+        ASCII.
         """
         if _ADDRESS.fullmatch(email) is None:
             return []
-        literal = email.replace("\\", "\\\\").replace("'", "\\'")
-        names = _names(fields, (*SYSTEM, external))
-        where = f"Email = '{literal}' AND IsConverted = false AND {external} = null"
-        query = _select(names, LEAD, where, "ORDER BY Id LIMIT 2")
-        return await self._query(user, "query", query, external)
+        names = _names(fields, (*SYSTEM, external, "Email"))
+        body = {
+            "q": _OF_SEARCHES.sub(r"\\\1", email),
+            "in": "EMAIL",
+            "sobjects": [{"name": LEAD, "fields": names, "limit": MOST_FOUND}],
+        }
+        answer = await self._partners.read(user, "POST", f"{DATA}/parameterizedSearch", body)
+        found = [lead_in(each, LEAD, external) for each in _checked(answer)["searchRecords"]]
+        since = datetime.now(UTC) - INDEX_LAG
+        recent = queries.unlinked_since(names, external, since, MOST_FOUND)
+        found += await self._query(user, "query", recent, external)
+        return list(
+            {
+                each.id: each
+                for each in found
+                if each.values.get("Email", "").lower() == email.lower()
+                and each.converted_to is None
+                and not each.is_deleted
+                and not each.external_id
+            }.values()
+        )
 
     @understood
     async def read_many(
         self, user: PartnerUser, ids: Sequence[str], fields: Sequence[MappedField], external: str
     ) -> dict[str, Lead]:
         """Live leads by their ids, at most 200."""
-        listed = ",".join(f"'{each}'" for each in ids if ID.fullmatch(each))
-        if not listed:
-            return {}
-        query = _select(_names(fields, (*SYSTEM, external)), LEAD, f"Id IN ({listed})")
-        return {each.id: each for each in await self._query(user, "query", query, external)}
+        records = await self._collected(user, LEAD, ids, _names(fields, (*SYSTEM, external)))
+        return {each["Id"]: lead_in(each, LEAD, external) for each in records}
 
     @understood
     async def merged_into(self, user: PartnerUser, lead_id: str) -> str | None:
         """The lead into which a deleted one was merged; None when it was only deleted."""
         if ID.fullmatch(lead_id) is None:
             return None
-        query = _select(["MasterRecordId"], LEAD, f"Id = '{lead_id}'")
-        target = f"{DATA}/queryAll?{urlencode({'q': query})}"
+        target = f"{DATA}/queryAll?{urlencode({'q': queries.master_of(lead_id)})}"
         records = _checked(await self._partners.read(user, "GET", target))["records"]
         return records[0]["MasterRecordId"] if records else None
 
@@ -159,12 +178,10 @@ class Leads:
             ("005", "User", ["Id", "IsActive"]),
             ("00G", "Group", ["Id"]),
         ):
-            wanted = sorted({each for each in ids if each[:3] == prefix and ID.fullmatch(each)})
+            wanted = sorted({each for each in ids if each[:3] == prefix})
             for start in range(0, len(wanted), MOST_IDS):
-                listed = ",".join(f"'{each}'" for each in wanted[start : start + MOST_IDS])
-                query = _select(columns, kind, f"Id IN ({listed})")
-                target = f"{DATA}/query?{urlencode({'q': query})}"
-                records = _checked(await self._partners.read(user, "GET", target))["records"]
+                part = wanted[start : start + MOST_IDS]
+                records = await self._collected(user, kind, part, columns)
                 found |= {each["Id"][:15]: each.get("IsActive", True) for each in records}
         return found
 
@@ -181,12 +198,8 @@ class Leads:
         """Leads written since a moment, deleted ones among them, by time and id; those behind
         `after`, the last one of the page before.
         """
-        where = f"SystemModstamp >= {_moment(since)}"
-        if after is not None:
-            at = _moment(after[0])
-            where = f"(SystemModstamp > {at} OR (SystemModstamp = {at} AND Id > '{after[1]}'))"
         names = _names(fields, (*SYSTEM, external))
-        query = _select(names, LEAD, where, f"ORDER BY SystemModstamp, Id LIMIT {limit}")
+        query = queries.changed_since(names, since, after, limit)
         return await self._query(user, "queryAll", query, external)
 
     async def upsert(
@@ -233,17 +246,24 @@ class Leads:
             return None
         return lead_in(_checked(answer), sobject, external)
 
+    async def _collected(
+        self, user: PartnerUser, kind: str, ids: Sequence[str], names: Sequence[str]
+    ) -> list[Mapping[str, Any]]:
+        """Records by their ids, less those that are not there."""
+        listed = [each for each in ids if ID.fullmatch(each)]
+        if not listed:
+            return []
+        query = urlencode({"ids": ",".join(listed), "fields": ",".join(names)}, safe=",")
+        target = f"{DATA}/composite/sobjects/{kind}?{query}"
+        found = _checked(await self._partners.read(user, "GET", target))
+        return [each for each in found if each is not None]
+
     async def _query(
         self, user: PartnerUser, kind: str, query: str, external: str
     ) -> Sequence[Lead]:
         target = f"{DATA}/{kind}?{urlencode({'q': query})}"
         payload = _checked(await self._partners.read(user, "GET", target))
         return [lead_in(each, LEAD, external) for each in payload["records"]]
-
-
-def _select(names: Sequence[str], kind: str, where: str, end: str = "") -> str:
-    """A query in SOQL, which only reads."""
-    return " ".join(["SELECT", ",".join(names), "FROM", kind, "WHERE", where, end]).strip()
 
 
 def _names(fields: Sequence[MappedField], more: Sequence[str]) -> list[str]:
@@ -257,7 +277,3 @@ def _checked(answer: PartnerAnswer) -> Any:
         except LeadGone:
             raise InputRefused("Salesforce does not show leads to the connected user.") from None
     return answer.payload
-
-
-def _moment(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -91,7 +91,7 @@ async def test_an_error_points_at_the_column_of_the_injection(connected):
 
 
 @pytest.mark.parametrize(
-    ("asked", "found"),
+    ("body", "found"),
     [
         ({"q": "ADA@x.io", "in": "EMAIL"}, ["Byron"]),
         ({"q": "o\\'neil@x.io", "in": "EMAIL"}, ["O'Neil"]),
@@ -103,9 +103,9 @@ async def test_an_error_points_at_the_column_of_the_injection(connected):
         ({"q": "' OR Email != '"}, []),
     ],
 )
-async def test_a_search_by_parameters_finds_words_in_a_scope(leads, asked, found):
+async def test_a_search_by_parameters_finds_words_in_a_scope(leads, body, found):
     sobjects = [{"name": "Lead", "fields": ["LastName", "Email"]}]
-    got = await leads.call("POST", "/parameterizedSearch", {**asked, "sobjects": sobjects})
+    got = await leads.call("POST", "/parameterizedSearch", {**body, "sobjects": sobjects})
 
     assert got.status == 200, got.body
     assert [each["LastName"] for each in got.body["searchRecords"]] == found

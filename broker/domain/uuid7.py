@@ -51,7 +51,7 @@ def uuid7() -> UUID:
     return _ids.next(time.time_ns() // 1_000_000)
 
 
-def uuid7_at_time_of(value: UUID) -> UUID:
+def another_uuid7_of(value: UUID) -> UUID:
     """Another id of the same millisecond."""
     other = uuid4().int & (1 << TIME_SHIFT - 4) - 1
     return UUID(int=value.int >> TIME_SHIFT << TIME_SHIFT | 7 << TIME_SHIFT - 4 | other)

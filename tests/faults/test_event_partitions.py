@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from broker.domain.events import InboxBatch
-from broker.domain.uuid7 import first_id, uuid7_at_time_of
+from broker.domain.uuid7 import first_id, another_uuid7_of
 from broker.stores.core import partitions
 from broker.stores.events import replays
 from broker.stores.events.retention import EVENT_PARTITIONS
@@ -132,7 +132,7 @@ async def old(broker_with_local_endpoints, receiver, dsn, database):
     made = (await broker.sends_to(f"{receiver.url}/in", "made.*")).json()["id"]
     at = datetime.now(UTC) - timedelta(days=45)
     await partitions.maintain(dsn, EVENT_PARTITIONS, at.date())
-    ids = sorted(uuid7_at_time_of(first_id(at)) for _ in range(2))
+    ids = sorted(another_uuid7_of(first_id(at)) for _ in range(2))
     await database.execute(
         "INSERT INTO event (workspace_id, id, app_id, type, payload) "
         "SELECT workspace_id, given, id, 'made.up', '{}' FROM app, unnest($1::uuid[]) AS given",
@@ -244,7 +244,7 @@ async def test_what_is_in_no_partition_is_deleted_when_it_is_old_and_nobody_wait
     broker = broker_with_local_endpoints
     await broker.sends_to(f"{receiver.url}/in", "made.*")
     now = datetime.now(UTC)
-    ids = [uuid7_at_time_of(first_id(now - timedelta(days=days))) for days in (29, 31, 40)]
+    ids = [another_uuid7_of(first_id(now - timedelta(days=days))) for days in (29, 31, 40)]
     await database.execute(
         "INSERT INTO event (workspace_id, id, app_id, type, payload) "
         "SELECT workspace_id, given, id, 'made.up', '{}' FROM app, unnest($1::uuid[]) AS given",

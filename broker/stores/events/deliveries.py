@@ -8,7 +8,7 @@ from uuid import UUID
 
 from broker.domain.events import AppDelivery, Delivery, DeliveryRecord, Endpoint, NewEvent, Reply
 from broker.domain.model import App
-from broker.domain.uuid7 import LAST_ID, ids_of_the_same_moment, uuid7_at_time_of
+from broker.domain.uuid7 import LAST_ID, ids_of_the_same_moment, another_uuid7_of
 from broker.errors import DeliveryNotFound
 from broker.sealing import Sealer
 from broker.stores.core.by_workspace import grouped
@@ -211,7 +211,7 @@ class Deliveries:
 
     async def enqueue_for_endpoint(self, app: App, endpoint: Endpoint, event: NewEvent) -> UUID:
         """Publish an event to one endpoint only; the delivery's id."""
-        delivery_id = uuid7_at_time_of(event.id)
+        delivery_id = another_uuid7_of(event.id)
         async with self._database.transaction() as session:
             await session.execute(
                 sql.insert_event, app.workspace_id, app.id, event.id, event.type, event.payload()

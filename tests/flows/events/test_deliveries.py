@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from broker.domain.uuid7 import first_id, uuid7_at_time_of
+from broker.domain.uuid7 import first_id, another_uuid7_of
 from broker.services.events.deliverer import BACKOFF, MAX_CONCURRENT_PER_ENDPOINT
 from broker.stores.events import replays
 from tests.until import until
@@ -459,7 +459,7 @@ async def test_a_long_span_is_enqueued_a_slice_at_a_time_and_one_span_at_once(
           FROM app, unnest($1::uuid[]) WITH ORDINALITY AS given (id, n)
         """,
         [
-            uuid7_at_time_of(first_id(datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=n // 4)))
+            another_uuid7_of(first_id(datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=n // 4)))
             for n in range(250)
         ],
     )

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from broker.domain.events import InboxBatch
-from broker.domain.uuid7 import first_id, another_uuid7_of
+from broker.domain.uuid7 import another_uuid7_of, first_id
 from broker.stores.core import partitions
 from broker.stores.events import replays
 from broker.stores.events.retention import EVENT_PARTITIONS

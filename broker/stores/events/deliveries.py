@@ -8,7 +8,7 @@ from uuid import UUID
 
 from broker.domain.events import AppDelivery, Delivery, DeliveryRecord, Endpoint, NewEvent, Reply
 from broker.domain.model import App
-from broker.domain.uuid7 import LAST_ID, ids_of_the_same_moment, another_uuid7_of
+from broker.domain.uuid7 import LAST_ID, another_uuid7_of, ids_of_the_same_moment
 from broker.errors import DeliveryNotFound
 from broker.sealing import Sealer
 from broker.stores.core.by_workspace import grouped

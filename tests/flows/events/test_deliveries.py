@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from broker.domain.uuid7 import first_id, another_uuid7_of
+from broker.domain.uuid7 import another_uuid7_of, first_id
 from broker.services.events.deliverer import BACKOFF, MAX_CONCURRENT_PER_ENDPOINT
 from broker.stores.events import replays
 from tests.until import until

@@ -61,25 +61,28 @@ DELETE FROM event_rest
    AND event_rest.id = old.id;
 
 -- name: events_in_use
--- Whether events of a span are to be delivered, or replayed, yet.
+-- A row where some events of a span are still to be delivered, or replayed.
 --   $1 the first event, $2 the first one after them
-SELECT EXISTS (SELECT
-                 FROM delivery
-                WHERE event_id >= $1
-                  AND event_id < $2
-                  AND due_at IS NOT NULL)
-       OR EXISTS (SELECT
-                    FROM replay
-                   WHERE next_id < $2
-                     AND end_id > $1);
+SELECT 1
+  FROM delivery
+ WHERE event_id >= $1
+   AND event_id < $2
+   AND due_at IS NOT NULL
+UNION ALL
+SELECT 1
+  FROM replay
+ WHERE next_id < $2
+   AND end_id > $1
+ LIMIT 1;
 
 -- name: deliveries_in_use
--- Whether the events of deliveries are there.
+-- A row where some events of a span are there.
 --   $1 the first event, $2 the first one after them
-SELECT EXISTS (SELECT
-                 FROM event
-                WHERE id >= $1
-                  AND id < $2);
+SELECT 1
+  FROM event
+ WHERE id >= $1
+   AND id < $2
+ LIMIT 1;
 
 -- name: delete_events_of_app
 -- A removed app is erased: none of its events stays.

@@ -370,7 +370,7 @@ async def test_the_end_of_a_grant_is_told_thirty_seven_and_one_days_ahead_once_e
         """Days pass in which the grant is renewed now and then, as QuickBooks and we count them."""
         books.world.jump(days * DAY)
         await database.execute(
-            "UPDATE connection SET refresh_expires_at = refresh_expires_at - $1::interval,"
+            "UPDATE connection_grant SET refresh_expires_at = refresh_expires_at - $1::interval,"
             " grant_ends_at = grant_ends_at - $1::interval",
             timedelta(days=days),
         )

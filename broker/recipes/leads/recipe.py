@@ -87,7 +87,7 @@ class LeadsRecipe(DefaultRecipe[LeadsSettings]):
             raise InputRefused("Neither HubSpot nor Salesforce has this record.")
         if contact is not None and contact_id is not None and lead is not None:
             pair = await self._pairs.of_contact(work.place, contact_id)
-            marks = marks_of(work, contact_id)
+            work, marks = work.known_in(contact), marks_of(work, contact_id)
             seen = None if pair is None else pair.seen
             merged = await self._planner.plan(work, contact, lead, seen, marks)
             return {

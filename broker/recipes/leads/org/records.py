@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from broker.recipes.leads.fields import as_text
@@ -49,7 +49,7 @@ def lead_in(record: Mapping[str, Any], sobject: str, external: str) -> Lead:
             if name not in {"attributes", *SYSTEM}
         },
         external_id=as_text(record.get(external)),
-        modified_at=datetime.fromisoformat(record["LastModifiedDate"]),
+        modified_at=datetime.fromisoformat(record["LastModifiedDate"]).astimezone(UTC),
         stamp=record["SystemModstamp"],
         is_deleted=record.get("IsDeleted") is True,
         converted_to=record.get("ConvertedContactId") if record.get("IsConverted") else None,

@@ -9,13 +9,15 @@ Source: https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest
 import re
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
+from email.utils import format_datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from broker.crm.partners import PartnerAnswer, PartnerCalls, PartnerUser, understood
 from broker.errors import InputRefused
 from broker.recipes.leads.fields import MappedField, as_json
+from broker.recipes.leads.org.queries import moment, names, select, time_of
 from broker.recipes.leads.org.records import SYSTEM, Described, Lead, lead_in
 from broker.recipes.leads.org.refusals import LeadGone, error_of, raise_refusal
 
@@ -91,8 +93,8 @@ class Leads:
         self, user: PartnerUser, lead_id: str, fields: Sequence[MappedField], external: str
     ) -> Lead | None:
         """A lead by its id; None when it is deleted or was never there."""
-        names = _names(fields, (*SYSTEM, external))
-        target = f"{DATA}/sobjects/{LEAD}/{quote(lead_id)}?fields={','.join(names)}"
+        columns = names(fields, (*SYSTEM, external))
+        target = f"{DATA}/sobjects/{LEAD}/{quote(lead_id)}?fields={','.join(columns)}"
         return await self._one(user, target, LEAD, external)
 
     @understood
@@ -100,8 +102,8 @@ class Leads:
         self, user: PartnerUser, contact_id: str, fields: Sequence[MappedField]
     ) -> Lead | None:
         """The Salesforce contact to which a lead was converted."""
-        names = _names(fields, OF_CONTACTS)
-        target = f"{DATA}/sobjects/{CONTACT}/{quote(contact_id)}?fields={','.join(names)}"
+        columns = names(fields, OF_CONTACTS)
+        target = f"{DATA}/sobjects/{CONTACT}/{quote(contact_id)}?fields={','.join(columns)}"
         return await self._one(user, target, CONTACT, "")
 
     @understood
@@ -109,8 +111,10 @@ class Leads:
         self, user: PartnerUser, key: str, fields: Sequence[MappedField], external: str
     ) -> Lead | None:
         """The lead with an external id."""
-        names = _names(fields, (*SYSTEM, external))
-        target = f"{DATA}/sobjects/{LEAD}/{external}/{quote(key, safe='')}?fields={','.join(names)}"
+        columns = names(fields, (*SYSTEM, external))
+        target = (
+            f"{DATA}/sobjects/{LEAD}/{external}/{quote(key, safe='')}?fields={','.join(columns)}"
+        )
         return await self._one(user, target, LEAD, external)
 
     @understood
@@ -123,10 +127,11 @@ class Leads:
         if _ADDRESS.fullmatch(email) is None:
             return []
         literal = email.replace("\\", "\\\\").replace("'", "\\'")
-        names = _names(fields, (*SYSTEM, external))
+        columns = names(fields, (*SYSTEM, external))
         where = f"Email = '{literal}' AND IsConverted = false AND {external} = null"
-        query = _select(names, LEAD, where, "ORDER BY Id LIMIT 2")
-        return await self._query(user, "query", query, external)
+        query = select(columns, LEAD, where, "ORDER BY Id LIMIT 2")
+        leads, _ = await self._query(user, "query", query, external)
+        return leads
 
     @understood
     async def read_many(
@@ -136,15 +141,16 @@ class Leads:
         listed = ",".join(f"'{each}'" for each in ids if ID.fullmatch(each))
         if not listed:
             return {}
-        query = _select(_names(fields, (*SYSTEM, external)), LEAD, f"Id IN ({listed})")
-        return {each.id: each for each in await self._query(user, "query", query, external)}
+        query = select(names(fields, (*SYSTEM, external)), LEAD, f"Id IN ({listed})")
+        leads, _ = await self._query(user, "query", query, external)
+        return {each.id: each for each in leads}
 
     @understood
     async def merged_into(self, user: PartnerUser, lead_id: str) -> str | None:
         """The lead into which a deleted one was merged; None when it was only deleted."""
         if ID.fullmatch(lead_id) is None:
             return None
-        query = _select(["MasterRecordId"], LEAD, f"Id = '{lead_id}'")
+        query = select(["MasterRecordId"], LEAD, f"Id = '{lead_id}'")
         target = f"{DATA}/queryAll?{urlencode({'q': query})}"
         records = _checked(await self._partners.read(user, "GET", target))["records"]
         return records[0]["MasterRecordId"] if records else None
@@ -162,13 +168,12 @@ class Leads:
             wanted = sorted({each for each in ids if each[:3] == prefix and ID.fullmatch(each)})
             for start in range(0, len(wanted), MOST_IDS):
                 listed = ",".join(f"'{each}'" for each in wanted[start : start + MOST_IDS])
-                query = _select(columns, kind, f"Id IN ({listed})")
+                query = select(columns, kind, f"Id IN ({listed})")
                 target = f"{DATA}/query?{urlencode({'q': query})}"
                 records = _checked(await self._partners.read(user, "GET", target))["records"]
                 found |= {each["Id"][:15]: each.get("IsActive", True) for each in records}
         return found
 
-    @understood
     async def changed(
         self,
         user: PartnerUser,
@@ -178,15 +183,30 @@ class Leads:
         external: str,
         limit: int,
     ) -> Sequence[Lead]:
+        """Leads written since a moment, as `changed_by_now` without the time."""
+        leads, _ = await self.changed_by_now(user, since, after, fields, external, limit)
+        return leads
+
+    @understood
+    async def changed_by_now(
+        self,
+        user: PartnerUser,
+        since: datetime,
+        after: tuple[datetime, str] | None,
+        fields: Sequence[MappedField],
+        external: str,
+        limit: int,
+    ) -> tuple[Sequence[Lead], datetime | None]:
         """Leads written since a moment, deleted ones among them, by time and id; those behind
-        `after`, the last one of the page before.
+        `after`, the last one of the page before. With them the time by Salesforce's clock; None
+        where it does not say.
         """
-        where = f"SystemModstamp >= {_moment(since)}"
+        where = f"SystemModstamp >= {moment(since)}"
         if after is not None:
-            at = _moment(after[0])
+            at = moment(after[0])
             where = f"(SystemModstamp > {at} OR (SystemModstamp = {at} AND Id > '{after[1]}'))"
-        names = _names(fields, (*SYSTEM, external))
-        query = _select(names, LEAD, where, f"ORDER BY SystemModstamp, Id LIMIT {limit}")
+        columns = names(fields, (*SYSTEM, external))
+        query = select(columns, LEAD, where, f"ORDER BY SystemModstamp, Id LIMIT {limit}")
         return await self._query(user, "queryAll", query, external)
 
     async def upsert(
@@ -217,9 +237,12 @@ class Leads:
         *,
         save_duplicates: bool,
     ) -> None:
-        """Write fields of a lead or contact. Raises what `raise_refusal` does."""
+        """Write fields of a lead or contact that nobody has written since it was read, which
+        Salesforce knows to the second. Raises what `raise_refusal` does.
+        """
         body = {name: as_json(kind, value) for name, (kind, value) in values.items()}
-        headers = {**WRITING, **(SAVE_DUPLICATES if save_duplicates else {})}
+        unmodified = {"If-Unmodified-Since": format_datetime(lead.modified_at, usegmt=True)}
+        headers = {**WRITING, **unmodified, **(SAVE_DUPLICATES if save_duplicates else {})}
         target = f"{DATA}/sobjects/{lead.sobject}/{quote(lead.id)}"
         answer = await self._partners.send(user, "PATCH", target, body, headers)
         if answer.status >= 300:
@@ -235,19 +258,18 @@ class Leads:
 
     async def _query(
         self, user: PartnerUser, kind: str, query: str, external: str
-    ) -> Sequence[Lead]:
-        target = f"{DATA}/{kind}?{urlencode({'q': query})}"
-        payload = _checked(await self._partners.read(user, "GET", target))
-        return [lead_in(each, LEAD, external) for each in payload["records"]]
-
-
-def _select(names: Sequence[str], kind: str, where: str, end: str = "") -> str:
-    """A query in SOQL, which only reads."""
-    return " ".join(["SELECT", ",".join(names), "FROM", kind, "WHERE", where, end]).strip()
-
-
-def _names(fields: Sequence[MappedField], more: Sequence[str]) -> list[str]:
-    return sorted({*(each.salesforce for each in fields), *more} - {""})
+    ) -> tuple[list[Lead], datetime | None]:
+        """All leads of a query, and when it was answered. Salesforce makes more pages of wide
+        records than were asked for.
+        """
+        target, found, at = f"{DATA}/{kind}?{urlencode({'q': query})}", list[Lead](), None
+        while target:
+            answer = await self._partners.read(user, "GET", target)
+            payload = _checked(answer)
+            found += [lead_in(each, LEAD, external) for each in payload["records"]]
+            at = at or time_of(answer)
+            target = "" if payload.get("done", True) else str(payload["nextRecordsUrl"])
+        return found, at
 
 
 def _checked(answer: PartnerAnswer) -> Any:
@@ -257,7 +279,3 @@ def _checked(answer: PartnerAnswer) -> Any:
         except LeadGone:
             raise InputRefused("Salesforce does not show leads to the connected user.") from None
     return answer.payload
-
-
-def _moment(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

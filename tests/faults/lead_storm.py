@@ -19,7 +19,7 @@ from tests.until import until
 
 PAIRS = 10
 BATCH = 25
-KILL_EVERY = 4
+KILL_EVERY = 5
 SESSIONS_END_EVERY = 3
 """Batches between two kills, and between two ends of all sessions at Salesforce."""
 
@@ -123,11 +123,11 @@ class Storm:
             self.counts["ends of sessions"] += 1
         await self.edit()
         await self.database.execute("UPDATE recipe_poll SET due_at = now()")
-        await asyncio.sleep(self.chance.uniform(0.05, 1.0))  # edits come while runs go on
+        await asyncio.sleep(self.chance.uniform(0.05, 0.7))  # edits come while runs go on
         if batch % KILL_EVERY == 0:
             await self.kill(self.chance.choice([1, 2]))
         self.count_writes()
-        await self.reconnect_where_a_kill_took_the_grant()
+        await self.reconnect_lost_grant()
 
     async def start(self):
         started = await self.start_process(
@@ -207,7 +207,7 @@ class Storm:
                 world.faults.add(Fault(path, "lose-answer", times=times))
                 self.counts["lost answers"] += times
 
-    async def reconnect_where_a_kill_took_the_grant(self):
+    async def reconnect_lost_grant(self):
         """Where Salesforce's answer with the new token died with a process, the user connects
         again, and what failed meanwhile is retried.
         """
@@ -239,7 +239,7 @@ class Storm:
 
         async with asyncio.timeout(SETTLING_S):
             while not await settled():
-                await self.reconnect_where_a_kill_took_the_grant()
+                await self.reconnect_lost_grant()
                 await self.database.execute(WAITING_RUNS)
                 await self.database.execute("UPDATE recipe_poll SET due_at = now()")
                 with suppress(TimeoutError):
@@ -288,10 +288,10 @@ class Storm:
             if not each.equal(*self.shown(contact, each.hubspot).values())
         ]
 
-    async def untold(self):
+    async def unreported(self):
         """Edits that were overwritten and stand in no run, less the hidden ones."""
         rows = await self.database.fetch("SELECT result FROM recipe_run WHERE state = 'done'")
-        told = {
+        reported = {
             (result["contactId"], change["hubspot"], change["side"], change["before"])
             for row in rows
             for result in (json.loads(row["result"]),)
@@ -299,7 +299,7 @@ class Storm:
         }
         shown = {place: self.shown(*place) for place in self.edits.standing}
         overwritten = self.edits.overwritten(shown)
-        untold = overwritten - told
+        unreported = overwritten - reported
         self.counts["overwritten edits"] = len(overwritten)
-        self.counts["overwritten within a second"] = len(untold & self.edits.hidden)
-        return sorted(untold - self.edits.hidden)
+        self.counts["overwritten within a second"] = len(unreported & self.edits.hidden)
+        return sorted(unreported - self.edits.hidden)

@@ -18,21 +18,21 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 DIRECTIONS = ("both", "to-salesforce", "to-hubspot")
-TOLD = 40
+LINES_KEPT = 40
 """How many lines of a failure are kept."""
 
 
 def main() -> int:
     """Run the storms; 1 when one of them has failed."""
-    asked = _arguments()
-    done = _good(asked.into)
+    arguments = _arguments()
+    done = _good(arguments.into)
     failed = 0
-    for seed in range(asked.first, asked.first + asked.seeds):
-        for direction in asked.directions:
-            if (direction, seed, asked.edits) in done:
+    for seed in range(arguments.first, arguments.first + arguments.seeds):
+        for direction in arguments.directions:
+            if (direction, seed, arguments.edits) in done:
                 continue
-            found = _storm(direction, seed, asked.edits)
-            with asked.into.open("a") as file:
+            found = _storm(direction, seed, arguments.edits)
+            with arguments.into.open("a") as file:
                 file.write(json.dumps(found) + "\n")
             sys.stdout.write(_line(found) + "\n")
             sys.stdout.flush()
@@ -56,7 +56,9 @@ def _good(into: Path) -> set[tuple[str, int, int]]:
     """The storms that stand in a file as good."""
     lines = into.read_text().splitlines() if into.exists() else []
     found = [json.loads(line) for line in lines]
-    return {(each["direction"], each["seed"], each["asked"]) for each in found if each["passed"]}
+    return {
+        (each["direction"], each["seed"], each["requested"]) for each in found if each["passed"]
+    }
 
 
 def _storm(direction: str, seed: int, edits: int) -> dict[str, Any]:
@@ -88,22 +90,22 @@ def _storm(direction: str, seed: int, edits: int) -> dict[str, Any]:
     found = {
         "direction": direction,
         "seed": seed,
-        "asked": edits,
+        "requested": edits,
         "passed": ran.returncode == 0,
         "seconds": round(time.monotonic() - began),
         **measured,
     }
     if ran.returncode:
-        found["failure"] = ran.stdout.splitlines()[-TOLD:]
+        found["failure"] = ran.stdout.splitlines()[-LINES_KEPT:]
     return found
 
 
 def _line(found: dict[str, Any]) -> str:
-    told = {name: each for name, each in found.items() if name not in {"failure", "asked"}}
+    shown = {name: each for name, each in found.items() if name not in {"failure", "requested"}}
     writes = sum(found.get(f"writes to {side}", 0) for side in ("hubspot", "salesforce"))
     if found.get("edits"):
-        told["writes per edit"] = round(writes / found["edits"], 2)
-    return ", ".join(f"{name} {value}" for name, value in told.items())
+        shown["writes per edit"] = round(writes / found["edits"], 2)
+    return ", ".join(f"{name} {value}" for name, value in shown.items())
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ async def test_a_storm_of_edits_settles_with_both_sides_equal_and_at_most_two_wr
 
     states = dict(await database.fetch("SELECT state, count(*) FROM recipe_run GROUP BY state"))
     stopped = await database.fetchval("SELECT count(*) FROM lead_pair WHERE stopped_at IS NOT NULL")
-    untold = await storm.untold()
+    unreported = await storm.unreported()
     figures(
         {
             "direction": direction,
@@ -48,7 +48,7 @@ async def test_a_storm_of_edits_settles_with_both_sides_equal_and_at_most_two_wr
             "pairs": PAIRS,
             "runs": states,
             "stopped": stopped,
-            "untold": len(untold),
+            "unreported": len(unreported),
             "refreshes": leads.orgs.refreshes,
             "second uses of a refresh token": leads.orgs.world.counters.get("reuses", 0),
             **storm.counts,
@@ -61,7 +61,7 @@ async def test_a_storm_of_edits_settles_with_both_sides_equal_and_at_most_two_wr
         if source is None or storm.edits.last_side.get(each) in {None, source}
     ] == []
     assert source is None or storm.counts[f"writes to {source}"] == 0
-    assert untold == []
+    assert unreported == []
     assert set(states) == {"done"}
     assert (stopped, len(leads.contacts()), len(leads.leads())) == (0, PAIRS, PAIRS)
     assert storm.writes <= 2 * storm.counts["edits"]

@@ -32,7 +32,7 @@ _LEAD_ID = re.compile(r"\b00Q[A-Za-z0-9]{12}(?:[A-Za-z0-9]{3})?\b")
 
 
 class FieldsChanged(VendorUnavailable):
-    """A field that the description of the object has is gone, or was closed to the user."""
+    """Salesforce's fields have changed since they were described."""
 
 
 class LeadTaken(Exception):

@@ -19,7 +19,7 @@ from broker.errors import InputRefused
 from broker.recipes.leads.fields import MappedField, as_json
 from broker.recipes.leads.org.queries import moment, names, select, time_of
 from broker.recipes.leads.org.records import SYSTEM, Described, Lead, lead_in
-from broker.recipes.leads.org.refusals import LeadGone, error_of, raise_refusal
+from broker.recipes.leads.org.refusals import LeadGone, LeadTaken, error_of, raise_refusal
 
 DATA = "/services/data/v66.0"
 LEAD, CONTACT = "Lead", "Contact"
@@ -278,4 +278,6 @@ def _checked(answer: PartnerAnswer) -> Any:
             raise_refusal(answer, {})
         except LeadGone:
             raise InputRefused("Salesforce does not show leads to the connected user.") from None
+        except LeadTaken as several:
+            raise InputRefused(f"{several} Merge them in Salesforce, then retry.") from None
     return answer.payload

@@ -30,6 +30,7 @@ from broker.providers.catalog import SETTINGS
 from broker.recipes.enrichment.demo import EnrichmentScenario
 from broker.recipes.invoices.demo import INVOICE_SCOPES, InvoicesScenario
 from broker.recipes.kyb.demo import COMPANY_SCOPES, KybScenario
+from broker.recipes.leads.demo import LeadsScenario
 from broker.recipes.orders.demo import ORDER_SCOPES, OrdersScenario
 from broker.sandbox.fml.server import RunningFml
 from broker.sandbox.hubspot.server import Running
@@ -143,7 +144,7 @@ class DemoScenario:
     key: Key | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     kyb: KybScenario = field(init=False)
-    others: tuple[OrdersScenario | InvoicesScenario | EnrichmentScenario, ...] = ()
+    others: tuple[OrdersScenario | InvoicesScenario | EnrichmentScenario | LeadsScenario, ...] = ()
 
     def __post_init__(self) -> None:
         started = {name: each.running for name, each in self.suite.started.items()}
@@ -153,6 +154,7 @@ class DemoScenario:
             OrdersScenario(self.json, hubspot, started["woocommerce"], USER),
             InvoicesScenario(self.json, hubspot, started["quickbooks"], USER),
             EnrichmentScenario(self.json, started["enrichment"], USER),
+            LeadsScenario(self.json, hubspot, started["salesforce"], USER),
         )
 
     @property

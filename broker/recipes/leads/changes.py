@@ -87,7 +87,7 @@ class LeadChanges:
     async def _page(
         self, due: DuePoll, work: Work, since: datetime, after: tuple[datetime, str] | None
     ) -> tuple[Sequence[Lead], datetime | None]:
-        return await self._leads.changed_by_now(
+        return await self._leads.changed(
             due.partner, since, after, work.fields, work.external, PAGE
         )
 

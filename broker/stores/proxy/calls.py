@@ -10,16 +10,19 @@ import orjson
 
 from broker.domain.model import App
 from broker.stores.core.database import Database
+from broker.stores.core.partitions import Partitions
 from broker.stores.core.queries import sql
-
-CALL_LOG = "proxied_call"
-"""The table, which has a partition for each day."""
 
 FIRST_ERROR = 400
 
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 END = datetime(9000, 1, 1, tzinfo=UTC)
 LAST = UUID(int=2**128 - 1)
+
+
+def call_log(keep_days: int) -> Partitions:
+    """The table's partitions, one for each day."""
+    return Partitions("proxied_call", "at", keep_days, lambda day: f"{day} 00:00:00+00")
 
 
 @dataclass(slots=True)  # one for each call: a frozen one takes three times as long to make

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from broker.recipes.leads.fields import as_text
@@ -55,3 +56,11 @@ def lead_in(record: Mapping[str, Any], sobject: str, external: str) -> Lead:
         converted_to=record.get("ConvertedContactId") if record.get("IsConverted") else None,
         merged_into=record.get("MasterRecordId"),
     )
+
+
+def time_of(headers: Mapping[str, str]) -> datetime | None:
+    """When an answer was made, by Salesforce's clock; None where it does not say."""
+    try:
+        return parsedate_to_datetime(headers["date"]).astimezone(UTC)
+    except (LookupError, ValueError):
+        return None

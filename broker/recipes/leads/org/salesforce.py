@@ -1,15 +1,12 @@
 """Leads through Salesforce's REST API, as the user's connection.
 
-Names of fields in a query come from describe, ids match a pattern, and an address is escaped: no
-other text stands in one.
-
 Source: https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/.
 """
 
 import re
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -17,8 +14,9 @@ from urllib.parse import quote, urlencode
 from broker.crm.partners import PartnerAnswer, PartnerCalls, PartnerUser, understood
 from broker.errors import InputRefused
 from broker.recipes.leads.fields import MappedField, as_json
-from broker.recipes.leads.org.queries import moment, names, select, time_of
-from broker.recipes.leads.org.records import SYSTEM, Described, Lead, lead_in
+from broker.recipes.leads.org import queries
+from broker.recipes.leads.org.queries import ID
+from broker.recipes.leads.org.records import SYSTEM, Described, Lead, lead_in, time_of
 from broker.recipes.leads.org.refusals import LeadGone, LeadTaken, error_of, raise_refusal
 
 DATA = "/services/data/v66.0"
@@ -37,10 +35,17 @@ DESCRIBED_S = 300.0
 
 MAX_DESCRIBED = 200
 MOST_IDS = 200
-"""How many descriptions are held, and how many ids stand in a query."""
+"""How many descriptions are held, and how many records are read by their ids at once."""
 
-ID = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?")
+MOST_FOUND = 2000
+"""How many leads a search or a query answers at once."""
+
+INDEX_LAG = timedelta(minutes=30)
+"""For how long a search may not find what was written. What was written since is looked through."""
+
 _ADDRESS = re.compile(r"[\x21-\x7e]{3,80}")
+_OF_SEARCHES = re.compile(r"""([?&|!{}\[\]()^~*:\\"'+-])""")
+"""What means something in a search, unless it is escaped."""
 
 
 class Leads:
@@ -93,8 +98,8 @@ class Leads:
         self, user: PartnerUser, lead_id: str, fields: Sequence[MappedField], external: str
     ) -> Lead | None:
         """A lead by its id; None when it is deleted or was never there."""
-        columns = names(fields, (*SYSTEM, external))
-        target = f"{DATA}/sobjects/{LEAD}/{quote(lead_id)}?fields={','.join(columns)}"
+        names = _names(fields, (*SYSTEM, external))
+        target = f"{DATA}/sobjects/{LEAD}/{quote(lead_id)}?fields={','.join(names)}"
         return await self._one(user, target, LEAD, external)
 
     @understood
@@ -102,8 +107,8 @@ class Leads:
         self, user: PartnerUser, contact_id: str, fields: Sequence[MappedField]
     ) -> Lead | None:
         """The Salesforce contact to which a lead was converted."""
-        columns = names(fields, OF_CONTACTS)
-        target = f"{DATA}/sobjects/{CONTACT}/{quote(contact_id)}?fields={','.join(columns)}"
+        names = _names(fields, OF_CONTACTS)
+        target = f"{DATA}/sobjects/{CONTACT}/{quote(contact_id)}?fields={','.join(names)}"
         return await self._one(user, target, CONTACT, "")
 
     @understood
@@ -111,47 +116,56 @@ class Leads:
         self, user: PartnerUser, key: str, fields: Sequence[MappedField], external: str
     ) -> Lead | None:
         """The lead with an external id."""
-        columns = names(fields, (*SYSTEM, external))
-        target = (
-            f"{DATA}/sobjects/{LEAD}/{external}/{quote(key, safe='')}?fields={','.join(columns)}"
-        )
+        names = _names(fields, (*SYSTEM, external))
+        target = f"{DATA}/sobjects/{LEAD}/{external}/{quote(key, safe='')}?fields={','.join(names)}"
         return await self._one(user, target, LEAD, external)
 
     @understood
     async def of_email(
         self, user: PartnerUser, email: str, fields: Sequence[MappedField], external: str
     ) -> Sequence[Lead]:
-        """Live leads with an address and no external id, at most two; none for an address with
-        other characters than those of ASCII.
+        """Live leads with an address and no external id, of those that a search by its words finds
+        and those that its index may lack; none for an address with other characters than those of
+        ASCII.
         """
         if _ADDRESS.fullmatch(email) is None:
             return []
-        literal = email.replace("\\", "\\\\").replace("'", "\\'")
-        columns = names(fields, (*SYSTEM, external))
-        where = f"Email = '{literal}' AND IsConverted = false AND {external} = null"
-        query = select(columns, LEAD, where, "ORDER BY Id LIMIT 2")
-        leads, _ = await self._query(user, "query", query, external)
-        return leads
+        names = _names(fields, (*SYSTEM, external, "Email"))
+        body = {
+            "q": _OF_SEARCHES.sub(r"\\\1", email),
+            "in": "EMAIL",
+            "sobjects": [{"name": LEAD, "fields": names, "limit": MOST_FOUND}],
+        }
+        answer = await self._partners.read(user, "POST", f"{DATA}/parameterizedSearch", body)
+        found = [lead_in(each, LEAD, external) for each in _checked(answer)["searchRecords"]]
+        since = datetime.now(UTC) - INDEX_LAG
+        recent = queries.unlinked_since(names, external, since, MOST_FOUND)
+        found += (await self._query(user, "query", recent, external))[0]
+        return list(
+            {
+                each.id: each
+                for each in found
+                if each.values.get("Email", "").lower() == email.lower()
+                and each.converted_to is None
+                and not each.is_deleted
+                and not each.external_id
+            }.values()
+        )
 
     @understood
     async def read_many(
         self, user: PartnerUser, ids: Sequence[str], fields: Sequence[MappedField], external: str
     ) -> dict[str, Lead]:
         """Live leads by their ids, at most 200."""
-        listed = ",".join(f"'{each}'" for each in ids if ID.fullmatch(each))
-        if not listed:
-            return {}
-        query = select(names(fields, (*SYSTEM, external)), LEAD, f"Id IN ({listed})")
-        leads, _ = await self._query(user, "query", query, external)
-        return {each.id: each for each in leads}
+        records = await self._collected(user, LEAD, ids, _names(fields, (*SYSTEM, external)))
+        return {each["Id"]: lead_in(each, LEAD, external) for each in records}
 
     @understood
     async def merged_into(self, user: PartnerUser, lead_id: str) -> str | None:
         """The lead into which a deleted one was merged; None when it was only deleted."""
         if ID.fullmatch(lead_id) is None:
             return None
-        query = select(["MasterRecordId"], LEAD, f"Id = '{lead_id}'")
-        target = f"{DATA}/queryAll?{urlencode({'q': query})}"
+        target = f"{DATA}/queryAll?{urlencode({'q': queries.master_of(lead_id)})}"
         records = _checked(await self._partners.read(user, "GET", target))["records"]
         return records[0]["MasterRecordId"] if records else None
 
@@ -165,30 +179,15 @@ class Leads:
             ("005", "User", ["Id", "IsActive"]),
             ("00G", "Group", ["Id"]),
         ):
-            wanted = sorted({each for each in ids if each[:3] == prefix and ID.fullmatch(each)})
+            wanted = sorted({each for each in ids if each[:3] == prefix})
             for start in range(0, len(wanted), MOST_IDS):
-                listed = ",".join(f"'{each}'" for each in wanted[start : start + MOST_IDS])
-                query = select(columns, kind, f"Id IN ({listed})")
-                target = f"{DATA}/query?{urlencode({'q': query})}"
-                records = _checked(await self._partners.read(user, "GET", target))["records"]
+                part = wanted[start : start + MOST_IDS]
+                records = await self._collected(user, kind, part, columns)
                 found |= {each["Id"][:15]: each.get("IsActive", True) for each in records}
         return found
 
-    async def changed(
-        self,
-        user: PartnerUser,
-        since: datetime,
-        after: tuple[datetime, str] | None,
-        fields: Sequence[MappedField],
-        external: str,
-        limit: int,
-    ) -> Sequence[Lead]:
-        """Leads written since a moment, as `changed_by_now` without the time."""
-        leads, _ = await self.changed_by_now(user, since, after, fields, external, limit)
-        return leads
-
     @understood
-    async def changed_by_now(
+    async def changed(
         self,
         user: PartnerUser,
         since: datetime,
@@ -201,12 +200,8 @@ class Leads:
         `after`, the last one of the page before. With them the time by Salesforce's clock; None
         where it does not say.
         """
-        where = f"SystemModstamp >= {moment(since)}"
-        if after is not None:
-            at = moment(after[0])
-            where = f"(SystemModstamp > {at} OR (SystemModstamp = {at} AND Id > '{after[1]}'))"
-        columns = names(fields, (*SYSTEM, external))
-        query = select(columns, LEAD, where, f"ORDER BY SystemModstamp, Id LIMIT {limit}")
+        names = _names(fields, (*SYSTEM, external))
+        query = queries.changed_since(names, since, after, limit)
         return await self._query(user, "queryAll", query, external)
 
     async def upsert(
@@ -256,6 +251,18 @@ class Leads:
             return None
         return lead_in(_checked(answer), sobject, external)
 
+    async def _collected(
+        self, user: PartnerUser, kind: str, ids: Sequence[str], names: Sequence[str]
+    ) -> list[Mapping[str, Any]]:
+        """Records by their ids, less those that are not there."""
+        listed = [each for each in ids if ID.fullmatch(each)]
+        if not listed:
+            return []
+        query = urlencode({"ids": ",".join(listed), "fields": ",".join(names)}, safe=",")
+        target = f"{DATA}/composite/sobjects/{kind}?{query}"
+        found = _checked(await self._partners.read(user, "GET", target))
+        return [each for each in found if each is not None]
+
     async def _query(
         self, user: PartnerUser, kind: str, query: str, external: str
     ) -> tuple[list[Lead], datetime | None]:
@@ -267,9 +274,13 @@ class Leads:
             answer = await self._partners.read(user, "GET", target)
             payload = _checked(answer)
             found += [lead_in(each, LEAD, external) for each in payload["records"]]
-            at = at or time_of(answer)
+            at = at or time_of(answer.headers)
             target = "" if payload.get("done", True) else str(payload["nextRecordsUrl"])
         return found, at
+
+
+def _names(fields: Sequence[MappedField], more: Sequence[str]) -> list[str]:
+    return sorted({*(each.salesforce for each in fields), *more} - {""})
 
 
 def _checked(answer: PartnerAnswer) -> Any:

@@ -29,6 +29,16 @@ async def problem(leads, **body):
     return answer.json()["detail"]
 
 
+async def looks_to_the_end(leads):
+    """One look, page by page."""
+    for _ in range(20):
+        await leads.polls()
+        cursor = await leads.database.fetchval("SELECT cursor FROM recipe_poll")
+        if "id" not in json.loads(cursor):
+            return
+    raise AssertionError(cursor)
+
+
 async def test_what_salesforce_refuses_is_said_in_its_words_and_works_once_it_is_mended(leads):
     """3.7: rights, picklists, addresses, storage, failing flows, an org without the API, a text that
     is far too long. 3.11 12: only an org with person accounts takes a person without a company.
@@ -119,17 +129,15 @@ async def test_many_changes_come_in_pages_whatever_their_size_and_a_late_one_is_
     await leads.polls()
     leads.org.levers.page_size = 3
     made = [leads.lead(**{**BEA, "Email": f"b{number}@y.example"}) for number in range(9)]
-    for _ in range(3):
-        await leads.polls()
+    await looks_to_the_end(leads)
     paged = {each["email"] for each in leads.contacts().values()}
     leads.orgs.world.jump(600)
-    for _ in range(3):
-        await leads.polls()
+    await looks_to_the_end(leads)
     runs = len(await leads.runs())
     leads.org.levers.stamp_late = 100
     leads.edit_lead(made[0], Title="Late")
     leads.org.levers.stamp_late = 0
-    await leads.polls()
+    await looks_to_the_end(leads)
     titles = {each.get("jobtitle") for each in leads.contacts().values()}
 
     assert (len(paged), runs) == (9, 9)
@@ -243,10 +251,7 @@ async def test_what_a_person_writes_between_the_recipes_reading_and_writing_is_n
     start = asyncio.create_task(leads.starts(contactId=contact))
     await until(lambda: fault.hits)
     leads.edit_lead(lead, Title="B")
-    waiting = "SELECT count(*) FROM recipe_step WHERE state = 'waiting'"
-    await until(lambda: leads.database.fetchval(waiting))
-    await leads.wakes()
-    await start
+    await leads.ends_after_a_pause(start)
     titles = leads.leads()[lead]["Title"], leads.contacts()[contact]["jobtitle"]
 
     leads.orgs.world.jump(60)

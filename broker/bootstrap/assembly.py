@@ -61,8 +61,9 @@ from broker.stores.events.endpoints import Endpoints
 from broker.stores.events.events import Events
 from broker.stores.events.journals import Journals
 from broker.stores.events.replays import Replays
+from broker.stores.events.retention import EVENT_PARTITIONS
 from broker.stores.events.webhook_inbox import WebhookInbox
-from broker.stores.proxy.calls import CALL_LOG, Calls
+from broker.stores.proxy.calls import Calls, call_log
 from broker.stores.proxy.idempotency import IdempotentCalls
 from broker.stores.proxy.quotas import Quotas
 from broker.telemetry.metrics import Metrics
@@ -252,6 +253,7 @@ def worker(broker: Components) -> Worker:
     """Periodic tasks of an installation, in any of its processes."""
     gauges = Gauges(Overview(broker.database), broker.metrics)
     days = broker.settings.call_log_days
+    partitioned = (call_log(days), *EVENT_PARTITIONS)
     return Worker(
         [
             PeriodicTask("renewals", 1, lambda: broker.grants.renew_due(50)),
@@ -266,7 +268,7 @@ def worker(broker: Components) -> Worker:
             PeriodicTask("expired_quota_shares", 300, broker.quota.purge),
             PeriodicTask("old_idempotency_keys", 600, broker.idempotent_calls.purge),
             PeriodicTask("old_calls", 60, lambda: broker.calls.purge(days)),
-            PeriodicTask("call_days", 600, lambda: maintain(broker.database_url, CALL_LOG, days)),
+            PeriodicTask("partitions", 600, lambda: maintain(broker.database_url, partitioned)),
             PeriodicTask("subscriptions", 30, lambda: broker.subscriptions.look_due(10)),
             PeriodicTask("webhook_inbox", 0.25, lambda: broker.splitter.split_due(50)),
             PeriodicTask("deliveries", 0.25, broker.deliverer.deliver),

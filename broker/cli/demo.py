@@ -15,7 +15,7 @@ from broker.bootstrap.components import Components
 from broker.bootstrap.server import serving, wait_for_shutdown_signal
 from broker.cli.demo_consent import consent
 from broker.cli.demo_day import DayScenario
-from broker.cli.demo_setting import PORT, USER, choose_port, next_steps
+from broker.cli.demo_setting import USER, choose_port, next_steps
 from broker.cli.runtime import (
     Runtime,
     echo,
@@ -30,6 +30,7 @@ from broker.providers.catalog import SETTINGS
 from broker.recipes.enrichment.demo import EnrichmentScenario
 from broker.recipes.invoices.demo import INVOICE_SCOPES, InvoicesScenario
 from broker.recipes.kyb.demo import COMPANY_SCOPES, KybScenario
+from broker.recipes.leads.demo import LeadsScenario
 from broker.recipes.orders.demo import ORDER_SCOPES, OrdersScenario
 from broker.sandbox.fml.server import RunningFml
 from broker.sandbox.hubspot.server import Running
@@ -54,11 +55,12 @@ def demo(*, once: bool, port: int | None) -> None:
     """Start everything, walk the main job, keep serving unless `once`. Without a port the first
     free one is used.
     """
-    if port is None:
-        port = choose_port()
-        if port != PORT:
-            echo(f"Port {PORT} is in use; the demo uses {port} instead.")
     settings = read_settings()
+    if port is None:
+        wanted = settings.listen.port
+        port = choose_port(wanted)
+        if port != wanted:
+            echo(f"Port {wanted} is in use; the demo uses {port} instead.")
     configure_logging(settings.log_format)
     logging.getLogger().setLevel(logging.WARNING)
     echo("Starting Postgres ...")
@@ -143,7 +145,7 @@ class DemoScenario:
     key: Key | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     kyb: KybScenario = field(init=False)
-    others: tuple[OrdersScenario | InvoicesScenario | EnrichmentScenario, ...] = ()
+    others: tuple[OrdersScenario | InvoicesScenario | EnrichmentScenario | LeadsScenario, ...] = ()
 
     def __post_init__(self) -> None:
         started = {name: each.running for name, each in self.suite.started.items()}
@@ -153,6 +155,7 @@ class DemoScenario:
             OrdersScenario(self.json, hubspot, started["woocommerce"], USER),
             InvoicesScenario(self.json, hubspot, started["quickbooks"], USER),
             EnrichmentScenario(self.json, started["enrichment"], USER),
+            LeadsScenario(self.json, hubspot, started["salesforce"], USER),
         )
 
     @property

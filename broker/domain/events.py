@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from broker.domain.model import Secret
+from broker.domain.uuid7 import time_of, uuid7
 
 RESERVED_FIELDS = ("app", "userForeignIdentifier", "hubId", "sequence")
 """The fields of `data` that are the broker's own, whatever else an event brings."""
@@ -26,7 +27,7 @@ class NewEvent:
     data: Mapping[str, Any] = field(default_factory=dict)
     happened_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     position: int = 0
-    id: UUID = field(default_factory=uuid4)
+    id: UUID = field(default_factory=uuid7)
 
     def payload(self) -> str:
         """What is sent, character for character, however often."""
@@ -147,7 +148,6 @@ class DeliveryRecord:
     """A delivery as people look at it."""
 
     id: UUID
-    number: int
     event_id: UUID
     type: str
     user_ref: str | None
@@ -206,7 +206,10 @@ class EventRecord:
     type: str
     user_ref: str | None
     payload: str
-    created_at: datetime
     delivered: int
     waiting: int
     dead: int
+
+    @property
+    def created_at(self) -> datetime:
+        return time_of(self.id)

@@ -404,30 +404,33 @@ CREATE TABLE webhook_inbox (
 );
 CREATE INDEX webhook_inbox_due ON webhook_inbox (due_at) WHERE quarantined_at IS NULL;
 
--- Events already seen, by a hash, kept for longer than providers repeat a delivery.
+-- Events already seen, by a hash of 16 bytes, kept for longer than providers repeat a delivery. A
+-- partition a day (UTC), made and dropped by broker/stores/core/partitions.py; what has none is in the rest.
 CREATE TABLE seen_event (
-    workspace_id uuid        NOT NULL,
-    app_id       uuid        NOT NULL,
-    fingerprint  bytea       NOT NULL,
-    seen_at      timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (workspace_id, app_id, fingerprint)
-);
-CREATE INDEX seen_event_by_time ON seen_event (seen_at);
+    workspace_id uuid NOT NULL,
+    app_id       uuid NOT NULL,
+    fingerprint  uuid NOT NULL,
+    seen_on      date NOT NULL,
+    PRIMARY KEY (workspace_id, app_id, fingerprint, seen_on)
+) PARTITION BY RANGE (seen_on);
+CREATE TABLE seen_event_rest PARTITION OF seen_event DEFAULT;
+CREATE INDEX seen_event_rest_by_age ON seen_event_rest USING brin (seen_on);
 
 -- An event as it is delivered to an app's endpoints, mostly about one user. Written in the transaction
--- of the change that it reports. No foreign key, as above.
+-- of the change that it reports. Its id is a UUIDv7, which holds its time. A partition a week, made and
+-- dropped with the deliveries' as above. No foreign key, as above.
 CREATE TABLE event (
-    workspace_id uuid        NOT NULL,
-    id           uuid        NOT NULL,
-    app_id       uuid        NOT NULL,
-    type         text        NOT NULL,
+    workspace_id uuid NOT NULL,
+    id           uuid NOT NULL,
+    app_id       uuid NOT NULL,
+    type         text NOT NULL,
     user_ref     text,
-    payload      text        NOT NULL,
-    created_at   timestamptz NOT NULL DEFAULT now(),
+    payload      text NOT NULL,
     PRIMARY KEY (workspace_id, id)
-);
-CREATE INDEX event_by_time ON event (workspace_id, app_id, created_at);
-CREATE INDEX event_by_age ON event (created_at);
+) PARTITION BY RANGE (id);
+CREATE INDEX event_of_app ON event (workspace_id, app_id, id);
+CREATE TABLE event_rest PARTITION OF event DEFAULT;
+CREATE INDEX event_rest_by_age ON event_rest USING brin (id);
 
 -- Where an app's events are sent. `failures` counts failed attempts in a row, and while
 -- `resumes_at` lies ahead nothing is sent there.
@@ -452,13 +455,13 @@ CREATE TABLE endpoint (
 CREATE INDEX endpoint_of_app ON endpoint (workspace_id, app_id);
 
 -- One event to be delivered to one endpoint. A claim moves `due_at` ahead, which is the lease, and
--- increments `claim`, which is the fencing token. A finished delivery has no `due_at`.
+-- increments `claim`, which is the fencing token. A finished delivery has no `due_at`. Its id is of its event's
+-- millisecond. Partitions as its event's, after which they are dropped: hence no foreign key to it.
 CREATE TABLE delivery (
     workspace_id uuid        NOT NULL,
-    id           uuid        NOT NULL,
-    number       bigint      GENERATED ALWAYS AS IDENTITY,
-    endpoint_id  uuid        NOT NULL,
     event_id     uuid        NOT NULL,
+    endpoint_id  uuid        NOT NULL,
+    id           uuid        NOT NULL,
     state        text        NOT NULL DEFAULT 'waiting',
     attempts     integer     NOT NULL DEFAULT 0,
     claim        integer     NOT NULL DEFAULT 0,
@@ -469,28 +472,27 @@ CREATE TABLE delivery (
     last_error   text,
     attempted_at timestamptz,
     created_at   timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (workspace_id, id),
-    FOREIGN KEY (workspace_id, event_id) REFERENCES event (workspace_id, id) ON DELETE CASCADE,
-    CONSTRAINT delivery_once_per_endpoint UNIQUE (workspace_id, event_id, endpoint_id),
+    PRIMARY KEY (workspace_id, event_id, endpoint_id),
     CONSTRAINT delivery_state_is_known CHECK (state IN ('waiting', 'delivered', 'dead')),
     CONSTRAINT delivery_due_while_waiting CHECK ((due_at IS NOT NULL) = (state = 'waiting'))
-);
+) PARTITION BY RANGE (event_id);
 CREATE INDEX delivery_due ON delivery (workspace_id, endpoint_id, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX delivery_by_expiry ON delivery (expires_at) WHERE due_at IS NOT NULL;
 CREATE INDEX delivery_by_due ON delivery (due_at) WHERE due_at IS NOT NULL;
-CREATE INDEX delivery_by_number ON delivery (workspace_id, endpoint_id, number);
-CREATE INDEX delivery_dead ON delivery (workspace_id, endpoint_id, number) WHERE state = 'dead';
+CREATE INDEX delivery_of_endpoint ON delivery (workspace_id, endpoint_id, event_id);
+CREATE INDEX delivery_dead ON delivery (workspace_id, endpoint_id, event_id) WHERE state = 'dead';
+CREATE TABLE delivery_rest PARTITION OF delivery DEFAULT;
+CREATE INDEX delivery_rest_by_age ON delivery_rest USING brin (event_id);
 
--- A span of events that is being delivered to an endpoint again, a slice at a time: up to where it
--- has come. One at a time for each endpoint.
+-- A span of events that is being delivered to an endpoint again, a slice at a time: those from `next_id`
+-- on are left, up to `end_id`, which is after them. One at a time for each endpoint.
 CREATE TABLE replay (
     workspace_id uuid        NOT NULL,
     endpoint_id  uuid        NOT NULL,
     app_id       uuid        NOT NULL,
     user_ref     text,
-    position_at  timestamptz NOT NULL,
-    position_id  uuid        NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000',
-    ends_at      timestamptz NOT NULL,
+    next_id      uuid        NOT NULL,
+    end_id       uuid        NOT NULL,
     due_at       timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (workspace_id, endpoint_id),
     FOREIGN KEY (workspace_id, endpoint_id) REFERENCES endpoint (workspace_id, id) ON DELETE CASCADE

@@ -35,7 +35,8 @@ from broker.stores.core import migrations, partitions
 from broker.stores.core.database import Database, connect
 from broker.stores.core.queries import sql
 from broker.stores.events.deliveries import Deliveries
-from broker.stores.proxy.calls import BEGINNING, CALL_LOG, END, LAST
+from broker.stores.events.retention import EVENT_PARTITIONS
+from broker.stores.proxy.calls import BEGINNING, END, LAST, call_log
 from tests.bench.intake import KEY
 
 SCALING = Path(__file__).parents[2] / "docs" / "scaling.md"
@@ -90,7 +91,10 @@ FILL = (
     """,
     """
     INSERT INTO event (workspace_id, id, app_id, type, user_ref, payload)
-    SELECT workspace_id, id, app_id, 'contact.changed', user_ref, '{{}}'
+    SELECT workspace_id,
+           (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint), 12, '0') || '7'
+            || right(md5(id::text), 19))::uuid,
+           app_id, 'contact.changed', user_ref, '{{}}'
       FROM connection
     """,
     """
@@ -201,7 +205,8 @@ async def fill(dsn: str, name: str, size: Size) -> Subject:
     await migrations.upgrade(dsn)
     today = datetime.now(UTC).date()
     for ago in range(size.days, -1, -1):
-        await partitions.maintain(dsn, CALL_LOG, 3650, today - timedelta(days=ago))
+        await partitions.maintain(dsn, [call_log(3650)], today - timedelta(days=ago))
+    await partitions.maintain(dsn, EVENT_PARTITIONS, today)
     session = await asyncpg.connect(dsn)
     values = {each: getattr(size, each) for each in Size.__slots__}
     for statement in FILL:
@@ -296,7 +301,7 @@ async def measure(subject: Subject) -> dict[str, tuple[float, str]]:
     found["expire deliveries, none late, ms"] = await median_ms(deliveries.expire), ""
     began = time.monotonic()
     await partitions.maintain(
-        subject.dsn, CALL_LOG, 1, datetime.now(UTC).date() - timedelta(days=subject.size.days - 3)
+        subject.dsn, [call_log(1)], datetime.now(UTC).date() - timedelta(days=subject.size.days - 3)
     )
     found["drop a day or two of calls, ms"] = (time.monotonic() - began) * 1000, ""
     found["migrate, nothing to apply, ms"] = (

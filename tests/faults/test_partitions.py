@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from broker.stores.core import partitions
+from broker.stores.proxy.calls import call_log
 
-TABLE = "proxied_call"
+CALLS = [call_log(30)]
 CALL = "/_echo/call"
 
 
@@ -34,8 +35,8 @@ async def test_calls_before_the_first_partition_are_moved_into_it(connected, dsn
     before = await logged(connected, database)
     assert [row["place"] for row in before] == ["proxied_call_rest"]
 
-    assert await partitions.maintain(dsn, TABLE, 30) == 4
-    assert await partitions.maintain(dsn, TABLE, 30) == 0
+    assert await partitions.maintain(dsn, CALLS) == 4
+    assert await partitions.maintain(dsn, CALLS) == 0
 
     today = datetime.now(UTC).date()
     ahead = [f"{today + timedelta(days=n):%Y%m%d}" for n in range(4)]
@@ -48,9 +49,9 @@ async def test_calls_before_the_first_partition_are_moved_into_it(connected, dsn
 
 async def test_a_day_is_dropped_when_its_last_call_is_old_enough(connected, dsn, database):
     today = datetime.now(UTC).date()
-    await partitions.maintain(dsn, TABLE, 30, today - timedelta(days=31))
+    await partitions.maintain(dsn, CALLS, today - timedelta(days=31))
 
-    assert await partitions.maintain(dsn, TABLE, 30, today) == 5
+    assert await partitions.maintain(dsn, CALLS, today) == 5
 
     found = await days(database)
     assert f"{today - timedelta(days=31):%Y%m%d}" not in found
@@ -58,11 +59,10 @@ async def test_a_day_is_dropped_when_its_last_call_is_old_enough(connected, dsn,
 
 
 async def test_no_day_is_kept_where_no_call_is_logged(dsn, database):
-    await partitions.maintain(dsn, TABLE, 30)
+    await partitions.maintain(dsn, CALLS)
 
-    assert (
-        await partitions.maintain(dsn, TABLE, 0, datetime.now(UTC).date() + timedelta(days=9)) == 4
-    )
+    later = datetime.now(UTC).date() + timedelta(days=9)
+    assert await partitions.maintain(dsn, [call_log(0)], later) == 4
     assert await days(database) == ["rest"]
 
 
@@ -70,8 +70,8 @@ async def test_a_table_in_use_is_left_for_later(dsn, database, monkeypatch):
     monkeypatch.setattr(partitions, "LOCK_WAIT", "50ms")
     async with database.transaction():
         await database.execute("LOCK TABLE proxied_call IN ACCESS SHARE MODE")
-        assert await partitions.maintain(dsn, TABLE, 30) == 0
-    assert await partitions.maintain(dsn, TABLE, 30) == 4
+        assert await partitions.maintain(dsn, CALLS) == 0
+    assert await partitions.maintain(dsn, CALLS) == 4
 
 
 async def test_a_role_that_may_not_make_partitions_loses_no_call(connected, dsn, database, caplog):
@@ -79,7 +79,7 @@ async def test_a_role_that_may_not_make_partitions_loses_no_call(connected, dsn,
     await database.execute("CREATE ROLE caller_only LOGIN")
     try:
         of_role = dsn.replace("postgresql://postgres@", "postgresql://caller_only@")
-        assert await partitions.maintain(of_role, TABLE, 30) == 0
+        assert await partitions.maintain(of_role, CALLS) == 0
         assert "partitions_not_maintained" in [record.message for record in caplog.records]
         assert len(await logged(connected, database)) == 1
     finally:

@@ -16,8 +16,7 @@ from aiohttp import web, web_protocol
 ROOT = Path(__file__).parents[2]
 
 REASONS = {
-    "RequestHandler._parser": "to have a message that the fast path answered no longer counted",
-    "RequestHandler._waiter": "whether the handler waits for a request, and to wake it for one",
+    "RequestHandler._waiter": "whether the handler waits for a request",
     "RequestHandler._current_request": "whether a request is under way, and whose body breaks off",
     "RequestHandler._manager": "the other connections, of which silent ones make room",
     "RequestHandler._messages": "what the parser found; its refusal of a body must not wait in line",

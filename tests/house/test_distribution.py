@@ -40,6 +40,7 @@ ACROSS = {
     "purge_connect_sessions": "sweep",
     "purge_enrichment_answers": "sweep",
     "purge_enrichment_budgets": "sweep",
+    "purge_deliveries": "sweep",
     "purge_event_bodies": "sweep",
     "purge_events": "sweep",
     "purge_expired_shares": "sweep",
@@ -59,6 +60,9 @@ ACROSS = {
     "open_journals": "list",
     # The call log's flush: calls of a process, whatever their workspaces.
     "write_calls": "list",
+    # Whether a partition can be dropped.
+    "deliveries_in_use": "totals",
+    "events_in_use": "totals",
     # For people and metrics.
     "all_workspaces": "totals",
     "connections_by_status": "totals",

@@ -7,6 +7,7 @@ from yarl import URL
 
 from broker.providers.transport.budget import NotConnected
 from broker.providers.transport.egress import proxy_for
+from broker.providers.transport.headers import Headers
 from broker.providers.transport.pool import ConnectTimeout, Pool
 from broker.providers.transport.request import encode_request
 from tests.certificates import certificate
@@ -36,7 +37,7 @@ async def vendor(tmp_path, monkeypatch):
 
 
 async def ask(pool):
-    request, _ = encode_request("GET", "/x", [("Host", "api.vendor.test")], None, None)
+    request, _ = encode_request("GET", "/x", Headers.of([("Host", "api.vendor.test")]), None, None)
     answer = await pool.send(request, None, 5, bodiless=False, repeats=True)
     try:
         return b"".join([part async for part in answer])

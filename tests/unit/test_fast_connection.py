@@ -34,10 +34,10 @@ class ToyPath:
         self.calls = []
         self.connections = []
 
-    def begin(self, message, body, connection):
-        if not message.path.startswith("/fast"):
+    def begin(self, request, connection):
+        if not request.path.startswith("/fast"):
             return None
-        call = ToyCall(message.path, body)
+        call = ToyCall(request.path, request.body)
         self.calls.append(call)
         self.connections.append(connection)
         return call
@@ -84,10 +84,10 @@ def get(path, method="GET", body=""):
     return f"{method} {path} HTTP/1.1\r\nHost: x\r\n{length}\r\n{body}".encode()
 
 
-def parsed(runner):
-    """The requests that wait on the one connection, each with its body."""
+def kept_back(runner):
+    """How many bytes wait for the end of the call on the one connection."""
     (connection,) = runner.server.connections
-    return list(connection._messages)  # noqa: SLF001  # nothing outside tells that they have come
+    return len(connection._deferred)  # noqa: SLF001  # nothing outside tells that they have come
 
 
 async def answer(reader):
@@ -277,7 +277,7 @@ async def test_a_long_body_that_waited_is_given_to_the_handler_whole(size):
         await until(lambda: len(path.calls) == 1)
         body = "".join(chr(97 + n % 26) for n in range(size))
         writer.write(get("/other", "POST", body))
-        await until(lambda: any(payload.is_eof() for _, payload in parsed(runner)))
+        await until(lambda: kept_back(runner) > 50_000)
         path.respond()
 
         assert await answer(reader) == "fast"
@@ -294,25 +294,50 @@ async def test_a_long_body_that_comes_at_once_is_given_to_the_handler_whole():
             assert await answer(reader) == "/other  " + "x" * size
 
 
-async def test_a_body_that_is_read_wakes_no_handler_for_what_comes_after_it():
-    """Reading it has aiohttp go on parsing where a body was too long to wait whole."""
-    async with served() as (path, runner), connected(runner) as (reader, writer):
-        writer.write(get("/fast/1"))
-        await until(lambda: len(path.calls) == 1)
-        third = get("/other/3", "POST", "x" * 530_000)
-        writer.write(get("/fast/2", "POST", "two") + third[:-8000])
-        await until(lambda: any(payload.total_bytes == 522_000 for _, payload in parsed(runner)))
-        writer.write(third[-8000:] + get("/other/4"))
-        await until(lambda: any(payload.total_bytes == 530_000 for _, payload in parsed(runner)))
-        path.respond(text=b"one")
-        assert await answer(reader) == "one"
-        await until(lambda: len(path.calls) == 2)
-        await asyncio.sleep(0.05)
-        path.respond(text=b"two")
+async def test_requests_in_any_pieces_are_answered_in_turn():
+    """Cut anywhere, also inside a body, and with the fast path's among the handler's."""
+    bodies = ["", "b" * 70, "c" * 300_000]
+    sent = b"".join(
+        get(f"/{kind}/{n}", "POST" if body else "GET", body)
+        for n, body in enumerate(bodies * 2)
+        for kind in ("fast", "other")
+    )
+    for size in (1, 7, 90, 4_000, 65_536):
+        async with served() as (path, runner), connected(runner) as (reader, writer):
+            answers = asyncio.create_task(collect(reader, 12))
+            for at in range(0, len(sent), size * 400 if size == 1 else size):
+                writer.write(sent[at : at + size * 400] if size == 1 else sent[at : at + size])
+                await asyncio.sleep(0)
+                while path.calls and not path.calls[-1].ended:
+                    path.respond(text=path.calls[-1].body or b"fast")
+            while not answers.done():
+                await asyncio.sleep(0)
+                if path.calls and not path.calls[-1].ended:
+                    path.respond(text=path.calls[-1].body or b"fast")
+            got = await answers
 
-        assert await answer(reader) == "two"
-        assert await answer(reader) == "/other/3  " + "x" * 530_000
-        assert await answer(reader) == "/other/4  "
+        for n, body in enumerate(bodies * 2):
+            fast, other = got[2 * n : 2 * n + 2]
+            assert fast in (body or "fast", f"/fast/{n}  {body}"), (size, n)
+            assert other == f"/other/{n}  {body}", (size, n)
+
+
+async def collect(reader, count):
+    return [await answer(reader) for _ in range(count)]
+
+
+async def test_a_body_that_comes_after_its_head_leaves_the_next_call_to_the_fast_path():
+    async with served() as (path, runner), connected(runner) as (reader, writer):
+        for n in range(3):
+            request = get(f"/fast/{n}", "POST", "body")
+            writer.write(request[:-4])
+            await asyncio.sleep(0.02)
+            writer.write(request[-4:])
+            assert await answer(reader) == f"/fast/{n}  body"
+            writer.write(get("/fast"))
+            await until(lambda n=n: len(path.calls) == n + 1)
+            path.respond()
+            assert await answer(reader) == "fast"
 
 
 async def test_the_keep_alive_time_begins_again_after_a_request_of_the_handlers():

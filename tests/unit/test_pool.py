@@ -14,6 +14,7 @@ from yarl import URL
 
 from broker.errors import InvalidRequest
 from broker.providers.transport.budget import NotConnected
+from broker.providers.transport.headers import Headers
 from broker.providers.transport.pool import ConnectTimeout, Pool
 from broker.providers.transport.request import encode_request
 from broker.providers.transport.response import InvalidResponse, ResponseCut
@@ -73,7 +74,9 @@ def says(*answers):
 
 async def ask(pool, method="GET", body=None, within=5.0, length=None, headers=()):
     """The answer, read to its end."""
-    request, rest = encode_request(method, "/x", [("Host", "h"), *headers], body, length)
+    request, rest = encode_request(
+        method, "/x", Headers.of([("Host", "h"), *headers]), body, length
+    )
     repeats = method in {"GET", "HEAD", "PUT", "DELETE"}
     answer = await asyncio.wait_for(
         pool.send(request, rest, within, bodiless=method == "HEAD", repeats=repeats), 10
@@ -368,12 +371,13 @@ async def test_a_head_is_one_head():
     """P7: what would begin another line, or request, is refused before anything is sent."""
     for value in ("a\r\nX: b", "a\nb", "a\rb", "a\0b"):
         with pytest.raises(InvalidRequest):
-            encode_request("GET", "/", [("X", value)], None, None)
+            encode_request("GET", "/", Headers.of([("X", value)]), None, None)
         with pytest.raises(InvalidRequest):
-            encode_request("GET", f"/{value}", [], None, None)
+            encode_request("GET", f"/{value}", Headers(), None, None)
         with pytest.raises(InvalidRequest):
-            encode_request("GET", "/", [(value, "x")], None, None)
-    assert encode_request("GET", "/", [("X", "\udcff é")], None, None)[0].count(b"\xff") == 1
+            encode_request("GET", "/", Headers.of([(value, "x")]), None, None)
+    odd = Headers.of([("X", "\udcff é")])
+    assert encode_request("GET", "/", odd, None, None)[0].count(b"\xff") == 1
 
 
 async def test_a_slow_reader_slows_hubspot_and_not_our_memory():

@@ -3,7 +3,7 @@ without what names the hops or the origin.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import lru_cache
 
 from broker.providers.transport.headers import Headers, decoded, lower
@@ -82,15 +82,15 @@ class HeaderFilter:
     def __init__(self, stripped_from_requests: Iterable[str] = ()) -> None:
         """`stripped_from_requests`: further names, in lower case, that never reach the provider."""
         stripped = HOP_BY_HOP | STRIPPED_FROM_REQUESTS | frozenset(stripped_from_requests)
-        self._is_forwarded: Callable[[str], bool] = lru_cache(maxsize=2048)(
-            lambda name: _is_forwarded(name, stripped)
+        self._is_forwarded: Callable[[bytes], bool] = lru_cache(maxsize=2048)(
+            lambda name: _is_forwarded(decoded(name), stripped)
         )
 
-    def for_request(self, received: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
+    def for_request(self, received: Sequence[tuple[str, str]]) -> Headers:
         """The headers of a call that go on to the provider; credentials are added afterwards."""
+        lines = (received if isinstance(received, Headers) else Headers.of(received)).lines
         is_forwarded = self._is_forwarded
-        kept = [pair for pair in received if is_forwarded(pair[0])]
-        return _without_connection_options(received, kept)
+        return _without_connection_options(lines, [line for line in lines if is_forwarded(line[0])])
 
 
 def check_header(name: str, value: str) -> str | None:
@@ -104,12 +104,8 @@ def check_header(name: str, value: str) -> str | None:
 
 def response_headers(received: Headers) -> Headers:
     """The headers of a provider's answer that go back to the caller."""
-    options = b",".join([value for name, value in received.lines if lower(name) == b"connection"])
     kept = [line for line in received.lines if _is_returned(line[0])]
-    if options not in PLAIN_OPTIONS:
-        named = {each.strip().lower() for each in options.split(b",")}
-        kept = [line for line in kept if lower(line[0]) not in named]
-    return Headers(kept)
+    return _without_connection_options(received.lines, kept)
 
 
 def _is_forwarded(name: str, stripped: Collection[str]) -> bool:
@@ -132,13 +128,10 @@ def _is_returned(name: bytes) -> bool:
 
 
 def _without_connection_options(
-    received: Collection[tuple[str, str]], kept: list[tuple[str, str]]
-) -> list[tuple[str, str]]:
-    options = ""
-    for name, value in received:
-        if len(name) == 10 and name.lower() == "connection":
-            options = f"{options},{value}" if options else value
-    if options.encode("utf-8", "surrogateescape") in PLAIN_OPTIONS:
-        return kept
-    named = {each.strip().lower() for each in options.split(",")}
-    return [pair for pair in kept if pair[0].lower() not in named]
+    received: Sequence[tuple[bytes, bytes]], kept: list[tuple[bytes, bytes]]
+) -> Headers:
+    options = b",".join([value for name, value in received if lower(name) == b"connection"])
+    if options not in PLAIN_OPTIONS:
+        named = {each.strip().lower() for each in options.split(b",")}
+        kept = [line for line in kept if lower(line[0]) not in named]
+    return Headers(kept)

@@ -9,6 +9,7 @@ from broker.domain.model import ProxyCall
 from broker.providers.calls.answers import Answer
 from broker.providers.calls.headers import HeaderFilter
 from broker.providers.transport.failures import Failures
+from broker.providers.transport.headers import Headers, encoded
 from broker.providers.transport.pool import Pool
 from broker.providers.transport.pools import Pools
 from broker.providers.transport.request import encode_request
@@ -63,13 +64,19 @@ def encode_call(
     credentials: Sequence[tuple[str, str]],
 ) -> tuple[bytes, AsyncIterator[bytes] | None]:
     """A call as the bytes that can be sent at once, and the rest of its body, framed."""
-    sent = [("Host", destination.authority), *headers.for_request(call.headers), *credentials]
+    sent = [
+        (b"Host", encoded(destination.authority)),
+        *headers.for_request(call.headers).lines,
+        *Headers.of(credentials).lines,
+    ]
     length = None
     if call.body is not None and not isinstance(call.body, bytes):
         length = next(
             (value for name, value in call.headers if name.lower() == "content-length"), None
         )
-    return encode_request(call.method, destination.prefix + call.target, sent, call.body, length)
+    return encode_request(
+        call.method, destination.prefix + call.target, Headers(sent), call.body, length
+    )
 
 
 async def peek_body(answer: UpstreamResponse) -> bytes:

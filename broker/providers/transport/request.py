@@ -1,8 +1,9 @@
 """A call as the bytes that go to the provider."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 
 from broker.errors import InvalidRequest
+from broker.providers.transport.headers import Headers, encoded
 
 BODILESS_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods for which a request that says nothing of a body has none (RFC 9110 section 8.6)."""
@@ -11,7 +12,7 @@ BODILESS_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 def encode_request(
     method: str,
     target: str,
-    headers: Sequence[tuple[str, str]],
+    headers: Headers,
     body: bytes | AsyncIterator[bytes] | None,
     length: str | None,
 ) -> tuple[bytes, AsyncIterator[bytes] | None]:
@@ -20,26 +21,26 @@ def encode_request(
     `length`: the Content-Length of a body that comes piece by piece, None where it is not known.
     Raises InvalidRequest for what cannot be a head: it must not become two requests.
     """
-    lines = [f"{method} {target} HTTP/1.1"]
-    lines += [f"{name}: {value}" for name, value in headers]
+    lines = [encoded(f"{method} {target} HTTP/1.1")]
+    lines += [b"%b: %b" % line for line in headers.lines]
     rest: AsyncIterator[bytes] | None = None
     at_once = b""
     if body is None:
         if method not in BODILESS_METHODS:
-            lines.append("Content-Length: 0")
+            lines.append(b"Content-Length: 0")
     elif isinstance(body, bytes):
         at_once = body
-        lines.append(f"Content-Length: {len(body)}")
+        lines.append(b"Content-Length: %d" % len(body))
     elif length is not None:
         rest = _counted(body, int(length))
-        lines.append(f"Content-Length: {length}")
+        lines.append(b"Content-Length: %b" % length.encode())
     else:
         rest = _chunked(body)
-        lines.append("Transfer-Encoding: chunked")
-    head = "\r\n".join(lines)
-    if head.count("\n") >= len(lines) or head.count("\r") >= len(lines) or "\0" in head:
+        lines.append(b"Transfer-Encoding: chunked")
+    head = b"\r\n".join(lines)
+    if head.count(b"\n") >= len(lines) or head.count(b"\r") >= len(lines) or b"\0" in head:
         raise InvalidRequest("A header holds characters that no header value has.")
-    return head.encode("utf-8", "surrogateescape") + b"\r\n\r\n" + at_once, rest
+    return head + b"\r\n\r\n" + at_once, rest
 
 
 async def _chunked(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

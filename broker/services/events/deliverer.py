@@ -117,7 +117,7 @@ class Deliverer:
         """Send an endpoint a test event now, once; the delivery with its outcome."""
         event = NewEvent("endpoint.test", app.slug, None, None, {"endpoint": str(endpoint.id)})
         delivery_id = await self._deliveries.enqueue_for_endpoint(app, endpoint, event)
-        delivery = await self._deliveries.claim_one(app.workspace_id, delivery_id, LEASE)
+        delivery = await self._deliveries.claim_one(endpoint, event.id, LEASE)
         await self._attempt(delivery, once=True)
         return await self._deliveries.get(app, delivery_id)
 

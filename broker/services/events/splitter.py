@@ -133,9 +133,10 @@ class Splitter:
         self, locked: LockedBatch, part: Sequence[ProviderEvent]
     ) -> list[ProviderEvent]:
         """Events that were not published before, by this source of the provider's or another."""
+        marks = [mark for each in part for mark in each.marks]
         elsewhere = [each.elsewhere for each in part if each.elsewhere is not None]
-        seen = await locked.already_seen(elsewhere) if elsewhere else set()
-        unseen = await locked.remember_seen([mark for each in part for mark in each.marks])
+        seen = await locked.already_seen([*marks, *elsewhere])
+        unseen = await locked.remember_seen([mark for mark in marks if mark not in seen])
         fresh = [each for each in part if each.marks[0] in unseen and each.elsewhere not in seen]
         self._metrics.events.labels("duplicate").inc(len(part) - len(fresh))
         return fresh

@@ -4,10 +4,11 @@ import random
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from broker.domain.events import AppDelivery, Delivery, DeliveryRecord, Endpoint, NewEvent, Reply
 from broker.domain.model import App
+from broker.domain.uuid7 import LAST_ID, another_uuid7_of, ids_of_the_same_moment
 from broker.errors import DeliveryNotFound
 from broker.sealing import Sealer
 from broker.stores.core.by_workspace import grouped
@@ -59,9 +60,11 @@ class Deliveries:
                 break
         return found
 
-    async def claim_one(self, workspace_id: UUID, delivery_id: UUID, lease: timedelta) -> Delivery:
-        """Take one delivery now. Raises DeliveryNotFound when it is settled or gone."""
-        row = await self._database.fetchrow(sql.claim_delivery, workspace_id, delivery_id, lease)
+    async def claim_one(self, endpoint: Endpoint, event_id: UUID, lease: timedelta) -> Delivery:
+        """Take an event's delivery now. Raises DeliveryNotFound when it is settled or gone."""
+        row = await self._database.fetchrow(
+            sql.claim_delivery, endpoint.workspace_id, event_id, endpoint.id, lease
+        )
         if row is None:
             raise DeliveryNotFound
         return self._delivery(row)
@@ -73,7 +76,8 @@ class Deliveries:
         settled = await self._database.execute(
             sql.finish_delivery,
             delivery.workspace_id,
-            delivery.id,
+            delivery.event_id,
+            delivery.endpoint_id,
             delivery.claim,
             state,
             reply.status,
@@ -113,30 +117,42 @@ class Deliveries:
         """Let what is three days old be dead; how many were."""
         late = await self._database.fetch(sql.late_deliveries, EXPIRED_AT_ONCE)
         expired = 0
-        for workspace_id, ids in grouped((row["workspace_id"], row["id"]) for row in late):
-            expired += await self._database.execute(sql.expire_deliveries, workspace_id, ids)
+        for workspace_id, keys in grouped(
+            (row["workspace_id"], (row["event_id"], row["endpoint_id"])) for row in late
+        ):
+            events, endpoints = zip(*keys, strict=True)
+            expired += await self._database.execute(
+                sql.expire_deliveries, workspace_id, events, endpoints
+            )
         return expired
 
     async def page(
-        self, endpoint: Endpoint, *, state: str | None, before: int | None, limit: int
-    ) -> tuple[list[DeliveryRecord], int | None]:
-        """Deliveries, newest first, and the number to ask for the next page before."""
+        self, endpoint: Endpoint, *, state: str | None, before: UUID | None, limit: int
+    ) -> tuple[list[DeliveryRecord], UUID | None]:
+        """Deliveries, the newest event first, and the event to ask for the next page before."""
         rows = await self._database.fetch(
             sql.deliveries_page,
             endpoint.workspace_id,
             endpoint.id,
             state,
-            before,
+            before or LAST_ID,
             limit + 1,
         )
         records = [_record(row) for row in rows[:limit]]
-        return records, records[-1].number if len(rows) > limit else None
+        return records, records[-1].event_id if len(rows) > limit else None
 
     async def of_app(
-        self, app: App, *, state: str | None, text: str, before: int | None, limit: int
-    ) -> tuple[list[AppDelivery], int | None]:
-        """Deliveries to all endpoints of an app, newest first, and the number to ask for the next
-        page before; `text` is a part of the event's type, its user or the endpoint's address.
+        self,
+        app: App,
+        *,
+        state: str | None,
+        text: str,
+        before: tuple[UUID, UUID] | None,
+        limit: int,
+    ) -> tuple[list[AppDelivery], tuple[UUID, UUID] | None]:
+        """Deliveries to all endpoints of an app, the newest event first, and the event and the
+        endpoint to ask for the next page before; `text` is a part of the event's type, its user or
+        the endpoint's address.
         """
         rows = await self._database.fetch(
             sql.deliveries_of_app,
@@ -144,7 +160,7 @@ class Deliveries:
             app.id,
             state,
             text or None,
-            before,
+            *(before or (LAST_ID, LAST_ID)),
             limit + 1,
         )
         found = []
@@ -152,7 +168,9 @@ class Deliveries:
             fields = dict(row.items())
             endpoint_id, url = fields.pop("endpoint_id"), fields.pop("url")
             found.append(AppDelivery(endpoint_id, url, DeliveryRecord(**fields)))
-        return found, found[-1].record.number if len(rows) > limit else None
+        if len(rows) <= limit:
+            return found, None
+        return found, (found[-1].record.event_id, found[-1].endpoint_id)
 
     async def replay_dead(self, app: App) -> int:
         """Deliver again what was given up, the oldest first and at a steady pace, at most
@@ -169,7 +187,11 @@ class Deliveries:
     async def get(self, app: App, delivery_id: UUID) -> DeliveryRecord:
         """One of the app's deliveries. Raises DeliveryNotFound."""
         row = await self._database.fetchrow(
-            sql.delivery_of_app, app.workspace_id, app.id, delivery_id
+            sql.delivery_of_app,
+            app.workspace_id,
+            app.id,
+            delivery_id,
+            *ids_of_the_same_moment(delivery_id),
         )
         if row is None:
             raise DeliveryNotFound
@@ -178,14 +200,18 @@ class Deliveries:
     async def replay(self, app: App, delivery_id: UUID) -> None:
         """Deliver again, as the same event. Raises DeliveryNotFound."""
         done = await self._database.execute(
-            sql.replay_delivery, app.workspace_id, app.id, delivery_id
+            sql.replay_delivery,
+            app.workspace_id,
+            app.id,
+            delivery_id,
+            *ids_of_the_same_moment(delivery_id),
         )
         if not done:
             raise DeliveryNotFound
 
     async def enqueue_for_endpoint(self, app: App, endpoint: Endpoint, event: NewEvent) -> UUID:
         """Publish an event to one endpoint only; the delivery's id."""
-        delivery_id = uuid4()
+        delivery_id = another_uuid7_of(event.id)
         async with self._database.transaction() as session:
             await session.execute(
                 sql.insert_event, app.workspace_id, app.id, event.id, event.type, event.payload()

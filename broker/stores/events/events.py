@@ -6,9 +6,11 @@ from uuid import UUID
 
 from broker.domain.events import EndpointOutcome, EventRecord, NewEvent
 from broker.domain.model import App
+from broker.domain.uuid7 import LAST_ID
 from broker.errors import NotFound
 from broker.stores.core.database import Database, Session, escaped
 from broker.stores.core.queries import sql
+from broker.stores.events.retention import first_kept_event
 
 
 async def publish(
@@ -36,12 +38,11 @@ class Events:
         self._database = database
 
     async def search(
-        self, app: App, text: str, *, before: tuple[datetime, UUID] | None, limit: int
+        self, app: App, text: str, *, before: UUID | None, limit: int
     ) -> list[EventRecord]:
-        """Events in whose type, user or message id a text occurs, newest first."""
-        at, event_id = before or (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
+        """Events in whose type, user or message id a text occurs, newest first, before an event."""
         rows = await self._database.fetch(
-            sql.events_page, app.workspace_id, app.id, escaped(text), at, event_id, limit
+            sql.events_page, app.workspace_id, app.id, escaped(text), before or LAST_ID, limit
         )
         return [EventRecord(**dict(row)) for row in rows]
 
@@ -56,5 +57,10 @@ class Events:
         return EventRecord(**dict(row)), [EndpointOutcome(**dict(each)) for each in sent]
 
     async def purge(self) -> int:
-        """Delete some events of a month ago; how many."""
-        return await self._database.purge(sql.purge_events)
+        """Delete some events of a month ago, with their deliveries, of those that no partition
+        holds; how many of both.
+        """
+        first = first_kept_event(datetime.now(UTC))
+        return await self._database.purge(sql.purge_deliveries, first) + await self._database.purge(
+            sql.purge_events, first
+        )

@@ -6,11 +6,13 @@ time, so asking often costs no more than asking once.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from broker.domain.events import Endpoint
 from broker.domain.model import App
+from broker.domain.uuid7 import MILLISECOND, first_id, time_of
 from broker.errors import Busy
 from broker.stores.core.database import Database, Session
 from broker.stores.core.queries import sql
@@ -53,24 +55,21 @@ class Replays:
         """
         key = app.workspace_id, endpoint.id
         async with self._database.transaction(row=("replay", endpoint.id)) as session:
-            begun = await session.execute(sql.begin_replay, *key, app.id, user_ref, begin, end)
+            span = first_id(begin), first_id(end)
+            begun = await session.execute(sql.begin_replay, *key, app.id, user_ref, *span)
             if begun == "INSERT 0 0":
                 raise Busy("The endpoint is getting another span of events.", retry_after=WAIT_S)
-            until = await session.fetchval(
-                sql.end_of_replay, app.workspace_id, app.id, begin, end, MAX_EVENTS
+            until = None
+            cut = await session.fetchval(
+                sql.end_of_replay, app.workspace_id, app.id, *span, MAX_EVENTS
             )
-            if until is not None:
+            if cut is not None:
                 # Those of one moment belong together, or the next span would begin with them again.
-                until = until if until > begin else until + timedelta(microseconds=1)
-                await session.execute(sql.limit_replay, *key, until)
+                until = max(time_of(cut), time_of(span[0]) + MILLISECOND)
+                span = span[0], first_id(until)
+                await session.execute(sql.limit_replay, *key, span[1])
             deliveries = await session.fetchval(
-                sql.count_replay,
-                app.workspace_id,
-                app.id,
-                endpoint.id,
-                begin,
-                until or end,
-                user_ref,
+                sql.count_replay, app.workspace_id, app.id, endpoint.id, *span, user_ref
             )
             await _enqueue_slice(session, await session.fetchrow(sql.lock_replay, *key))
         return BegunReplay(int(deliveries), until)
@@ -95,9 +94,8 @@ async def _enqueue_slice(session: Session, row: Any) -> None:
         row["workspace_id"],
         row["app_id"],
         row["endpoint_id"],
-        row["position_at"],
-        row["position_id"],
-        row["ends_at"],
+        row["next_id"],
+        row["end_id"],
         row["user_ref"],
         SLICE,
         float(REPLAYED_A_SECOND),
@@ -106,4 +104,4 @@ async def _enqueue_slice(session: Session, row: Any) -> None:
         await session.execute(sql.end_replay, *key)
         return
     pause = done["enqueued"] / REPLAYED_A_SECOND
-    await session.execute(sql.advance_replay, *key, done["last_at"], done["last_id"], pause)
+    await session.execute(sql.advance_replay, *key, UUID(int=done["last_id"].int + 1), pause)

@@ -1,11 +1,11 @@
 """Providers' webhooks until they are split, and the fingerprints of events already published."""
 
 import json
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 from broker.domain.events import InboxBatch, NewEvent, WebhookSecrets
@@ -16,6 +16,7 @@ from broker.stores.connections.locked_connection import LockedConnection
 from broker.stores.core.database import Database, Session
 from broker.stores.core.queries import sql
 from broker.stores.events.events import publish
+from broker.stores.events.retention import first_day_seen
 
 MAX_ATTEMPTS = 8
 """Failures after which a batch is parked for people to look at: about four minutes."""
@@ -94,7 +95,7 @@ class WebhookInbox:
                 row["received_at"],
                 bool(row["journal"]),
             )
-            yield LockedBatch(session, self._sealer, batch)
+            yield LockedBatch(session, self._sealer, batch, row["claimed_at"])
 
     async def reschedule(self, batch: InboxBatch) -> None:
         """A batch could not be split: again later, and parked in the end."""
@@ -103,34 +104,61 @@ class WebhookInbox:
         )
 
     async def purge_seen(self) -> int:
-        """Delete some of what providers no longer repeat or could not be split; how much."""
+        """Delete some of what could not be split, and some of what providers no longer repeat, of
+        that which no partition holds; how much.
+        """
         quarantined = await self._database.purge(sql.purge_quarantined_batches)
-        return quarantined + await self._database.purge(sql.purge_seen_events)
+        first = first_day_seen(datetime.now(UTC))
+        return quarantined + await self._database.purge(sql.purge_seen_events, first)
+
+
+OVERLAP = timedelta(hours=1)
+"""How long after midnight marks are stored under the day before too. Longer than a batch is split:
+a transaction that is idle for seconds ends, and so does a statement that takes as long.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class LockedBatch:
-    """A locked batch: what is written here commits together with its end."""
+    """A locked batch: what is written here commits together with its end. `claimed_at` is the
+    database's time of the transaction.
+
+    A mark is new when it was not seen on any day and is stored under this one. Of two processes
+    that split the same event at once, the key of that day lets one store it. Over midnight they
+    store under two days: the later one, within the overlap, under the earlier one's day as well.
+    """
 
     session: Session
     sealer: Sealer
     batch: InboxBatch
+    claimed_at: datetime
 
     async def remember_seen(self, fingerprints: Sequence[bytes]) -> set[bytes]:
-        """Store fingerprints; those that were not there before."""
+        """Store fingerprints that are not there; those that nobody else has stored meanwhile."""
         if not fingerprints:
             return set()
+        now = self.claimed_at.astimezone(UTC)
+        days = {(now - OVERLAP).date(), now.date()}
         rows = await self.session.fetch(
-            sql.remember_seen, self.batch.workspace_id, self.batch.app_id, list(fingerprints)
+            sql.remember_seen,
+            self.batch.workspace_id,
+            self.batch.app_id,
+            [UUID(bytes=each) for each in fingerprints],
+            sorted(days),
         )
-        return {row["fingerprint"] for row in rows}
+        stored = Counter(row["fingerprint"].bytes for row in rows)
+        return {fingerprint for fingerprint, count in stored.items() if count == len(days)}
 
     async def already_seen(self, fingerprints: Sequence[bytes]) -> set[bytes]:
         """Which of the fingerprints are there."""
         rows = await self.session.fetch(
-            sql.already_seen, self.batch.workspace_id, self.batch.app_id, list(fingerprints)
+            sql.already_seen,
+            self.batch.workspace_id,
+            self.batch.app_id,
+            [UUID(bytes=each) for each in fingerprints],
+            first_day_seen(self.claimed_at),
         )
-        return {row["fingerprint"] for row in rows}
+        return {row["fingerprint"].bytes for row in rows}
 
     async def users_of(self, accounts: Sequence[str]) -> dict[str, list[str]]:
         """The users connected to some accounts, by account."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -10,16 +11,19 @@ import orjson
 
 from broker.domain.model import App
 from broker.stores.core.database import Database
+from broker.stores.core.partitions import Partitions
 from broker.stores.core.queries import sql
-
-CALL_LOG = "proxied_call"
-"""The table, which has a partition for each day."""
 
 FIRST_ERROR = 400
 
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 END = datetime(9000, 1, 1, tzinfo=UTC)
 LAST = UUID(int=2**128 - 1)
+
+
+def call_log(keep_days: int) -> Partitions:
+    """The table's partitions, one for each day."""
+    return Partitions("proxied_call", "at", keep_days, lambda day: f"{day} 00:00:00+00")
 
 
 @dataclass(slots=True)  # one for each call: a frozen one takes three times as long to make
@@ -131,7 +135,7 @@ class Calls:
     async def write(self, records: list[CallRecord]) -> None:
         """Write down calls; one that was written before stays as it is."""
         # As JSON of their own fields: a fraction of what sixteen arrays of values cost.
-        text = orjson.dumps(records, default=str).decode()  # asyncpg has a UUID of its own
+        text = orjson.dumps(records, default=_text_of).decode()  # asyncpg has a UUID of its own
         await self._database.execute(sql.write_calls, text)
 
     async def page(
@@ -186,6 +190,11 @@ class Calls:
     async def purge(self, days: int) -> int:
         """Delete some calls older than so many days that no partition holds; how many."""
         return await self._database.purge(sql.purge_calls, timedelta(days=days))
+
+
+@lru_cache(maxsize=4096)
+def _text_of(name: UUID) -> str:
+    return str(name)
 
 
 def _matching(app: App, wanted: CallFilter) -> tuple[Any, ...]:

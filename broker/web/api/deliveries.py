@@ -24,7 +24,7 @@ class DeliveryQuery(RequestModel):
     """Which deliveries to list; `before` is the `before` of the previous page."""
 
     state: Literal["waiting", "delivered", "dead"] | None = None
-    before: Annotated[int, Field(ge=0, le=2**53)] | None = None
+    before: UUID | None = None
     limit: Annotated[int, Field(ge=1, le=500)] = 100
 
 
@@ -54,10 +54,12 @@ class DeliveryShown(BaseModel):
 
 
 class DeliveryPage(BaseModel):
-    """A page of deliveries, newest first; pass `before` to fetch the next, null at the end."""
+    """A page of deliveries, the newest event first; pass `before` to fetch the next, null at the
+    end.
+    """
 
     deliveries: list[DeliveryShown]
-    before: int | None
+    before: UUID | None
 
 
 class Replayed(BaseModel):
@@ -97,7 +99,7 @@ class DeliveryHandlers:
     async def deliveries(
         self, request: web.Request, caller: Caller, query: DeliveryQuery
     ) -> DeliveryPage:
-        """List the deliveries to an endpoint, newest first."""
+        """List the deliveries to an endpoint, the newest event first."""
         endpoint = await self._endpoint(request, await self._app(request, caller))
         records, before = await self._deliveries.page(
             endpoint, state=query.state, before=query.before, limit=query.limit

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 from urllib.parse import parse_qs, quote
+from uuid import UUID
 
 from aiohttp import web
 
@@ -11,7 +12,7 @@ from broker.domain.audit import SOURCE, Source
 from broker.domain.browser_sessions import Operator
 from broker.domain.model import App
 from broker.domain.tenancy import WORKSPACE
-from broker.errors import BrokerError
+from broker.errors import BrokerError, InvalidRequest
 from broker.services.access.callers import require
 from broker.stores.access.operators import Operators
 from broker.stores.connections.apps import Apps
@@ -202,3 +203,12 @@ async def form_of(request: web.Request) -> dict[str, list[str]]:
 def form_value(form: dict[str, list[str]], name: str) -> str:
     """A field that should stand once; empty when it does not stand."""
     return form.get(name, [""])[0].strip()
+
+
+def page_id(request: web.Request, name: str = "before") -> UUID | None:
+    """The id before which a page begins, None for the first. Raises InvalidRequest."""
+    text = request.query.get(name)
+    try:
+        return None if text is None else UUID(text)
+    except ValueError:
+        raise InvalidRequest("There is no such page of the list.") from None

@@ -6,8 +6,9 @@ from aiohttp import web
 
 from broker.domain.browser_sessions import Operator
 from broker.domain.events import AppDelivery
+from broker.domain.uuid7 import LAST_ID
 from broker.stores.events.deliveries import MAX_REPLAYED, Deliveries
-from broker.web.console.base import ConsoleBase, for_operators, form_of, form_value
+from broker.web.console.base import ConsoleBase, for_operators, form_of, form_value, page_id
 
 PAGE = 50
 STATES = ("waiting", "delivered", "dead")
@@ -25,20 +26,21 @@ class DeliveryViews:
         """Deliveries by state, newest first; htmx gets the rows alone."""
         apps, slug = await self.console.choose(request, operator)
         query = request.query
-        state, before = query.get("state", ""), query.get("before", "")
+        state, before, endpoint = query.get("state", ""), page_id(request), page_id(request, "at")
         text = query.get("q", "")[:255].replace("\x00", "")
         found: list[AppDelivery] = []
         more = None
         if slug:
-            found, number = await self._deliveries.of_app(
+            found, last = await self._deliveries.of_app(
                 await self.console.app(operator, slug),
                 state=state if state in STATES else None,
                 text=text,
-                before=int(before) if before.isdecimal() and len(before) < 18 else None,
+                before=None if before is None else (before, endpoint or LAST_ID),
                 limit=PAGE,
             )
-            if number is not None:
-                more = urlencode({"app": slug, "state": state, "q": text, "before": number})
+            if last is not None:
+                page = {"before": str(last[0]), "at": str(last[1])}
+                more = urlencode({"app": slug, "state": state, "q": text, **page})
         part = "HX-Request" in request.headers
         return self.console.render(
             operator,
@@ -51,7 +53,7 @@ class DeliveryViews:
             text=text,
             found=found,
             more=more,
-            live=not before,
+            live=before is None,
         )
 
     @for_operators("webhooks")

@@ -1,8 +1,6 @@
 """Events and deliveries in the console: search, what became of each, sending again."""
 
 import json
-from collections.abc import Mapping
-from datetime import UTC, datetime
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -11,7 +9,7 @@ from aiohttp import web
 from broker.domain.browser_sessions import Operator
 from broker.domain.events import Endpoint, message_id
 from broker.domain.model import App
-from broker.errors import DeliveryNotFound, EndpointNotFound, InvalidRequest, NotFound, wrong_field
+from broker.errors import DeliveryNotFound, EndpointNotFound, NotFound, wrong_field
 from broker.receivers.addresses import check_url
 from broker.receivers.signing import new_secret
 from broker.services.events.deliverer import Deliverer
@@ -21,7 +19,7 @@ from broker.stores.events.events import Events
 from broker.stores.events.replays import Replays
 from broker.web.api.deliveries import Span
 from broker.web.api.endpoints import NewEndpoint
-from broker.web.console.base import ConsoleBase, for_operators, form_of, form_value
+from broker.web.console.base import ConsoleBase, for_operators, form_of, form_value, page_id
 from broker.web.core.requests import validate
 
 PAGE = 50
@@ -57,13 +55,9 @@ class EventViews:
         text, records, more = request.query.get("q", "")[:255], [], None
         if slug:
             app = await self.console.app(operator, slug)
-            records = await self._events.search(
-                app, text, before=_before(request.query), limit=PAGE
-            )
+            records = await self._events.search(app, text, before=page_id(request), limit=PAGE)
         if len(records) == PAGE:
-            last = records[-1]
-            at = {"before": last.created_at.isoformat(), "id": str(last.id)}
-            more = urlencode({"app": slug, "q": text, **at})
+            more = urlencode({"app": slug, "q": text, "before": str(records[-1].id)})
         part = "HX-Request" in request.headers
         return self.console.render(
             operator,
@@ -122,11 +116,11 @@ class EventViews:
         """An endpoint with its deliveries; htmx gets those alone, again and again."""
         app = await self.console.app(operator, request.query.get("app", ""))
         endpoint = await self._endpoint(app, request.query.get("id", ""))
-        state, before = request.query.get("state", ""), request.query.get("before", "")
+        state = request.query.get("state", "")
         records, earlier = await self._deliveries.page(
             endpoint,
             state=state if state in STATES else None,
-            before=int(before) if before.isdecimal() and len(before) < 18 else None,
+            before=page_id(request),
             limit=PAGE,
         )
         query = {"app": app.slug, "id": str(endpoint.id), "state": state}
@@ -228,13 +222,3 @@ def _id(text: str, missing: type[NotFound]) -> UUID:
         return UUID(text)
     except ValueError:
         raise missing from None
-
-
-def _before(query: Mapping[str, str]) -> tuple[datetime, UUID] | None:
-    if "before" not in query:
-        return None
-    try:
-        at = datetime.fromisoformat(query["before"].replace(" ", "+"))
-        return at.astimezone(UTC), UUID(query.get("id", ""))
-    except (ValueError, OverflowError):
-        raise InvalidRequest("This is no page of the events.") from None

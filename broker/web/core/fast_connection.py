@@ -1,22 +1,22 @@
 """Requests answered by plain calls: without a task, a future and a request object each.
 
-aiohttp's parser decides what is HTTP. A request that is complete is offered to the fast path before
-aiohttp's handler is woken for it; what the fast path does not take, or cannot complete, that
-handler gets as ever. So the fast path only has to know the plainest requests.
+A request that is plain and complete (`plain_requests.py`) is offered to the fast path. What that
+does not take, or cannot complete, aiohttp gets as it came, from its first byte: its parser decides
+what is HTTP, and its handler answers. So the fast path only has to know the plainest requests.
 """
 
 import asyncio
+import time
 from typing import Any, Protocol, cast
 
-from aiohttp import StreamReader, web
-from aiohttp.http_parser import RawRequestMessage
-from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp import web
 
 from broker.web.core.descriptors import DescriptorGuard
 from broker.web.core.http_server import ConnectionHandler
+from broker.web.core.plain_requests import PlainRequest, RequestReader, RequestTracker
 
-MAX_QUEUED = 8
-"""How many requests may wait on a connection; of more, the handler takes care of reading."""
+MAX_DEFERRED_BYTES = 65_536
+"""How much may wait for the end of a call; then nothing is read until it has ended."""
 
 
 class FastCall(Protocol):
@@ -35,9 +35,7 @@ class FastCall(Protocol):
 class FastPath(Protocol):
     """Answers the requests that it can answer by plain calls."""
 
-    def begin(
-        self, message: RawRequestMessage, body: bytes | None, connection: "FastConnection"
-    ) -> FastCall | None:
+    def begin(self, request: PlainRequest, connection: "FastConnection") -> FastCall | None:
         """Begin to answer a request, later by `connection.respond` or `connection.hand_over`; None,
         and nothing has happened, where it is not for the fast path.
         """
@@ -51,11 +49,15 @@ class FastConnection(ConnectionHandler):
         "_deferred",
         "_ended",
         "_fast_path",
+        "_holds",
         "_idle_since",
         "_idle_timer",
         "_is_last",
-        "_message",
+        "_reader",
+        "_request",
         "_sent",
+        "_theirs",
+        "_tracker",
         "handed_over",
     )
 
@@ -64,12 +66,18 @@ class FastConnection(ConnectionHandler):
     ) -> None:
         super().__init__(manager, guard, **settings)
         self._fast_path = fast_path
+        self._reader = RequestReader()
+        self._tracker = RequestTracker()
         self._call: FastCall | None = None
-        self._message: tuple[Any, StreamReader] | None = None
+        self._request: PlainRequest | None = None
         self._sent = False
         self._deferred = b""
+        self._holds = False
+        """Whether nothing is read until the call has ended."""
         self._is_last = False
         """Whether the connection ends after the call."""
+        self._theirs = True
+        """Whether the keep-alive time is aiohttp's to keep."""
         self._ended: asyncio.Future[None] | None = None
         self._idle_since = 0.0
         self._idle_timer: asyncio.TimerHandle | None = None
@@ -88,17 +96,18 @@ class FastConnection(ConnectionHandler):
 
     def hand_over(self) -> None:
         """Let the handler go on with the call that was begun."""
-        call, message, self._call, self._message = self._call, self._message, None, None
-        if call is None or message is None:
+        call, request, self._call, self._request = self._call, self._request, None, None
+        if call is None or request is None:
             return
         self.handed_over = call
-        if self._waiter is None or self._waiter.done():  # there is no handler any more
+        if not self._handler_waits:  # there is none any more
             self._end_connection()  # which ends the call
             return
-        self._messages.appendleft(message)
-        self._wake()
+        self._give(request.raw)
         if self._is_last:
             super().close()
+        else:
+            self._give_deferred()
         if self._ended is not None:
             self._ended.set_result(None)
 
@@ -110,99 +119,85 @@ class FastConnection(ConnectionHandler):
         return None if self._call is not None else super().silent_since
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, and offer the request to the fast path if the handler waits for one."""
-        waiter = self._waiter
-        if self._deferred:
+        """Offer a request to the fast path if the handler waits for one."""
+        if not data:
+            super().data_received(data)  # aiohttp, which goes on with what it has
+        elif self._call is not None or self._deferred:
             self._deferred += data
-            return
-        if self._call is None and (waiter is None or waiter.done() or self._messages):
-            if waiter is None and self._current_request is None and not self._messages:
-                # The handler is about to wait: it begins, or has just answered.
-                self._deferred = data
-                asyncio.get_running_loop().call_soon(self._receive_deferred)
-            else:
-                super().data_received(data)
-            return
-        self._receive(data)
+            if len(self._deferred) > MAX_DEFERRED_BYTES and self.transport is not None:
+                self.transport.pause_reading()
+                self._holds = True
+        elif not self._tracker.between_requests or self._messages:
+            self._give(data)
+        elif self._handler_waits:
+            self._receive(data)
+        elif self._waiter is None and self._current_request is None:
+            # The handler is about to wait: it begins, or has just answered.
+            self._deferred = data
+            asyncio.get_running_loop().call_soon(self._receive_deferred)
+        else:
+            self._give(data)
+
+    @property
+    def _handler_waits(self) -> bool:
+        return self._waiter is not None and not self._waiter.done()
 
     def _receive_deferred(self) -> None:
-        data, self._deferred = self._deferred, b""
-        if self._waiter is None or self._waiter.done() or self._messages:
-            super().data_received(data)
-        else:
+        if not self._handler_waits:
+            self._give_deferred()
+        elif data := self._take_deferred():
             self._receive(data)
 
-    def _receive(self, data: bytes) -> None:
-        waiter, self._waiter = self._waiter, None  # so that it is not woken
-        try:
-            super().data_received(data)
-        finally:
-            self._waiter = waiter
-        if self._call is None:
-            self._begin()
+    def _give_deferred(self) -> None:
+        if data := self._take_deferred():
+            self._give(data)
 
-    def _begin(self) -> None:
-        """Take the fast path with the request that is next, or wake the handler for it."""
-        if not self._messages:
-            return
-        message, payload = self._messages[0]
-        if (
-            self.writing_paused
-            or len(self._messages) > MAX_QUEUED
-            or not isinstance(message, RawRequestMessage)
-            or not (payload is EMPTY_PAYLOAD or payload.is_eof())
-        ):
-            self._wake()
-            return
-        body = None if payload is EMPTY_PAYLOAD else self._read(payload)
-        call = self._fast_path.begin(message, body, self)
-        if call is None:
-            if body is not None:
-                self._messages[0] = (message, self._complete_payload(body))
-            self._wake()
-            return
-        self._call, self._message = call, self._messages.popleft()
-        cast(web.Server, self._manager).requests_count += 1
-        self.keep_alive(True)  # its timer, which knows nothing of calls here, is stopped
+    def _take_deferred(self) -> bytes:
+        data, self._deferred = self._deferred, b""
+        if self._holds and self.transport is not None:
+            self._holds = False
+            self.transport.resume_reading()
+        return data
 
-    def _read(self, payload: StreamReader) -> bytes:
-        """A body that is complete."""
-        # It makes aiohttp go on parsing, and what that finds must not wake the handler.
-        waiter, self._waiter = self._waiter, None
-        try:
-            return payload.read_nowait()
-        finally:
-            self._waiter = waiter
-
-    def _complete_payload(self, body: bytes) -> StreamReader:
-        # With a limit that it keeps: the parser, which is past it, can no longer be paused for it.
-        payload = StreamReader(self, len(body), loop=asyncio.get_running_loop())
-        payload.feed_data(body)
-        payload.feed_eof()
-        return payload
-
-    def _wake(self) -> None:
-        """Have the handler take what is next; the keep-alive time after it is aiohttp's to keep."""
+    def _give(self, data: bytes) -> None:
+        """Leave it to aiohttp."""
         self._stop_idle_timer()
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        self._theirs = True
+        self._tracker.feed(data)
+        super().data_received(data)
+
+    def _receive(self, data: bytes) -> None:
+        """Take the fast path with the request that is next, or leave it to aiohttp."""
+        request = None if self.writing_paused else self._reader.read(data)
+        call = None if request is None else self._fast_path.begin(request, self)
+        if call is None or request is None:
+            self._give(data)
+            return
+        self._call, self._request = call, request
+        if len(request.raw) < len(data):
+            self._deferred = data[len(request.raw) :]
+        self._last_heard_at = time.monotonic()
+        self._request_count += 1
+        cast(web.Server, self._manager).requests_count += 1
+        if self._theirs:
+            self._theirs = False
+            self.keep_alive(True)  # its timer, which knows nothing of calls here, is stopped
 
     def _end_call(self) -> None:
         """The response is on its way: on to what came meanwhile."""
-        call, message = self._call, self._message
-        self._call, self._message, self._sent = None, None, False
+        call, request = self._call, self._request
+        self._call, self._request, self._sent = None, None, False
         if call is not None:
             call.end(sent=True)
-        if self._is_last or (message is not None and message[0].should_close):
+        if self._is_last or (request is not None and not request.keep_alive):
             self._end_connection()
             return
-        if self._parser is not None:
-            self._parser.message_consumed()
         loop = asyncio.get_running_loop()
         self._idle_since = loop.time()
         if self._idle_timer is None:
             self._idle_timer = loop.call_later(self.keepalive_timeout, self._check_idle)
-        self._begin()
+        if self._deferred:
+            self._receive_deferred()
 
     def _end_connection(self) -> None:
         super().close()
@@ -256,7 +251,9 @@ class FastConnection(ConnectionHandler):
         for call in (self._call, self.handed_over):
             if call is not None:
                 call.end(sent=False)
-        self._call = self._message = self.handed_over = None
+        self._call = self._request = self.handed_over = None
+        self._reader.close()
+        self._tracker.close()
         self._stop_idle_timer()
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(None)

@@ -15,9 +15,9 @@ VERSION = "0.1.0"
 
 
 def document(
-    table: Iterable[tuple[str, str, Callable[..., Any]]], public_url: str, reference: Reference
+    table: Iterable[tuple[str, str, Callable[..., Any]]], reference: Reference
 ) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of a table of method, path and operation."""
+    """The OpenAPI 3.1 document of a table of method, path and operation, without its servers."""
     rows = [(method, path, operation_of(function)) for method, path, function in table]
     models: set[tuple[type[BaseModel], Any]] = {(Problem, "serialization")}
     for _, _, each in rows:
@@ -44,7 +44,6 @@ def document(
             "proxy untouched and are described by HubSpot.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "servers": [{"url": public_url}],
         "paths": paths,
         "components": {
             "schemas": schemas,

@@ -12,21 +12,23 @@ import time
 from typing import Any
 from uuid import UUID
 
-from aiohttp import HttpVersion11
-from aiohttp.http_parser import RawRequestMessage
-
 from broker.domain.model import ProxyCall
 from broker.domain.tenancy import WORKSPACE
 from broker.providers.calls.destination import check_target
+from broker.providers.transport.headers import Headers, decoded
 from broker.services.access.callers import Callers
 from broker.services.proxy.forwarding import Forwarding, Proxy
 from broker.telemetry.fast_path_calls import FastPathCalls
 from broker.web.core.fast_connection import FastConnection
 from broker.web.core.middleware import RequestLog, new_request_id
+from broker.web.core.plain_requests import PlainRequest
 from broker.web.proxy.handlers import REPEATABLE_BYTES
 from broker.web.proxy.proxy_response import BODILESS, encode_complete
 
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
+
+HEEDED = frozenset({b"prefer", b"idempotency-key", b"sec-fetch-site"})
+"""Headers with a meaning that the handlers know of."""
 
 ROUTE = "/proxy/{slug}/{user}/{target}"
 
@@ -47,14 +49,17 @@ class FastPath:
         self._proxy = proxy
         self._requests = requests
 
-    def begin(
-        self, message: RawRequestMessage, body: bytes | None, connection: FastConnection
-    ) -> "FastCall | None":
-        """Send a call on; None where it is not plain, or something has to be waited for."""
-        path = PATH.fullmatch(message.path)
-        if path is None or not _is_plain(message) or len(body or b"") > REPEATABLE_BYTES:
+    def begin(self, request: PlainRequest, connection: FastConnection) -> "FastCall | None":
+        """Send a call on; None where something has to be heeded or waited for."""
+        path, fields, body = PATH.fullmatch(request.path), request.fields, request.body
+        if (
+            path is None
+            or request.method not in METHODS
+            or not HEEDED.isdisjoint(fields)
+            or (body is not None and len(body) > REPEATABLE_BYTES)
+        ):
             return None
-        caller = self._callers.recognised(message.headers.get("Authorization", ""))
+        caller = self._callers.recognised(decoded(fields.get(b"authorization", b"")))
         slug = path[1].lower()
         if caller is None or not caller.can_access_app(slug):
             return None
@@ -63,9 +68,9 @@ class FastPath:
             call = ProxyCall(
                 slug,
                 path[2],
-                message.method,
+                request.method,
                 check_target(path[3]),
-                list(message.headers.items()),
+                Headers(request.lines),
                 body,
                 request_id=request_id,
             )
@@ -75,15 +80,20 @@ class FastPath:
         if forwarding is None:
             return None
         self.counts.begun += 1
-        fields = {
+        log_fields = {
             "request_id": request_id,
-            "method": message.method,
+            "method": request.method,
             "key": caller.key_id,
             "app": slug,
         }
-        keep_alive = not message.should_close
         return FastCall(
-            self, connection, forwarding, caller.workspace_id, started, fields, keep_alive
+            self,
+            connection,
+            forwarding,
+            caller.workspace_id,
+            started,
+            log_fields,
+            keep_alive=request.keep_alive,
         )
 
     def record(self, call: "FastCall", status: int) -> None:
@@ -114,6 +124,7 @@ class FastCall:
         workspace_id: UUID,
         started: float,
         fields: dict[str, Any],
+        *,
         keep_alive: bool,
     ) -> None:
         self.started = started
@@ -151,18 +162,3 @@ class FastCall:
             self.forwarding.abandon()
             self._fast_path.counts.abandoned += 1
         self._fast_path.record(self, self._status or 499)
-
-
-def _is_plain(message: RawRequestMessage) -> bool:
-    """Whether a request says nothing that the handlers would have to heed."""
-    headers = message.headers
-    return (
-        message.method in METHODS
-        and message.version == HttpVersion11
-        and not (message.chunked or message.upgrade)
-        # Headers with a meaning that the handler knows of.
-        and "Prefer" not in headers
-        and "Idempotency-Key" not in headers
-        and "Sec-Fetch-Site" not in headers
-        and "Expect" not in headers
-    )

@@ -39,9 +39,9 @@ WITH busy AS (
        AND endpoint.disabled_at IS NULL
        AND (endpoint.resumes_at IS NULL OR endpoint.resumes_at <= now())
 ), taken AS (
-    SELECT due.id
+    SELECT due.event_id, due.endpoint_id
       FROM open
-     CROSS JOIN LATERAL (SELECT delivery.id, delivery.due_at
+     CROSS JOIN LATERAL (SELECT delivery.event_id, delivery.endpoint_id, delivery.due_at
                            FROM delivery
                           WHERE delivery.workspace_id = $1
                             AND delivery.endpoint_id = open.id
@@ -57,11 +57,12 @@ UPDATE delivery
    SET due_at = now() + $7::interval, attempts = attempts + 1, claim = claim + 1, attempted_at = now()
   FROM taken, endpoint, event
  WHERE delivery.workspace_id = $1
-   AND delivery.id = taken.id
+   AND delivery.event_id = taken.event_id
+   AND delivery.endpoint_id = taken.endpoint_id
    AND endpoint.workspace_id = $1
-   AND endpoint.id = delivery.endpoint_id
+   AND endpoint.id = taken.endpoint_id
    AND event.workspace_id = $1
-   AND event.id = delivery.event_id
+   AND event.id = taken.event_id
 RETURNING {claimed_delivery};
 
 -- part: claimed_delivery
@@ -74,34 +75,36 @@ delivery.workspace_id, delivery.id, delivery.endpoint_id, delivery.event_id,
 
 -- name: claim_delivery
 -- Take one delivery now, whatever its endpoint's state.
---   $1 workspace, $2 id, $3 lease
+--   $1 workspace, $2 event, $3 endpoint, $4 lease
 UPDATE delivery
-   SET due_at = now() + $3::interval, attempts = attempts + 1, claim = claim + 1, attempted_at = now()
+   SET due_at = now() + $4::interval, attempts = attempts + 1, claim = claim + 1, attempted_at = now()
   FROM endpoint, event
  WHERE delivery.workspace_id = $1
-   AND delivery.id = $2
+   AND delivery.event_id = $2
+   AND delivery.endpoint_id = $3
    AND delivery.state = 'waiting'
-   AND endpoint.workspace_id = delivery.workspace_id
-   AND endpoint.id = delivery.endpoint_id
-   AND event.workspace_id = delivery.workspace_id
-   AND event.id = delivery.event_id
+   AND endpoint.workspace_id = $1
+   AND endpoint.id = $3
+   AND event.workspace_id = $1
+   AND event.id = $2
 RETURNING {claimed_delivery};
 
 -- name: finish_delivery
 -- Write what became of an attempt, unless the delivery has been claimed again since.
---   $1 workspace, $2 id, $3 claim, $4 state, $5 status, $6 error, $7 time until the next attempt, null
---   where there is none
+--   $1 workspace, $2 event, $3 endpoint, $4 claim, $5 state, $6 status, $7 error, $8 time until the next
+--   attempt, null where there is none
 UPDATE delivery
-   SET state = $4, due_at = now() + $7::interval, last_status = $5, last_error = $6
+   SET state = $5, due_at = now() + $8::interval, last_status = $6, last_error = $7
  WHERE workspace_id = $1
-   AND id = $2
-   AND claim = $3
+   AND event_id = $2
+   AND endpoint_id = $3
+   AND claim = $4
    AND state = 'waiting';
 
 -- name: late_deliveries
 -- Which deliveries could not be made for three days.
 --   $1 how many
-SELECT workspace_id, id
+SELECT workspace_id, event_id, endpoint_id
   FROM delivery
  WHERE expires_at <= now()
    AND due_at <= now()
@@ -109,26 +112,29 @@ SELECT workspace_id, id
 
 -- name: expire_deliveries
 -- What could not be delivered for three days is dead, and waits for a replay.
---   $1 workspace, $2 ids
+--   $1 workspace, $2 events, $3 the endpoint of each
 WITH late AS (
-    SELECT id
+    SELECT delivery.event_id, delivery.endpoint_id
       FROM delivery
-     WHERE workspace_id = $1
-       AND id = ANY ($2::uuid[])
-       AND expires_at <= now()
-       AND due_at <= now()
-       FOR UPDATE SKIP LOCKED
+      JOIN unnest($2::uuid[], $3::uuid[]) AS given (event_id, endpoint_id)
+        ON given.event_id = delivery.event_id
+       AND given.endpoint_id = delivery.endpoint_id
+     WHERE delivery.workspace_id = $1
+       AND delivery.expires_at <= now()
+       AND delivery.due_at <= now()
+       FOR UPDATE OF delivery SKIP LOCKED
 )
 UPDATE delivery
    SET state = 'dead', due_at = NULL, last_error = coalesce(last_error, 'never-attempted')
   FROM late
  WHERE delivery.workspace_id = $1
-   AND delivery.id = late.id;
+   AND delivery.event_id = late.event_id
+   AND delivery.endpoint_id = late.endpoint_id;
 
 -- name: deliveries_page
--- Deliveries to an endpoint, newest first.
---   $1 workspace, $2 endpoint, $3 state or null, $4 before number or null, $5 limit
-SELECT delivery.id, delivery.number, delivery.event_id, event.type, event.user_ref,
+-- Deliveries to an endpoint, the newest event first.
+--   $1 workspace, $2 endpoint, $3 state or null, $4 before this event, $5 limit
+SELECT delivery.id, delivery.event_id, event.type, event.user_ref,
        delivery.state, delivery.attempts, delivery.is_replay, delivery.due_at,
        delivery.last_status, delivery.last_error, delivery.attempted_at, delivery.created_at
   FROM delivery
@@ -138,17 +144,17 @@ SELECT delivery.id, delivery.number, delivery.event_id, event.type, event.user_r
  WHERE delivery.workspace_id = $1
    AND delivery.endpoint_id = $2
    AND ($3::text IS NULL OR delivery.state = $3)
-   AND ($4::bigint IS NULL OR delivery.number < $4)
- ORDER BY delivery.number DESC
+   AND delivery.event_id < $4
+ ORDER BY delivery.event_id DESC
  LIMIT $5;
 
 -- name: deliveries_of_app
--- Deliveries to all endpoints of an app, newest first.
+-- Deliveries to all endpoints of an app, the newest event first.
 --   $1 workspace, $2 app, $3 state or null, $4 part of an event type, a user or an address, or null,
---   $5 before number or null, $6 limit
+--   $5 before this event, $6 and before this endpoint of that event, $7 limit
 SELECT found.*, endpoint.id AS endpoint_id, endpoint.url
   FROM endpoint
- CROSS JOIN LATERAL (SELECT delivery.id, delivery.number, delivery.event_id, event.type, event.user_ref,
+ CROSS JOIN LATERAL (SELECT delivery.id, delivery.event_id, event.type, event.user_ref,
                             delivery.state, delivery.attempts, delivery.is_replay, delivery.due_at,
                             delivery.last_status, delivery.last_error, delivery.attempted_at,
                             delivery.created_at
@@ -163,29 +169,33 @@ SELECT found.*, endpoint.id AS endpoint_id, endpoint.url
                              OR strpos(lower(event.type), lower($4)) > 0
                              OR strpos(lower(event.user_ref), lower($4)) > 0
                              OR strpos(lower(endpoint.url), lower($4)) > 0)
-                        AND ($5::bigint IS NULL OR delivery.number < $5)
-                      ORDER BY delivery.number DESC
-                      LIMIT $6) AS found
+                        AND delivery.event_id <= $5
+                        AND (delivery.event_id, delivery.endpoint_id) < ($5, $6)
+                      ORDER BY delivery.event_id DESC
+                      LIMIT $7) AS found
  WHERE endpoint.workspace_id = $1
    AND endpoint.app_id = $2
- ORDER BY found.number DESC
- LIMIT $6;
+ ORDER BY found.event_id DESC, endpoint.id DESC
+ LIMIT $7;
 
 -- name: replay_dead_deliveries
 -- Enqueue an app's dead deliveries again, as the same events, the oldest first and at a steady pace.
 --   $1 workspace, $2 app, $3 how many, $4 how many a second
 WITH dead AS (
-    SELECT delivery.id,
-           now() + interval '1 second' * (row_number() OVER (ORDER BY delivery.number) / $4::float8)
+    SELECT delivery.event_id, delivery.endpoint_id,
+           now() + interval '1 second' * (row_number() OVER (ORDER BY delivery.event_id) / $4::float8)
                AS due_at
       FROM delivery
       JOIN endpoint
         ON endpoint.workspace_id = $1
        AND endpoint.id = delivery.endpoint_id
+      JOIN event
+        ON event.workspace_id = $1
+       AND event.id = delivery.event_id
      WHERE delivery.workspace_id = $1
        AND endpoint.app_id = $2
        AND delivery.state = 'dead'
-     ORDER BY delivery.number
+     ORDER BY delivery.event_id
      LIMIT $3
 )
 UPDATE delivery
@@ -193,13 +203,14 @@ UPDATE delivery
        due_at = dead.due_at, expires_at = dead.due_at + interval '3 days'
   FROM dead
  WHERE delivery.workspace_id = $1
-   AND delivery.id = dead.id
+   AND delivery.event_id = dead.event_id
+   AND delivery.endpoint_id = dead.endpoint_id
    AND delivery.state = 'dead';
 
 -- name: delivery_of_app
 -- One delivery to one of an app's endpoints.
---   $1 workspace, $2 app, $3 id
-SELECT delivery.id, delivery.number, delivery.event_id, event.type, event.user_ref,
+--   $1 workspace, $2 app, $3 id, $4 and $5 between which its event's id is
+SELECT delivery.id, delivery.event_id, event.type, event.user_ref,
        delivery.state, delivery.attempts, delivery.is_replay, delivery.due_at,
        delivery.last_status, delivery.last_error, delivery.attempted_at, delivery.created_at
   FROM delivery
@@ -208,18 +219,20 @@ SELECT delivery.id, delivery.number, delivery.event_id, event.type, event.user_r
    AND event.id = delivery.event_id
  WHERE delivery.workspace_id = $1
    AND event.app_id = $2
-   AND delivery.id = $3;
+   AND delivery.id = $3
+   AND delivery.event_id BETWEEN $4 AND $5;
 
 -- name: replay_delivery
 -- Enqueue a delivery again, as the same event.
---   $1 workspace, $2 app, $3 id
+--   $1 workspace, $2 app, $3 id, $4 and $5 between which its event's id is
 UPDATE delivery
    SET state = 'waiting', attempts = 0, is_replay = true, claim = claim + 1,
        due_at = now(), expires_at = now() + interval '3 days'
   FROM event
  WHERE delivery.workspace_id = $1
    AND delivery.id = $3
-   AND event.workspace_id = delivery.workspace_id
+   AND delivery.event_id BETWEEN $4 AND $5
+   AND event.workspace_id = $1
    AND event.id = delivery.event_id
    AND event.app_id = $2;
 

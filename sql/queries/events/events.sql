@@ -12,7 +12,7 @@ SELECT workspace.id, $2, given.id, given.type, given.user_ref, given.payload
 -- Enqueue events for each endpoint of the app that wants them.
 --   $1 workspace, $2 app, $3 ids, $4 types
 INSERT INTO delivery (workspace_id, id, endpoint_id, event_id, due_at, expires_at)
-SELECT endpoint.workspace_id, gen_random_uuid(), endpoint.id, happened.id,
+SELECT endpoint.workspace_id, overlay(gen_random_uuid()::text PLACING left(happened.id::text, 15) FROM 1)::uuid, endpoint.id, happened.id,
        now(), now() + interval '3 days'
   FROM endpoint
  CROSS JOIN unnest($3::uuid[], $4::text[]) AS happened (id, type)
@@ -24,21 +24,60 @@ SELECT endpoint.workspace_id, gen_random_uuid(), endpoint.id, happened.id,
                    OR (right(wanted.pattern, 1) = '*'
                        AND starts_with(happened.type, left(wanted.pattern, -1))));
 
--- delete: publish
+-- name: purge_deliveries
+-- Delete some finished deliveries of old events, of those that are in no week's partition.
+--   $1 the first event that is not old, $2 how many
+WITH old AS (
+    SELECT workspace_id, event_id, endpoint_id
+      FROM delivery_rest
+     WHERE event_id < $1
+       AND due_at IS NULL
+     LIMIT $2
+)
+DELETE FROM delivery_rest
+ USING old
+ WHERE delivery_rest.workspace_id = old.workspace_id
+   AND delivery_rest.event_id = old.event_id
+   AND delivery_rest.endpoint_id = old.endpoint_id;
 
 -- name: purge_events
--- Delete some events of a month ago, with their deliveries.
---   $1 how many
+-- Delete some events that are old enough and have no deliveries, of those that are in no week's partition.
+--   $1 the first event that is not old, $2 how many
 WITH old AS (
-    SELECT workspace_id, id
-      FROM event
-     WHERE created_at < now() - interval '30 days'
-     LIMIT $1
+    SELECT event_rest.workspace_id, event_rest.id
+      FROM event_rest
+     WHERE event_rest.id < $1
+       AND NOT EXISTS (SELECT
+                         FROM delivery
+                        WHERE delivery.workspace_id = event_rest.workspace_id
+                          AND delivery.event_id = event_rest.id)
+     LIMIT $2
 )
-DELETE FROM event
+DELETE FROM event_rest
  USING old
- WHERE event.workspace_id = old.workspace_id
-   AND event.id = old.id;
+ WHERE event_rest.workspace_id = old.workspace_id
+   AND event_rest.id = old.id;
+
+-- name: events_in_use
+-- Whether events of a span are to be delivered, or replayed, yet.
+--   $1 the first event, $2 the first one after them
+SELECT EXISTS (SELECT
+                 FROM delivery
+                WHERE event_id >= $1
+                  AND event_id < $2
+                  AND due_at IS NOT NULL)
+       OR EXISTS (SELECT
+                    FROM replay
+                   WHERE next_id < $2
+                     AND end_id > $1);
+
+-- name: deliveries_in_use
+-- Whether the events of deliveries are there.
+--   $1 the first event, $2 the first one after them
+SELECT EXISTS (SELECT
+                 FROM event
+                WHERE id >= $1
+                  AND id < $2);
 
 -- name: delete_events_of_app
 -- A removed app is erased: none of its events stays.
@@ -47,6 +86,13 @@ WITH batches AS (
     DELETE FROM webhook_inbox WHERE workspace_id = $1 AND app_id = $2
 ), marks AS (
     DELETE FROM seen_event WHERE workspace_id = $1 AND app_id = $2
+), deliveries AS (
+    DELETE FROM delivery
+     USING event
+     WHERE delivery.workspace_id = $1
+       AND event.workspace_id = $1
+       AND event.app_id = $2
+       AND event.id = delivery.event_id
 )
 DELETE FROM event
  WHERE workspace_id = $1
@@ -70,44 +116,43 @@ SELECT delivery.id, delivery.endpoint_id, endpoint.url, delivery.state, delivery
  WHERE delivery.workspace_id = $1
    AND endpoint.app_id = $2
    AND delivery.event_id = $3
- ORDER BY delivery.number;
+ ORDER BY endpoint.created_at, endpoint.id;
 
 -- name: event_of_app
 -- An event with what became of it.
 --   $1 workspace, $2 app, $3 event
-SELECT event.id, event.type, event.user_ref, event.payload, event.created_at,
+SELECT event.id, event.type, event.user_ref, event.payload,
        count(delivery.id) FILTER (WHERE delivery.state = 'delivered') AS delivered,
        count(delivery.id) FILTER (WHERE delivery.state = 'waiting') AS waiting,
        count(delivery.id) FILTER (WHERE delivery.state = 'dead') AS dead
   FROM event
   LEFT JOIN delivery
     ON delivery.workspace_id = event.workspace_id
-   AND delivery.event_id = event.id
+   AND delivery.event_id = $3
  WHERE event.workspace_id = $1
    AND event.app_id = $2
    AND event.id = $3
- GROUP BY event.id, event.type, event.user_ref, event.payload, event.created_at;
+ GROUP BY event.id, event.type, event.user_ref, event.payload;
 
 -- name: events_page
 -- An app's events in whose type, user or message id a text occurs, newest first, with what became
 -- of them.
---   $1 workspace, $2 app, $3 text with LIKE's wildcards escaped, $4 before this time, $5 and before
---   this id at that time, $6 limit
-SELECT event.id, event.type, event.user_ref, event.payload, event.created_at,
+--   $1 workspace, $2 app, $3 text with LIKE's wildcards escaped, $4 before this id, $5 limit
+SELECT event.id, event.type, event.user_ref, event.payload,
        count(delivery.id) FILTER (WHERE delivery.state = 'delivered') AS delivered,
        count(delivery.id) FILTER (WHERE delivery.state = 'waiting') AS waiting,
        count(delivery.id) FILTER (WHERE delivery.state = 'dead') AS dead
-  FROM (SELECT workspace_id, id, type, user_ref, payload, created_at
+  FROM (SELECT workspace_id, id, type, user_ref, payload
           FROM event
          WHERE workspace_id = $1
            AND app_id = $2
            AND concat_ws(' ', type, user_ref, 'evt_' || replace(id::text, '-', ''))
                ILIKE '%' || $3 || '%'
-           AND (created_at, id) < ($4, $5)
-         ORDER BY created_at DESC, id DESC
-         LIMIT $6) AS event
+           AND id < $4
+         ORDER BY id DESC
+         LIMIT $5) AS event
   LEFT JOIN delivery
     ON delivery.workspace_id = $1
    AND delivery.event_id = event.id
- GROUP BY event.id, event.type, event.user_ref, event.payload, event.created_at
- ORDER BY event.created_at DESC, event.id DESC;
+ GROUP BY event.id, event.type, event.user_ref, event.payload
+ ORDER BY event.id DESC;

@@ -1,26 +1,26 @@
 -- name: begin_replay
 -- Note that an endpoint is to get a span of events again, unless it is getting one.
---   $1 workspace, $2 endpoint, $3 app, $4 user reference or null, $5 from, $6 to
-INSERT INTO replay (workspace_id, endpoint_id, app_id, user_ref, position_at, ends_at)
+--   $1 workspace, $2 endpoint, $3 app, $4 user reference or null, $5 from this event, $6 to before this one
+INSERT INTO replay (workspace_id, endpoint_id, app_id, user_ref, next_id, end_id)
 VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT DO NOTHING;
 
 -- name: end_of_replay
 -- Where a span has to end so that it holds no more events than allowed; null: it holds fewer.
---   $1 workspace, $2 app, $3 from, $4 to, $5 how many events
-SELECT event.created_at
+--   $1 workspace, $2 app, $3 from this event, $4 to before this one, $5 how many events
+SELECT event.id
   FROM event
  WHERE event.workspace_id = $1
    AND event.app_id = $2
-   AND event.created_at >= $3
-   AND event.created_at < $4
- ORDER BY event.created_at
+   AND event.id >= $3
+   AND event.id < $4
+ ORDER BY event.id
 OFFSET $5
  LIMIT 1;
 
 -- name: count_replay
 -- How many events of a span an endpoint wants.
---   $1 workspace, $2 app, $3 endpoint, $4 from, $5 to, $6 user reference or null
+--   $1 workspace, $2 app, $3 endpoint, $4 from this event, $5 to before this one, $6 user reference or null
 SELECT count(*)
   FROM event
   JOIN endpoint
@@ -29,8 +29,8 @@ SELECT count(*)
    AND endpoint.id = $3
  WHERE event.workspace_id = $1
    AND event.app_id = $2
-   AND event.created_at >= $4
-   AND event.created_at < $5
+   AND event.id >= $4
+   AND event.id < $5
    AND ($6::text IS NULL OR event.user_ref = $6)
    AND EXISTS (SELECT
                  FROM unnest(endpoint.events) AS wanted (pattern)
@@ -40,16 +40,16 @@ SELECT count(*)
 
 -- name: limit_replay
 -- Let a replay end sooner.
---   $1 workspace, $2 endpoint, $3 to
+--   $1 workspace, $2 endpoint, $3 to before this event
 UPDATE replay
-   SET ends_at = $3
+   SET end_id = $3
  WHERE workspace_id = $1
    AND endpoint_id = $2;
 
 -- name: lock_replay
 -- Take one endpoint's replay, which was just begun.
 --   $1 workspace, $2 endpoint
-SELECT workspace_id, endpoint_id, app_id, user_ref, position_at, position_id, ends_at
+SELECT workspace_id, endpoint_id, app_id, user_ref, next_id, end_id
   FROM replay
  WHERE workspace_id = $1
    AND endpoint_id = $2
@@ -67,7 +67,7 @@ SELECT workspace_id, endpoint_id
 -- name: claim_replay
 -- Take a replay that is still due.
 --   $1 workspace, $2 endpoint
-SELECT workspace_id, endpoint_id, app_id, user_ref, position_at, position_id, ends_at
+SELECT workspace_id, endpoint_id, app_id, user_ref, next_id, end_id
   FROM replay
  WHERE workspace_id = $1
    AND endpoint_id = $2
@@ -77,26 +77,25 @@ SELECT workspace_id, endpoint_id, app_id, user_ref, position_at, position_id, en
 -- name: enqueue_slice
 -- Enqueue for an endpoint what it wants of a replay's next events, delivered or not, at a steady pace; how
 -- many were looked at, the last of them, and how many were enqueued.
---   $1 workspace, $2 app, $3 endpoint, $4 after (time), $5 after (id), $6 to,
---   $7 user reference or null, $8 how many events, $9 how many deliveries a second
+--   $1 workspace, $2 app, $3 endpoint, $4 from this event, $5 to before this one,
+--   $6 user reference or null, $7 how many events, $8 how many deliveries a second
 WITH looked AS MATERIALIZED (
-    SELECT event.id, event.type, event.user_ref, event.created_at
+    SELECT event.id, event.type, event.user_ref
       FROM event
      WHERE event.workspace_id = $1
        AND event.app_id = $2
-       AND event.created_at >= $4
-       AND event.created_at < $6
-       AND (event.created_at, event.id) > ($4, $5)
-     ORDER BY event.created_at, event.id
-     LIMIT $8
+       AND event.id >= $4
+       AND event.id < $5
+     ORDER BY event.id
+     LIMIT $7
 ), wanted AS (
-    SELECT looked.id, row_number() OVER (ORDER BY looked.created_at, looked.id) AS position
+    SELECT looked.id, row_number() OVER (ORDER BY looked.id) AS position
       FROM looked
      CROSS JOIN endpoint
      WHERE endpoint.workspace_id = $1
        AND endpoint.app_id = $2
        AND endpoint.id = $3
-       AND ($7::text IS NULL OR looked.user_ref = $7)
+       AND ($6::text IS NULL OR looked.user_ref = $6)
        AND EXISTS (SELECT
                      FROM unnest(endpoint.events) AS wanted (pattern)
                     WHERE wanted.pattern = looked.type
@@ -104,30 +103,24 @@ WITH looked AS MATERIALIZED (
                            AND starts_with(looked.type, left(wanted.pattern, -1))))
 ), enqueued AS (
     INSERT INTO delivery (workspace_id, id, endpoint_id, event_id, is_replay, due_at, expires_at)
-    SELECT $1, gen_random_uuid(), $3, wanted.id, true,
-           now() + interval '1 second' * (wanted.position / $9::float8),
-           now() + interval '3 days' + interval '1 second' * (wanted.position / $9::float8)
+    SELECT $1, overlay(gen_random_uuid()::text PLACING left(wanted.id::text, 15) FROM 1)::uuid, $3, wanted.id, true,
+           now() + interval '1 second' * (wanted.position / $8::float8),
+           now() + interval '3 days' + interval '1 second' * (wanted.position / $8::float8)
       FROM wanted
-    ON CONFLICT ON CONSTRAINT delivery_once_per_endpoint DO UPDATE
+    ON CONFLICT (workspace_id, event_id, endpoint_id) DO UPDATE
        SET state = 'waiting', attempts = 0, is_replay = true, claim = delivery.claim + 1,
            due_at = excluded.due_at, expires_at = excluded.expires_at
     RETURNING 1
-), latest AS (
-    SELECT looked.created_at, looked.id
-      FROM looked
-     ORDER BY looked.created_at DESC, looked.id DESC
-     LIMIT 1
 )
 SELECT (SELECT count(*) FROM looked) AS looked,
        (SELECT count(*) FROM enqueued) AS enqueued,
-       (SELECT created_at FROM latest) AS last_at,
-       (SELECT id FROM latest) AS last_id;
+       (SELECT id FROM looked ORDER BY id DESC LIMIT 1) AS last_id;
 
 -- name: advance_replay
--- Go on after these events, when the endpoint has had time for them.
---   $1 workspace, $2 endpoint, $3 last event's time, $4 its id, $5 seconds
+-- Go on with this event, when the endpoint has had time for those before.
+--   $1 workspace, $2 endpoint, $3 event, $4 seconds
 UPDATE replay
-   SET position_at = $3, position_id = $4, due_at = now() + make_interval(secs => $5)
+   SET next_id = $3, due_at = now() + make_interval(secs => $4)
  WHERE workspace_id = $1
    AND endpoint_id = $2;
 

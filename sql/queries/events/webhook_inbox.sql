@@ -30,7 +30,7 @@ SELECT workspace_id, id
 --   $1 workspace, $2 id
 SELECT webhook_inbox.workspace_id, webhook_inbox.id, webhook_inbox.app_id, webhook_inbox.source,
        webhook_inbox.headers, webhook_inbox.body, webhook_inbox.received_at, webhook_inbox.failures,
-       app.slug, app.provider, app.journal
+       app.slug, app.provider, app.journal, now() AS claimed_at
   FROM webhook_inbox
   LEFT JOIN app
     ON app.workspace_id = webhook_inbox.workspace_id
@@ -81,40 +81,43 @@ DELETE FROM webhook_inbox
    AND webhook_inbox.id = old.id;
 
 -- name: remember_seen
--- Remember events as seen; the fingerprints that are new.
---   $1 workspace, $2 app, $3 fingerprints
-INSERT INTO seen_event (workspace_id, app_id, fingerprint)
-SELECT workspace.id, $2, given.fingerprint
+-- Remember events as seen on some days; the fingerprints that were not, once for each day.
+--   $1 workspace, $2 app, $3 fingerprints, $4 days
+INSERT INTO seen_event (workspace_id, app_id, fingerprint, seen_on)
+SELECT workspace.id, $2, given.fingerprint, seen.day
   FROM workspace
- CROSS JOIN unnest($3::bytea[]) AS given (fingerprint)
+ CROSS JOIN unnest($3::uuid[]) AS given (fingerprint)
+ CROSS JOIN unnest($4::date[]) AS seen (day)
  WHERE workspace.id = $1
- ORDER BY given.fingerprint
+ ORDER BY given.fingerprint, seen.day
 ON CONFLICT DO NOTHING
 RETURNING fingerprint;
 
 -- name: already_seen
--- Which of some fingerprints are there.
---   $1 workspace, $2 app, $3 fingerprints
+-- Which of some fingerprints were seen on a day or later.
+--   $1 workspace, $2 app, $3 fingerprints, $4 day
 SELECT fingerprint
   FROM seen_event
  WHERE workspace_id = $1
    AND app_id = $2
-   AND fingerprint = ANY ($3::bytea[]);
+   AND fingerprint = ANY ($3::uuid[])
+   AND seen_on >= $4;
 
 -- name: purge_seen_events
--- Delete some of what providers no longer repeat: HubSpot retries for a day, its journal keeps three.
---   $1 how many
+-- Delete some of what providers no longer repeat, of what is in no day's partition.
+--   $1 the first day to keep, $2 how many
 WITH old AS (
-    SELECT workspace_id, app_id, fingerprint
-      FROM seen_event
-     WHERE seen_at < now() - interval '8 days'
-     LIMIT $1
+    SELECT workspace_id, app_id, fingerprint, seen_on
+      FROM seen_event_rest
+     WHERE seen_on < $1
+     LIMIT $2
 )
-DELETE FROM seen_event
+DELETE FROM seen_event_rest
  USING old
- WHERE seen_event.workspace_id = old.workspace_id
-   AND seen_event.app_id = old.app_id
-   AND seen_event.fingerprint = old.fingerprint;
+ WHERE seen_event_rest.workspace_id = old.workspace_id
+   AND seen_event_rest.app_id = old.app_id
+   AND seen_event_rest.fingerprint = old.fingerprint
+   AND seen_event_rest.seen_on = old.seen_on;
 
 -- name: users_of_accounts
 -- Whose connections some accounts belong to.

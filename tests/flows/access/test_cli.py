@@ -1,14 +1,14 @@
 """The `broker` command, as an operator types it."""
 
-import asyncio
 import json
 import os
 import re
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
+
+from tests.fixtures.shell import run_command
 
 NOTHING = "00000000-0000-0000-0000-000000000000"
 KEY = "k1:q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA="
@@ -27,19 +27,8 @@ def shell(dsn, hubspot, tmp_path):
             **environ,
         }
         clean = {name: each for name, each in os.environ.items() if not name.startswith("BROKER_")}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "broker",
-            *words,
-            cwd=tmp_path,
-            env={**clean, **{name: each for name, each in ours.items() if each}},
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await process.communicate(stdin.encode())
-        return process.returncode, out.decode(), err.decode()
+        environ = {**clean, **{name: each for name, each in ours.items() if each}}
+        return await run_command(words, environ, tmp_path, stdin)
 
     return run
 

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from broker.domain.model import PolicyRule
+from broker.domain.uuid7 import uuid7
 from broker.recipes import panels
 from broker.recipes.catalog import RECIPES
 from broker.web.console.routes import TABLE
@@ -618,8 +619,9 @@ async def test_events_are_found_with_what_became_of_them_and_sent_again(broker, 
     for number in range(60):
         await database.execute(
             "INSERT INTO event (workspace_id, id, app_id, type, user_ref, payload)"
-            " SELECT workspace_id, gen_random_uuid(), id, 'made.up', $1, '{}' FROM app",
+            " SELECT workspace_id, $2, id, 'made.up', $1, '{}' FROM app",
             f"user-{number}",
+            uuid7(),
         )
     await broker.connects("jane%")
     cookie = await signs_in(broker)
@@ -637,7 +639,7 @@ async def test_events_are_found_with_what_became_of_them_and_sent_again(broker, 
     assert (await found("/events?app=hbdev&q=jane%25"))[1] == ["connection.created"]
     assert (await found("/events?app=hbdev&q=%25"))[1] == ["connection.created"]
     assert len((await found("/events?app=hbdev&q=USER-5"))[1]) == 11
-    for wrong in ["before=x&id=y", "before=2026-01-01", "before=9999-12-31T23:59:59-23:59&id=0"]:
+    for wrong in ["before=x", "before=2026-01-01", "before="]:
         assert (await sees(broker, f"/events?app=hbdev&{wrong}", cookie)).status == 400, wrong
 
     await database.execute("UPDATE delivery SET state = 'dead', due_at = NULL, attempts = 9")
@@ -868,7 +870,7 @@ async def test_home_shows_what_needs_a_person_and_dead_deliveries_are_sent_again
     assert dead.count("<tr>") == 2
     assert "timeout" in dead
     assert "No deliveries found" in await text("/deliveries?app=hbdev&state=dead&q=nothing")
-    assert "No deliveries found" in await text("/deliveries?app=hbdev&before=0")
+    assert "No deliveries found" in await text(f"/deliveries?app=hbdev&before={UUID(int=0)}")
     answer = await sees(broker, "/deliveries/replay", cookie, "POST", data={"app": "hbdev"})
     assert b"1 delivery is sent again" in answer.body
     states = await database.fetch(

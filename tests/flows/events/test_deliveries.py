@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from broker.domain.uuid7 import another_uuid7_of, first_id
 from broker.services.events.deliverer import BACKOFF, MAX_CONCURRENT_PER_ENDPOINT
 from broker.stores.events import replays
 from tests.until import until
@@ -409,6 +410,8 @@ async def test_deliveries_are_listed_newest_first_in_pages(
     assert second["before"] is None
     ids = [each["id"] for each in first["deliveries"] + second["deliveries"]]
     assert len(set(ids)) == 7
+    events = [each["messageId"] for each in first["deliveries"] + second["deliveries"]]
+    assert events == sorted(events, reverse=True)
     assert (await of(broker_with_local_endpoints, endpoint, state="waiting"))["deliveries"] == []
 
 
@@ -450,12 +453,15 @@ async def test_a_long_span_is_enqueued_a_slice_at_a_time_and_one_span_at_once(
     broker, url = broker_with_local_endpoints, f"{ENDPOINTS}/{endpoint}/replay"
     await database.execute(
         """
-        INSERT INTO event (workspace_id, id, app_id, type, user_ref, payload, created_at)
-        SELECT app.workspace_id, gen_random_uuid(), app.id, 'hubspot.contact.creation',
-               CASE WHEN n % 2 = 0 THEN 'u1' ELSE 'u2' END, '{}',
-               '2026-01-01'::timestamptz + interval '1 second' * (n / 4)
-          FROM app, generate_series(0, 249) AS n
-        """
+        INSERT INTO event (workspace_id, id, app_id, type, user_ref, payload)
+        SELECT app.workspace_id, given.id, app.id, 'hubspot.contact.creation',
+               CASE WHEN n % 2 = 0 THEN 'u1' ELSE 'u2' END, '{}'
+          FROM app, unnest($1::uuid[]) WITH ORDINALITY AS given (id, n)
+        """,
+        [
+            another_uuid7_of(first_id(datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=n // 4)))
+            for n in range(250)
+        ],
     )
     span = {"from": "2026-01-01", "to": "2026-01-02", "userForeignIdentifier": "u1"}
 

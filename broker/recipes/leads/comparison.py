@@ -84,7 +84,8 @@ def consistency_of(cursors: Sequence[Mapping[str, Any]]) -> Consistency | None:
 
 
 def _equal(work: Work, contact: Mapping[str, str | None], lead: Lead) -> bool:
-    ours = values_of(work, contact)
+    known, ours = work.known_in(contact), values_of(work, contact)
     return lead.converted_to is not None or all(
-        each.equal(ours[each.hubspot], lead.values.get(each.salesforce, "")) for each in work.fields
+        each.equal(ours[each.hubspot], lead.values.get(each.salesforce, ""))
+        for each in known.fields
     )

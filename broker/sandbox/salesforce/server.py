@@ -15,6 +15,7 @@ from broker.sandbox.salesforce.control.setup import SetupEndpoints
 from broker.sandbox.salesforce.endpoints.collections import CollectionEndpoints
 from broker.sandbox.salesforce.endpoints.general import GeneralEndpoints
 from broker.sandbox.salesforce.endpoints.queries import QueryEndpoints
+from broker.sandbox.salesforce.endpoints.searching import SearchEndpoints
 from broker.sandbox.salesforce.endpoints.sobjects import SObjectEndpoints
 from broker.sandbox.salesforce.errors import (
     ApiError,
@@ -82,6 +83,7 @@ async def serve(
         SessionEndpoints(world),
         GeneralEndpoints(world),
         QueryEndpoints(world),
+        SearchEndpoints(world),
         CollectionEndpoints(world),
         SObjectEndpoints(world),
         ControlEndpoints(world),

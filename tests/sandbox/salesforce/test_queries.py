@@ -90,6 +90,45 @@ async def test_an_error_points_at_the_column_of_the_injection(connected):
     assert got.body[0]["message"].endswith("^\nERROR at Row:1:Column:38\nunexpected token: 'neil'")
 
 
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ({"q": "ADA@x.io", "in": "EMAIL"}, ["Byron"]),
+        ({"q": "o\\'neil@x.io", "in": "EMAIL"}, ["O'Neil"]),
+        ({"q": "o neil x io"}, ["O'Neil"]),
+        ({"q": "x.io", "in": "EMAIL"}, ["Byron", "O'Neil"]),
+        ({"q": "x.io", "in": "EMAIL", "overallLimit": 1}, ["Byron"]),
+        ({"q": "count*"}, ["Byron"]),
+        ({"q": "Countess", "in": "EMAIL"}, []),
+        ({"q": "' OR Email != '"}, []),
+    ],
+)
+async def test_a_search_by_parameters_finds_words_in_a_scope(leads, body, found):
+    sobjects = [{"name": "Lead", "fields": ["LastName", "Email"]}]
+    got = await leads.call("POST", "/parameterizedSearch", {**body, "sobjects": sobjects})
+
+    assert got.status == 200, got.body
+    assert [each["LastName"] for each in got.body["searchRecords"]] == found
+
+
+async def test_a_search_by_get_lags_behind_and_refuses_what_it_does_not_know(leads):
+    path = "/parameterizedSearch/?q=ada%40x.io&in=EMAIL&sobject=Lead&Lead.fields=LastName"
+    got = await leads.call("GET", path)
+    leads.org.levers.search_lag = 3600.0
+    later = await leads.call("GET", path)
+    short = await leads.call("GET", "/parameterizedSearch?q=a&sobject=Lead")
+    odd = await leads.call("POST", "/parameterizedSearch", {"q": "ada", "sobject": "Lead"})
+    field = await leads.call("GET", "/parameterizedSearch?q=ada&sobject=Lead&Lead.fields=No__c")
+
+    (record,) = got.body["searchRecords"]
+    assert record["attributes"]["type"] == "Lead"
+    assert record["LastName"] == "Byron"
+    assert later.body == {"searchRecords": []}
+    assert short.body[0]["errorCode"] == "MALFORMED_SEARCH"
+    assert (odd.status, odd.body[0]["errorCode"]) == (400, "JSON_PARSER_ERROR")
+    assert field.body[0]["errorCode"] == "INVALID_FIELD"
+
+
 async def test_order_limit_offset_and_count(leads):
     await leads.make(LastName="Clarke")
 

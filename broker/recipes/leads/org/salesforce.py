@@ -1,23 +1,23 @@
 """Leads through Salesforce's REST API, as the user's connection.
 
-Names of fields in a query come from describe, ids match a pattern, and an address is escaped: no
-other text stands in one.
-
 Source: https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/.
 """
 
 import re
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from broker.crm.partners import PartnerAnswer, PartnerCalls, PartnerUser, understood
 from broker.errors import InputRefused
 from broker.recipes.leads.fields import MappedField, as_json
-from broker.recipes.leads.org.records import SYSTEM, Described, Lead, lead_in
-from broker.recipes.leads.org.refusals import LeadGone, error_of, raise_refusal
+from broker.recipes.leads.org import queries
+from broker.recipes.leads.org.queries import ID
+from broker.recipes.leads.org.records import SYSTEM, Described, Lead, lead_in, time_of
+from broker.recipes.leads.org.refusals import LeadGone, LeadTaken, error_of, raise_refusal
 
 DATA = "/services/data/v66.0"
 LEAD, CONTACT = "Lead", "Contact"
@@ -35,10 +35,17 @@ DESCRIBED_S = 300.0
 
 MAX_DESCRIBED = 200
 MOST_IDS = 200
-"""How many descriptions are held, and how many ids stand in a query."""
+"""How many descriptions are held, and how many records are read by their ids at once."""
 
-ID = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?")
+MOST_FOUND = 2000
+"""How many leads a search or a query answers at once."""
+
+INDEX_LAG = timedelta(minutes=30)
+"""For how long a search may not find what was written. What was written since is looked through."""
+
 _ADDRESS = re.compile(r"[\x21-\x7e]{3,80}")
+_OF_SEARCHES = re.compile(r"""([?&|!{}\[\]()^~*:\\"'+-])""")
+"""What means something in a search, unless it is escaped."""
 
 
 class Leads:
@@ -117,35 +124,48 @@ class Leads:
     async def of_email(
         self, user: PartnerUser, email: str, fields: Sequence[MappedField], external: str
     ) -> Sequence[Lead]:
-        """Live leads with an address and no external id, at most two; none for an address with
-        other characters than those of ASCII.
+        """Live leads with an address and no external id, of those that a search by its words finds
+        and those that its index may lack; none for an address with other characters than those of
+        ASCII.
         """
         if _ADDRESS.fullmatch(email) is None:
             return []
-        literal = email.replace("\\", "\\\\").replace("'", "\\'")
-        names = _names(fields, (*SYSTEM, external))
-        where = f"Email = '{literal}' AND IsConverted = false AND {external} = null"
-        query = _select(names, LEAD, where, "ORDER BY Id LIMIT 2")
-        return await self._query(user, "query", query, external)
+        names = _names(fields, (*SYSTEM, external, "Email"))
+        body = {
+            "q": _OF_SEARCHES.sub(r"\\\1", email),
+            "in": "EMAIL",
+            "sobjects": [{"name": LEAD, "fields": names, "limit": MOST_FOUND}],
+        }
+        answer = await self._partners.read(user, "POST", f"{DATA}/parameterizedSearch", body)
+        found = [lead_in(each, LEAD, external) for each in _checked(answer)["searchRecords"]]
+        since = datetime.now(UTC) - INDEX_LAG
+        recent = queries.unlinked_since(names, external, since, MOST_FOUND)
+        found += (await self._query(user, "query", recent, external))[0]
+        return list(
+            {
+                each.id: each
+                for each in found
+                if each.values.get("Email", "").lower() == email.lower()
+                and each.converted_to is None
+                and not each.is_deleted
+                and not each.external_id
+            }.values()
+        )
 
     @understood
     async def read_many(
         self, user: PartnerUser, ids: Sequence[str], fields: Sequence[MappedField], external: str
     ) -> dict[str, Lead]:
         """Live leads by their ids, at most 200."""
-        listed = ",".join(f"'{each}'" for each in ids if ID.fullmatch(each))
-        if not listed:
-            return {}
-        query = _select(_names(fields, (*SYSTEM, external)), LEAD, f"Id IN ({listed})")
-        return {each.id: each for each in await self._query(user, "query", query, external)}
+        records = await self._collected(user, LEAD, ids, _names(fields, (*SYSTEM, external)))
+        return {each["Id"]: lead_in(each, LEAD, external) for each in records}
 
     @understood
     async def merged_into(self, user: PartnerUser, lead_id: str) -> str | None:
         """The lead into which a deleted one was merged; None when it was only deleted."""
         if ID.fullmatch(lead_id) is None:
             return None
-        query = _select(["MasterRecordId"], LEAD, f"Id = '{lead_id}'")
-        target = f"{DATA}/queryAll?{urlencode({'q': query})}"
+        target = f"{DATA}/queryAll?{urlencode({'q': queries.master_of(lead_id)})}"
         records = _checked(await self._partners.read(user, "GET", target))["records"]
         return records[0]["MasterRecordId"] if records else None
 
@@ -159,12 +179,10 @@ class Leads:
             ("005", "User", ["Id", "IsActive"]),
             ("00G", "Group", ["Id"]),
         ):
-            wanted = sorted({each for each in ids if each[:3] == prefix and ID.fullmatch(each)})
+            wanted = sorted({each for each in ids if each[:3] == prefix})
             for start in range(0, len(wanted), MOST_IDS):
-                listed = ",".join(f"'{each}'" for each in wanted[start : start + MOST_IDS])
-                query = _select(columns, kind, f"Id IN ({listed})")
-                target = f"{DATA}/query?{urlencode({'q': query})}"
-                records = _checked(await self._partners.read(user, "GET", target))["records"]
+                part = wanted[start : start + MOST_IDS]
+                records = await self._collected(user, kind, part, columns)
                 found |= {each["Id"][:15]: each.get("IsActive", True) for each in records}
         return found
 
@@ -177,16 +195,13 @@ class Leads:
         fields: Sequence[MappedField],
         external: str,
         limit: int,
-    ) -> Sequence[Lead]:
+    ) -> tuple[Sequence[Lead], datetime | None]:
         """Leads written since a moment, deleted ones among them, by time and id; those behind
-        `after`, the last one of the page before.
+        `after`, the last one of the page before. With them the time by Salesforce's clock; None
+        where it does not say.
         """
-        where = f"SystemModstamp >= {_moment(since)}"
-        if after is not None:
-            at = _moment(after[0])
-            where = f"(SystemModstamp > {at} OR (SystemModstamp = {at} AND Id > '{after[1]}'))"
         names = _names(fields, (*SYSTEM, external))
-        query = _select(names, LEAD, where, f"ORDER BY SystemModstamp, Id LIMIT {limit}")
+        query = queries.changed_since(names, since, after, limit)
         return await self._query(user, "queryAll", query, external)
 
     async def upsert(
@@ -217,9 +232,12 @@ class Leads:
         *,
         save_duplicates: bool,
     ) -> None:
-        """Write fields of a lead or contact. Raises what `raise_refusal` does."""
+        """Write fields of a lead or contact that nobody has written since it was read, which
+        Salesforce knows to the second. Raises what `raise_refusal` does.
+        """
         body = {name: as_json(kind, value) for name, (kind, value) in values.items()}
-        headers = {**WRITING, **(SAVE_DUPLICATES if save_duplicates else {})}
+        unmodified = {"If-Unmodified-Since": format_datetime(lead.modified_at, usegmt=True)}
+        headers = {**WRITING, **unmodified, **(SAVE_DUPLICATES if save_duplicates else {})}
         target = f"{DATA}/sobjects/{lead.sobject}/{quote(lead.id)}"
         answer = await self._partners.send(user, "PATCH", target, body, headers)
         if answer.status >= 300:
@@ -233,17 +251,32 @@ class Leads:
             return None
         return lead_in(_checked(answer), sobject, external)
 
+    async def _collected(
+        self, user: PartnerUser, kind: str, ids: Sequence[str], names: Sequence[str]
+    ) -> list[Mapping[str, Any]]:
+        """Records by their ids, less those that are not there."""
+        listed = [each for each in ids if ID.fullmatch(each)]
+        if not listed:
+            return []
+        query = urlencode({"ids": ",".join(listed), "fields": ",".join(names)}, safe=",")
+        target = f"{DATA}/composite/sobjects/{kind}?{query}"
+        found = _checked(await self._partners.read(user, "GET", target))
+        return [each for each in found if each is not None]
+
     async def _query(
         self, user: PartnerUser, kind: str, query: str, external: str
-    ) -> Sequence[Lead]:
-        target = f"{DATA}/{kind}?{urlencode({'q': query})}"
-        payload = _checked(await self._partners.read(user, "GET", target))
-        return [lead_in(each, LEAD, external) for each in payload["records"]]
-
-
-def _select(names: Sequence[str], kind: str, where: str, end: str = "") -> str:
-    """A query in SOQL, which only reads."""
-    return " ".join(["SELECT", ",".join(names), "FROM", kind, "WHERE", where, end]).strip()
+    ) -> tuple[list[Lead], datetime | None]:
+        """All leads of a query, and when it was answered. Salesforce makes more pages of wide
+        records than were asked for.
+        """
+        target, found, at = f"{DATA}/{kind}?{urlencode({'q': query})}", list[Lead](), None
+        while target:
+            answer = await self._partners.read(user, "GET", target)
+            payload = _checked(answer)
+            found += [lead_in(each, LEAD, external) for each in payload["records"]]
+            at = at or time_of(answer.headers)
+            target = "" if payload.get("done", True) else str(payload["nextRecordsUrl"])
+        return found, at
 
 
 def _names(fields: Sequence[MappedField], more: Sequence[str]) -> list[str]:
@@ -256,8 +289,6 @@ def _checked(answer: PartnerAnswer) -> Any:
             raise_refusal(answer, {})
         except LeadGone:
             raise InputRefused("Salesforce does not show leads to the connected user.") from None
+        except LeadTaken as several:
+            raise InputRefused(f"{several} Merge them in Salesforce, then retry.") from None
     return answer.payload
-
-
-def _moment(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -20,7 +20,15 @@ from broker.sandbox.salesforce.schema.fields import Field
 from broker.sandbox.salesforce.world import Salesforce
 
 DATA = r"/services/data/v{version:[\d.]+}"
-RESOURCES = ("sobjects", "query", "queryAll", "limits", "composite", "tooling")
+RESOURCES = (
+    "sobjects",
+    "query",
+    "queryAll",
+    "parameterizedSearch",
+    "limits",
+    "composite",
+    "tooling",
+)
 TYPES = {
     "Text": "string",
     "Email": "email",

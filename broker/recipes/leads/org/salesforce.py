@@ -16,7 +16,7 @@ from broker.errors import InputRefused
 from broker.recipes.leads.fields import MappedField, as_json
 from broker.recipes.leads.org import queries
 from broker.recipes.leads.org.queries import ID
-from broker.recipes.leads.org.records import SYSTEM, Described, Lead, lead_in, time_of
+from broker.recipes.leads.org.records import SYSTEM, Described, Lead, described_in, lead_in, time_of
 from broker.recipes.leads.org.refusals import LeadGone, LeadTaken, error_of, raise_refusal
 
 DATA = "/services/data/v66.0"
@@ -67,23 +67,7 @@ class Leads:
         if found is not None and time.monotonic() < at + DESCRIBED_S:
             return found
         answer = await self._partners.read(user, "GET", f"{DATA}/sobjects/{sobject}/describe")
-        fields = _checked(answer)["fields"]
-        described = Described(
-            {each["name"]: each["type"] for each in fields},
-            frozenset(each["name"] for each in fields if each.get("updateable")),
-            frozenset(
-                each["name"]
-                for each in fields
-                if not each.get("nillable", True) and each["type"] != "boolean"
-            ),
-            {
-                each["name"]: [
-                    value["value"] for value in each["picklistValues"] if value.get("active")
-                ]
-                for each in fields
-                if each.get("picklistValues")
-            },
-        )
+        described = described_in(_checked(answer)["fields"])
         if len(self._described) >= MAX_DESCRIBED:
             self._described.clear()
         self._described[key] = (time.monotonic(), described)

@@ -203,7 +203,7 @@ class Storm:
                     answer = await self.leads.broker.receives_webhook(body, url=url)
                     if answer.status in {200, 204}:
                         return
-                self.counts["repeated deliveries"] += 1
+                self.counts["repeated deliveries"] += bool(self.processes)
                 await asyncio.sleep(0.05)
 
     def lose_answers(self):

@@ -26,7 +26,8 @@ SESSIONS_END_EVERY = 3
 REFRESH_S = 0.03
 """How long Salesforce takes to refresh, so that two processes meet, and kills hit it."""
 
-SETTLING_S = 240.0
+STARTING_S, SETTLING_S = 120.0, 240.0
+"""How long a process may take to start, and the end of a storm to settle, on a busy machine."""
 
 LOSSES = (
     ("hubspot", "/crm/v3/objects/contacts/*"),
@@ -132,6 +133,7 @@ class Storm:
 
     async def start(self):
         started = await self.start_process(
+            within=STARTING_S,
             BROKER_SALESFORCE_URL=self.leads.orgs.running.login_url,
             BROKER_PUBLIC_URL=self.leads.broker.parts.settings.public_url,
         )

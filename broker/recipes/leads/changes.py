@@ -130,8 +130,8 @@ class LeadChanges:
 
 def page_size(work: Work) -> int:
     """How many leads a look reads at once."""
-    held = sum(work.described.lengths.get(each.salesforce, 0) for each in work.fields)
-    return max(1, min(PAGE, PAGE_CHARACTERS // max(held, 1)))
+    characters = sum(work.described.lengths.get(each.salesforce, 0) for each in work.fields)
+    return max(1, min(PAGE, PAGE_CHARACTERS // max(characters, 1)))
 
 
 def _settled(

@@ -176,7 +176,8 @@ def _assemble(
     once = Idempotency(idempotent, providers, waits, settings.upstream_total_s)
     proxy = Proxy(connections, grants, installs, quota, providers, once, call_log, metrics, *cache)
     accounts, partners = HubSpotAccounts(connections, installs), PartnerCalls(connections, proxy)
-    recipes = build_recipes(specs, pool, sealer, proxy, accounts, partners, metrics, url, urls)
+    places = url, settings.hubspot_app_url, urls
+    recipes = build_recipes(specs, pool, sealer, proxy, accounts, partners, metrics, *places)
     return Components(
         settings=settings,
         database_url=direct_dsn(settings, dsn),

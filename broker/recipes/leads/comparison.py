@@ -127,9 +127,9 @@ def _differing(
     """The properties that are not equal."""
     if contact is None or lead is None or lead.converted_to is not None:
         return []
-    ours = values_of(work, contact)
+    known, ours = work.known_in(contact), values_of(work, contact)
     return [
         each.hubspot
-        for each in work.fields
+        for each in known.fields
         if not each.equal(ours[each.hubspot], lead.values.get(each.salesforce, ""))
     ]

@@ -1,7 +1,7 @@
 """The leads recipe: a HubSpot contact and a Salesforce lead are kept equal in the mapped fields."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from broker.crm.object_types import CONTACTS, deleted_record
 from broker.crm.records import SYNC_GROUP, HubSpotUser
@@ -28,6 +28,7 @@ from broker.recipes.leads.changes import LeadChanges
 from broker.recipes.leads.checks import MappingChecks, check_of
 from broker.recipes.leads.comparison import Comparison, consistency_of
 from broker.recipes.leads.models import CONTACT, KEY, LeadsRequest, LeadsSettings, Side
+from broker.recipes.leads.org.refusals import FieldsChanged
 from broker.recipes.leads.org.salesforce import Leads
 from broker.recipes.leads.pairs.merging import Change
 from broker.recipes.leads.pairs.pairing import Pairing
@@ -40,6 +41,8 @@ from broker.recipes.starts.polling import DuePoll, PollResult
 from broker.stores.events.webhook_inbox import LockedBatch
 from broker.stores.recipes.lead_pairs import LeadPairs, clear_contact
 from broker.stores.recipes.polls import PollStore
+
+T = TypeVar("T")
 
 MOST_COMPARED = 1000
 """Of how many users' orgs the recipe's health shows the comparison."""
@@ -71,6 +74,9 @@ class LeadsRecipe(DefaultRecipe[LeadsSettings]):
     async def run_request(self, app: App, caller: Caller, body: LeadsRequest) -> RunRequest:
         """One run for each version of a pair: a start after either side has changed is another."""
         body.check()
+        return await self._described_again(self._run_request, app, caller, body)
+
+    async def _run_request(self, app: App, caller: Caller, body: LeadsRequest) -> RunRequest:
         work = await self._work(app, caller, body)
         if body.since is not None:
             since = body.since.isoformat()
@@ -84,6 +90,9 @@ class LeadsRecipe(DefaultRecipe[LeadsSettings]):
 
     async def dry_run(self, app: App, caller: Caller, body: LeadsRequest) -> Mapping[str, Any]:
         body.check()
+        return await self._described_again(self._dry_run, app, caller, body)
+
+    async def _dry_run(self, app: App, caller: Caller, body: LeadsRequest) -> Mapping[str, Any]:
         work = await self._work(app, caller, body)
         contact_id, contact, lead_id, lead = await self._records(work, body)
         found: dict[str, Any] = {"contactId": contact_id, "leadId": lead_id}
@@ -91,7 +100,7 @@ class LeadsRecipe(DefaultRecipe[LeadsSettings]):
             raise InputRefused("Neither HubSpot nor Salesforce has this record.")
         if contact is not None and contact_id is not None and lead is not None:
             pair = await self._pairs.of_contact(work.place, contact_id)
-            marks = marks_of(work, contact_id)
+            work, marks = work.known_in(contact), marks_of(work, contact_id)
             seen = None if pair is None else pair.seen
             merged = await self._planner.plan(work, contact, lead, seen, marks)
             return {
@@ -213,6 +222,20 @@ class LeadsRecipe(DefaultRecipe[LeadsSettings]):
 
     def clear_cache(self) -> None:
         self._leads.clear_cache()
+
+    async def _described_again(
+        self,
+        found: Callable[[App, Caller, LeadsRequest], Awaitable[T]],
+        app: App,
+        caller: Caller,
+        body: LeadsRequest,
+    ) -> T:
+        """What `found` finds, with a fresh description of the fields where they have changed."""
+        try:
+            return await found(app, caller, body)
+        except FieldsChanged:
+            self._leads.clear_cache()
+            return await found(app, caller, body)
 
     async def _work(self, app: App, caller: Caller, body: LeadsRequest) -> Work:
         settings = (await self.setup.get(app)).model

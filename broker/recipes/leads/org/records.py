@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from broker.recipes.leads.fields import as_text
@@ -49,9 +50,17 @@ def lead_in(record: Mapping[str, Any], sobject: str, external: str) -> Lead:
             if name not in {"attributes", *SYSTEM}
         },
         external_id=as_text(record.get(external)),
-        modified_at=datetime.fromisoformat(record["LastModifiedDate"]),
+        modified_at=datetime.fromisoformat(record["LastModifiedDate"]).astimezone(UTC),
         stamp=record["SystemModstamp"],
         is_deleted=record.get("IsDeleted") is True,
         converted_to=record.get("ConvertedContactId") if record.get("IsConverted") else None,
         merged_into=record.get("MasterRecordId"),
     )
+
+
+def time_of(headers: Mapping[str, str]) -> datetime | None:
+    """When an answer was made, by Salesforce's clock; None where it does not say."""
+    try:
+        return parsedate_to_datetime(headers["date"]).astimezone(UTC)
+    except (LookupError, ValueError):
+        return None

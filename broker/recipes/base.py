@@ -7,7 +7,6 @@ storage, sealing, triggers, workflow actions, runs and the console's navigation 
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar
 from uuid import UUID
 
@@ -28,7 +27,7 @@ from broker.domain.runs import (
     Step,
     StepContext,
 )
-from broker.recipes.addresses import Route, VendorWebhook
+from broker.recipes.addresses import ConsolePanel, Route, VendorWebhook
 from broker.recipes.settings import RecipeSetup, StoredSettings
 from broker.recipes.starts.polling import DuePoll, PollResult
 from broker.services.runs.tasks import TaskKind
@@ -264,19 +263,6 @@ class DefaultRecipe(Generic[S]):
 
     async def close(self) -> None:
         """Nothing was opened."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConsolePanel:
-    """A recipe's section of the console: its label, its pages, and the folder of its templates.
-    `views` gets the console, the built recipe and the process's recipes; it makes one object for
-    each type in `routes`.
-    """
-
-    label: str
-    templates: Path
-    routes: tuple[Route, ...]
-    views: Callable[[Any, Any, Any], Sequence[object]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

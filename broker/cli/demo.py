@@ -249,7 +249,9 @@ class DemoScenario:
         issued += self.sandbox.sandbox.grants.refresh_tokens
         database = await asyncpg.connect(self.broker.database_url)
         try:
-            rows = await database.fetch("SELECT connection::text AS everything FROM connection")
+            rows = await database.fetch(
+                "SELECT stored::text AS everything FROM connection_grant AS stored"
+            )
         finally:
             await database.close()
         stored = "".join(row["everything"] for row in rows)

@@ -95,7 +95,7 @@ PULLED = {
     "delete_pending_grant",
     "delete_pending_grants",
     "delete_pending_grants_of_app",
-    "end_connections_of_app",
+    "end_grants_of_app",
     "enqueue_slice",
     "record_audit",
 }

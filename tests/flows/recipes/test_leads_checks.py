@@ -14,7 +14,7 @@ async def checks(leads):
     return [each["message"] for each in answer.json()["findings"]]
 
 
-async def told(leads):
+async def reported(leads):
     rows = await leads.database.fetch(
         "SELECT payload FROM event WHERE type LIKE 'recipe.check.%' ORDER BY id"
     )
@@ -40,20 +40,20 @@ async def test_a_mapping_that_no_longer_fits_is_told_once_and_stops_nothing_that
     """3.10: checked against both sides nightly."""
     await leads.polls()
     leads.org.hidden.add(("Lead", "Title"))
-    quiet = await told(leads)
+    quiet = await reported(leads)
     await leads.next_day()
     await leads.next_day()
-    failed = await told(leads)
+    failed = await reported(leads)
     health = await leads.broker.asks("GET", f"{SETTINGS}/health")
     made = await leads.starts(contactId=leads.contact(**ANN))
     hidden = ("Lead", "HubSpot_Contact_ID__c")
     leads.org.hidden.add(hidden)
     await leads.next_day()
-    worse = await told(leads)
+    worse = await reported(leads)
     leads.org.hidden.clear()
     await leads.next_day()
     await leads.next_day()
-    last = await told(leads)
+    last = await reported(leads)
 
     assert quiet == []
     (event,) = failed

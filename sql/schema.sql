@@ -415,14 +415,13 @@ CREATE INDEX seen_event_rest_by_age ON seen_event_rest USING brin (seen_on);
 -- dropped with the deliveries' as above. No foreign key, as above.
 CREATE TABLE event (
     workspace_id uuid NOT NULL,
-    id           uuid NOT NULL,
     app_id       uuid NOT NULL,
+    id           uuid NOT NULL,
     type         text NOT NULL,
     user_ref     text,
     payload      text NOT NULL,
-    PRIMARY KEY (workspace_id, id)
+    PRIMARY KEY (workspace_id, app_id, id)
 ) PARTITION BY RANGE (id);
-CREATE INDEX event_of_app ON event (workspace_id, app_id, id);
 CREATE TABLE event_rest PARTITION OF event DEFAULT;
 CREATE INDEX event_rest_by_age ON event_rest USING brin (id);
 
@@ -453,8 +452,8 @@ CREATE INDEX endpoint_of_app ON endpoint (workspace_id, app_id);
 -- millisecond. Partitions as its event's, after which they are dropped: hence no foreign key to it.
 CREATE TABLE delivery (
     workspace_id uuid        NOT NULL,
-    event_id     uuid        NOT NULL,
     endpoint_id  uuid        NOT NULL,
+    event_id     uuid        NOT NULL,
     id           uuid        NOT NULL,
     state        text        NOT NULL DEFAULT 'waiting',
     attempts     integer     NOT NULL DEFAULT 0,
@@ -466,14 +465,13 @@ CREATE TABLE delivery (
     last_error   text,
     attempted_at timestamptz,
     created_at   timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (workspace_id, event_id, endpoint_id),
+    PRIMARY KEY (workspace_id, endpoint_id, event_id),
     CONSTRAINT delivery_state_is_known CHECK (state IN ('waiting', 'delivered', 'dead')),
     CONSTRAINT delivery_due_while_waiting CHECK ((due_at IS NOT NULL) = (state = 'waiting'))
 ) PARTITION BY RANGE (event_id);
 CREATE INDEX delivery_due ON delivery (workspace_id, endpoint_id, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX delivery_by_expiry ON delivery (expires_at) WHERE due_at IS NOT NULL;
 CREATE INDEX delivery_by_due ON delivery (due_at) WHERE due_at IS NOT NULL;
-CREATE INDEX delivery_of_endpoint ON delivery (workspace_id, endpoint_id, event_id);
 CREATE INDEX delivery_dead ON delivery (workspace_id, endpoint_id, event_id) WHERE state = 'dead';
 CREATE TABLE delivery_rest PARTITION OF delivery DEFAULT;
 CREATE INDEX delivery_rest_by_age ON delivery_rest USING brin (event_id);

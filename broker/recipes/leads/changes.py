@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from broker.domain.runs import RunRequest
+from broker.errors import InputRefused
+from broker.recipes.leads.checks import MappingChecks
 from broker.recipes.leads.comparison import Comparison
 from broker.recipes.leads.models import Side
 from broker.recipes.leads.org.records import Lead
@@ -39,24 +41,42 @@ PAUSE_S = 1.0
 
 class LeadChanges:
     """Looks at orgs. The cursor holds `since`, within a look of many pages the last lead and when
-    the look began, and as `checked` when pairs were compared, and with what result.
+    the look began, as `checked` when pairs were compared, and as `check` when the mapping was, with
+    what result.
     """
 
     def __init__(
-        self, steps: LeadSteps, leads: Leads, pairs: LeadPairs, comparison: Comparison
+        self,
+        steps: LeadSteps,
+        leads: Leads,
+        pairs: LeadPairs,
+        comparison: Comparison,
+        checks: MappingChecks,
     ) -> None:
         self._comparison = comparison
+        self._checks = checks
         self._steps = steps
         self._leads = leads
         self._pairs = pairs
 
     async def look(self, due: DuePoll) -> PollResult:
-        """One page of leads, and runs for those that differ from what was last seen."""
+        """One page of leads, and runs for those that differ from what was last seen; once a day
+        the mapping is checked first.
+        """
+        cursor = due.cursor or {"since": due.begins_at.isoformat()}
+        check = await self._checks.go_on(due, cursor.get("check"))
         try:
-            return await self._look(due)
+            found = await self._look(due)
         except FieldsChanged:
             self._leads.clear_cache()  # the next look asks what there is
             raise
+        except InputRefused:
+            if not check.events:
+                raise
+            # What the check has found is told, though it keeps the leads from being looked at.
+            found = PollResult(cursor, PAUSE_S)
+        going = {**found.cursor, "check": check.state}
+        return PollResult(going, found.again_in_s, found.runs, check.events)
 
     async def _look(self, due: DuePoll) -> PollResult:
         work = await self._steps.work(due.app_id, due.user, due.partner, reported=Side.SALESFORCE)

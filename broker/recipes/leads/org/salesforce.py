@@ -58,13 +58,16 @@ class Leads:
         self._described: dict[tuple[Any, ...], tuple[float, Described]] = {}
 
     @understood
-    async def describe(self, user: PartnerUser, sobject: str = LEAD) -> Described:
-        """An object's fields, at most five minutes old. Raises as every method here: what
-        `PartnerCalls` raises, and InputRefused or ScopesMissing for what a person has to mend.
+    async def describe(
+        self, user: PartnerUser, sobject: str = LEAD, *, fresh: bool = False
+    ) -> Described:
+        """An object's fields, at most five minutes old, or as they are now. Raises as every method
+        here: what `PartnerCalls` raises, and InputRefused or ScopesMissing for what a person has to
+        mend.
         """
         key = (user.workspace_id, user.app_slug, user.user_ref, user.account_id, sobject)
         at, found = self._described.get(key, (0.0, None))
-        if found is not None and time.monotonic() < at + DESCRIBED_S:
+        if found is not None and not fresh and time.monotonic() < at + DESCRIBED_S:
             return found
         answer = await self._partners.read(user, "GET", f"{DATA}/sobjects/{sobject}/describe")
         described = described_in(_checked(answer)["fields"])

@@ -1,7 +1,7 @@
 # Everything a newcomer needs: `make demo` to see it work, `make test` to prove it.
 # Each target brings its own .venv, from requirements.lock alone, when there is none yet.
 
-.PHONY: help demo test drills check bench serve lock clean
+.PHONY: help demo test drills storms check bench serve lock clean
 
 # Another Python: make demo PYTHON=/path/to/python3.13
 PYTHON ?=
@@ -19,6 +19,7 @@ help:
 	@echo "make demo    everything on this machine: Postgres, the sandboxes, broker, and a walk through it"
 	@echo "make test    the tests"
 	@echo "make drills  the drills among them in full size: many callers, many processes killed"
+	@echo 'make storms  200 storms of 10,000 edits over the leads recipe, resumable; ARGS="--seeds 3 --edits 1000", ARGS=--help'
 	@echo "make check   format, lint, types, import layers"
 	@echo 'make bench   how fast it is (needs wrk and nginx); ARGS="--against REV" beside an earlier revision, ARGS=--help'
 	@echo "make serve   the broker alone, configured by BROKER_* and .env"
@@ -36,6 +37,9 @@ test: $(INSTALLED)
 
 drills: $(INSTALLED)
 	BROKER_DRILL=full .venv/bin/python -m pytest -m drill $(ARGS)
+
+storms: $(INSTALLED)
+	.venv/bin/python -m tests.faults.storms $(ARGS)
 
 bench: $(INSTALLED)
 	.venv/bin/python -m tests.bench.speed $(ARGS)

@@ -93,8 +93,8 @@ class RecordReader(RelatedRecords):
         """What wrote the present values of a record's properties, as HubSpot names it (CRM_UI, API,
         IMPORT); empty when there is no such record.
         """
-        last = await self._last_changes(object_type, record_id, names)
-        return {name: str(each.get("sourceType")) for name, each in last.items()}
+        found = await self.history(object_type, record_id, names)
+        return {name: str(each[0].get("sourceType")) for name, each in found.items()}
 
     async def changed_at(
         self, object_type: str, record_id: str, names: Sequence[str]
@@ -102,16 +102,17 @@ class RecordReader(RelatedRecords):
         """When the present values of a record's properties were written; empty when there is no
         such record.
         """
-        last = await self._last_changes(object_type, record_id, names)
+        found = await self.history(object_type, record_id, names)
         return {
-            name: datetime.fromisoformat(str(each["timestamp"]))
-            for name, each in last.items()
-            if each.get("timestamp")
+            name: datetime.fromisoformat(str(each[0]["timestamp"]))
+            for name, each in found.items()
+            if each[0].get("timestamp")
         }
 
-    async def _last_changes(
+    async def history(
         self, object_type: str, record_id: str, names: Sequence[str]
-    ) -> dict[str, Mapping[str, Any]]:
+    ) -> dict[str, Sequence[Mapping[str, Any]]]:
+        """Versions of a record's properties, newest first; empty when there is no such record."""
         query = urlencode({"propertiesWithHistory": ",".join(names)})
         status, payload = await self._request(
             "GET", f"{record_path(object_type, record_id)}?{query}"
@@ -120,7 +121,7 @@ class RecordReader(RelatedRecords):
             return {}
         raise_for_status(status, payload)
         history = payload.get("propertiesWithHistory") or {}
-        return {name: each[0] for name, each in history.items() if each}
+        return {name: each for name, each in history.items() if each}
 
     async def property_names(self, object_type: str) -> set[str]:
         """The properties that records of a type have."""

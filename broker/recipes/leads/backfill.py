@@ -54,7 +54,7 @@ async def backfill_page(
     """One page. Raises RetryLater while there are more."""
     progress = _Progress(context.checkpoint)
     since = datetime.fromisoformat(context.run.input["since"])
-    found = await leads.changed(
+    found, _ = await leads.changed(
         work.partner, since, progress.last, work.fields, work.external, PAGE
     )
     stop_at = time.monotonic() + PAGE_S

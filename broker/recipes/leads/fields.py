@@ -10,7 +10,7 @@ from typing import Any
 
 from broker.recipes.leads.models import LeadsSettings, Wins
 
-STATUS, OWNER = "Status", "OwnerId"
+STAGE, STATUS, OWNER = "lifecyclestage", "Status", "OwnerId"
 
 NUMBERS = frozenset({"int", "double", "currency", "percent", "long"})
 _NOT_DIALLED = re.compile(r"[^0-9+]")
@@ -106,7 +106,7 @@ def mapped_fields(settings: LeadsSettings, types: Mapping[str, str]) -> list[Map
         stages = tuple((each.hubspot, each.salesforce) for each in lifecycle.stages)
         found.append(
             MappedField(
-                "lifecyclestage",
+                STAGE,
                 STATUS,
                 lifecycle.wins,
                 types[STATUS],

@@ -1,13 +1,20 @@
 """The leads recipe: a HubSpot contact and a Salesforce lead are kept equal in the mapped fields."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from broker.crm.object_types import CONTACTS, deleted_record
 from broker.crm.records import SYNC_GROUP, HubSpotUser
 from broker.domain.events import ProviderEvent
 from broker.domain.model import App, Caller
-from broker.domain.runs import Consistency, RetryLater, RunRequest, Step, StepContext
+from broker.domain.runs import (
+    Consistency,
+    RetryLater,
+    RunRequest,
+    SettingsCheck,
+    Step,
+    StepContext,
+)
 from broker.errors import BrokerError, InputRefused
 from broker.recipes.base import (
     DefaultRecipe,
@@ -16,15 +23,12 @@ from broker.recipes.base import (
     RecipeDeps,
     StartingRecord,
 )
-from broker.recipes.leads.account import (
-    Connectors,
-    hubspot_findings,
-    owner_findings,
-    salesforce_findings,
-)
+from broker.recipes.leads.account import Connectors
 from broker.recipes.leads.changes import LeadChanges
+from broker.recipes.leads.checks import MappingChecks, check_of
 from broker.recipes.leads.comparison import Comparison, consistency_of
 from broker.recipes.leads.models import CONTACT, KEY, LeadsRequest, LeadsSettings, Side
+from broker.recipes.leads.org.refusals import FieldsChanged
 from broker.recipes.leads.org.salesforce import Leads
 from broker.recipes.leads.pairs.merging import Change
 from broker.recipes.leads.pairs.pairing import Pairing
@@ -37,6 +41,8 @@ from broker.recipes.starts.polling import DuePoll, PollResult
 from broker.stores.events.webhook_inbox import LockedBatch
 from broker.stores.recipes.lead_pairs import LeadPairs, clear_contact
 from broker.stores.recipes.polls import PollStore
+
+T = TypeVar("T")
 
 MOST_COMPARED = 1000
 """Of how many users' orgs the recipe's health shows the comparison."""
@@ -54,8 +60,9 @@ class LeadsRecipe(DefaultRecipe[LeadsSettings]):
         self._planner = Planner(deps.crm)
         pairing = Pairing(deps.crm, self._leads, self._pairs)
         self._steps = LeadSteps(setup, deps.partners, self._leads, pairing, Connectors(deps.crm))
-        comparison = Comparison(deps.crm, self._leads, self._pairs)
-        self._changes = LeadChanges(self._steps, self._leads, self._pairs, comparison)
+        self._checks = MappingChecks(setup, deps.crm, self._leads)
+        comparison = Comparison(deps.crm, self._leads, self._pairs, deps.hubspot_url)
+        self._changes = LeadChanges(self._steps, self._leads, self._pairs, comparison, self._checks)
         self._polls = PollStore(deps.database)
 
     def steps(self) -> Sequence[Step]:
@@ -67,6 +74,9 @@ class LeadsRecipe(DefaultRecipe[LeadsSettings]):
     async def run_request(self, app: App, caller: Caller, body: LeadsRequest) -> RunRequest:
         """One run for each version of a pair: a start after either side has changed is another."""
         body.check()
+        return await self._described_again(self._run_request, app, caller, body)
+
+    async def _run_request(self, app: App, caller: Caller, body: LeadsRequest) -> RunRequest:
         work = await self._work(app, caller, body)
         if body.since is not None:
             since = body.since.isoformat()
@@ -80,6 +90,9 @@ class LeadsRecipe(DefaultRecipe[LeadsSettings]):
 
     async def dry_run(self, app: App, caller: Caller, body: LeadsRequest) -> Mapping[str, Any]:
         body.check()
+        return await self._described_again(self._dry_run, app, caller, body)
+
+    async def _dry_run(self, app: App, caller: Caller, body: LeadsRequest) -> Mapping[str, Any]:
         work = await self._work(app, caller, body)
         contact_id, contact, lead_id, lead = await self._records(work, body)
         found: dict[str, Any] = {"contactId": contact_id, "leadId": lead_id}
@@ -87,7 +100,7 @@ class LeadsRecipe(DefaultRecipe[LeadsSettings]):
             raise InputRefused("Neither HubSpot nor Salesforce has this record.")
         if contact is not None and contact_id is not None and lead is not None:
             pair = await self._pairs.of_contact(work.place, contact_id)
-            marks = marks_of(work, contact_id)
+            work, marks = work.known_in(contact), marks_of(work, contact_id)
             seen = None if pair is None else pair.seen
             merged = await self._planner.plan(work, contact, lead, seen, marks)
             return {
@@ -140,20 +153,16 @@ class LeadsRecipe(DefaultRecipe[LeadsSettings]):
     ) -> list[Finding]:
         """Settings that do not fit one of the two accounts."""
         model, found = settings.model, list[Finding]()
-        self._leads.clear_cache()
         try:
             partner = await self._steps.partner(user, model)
-            found += salesforce_findings(model, await self._leads.describe(partner))
-            owners = [*model.owners.values(), *filter(None, [model.defaultOwner])]
-            active = await self._leads.owners(partner, owners)
-            found += owner_findings(model, None, active)
+            found += await self._checks.of_salesforce(partner, model)
         except RetryLater as later:
             found.append(_finding("Salesforce", later.reason, "Check again later."))
         except BrokerError as refusal:
             remedy = f"Have the user connect an org with the app {model.salesforceApp}."
             found.append(_finding("Salesforce", refusal.detail or refusal.title(), remedy))
         try:
-            found += hubspot_findings(model, await self._crm.reader(user).definitions(CONTACTS))
+            found += await self._checks.of_hubspot(user, model)
         except (BrokerError, RetryLater):  # told by the general part of the check
             return found
         return found
@@ -201,13 +210,32 @@ class LeadsRecipe(DefaultRecipe[LeadsSettings]):
     async def consistency(self, app: App) -> Consistency | None:
         """The last comparison of pairs at random, of so many users."""
         polls = await self._polls.of_app(app.workspace_id, app.id, self.setup.name, MOST_COMPARED)
-        return consistency_of([each.cursor for each in polls])
+        return consistency_of(polls)
+
+    async def settings_check(self, app: App) -> SettingsCheck | None:
+        """The last check of the mapping that the recipe made by itself, for so many users."""
+        polls = await self._polls.of_app(app.workspace_id, app.id, self.setup.name, MOST_COMPARED)
+        return check_of(polls)
 
     async def poll(self, due: DuePoll) -> PollResult:
         return await self._changes.look(due)
 
     def clear_cache(self) -> None:
         self._leads.clear_cache()
+
+    async def _described_again(
+        self,
+        found: Callable[[App, Caller, LeadsRequest], Awaitable[T]],
+        app: App,
+        caller: Caller,
+        body: LeadsRequest,
+    ) -> T:
+        """What `found` finds, with a fresh description of the fields where they have changed."""
+        try:
+            return await found(app, caller, body)
+        except FieldsChanged:
+            self._leads.clear_cache()
+            return await found(app, caller, body)
 
     async def _work(self, app: App, caller: Caller, body: LeadsRequest) -> Work:
         settings = (await self.setup.get(app)).model

@@ -12,6 +12,8 @@ from broker.domain.runs import Run, RunRequest
 from broker.recipes.leads.models import NAME, Side
 
 PROVIDER = Side.SALESFORCE.value
+STEP = "synchronise"
+"""The recipe's only step."""
 
 
 def run_request(

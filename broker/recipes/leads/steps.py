@@ -1,6 +1,7 @@
 """The step of a run: bring one pair together, or many, page by page."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -12,10 +13,11 @@ from broker.recipes.leads.account import Connectors
 from broker.recipes.leads.backfill import backfill_page
 from broker.recipes.leads.fields import mapped_fields
 from broker.recipes.leads.models import LeadsSettings, Side
+from broker.recipes.leads.org.refusals import FieldsChanged
 from broker.recipes.leads.org.salesforce import Leads
 from broker.recipes.leads.pairs.pairing import Pairing
 from broker.recipes.leads.pairs.work import Work
-from broker.recipes.leads.requests import PROVIDER, partner_of
+from broker.recipes.leads.requests import PROVIDER, STEP, partner_of
 from broker.recipes.settings import RecipeSetup
 from broker.stores.recipes.lead_pairs import LeadPlace
 
@@ -38,10 +40,17 @@ class LeadSteps:
         self._connectors = connectors
 
     def steps(self) -> Sequence[Step]:
-        return (Step("synchronise", self.synchronise, has_side_effect=True),)
+        return (Step(STEP, self.synchronise, has_side_effect=True),)
 
     async def synchronise(self, context: StepContext) -> Mapping[str, Any]:
         """The outcome of one pair, or of a backfill."""
+        try:
+            return await self._synchronise(context)
+        except FieldsChanged:
+            self._leads.clear_cache()  # the next attempt asks what there is
+            raise
+
+    async def _synchronise(self, context: StepContext) -> Mapping[str, Any]:
         run, user = context.run, user_of(context.run)
         assert user is not None  # noqa: S101  # every run of the recipe acts for a user
         reported = Side(run.input["reported"]) if "reported" in run.input else None
@@ -51,6 +60,7 @@ class LeadSteps:
         )
         if "since" in run.input:
             return await backfill_page(context, work, self._leads, self._pairing)
+        work = replace(work, attempt=context)
         if "contactId" in run.input:
             return await self._pairing.of_contact(work, run.input["contactId"])
         return await self._pairing.of_lead(work, run.input["leadId"])
@@ -97,4 +107,4 @@ class LeadSteps:
 
 def build_result(context: StepContext) -> Mapping[str, Any]:
     """A run's result."""
-    return {"ok": True, "created": False, **context.outcomes["synchronise"]}
+    return {"ok": True, "created": False, **context.outcomes[STEP]}

@@ -23,6 +23,7 @@ class OrgLevers:
 
     `duplicate_rule` is None, "alert" or "block"; `assignment_rule` the id of the owner it picks;
     `stamp_late` how many seconds a write's stamps lie behind, as a long transaction's do;
+    `page_size` how many records a page of a query has at most, fewer for wide ones;
     `search_lag` after how many seconds a search finds what was written;
     `refuse_writes` an error (status, errorCode, message, times) that the next writes get.
     """
@@ -35,6 +36,7 @@ class OrgLevers:
     person_accounts: bool = False
     state_country_picklists: bool = False
     stamp_late: float = 0.0
+    page_size: int = 2000
     search_lag: float = 0.0
     read_only_objects: list[str] = field(default_factory=list)
     refuse_writes: dict[str, Any] | None = None

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from broker.domain.runs import Run
 from broker.stores.core.database import Database, Session
 from broker.stores.core.queries import sql
 
@@ -109,19 +110,28 @@ class LeadPairs:
         )
         return stored > 0
 
-    async def intend(self, locked: LockedPair, lead_id: str, seen: Seen) -> bool:
+    async def intend(
+        self,
+        locked: LockedPair,
+        lead_id: str,
+        seen: Seen,
+        step: tuple[Run, str] | None,
+        checkpoint: Mapping[str, Any],
+    ) -> bool:
         """Store what is about to be written, so that a run that finds it written does not take it
-        for a person's change; False when another run has the pair by now.
+        for a person's change, and the checkpoint of the step that writes it; False when another run
+        has the pair, or another process the run, by now.
         """
-        stored = await self._database.execute(
-            sql.intend_lead_pair,
-            *_key(locked.place),
-            locked.pair.contact_id,
-            locked.claim,
-            lead_id,
-            json.dumps(seen),
-        )
-        return stored > 0
+        key = *_key(locked.place), locked.pair.contact_id
+        async with self._database.transaction() as session:
+            stored = await session.fetchrow(
+                sql.intend_lead_pair, *key, locked.claim, lead_id, json.dumps(seen)
+            )
+            if step is None or stored is None:
+                return stored is not None
+            run, name = step
+            values = run.workspace_id, run.id, run.claim, name, json.dumps(checkpoint)
+            return await session.fetchrow(sql.store_lead_checkpoint, *values) is not None
 
     async def unlock(self, locked: LockedPair) -> None:
         """Leave the pair as it was."""

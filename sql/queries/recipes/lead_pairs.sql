@@ -39,7 +39,23 @@ UPDATE lead_pair
    SET lead_id = $7, seen = $8, unlinked_at = NULL
  WHERE {lead_place}
    AND contact_id = $5
-   AND claim = $6;
+   AND claim = $6
+RETURNING contact_id;
+
+-- name: store_lead_checkpoint
+-- What the step of a run is about to write, for the attempt after one that has no end.
+--   $1 workspace, $2 run, $3 claim, $4 step, $5 checkpoint
+UPDATE recipe_step AS step
+   SET checkpoint = $5
+  FROM recipe_run AS run
+ WHERE run.workspace_id = $1
+   AND run.id = $2
+   AND run.claim = $3
+   AND run.state = 'running'
+   AND step.workspace_id = run.workspace_id
+   AND step.run_id = run.id
+   AND step.name = $4
+RETURNING step.name;
 
 -- name: unlock_lead_pair
 -- A run has changed nothing about a pair.

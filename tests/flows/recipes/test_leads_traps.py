@@ -1,5 +1,7 @@
 """What trips people up between HubSpot and Salesforce, row by row of what is known of it."""
 
+import asyncio
+
 import pytest
 
 from broker.sandbox.core.faults import Fault
@@ -216,14 +218,14 @@ async def test_a_locked_row_waits_and_a_lost_answer_writes_once(leads):
         "times": 1,
     }
     leads.edit_contact(contact, jobtitle="A")
-    locked = await leads.starts(contactId=contact)
-    await leads.wakes()
+    start = asyncio.create_task(leads.starts(contactId=contact))
+    locked = await leads.ends_after_a_pause(start)
     leads.orgs.world.faults.add(Fault("/services/data/*/sobjects/Lead/*", "lose-answer", times=1))
     other = leads.contact(**{**ANN, "email": "two@x.example"})
     lost = await leads.starts(contactId=other)
     await leads.wakes()
 
-    assert locked.status == 202, locked.body
+    assert locked.json()["operation"] == "update", locked.body
     assert leads.leads()[lead]["Title"] == "A"
     assert len(leads.leads()) == 2, lost.body
     assert {each["state"] for each in await leads.runs()} == {"done"}
@@ -305,18 +307,35 @@ async def test_hubspots_webhook_brings_a_change_over_and_its_echo_costs_one_read
     assert (len(leads.lead_writes()), len(leads.orgs.world.seen)) == (writes, seen)
 
 
-@pytest.mark.parametrize("direction", ["to-salesforce", "to-hubspot"])
-async def test_one_way_writes_one_side_only(leads, direction):
+@pytest.mark.parametrize(
+    ("direction", "expected"),
+    [("both", (1, 1)), ("to-salesforce", (1, 0)), ("to-hubspot", (0, 1))],
+)
+async def test_an_edit_is_written_once_to_the_other_side_and_never_where_settings_forbid_it(
+    leads, direction, expected
+):
+    """3.11 1: writes per edit at each side, with every echo reported to the recipe."""
     contact, lead = await pair(leads)
     await leads.puts(direction=direction)
-    leads.edit_contact(contact, jobtitle="H")
-    leads.edit_lead(lead, Phone="+1 555 0188")
-    answer = await leads.starts(contactId=contact)
     await leads.polls()
+    counts = []
+    for _ in range(2):
+        before = leads.writes()
+        leads.edit_contact(contact, jobtitle=f"H{len(counts)}")
+        await leads.sends_change(contact, "jobtitle", f"H{len(counts)}")
+        for _ in range(2):
+            await leads.polls()  # the echo
+        between = leads.writes()
+        leads.edit_lead(lead, Phone=f"+1 555 018{len(counts)}")
+        await leads.polls()
+        phone = leads.contacts()[contact]["phone"]
+        await leads.sends_change(contact, "phone", phone)  # the echo
+        await leads.polls()
+        counts.append((between - before, leads.writes() - between))
 
-    changed = [(each["side"], each["hubspot"]) for each in answer.json()["changed"]]
-    one_way = [("salesforce", "jobtitle")]
-    assert changed == (one_way if direction == "to-salesforce" else [("hubspot", "phone")])
+    assert counts == [expected, expected]
+    assert (leads.leads()[lead]["Title"] == "H1") is (direction != "to-hubspot")
+    assert (phone == "+1 555 0181") is (direction != "to-salesforce")
 
 
 async def test_a_backfill_brings_over_old_leads_and_one_that_is_refused_holds_up_no_other(leads):
@@ -349,14 +368,26 @@ async def test_a_comparison_once_a_day_finds_what_nothing_reported_and_stands_in
     leads.edit_contact(contact, jobtitle="Chief")  # no webhook reports it
     await leads.polls()
     before = leads.leads()[lead]["Title"]
-    for _ in range(2):
-        await leads.database.execute(
-            "UPDATE recipe_poll SET cursor = jsonb_set(cursor::jsonb, '{checked,at}',"
-            " '\"2026-01-01T00:00:00+00:00\"')::text"
-        )
-        await leads.polls()
+    await leads.next_day()
+    found = await leads.broker.asks("GET", "/api/apps/hbdev/recipes/leads/health")
+    cursors = await leads.database.fetchval("SELECT cursor FROM recipe_poll")
+    await leads.next_day()
     health = await leads.broker.asks("GET", "/api/apps/hbdev/recipes/leads/health")
 
+    people = leads.broker.parts.settings.hubspot_app_url
+    assert found.json()["consistency"]["different"] == [
+        {
+            "userForeignIdentifier": "u1",
+            "recordId": contact,
+            "recordUrl": f"{people}/contacts/101/record/0-1/{contact}",
+            "partnerRecordId": lead,
+            "partnerRecordUrl": f"{leads.org.instance_url}/{lead}",
+            "fields": ["jobtitle"],
+            "missing": [],
+        }
+    ], found.body
+    assert "Chief" not in cursors
+    assert health.json()["consistency"]["different"] == []
     assert (before, leads.leads()[lead]["Title"]) == (None, "Chief")
     shown = health.json()["consistency"]
     assert (shown["compared"], shown["equal"]) == (1, 1), health.body

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from broker.recipes.leads.fields import as_text
@@ -14,13 +15,36 @@ SYSTEM = ("Id", "SystemModstamp", "LastModifiedDate", "IsDeleted", "IsConverted"
 @dataclass(frozen=True, slots=True)
 class Described:
     """An object as the connected user sees it: Salesforce's type of each field that can be read,
-    those that can be written, those that cannot be empty, and the active values of picklists.
+    those that can be written, those that cannot be empty, the active values of picklists, and how
+    many characters a field holds.
     """
 
     types: Mapping[str, str]
     writable: frozenset[str]
     required: frozenset[str]
     picklists: Mapping[str, Sequence[str]]
+    lengths: Mapping[str, int]
+
+
+def described_in(fields: Sequence[Mapping[str, Any]]) -> Described:
+    """The description in an answer."""
+    return Described(
+        {each["name"]: each["type"] for each in fields},
+        frozenset(each["name"] for each in fields if each.get("updateable")),
+        frozenset(
+            each["name"]
+            for each in fields
+            if not each.get("nillable", True) and each["type"] != "boolean"
+        ),
+        {
+            each["name"]: [
+                value["value"] for value in each["picklistValues"] if value.get("active")
+            ]
+            for each in fields
+            if each.get("picklistValues")
+        },
+        {each["name"]: int(each.get("length") or 0) for each in fields},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +73,17 @@ def lead_in(record: Mapping[str, Any], sobject: str, external: str) -> Lead:
             if name not in {"attributes", *SYSTEM}
         },
         external_id=as_text(record.get(external)),
-        modified_at=datetime.fromisoformat(record["LastModifiedDate"]),
+        modified_at=datetime.fromisoformat(record["LastModifiedDate"]).astimezone(UTC),
         stamp=record["SystemModstamp"],
         is_deleted=record.get("IsDeleted") is True,
         converted_to=record.get("ConvertedContactId") if record.get("IsConverted") else None,
         merged_into=record.get("MasterRecordId"),
     )
+
+
+def time_of(headers: Mapping[str, str]) -> datetime | None:
+    """When an answer was made, by Salesforce's clock; None where it does not say."""
+    try:
+        return parsedate_to_datetime(headers["date"]).astimezone(UTC)
+    except (LookupError, ValueError):
+        return None

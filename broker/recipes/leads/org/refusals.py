@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from broker.crm.partners import PartnerAnswer
-from broker.domain.runs import RetryLater
+from broker.domain.runs import RetryLater, VendorUnavailable
 from broker.errors import BrokerError, InputRefused, ScopesMissing
 
 LOCKED_S = (1.0, 5.0)
@@ -27,7 +27,12 @@ OWNER_REFUSED = frozenset(
     }
 )
 NO_API = frozenset({"API_DISABLED_FOR_ORG", "API_CURRENTLY_DISABLED"})
+FIELDS_CHANGED = frozenset({"INVALID_FIELD", "INVALID_FIELD_FOR_INSERT_UPDATE"})
 _LEAD_ID = re.compile(r"\b00Q[A-Za-z0-9]{12}(?:[A-Za-z0-9]{3})?\b")
+
+
+class FieldsChanged(VendorUnavailable):
+    """Salesforce's fields have changed since they were described."""
 
 
 class LeadTaken(Exception):
@@ -51,6 +56,10 @@ class LeadGone(Exception):
     """The lead was deleted, or merged into another."""
 
 
+class LeadChanged(Exception):
+    """Somebody has written the lead since it was read; nothing was written."""
+
+
 def error_of(answer: PartnerAnswer) -> Mapping[str, Any]:
     """The first error of a refusal; empty where there is none."""
     payload = answer.payload
@@ -62,6 +71,8 @@ def raise_refusal(answer: PartnerAnswer, sent: Mapping[str, Any]) -> None:
     """Raise what a refusal means; `sent` is what should have been written."""
     if answer.status == 300:
         raise LeadTaken(None, "Several leads have this contact's external id.")
+    if answer.status == 412:
+        raise LeadChanged
     error = error_of(answer)
     code, text = str(error.get("errorCode", "")), str(error.get("message", ""))[:300]
     _raise_known(code, text, error, sent)
@@ -77,6 +88,8 @@ def raise_refusal(answer: PartnerAnswer, sent: Mapping[str, Any]) -> None:
         )
     if code in GONE:
         raise LeadGone
+    if code in FIELDS_CHANGED:
+        raise FieldsChanged(f"Salesforce's fields have changed: {text}")
     if answer.status == 401 or code in NO_API:
         refusal: BrokerError = ScopesMissing(f"Salesforce does not allow calls: {text}")
         raise refusal

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -15,8 +16,8 @@ from broker.errors import InputRefused
 from broker.recipes.leads.fields import MappedField, as_json
 from broker.recipes.leads.org import queries
 from broker.recipes.leads.org.queries import ID
-from broker.recipes.leads.org.records import SYSTEM, Described, Lead, lead_in
-from broker.recipes.leads.org.refusals import LeadGone, error_of, raise_refusal
+from broker.recipes.leads.org.records import SYSTEM, Described, Lead, described_in, lead_in, time_of
+from broker.recipes.leads.org.refusals import LeadGone, LeadTaken, error_of, raise_refusal
 
 DATA = "/services/data/v66.0"
 LEAD, CONTACT = "Lead", "Contact"
@@ -57,32 +58,19 @@ class Leads:
         self._described: dict[tuple[Any, ...], tuple[float, Described]] = {}
 
     @understood
-    async def describe(self, user: PartnerUser, sobject: str = LEAD) -> Described:
-        """An object's fields, at most five minutes old. Raises as every method here: what
-        `PartnerCalls` raises, and InputRefused or ScopesMissing for what a person has to mend.
+    async def describe(
+        self, user: PartnerUser, sobject: str = LEAD, *, fresh: bool = False
+    ) -> Described:
+        """An object's fields, at most five minutes old, or as they are now. Raises as every method
+        here: what `PartnerCalls` raises, and InputRefused or ScopesMissing for what a person has to
+        mend.
         """
         key = (user.workspace_id, user.app_slug, user.user_ref, user.account_id, sobject)
         at, found = self._described.get(key, (0.0, None))
-        if found is not None and time.monotonic() < at + DESCRIBED_S:
+        if found is not None and not fresh and time.monotonic() < at + DESCRIBED_S:
             return found
         answer = await self._partners.read(user, "GET", f"{DATA}/sobjects/{sobject}/describe")
-        fields = _checked(answer)["fields"]
-        described = Described(
-            {each["name"]: each["type"] for each in fields},
-            frozenset(each["name"] for each in fields if each.get("updateable")),
-            frozenset(
-                each["name"]
-                for each in fields
-                if not each.get("nillable", True) and each["type"] != "boolean"
-            ),
-            {
-                each["name"]: [
-                    value["value"] for value in each["picklistValues"] if value.get("active")
-                ]
-                for each in fields
-                if each.get("picklistValues")
-            },
-        )
+        described = described_in(_checked(answer)["fields"])
         if len(self._described) >= MAX_DESCRIBED:
             self._described.clear()
         self._described[key] = (time.monotonic(), described)
@@ -139,7 +127,7 @@ class Leads:
         found = [lead_in(each, LEAD, external) for each in _checked(answer)["searchRecords"]]
         since = datetime.now(UTC) - INDEX_LAG
         recent = queries.unlinked_since(names, external, since, MOST_FOUND)
-        found += await self._query(user, "query", recent, external)
+        found += (await self._query(user, "query", recent, external))[0]
         return list(
             {
                 each.id: each
@@ -194,9 +182,10 @@ class Leads:
         fields: Sequence[MappedField],
         external: str,
         limit: int,
-    ) -> Sequence[Lead]:
+    ) -> tuple[Sequence[Lead], datetime | None]:
         """Leads written since a moment, deleted ones among them, by time and id; those behind
-        `after`, the last one of the page before.
+        `after`, the last one of the page before. With them the time by Salesforce's clock; None
+        where it does not say.
         """
         names = _names(fields, (*SYSTEM, external))
         query = queries.changed_since(names, since, after, limit)
@@ -230,9 +219,12 @@ class Leads:
         *,
         save_duplicates: bool,
     ) -> None:
-        """Write fields of a lead or contact. Raises what `raise_refusal` does."""
+        """Write fields of a lead or contact that nobody has written since it was read, which
+        Salesforce knows to the second. Raises what `raise_refusal` does.
+        """
         body = {name: as_json(kind, value) for name, (kind, value) in values.items()}
-        headers = {**WRITING, **(SAVE_DUPLICATES if save_duplicates else {})}
+        unmodified = {"If-Unmodified-Since": format_datetime(lead.modified_at, usegmt=True)}
+        headers = {**WRITING, **unmodified, **(SAVE_DUPLICATES if save_duplicates else {})}
         target = f"{DATA}/sobjects/{lead.sobject}/{quote(lead.id)}"
         answer = await self._partners.send(user, "PATCH", target, body, headers)
         if answer.status >= 300:
@@ -260,10 +252,18 @@ class Leads:
 
     async def _query(
         self, user: PartnerUser, kind: str, query: str, external: str
-    ) -> Sequence[Lead]:
-        target = f"{DATA}/{kind}?{urlencode({'q': query})}"
-        payload = _checked(await self._partners.read(user, "GET", target))
-        return [lead_in(each, LEAD, external) for each in payload["records"]]
+    ) -> tuple[list[Lead], datetime | None]:
+        """All leads of a query, and when it was answered. Salesforce makes more pages of wide
+        records than were asked for.
+        """
+        target, found, at = f"{DATA}/{kind}?{urlencode({'q': query})}", list[Lead](), None
+        while target:
+            answer = await self._partners.read(user, "GET", target)
+            payload = _checked(answer)
+            found += [lead_in(each, LEAD, external) for each in payload["records"]]
+            at = at or time_of(answer.headers)
+            target = "" if payload.get("done", True) else str(payload["nextRecordsUrl"])
+        return found, at
 
 
 def _names(fields: Sequence[MappedField], more: Sequence[str]) -> list[str]:
@@ -276,4 +276,6 @@ def _checked(answer: PartnerAnswer) -> Any:
             raise_refusal(answer, {})
         except LeadGone:
             raise InputRefused("Salesforce does not show leads to the connected user.") from None
+        except LeadTaken as several:
+            raise InputRefused(f"{several} Merge them in Salesforce, then retry.") from None
     return answer.payload

@@ -10,26 +10,44 @@ a person in between is a change for the next run.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from broker.crm.object_types import CONTACTS
 from broker.crm.records import CrmRecords
-from broker.domain.runs import PermanentFailure, RetryLater
+from broker.domain.runs import RetryLater
 from broker.errors import InputRefused
 from broker.recipes.leads.fields import mapped_fields
 from broker.recipes.leads.models import KEY, Side
 from broker.recipes.leads.org.records import Lead
-from broker.recipes.leads.org.refusals import LeadConverted, LeadGone, LeadTaken, OwnerRefused
+from broker.recipes.leads.org.refusals import (
+    LeadChanged,
+    LeadConverted,
+    LeadGone,
+    LeadTaken,
+    OwnerRefused,
+)
 from broker.recipes.leads.org.salesforce import CONTACT, Leads
 from broker.recipes.leads.pairs.finding import Finder
+from broker.recipes.leads.pairs.overwriting import (
+    checkpoint_with,
+    earlier_changes,
+    unconfirmed,
+    with_replaced,
+)
 from broker.recipes.leads.pairs.planning import Contact, Planner, marks_of
-from broker.recipes.leads.pairs.work import Work, ended, operation_of, values_of
+from broker.recipes.leads.pairs.stopping import PairStopped, stopped
+from broker.recipes.leads.pairs.work import (
+    Work,
+    ended,
+    missing_notes,
+    operation_of,
+    values_of,
+)
 from broker.recipes.leads.pairs.writing import PairWriter
 from broker.stores.recipes.lead_pairs import LeadPairs, LockedPair, Seen
 
 BUSY_S = 2.0
-RESUMED = {"resumed": True}
-"""The checkpoint of a run that stopped its pair: a retry is a person's decision to go on."""
 
 
 class Pairing:
@@ -57,11 +75,14 @@ class Pairing:
             contact = await self._crm.reader(work.user).read(CONTACTS, contact_id, names)
             real_id = contact_id if contact is None else contact.get("hs_object_id") or contact_id
             if real_id == contact_id:
-                return await self._locked(work, locked, contact, lead_id)
+                known = work.known_in(contact)
+                outcome = await self._locked(known, locked, contact, lead_id)
+                outcome["notes"] += missing_notes(work, known)
+                return outcome
         except PairStopped as stop:
             pair = locked.pair
             await self._pairs.end(locked, lead_id=pair.lead_id, seen=pair.seen, stopped=True)
-            raise stopped(contact_id, len(locked.written_at)) from stop
+            raise stopped(work, contact_id, len(locked.written_at)) from stop
         finally:
             await self._pairs.unlock(locked)
         return await self._contact_merged(work, locked, real_id)
@@ -159,15 +180,18 @@ class Pairing:
         merged = await self._planner.plan(work, contact, lead, seen, marks)
         notes = [*notes, *merged.notes]
         ours, theirs = values_of(work, contact), dict(lead.values)
+        earlier = earlier_changes(work, ours, theirs)
         if merged.changes:
             self._may_write(work, locked)
             intended = marks.intended(work.fields, ours, theirs, merged.changes)
-            if not await self._pairs.intend(locked, lead_id, intended):
+            checkpoint = checkpoint_with(work, [*earlier, *merged.changes])
+            if not await self._pairs.intend(locked, lead_id, intended, work.step, checkpoint):
                 raise RetryLater(BUSY_S, "another run works on this contact")
         try:
             notes += await self._writer.to_salesforce(work, contact_id, lead, merged.changes)
-        except (LeadConverted, LeadGone) as meanwhile:
-            raise RetryLater(BUSY_S, "the lead was converted or deleted") from meanwhile
+        except (LeadConverted, LeadGone, LeadChanged) as meanwhile:
+            kept = checkpoint_with(work, earlier)
+            raise RetryLater(BUSY_S, "the lead was changed meanwhile", kept) from meanwhile
         await self._writer.to_hubspot(work, contact_id, lead_id, contact.get(KEY), merged.changes)
         for each in merged.changes:
             if each.side is Side.HUBSPOT:
@@ -176,8 +200,9 @@ class Pairing:
                 theirs[each.field.salesforce] = each.after
         stored = marks.all(work.fields, ours, theirs)
         await self._end(locked, lead_id, stored, written=bool(merged.changes))
-        operation = operation_of(merged.changes)
-        return ended(operation, contact_id, lead_id, changes=merged.changes, notes=notes)
+        reader, changes = self._crm.reader(work.user), [*earlier, *merged.changes]
+        changes = await with_replaced(reader, contact_id, changes)
+        return ended(operation_of(changes), contact_id, lead_id, changes=changes, notes=notes)
 
     async def _converted(
         self, work: Work, locked: LockedPair, contact: Contact, lead: Lead
@@ -194,16 +219,7 @@ class Pairing:
         target = await self._leads.read_contact(work.partner, lead.converted_to, fields)
         if target is None:
             return ended("none", locked.pair.contact_id, lead.id, skipped="converted")
-        followed = Work(
-            work.user,
-            work.partner,
-            work.place,
-            work.settings,
-            described,
-            fields,
-            work.reported,
-            work.resumed,
-        )
+        followed = replace(work, described=described, fields=fields)
         notes = [f"Lead {lead.id} was converted to contact {target.id} of Salesforce."]
         return await self._synchronise(
             followed, locked, contact, target, lead.id, locked.pair.seen, notes
@@ -220,8 +236,7 @@ class Pairing:
             return ended("none", pair.contact_id, pair.lead_id, skipped="deleted-contact")
         created = await self._writer.create_contact(work, lead)
         await self._end(locked, None, None, unlinked=True)
-        cleared = {work.external: ("string", work.external_id(created))}
-        await self._leads.update(work.partner, lead, cleared, save_duplicates=False)
+        await self._writer.give(work, lead, work.external_id(created))
         outcome = await self.of_contact(work, created, lead.id)
         return {**outcome, "operation": "from-salesforce", "created": True}
 
@@ -240,8 +255,7 @@ class Pairing:
         lead = await self._leads.read(work.partner, pair.lead_id, work.fields, work.external)
         await self._pairs.give_up(work.place, pair.contact_id)
         if lead is not None and not lead.is_deleted and lead.converted_to is None:
-            values = {work.external: ("string", work.external_id(real_id))}
-            await self._leads.update(work.partner, lead, values, save_duplicates=False)
+            await self._writer.give(work, lead, work.external_id(real_id))
         return await self.of_contact(work, real_id, pair.lead_id)
 
     def _may_write(self, work: Work, locked: LockedPair) -> None:
@@ -276,20 +290,4 @@ def _idle(work: Work, locked: LockedPair, contact: Contact | None) -> str | None
         return None
     marks, ours = marks_of(work, pair.contact_id), values_of(work, contact)
     changed = marks.changed_at_hubspot(work.fields, ours, pair.seen)
-    return None if changed else "unchanged"
-
-
-class PairStopped(Exception):
-    """The pair was written too often within an hour."""
-
-
-def stopped(contact_id: str, writes: int) -> PermanentFailure:
-    """How the run ends that would have written once too often."""
-    return PermanentFailure(
-        InputRefused(
-            f"The pair of contact {contact_id} was written {writes} times within an hour, which "
-            "looks like a loop with another program: it is stopped. Look what else writes these "
-            "records, then retry this run to go on."
-        ),
-        RESUMED,
-    )
+    return None if changed or unconfirmed(work) else "unchanged"

@@ -1,22 +1,25 @@
 """What a run works with, and the forms in which it ends."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from broker.crm.partners import PartnerUser
 from broker.crm.records import HubSpotUser
+from broker.domain.runs import Run, StepContext
 from broker.recipes.leads.fields import MappedField
 from broker.recipes.leads.models import KEY, ChangedField, LeadsSettings, Side
 from broker.recipes.leads.org.records import Described
 from broker.recipes.leads.pairs.merging import Change
+from broker.recipes.leads.requests import STEP
 from broker.stores.recipes.lead_pairs import LeadPlace
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
     """One run's users, accounts, settings and fields. `reported`: the side that reported a change;
-    None when a person asked. `resumed`: a person lets a stopped pair go on.
+    None when a person asked. `resumed`: a person lets a stopped pair go on. `attempt` is the
+    attempt at the run's step; None where no run has one pair for its subject.
     """
 
     user: HubSpotUser
@@ -27,6 +30,15 @@ class Work:
     fields: Sequence[MappedField]
     reported: Side | None = None
     resumed: bool = False
+    attempt: StepContext | None = None
+
+    def known_in(self, contact: Mapping[str, str | None] | None) -> "Work":
+        """Less the fields whose property HubSpot does not know any more: it leaves them out of a
+        contact, and what they held is not empty but unknown.
+        """
+        if contact is None:
+            return self
+        return replace(self, fields=[each for each in self.fields if each.hubspot in contact])
 
     @property
     def property_names(self) -> list[str]:
@@ -34,6 +46,11 @@ class Work:
         return sorted(
             {*(each.hubspot for each in self.fields), KEY, "hs_object_id", "lastmodifieddate"}
         )
+
+    @property
+    def step(self) -> tuple[Run, str] | None:
+        """The run and the step that this is an attempt at."""
+        return None if self.attempt is None else (self.attempt.run, STEP)
 
     @property
     def external(self) -> str:
@@ -73,6 +90,15 @@ def ended(
         "notes": list(notes),
     }
     return found if skipped is None else {**found, "skipped": skipped}
+
+
+def missing_notes(work: Work, known: Work) -> list[str]:
+    """What a person should know of fields that were left out."""
+    return [
+        f"HubSpot has no property {each.hubspot} any more: {each.salesforce} was left alone."
+        for each in work.fields
+        if each not in known.fields
+    ]
 
 
 def shown(change: Change) -> dict[str, Any]:

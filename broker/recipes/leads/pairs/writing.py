@@ -6,17 +6,25 @@ from collections.abc import Mapping, Sequence
 
 from broker.crm.object_types import CONTACTS
 from broker.crm.records import CrmRecords
+from broker.domain.runs import RetryLater
 from broker.errors import InputRefused
 from broker.recipes.leads.fields import OWNER
 from broker.recipes.leads.models import KEY, Side
 from broker.recipes.leads.org.records import Lead
-from broker.recipes.leads.org.refusals import LeadTaken, OwnerRefused
+from broker.recipes.leads.org.refusals import (
+    LeadChanged,
+    LeadConverted,
+    LeadGone,
+    LeadTaken,
+    OwnerRefused,
+)
 from broker.recipes.leads.org.salesforce import LEAD, Leads
 from broker.recipes.leads.pairs.merging import Change
 from broker.recipes.leads.pairs.work import Work
 
 Typed = Mapping[str, tuple[str, str]]
 
+CHANGED_S = 2.0
 OWNER_NOTE = "Salesforce refused the owner ({why}). {instead}"
 
 
@@ -55,7 +63,7 @@ class PairWriter:
         self, work: Work, contact_id: str, lead: Lead, changes: Sequence[Change]
     ) -> list[str]:
         """Write changes to the lead, and whose lead it is; notes. Raises InputRefused, and
-        LeadConverted and LeadGone for what has become of it meanwhile.
+        LeadConverted, LeadGone and LeadChanged for what has become of it meanwhile.
         """
         values = {
             each.field.salesforce: (each.field.kind, each.after)
@@ -75,10 +83,21 @@ class PairWriter:
                 other = _other_owner(work, values, str(refused), notes)
                 await self._leads.update(work.partner, lead, other, save_duplicates=save)
         except (LeadTaken, OwnerRefused) as refused:
-            raise InputRefused(
-                f"Salesforce refused what should be written to lead {lead.id}: {refused}"
-            ) from refused
+            raise _not_written(lead, refused) from refused
         return notes
+
+    async def give(self, work: Work, lead: Lead, external_id: str) -> None:
+        """Write into a lead whose it is from now on. Raises InputRefused, and RetryLater when the
+        lead was changed meanwhile.
+        """
+        values = {work.external: ("string", external_id)}
+        save = work.settings.onDuplicate == "save"
+        try:
+            await self._leads.update(work.partner, lead, values, save_duplicates=save)
+        except (LeadConverted, LeadGone, LeadChanged) as meanwhile:
+            raise RetryLater(CHANGED_S, "the lead was changed meanwhile") from meanwhile
+        except (LeadTaken, OwnerRefused) as refused:
+            raise _not_written(lead, refused) from refused
 
     async def to_hubspot(
         self,
@@ -118,6 +137,10 @@ class PairWriter:
         if values.get("email"):
             return (await writer.create(CONTACTS, {**values, KEY: key})).id
         return (await writer.upsert(CONTACTS, KEY, key, values)).id
+
+
+def _not_written(lead: Lead, refused: Exception) -> InputRefused:
+    return InputRefused(f"Salesforce refused what should be written to lead {lead.id}: {refused}")
 
 
 def _other_owner(

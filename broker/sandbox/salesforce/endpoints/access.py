@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from email.utils import formatdate
 from typing import Any
 
 from aiohttp import web
@@ -77,6 +78,7 @@ def authenticated(world: Salesforce, operation: Operation) -> Handler:
             response = error_response(refused)
         usage = f"api-usage={call.org.used_calls()}/{call.org.levers.api_budget}"
         response.headers["Sforce-Limit-Info"] = usage
+        response.headers["Date"] = formatdate(world.now(), usegmt=True)
         return response
 
     return handle

@@ -64,6 +64,7 @@ class QueryEndpoints:
         records = [self._row(call, run, each) for each in rows]
         batch_size = call.option("Sforce-Query-Options", "batchSize") or ""
         size = min(max(int(batch_size), SMALLEST_PAGE), PAGE) if batch_size.isdecimal() else PAGE
+        size = min(size, call.org.levers.page_size)
         locator = call.org.next_id("QueryLocator")
         if len(records) > size:
             now = self._world.now()

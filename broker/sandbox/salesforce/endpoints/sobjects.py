@@ -1,5 +1,7 @@
 """Records one at a time: describe, create, read, update, upsert, delete."""
 
+from email.utils import parsedate_to_datetime
+
 from aiohttp import web
 
 from broker.sandbox.salesforce.endpoints.access import Call, authenticated
@@ -79,6 +81,8 @@ class SObjectEndpoints:
         """Change a record."""
         kind, body = _kind(call), await call.body()
         record = writes.find_record(call.org, kind, _part(call, "id"))
+        if _is_modified(call, record):
+            return web.Response(status=412)
         writes.update(call.org, call.caller, kind, record, body)
         return web.Response(status=204)
 
@@ -140,6 +144,21 @@ def _kind(call: Call) -> SObject:
 
 def _part(call: Call, name: str) -> str:
     return call.request.match_info[name]
+
+
+def _is_modified(call: Call, record: Record) -> bool:
+    """Whether a record was modified since the time that a conditional request names; raises 400 for
+    one that is none
+    (https://developer.salesforce.com/docs/platform/api-rest/guide/intro-rest-conditional-requests.html).
+    """
+    since = call.request.headers.get("If-Unmodified-Since")
+    if since is None:
+        return False
+    try:
+        return bool(record["LastModifiedDate"] > parsedate_to_datetime(since))
+    except (TypeError, ValueError) as wrong:
+        problem = f"Invalid value for header If-Unmodified-Since: {since}"
+        raise ApiError(400, "INVALID_HEADER", problem) from wrong
 
 
 def _keyed(call: Call, kind: SObject) -> Record:

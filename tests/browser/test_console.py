@@ -143,7 +143,7 @@ async def kicks_off(hubspot, fml, page):
     await page.get_by_text("Start onboarding").click()
     await page.get_by_label("User").fill("user-42")
     await page.get_by_label("Company id").fill(str(company.id))
-    await page.get_by_role("button", name="Show what it would do").click()
+    await page.get_by_role("button", name="Preview (dry run)").click()
     await expect(page.get_by_text("This record has a run already")).to_be_visible()
     await check_usable(page)
 

@@ -53,6 +53,7 @@ setInterval(() => {
 // Charts: each is drawn from what its element carries, again whenever the page brings a new one.
 const hours = (at, step) => new Date(at * 1000).toISOString().slice(...(step >= 86400 ? [5, 10] : [11, 16]));
 const LINES = [["solid", [], "#0b7fab"], ["dashed", [9, 5], "#c0392b"], ["dotted", [2, 4], "#8a63c9"]];
+const alone = (values) => values.some((it, at) => it != null && values[at - 1] == null && values[at + 1] == null);
 function draw(element) {
   element.removeAttribute("data-new");
   const { times, series, unit } = JSON.parse(element.dataset.chart);
@@ -65,8 +66,8 @@ function draw(element) {
     tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"), // as in the tables
     legend: { markers: { width: 3, dash: (_, at) => (at ? LINES[at - 1][0] : "solid") } },
     series: [{ label: "from", value: (_, at) => (at ? new Date(at * 1000).toISOString().slice(0, 16).replace("T", " ") : "–") },
-      ...series.map(({ label }, place) => ({ label, stroke: LINES[place][2], dash: LINES[place][1], width: 2, spanGaps: true,
-        points: { show: false }, value: (_, it) => (it == null ? "–" : `${it}${unit}`) }))],
+      ...series.map(({ label, values }, place) => ({ label, stroke: LINES[place][2], dash: LINES[place][1], width: 2, spanGaps: true,
+        points: { show: alone(values), size: 7 }, value: (_, it) => (it == null ? "–" : `${it}${unit}`) }))],
     axes: [{ ...axis, values: (_, ticks, __, ___, step) => ticks.map((at) => hours(at, step)) }, { ...axis, size: 60 }],
     scales: { y: { range: (_, low, high) => [0, highest(high)] } },
   }, [times, ...series.map(({ values }) => values)], element);

@@ -276,3 +276,21 @@ async def test_what_a_person_writes_between_the_recipes_reading_and_writing_is_n
     assert titles == ("B", "B"), titles
     (change,) = answer.json()["changed"]
     assert (change["before"], change["after"], change["overwritten"]) == ("D", "C", True)
+
+    leads.orgs.world.jump(60)
+    leads.edit_contact(contact, jobtitle="E")
+    leads.edit_lead(lead, Title="F")
+    leads.broker.hubspot.faults.clear()
+    lost = Fault(f"/crm/v3/objects/contacts/{contact}", "lose-answer", method="PATCH", times=1)
+    leads.broker.hubspot.faults.add(lost)
+    await leads.sends_change(contact, "jobtitle", "E")
+    other = await leads.starts(contactId=contact)  # ends what the first run has begun
+    await leads.wakes()
+    reported = [
+        (each["before"], each["after"], each["overwritten"])
+        for run in await leads.runs()
+        for each in run["result"]["changed"]
+    ]
+
+    assert (lost.hits, other.json()["operation"]) == (1, "none"), other.body
+    assert ("E", "F", True) in reported

@@ -172,6 +172,24 @@ async def test_a_clock_that_is_an_hour_off_hides_no_change_and_floods_nothing(le
     assert [each.get("jobtitle") for each in leads.contacts().values()] == ["Boss"]
 
 
+async def test_a_change_reported_while_the_user_has_to_connect_again_waits_for_a_retry(leads):
+    contact, lead = await pair(leads)
+    for grant in [each.grant for each in leads.orgs.world.grants.sessions.values()]:
+        leads.orgs.world.grants.revoke(grant)
+    await leads.orgs.calls("/services/data/v66.0/limits")
+    before = await leads.orgs.shows()
+    leads.edit_contact(contact, jobtitle="A")
+    await leads.sends_change(contact, "jobtitle", "A")
+    (failed,) = [each for each in await leads.runs() if each["state"] == "failed"]
+    await leads.orgs.connects()
+    await leads.broker.asks("POST", f"/api/recipes/runs/{failed['runId']}/retry")
+    await leads.works()
+
+    assert before["status"] != "ACTIVE"
+    assert failed["problem"]["code"] == "reauth-required"
+    assert leads.leads()[lead]["Title"] == "A"
+
+
 async def test_a_deletion_that_the_recycle_bin_has_forgotten_ends_the_pair_with_its_next_change(
     leads,
 ):

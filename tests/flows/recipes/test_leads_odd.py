@@ -172,8 +172,17 @@ async def test_a_clock_that_is_an_hour_off_hides_no_change_and_floods_nothing(le
     assert [each.get("jobtitle") for each in leads.contacts().values()] == ["Boss"]
 
 
-async def test_a_change_reported_while_the_user_has_to_connect_again_waits_for_a_retry(leads):
+async def test_a_session_that_ends_at_once_is_waited_out_and_a_grant_that_ends_waits_for_a_retry(
+    leads,
+):
     contact, lead = await pair(leads)
+    over = [{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}]
+    ended = Fault(f"{LEAD}/*", "status", method="PATCH", status=401, times=2, body=json.dumps(over))
+    leads.orgs.world.faults.add(ended)
+    leads.edit_contact(contact, phone="+1 555 0142")
+    start = asyncio.create_task(leads.starts(contactId=contact))
+    waited = await leads.ends_after_a_pause(start)
+
     for grant in [each.grant for each in leads.orgs.world.grants.sessions.values()]:
         leads.orgs.world.grants.revoke(grant)
     await leads.orgs.calls("/services/data/v66.0/limits")
@@ -185,6 +194,7 @@ async def test_a_change_reported_while_the_user_has_to_connect_again_waits_for_a
     await leads.broker.asks("POST", f"/api/recipes/runs/{failed['runId']}/retry")
     await leads.works()
 
+    assert waited.json()["operation"] == "update", waited.body
     assert before["status"] != "ACTIVE"
     assert failed["problem"]["code"] == "reauth-required"
     assert leads.leads()[lead]["Title"] == "A"

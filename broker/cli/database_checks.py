@@ -74,7 +74,7 @@ async def _check_server(session: Any, checks: Checks) -> bool:
     encoding = await session.fetchval("SELECT current_setting('server_encoding')")
     problem = migrations.unfit(version.major, encoding)
     checks.expect(
-        "database", problem is None, problem or "", f"Postgres {version.major}.{version.minor}"
+        "database", problem is None, problem or "", f"Postgres {version.major}.{version.micro}"
     )
     clock = "SELECT extract(epoch FROM clock_timestamp())::float8"
     skew = abs(await session.fetchval(clock) - time.time())

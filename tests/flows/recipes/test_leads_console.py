@@ -19,6 +19,7 @@ async def test_the_settings_offer_both_sides_fields_and_store_what_is_chosen(lea
         "direction": "to-hubspot",
         "pollSeconds": "300",
         "maxWritesPerHour": "6",
+        "backfillShare": "0.2",
         "onConverted": "follow",
         "createContacts": "on",
     }

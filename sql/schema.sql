@@ -586,7 +586,6 @@ CREATE INDEX recipe_poll_due ON recipe_poll (due_at) WHERE due_at IS NOT NULL;
 CREATE TABLE recipe_run (
     workspace_id uuid        NOT NULL,
     id           uuid        NOT NULL,
-    number       bigint      GENERATED ALWAYS AS IDENTITY,
     app_id       uuid        NOT NULL,
     recipe       text        NOT NULL,
     version      integer     NOT NULL,
@@ -610,7 +609,7 @@ CREATE TABLE recipe_run (
     CONSTRAINT run_due_while_running CHECK ((due_at IS NOT NULL) = (state = 'running'))
 );
 CREATE INDEX run_due ON recipe_run (workspace_id, app_id, recipe, due_at) WHERE due_at IS NOT NULL;
-CREATE INDEX run_by_number ON recipe_run (workspace_id, app_id, recipe, number);
+CREATE INDEX run_of_recipe ON recipe_run (workspace_id, app_id, recipe, id);
 CREATE INDEX run_by_due ON recipe_run (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX run_failed ON recipe_run (workspace_id, app_id, recipe) WHERE state = 'failed';
 CREATE INDEX run_by_end ON recipe_run (ended_at) WHERE state IN ('done', 'dismissed');

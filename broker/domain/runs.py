@@ -135,7 +135,6 @@ class RunRecord:
     """
 
     id: UUID
-    number: int
     app_slug: str
     recipe: str
     subject: str

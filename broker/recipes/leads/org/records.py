@@ -62,26 +62,6 @@ class Lead:
     merged_into: str | None
 
 
-def described_in(fields: Sequence[Mapping[str, Any]]) -> Described:
-    """The description of an object, of its fields' descriptions."""
-    return Described(
-        {each["name"]: each["type"] for each in fields},
-        frozenset(each["name"] for each in fields if each.get("updateable")),
-        frozenset(
-            each["name"]
-            for each in fields
-            if not each.get("nillable", True) and each["type"] != "boolean"
-        ),
-        {
-            each["name"]: [
-                value["value"] for value in each["picklistValues"] if value.get("active")
-            ]
-            for each in fields
-            if each.get("picklistValues")
-        },
-    )
-
-
 def lead_in(record: Mapping[str, Any], sobject: str, external: str) -> Lead:
     """The record of an answer; `external` is the external id's field."""
     return Lead(

@@ -132,7 +132,8 @@ class LeadsRecipe(DefaultRecipe[LeadsSettings]):
     async def record_request(
         self, record: StartingRecord, settings: StoredSettings[LeadsSettings]
     ) -> RunRequest:
-        partner = await self._steps.partner(record.user, settings.model)
+        # A change that is reported while the user has to connect again is not lost: its run fails.
+        partner = await self._steps.partner(record.user, settings.model, usable=False)
         return contact_request(
             record.app_id,
             record.user,

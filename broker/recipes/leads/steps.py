@@ -99,9 +99,14 @@ class LeadSteps:
             resumed,
         )
 
-    async def partner(self, user: HubSpotUser, settings: LeadsSettings) -> PartnerUser:
-        """The user's org. Raises what a connection may be refused for, and InputRefused."""
-        found = await self._partners.user(user.workspace_id, settings.salesforceApp, user.user_ref)
+    async def partner(
+        self, user: HubSpotUser, settings: LeadsSettings, *, usable: bool = True
+    ) -> PartnerUser:
+        """The user's org. Raises what a connection may be refused for where it is to be `usable`,
+        and InputRefused.
+        """
+        app = settings.salesforceApp
+        found = await self._partners.user(user.workspace_id, app, user.user_ref, usable=usable)
         if found.provider != PROVIDER:
             raise InputRefused("The app that salesforceApp names does not belong to Salesforce.")
         return found

@@ -19,6 +19,7 @@ from broker.stores.connections.apps import Apps
 from broker.web.console.times import format_ago, format_time
 from broker.web.core.cookies import Cookie, check_same_origin
 from broker.web.core.middleware import LOG_FIELDS, REQUEST_ID
+from broker.web.core.origins import address_of
 from broker.web.core.pages import Pages
 from broker.web.core.requests import SLUG, read_body
 
@@ -97,11 +98,15 @@ class ConsoleBase:
         found = await self._apps.of_workspace(operator.caller.workspace_id)
         return [app for app in found if operator.caller.can_access_app(app.slug)]
 
-    async def choose(self, request: web.Request, operator: Operator) -> tuple[list[App], str]:
-        """The apps that the operator's key reaches, and the short name of the one to show: that of
-        the address, else the one that this browser showed last, else the first; empty without any.
+    async def choose(
+        self, request: web.Request, operator: Operator, provider: str | None = None
+    ) -> tuple[list[App], str]:
+        """The apps (of a provider) that the operator's key reaches, and the short name of the one
+        to show: that of the address, else the one that this browser showed last, else the first;
+        empty without any.
         """
-        apps = await self.apps(operator)
+        reached = await self.apps(operator)
+        apps = [each for each in reached if provider is None or each.provider == provider]
         if slug := request.query.get("app", ""):
             return apps, slug
         last = request.cookies.get(self.app_cookie)
@@ -160,7 +165,7 @@ def for_operators(*scopes: str) -> Callable[[H], Callable[[Any, web.Request], An
                     back = request.path_qs if request.method == "GET" else "/console"
                     return console.redirect(request, f"/sign-in?next={quote(back, safe='')}")
                 request[LOG_FIELDS]["key"] = str(operator.caller.key_id)
-                SOURCE.set(Source("console", request.remote))
+                SOURCE.set(Source("console", address_of(request)))
                 WORKSPACE.set(operator.caller.workspace_id)
                 if scopes:
                     require(operator.caller, *scopes)

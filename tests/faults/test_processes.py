@@ -111,11 +111,11 @@ async def test_the_processes_that_share_a_port_are_replaced_and_end_with_their_p
 ):
     stderr = tmp_path / "stderr"
     with stderr.open("wb") as file:
-        parent, _ = await start_process("serve", "--workers", "2", stderr=file)
-        await asyncio.wait_for(parent.stdout.readline(), 20)
+        parent, _ = await start_process("serve", "--workers", "2", stderr=file, within=60)
+        await asyncio.wait_for(parent.stdout.readline(), 60)
         killed, other = children_of(parent.pid)
         os.kill(killed, signal.SIGKILL)
-        await asyncio.wait_for(parent.stdout.readline(), 20)
+        await asyncio.wait_for(parent.stdout.readline(), 60)
         assert f'"pid": {killed}' in stderr.read_text() or f"pid={killed}" in stderr.read_text()
         (new,) = children_of(parent.pid) - {other}
 

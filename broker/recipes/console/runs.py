@@ -32,11 +32,12 @@ STATES = ("running", "done", "failed", "dismissed")
 class PanelWords:
     """What a recipe's pages say: titles of steps and of a dry run's fields by their names. Its
     folder `console/{recipe}/` has `start.html` (the fields of a start), `outcome.html` (a result in
-    one line) and `result.html` (all of it).
+    one line) and `result.html` (all of it). `about` says in a sentence what the recipe does.
     """
 
     recipe: str
     title: str
+    about: str
     start_button: str
     steps: Mapping[str, str]
     words: Mapping[str, str]
@@ -108,7 +109,7 @@ class RunPages:
             return self._render(operator, "dry_run.part.html", would=would)
         run_request = await self._recipe.run_request(app, operator.caller, body)
         started = await self._recipes.starter.start(run_request, within_s=0)
-        return self._to(request, started.run.id)
+        return self._to(request, started.run.id, existed=started.existed)
 
     @for_operators("recipes")
     async def show(self, request: web.Request, operator: Operator) -> web.Response:
@@ -122,6 +123,7 @@ class RunPages:
             "run.part.html" if part else "run.html",
             app=app,
             run=record,
+            existed="existed" in request.query,
             steps=steps,
             ahead=[title for name, title in self.words.steps.items() if name not in begun],
         )
@@ -162,5 +164,6 @@ class RunPages:
             **values,
         )
 
-    def _to(self, request: web.Request, run_id: UUID) -> web.Response:
-        return self.console.redirect(request, f"/{self.words.recipe}/run?id={run_id}")
+    def _to(self, request: web.Request, run_id: UUID, *, existed: bool = False) -> web.Response:
+        more = "&existed=yes" if existed else ""
+        return self.console.redirect(request, f"/{self.words.recipe}/run?id={run_id}{more}")

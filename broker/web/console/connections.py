@@ -98,11 +98,14 @@ class ConnectionViews:
         user = validate(UserField, {"user": form.get("user", [""])[0]}).user
         names = wording_of(app.provider).questions
         options = {name: form_value(form, name) for name in names if form_value(form, name)}
-        if not options and await self._find(app, user) is not None:
+        is_known = await self._find(app, user) is not None
+        if is_known and not options:
             url = await self._installs.begin_again(app, user)
         else:
             url = await self._installs.begin(app, user, options=options)
-        return self.console.render(operator, "link.part.html", app=app, user=user, url=url)
+        return self.console.render(
+            operator, "link.part.html", app=app, user=user, url=url, connected=is_known
+        )
 
     @for_operators("connect")
     async def renew(self, request: web.Request, operator: Operator) -> web.Response:

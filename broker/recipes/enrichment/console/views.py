@@ -18,6 +18,8 @@ class EnrichmentRunViews(RunPages):
     words = PanelWords(
         NAME,
         "Enrichment",
+        "Asks a data vendor what is known about a HubSpot contact, and fills in the fields "
+        "that you choose.",
         "Enrich the contact",
         {
             "read-contact": "Read the contact",

@@ -18,6 +18,8 @@ class InvoicesRunViews(RunPages):
     words = PanelWords(
         NAME,
         "Invoices",
+        "Makes the invoice of a won HubSpot deal in QuickBooks or Xero, once, and shows on "
+        "the deal whether it is paid.",
         "Create the invoice",
         {
             "read-deal": "Read the deal and who is billed",

@@ -20,6 +20,8 @@ class LeadsRunViews(RunPages):
     words = PanelWords(
         NAME,
         "Leads",
+        "Keeps HubSpot contacts and Salesforce leads equal in the fields that you map, in one "
+        "direction or both.",
         "Bring a contact and a lead together",
         {"synchronise": "Compare both sides, and write what has changed"},
         {

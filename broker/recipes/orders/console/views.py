@@ -19,6 +19,8 @@ class OrdersRunViews(RunPages):
     words = PanelWords(
         NAME,
         "Orders",
+        "Brings the orders of a Shopify or WooCommerce shop to HubSpot as deals with their "
+        "contacts, and keeps them up to date.",
         "Bring over orders",
         {
             "read-order": "Read the order at the shop",

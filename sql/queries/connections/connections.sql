@@ -170,8 +170,8 @@ UPDATE connection
 -- name: enqueue_revocation_of_connection
 -- Enqueue, in the transaction that wipes the tokens, the revocation of a connection's grant.
 --   $1 workspace, $2 connection
-INSERT INTO revocation (workspace_id, app_id, sealed_as, refresh_token, refresh_fingerprint, details,
-                        due_at)
+INSERT INTO revocation AS revocation (workspace_id, app_id, sealed_as, refresh_token,
+                                      refresh_fingerprint, details, due_at)
 SELECT workspace_id, app_id, 'connection/' || id, refresh_token, refresh_fingerprint, details,
        now() + interval '30 seconds'
   FROM connection

@@ -18,7 +18,7 @@ SELECT endpoint.workspace_id, overlay(gen_random_uuid()::text PLACING left(happe
  CROSS JOIN unnest($3::uuid[], $4::text[]) AS happened (id, type)
  WHERE endpoint.workspace_id = $1
    AND endpoint.app_id = $2
-   AND EXISTS (SELECT
+   AND EXISTS (SELECT 1
                  FROM unnest(endpoint.events) AS wanted (pattern)
                 WHERE wanted.pattern = happened.type
                    OR (right(wanted.pattern, 1) = '*'
@@ -47,7 +47,7 @@ WITH old AS (
     SELECT event_rest.workspace_id, event_rest.id
       FROM event_rest
      WHERE event_rest.id < $1
-       AND NOT EXISTS (SELECT
+       AND NOT EXISTS (SELECT 1
                          FROM delivery
                         WHERE delivery.workspace_id = event_rest.workspace_id
                           AND delivery.event_id = event_rest.id)
@@ -61,12 +61,12 @@ DELETE FROM event_rest
 -- name: events_in_use
 -- Whether events of a span are to be delivered, or replayed, yet.
 --   $1 the first event, $2 the first one after them
-SELECT EXISTS (SELECT
+SELECT EXISTS (SELECT 1
                  FROM delivery
                 WHERE event_id >= $1
                   AND event_id < $2
                   AND due_at IS NOT NULL)
-       OR EXISTS (SELECT
+       OR EXISTS (SELECT 1
                     FROM replay
                    WHERE next_id < $2
                      AND end_id > $1);
@@ -74,7 +74,7 @@ SELECT EXISTS (SELECT
 -- name: deliveries_in_use
 -- Whether the events of deliveries are there.
 --   $1 the first event, $2 the first one after them
-SELECT EXISTS (SELECT
+SELECT EXISTS (SELECT 1
                  FROM event
                 WHERE id >= $1
                   AND id < $2);

@@ -183,7 +183,11 @@ def _names(tree: exp.Expression) -> Iterator[str]:
             break
     for insert in tree.find_all(exp.Insert):
         aliased = insert.args.get("conflict") or insert.this.find(exp.Table).alias
-        if isinstance(insert.expression, exp.Select) and insert.args.get("returning") and not aliased:
+        if (
+            isinstance(insert.expression, exp.Select)
+            and insert.args.get("returning")
+            and not aliased
+        ):
             yield "returns from INSERT .. SELECT without an alias"
 
 
@@ -194,7 +198,9 @@ def _computes(node: exp.Expression) -> bool:
 def _spans_time(node: exp.Expression) -> bool:
     """Whether a time span is added, by what the time zone says it is."""
     casts = (part.to for part in node.find_all(exp.Cast))
-    return bool(node.find(exp.Interval)) or any(to.this == exp.DataType.Type.INTERVAL for to in casts)
+    return bool(node.find(exp.Interval)) or any(
+        to.this == exp.DataType.Type.INTERVAL for to in casts
+    )
 
 
 def _is_volatile(part: exp.Expression) -> bool:

@@ -122,7 +122,7 @@ async def _make(session: SqlSession, table: Partitions, begin: date) -> None:
     of_days = f"{table.column} >= '{least}' AND {table.column} < '{end}'"
     async with session.transaction():
         await _lock(session, whole)
-        if not await session.fetchval(f"SELECT EXISTS (SELECT FROM {rest} WHERE {of_days})"):  # noqa: S608
+        if not await session.fetchval(f"SELECT EXISTS (SELECT 1 FROM {rest} WHERE {of_days})"):  # noqa: S608
             await session.execute(f"CREATE TABLE {name} PARTITION OF {whole} {bounds}")
             return
         await session.execute(f"CREATE TABLE {name} (LIKE {whole} INCLUDING ALL)")

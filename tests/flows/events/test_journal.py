@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from uuid import uuid4
 
 import pytest
 
@@ -157,7 +158,7 @@ async def test_an_offset_that_hubspot_forgot_costs_nothing(reading, receiver, hu
     hubspot.webhooks.paused = True
     first = creates(hubspot, 3)
     await reads(reading, database)
-    await database.execute("UPDATE journal SET position = gen_random_uuid()::text")
+    await database.execute("UPDATE journal SET position = $1", str(uuid4()))
     second = creates(hubspot, 3)
 
     await reads(reading, database)

@@ -15,7 +15,7 @@ from broker.bootstrap.components import Components
 from broker.bootstrap.server import serving, wait_for_shutdown_signal
 from broker.cli.demo_consent import consent
 from broker.cli.demo_day import DayScenario
-from broker.cli.demo_setting import PORT, USER, choose_port, next_steps
+from broker.cli.demo_setting import USER, choose_port, next_steps
 from broker.cli.runtime import (
     Runtime,
     echo,
@@ -55,11 +55,12 @@ def demo(*, once: bool, port: int | None) -> None:
     """Start everything, walk the main job, keep serving unless `once`. Without a port the first
     free one is used.
     """
-    if port is None:
-        port = choose_port()
-        if port != PORT:
-            echo(f"Port {PORT} is in use; the demo uses {port} instead.")
     settings = read_settings()
+    if port is None:
+        wanted = settings.listen.port
+        port = choose_port(wanted)
+        if port != wanted:
+            echo(f"Port {wanted} is in use; the demo uses {port} instead.")
     configure_logging(settings.log_format)
     logging.getLogger().setLevel(logging.WARNING)
     echo("Starting Postgres ...")
@@ -248,7 +249,9 @@ class DemoScenario:
         issued += self.sandbox.sandbox.grants.refresh_tokens
         database = await asyncpg.connect(self.broker.database_url)
         try:
-            rows = await database.fetch("SELECT connection::text AS everything FROM connection")
+            rows = await database.fetch(
+                "SELECT stored::text AS everything FROM connection_grant AS stored"
+            )
         finally:
             await database.close()
         stored = "".join(row["everything"] for row in rows)

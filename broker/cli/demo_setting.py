@@ -10,9 +10,8 @@ from broker.embedded.folder import default_data_dir
 from broker.embedded.programs import SERVER_USER
 
 USER = "user-42"
-PORT = 8080
 OTHERS = range(8180, 9080, 100)
-"""Where the broker is looked for first, and then: the sandboxes have the ports after it."""
+"""Ports that are tried where the usual one is taken: the sandboxes have those after it."""
 
 
 class Walk(Protocol):
@@ -33,9 +32,9 @@ class Walk(Protocol):
     def recipe_path(self) -> str: ...
 
 
-def choose_port() -> int:
-    """A free port of this machine, the usual one if it can be had."""
-    return next(filter(_is_free, (PORT, *OTHERS)), 0) or _any_free_port()
+def choose_port(wanted: int) -> int:
+    """A free port of this machine, the wanted one if it can be had."""
+    return next(filter(_is_free, (wanted, *OTHERS)), 0) or _any_free_port()
 
 
 def _is_free(port: int) -> bool:
@@ -79,11 +78,14 @@ Everything works. This terminal keeps the demo running; press Ctrl-C to stop it.
 4. See the button on a product's page: run this, then open http://127.0.0.1:3000
    BROKER={url} KEY={walk.secret} python3 docs/examples/backend.py
 
-5. Start the recipe again for the same Company (it creates no second case)
+5. See an event arrive: {url}/docs/events#developing, with the clientId and webhookUrl of
+   curl -H "Authorization: Bearer $KEY" $B/api/apps/demo
+
+6. Start the recipe again for the same Company (it creates no second case)
    curl -H "Authorization: Bearer $KEY" -H 'Content-Type: application/json' \\
      $B{walk.recipe_path} -d '{{"userForeignIdentifier":"{USER}","companyId":"{walk.company}"}}'
 
-6. Use your own HubSpot app: docs/hubspot.md, or {url}/docs/hubspot
+7. Use your own HubSpot app: docs/hubspot.md, or {url}/docs/hubspot
 {_left_behind(found, program)}"""
 
 

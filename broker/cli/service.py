@@ -158,7 +158,11 @@ def sandbox(
         found += ["", f"Registered apps, for redirect URLs below {settings.public_url}/:"]
         width = max(len(each.name) for each in suite.entries)
         for each in suite.entries:
-            app = {name: value for name, value in each.app.items() if isinstance(value, str)}
+            app = {
+                name: value if isinstance(value, str) else f'"{" ".join(value)}"'
+                for name, value in each.app.items()
+                if isinstance(value, str | list)
+            }
             found.append(f"{each.name:{width}}  " + " ".join(f"{n}={v}" for n, v in app.items()))
         return "\n".join(found)
 

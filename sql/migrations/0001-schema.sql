@@ -117,11 +117,11 @@ CREATE INDEX install_link_by_session ON install_link (workspace_id, session_id)
     WHERE session_id IS NOT NULL;
 
 -- A connection is one user of one app, tied to one account at the app's provider. The user is unknown
--- while a Marketplace install waits to be claimed. Tokens are here only while they may be used.
--- `hub_id` is HubSpot's account id as its webhooks name it. `api_url` is where the calls go, null for the
--- provider's one address; `details` is what else the provider knows of the connection, never a secret.
--- The grant ends at `refresh_expires_at` unless it is renewed before, and at `grant_ends_at` anyway; an
--- event says so at `end_notice_at`.
+-- while a Marketplace install waits to be claimed. `hub_id` is HubSpot's account id as its webhooks name
+-- it. `api_url` is where the calls go, null for the provider's one address; `details` is what else the
+-- provider knows of the connection, never a secret. What a renewal or a call changes is in
+-- `connection_grant` and `renewal`, which each connection has: this row is written when its user connects
+-- or is disconnected. The lock of its `connection_grant` is the lock of all three.
 CREATE TABLE connection (
     workspace_id        uuid        NOT NULL,
     id                  uuid        NOT NULL,
@@ -136,20 +136,6 @@ CREATE TABLE connection (
     details             jsonb       NOT NULL DEFAULT '{}',
     installed_by        text,
     scopes              text[]      NOT NULL,
-    access_token        bytea,      -- sealed
-    refresh_token       bytea,      -- sealed
-    refresh_fingerprint bytea,
-    generation          bigint      NOT NULL DEFAULT 0,
-    expires_at          timestamptz,
-    renew_at            timestamptz,
-    refresh_expires_at  timestamptz,
-    grant_ends_at       timestamptz,
-    end_notice_at       timestamptz,
-    renewed_at          timestamptz,
-    failures            integer     NOT NULL DEFAULT 0,
-    failed_at           timestamptz,
-    last_error          text,
-    last_used_at        timestamptz,
     created_at          timestamptz NOT NULL DEFAULT now(),
     updated_at          timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (workspace_id, id),
@@ -158,30 +144,59 @@ CREATE TABLE connection (
     CONSTRAINT connection_status_is_known
         CHECK (status IN ('ACTIVE', 'PENDING', 'REAUTH_REQUIRED', 'UNCLAIMED')),
     CONSTRAINT connection_unclaimed_has_no_user
-        CHECK ((user_ref IS NULL) = (status = 'UNCLAIMED')),
-    CONSTRAINT connection_tokens_only_while_active
-        CHECK ((access_token IS NOT NULL) = (status = 'ACTIVE'))
-) WITH (fillfactor = 85);  -- times of use are updated in place
+        CHECK ((user_ref IS NULL) = (status = 'UNCLAIMED'))
+);
 -- An app's connections are its workspace's: the planner would take them for few.
 CREATE STATISTICS connection_of_app (dependencies) ON workspace_id, app_id FROM connection;
 CREATE INDEX connection_by_number ON connection (workspace_id, app_id, number);
 CREATE INDEX connection_by_account ON connection (workspace_id, app_id, account_id);
-CREATE INDEX connection_due ON connection (renew_at) WHERE renew_at IS NOT NULL;
-CREATE INDEX connection_by_end_notice ON connection (end_notice_at) WHERE end_notice_at IS NOT NULL;
-CREATE INDEX connection_by_fingerprint ON connection (workspace_id, app_id, refresh_fingerprint)
+
+-- A connection's tokens, here only while they may be used, and what else each renewal and each use
+-- writes: no column that changes then is indexed, so that Postgres writes the new version into the same
+-- page and no index (but for the fingerprint, where a provider rotates refresh tokens). The grant ends at
+-- `refresh_expires_at` unless it is renewed before, and at `grant_ends_at` anyway.
+CREATE TABLE connection_grant (
+    workspace_id        uuid        NOT NULL,
+    connection_id       uuid        NOT NULL,
+    access_token        bytea,      -- sealed
+    refresh_token       bytea,      -- sealed
+    refresh_fingerprint bytea,
+    generation          bigint      NOT NULL DEFAULT 0,
+    expires_at          timestamptz,
+    refresh_expires_at  timestamptz,
+    grant_ends_at       timestamptz,
+    renewed_at          timestamptz,
+    failures            integer     NOT NULL DEFAULT 0,
+    failed_at           timestamptz,
+    last_error          text,
+    last_used_at        timestamptz,
+    PRIMARY KEY (workspace_id, connection_id),
+    FOREIGN KEY (workspace_id, connection_id)
+        REFERENCES connection (workspace_id, id) ON DELETE CASCADE,
+    CONSTRAINT grant_is_whole_or_gone
+        CHECK (access_token IS NOT NULL
+               OR (refresh_token IS NULL AND refresh_fingerprint IS NULL AND expires_at IS NULL))
+) WITH (fillfactor = 60);  -- room for the next version of most of its rows
+CREATE INDEX connection_grant_by_fingerprint ON connection_grant (workspace_id, refresh_fingerprint)
     WHERE refresh_fingerprint IS NOT NULL;
 
--- A refresh request for this generation of a connection's grant is in progress. Written by the holder
--- of the connection's row lock and committed before the request is sent: a row that is still here when
--- the lock is free belongs to a request whose response was lost. No foreign key: its check would wait
--- for the locked row.
-CREATE TABLE renewal_attempt (
-    workspace_id  uuid        NOT NULL,
-    connection_id uuid        NOT NULL,
-    generation    bigint      NOT NULL,
-    asked_at      timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (workspace_id, connection_id)
-);
+-- When a connection's grant is to be renewed, and when an event says that it ends. Until `claimed_until`
+-- a process that took it renews it. While `attempted_generation` is that of the grant and nobody holds
+-- the lock, the response to a renewal was lost: the holder of the lock commits it before the request is
+-- sent, in a transaction of its own, so the lock is not this row's.
+CREATE TABLE renewal (
+    workspace_id         uuid        NOT NULL,
+    connection_id        uuid        NOT NULL,
+    due_at               timestamptz,
+    claimed_until        timestamptz NOT NULL DEFAULT '-infinity',
+    attempted_generation bigint,
+    end_notice_at        timestamptz,
+    PRIMARY KEY (workspace_id, connection_id),
+    FOREIGN KEY (workspace_id, connection_id)
+        REFERENCES connection (workspace_id, id) ON DELETE CASCADE
+) WITH (fillfactor = 60);  -- claims and attempts are written in place
+CREATE INDEX renewal_due ON renewal (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX renewal_by_end_notice ON renewal (end_notice_at) WHERE end_notice_at IS NOT NULL;
 
 -- Accounts in which the broker makes webhook subscriptions, and makes them again where the vendor has
 -- dropped them; one row, however many users are connected. A claim moves `due_at` ahead, which is the
@@ -406,14 +421,13 @@ CREATE INDEX seen_event_rest_by_age ON seen_event_rest USING brin (seen_on);
 -- dropped with the deliveries' as above. No foreign key, as above.
 CREATE TABLE event (
     workspace_id uuid NOT NULL,
-    id           uuid NOT NULL,
     app_id       uuid NOT NULL,
+    id           uuid NOT NULL,
     type         text NOT NULL,
     user_ref     text,
     payload      text NOT NULL,
-    PRIMARY KEY (workspace_id, id)
+    PRIMARY KEY (workspace_id, app_id, id)
 ) PARTITION BY RANGE (id);
-CREATE INDEX event_of_app ON event (workspace_id, app_id, id);
 CREATE TABLE event_rest PARTITION OF event DEFAULT;
 CREATE INDEX event_rest_by_age ON event_rest USING brin (id);
 
@@ -444,8 +458,8 @@ CREATE INDEX endpoint_of_app ON endpoint (workspace_id, app_id);
 -- millisecond. Partitions as its event's, after which they are dropped: hence no foreign key to it.
 CREATE TABLE delivery (
     workspace_id uuid        NOT NULL,
-    event_id     uuid        NOT NULL,
     endpoint_id  uuid        NOT NULL,
+    event_id     uuid        NOT NULL,
     id           uuid        NOT NULL,
     state        text        NOT NULL DEFAULT 'waiting',
     attempts     integer     NOT NULL DEFAULT 0,
@@ -457,14 +471,13 @@ CREATE TABLE delivery (
     last_error   text,
     attempted_at timestamptz,
     created_at   timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (workspace_id, event_id, endpoint_id),
+    PRIMARY KEY (workspace_id, endpoint_id, event_id),
     CONSTRAINT delivery_state_is_known CHECK (state IN ('waiting', 'delivered', 'dead')),
     CONSTRAINT delivery_due_while_waiting CHECK ((due_at IS NOT NULL) = (state = 'waiting'))
 ) PARTITION BY RANGE (event_id);
 CREATE INDEX delivery_due ON delivery (workspace_id, endpoint_id, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX delivery_by_expiry ON delivery (expires_at) WHERE due_at IS NOT NULL;
 CREATE INDEX delivery_by_due ON delivery (due_at) WHERE due_at IS NOT NULL;
-CREATE INDEX delivery_of_endpoint ON delivery (workspace_id, endpoint_id, event_id);
 CREATE INDEX delivery_dead ON delivery (workspace_id, endpoint_id, event_id) WHERE state = 'dead';
 CREATE TABLE delivery_rest PARTITION OF delivery DEFAULT;
 CREATE INDEX delivery_rest_by_age ON delivery_rest USING brin (event_id);
@@ -579,7 +592,6 @@ CREATE INDEX recipe_poll_due ON recipe_poll (due_at) WHERE due_at IS NOT NULL;
 CREATE TABLE recipe_run (
     workspace_id uuid        NOT NULL,
     id           uuid        NOT NULL,
-    number       bigint      GENERATED ALWAYS AS IDENTITY,
     app_id       uuid        NOT NULL,
     recipe       text        NOT NULL,
     version      integer     NOT NULL,
@@ -603,7 +615,7 @@ CREATE TABLE recipe_run (
     CONSTRAINT run_due_while_running CHECK ((due_at IS NOT NULL) = (state = 'running'))
 );
 CREATE INDEX run_due ON recipe_run (workspace_id, app_id, recipe, due_at) WHERE due_at IS NOT NULL;
-CREATE INDEX run_by_number ON recipe_run (workspace_id, app_id, recipe, number);
+CREATE INDEX run_of_recipe ON recipe_run (workspace_id, app_id, recipe, id);
 CREATE INDEX run_by_due ON recipe_run (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX run_failed ON recipe_run (workspace_id, app_id, recipe) WHERE state = 'failed';
 CREATE INDEX run_by_end ON recipe_run (ended_at) WHERE state IN ('done', 'dismissed');
@@ -854,5 +866,5 @@ CREATE TABLE enrichment_budget (
 DROP TABLE vendor_event, enrichment_budget, enrichment_contact, enrichment_answer, deal_invoice, kyb_case, vendor_account, vendor_rate_limit, vendor_client, lead_pair, shop_order, recipe_task,
 recipe_step, recipe_run, recipe_poll, recipe_setting, operator_session, connect_session, journal, replay, delivery,
 endpoint, event, seen_event, webhook_inbox, idempotent_call, proxied_call, quota_share, quota, audit,
-revocation, pending_grant, subscription_check, renewal_attempt, connection, install_link, app, access_token, api_key,
+revocation, pending_grant, subscription_check, renewal, connection_grant, connection, install_link, app, access_token, api_key,
 sealing_key, workspace;

@@ -55,14 +55,26 @@ FILL = (
       FROM workspace
     """,
     """
-    INSERT INTO connection (workspace_id, id, app_id, user_ref, status, account_id, hub_id, scopes,
-                            access_token, refresh_token, refresh_fingerprint, generation, expires_at,
-                            renew_at, renewed_at, last_used_at)
+    INSERT INTO connection (workspace_id, id, app_id, user_ref, status, account_id, hub_id, scopes)
     SELECT workspace_id, gen_random_uuid(), id, 'user-' || n, 'ACTIVE', n::text, n,
-           '{{crm.objects.contacts.read}}', sha256(n::text::bytea) || sha256(n::text::bytea),
-           sha256(n::text::bytea), sha256(n::text::bytea), 1, now() + interval '30 minutes',
-           now() + interval '1 day' + n * interval '1 millisecond', now(), now()
+           '{{crm.objects.contacts.read}}'
       FROM app, generate_series(1, {connections} / {workspaces}) AS n
+    """,
+    # Tokens as long as HubSpot's are.
+    """
+    INSERT INTO connection_grant (workspace_id, connection_id, access_token, refresh_token,
+                                  refresh_fingerprint, generation, expires_at, renewed_at,
+                                  last_used_at)
+    SELECT workspace_id, id,
+           (SELECT string_agg(sha256((id || n::text)::bytea), '') FROM generate_series(1, 9) AS n),
+           sha256(id::text::bytea) || sha256(id::text::bytea), sha256(id::text::bytea), 1,
+           now() + interval '30 minutes', now(), now()
+      FROM connection
+    """,
+    """
+    INSERT INTO renewal (workspace_id, connection_id, due_at)
+    SELECT workspace_id, id, now() + interval '1 day' + hub_id * interval '1 millisecond'
+      FROM connection
     """,
     """
     INSERT INTO endpoint (workspace_id, id, app_id, url, events, secret)
@@ -260,7 +272,8 @@ async def measure(subject: Subject) -> dict[str, tuple[float, str]]:
 
     async def renewals() -> None:
         await subject.session.execute(
-            "UPDATE connection SET renew_at = now() WHERE hub_id = 1 AND workspace_id IN "
+            "UPDATE renewal SET due_at = now(), claimed_until = '-infinity' FROM connection "
+            "WHERE connection.id = connection_id AND hub_id = 1 AND connection.workspace_id IN "
             "(SELECT id FROM workspace LIMIT 50)"
         )
 
@@ -295,12 +308,14 @@ async def measure(subject: Subject) -> dict[str, tuple[float, str]]:
         await median_ms(lambda: migrations.upgrade(subject.dsn)),
         "",
     )
-    for table, name in (("connection", "connection"), ("proxied_call", "logged call")):
+    connection = "unnest(ARRAY['connection', 'connection_grant', 'renewal']::regclass[]) AS relid"
+    for table, name, parts in (
+        ("connection", "connection", connection),
+        ("proxied_call", "logged call", "pg_partition_tree('proxied_call')"),
+    ):
         size = await subject.session.fetchval(
             "SELECT sum(pg_total_relation_size(relid)) / (SELECT count(*) FROM "
-            f"{table}) FROM pg_partition_tree('{table}')"
-            if table == "proxied_call"
-            else f"SELECT pg_total_relation_size('{table}') / (SELECT count(*) FROM {table})"
+            f"{table}) FROM {parts}"
         )
         found[f"bytes of a {name}, with indexes"] = float(size), ""
     return found

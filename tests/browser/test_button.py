@@ -177,8 +177,9 @@ async def test_a_return_url_that_is_not_registered_is_named_to_the_developer(
     await button(page).click()
 
     await expect(heard(page)).to_have_text("failed: session-failed")
-    assert "returnUrl: is not one of the app's return URLs" in (await details(page))[0]["reason"]
-    assert "returnUrl: is not one of the app's return URLs" in warnings[0]
+    named = f"returnUrl: is not one of the app's return URLs: {origin}/"
+    assert named in (await details(page))[0]["reason"]
+    assert named in warnings[0]
 
 
 async def test_a_wrong_client_secret_is_the_products_fault_on_the_page_and_in_the_event(

@@ -68,6 +68,11 @@ async def heard(page):
     return await page.evaluate("heard")
 
 
+async def to_the_sign_in_page(route):
+    """As a framework answers whose user is no longer signed in: 303, and then 200."""
+    await route.fulfill(status=303, headers={"Location": "/"})
+
+
 async def lives(broker, hubspot, page):
     """Connect, leave, come back, change the account, lose it, disconnect: as one user sees it."""
     await records_events(page)
@@ -87,7 +92,8 @@ async def lives(broker, hubspot, page):
     await expect(message(page)).to_have_text(re.compile("^You chose a different HubSpot account"))
     await check_usable(page)
     await press(page, "Keep the current account")
-    await expect(message(page)).to_have_text("The current account stays connected.")
+    account = first.removeprefix("Connected to ").removesuffix(".")
+    await expect(message(page)).to_have_text(f"You stay connected to {account}.")
     await connects(page, "Reconnect", account="102")
     await press(page, "Use the new account")
     await expect(message(page)).to_have_text(re.compile(r"^Connected to .*\.example\.$"))
@@ -104,15 +110,27 @@ async def lives(broker, hubspot, page):
     await connects(page, "Reconnect", account="102")
     await expect(message(page)).to_have_text(re.compile("^Connected to"))
 
+    popup = await opens_hubspot(page, "Reconnect")
+    await popup.get_by_role("button", name="Deny").click()
+    await expect(message(page)).to_have_text(re.compile("^You stay connected to .*example"))
+
     await press(page, "Disconnect")
     await expect(message(page)).to_have_text(re.compile(r"^Disconnect .*\?$"))
     await press(page, "Cancel")
-    await expect(message(page)).to_have_text(re.compile("^Connected to"))
+    await expect(message(page)).to_have_text(re.compile("^You stay connected to"))
+    await page.route("**/hubspot/disconnect", to_the_sign_in_page)
+    await press(page, "Disconnect")
+    await press(page, "Disconnect")
+    await expect(message(page)).to_have_text(re.compile("could not be disconnected"))
+    await expect(element(page)).to_have_attribute("state", "connected")
+    await page.unroute("**/hubspot/disconnect")
     await press(page, "Disconnect")
     await press(page, "Disconnect")
     await expect(message(page)).to_have_text("HubSpot is disconnected.")
     await expect(element(page).get_by_role("button")).to_have_text(["Connect to HubSpot"])
-    assert [name for name, _ in await heard(page)][-2:] == ["disconnect", "disconnected"]
+    assert [name for name, _ in await heard(page)][-4:] == [
+        "disconnect", "failed", "disconnect", "disconnected",
+    ]  # fmt: skip
     assert (await broker.asks("GET", "/api/apps/hbdev/connections/user-42")).status == 404
 
 

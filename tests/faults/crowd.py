@@ -19,7 +19,7 @@ async def crowd(broker, hubspot, database, count, *, due, expires, revoked=0):
     """
     app = await database.fetchrow("SELECT workspace_id, id, scopes FROM app")
     now = await database.fetchval("SELECT now()")
-    rows = []
+    rows, grants, renewals = [], [], []
     for number in range(count):
         refresh = hubspot.grants.issue_refresh(CLIENT_ID, 101, "ada@acme.example", app["scopes"])
         refresh.alive = number >= revoked
@@ -33,18 +33,22 @@ async def crowd(broker, hubspot, database, count, *, due, expires, revoked=0):
             app["workspace_id"],
             f"connection/{row}",
         )
-        rows.append(
-            (
-                app["workspace_id"], row, app["id"], f"c{number}", "ACTIVE", 101, app["scopes"],
-                *sealed, 1, now + timedelta(seconds=expires), now + timedelta(seconds=due),
-            )
-        )  # fmt: skip
-    columns = [
-        "workspace_id", "id", "app_id", "user_ref", "status", "hub_id", "scopes", "access_token",
-        "refresh_token", "refresh_fingerprint", "generation", "expires_at", "renew_at",
-    ]  # fmt: skip
-    await database.copy_records_to_table("connection", records=rows, columns=columns)
-    await database.execute("ANALYZE connection")
+        key = app["workspace_id"], row
+        rows.append((*key, app["id"], f"c{number}", "ACTIVE", 101, app["scopes"]))
+        grants.append((*key, *sealed, 1, now + timedelta(seconds=expires)))
+        renewals.append((*key, now + timedelta(seconds=due)))
+    tables = {
+        "connection": (rows, "id app_id user_ref status hub_id scopes"),
+        "connection_grant": (
+            grants,
+            "connection_id access_token refresh_token refresh_fingerprint generation expires_at",
+        ),
+        "renewal": (renewals, "connection_id due_at"),
+    }
+    for table, (records, columns) in tables.items():
+        names = ["workspace_id", *columns.split()]
+        await database.copy_records_to_table(table, records=records, columns=names)
+        await database.execute(f"ANALYZE {table}")
 
 
 def size(small, large):

@@ -51,7 +51,7 @@ async def books(request, start_broker):
 
 async def expire(books, database, brokers):
     """Let every grant look as if it had run out, at the vendor too."""
-    await database.execute("UPDATE connection SET expires_at = now() - interval '1 minute'")
+    await database.execute("UPDATE connection_grant SET expires_at = now() - interval '1 minute'")
     books.world.grants.expire_access()
     for broker in brokers:
         broker.parts.proxy.clear_cache()

@@ -38,7 +38,7 @@ async def test_an_outage_of_the_token_endpoint_costs_no_call_while_a_token_lives
     for user in users:
         await broker.connects(user)
         began[user] = time.monotonic()
-    await database.execute("UPDATE connection SET renew_at = now()")
+    await database.execute("UPDATE renewal SET due_at = now()")
     down_from = time.monotonic()
     kinds = [
         Fault("/oauth/*/token", "status", status=429, body='{"message":"slow down"}'),
@@ -97,7 +97,7 @@ async def test_a_crowd_renews_at_a_set_pace_and_the_ended_are_asked_for_once(
 
     async def settled():
         return not await database.fetchval(
-            "SELECT count(*) FROM connection WHERE renew_at <= now()"
+            "SELECT count(*) FROM renewal WHERE due_at <= now() AND claimed_until <= now()"
         )
 
     await until(settled)
@@ -111,7 +111,7 @@ async def test_a_crowd_renews_at_a_set_pace_and_the_ended_are_asked_for_once(
     assert states == {"ACTIVE": count - ended, "REAUTH_REQUIRED": ended}
     # The first of each process's turns is at once; a slow machine only makes it take longer.
     assert seconds >= count / (processes * MAX_PER_SECOND) - 1
-    late = "SELECT count(*) FROM connection WHERE status = 'ACTIVE' AND expires_at < now()"
+    late = "SELECT count(*) FROM connection_grant WHERE expires_at < now()"
     assert await database.fetchval(late) == 0
     events = "SELECT count(*) FROM event WHERE type = 'connection.reauth_required'"
     assert await database.fetchval(events) == ended
@@ -147,7 +147,7 @@ async def test_a_revoked_grant_is_asked_for_twice_at_most_however_many_call(
     for url in urls:
         assert (await through(broker, url, "u1")).status == 200
     hubspot.revoke_grants(101)
-    await database.execute("UPDATE connection SET expires_at = now() - interval '1 minute'")
+    await database.execute("UPDATE connection_grant SET expires_at = now() - interval '1 minute'")
     await database.execute("SELECT pg_notify('broker_invalidation', '')")
     await asyncio.sleep(0.1)
     refused = Counter()
@@ -171,7 +171,7 @@ async def test_a_refused_client_is_flagged_once_and_the_right_secret_heals_every
         await broker.connects(user)
     url = (await start_process())[1]
     hubspot.apps["client-of-hbdev"].client_secret = "rotated-secret"
-    await database.execute("UPDATE connection SET expires_at = now() - interval '1 minute'")
+    await database.execute("UPDATE connection_grant SET expires_at = now() - interval '1 minute'")
     hubspot.expire_access_tokens()
     answers = await asyncio.gather(*(through(broker, url, user) for user in users))
     assert {answer.status for answer in answers} == {502}
@@ -200,7 +200,9 @@ async def test_a_process_whose_clock_is_wrong_renews_no_more_than_the_others(
         (await start_process(**wrong))[1],
     ]
     for turn in range(1, 6):
-        await database.execute("UPDATE connection SET expires_at = now() - interval '1 minute'")
+        await database.execute(
+            "UPDATE connection_grant SET expires_at = now() - interval '1 minute'"
+        )
         hubspot.expire_access_tokens()
         await database.execute("SELECT pg_notify('broker_invalidation', '')")
         await asyncio.sleep(0.05)

@@ -131,7 +131,8 @@ async def test_two_hundred_calls_on_three_processes_ask_for_one_renewal(
     usual, durations = statistics.median(durations), []
     for turn in range(1, 21):
         await database.execute(
-            "UPDATE connection SET expires_at = now() - interval '1 minute' WHERE user_ref = 'u1'"
+            "UPDATE connection_grant SET expires_at = now() - interval '1 minute'"
+            " FROM connection WHERE id = connection_id AND user_ref = 'u1'"
         )
         hubspot.expire_access_tokens(101)
         await database.execute("SELECT pg_notify('broker_invalidation', '')")
@@ -143,7 +144,7 @@ async def test_two_hundred_calls_on_three_processes_ask_for_one_renewal(
 
 async def test_background_renewal_happens_by_itself_once(broker, hubspot, database, start_process):
     await broker.connects("u1")
-    await database.execute("UPDATE connection SET renew_at = now()")
+    await database.execute("UPDATE renewal SET due_at = now()")
 
     await start_process()
     await start_process()
@@ -151,7 +152,7 @@ async def test_background_renewal_happens_by_itself_once(broker, hubspot, databa
     await until(lambda: hubspot.refreshes)
     await asyncio.sleep(0.3)
     assert hubspot.refreshes == 1
-    assert await database.fetchval("SELECT generation FROM connection") == 2
+    assert await database.fetchval("SELECT generation FROM connection_grant") == 2
 
 
 async def test_five_who_migrate_an_empty_database_at_once_all_end_well(empty_dsn):

@@ -54,7 +54,9 @@ async def victims(dsn, start_process):
 async def expire_grant(broker, hubspot, database, user):
     await broker.connects(user)
     await database.execute(
-        "UPDATE connection SET expires_at = now() - interval '1 minute' WHERE user_ref = $1", user
+        "UPDATE connection_grant SET expires_at = now() - interval '1 minute'"
+        " FROM connection WHERE id = connection_id AND user_ref = $1",
+        user,
     )
     hubspot.expire_access_tokens()
 
@@ -177,7 +179,9 @@ async def test_a_process_that_sleeps_through_its_lease_overwrites_nothing_newer(
         sleeper.send_signal(signal.SIGCONT)
     late = [each.status for each in await asyncio.gather(*calling)]
     again = [(await through(broker, survivor, user)).status for user in users]
-    rows = await database.fetch("SELECT status, generation FROM connection ORDER BY user_ref")
+    rows = await database.fetch(
+        "SELECT status, generation FROM connection JOIN connection_grant ON connection_id = id ORDER BY user_ref"
+    )
 
     assert again == [200] * len(users)
     assert {row["status"] for row in rows} == {"ACTIVE"}

@@ -23,7 +23,7 @@ ROUNDS = 20
 
 async def expire(orgs, database, brokers):
     """Let every session be over, here and at Salesforce."""
-    await database.execute("UPDATE connection SET expires_at = now() - interval '1 minute'")
+    await database.execute("UPDATE connection_grant SET expires_at = now() - interval '1 minute'")
     orgs.end_sessions()
     for broker in brokers:
         broker.parts.proxy.clear_cache()
@@ -98,7 +98,8 @@ async def test_a_broker_killed_in_a_renewal_loses_a_grant_only_with_an_answer_th
         orgs.world.faults.clear()
         rotated = orgs.refreshes - before
         stored = await database.fetchval(
-            "SELECT generation > 1 FROM connection WHERE user_ref = $1", user
+            "SELECT generation > 1 FROM connection JOIN connection_grant ON connection_id = id WHERE user_ref = $1",
+            user,
         )
 
         answer = await orgs.calls(user=user)

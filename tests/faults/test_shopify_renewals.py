@@ -23,7 +23,7 @@ ROUNDS = 20
 
 async def expire(shops, database, brokers):
     """Let every grant look as if it had run out, at Shopify too."""
-    await database.execute("UPDATE connection SET expires_at = now() - interval '1 minute'")
+    await database.execute("UPDATE connection_grant SET expires_at = now() - interval '1 minute'")
     for each in shops.world.grants.access.values():
         each.revoked = True
     for broker in brokers:

@@ -27,13 +27,13 @@ async def test_no_grant_is_lost_when_a_process_stops_while_it_renews(
     await crowd(broker, hubspot, database, 100, due=3600, expires=900)
     slow = hubspot.faults.add(Fault("/oauth/*/token", "late-answer", seconds=0.4))
     for _ in range(5):
-        await database.execute("UPDATE connection SET renew_at = now()")
+        await database.execute("UPDATE renewal SET due_at = now()")
         before = slow.hits
         process, _ = await start_process("work")
         await until(lambda before=before: slow.hits > before + 4)
         await stops(process)
 
-    stored = await database.fetchval("SELECT sum(generation - 1)::integer FROM connection")
+    stored = await database.fetchval("SELECT sum(generation - 1)::integer FROM connection_grant")
     states = await database.fetch("SELECT status, count(*) FROM connection GROUP BY status")
     figures({"given": hubspot.refreshes, "stored": stored})
     assert stored == hubspot.refreshes >= 5 * 5
@@ -54,7 +54,7 @@ async def test_a_renewal_that_a_caller_caused_is_stored_though_the_process_stops
     await stops(process)
 
     assert hubspot.refreshes == 1
-    assert await database.fetchval("SELECT generation FROM connection") == 2
+    assert await database.fetchval("SELECT generation FROM connection_grant") == 2
 
 
 async def test_a_keyed_write_whose_caller_left_is_ended_and_answered_once_the_process_stopped(

@@ -88,6 +88,25 @@ async def test_every_table_leads_with_the_workspace(database):
 
 
 async def test_the_hot_read_uses_indexes_only(database):
+    await database.execute(
+        """
+        WITH workspaces AS (
+            INSERT INTO workspace (id, name)
+            SELECT gen_random_uuid(), 'w' FROM generate_series(1, 3)
+            RETURNING id
+        ), apps AS (
+            INSERT INTO app (workspace_id, id, slug, client_id, client_secret, hubspot_app_id, scopes,
+                             optional_scopes, return_urls, origins, confirm, pkce)
+            SELECT id, gen_random_uuid(), 'hbdev', 'c', '', '1', '{}', '{}', '{}', '{}', 'auto', false
+              FROM workspaces
+            RETURNING workspace_id, id
+        )
+        INSERT INTO connection (workspace_id, id, app_id, user_ref, status, scopes)
+        SELECT workspace_id, gen_random_uuid(), id, 'u' || n, 'PENDING', '{}'
+          FROM apps, generate_series(1, 300) AS n
+        """
+    )
+    await database.execute("ANALYZE")
     await database.execute("SET enable_seqscan = off")
 
     plan = await database.fetch(
@@ -99,6 +118,7 @@ async def test_the_hot_read_uses_indexes_only(database):
     text = "\n".join(row[0] for row in plan)
     assert "Seq Scan" not in text
     assert "connection_once_per_user" in text
+    assert "connection_grant_pkey" in text
 
 
 async def test_sealed_columns_hold_bytes(database):

@@ -33,9 +33,17 @@ DEPTH = 12
 SECRET_AFTER = ("oauth", "access-tokens", "refresh-tokens")
 
 
-@lru_cache(maxsize=4096)
+NUMBER = re.compile(r"(?<=/)[0-9]+(?![^/])")
+
+
 def template_of(path: str) -> str:
     """The template of a raw path (a target less its query)."""
+    # A number is never a word, so that paths with other ids are one path to the cache.
+    return _template_of(NUMBER.sub("0", path))
+
+
+@lru_cache(maxsize=4096)
+def _template_of(path: str) -> str:
     parts = [part.partition(";")[0] for part in decoded(path).split("/") if part]
     shown, hidden = [], False
     for place, part in enumerate(parts[:DEPTH]):

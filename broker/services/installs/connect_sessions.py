@@ -157,7 +157,8 @@ def check_opener(app: App, opener: PopupOpener | None) -> None:
     origin = opener.origin if ORIGIN.fullmatch(opener.origin) else "The page's origin"
     raise OriginRefused(
         f"{origin} is not one of the app's origins; add it with "
-        f'PATCH /api/apps/{app.slug} {{"origins": [...]}} or in the console.'
+        f'PATCH /api/apps/{app.slug} {{"origins": [...]}}, which replaces the list, '
+        "or in the console."
     )
 
 

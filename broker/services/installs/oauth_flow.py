@@ -269,7 +269,8 @@ class Installs:
 def check_return_url(app: App, return_url: str | None) -> None:
     """Raise InvalidRequest unless the return URL is one of the app's, exactly."""
     if return_url is not None and return_url not in app.return_urls:
-        raise wrong_field("returnUrl", "is not one of the app's return URLs")
+        sent = return_url.partition("#")[0].partition("?")[0]
+        raise wrong_field("returnUrl", f"is not one of the app's return URLs: {sent[:200]}")
 
 
 def _missing_scopes(link: InstallLink, accounts: Sequence[Account]) -> set[str]:

@@ -176,7 +176,8 @@ class LockedApp:
         """Make the app look as if it never existed, its connections wiped at once."""
         workspace_id, app_id = self.app.workspace_id, self.app.id
         await self._session.execute(sql.remove_app, workspace_id, app_id)
-        await self._session.execute(sql.end_connections_of_app, workspace_id, app_id)
+        await self._session.execute(sql.end_grants_of_app, workspace_id, app_id)
+        await self._session.execute(sql.delete_connections_of_app, workspace_id, app_id)
         await self._session.execute(sql.delete_pending_grants_of_app, workspace_id, app_id)
         await self._session.execute(sql.remove_endpoints_of_app, workspace_id, app_id)
         await notify(self._session, Invalidation.app(self.app.workspace_id, self.app.slug))

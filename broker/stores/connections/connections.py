@@ -10,7 +10,7 @@ from broker.domain.model import App, Connection, ConnectionRecord, Page, Status
 from broker.errors import AppNotFound, ConnectionNotFound
 from broker.sealing import Sealer
 from broker.stores.connections.connection_rows import read_connection
-from broker.stores.connections.locked_connection import LockedConnection
+from broker.stores.connections.locked_connection import LockedConnection, lock_row
 from broker.stores.connections.new_connection import begin_connection
 from broker.stores.connections.sealed_tokens import end_or_none
 from broker.stores.core.by_workspace import grouped
@@ -41,9 +41,8 @@ class Connections:
         response to an earlier request for the same one never arrived.
         """
         key = locked.connection.workspace_id, locked.connection.id
-        before = await locked.session.fetchval(sql.attempted_generation, *key)
-        # In a session of its own: it must outlive the transaction that holds the row.
-        await self._database.execute(sql.record_renewal_attempt, *key, generation)
+        # In a session of its own: it must outlive the transaction that holds the lock.
+        before = await self._database.fetchval(sql.record_renewal_attempt, *key, generation)
         return bool(before == generation)
 
     @asynccontextmanager
@@ -53,7 +52,7 @@ class Connections:
         """Lock a connection for a change. Raises ConnectionNotFound when it is gone."""
         async with self._database.transaction(row=connection_id) as session:
             await session.execute(sql.limit_idle_transaction)
-            row = await session.fetchrow(sql.lock_connection, workspace_id, connection_id)
+            row = await lock_row(session, workspace_id, connection_id)
             if row is None:
                 raise ConnectionNotFound
             yield LockedConnection(session, self._sealer, row)
@@ -65,7 +64,7 @@ class Connections:
             await session.execute(sql.limit_idle_transaction)
             await begin_connection(session, app, uuid4(), user_ref, Status.PENDING)
             found = await session.fetchval(sql.id_of_user, app.workspace_id, app.id, user_ref)
-            row = await session.fetchrow(sql.lock_connection, app.workspace_id, found)
+            row = await lock_row(session, app.workspace_id, found)
             if row is None:
                 raise AppNotFound
             yield LockedConnection(session, self._sealer, row)

@@ -4,7 +4,7 @@ import json
 import math
 import time
 from dataclasses import dataclass
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -33,6 +33,13 @@ from broker.stores.events.events import publish
 
 ROTATION_LOST = "rotation-lost"
 """Why a grant ended whose renewal had a response that never arrived: it held the next token."""
+
+
+async def lock_row(session: Session, workspace_id: UUID, connection_id: UUID) -> Any:
+    """Lock a connection; its row, or None when it is gone."""
+    if await session.fetchval(sql.lock_connection, workspace_id, connection_id) is None:
+        return None
+    return await session.fetchrow(sql.locked_connection, workspace_id, connection_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +91,7 @@ class LockedConnection:
         """Give the connection a grant and an account, and make it ACTIVE."""
         try:
             await self.session.execute(
-                sql.grant_connection,
+                sql.connect_connection,
                 *self._key,
                 user_ref,
                 account.account_id,
@@ -92,17 +99,14 @@ class LockedConnection:
                 account.hub_id,
                 account.user,
                 list(account.scopes),
-                *self._sealed(tokens),
-                lifetime_of(tokens),
-                renewal_after(tokens),
-                *ends_of(tokens),
                 tokens.api_url,
                 json.dumps(dict(tokens.details or {})),
-                first_notice(tokens),
             )
-            await self.clear_renewal_attempt()
         except asyncpg.UniqueViolationError as error:
             raise Busy("The user is being connected by another request.") from error
+        sealed, ends = self._sealed(tokens), ends_of(tokens)
+        await self.session.execute(sql.store_grant, *self._key, *sealed, lifetime_of(tokens), *ends)
+        await self._plan(tokens, self._after(first_notice(tokens)))
         await self.session.execute(sql.delete_pending_grants, *self._key)
         polled = self._row["workspace_id"], self._row["app_id"], self._row["slug"], user_ref
         await self.session.execute(sql.wake_polls_of_user, *polled)
@@ -123,24 +127,22 @@ class LockedConnection:
     async def replace_grant(self, tokens: Tokens) -> Grant:
         """Store a renewed grant; the refresh token stays when none came."""
         lifetime = lifetime_of(tokens)
-        now, noticed = self._row["now"], self._row["end_notice_at"]
-        ends = [None if left is None else now + left for left in ends_of(tokens)]
-        notice = first_notice(tokens)
-        notice_at = None if notice is None else now + notice
-        if noticed is not None and noticed <= now:
+        noticed = self._row["end_notice_at"]
+        notice_at = self._after(first_notice(tokens)) or noticed
+        if noticed is not None and noticed <= self._row["now"]:
             notice_at = noticed  # it is due, and is not skipped
+        ends = [self._after(left) for left in ends_of(tokens)]
         await self.session.execute(
-            sql.replace_grant,
-            *self._key,
-            *self._sealed(tokens),
-            lifetime,
-            renewal_after(tokens),
-            *ends,
-            tokens.api_url,
-            None if tokens.details is None else json.dumps(dict(tokens.details)),
-            notice_at,
+            sql.replace_grant, *self._key, *self._sealed(tokens), lifetime, *ends
         )
-        await self.clear_renewal_attempt()
+        await self._plan(tokens, notice_at)
+        if (
+            self._row["status"] != Status.ACTIVE
+            or tokens.api_url is not None
+            or tokens.details is not None
+        ):
+            details = None if tokens.details is None else json.dumps(dict(tokens.details))
+            await self.session.execute(sql.revise_connection, *self._key, tokens.api_url, details)
         if self.failures or self._row["access_token"] is None:
             await self.publish("connection.renewed_after_failure", failures=self.failures)
         expires_at = time.monotonic() + lifetime.total_seconds()
@@ -157,8 +159,9 @@ class LockedConnection:
 
     async def end_grant(self, why: str) -> None:
         """The provider ended the grant: wipe it; only another install helps."""
+        await self.session.execute(sql.end_connection, *self._key)
         await self.session.execute(sql.end_grant, *self._key, why)
-        await self.clear_renewal_attempt()
+        await self.session.execute(sql.plan_renewal, *self._key, None, None)
         await self.publish("connection.reauth_required", reason=why)
         await self._invalidate()
         await self.record("broker", "connection.reauth_required", detail=why)
@@ -178,13 +181,12 @@ class LockedConnection:
         return True
 
     async def postpone_renewal(self, why: str, seconds: float) -> None:
-        await self.session.execute(
-            sql.postpone_renewal, *self._key, why, timedelta(seconds=seconds)
-        )
+        await self.session.execute(sql.note_failure, *self._key, why)
+        await self._reschedule(seconds, always=True)
 
     async def reschedule(self, seconds: float) -> None:
         """Have the renewal tried later; it did not fail."""
-        await self.session.execute(sql.reschedule_renewal, *self._key, timedelta(seconds=seconds))
+        await self._reschedule(seconds, always=False)
 
     async def clear_renewal_attempt(self) -> None:
         """The provider answered: no tokens were lost on the way."""
@@ -221,7 +223,6 @@ class LockedConnection:
 
     async def discard(self) -> None:
         """Remove a connection whose grant has become another connection's."""
-        await self.clear_renewal_attempt()
         await self.session.execute(sql.delete_answers_of_connection, *self._key)
         await self.session.execute(sql.delete_connection, *self._key)
 
@@ -261,6 +262,18 @@ class LockedConnection:
         for user in {user_ref, self._row["user_ref"]} - {None}:
             change = Invalidation.connection(self._row["workspace_id"], self._row["slug"], user)
             await notify(self.session, change)
+
+    async def _plan(self, tokens: Tokens, notice_at: datetime | None) -> None:
+        await self.session.execute(sql.plan_renewal, *self._key, renewal_after(tokens), notice_at)
+
+    async def _reschedule(self, seconds: float, *, always: bool) -> None:
+        await self.session.execute(
+            sql.reschedule_renewal, *self._key, timedelta(seconds=seconds), always
+        )
+
+    def _after(self, span: timedelta | None) -> datetime | None:
+        """The moment, by Postgres' clock, so long after the connection was locked."""
+        return None if span is None else self._row["now"] + span
 
     @property
     def _key(self) -> tuple[UUID, UUID]:

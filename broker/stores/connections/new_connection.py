@@ -11,7 +11,9 @@ async def begin_connection(
     session: Session, app: App, connection_id: UUID, user_ref: str | None, status: Status
 ) -> None:
     """Make room for a user's connection unless there is one, or the app is being removed."""
-    if await session.fetchval(sql.share_app, app.workspace_id, app.id) is not None:
-        await session.execute(
-            sql.begin_connection, app.workspace_id, connection_id, app.id, user_ref, status.value
-        )
+    if await session.fetchval(sql.share_app, app.workspace_id, app.id) is None:
+        return
+    row = app.workspace_id, connection_id
+    if await session.fetchval(sql.begin_connection, *row, app.id, user_ref, status.value):
+        await session.execute(sql.begin_grant, *row)
+        await session.execute(sql.begin_renewal, *row)

@@ -14,7 +14,7 @@ from broker.errors import LinkExpired, LinkUsed, NotFound
 from broker.sealing import Place, Sealer
 from broker.stores.connections.apps import read_app
 from broker.stores.connections.handles import hash_of
-from broker.stores.connections.locked_connection import LockedConnection
+from broker.stores.connections.locked_connection import LockedConnection, lock_row
 from broker.stores.connections.new_connection import begin_connection
 from broker.stores.connections.sealed_tokens import (
     ends_of,
@@ -97,7 +97,7 @@ class PendingGrants:
         connection_id = uuid4()
         async with self._database.transaction() as session:
             await begin_connection(session, app, connection_id, None, Status.UNCLAIMED)
-            row = await session.fetchrow(sql.lock_connection, app.workspace_id, connection_id)
+            row = await lock_row(session, app.workspace_id, connection_id)
             await self.store(
                 LockedConnection(session, self._sealer, row),
                 "claim",
@@ -165,7 +165,7 @@ class PendingGrants:
                 ids |= {present} if present is not None else set()
             connections = {}
             for connection_id in sorted(ids):
-                row = await session.fetchrow(sql.lock_connection, workspace_id, connection_id)
+                row = await lock_row(session, workspace_id, connection_id)
                 if row is not None:
                     connections[connection_id] = LockedConnection(session, self._sealer, row)
             grant = self._grant(await session.fetchrow(sql.lock_pending_grant, *key))
@@ -216,11 +216,11 @@ class PendingGrants:
     async def expire_unclaimed(self) -> None:
         """Revoke the grants that were not confirmed or claimed in time."""
         for row in await self._database.fetch(sql.expired_pending_grants, 100):
+            connection = row["workspace_id"], row["connection_id"]
             async with self._database.transaction() as session:
+                await session.execute(sql.lock_connection, *connection)
                 await session.execute(sql.delete_pending_grant, row["workspace_id"], row["id"])
-                await session.execute(
-                    sql.delete_unfinished_connection, row["workspace_id"], row["connection_id"]
-                )
+                await session.execute(sql.delete_unfinished_connection, *connection)
         await self._database.purge(sql.purge_used_pending_grants)
 
 

@@ -184,7 +184,7 @@ class LockedBatch:
         """The app was uninstalled from an account: a grant that was not renewed since is over."""
         key = self.batch.workspace_id, self.batch.app_id
         for row in await self.session.fetch(sql.grants_before, *key, account_id, before):
-            found = await self.session.fetchrow(sql.lock_connection, key[0], row["id"])
+            found = await self.session.fetchrow(sql.locked_connection, key[0], row["id"])
             await LockedConnection(self.session, self.sealer, found).end_grant("uninstalled")
 
     async def quarantine(self, body: bytes) -> None:

@@ -62,7 +62,11 @@ settings.configure(
 
 
 def current_user(request):
-    """Who is signed in to your product: `request.user.pk` in yours, never from the page."""
+    """Who is signed in to your product: `request.user.pk` in yours, never from the page.
+
+    Where nobody is, answer 401: the button takes the sign-in page that `login_required` leads to
+    for a failure.
+    """
     return request.session.setdefault("user", "user-42")
 
 

@@ -114,20 +114,32 @@ UPDATE app
    AND id = $2
    AND credentials_refused_at IS NOT NULL;
 
--- name: end_connections_of_app
--- Wipe the connections of a removed app and enqueue the revocation of their grants.
+-- name: end_grants_of_app
+-- Wipe the grants of a removed app's connections, which locks them, and enqueue their revocation.
 --   $1 workspace, $2 app
 WITH ended AS (
-    DELETE FROM connection
-     WHERE workspace_id = $1
-       AND app_id = $2
-    RETURNING workspace_id, id, app_id, refresh_token, refresh_fingerprint, details
+    DELETE FROM connection_grant
+     USING connection
+     WHERE connection_grant.workspace_id = $1
+       AND connection.workspace_id = $1
+       AND connection.app_id = $2
+       AND connection_grant.connection_id = connection.id
+    RETURNING connection.workspace_id, connection.id, connection.app_id,
+              connection_grant.refresh_token, connection_grant.refresh_fingerprint,
+              connection.details
 )
 INSERT INTO revocation (workspace_id, app_id, sealed_as, refresh_token, refresh_fingerprint, details,
                         due_at)
 SELECT workspace_id, app_id, 'connection/' || id, refresh_token, refresh_fingerprint, details, now()
   FROM ended
  WHERE refresh_token IS NOT NULL;
+
+-- name: delete_connections_of_app
+-- Wipe the connections of a removed app, whose grants are wiped.
+--   $1 workspace, $2 app
+DELETE FROM connection
+ WHERE workspace_id = $1
+   AND app_id = $2;
 
 -- name: removed_apps
 -- Removed apps with no grant left to revoke.

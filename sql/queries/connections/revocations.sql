@@ -33,10 +33,13 @@ WITH due AS (
 SELECT taken.workspace_id, taken.id, taken.app_id, taken.sealed_as, taken.refresh_token,
        taken.details, taken.attempts, app.provider, app.options, app.client_id, app.client_secret,
        EXISTS (SELECT 1
-                 FROM connection
-                WHERE connection.workspace_id = $1
-                  AND connection.app_id = taken.app_id
-                  AND connection.refresh_fingerprint = taken.refresh_fingerprint)
+                 FROM connection_grant
+                 JOIN connection
+                   ON connection.workspace_id = connection_grant.workspace_id
+                  AND connection.id = connection_grant.connection_id
+                WHERE connection_grant.workspace_id = $1
+                  AND connection_grant.refresh_fingerprint = taken.refresh_fingerprint
+                  AND connection.app_id = taken.app_id)
        OR EXISTS (SELECT 1
                     FROM pending_grant
                    WHERE pending_grant.workspace_id = $1

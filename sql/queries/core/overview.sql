@@ -7,9 +7,10 @@ SELECT status, count(*) AS number
 -- name: overdue
 -- For how long the oldest work of each kind has been due, in seconds. What waits for an endpoint that
 -- is being spared is not due.
-SELECT 'renewals' AS work, extract(epoch FROM now() - min(renew_at))::float8 AS seconds
-  FROM connection
- WHERE renew_at <= now()
+SELECT 'renewals' AS work, extract(epoch FROM now() - min(due_at))::float8 AS seconds
+  FROM renewal
+ WHERE due_at <= now()
+   AND claimed_until <= now()
 UNION ALL
 SELECT 'revocations', extract(epoch FROM now() - min(due_at))::float8
   FROM revocation

@@ -125,39 +125,41 @@ UPDATE install_link
    AND credentials = $3;
 
 -- name: access_tokens
--- Some values of connection.access_token under another key than the newest.
+-- Some values of connection_grant.access_token under another key than the newest.
 --   $1 newest key's id, $2 how many
-SELECT workspace_id, id, 'connection/' || id AS sealed_as, access_token AS sealed
-  FROM connection
+SELECT workspace_id, connection_id AS id, 'connection/' || connection_id AS sealed_as,
+       access_token AS sealed
+  FROM connection_grant
  WHERE access_token IS NOT NULL
    AND substr(access_token, 3, get_byte(access_token, 1)) <> convert_to($1, 'UTF8')
  LIMIT $2;
 
 -- name: reseal_access_token
--- Reseal a value of connection.access_token, unless it changed meanwhile.
+-- Reseal a value of connection_grant.access_token, unless it changed meanwhile.
 --   $1 workspace, $2 row, $3 the old value, $4 the new value
-UPDATE connection
+UPDATE connection_grant
    SET access_token = $4
  WHERE workspace_id = $1
-   AND id = $2
+   AND connection_id = $2
    AND access_token = $3;
 
 -- name: refresh_tokens
--- Some values of connection.refresh_token under another key than the newest.
+-- Some values of connection_grant.refresh_token under another key than the newest.
 --   $1 newest key's id, $2 how many
-SELECT workspace_id, id, 'connection/' || id AS sealed_as, refresh_token AS sealed
-  FROM connection
+SELECT workspace_id, connection_id AS id, 'connection/' || connection_id AS sealed_as,
+       refresh_token AS sealed
+  FROM connection_grant
  WHERE refresh_token IS NOT NULL
    AND substr(refresh_token, 3, get_byte(refresh_token, 1)) <> convert_to($1, 'UTF8')
  LIMIT $2;
 
 -- name: reseal_refresh_token
--- Reseal a value of connection.refresh_token, unless it changed meanwhile.
+-- Reseal a value of connection_grant.refresh_token, unless it changed meanwhile.
 --   $1 workspace, $2 row, $3 the old value, $4 the new value
-UPDATE connection
+UPDATE connection_grant
    SET refresh_token = $4
  WHERE workspace_id = $1
-   AND id = $2
+   AND connection_id = $2
    AND refresh_token = $3;
 
 -- name: pending_access_tokens

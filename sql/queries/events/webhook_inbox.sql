@@ -149,12 +149,15 @@ SELECT app_id
 -- name: grants_before
 -- Lock the connections to an account whose grants are older than a moment.
 --   $1 workspace, $2 app, $3 account id, $4 moment
-SELECT id
+SELECT connection.id
   FROM connection
- WHERE workspace_id = $1
-   AND app_id = $2
-   AND account_id = $3
-   AND status = 'ACTIVE'
-   AND renewed_at < $4
- ORDER BY id
-   FOR UPDATE;
+  JOIN connection_grant
+    ON connection_grant.workspace_id = connection.workspace_id
+   AND connection_grant.connection_id = connection.id
+ WHERE connection.workspace_id = $1
+   AND connection.app_id = $2
+   AND connection.account_id = $3
+   AND connection_grant.access_token IS NOT NULL
+   AND connection_grant.renewed_at < $4
+ ORDER BY connection.id
+   FOR UPDATE OF connection_grant;

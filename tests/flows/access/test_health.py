@@ -63,7 +63,8 @@ async def test_the_metrics_say_how_the_installation_is(broker, hubspot, database
     hubspot.revoke_grants(102)
     await broker.asks("POST", "/api/apps/hbdev/connections/u2/renew")
     await database.execute(
-        "UPDATE connection SET renew_at = now() - interval '1 hour' WHERE user_ref = 'u1'"
+        "UPDATE renewal SET due_at = now() - interval '1 hour'"
+        " FROM connection WHERE id = connection_id AND user_ref = 'u1'"
     )
     gauges = Gauges(Overview(broker.parts.database), broker.parts.metrics)
 

@@ -95,9 +95,10 @@ async def test_a_sealed_value_on_another_row_opens_for_nobody(broker, database):
     await broker.connects("u2")
     await database.execute(
         """
-        UPDATE connection SET access_token = (
-            SELECT access_token FROM connection WHERE user_ref = 'u1')
-         WHERE user_ref = 'u2'
+        UPDATE connection_grant SET access_token = (
+            SELECT access_token FROM connection JOIN connection_grant ON connection_id = id WHERE user_ref = 'u1')
+          FROM connection
+         WHERE id = connection_id AND user_ref = 'u2'
         """
     )
     broker.parts.proxy.clear_cache()
@@ -111,8 +112,8 @@ async def test_a_sealed_value_on_another_row_opens_for_nobody(broker, database):
 async def keys_in_use(database):
     rows = await database.fetch(
         """
-        SELECT access_token AS sealed FROM connection UNION ALL
-        SELECT refresh_token FROM connection UNION ALL
+        SELECT access_token AS sealed FROM connection_grant UNION ALL
+        SELECT refresh_token FROM connection_grant UNION ALL
         SELECT client_secret FROM app UNION ALL
         SELECT verifier FROM install_link
         """

@@ -39,6 +39,10 @@ async def test_lists_come_in_pages_oldest_first(broker, database):
           FROM connection, generate_series(1, 250) AS n
         """
     )
+    await database.execute(
+        "INSERT INTO connection_grant (workspace_id, connection_id)"
+        " SELECT workspace_id, id FROM connection WHERE status = 'PENDING'"
+    )
 
     async def stackgo(page):
         path = f"/api/saas-org-user/get-users/hbdev?page={page}"
@@ -204,7 +208,7 @@ async def test_a_private_apps_token_is_taken_and_never_renewed(broker, hubspot, 
 
     assert taken.json()["hubId"] == 102
     assert (await broker.proxies(user="u9")).status == 200
-    assert await database.fetchval("SELECT renew_at FROM connection") is None
+    assert await database.fetchval("SELECT due_at FROM renewal") is None
     assert await broker.parts.grants.renew_due(10) == 0
     assert refused.json()["errors"][0]["field"] == "accessToken"
 

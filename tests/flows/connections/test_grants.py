@@ -7,6 +7,7 @@ import pytest
 from broker.sandbox.core.faults import Fault
 
 CALL = "/_echo/call"
+GRANTS = "SELECT * FROM connection_grant JOIN renewal USING (workspace_id, connection_id)"
 
 
 async def test_a_stale_grant_is_renewed_once_however_many_ask(
@@ -43,7 +44,9 @@ async def test_a_grant_that_hubspot_ended_is_not_tried_again(
     shown = (await broker.asks("GET", "/api/apps/hbdev/connections/u1")).json()
     assert (shown["status"], shown["lastError"]) == ("REAUTH_REQUIRED", "BAD_REFRESH_TOKEN")
     assert (
-        await database.fetchval("SELECT count(*) FROM connection WHERE access_token IS NOT NULL")
+        await database.fetchval(
+            "SELECT count(*) FROM connection_grant WHERE access_token IS NOT NULL"
+        )
         == 0
     )
 
@@ -84,33 +87,34 @@ async def test_an_unwell_token_endpoint_fails_no_call_while_the_token_lives(
 ):
     """R7, R8."""
     await broker.connects("u1")
-    await database.execute("UPDATE connection SET renew_at = now()")
+    await database.execute("UPDATE renewal SET due_at = now()")
     hubspot.faults.add(fault)
 
     await broker.parts.grants.renew_due(10)
     during = await broker.proxies(CALL)
     hubspot.faults.clear()
-    await database.execute("UPDATE connection SET renew_at = now()")
+    await database.execute("UPDATE renewal SET due_at = now()")
     await broker.parts.grants.renew_due(10)
 
     assert during.status == 200
     shown = (await broker.asks("GET", "/api/apps/hbdev/connections/u1")).json()
     assert (shown["status"], shown["lastError"]) == ("ACTIVE", None)
-    assert (await database.fetchval("SELECT generation FROM connection")) == 2
+    assert (await database.fetchval("SELECT generation FROM connection_grant")) == 2
 
 
 async def test_a_token_endpoint_that_asks_to_be_left_alone_is(broker, hubspot, database):
     """R8: its Retry-After is kept, as far as it can be believed."""
     await broker.connects("u1")
     for retry_after, least, most in (("50", 49, 51), ("86400", 55, 61), ("soon", 0, 3)):
-        await database.execute("UPDATE connection SET renew_at = now(), failures = 0")
+        await database.execute("UPDATE renewal SET due_at = now()")
+        await database.execute("UPDATE connection_grant SET failures = 0")
         headers = {"Retry-After": retry_after}
         fault = hubspot.faults.add(Fault("/oauth/*/token", "status", status=429, headers=headers))
 
         await broker.parts.grants.renew_due(10)
 
         assert fault.hits == 1
-        left = await database.fetchval("SELECT renew_at - now() FROM connection")
+        left = await database.fetchval("SELECT due_at - now() FROM renewal")
         assert least <= left.total_seconds() <= most
         hubspot.faults.clear()
 
@@ -136,7 +140,7 @@ async def test_a_dead_token_with_an_unwell_endpoint_is_hubspots_fault_and_heals(
 
     during = [await broker.proxies(CALL) for _ in range(10)]
     hubspot.faults.clear()
-    await database.execute("UPDATE connection SET failed_at = now() - interval '5 seconds'")
+    await database.execute("UPDATE connection_grant SET failed_at = now() - interval '5 seconds'")
     after = await broker.proxies(CALL)
 
     assert {answer.status for answer in during} == {502}
@@ -155,7 +159,7 @@ async def test_a_wrong_client_secret_is_the_apps_fault_and_heals_with_it(broker,
     flagged = (await broker.asks("GET", "/api/apps/hbdev")).json()["credentialsRefusedAt"]
     status = (await broker.asks("GET", "/api/apps/hbdev/connections/u1")).json()["status"]
     await broker.asks("PATCH", "/api/apps/hbdev", json={"clientSecret": "canary-rotated"})
-    await database.execute("UPDATE connection SET failed_at = now() - interval '5 seconds'")
+    await database.execute("UPDATE connection_grant SET failed_at = now() - interval '5 seconds'")
     after = await broker.proxies(CALL)
 
     assert during.status == 502
@@ -286,7 +290,8 @@ async def test_the_refresh_token_that_hubspot_wants_next_is_the_one_kept(
 async def test_grants_are_renewed_before_a_caller_has_to_wait(broker, hubspot, database):
     await broker.connects("u1")
     await broker.connects("u2")
-    await database.execute("UPDATE connection SET renew_at = now() - interval '1 second'")
+    await database.execute("UPDATE renewal SET due_at = now() - interval '1 second'")
+    versions = await database.fetch("SELECT ctid, xmin FROM connection ORDER BY id")
 
     first = await broker.parts.grants.renew_due(10)
     second = await broker.parts.grants.renew_due(10)
@@ -295,6 +300,21 @@ async def test_grants_are_renewed_before_a_caller_has_to_wait(broker, hubspot, d
     assert hubspot.refreshes == 2
     assert (await broker.proxies(CALL)).status == 200
     assert hubspot.refreshes == 2
+    assert await database.fetch("SELECT ctid, xmin FROM connection ORDER BY id") == versions
+
+
+async def test_what_a_renewal_writes_beside_the_tokens_is_in_no_index(database):
+    """But for the fingerprint, which differs only where a provider rotates."""
+    indexed = await database.fetch(
+        "SELECT DISTINCT attname FROM pg_index JOIN pg_attribute ON attrelid = indrelid"
+        " AND attnum = ANY (indkey) WHERE indrelid = 'connection_grant'::regclass"
+    )
+
+    assert {row["attname"] for row in indexed} == {
+        "workspace_id",
+        "connection_id",
+        "refresh_fingerprint",
+    }
 
 
 async def test_a_connection_that_nobody_uses_is_renewed_when_it_is_called(
@@ -305,34 +325,37 @@ async def test_a_connection_that_nobody_uses_is_renewed_when_it_is_called(
     await broker.registers()
     for user in ("used", "idle", "ending", "new"):
         await broker.connects(user)
-    await database.execute("UPDATE connection SET renew_at = now() - interval '1 second'")
+    await database.execute("UPDATE renewal SET due_at = now() - interval '1 second'")
     await database.execute(
-        "UPDATE connection SET created_at = now() - interval '9 days', "
-        "last_used_at = now() - interval '3 days' WHERE user_ref <> 'new'"
+        "UPDATE connection SET created_at = now() - interval '9 days' WHERE user_ref <> 'new'"
     )
-    await database.execute(
-        "UPDATE connection SET last_used_at = now() - interval '1 day' WHERE user_ref = 'used'"
+    change = (
+        "UPDATE connection_grant SET {} FROM connection WHERE id = connection_id AND user_ref {}"
     )
-    await database.execute(
-        "UPDATE connection SET renewed_at = now() - interval '5 days', "
-        "refresh_expires_at = now() + interval '7 days' WHERE user_ref = 'ending'"
-    )
+    for changed, users in (
+        ("last_used_at = now() - interval '3 days'", "<> 'new'"),
+        ("last_used_at = now() - interval '1 day'", "= 'used'"),
+        ("refresh_expires_at = now() + interval '7 days'", "= 'ending'"),
+        ("renewed_at = now() - interval '5 days'", "= 'ending'"),
+    ):
+        await database.execute(change.format(changed, users))
 
     taken = await broker.parts.grants.renew_due(10)
 
     assert taken == 4
-    rows = await database.fetch("SELECT user_ref, generation, renew_at FROM connection")
+    stored = f"SELECT * FROM connection JOIN ({GRANTS}) AS stored ON connection_id = id"
+    rows = await database.fetch(stored)
     found = {row["user_ref"]: row for row in rows}
     assert {user for user, row in found.items() if row["generation"] == 2} == {
         "used",
         "ending",
         "new",
     }
-    assert found["idle"]["renew_at"] is None
+    assert found["idle"]["due_at"] is None
     await broker.makes_stale(database)
     assert (await broker.proxies(CALL, user="idle")).status == 200
-    row = await database.fetchrow("SELECT * FROM connection WHERE user_ref = 'idle'")
-    assert (row["generation"], row["renew_at"] > row["renewed_at"]) == (2, True)
+    row = await database.fetchrow(f"{stored} WHERE user_ref = 'idle'")
+    assert (row["generation"], row["due_at"] > row["renewed_at"]) == (2, True)
 
 
 async def test_a_grant_that_its_provider_ends_unused_is_kept_alive_without_use(
@@ -342,13 +365,15 @@ async def test_a_grant_that_its_provider_ends_unused_is_kept_alive_without_use(
     await broker.makes_workspace()
     await broker.registers()
     await broker.connects("u1")
+    await database.execute("UPDATE connection SET created_at = now() - interval '90 days'")
+    await database.execute("UPDATE renewal SET due_at = now()")
     await database.execute(
-        "UPDATE connection SET created_at = now() - interval '90 days', renew_at = now(), "
-        "renewed_at = now() - interval '5 days', refresh_expires_at = now() + interval '95 days'"
+        "UPDATE connection_grant SET renewed_at = now() - interval '5 days',"
+        " refresh_expires_at = now() + interval '95 days'"
     )
 
     assert await broker.parts.grants.renew_due(10) == 1
-    due_in = await database.fetchval("SELECT renew_at - now() FROM connection")
+    due_in = await database.fetchval("SELECT due_at - now() FROM renewal")
     assert due_in.days == 34  # at two fifths of the hundred days since it was renewed
     assert hubspot.refreshes == 0
     assert await broker.parts.grants.renew_due(10) == 0
@@ -360,7 +385,7 @@ async def test_renewals_made_together_come_due_apart(broker, database):
         await broker.connects(f"u{user}")
 
     rows = await database.fetch(
-        "SELECT extract(epoch FROM renew_at - renewed_at) AS after FROM connection"
+        f"SELECT extract(epoch FROM due_at - renewed_at) AS after FROM ({GRANTS}) AS stored"
     )
 
     afters = [float(row["after"]) for row in rows]
@@ -449,7 +474,9 @@ async def test_a_lost_answer_is_asked_for_again_at_once_and_then_once_at_each_la
         hubspot.seen.clear()
         assert (await broker.proxies(CALL)).status == 502
         presented.append(sum("token" in each.raw_path for each in hubspot.seen))
-        await database.execute("UPDATE connection SET failed_at = now() - interval '9 seconds'")
+        await database.execute(
+            "UPDATE connection_grant SET failed_at = now() - interval '9 seconds'"
+        )
     hubspot.faults.clear()
 
     assert presented == [2, 1, 1]
@@ -465,7 +492,7 @@ async def test_a_rotation_whose_answer_was_lost_is_told_as_such(broker, hubspot,
     hubspot.faults.add(Fault("/oauth/*/token", "lose-answer", times=times))
 
     lost = await broker.proxies(CALL)
-    await database.execute("UPDATE connection SET failed_at = now() - interval '5 seconds'")
+    await database.execute("UPDATE connection_grant SET failed_at = now() - interval '5 seconds'")
     final = await broker.proxies(CALL)
 
     assert lost.status == {1: 409, 2: 502}[times]

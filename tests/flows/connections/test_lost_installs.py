@@ -19,7 +19,10 @@ async def row_locked(dsn, user):
     session = await asyncpg.connect(dsn)
     try:
         async with session.transaction():
-            await session.execute("SELECT FROM connection WHERE user_ref = $1 FOR UPDATE", user)
+            await session.execute(
+                "SELECT FROM connection JOIN connection_grant ON connection_id = id WHERE user_ref = $1 FOR UPDATE OF connection_grant",
+                user,
+            )
             yield
     finally:
         await session.close()
@@ -75,7 +78,7 @@ async def test_a_grant_that_cannot_be_stored_is_revoked_and_the_user_told_to_sta
     await broker.parts.revoker.revoke_due(10)
     assert hubspot.exchanges == 2
     assert len(hubspot.revocations) == 1
-    assert await database.fetchval("SELECT generation FROM connection") == 1
+    assert await database.fetchval("SELECT generation FROM connection_grant") == 1
 
 
 async def test_a_visit_while_the_database_is_away_gets_a_page_and_uses_nothing_up(
@@ -158,7 +161,7 @@ async def test_a_confirmation_that_waits_for_its_connection_holds_nothing_else(b
     broker.secrets.append(code)
     session = await asyncpg.connect(dsn)
     async with session.transaction():
-        await session.execute("SELECT FROM connection FOR UPDATE")
+        await session.execute("SELECT FROM connection_grant FOR UPDATE")
         confirming = asyncio.create_task(
             broker.asks(
                 "POST",

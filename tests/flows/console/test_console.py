@@ -841,8 +841,10 @@ async def test_home_shows_what_needs_a_person_and_dead_deliveries_are_sent_again
     )
     await database.execute("UPDATE endpoint SET failures = 7")
     await database.execute(
-        "UPDATE connection SET status = 'REAUTH_REQUIRED', access_token = NULL, refresh_token = NULL, renew_at = NULL"
+        "UPDATE connection_grant SET access_token = NULL, refresh_token = NULL,"
+        " refresh_fingerprint = NULL, expires_at = NULL"
     )
+    await database.execute("UPDATE connection SET status = 'REAUTH_REQUIRED'")
     await database.execute("UPDATE app SET credentials_refused_at = now()")
 
     home = await text("")

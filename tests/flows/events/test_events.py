@@ -223,7 +223,7 @@ async def test_the_life_of_a_connection_is_told(
     fault = hubspot.faults.add(Fault("/oauth/*/token", "status", status=503, times=1))
     await broker_with_local_endpoints.proxies()
     hubspot.faults.active.remove(fault)
-    await database.execute("UPDATE connection SET failed_at = now() - interval '1 hour'")
+    await database.execute("UPDATE connection_grant SET failed_at = now() - interval '1 hour'")
     await broker_with_local_endpoints.proxies()
     hubspot.revoke_grants(101)
     await broker_with_local_endpoints.makes_stale(database)

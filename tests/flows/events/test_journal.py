@@ -179,7 +179,9 @@ async def test_an_uninstall_ends_the_connections_of_that_account_once(
     for _ in range(2):
         await reads(reading, database)
 
-    states = await database.fetch("SELECT user_ref, status, last_error FROM connection ORDER BY 1")
+    states = await database.fetch(
+        "SELECT user_ref, status, last_error FROM connection JOIN connection_grant ON connection_id = id ORDER BY 1"
+    )
     assert [tuple(row) for row in states] == [
         ("u1", "REAUTH_REQUIRED", "uninstalled"),
         ("u2", "ACTIVE", None),

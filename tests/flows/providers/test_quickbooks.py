@@ -133,7 +133,7 @@ async def test_a_user_connects_a_company_and_calls_its_api(books, database):
         },
     )
     stored = await database.fetchrow(
-        "SELECT connection.*, extract(epoch FROM grant_ends_at - now()) AS ends_in FROM connection"
+        "SELECT *, extract(epoch FROM grant_ends_at - now()) AS ends_in FROM connection JOIN connection_grant ON connection_id = id"
     )
 
     assert answer.location[1]["status"] == "connected"
@@ -370,10 +370,12 @@ async def test_the_end_of_a_grant_is_told_thirty_seven_and_one_days_ahead_once_e
         """Days pass in which the grant is renewed now and then, as QuickBooks and we count them."""
         books.world.jump(days * DAY)
         await database.execute(
-            "UPDATE connection SET refresh_expires_at = refresh_expires_at - $1::interval,"
-            " grant_ends_at = grant_ends_at - $1::interval,"
-            " end_notice_at = end_notice_at - $1::interval",
+            "UPDATE connection_grant SET refresh_expires_at = refresh_expires_at - $1::interval,"
+            " grant_ends_at = grant_ends_at - $1::interval",
             timedelta(days=days),
+        )
+        await database.execute(
+            "UPDATE renewal SET end_notice_at = end_notice_at - $1::interval", timedelta(days=days)
         )
         await broker.asks("POST", "/api/apps/books/connections/u1/renew")
         await notices(100)
@@ -403,7 +405,7 @@ async def test_a_connection_that_nobody_uses_is_kept_alive(books, database):
     for _ in range(3):
         books.world.jump(60 * DAY)
         books.world.grants.expire_access()
-        await database.execute("UPDATE connection SET renew_at = now() - interval '1 second'")
+        await database.execute("UPDATE renewal SET due_at = now() - interval '1 second'")
         await books.broker.parts.grants.renew_due(10)
 
     assert (await books.shows())["status"] == "ACTIVE"

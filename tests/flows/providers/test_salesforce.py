@@ -39,7 +39,9 @@ async def test_a_user_connects_an_org_and_calls_its_api_both_ways(orgs, database
     wrapped = await orgs.wraps(LEADS)
     absolute = await orgs.wraps(f"https://acme.my.salesforce.com{LEADS}")
     own = await orgs.wraps(f"{orgs.running.url}{LEADS}")
-    row = await database.fetchrow("SELECT * FROM connection")
+    row = await database.fetchrow(
+        "SELECT * FROM connection JOIN connection_grant ON connection_id = id"
+    )
 
     assert answer.location[1]["status"] == "connected"
     assert (connection["accountId"], connection["accountName"]) == (orgs.org.id, "acme")
@@ -155,7 +157,9 @@ async def test_a_session_that_ended_is_renewed_and_the_call_repeated(orgs, datab
 
     answer = await orgs.calls()
     created = await orgs.calls(LEAD, method="POST", json={"LastName": "Byron", "Company": "Acme"})
-    left = await database.fetchval("SELECT extract(epoch FROM expires_at - now()) FROM connection")
+    left = await database.fetchval(
+        "SELECT extract(epoch FROM expires_at - now()) FROM connection_grant"
+    )
 
     assert answer.status == 200
     assert created.status == 201
@@ -169,8 +173,10 @@ async def test_a_session_that_ended_is_renewed_and_the_call_repeated(orgs, datab
 async def test_a_session_of_unknown_length_lives_until_a_call_is_refused(orgs, database):
     orgs.world.faults.add(Fault("/services/oauth2/introspect", "status", status=503, times=9))
     await orgs.connects()
-    left = await database.fetchval("SELECT extract(epoch FROM expires_at - now()) FROM connection")
-    due = await database.fetchval("SELECT renew_at FROM connection")
+    left = await database.fetchval(
+        "SELECT extract(epoch FROM expires_at - now()) FROM connection_grant"
+    )
+    due = await database.fetchval("SELECT due_at FROM renewal")
     orgs.end_sessions()
 
     assert left > 365 * DAY
@@ -241,7 +247,7 @@ async def test_what_an_admin_can_mend_does_not_end_a_grant(orgs, database):
     refused = await orgs.calls()
     status = (await orgs.shows())["status"]
     orgs.world.levers.ip_restricted = False
-    await database.execute("UPDATE connection SET failed_at = now() - interval '1 hour'")
+    await database.execute("UPDATE connection_grant SET failed_at = now() - interval '1 hour'")
 
     assert refused.status == 502, refused.body
     assert status == "ACTIVE"
@@ -363,7 +369,9 @@ async def test_an_app_acts_as_its_run_as_user_without_consent(own, database):
     call = await own.calls(user="machine")
     own.end_sessions()
     renewed = await own.calls(user="machine")
-    row = await database.fetchrow("SELECT * FROM connection")
+    row = await database.fetchrow(
+        "SELECT * FROM connection JOIN connection_grant ON connection_id = id"
+    )
     deleted = await own.broker.asks("DELETE", "/api/apps/crm/connections/machine")
 
     assert made.status == 200, made.body
@@ -401,7 +409,7 @@ async def test_a_run_as_user_that_goes_missing_does_not_end_the_connection(own, 
     own.world.apps["salesforce-client"].run_as = None
     refused = await own.calls(user="machine")
     own.world.apps["salesforce-client"].run_as = ADA
-    await database.execute("UPDATE connection SET failed_at = now() - interval '1 hour'")
+    await database.execute("UPDATE connection_grant SET failed_at = now() - interval '1 hour'")
 
     assert refused.status in {502, 503}
     assert (await own.calls(user="machine")).status == 200

@@ -113,8 +113,8 @@ async def test_a_merchant_connects_a_shop_and_the_product_calls_it(shops, databa
         },
     )
     stored = await database.fetchrow(
-        "SELECT connection.*, extract(epoch FROM refresh_expires_at - now()) AS ends_in, "
-        "extract(epoch FROM expires_at - now()) AS lives FROM connection"
+        "SELECT *, extract(epoch FROM refresh_expires_at - now()) AS ends_in, "
+        "extract(epoch FROM expires_at - now()) AS lives FROM connection JOIN connection_grant ON connection_id = id"
     )
     sent = [each for each in shops.world.seen if each.target.endswith("graphql.json")]
     tokens = list(shops.world.grants.access)
@@ -383,7 +383,7 @@ async def test_an_app_connects_to_a_shop_of_its_own_without_a_merchant(shops, da
     imported = await imports(shops, shop=ACME)
     connection = await shops.shows("own")
     first = await shops.queries(user="own")
-    await database.execute("UPDATE connection SET expires_at = now() - interval '1 minute'")
+    await database.execute("UPDATE connection_grant SET expires_at = now() - interval '1 minute'")
     for each in shops.world.grants.access.values():
         each.revoked = True
     shops.broker.parts.proxy.clear_cache()

@@ -402,7 +402,7 @@ async def test_a_refusal_that_is_not_the_keys_end_is_the_callers(shop):
 async def test_renewing_asks_the_site_and_changes_nothing(shop, database):
     await shop.connects()
     renewed = await shop.broker.asks("POST", "/api/apps/shop/connections/u1/renew")
-    due = await database.fetchval("SELECT renew_at FROM connection")
+    due = await database.fetchval("SELECT due_at FROM renewal")
     shop.site.world.levers.maintenance = True
     away = await shop.broker.asks("POST", "/api/apps/shop/connections/u1/renew")
     shop.site.world.levers.maintenance = False

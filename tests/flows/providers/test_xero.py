@@ -87,7 +87,7 @@ async def test_one_organisation_is_connected_at_once_and_named_in_every_call(boo
             "url": "https://identity.xero.com/connect/token",
         },
     )
-    stored = await database.fetchrow("SELECT access_token, refresh_token FROM connection")
+    stored = await database.fetchrow("SELECT access_token, refresh_token FROM connection_grant")
 
     assert answer.location[1]["status"] == "connected"
     assert connection["accountId"] == NZ
@@ -206,7 +206,7 @@ async def test_each_renewal_rotates_once_for_all_calls_and_a_lost_answer_is_save
 
 async def test_sixty_days_without_a_renewal_end_the_grant(books, database):
     await books.connects([NZ])
-    ends = await database.fetchval("SELECT refresh_expires_at - now() FROM connection")
+    ends = await database.fetchval("SELECT refresh_expires_at - now() FROM connection_grant")
     books.world.jump(61 * 86_400)
     await books.broker.makes_stale(database)
 

@@ -518,8 +518,10 @@ async def test_settings_are_shown_without_secrets_and_checked(kyb):
 
 async def test_an_ended_grant_says_where_to_connect_again(kyb):
     await kyb.broker.parts.database.execute(
-        "UPDATE connection SET status = 'REAUTH_REQUIRED', access_token = NULL, refresh_token = NULL"
+        "UPDATE connection_grant SET access_token = NULL, refresh_token = NULL,"
+        " refresh_fingerprint = NULL, expires_at = NULL"
     )
+    await kyb.broker.parts.database.execute("UPDATE connection SET status = 'REAUTH_REQUIRED'")
 
     answer = await kyb.kicks_off(kyb.company())
 

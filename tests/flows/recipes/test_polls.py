@@ -167,8 +167,12 @@ async def test_an_ended_grant_parks_the_poll_until_the_user_connects_again_which
     await looker.shops.connects()
     await looker.polls_now()
     await looker.database.execute(
-        "UPDATE connection SET status = 'REAUTH_REQUIRED', access_token = NULL,"
-        " refresh_token = NULL, expires_at = NULL, renew_at = NULL WHERE hub_id IS NULL"
+        "UPDATE connection_grant SET access_token = NULL, refresh_token = NULL,"
+        " refresh_fingerprint = NULL, expires_at = NULL"
+        " FROM connection WHERE id = connection_id AND hub_id IS NULL"
+    )
+    await looker.database.execute(
+        "UPDATE connection SET status = 'REAUTH_REQUIRED' WHERE hub_id IS NULL"
     )
     await looker.makes_due()
     await looker.polls_now()

@@ -24,7 +24,7 @@
     "portal-mismatch-question": "You chose a different {provider} account. Use it instead of the current one?",
     switch: "Use the new account",
     keep: "Keep the current account",
-    kept: "The current account stays connected.",
+    kept: "You stay connected to {account}.",
     pending: "One more step: confirm the connection in the window that just opened.",
     cancelled: "{provider} was not connected. You can try again at any time.",
     "popup-blocked": "Your browser blocked the window. Click again to continue in this tab.",
@@ -48,7 +48,9 @@
     "scopes-missing": "fewer scopes were granted than the app asks for",
   };
   const KINDS = { connected: "connected", pending: "pending", cancelled: "cancelled", "consent-denied": "cancelled", kept: "cancelled" };
-  const [LOOK_MS, ASK_MS, GRACE_MS, CODE_MS, GIVE_UP_MS] = [300, 1000, 4000, 3000, 10 * 60_000];
+  const [LOOK_MS, ASK_MS, GRACE_MS, CODE_MS, SEVERED_MS, GIVE_UP_MS] = [300, 1000, 4000, 3000, 2000, 10 * 60_000];
+  const SEVERED = "the window was closed at once, or cut off from this page: " +
+    "a page with a Cross-Origin-Opener-Policy has to send same-origin-allow-popups";
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(`
     :host { display: inline-block; font: var(--connect-font, 1rem/1.25 system-ui, sans-serif);
@@ -62,11 +64,17 @@
     button[aria-disabled=true] { opacity: .75; cursor: progress; }
     p { font-size: .9em; line-height: 1.4; margin: .4rem 0 0; max-width: 24rem; overflow-wrap: anywhere; }
     p:empty { display: none; }`);
+  /** What a page says to who reads it. */
+  const wordsOf = (page) => {
+    try {
+      return new DOMParser().parseFromString(page, "text/html").body.textContent.replace(/\s+/g, " ").trim();
+    } catch { return page; } // your policy may not allow it (require-trusted-types-for)
+  };
 
   class ConnectHubSpot extends HTMLElement {
     static observedAttributes = ["connected", "status-url", "lang", "provider"];
     #button; #label; #message; #actions; #texts = {}; #state = null; #said = ""; #question = null;
-    #busy = false; #stop = () => {}; #inThisTab = false;
+    #busy = false; #stop = () => {}; #inThisTab = false; #placed = false;
 
     constructor() {
       super();
@@ -98,6 +106,7 @@
     }
 
     connectedCallback() {
+      this.#placed = true;
       this.#render();
       if (!this.#returned()) this.refresh();
     }
@@ -108,12 +117,15 @@
         this.#state = account === null ? null : { connected: true, status: "ACTIVE", accountName: account };
         this.#said = "";
       }
-      if (!this.isConnected) return;
+      if (!this.#placed) return; // it is asked for once it is in the page
       this.#render();
       if (name === "status-url") this.refresh();
     }
 
-    disconnectedCallback() { this.#stop(); }
+    disconnectedCallback() {
+      this.#placed = false;
+      this.#stop();
+    }
 
     /** Whether the user is connected, as far as the button knows. Set it to true, false or the account's name. */
     get connected() { return this.#state?.connected === true; }
@@ -225,7 +237,8 @@
       const outcome = last("status") === "error" ? last("code") : last("status");
       const code = this.hasAttribute("confirm-url") && location.hash.match(/^#confirm=(.+)/)?.[1];
       if (code) history.replaceState(history.state, "", location.pathname + location.search);
-      const finish = () => (code ? this.#confirm(outcome, decodeURIComponent(code)) : this.#end(outcome, last("userForeignIdentifier")));
+      const user = last("userForeignIdentifier");
+      const finish = () => (code ? this.#confirm(outcome, decodeURIComponent(code), user) : this.#end(outcome, user));
       if (document.readyState === "complete") queueMicrotask(finish);
       else addEventListener("load", finish, { once: true }); // your listeners are there by then
       return true;
@@ -258,15 +271,22 @@
       const credentials = this.getAttribute("credentials") ?? "same-origin";
       const response = await fetch(address, { method, headers, credentials, body: data && JSON.stringify(data) });
       const text = await response.text();
-      let body = null;
+      let body;
       try { body = JSON.parse(text); } catch { /* not JSON: the text says what it can */ }
-      if (!response.ok) throw new Error(`${address} responded ${response.status}: ${body?.detail ?? text.slice(0, 300)}`);
+      if (!response.ok) {
+        const words = response.headers.get("Content-Type")?.includes("html") ? wordsOf(text) : text;
+        throw new Error(`${address} responded ${response.status}: ${body?.detail ?? words.slice(0, 300)}`);
+      }
+      // A page is no answer, such as the sign-in page of a user whose session has ended.
+      if (body === undefined && (response.redirected || (method === "GET" && text))) {
+        throw new Error(`${address} led to the page ${new URL(response.url).pathname}, not to an answer: is the user still signed in?`);
+      }
       return body;
     }
 
     #watch(popup, nonce, address) {
-      const broker = this.#broker;
-      let [over, asking, closedAt, focusedAt, askedAt, offered] = [false, false, 0, 0, 0, null];
+      const [broker, opened] = [this.#broker, Date.now()];
+      let [over, asking, closedAt, focusedAt, askedAt, offered, user] = [false, false, 0, 0, 0, null, null];
       const finish = (outcome, user, reason) => {
         if (over) return;
         // An outcome that comes after `cancelled` counts only if it is a connection after all.
@@ -279,10 +299,10 @@
         if (event.origin !== broker || (event.source && event.source !== popup)) return;
         if (message?.type !== "broker:connect" || message.nonce !== nonce) return;
         if (offered) {
-          if (message.confirm) this.#confirm(offered, message.confirm);
+          if (message.confirm) this.#confirm(offered, message.confirm, user);
         } else if (message.confirmable && event.source && this.hasAttribute("confirm-url")) {
           // Ask for the code; a window that does not hand it on takes it to the return URL by itself.
-          offered = message.outcome;
+          [offered, user] = [message.outcome, message.userForeignIdentifier];
           event.source.postMessage({ type: "broker:confirm", nonce }, broker);
           setTimeout(() => finish(message.outcome, message.userForeignIdentifier), CODE_MS);
         } else finish(message.outcome, message.userForeignIdentifier);
@@ -305,6 +325,7 @@
       const look = () => {
         const now = Date.now();
         if (!popup.closed || offered) return undefined;
+        if (!closedAt && now - opened < SEVERED_MS) console.warn(`connect-hubspot: ${SEVERED}`);
         closedAt ||= now;
         focusedAt = document.hasFocus() ? focusedAt || now : 0;
         if (this.#busy && focusedAt && now - focusedAt > GRACE_MS) this.#end("cancelled", null, null, true);
@@ -319,7 +340,7 @@
     }
 
     /** Bring a code to `confirm-url`; another account than before only if the user wants it. */
-    async #confirm(outcome, confirm) {
+    async #confirm(outcome, confirm, user) {
       this.#stop();
       if (outcome === "portal-mismatch") {
         this.#setBusy(false);
@@ -337,7 +358,7 @@
         this.#end("confirm-failed", null, error.message);
         return;
       }
-      this.#end("connected");
+      this.#end("connected", user);
     }
 
     #end(outcome, user, reason = REASONS[outcome], watching = false) {
@@ -345,7 +366,9 @@
       const kind = KINDS[outcome] ?? "failed";
       if (kind === "failed") console.warn(`connect-hubspot: ${outcome}${reason ? `: ${reason}` : ""}`);
       if (kind === "connected") this.#state = { connected: true, status: "ACTIVE", accountName: "" };
-      this.#setBusy(false, kind === "connected" ? "" : this.#text(outcome) ?? this.#text(kind));
+      // Who keeps an earlier connection is not told that there is none.
+      const said = kind === "cancelled" && this.connected ? "kept" : outcome;
+      this.#setBusy(false, kind === "connected" ? "" : this.#text(said) ?? this.#text(kind));
       this.#fire(kind, { code: outcome, ...(user ? { userForeignIdentifier: user } : {}), ...(reason ? { reason } : {}) });
       if (kind === "connected") this.refresh();
     }

@@ -274,7 +274,7 @@ def worker(broker: Components) -> Worker:
             PeriodicTask("deliveries", 0.25, broker.deliverer.deliver),
             PeriodicTask("replays", 1, broker.replays.enqueue_due),
             PeriodicTask("journals", 5, lambda: broker.journal.read_due(10)),
-            PeriodicTask("late_deliveries", 60, broker.deliveries.expire),
+            PeriodicTask("late_deliveries", 60, broker.deliverer.expire),
             PeriodicTask("previous_secrets", 600, broker.endpoints.purge_previous_secrets),
             PeriodicTask("old_events", 300, broker.events.purge),
             PeriodicTask("seen_events", 300, broker.webhook_inbox.purge_seen),

@@ -180,7 +180,8 @@ async def test_an_uninstall_ends_the_connections_of_that_account_once(
         await reads(reading, database)
 
     states = await database.fetch(
-        "SELECT user_ref, status, last_error FROM connection JOIN connection_grant ON connection_id = id ORDER BY 1"
+        "SELECT user_ref, status, last_error FROM connection JOIN connection_grant "
+        "USING (workspace_id) WHERE connection_id = id ORDER BY 1"
     )
     assert [tuple(row) for row in states] == [
         ("u1", "REAUTH_REQUIRED", "uninstalled"),

@@ -30,8 +30,8 @@ pytestmark = pytest.mark.skipif(not Path(PROGRAM).exists(), reason="pgbouncer is
 
 def version() -> tuple[int, ...]:
     """The release of the PgBouncer under test."""
-    told = subprocess.run([PROGRAM, "--version"], check=True, capture_output=True, text=True)
-    return tuple(int(number) for number in told.stdout.split()[1].split("."))
+    completed = subprocess.run([PROGRAM, "--version"], check=True, capture_output=True, text=True)
+    return tuple(int(number) for number in completed.stdout.split()[1].split("."))
 
 
 @pytest.fixture

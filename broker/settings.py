@@ -7,6 +7,7 @@ import difflib
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit, urlunsplit
@@ -85,6 +86,18 @@ def _lower(text: object) -> object:
     return text.lower() if isinstance(text, str) else text
 
 
+def _networks(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    try:
+        return tuple(ip_network(each.strip()) for each in text.split(",") if each.strip())
+    except ValueError:
+        raise ValueError(
+            "must be addresses or networks, such as 10.0.0.0/8, comma separated"
+        ) from None
+
+
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]
 Url = Annotated[str, AfterValidator(_web_address)]
 Listen = Annotated[Address, BeforeValidator(Address.parse)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -109,6 +122,7 @@ class Settings(BaseModel):
     public_url: Url = "http://localhost:8080"
     listen: Listen = Address("127.0.0.1", 8080)
     metrics_listen: Listen = Address("127.0.0.1", 9090)
+    trusted_proxies: Networks = ()
     sealing_keys: SecretStr | None = None
     migrate_on_start: bool = False
     work_in_serve: bool = True

@@ -7,6 +7,7 @@ from broker.bootstrap.routes import routes
 from broker.web.api.health import HealthHandlers
 from broker.web.core import openapi
 from broker.web.core.middleware import COMPLETION_GRACE_S, ShieldedRequests
+from broker.web.core.origins import TRUSTED_PROXIES
 from broker.web.core.unproved import BODIES, UnprovedBodies
 from broker.web.proxy.proxy_response import remove_default_headers
 
@@ -20,6 +21,7 @@ def application(
     app = web.Application(client_max_size=0)  # each handler bounds its own body
     app[openapi.CALLERS] = broker.callers
     app[BODIES] = UnprovedBodies()
+    app[TRUSTED_PROXIES] = broker.settings.trusted_proxies
     app.on_response_prepare.append(remove_default_headers)
     shielded = ShieldedRequests(completion_s)
     app.add_routes(

@@ -113,11 +113,17 @@ async def metrics_server(metrics: Metrics, address: Address) -> AsyncIterator[No
         await runner.cleanup()
 
 
-async def wait_for_shutdown_signal() -> None:
-    """Wait for SIGTERM or SIGINT."""
+async def wait_for_shutdown_signal(parent: int | None = None) -> None:
+    """Wait for SIGTERM or SIGINT; or for the end of a parent that holds the other end of a pipe,
+    whose descriptor this is, and writes nothing to it.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    if parent is not None:
+        loop.add_reader(parent, stop.set)
     for number in (signal.SIGTERM, signal.SIGINT):
         with suppress(NotImplementedError):  # Windows
             loop.add_signal_handler(number, stop.set)
     await stop.wait()
+    if parent is not None:
+        loop.remove_reader(parent)

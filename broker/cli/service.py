@@ -36,6 +36,8 @@ from broker.stores.core import distribution, migrations
 from broker.stores.core.postgres.failures import explained
 from broker.telemetry.log_setup import configure_logging
 
+log = logging.getLogger(__name__)
+
 
 def serve(
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the port")] = 1,
@@ -67,7 +69,7 @@ async def _serve(found: Runtime, index: int) -> None:
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 20)
-        await wait_for_shutdown_signal()
+        await wait_for_shutdown_signal(sys.stdin.fileno() if shared else None)
         health.stopping = True
         if not found.embedded:
             await asyncio.sleep(READINESS_GRACE_S)
@@ -76,7 +78,12 @@ async def _serve(found: Runtime, index: int) -> None:
 def _share_port(workers: int) -> None:
     """Run several processes on one port until told to stop; one that dies is started again."""
     command = [sys.executable, "-m", "broker", "serve", "--index"]
-    children = [subprocess.Popen([*command, str(i)]) for i in range(workers)]  # noqa: S603
+
+    def start(i: int) -> subprocess.Popen[bytes]:
+        # Nothing is written to the pipe: its end tells the child that this process is gone.
+        return subprocess.Popen([*command, str(i)], stdin=subprocess.PIPE)  # noqa: S603
+
+    children = [start(i) for i in range(workers)]
     stopping = False
 
     def stop(*_: object) -> None:
@@ -94,7 +101,9 @@ def _share_port(workers: int) -> None:
                 if child.returncode == 1:
                     stop()
                     fail("a worker cannot start")
-                children[i] = subprocess.Popen([*command, str(i)])  # noqa: S603
+                died = {"pid": child.pid, "returncode": child.returncode}
+                log.error("serving_process_died", extra=died)
+                children[i] = start(i)
     for child in children:
         child.wait()
 

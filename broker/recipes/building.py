@@ -97,6 +97,7 @@ def build_recipes(
     """Each of the specs, built on what the rest of the broker provides."""
     store, records, crm = RecipeSettings(database, sealer), RunRecords(database), CrmRecords(proxy)
     by_name = {each.name: each for each in specs}
+    metrics.expect_runs(by_name)
     deps = RecipeDeps(
         public_url=public_url,
         hubspot_url=hubspot_url,

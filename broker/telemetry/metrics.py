@@ -1,7 +1,7 @@
 """The metrics of one process."""
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -75,6 +75,17 @@ class Metrics:
         self.fast_path = FastPathCalls(self.registry)
         self._count_losses()
         self._describe_installation()
+        self._count_from_zero()
+
+    def _count_from_zero(self) -> None:
+        # Counted from 0: of a counter that appears with its first failure, no rate sees that one.
+        for counter, outcomes in (
+            (self.renewals, ("renewed",)),
+            (self.quota, ("waited", "refused")),
+            (self.deliveries, ("delivered", "waiting", "dead")),
+        ):
+            for outcome in outcomes:
+                counter.labels(outcome)
 
     def _count_runs(self) -> None:
         self.runs = self._counter(
@@ -115,6 +126,12 @@ class Metrics:
             ("version", "python"),
         ).labels(version("hubspot-broker"), platform.python_version()).set(1)
         ProcessCollector(registry=self.registry)
+
+    def expect_runs(self, recipes: Iterable[str]) -> None:
+        """Count the runs of some recipes from 0."""
+        for recipe in recipes:
+            for outcome in ("done", "waiting", "failed"):
+                self.runs.labels(recipe, outcome)
 
     def watch_database(self, is_up: Callable[[], bool]) -> None:
         """Report whether Postgres answers and accepts writes, as this process last found."""

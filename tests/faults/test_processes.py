@@ -6,6 +6,7 @@ import signal
 import statistics
 import sys
 import time
+from pathlib import Path
 
 import aiohttp
 import asyncpg
@@ -88,6 +89,39 @@ async def test_a_process_told_to_stop_finishes_its_calls(broker, hubspot, start_
     assert (await calling).status == 200
     assert ready.status == 503
     assert await asyncio.wait_for(process.wait(), 15) == 0
+
+
+def children_of(pid):
+    tasks = Path(f"/proc/{pid}/task")
+    return {
+        int(each) for task in tasks.iterdir() for each in (task / "children").read_text().split()
+    }
+
+
+def is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
+async def test_the_processes_that_share_a_port_are_replaced_and_end_with_their_parent(
+    start_process, tmp_path
+):
+    stderr = tmp_path / "stderr"
+    with stderr.open("wb") as file:
+        parent, _ = await start_process("serve", "--workers", "2", stderr=file, within=60)
+        await asyncio.wait_for(parent.stdout.readline(), 60)
+        killed, other = children_of(parent.pid)
+        os.kill(killed, signal.SIGKILL)
+        await asyncio.wait_for(parent.stdout.readline(), 60)
+        assert f'"pid": {killed}' in stderr.read_text() or f"pid={killed}" in stderr.read_text()
+        (new,) = children_of(parent.pid) - {other}
+
+        parent.kill()
+
+        await until(lambda: not is_running(new) and not is_running(other), within=20)
 
 
 async def test_a_process_told_to_stop_waits_once_for_what_does_not_end(

@@ -19,6 +19,7 @@ from broker.stores.connections.apps import Apps
 from broker.web.console.times import format_ago, format_time
 from broker.web.core.cookies import Cookie, check_same_origin
 from broker.web.core.middleware import LOG_FIELDS, REQUEST_ID
+from broker.web.core.origins import address_of
 from broker.web.core.pages import Pages
 from broker.web.core.requests import SLUG, read_body
 
@@ -164,7 +165,7 @@ def for_operators(*scopes: str) -> Callable[[H], Callable[[Any, web.Request], An
                     back = request.path_qs if request.method == "GET" else "/console"
                     return console.redirect(request, f"/sign-in?next={quote(back, safe='')}")
                 request[LOG_FIELDS]["key"] = str(operator.caller.key_id)
-                SOURCE.set(Source("console", request.remote))
+                SOURCE.set(Source("console", address_of(request)))
                 WORKSPACE.set(operator.caller.workspace_id)
                 if scopes:
                     require(operator.caller, *scopes)

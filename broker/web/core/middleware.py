@@ -199,6 +199,7 @@ def problem(request: web.Request, error: BrokerError) -> web.Response:
     }
     headers = {
         "Broker-Error": error.code,
+        "Broker-Request-Id": request[REQUEST_ID],
         "X-Request-Id": request[REQUEST_ID],
         "Cache-Control": "no-store",
         "X-Content-Type-Options": "nosniff",

@@ -20,6 +20,7 @@ from broker.domain.tenancy import WORKSPACE
 from broker.services.access.callers import Callers, require
 from broker.web.core.cookies import check_not_cross_site
 from broker.web.core.middleware import LOG_FIELDS
+from broker.web.core.origins import address_of
 from broker.web.core.requests import parse_body, parse_query
 
 CALLERS = web.AppKey("callers", Callers)
@@ -146,7 +147,7 @@ async def _authenticate(request: web.Request, scopes: tuple[str, ...]) -> Caller
     check_not_cross_site(request.headers)
     caller = await request.app[CALLERS].authenticate(request.headers.get("Authorization"))
     request[LOG_FIELDS]["key"] = str(caller.key_id)
-    SOURCE.set(Source("api", request.remote))
+    SOURCE.set(Source("api", address_of(request)))
     WORKSPACE.set(caller.workspace_id)
     require(caller, *scopes)
     return caller

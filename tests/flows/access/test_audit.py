@@ -33,7 +33,7 @@ async def test_the_audit_says_who_did_what_from_where(broker):
     ]
     deleted, connected, changed, _, created = found
     assert (deleted["actor"], deleted["actorName"], deleted["via"]) == (str(key_id), "first", "api")
-    assert deleted["address"] in {"127.0.0.1", "::1"}
+    assert deleted["address"] in {"127.0.0.1", "::1"}, "of the connection, whatever a header says"
     assert (deleted["app"], deleted["userForeignIdentifier"]) == ("hbdev", "u1")
     assert (connected["actor"], connected["via"], connected["address"]) == (
         "install",

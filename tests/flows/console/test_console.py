@@ -708,7 +708,10 @@ async def test_calls_are_counted_and_told_one_by_one(broker, database):
     assert "<strong>64</strong> calls, <strong>61</strong> failed" in week
     assert "busy" in week
     assert "busy" not in hour
-    assert '<th scope="row">101</th><td class="number">4</td>' in hour
+    assert (
+        '<th data-label="Account" scope="row">101</th><td data-label="Calls" class="number">4</td>'
+        in hour
+    )
     assert re.search(r'<meter min="0" max="660" high="594.0" value="4"', hour)
     log = await text("/calls/log?app=hbdev")
     assert log.count("<tr>") == 51

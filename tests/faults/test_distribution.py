@@ -25,8 +25,15 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = target AND attname = by) THEN
         RAISE 'column does not exist';
     END IF;
+    IF colocate_with <> 'default' AND NOT EXISTS (
+        SELECT FROM citus.pg_dist_partition WHERE logicalrelid = colocate_with::regclass) THEN
+        RAISE 'relation % is not distributed', colocate_with;
+    END IF;
     PERFORM citus.entered(target, 'h');
 END $$ LANGUAGE plpgsql;
+CREATE FUNCTION citus.relation_is_a_known_shard(target regclass) RETURNS bool AS $$
+    SELECT target::text LIKE '%_102008';
+$$ LANGUAGE sql;
 CREATE FUNCTION citus.create_reference_table(target regclass) RETURNS void AS $$
     SELECT citus.entered(target, 'n');
 $$ LANGUAGE sql;
@@ -78,6 +85,7 @@ async def test_a_table_that_a_later_migration_makes_is_distributed_too(cluster):
     dsn, session = cluster
     await migrations.upgrade(dsn)
     await distribution.distribute(dsn, begin=True)
+    await session.execute("CREATE TABLE _pogo_migration_102008 (id uuid PRIMARY KEY)")  # a shard
     await session.execute(
         "CREATE TABLE later (workspace_id uuid REFERENCES workspace, id uuid, "
         "PRIMARY KEY (workspace_id, id))"

@@ -15,7 +15,7 @@ CLOCK = (exp.CurrentTimestamp, exp.CurrentTimestampLTZ)
 def refusals(query: str) -> list[str]:
     """Why Citus would not run a query, one reason a line; empty when it would."""
     tree = sqlglot.parse_one(query, read="postgres")
-    return [*_locks(tree), *_positions(tree), *_times(tree)]
+    return [*_locks(tree), *_positions(tree), *_times(tree), *_names(tree)]
 
 
 def unpinned(query: str, tables: set[str]) -> list[str]:
@@ -174,14 +174,34 @@ def _times(tree: exp.Expression) -> Iterator[str]:
             value = setting.expression
             if any(_computes(part) for part in value.find_all(exp.Case, exp.Coalesce)):
                 yield "computes a time in CASE or COALESCE"
-            elif _computes(value) and value.find(exp.Column):
+            elif value.find(exp.Column) and (_computes(value) or _spans_time(value)):
                 yield "computes a time beside a column"
             elif any(_is_volatile(part) for part in value.find_all(exp.Func)):
                 yield "calls a volatile function in SET"
 
 
+def _names(tree: exp.Expression) -> Iterator[str]:
+    """What Citus cannot write down for the nodes, at least where it sends the statement whole."""
+    for insert in tree.find_all(exp.Insert):
+        aliased = insert.args.get("conflict") or insert.this.find(exp.Table).alias
+        if (
+            isinstance(insert.expression, exp.Select)
+            and insert.args.get("returning")
+            and not aliased
+        ):
+            yield "returns from INSERT .. SELECT without an alias"
+
+
 def _computes(node: exp.Expression) -> bool:
     return any(isinstance(part, CLOCK) or _is_volatile(part) for part in node.find_all(exp.Func))
+
+
+def _spans_time(node: exp.Expression) -> bool:
+    """Whether a time span is added, by what the time zone says it is."""
+    casts = (part.to for part in node.find_all(exp.Cast))
+    return bool(node.find(exp.Interval)) or any(
+        to.this == exp.DataType.Type.INTERVAL for to in casts
+    )
 
 
 def _is_volatile(part: exp.Expression) -> bool:

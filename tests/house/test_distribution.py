@@ -200,6 +200,20 @@ def test_the_lists_name_statements_that_exist():
             "computes a time beside a column",
         ),
         (
+            (
+                "UPDATE delivery SET expires_at = dead.due_at + interval '3 days' FROM dead "
+                "WHERE delivery.workspace_id = $1"
+            ),
+            "computes a time beside a column",
+        ),
+        (
+            (
+                "INSERT INTO endpoint (workspace_id, id) SELECT workspace.id, $2 FROM workspace "
+                "WHERE workspace.id = $1 RETURNING endpoint.id"
+            ),
+            "returns from INSERT .. SELECT without an alias",
+        ),
+        (
             "UPDATE endpoint SET resumes_at = clock_timestamp() WHERE workspace_id = $1",
             "calls a volatile function in SET",
         ),

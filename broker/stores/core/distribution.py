@@ -27,6 +27,7 @@ SELECT table_.oid, table_.relname AS name,
  WHERE (relnamespace = current_schema()::regnamespace OR relname LIKE '\_pogo%')
    AND relkind IN ('r', 'p')
    AND NOT relispartition
+   AND NOT relation_is_a_known_shard(table_.oid::regclass)
    AND NOT EXISTS (SELECT
                      FROM pg_depend
                     WHERE objid = table_.oid AND deptype = 'e')
@@ -63,8 +64,12 @@ async def distribute(dsn: str, *, begin: bool) -> list[str]:
 async def _distribute(
     session: "asyncpg.Connection[asyncpg.Record]", waiting: list[asyncpg.Record]
 ) -> list[str]:
-    """Distribute tables, each after those that it references."""
+    """Distribute tables: the workspaces first, then each after those that it references."""
     names = []
+    for row in [row for row in waiting if row["name"] == "workspace"]:
+        await _place(session, row)
+        names.append(row["name"])
+        waiting.remove(row)
     while waiting:
         left = {row["oid"] for row in waiting}
         ready = [row for row in waiting if not left & (set(row["referenced"]) - {row["oid"]})]

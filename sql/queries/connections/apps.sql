@@ -146,16 +146,16 @@ DELETE FROM connection
 SELECT workspace_id, id
   FROM app
  WHERE deleted_at IS NOT NULL
-   AND NOT EXISTS (SELECT
+   AND NOT EXISTS (SELECT 1
                      FROM revocation
                     WHERE revocation.workspace_id = app.workspace_id
                       AND revocation.app_id = app.id
                       AND revocation.outcome = 'pending')
-   AND NOT EXISTS (SELECT
+   AND NOT EXISTS (SELECT 1
                      FROM pending_grant
                     WHERE pending_grant.workspace_id = app.workspace_id
                       AND pending_grant.app_id = app.id)
-   AND NOT EXISTS (SELECT
+   AND NOT EXISTS (SELECT 1
                      FROM connection
                     WHERE connection.workspace_id = app.workspace_id
                       AND connection.app_id = app.id)

@@ -245,8 +245,8 @@ UPDATE renewal
 -- name: enqueue_revocation_of_connection
 -- Enqueue, in the transaction that wipes the tokens, the revocation of a connection's grant.
 --   $1 workspace, $2 connection
-INSERT INTO revocation (workspace_id, app_id, sealed_as, refresh_token, refresh_fingerprint, details,
-                        due_at)
+INSERT INTO revocation AS revocation (workspace_id, app_id, sealed_as, refresh_token,
+                                      refresh_fingerprint, details, due_at)
 SELECT connection.workspace_id, connection.app_id, 'connection/' || connection.id,
        connection_grant.refresh_token, connection_grant.refresh_fingerprint, connection.details,
        now() + interval '30 seconds'

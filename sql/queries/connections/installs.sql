@@ -232,7 +232,7 @@ DELETE FROM connection
  WHERE workspace_id = $1
    AND id = $2
    AND status IN ('PENDING', 'UNCLAIMED')
-   AND NOT EXISTS (SELECT
+   AND NOT EXISTS (SELECT 1
                      FROM pending_grant
                     WHERE pending_grant.workspace_id = $1
                       AND pending_grant.connection_id = $2

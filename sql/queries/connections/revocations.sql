@@ -32,7 +32,7 @@ WITH due AS (
 )
 SELECT taken.workspace_id, taken.id, taken.app_id, taken.sealed_as, taken.refresh_token,
        taken.details, taken.attempts, app.provider, app.options, app.client_id, app.client_secret,
-       EXISTS (SELECT
+       EXISTS (SELECT 1
                  FROM connection_grant
                  JOIN connection
                    ON connection.workspace_id = connection_grant.workspace_id
@@ -40,18 +40,18 @@ SELECT taken.workspace_id, taken.id, taken.app_id, taken.sealed_as, taken.refres
                 WHERE connection_grant.workspace_id = $1
                   AND connection_grant.refresh_fingerprint = taken.refresh_fingerprint
                   AND connection.app_id = taken.app_id)
-       OR EXISTS (SELECT
+       OR EXISTS (SELECT 1
                     FROM pending_grant
                    WHERE pending_grant.workspace_id = $1
                      AND pending_grant.app_id = taken.app_id
                      AND pending_grant.refresh_fingerprint = taken.refresh_fingerprint)
-       OR EXISTS (SELECT
+       OR EXISTS (SELECT 1
                     FROM connection
                    WHERE connection.workspace_id = $1
                      AND connection.app_id = taken.app_id
                      AND connection.account_id = taken.details->>'endsAccount'
                      AND connection.status = 'ACTIVE')
-       OR EXISTS (SELECT
+       OR EXISTS (SELECT 1
                     FROM pending_grant
                    WHERE pending_grant.workspace_id = $1
                      AND pending_grant.app_id = taken.app_id

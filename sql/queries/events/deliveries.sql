@@ -10,7 +10,7 @@ SELECT endpoint.workspace_id
    AND endpoint.disabled_at IS NULL
    AND (endpoint.resumes_at IS NULL OR endpoint.resumes_at <= now())
    AND endpoint.id <> ALL ($1::uuid[])
-   AND EXISTS (SELECT
+   AND EXISTS (SELECT 1
                  FROM delivery
                 WHERE delivery.workspace_id = endpoint.workspace_id
                   AND delivery.endpoint_id = endpoint.id
@@ -205,14 +205,17 @@ WITH dead AS (
        AND delivery.state = 'dead'
      ORDER BY delivery.event_id
      LIMIT $3
+), timed AS (
+    SELECT event_id, endpoint_id, due_at, due_at + interval '3 days' AS expires_at
+      FROM dead
 )
 UPDATE delivery
    SET state = 'waiting', attempts = 0, is_replay = true, claim = claim + 1,
-       due_at = dead.due_at, expires_at = dead.due_at + interval '3 days'
-  FROM dead
+       due_at = timed.due_at, expires_at = timed.expires_at
+  FROM timed
  WHERE delivery.workspace_id = $1
-   AND delivery.event_id = dead.event_id
-   AND delivery.endpoint_id = dead.endpoint_id
+   AND delivery.event_id = timed.event_id
+   AND delivery.endpoint_id = timed.endpoint_id
    AND delivery.state = 'dead';
 
 -- name: delivery_of_app

@@ -4,9 +4,10 @@ workspace_id, id, app_id, url, events, failures, resumes_at, disabled_at, disabl
 updated_at;
 
 -- name: create_endpoint
--- Register where an app's events are sent, unless the app has many endpoints already.
+-- Register where an app's events are sent, unless the app has many endpoints already. Citus finds the columns
+-- of RETURNING by the alias.
 --   $1 workspace, $2 id, $3 app, $4 URL, $5 event patterns, $6 sealed secret, $7 how many at most
-INSERT INTO endpoint (workspace_id, id, app_id, url, events, secret)
+INSERT INTO endpoint AS endpoint (workspace_id, id, app_id, url, events, secret)
 SELECT workspace.id, $2, $3, $4, $5, $6
   FROM workspace
  WHERE workspace.id = $1

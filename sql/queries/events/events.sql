@@ -18,7 +18,7 @@ SELECT endpoint.workspace_id, overlay(gen_random_uuid()::text PLACING left(happe
  CROSS JOIN unnest($3::uuid[], $4::text[]) AS happened (id, type)
  WHERE endpoint.workspace_id = $1
    AND endpoint.app_id = $2
-   AND EXISTS (SELECT
+   AND EXISTS (SELECT 1
                  FROM unnest(endpoint.events) AS wanted (pattern)
                 WHERE wanted.pattern = happened.type
                    OR (right(wanted.pattern, 1) = '*'
@@ -47,7 +47,7 @@ WITH old AS (
     SELECT event_rest.workspace_id, event_rest.app_id, event_rest.id
       FROM event_rest
      WHERE event_rest.id < $1
-       AND NOT EXISTS (SELECT
+       AND NOT EXISTS (SELECT 1
                          FROM delivery
                         WHERE delivery.workspace_id = event_rest.workspace_id
                           AND delivery.event_id = event_rest.id

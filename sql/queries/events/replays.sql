@@ -32,7 +32,7 @@ SELECT count(*)
    AND event.id >= $4
    AND event.id < $5
    AND ($6::text IS NULL OR event.user_ref = $6)
-   AND EXISTS (SELECT
+   AND EXISTS (SELECT 1
                  FROM unnest(endpoint.events) AS wanted (pattern)
                 WHERE wanted.pattern = event.type
                    OR (right(wanted.pattern, 1) = '*'
@@ -96,7 +96,7 @@ WITH looked AS MATERIALIZED (
        AND endpoint.app_id = $2
        AND endpoint.id = $3
        AND ($6::text IS NULL OR looked.user_ref = $6)
-       AND EXISTS (SELECT
+       AND EXISTS (SELECT 1
                      FROM unnest(endpoint.events) AS wanted (pattern)
                     WHERE wanted.pattern = looked.type
                        OR (right(wanted.pattern, 1) = '*'

@@ -55,7 +55,7 @@ UPDATE recipe_run
 -- name: run_has_effects
 -- Whether a run has changed something outside, or may have.
 --   $1 workspace, $2 run, $3 steps with effects
-SELECT EXISTS (SELECT
+SELECT EXISTS (SELECT 1
                  FROM recipe_step
                 WHERE workspace_id = $1
                   AND run_id = $2
@@ -78,7 +78,7 @@ UPDATE recipe_step
    AND run_id = $2
    AND (state <> 'done'
         OR (name <> ALL ($3::text[])
-            AND NOT EXISTS (SELECT
+            AND NOT EXISTS (SELECT 1
                               FROM recipe_step AS done
                              WHERE done.workspace_id = $1
                                AND done.run_id = $2
@@ -108,7 +108,7 @@ SELECT setting.workspace_id
                 WHERE anywhere.due_at <= now())
    AND setting.recipe = $1
    AND setting.app_id <> ALL ($3::uuid[])
-   AND EXISTS (SELECT
+   AND EXISTS (SELECT 1
                  FROM recipe_run AS run
                 WHERE run.workspace_id = setting.workspace_id
                   AND run.app_id = setting.app_id

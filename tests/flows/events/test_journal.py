@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from uuid import uuid4
 
 import pytest
 
@@ -157,7 +158,7 @@ async def test_an_offset_that_hubspot_forgot_costs_nothing(reading, receiver, hu
     hubspot.webhooks.paused = True
     first = creates(hubspot, 3)
     await reads(reading, database)
-    await database.execute("UPDATE journal SET position = gen_random_uuid()::text")
+    await database.execute("UPDATE journal SET position = $1", str(uuid4()))
     second = creates(hubspot, 3)
 
     await reads(reading, database)
@@ -179,7 +180,8 @@ async def test_an_uninstall_ends_the_connections_of_that_account_once(
         await reads(reading, database)
 
     states = await database.fetch(
-        "SELECT user_ref, status, last_error FROM connection JOIN connection_grant ON connection_id = id ORDER BY 1"
+        "SELECT user_ref, status, last_error FROM connection JOIN connection_grant "
+        "USING (workspace_id) WHERE connection_id = id ORDER BY 1"
     )
     assert [tuple(row) for row in states] == [
         ("u1", "REAUTH_REQUIRED", "uninstalled"),

@@ -277,6 +277,25 @@ async def test_a_deleted_contact_is_made_again_once_and_a_stage_goes_back_where_
     assert len(leads.leads()) == 1
 
 
+async def test_what_a_person_writes_into_a_lead_just_made_is_a_change(leads):
+    """Before the recipe has read what it made: it remembers what it wrote, not what it finds."""
+    contact = leads.contact(**ANN, jobtitle="A")
+    fault = Fault(f"{LEAD}/*", "delay", method="GET", seconds=0.3, times=9)
+    leads.orgs.world.faults.add(fault)
+    start = asyncio.create_task(leads.starts(contactId=contact))
+    await until(leads.leads)
+    (lead,) = leads.leads()
+    leads.edit_lead(lead, Title="B")
+    made = await start
+    leads.orgs.world.faults.clear()
+
+    await leads.polls()
+    await leads.wakes()
+
+    assert made.json()["leadId"] == lead
+    assert leads.contacts()[contact]["jobtitle"] == "B"
+
+
 async def test_what_a_person_writes_between_the_recipes_reading_and_writing_is_not_lost(leads):
     """The lead is written only if nobody has since; HubSpot's versions show what was replaced."""
     contact, lead = await pair(leads)

@@ -143,7 +143,7 @@ class Pairing:
             return ended("none", contact_id, None, skipped="no-lead")
         self._may_write(work, locked)
         try:
-            lead_id, created, notes = await self._writer.create_lead(work, contact_id, ours)
+            lead_id, created, notes, theirs = await self._writer.create_lead(work, contact_id, ours)
         except OwnerRefused as refused:
             raise InputRefused(f"Salesforce refused the lead's owner: {refused}") from refused
         except LeadTaken as taken:
@@ -158,7 +158,8 @@ class Pairing:
             found = ["Salesforce had this lead: it was taken over."]
             return await self._synchronise(work, locked, contact, lead, lead.id, None, found)
         lead = await self._leads.read(work.partner, lead_id, work.fields, work.external)
-        theirs = {} if lead is None else lead.values
+        if created and lead is not None:
+            theirs = {**lead.values, **theirs}  # Salesforce's own defaults are no change
         await self._writer.to_hubspot(work, contact_id, lead_id, contact.get(KEY), ())
         seen = marks_of(work, contact_id).all(work.fields, ours, theirs)
         await self._end(locked, lead_id, seen, written=True)

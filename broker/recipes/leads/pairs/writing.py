@@ -37,9 +37,10 @@ class PairWriter:
 
     async def create_lead(
         self, work: Work, contact_id: str, ours: Mapping[str, str]
-    ) -> tuple[str, bool, list[str]]:
-        """Create a contact's lead, by its external id: its id, whether it is new, and notes. Raises
-        LeadTaken when a duplicate rule holds another one, and InputRefused.
+    ) -> tuple[str, bool, list[str], dict[str, str]]:
+        """Create a contact's lead, by its external id: its id, whether it is new, notes, and what
+        was written by field. Raises LeadTaken when a duplicate rule holds another one, and
+        InputRefused.
         """
         values: dict[str, tuple[str, str]] = {}
         for field in work.fields:
@@ -57,7 +58,7 @@ class PairWriter:
             lead_id, created = await self._leads.upsert(
                 work.partner, work.external, key, values, save_duplicates=save
             )
-        return lead_id, created, notes
+        return lead_id, created, notes, {name: value for name, (_, value) in values.items()}
 
     async def to_salesforce(
         self, work: Work, contact_id: str, lead: Lead, changes: Sequence[Change]

@@ -159,10 +159,10 @@ async def test_a_connection_is_found_renewed_and_deleted(broker, hubspot, page):
     await expect(page.get_by_role("row")).to_have_count(2)
     await page.get_by_role("link", name="jane").click()
     await page.get_by_role("button", name="Reconnect link").click()
-    url = await page.get_by_label("Install link for jane").input_value()
+    url = await page.get_by_label("Reconnect link for jane").input_value()
     broker.secrets.append(url.partition("state=")[2].partition("&")[0])
     await page.get_by_role("button", name="Renew now").click()
-    await expect(page.get_by_label("Install link for jane")).to_have_count(0)
+    await expect(page.get_by_label("Reconnect link for jane")).to_have_count(0)
     assert hubspot.refreshes == 1
     await page.get_by_text("Delete this connection").click()
     await page.get_by_role("button", name="Delete the connection").click()

@@ -195,7 +195,7 @@ async def test_resealing_is_killed_again_and_again_under_load_and_ends_well(
     assert set(answers) == {200}
     tables = {
         "app": ["client_secret"],
-        "connection": ["access_token", "refresh_token"],
+        "connection_grant": ["access_token", "refresh_token"],
     }
     for table, columns in tables.items():
         for column in columns:

@@ -225,7 +225,7 @@ async def test_two_processes_look_once_and_a_late_one_writes_nothing(looker, sta
     late = RunRequest(claimed.workspace_id, claimed.app_id, "greeting", "late", "u1", 101, {})
     greeting = looker.polls._steps["greeting"]  # noqa: SLF001
     begun = await store.advance(
-        claimed, greeting, 101, ACME, {"from": 9}, datetime.resolution, [late]
+        claimed, greeting, 101, ACME, {"from": 9}, datetime.resolution, [late], []
     )
 
     assert (looks, begun) == (3, 0)

@@ -87,6 +87,19 @@ async def test_every_table_leads_with_the_workspace(database):
     assert set(leading.values()) == {"workspace_id"}
 
 
+def test_what_a_statement_wakes_is_asked_for_when_nothing_is_written():
+    text = "\n".join(file.read_text() for file in (ROOT / "sql" / "queries").rglob("*.sql"))
+    named = {
+        kind
+        for kinds in re.findall(r"^-- (?:wakes|plans): (.+)$", text, re.MULTILINE)
+        for kind in kinds.split(", ")
+    }
+    asked = set(re.findall(r"SELECT '([\w ]+)'(?: AS work)?, extract", sql.next_due))
+
+    assert named <= asked
+    assert len(asked) == 12
+
+
 async def test_the_hot_read_uses_indexes_only(database):
     await database.execute(
         """

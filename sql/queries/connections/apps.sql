@@ -6,6 +6,7 @@ origins, confirm, pkce, policy, legacy_signatures, journal, display_name, logo_u
 marketplace, webhook_secret, credentials_refused_at, created_at, updated_at;
 
 -- name: create_app
+-- wakes: journals
 -- Register an app under a slug.
 --   $1 workspace, $2 id, $3 slug, $4 client id, $5 sealed client secret, $6 HubSpot app id,
 --   $7 scopes, $8 optional scopes, $9 return URLs, $10 origins, $11 confirm, $12 pkce, $13 policy,
@@ -48,6 +49,7 @@ SELECT {app}
    FOR UPDATE;
 
 -- name: change_app
+-- wakes: journals
 -- Write an app's new settings; a new secret keeps the old one for a day of webhook signatures.
 --   $1 workspace, $2 id, $3 client id, $4 sealed client secret, $5 sealed previous secret or null,
 --   $6 HubSpot app id, $7 scopes, $8 optional scopes, $9 return URLs, $10 origins, $11 confirm,

@@ -88,6 +88,7 @@ UPDATE delivery
 RETURNING {claimed_delivery};
 
 -- name: finish_delivery
+-- plans: deliveries
 -- Write what became of an attempt, unless the delivery has been claimed again since.
 --   $1 workspace, $2 id, $3 claim, $4 state, $5 status, $6 error, $7 time until the next attempt, null
 --   where there is none
@@ -172,6 +173,7 @@ SELECT found.*, endpoint.id AS endpoint_id, endpoint.url
  LIMIT $6;
 
 -- name: replay_dead_deliveries
+-- plans: deliveries
 -- Enqueue an app's dead deliveries again, as the same events, the oldest first and at a steady pace.
 --   $1 workspace, $2 app, $3 how many, $4 how many a second
 WITH dead AS (
@@ -211,6 +213,7 @@ SELECT delivery.id, delivery.number, delivery.event_id, event.type, event.user_r
    AND delivery.id = $3;
 
 -- name: replay_delivery
+-- wakes: deliveries
 -- Enqueue a delivery again, as the same event.
 --   $1 workspace, $2 app, $3 id
 UPDATE delivery

@@ -9,6 +9,7 @@ SELECT workspace.id, $2, given.id, given.type, given.user_ref, given.payload
  WHERE workspace.id = $1;
 
 -- name: enqueue_deliveries
+-- wakes: deliveries
 -- Enqueue events for each endpoint of the app that wants them.
 --   $1 workspace, $2 app, $3 ids, $4 types
 INSERT INTO delivery (workspace_id, id, endpoint_id, event_id, due_at, expires_at)

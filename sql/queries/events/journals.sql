@@ -58,6 +58,7 @@ UPDATE journal
    AND position IS NOT DISTINCT FROM $3;
 
 -- name: reschedule_journal
+-- plans: journals
 -- Nothing more to read just now, or not readable: look again later.
 --   $1 workspace, $2 app, $3 read to or null, $4 error or null, $5 time until then
 UPDATE journal

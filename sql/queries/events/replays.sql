@@ -1,4 +1,5 @@
 -- name: begin_replay
+-- wakes: replays
 -- Note that an endpoint is to get a span of events again, unless it is getting one.
 --   $1 workspace, $2 endpoint, $3 app, $4 user reference or null, $5 from, $6 to
 INSERT INTO replay (workspace_id, endpoint_id, app_id, user_ref, position_at, ends_at)
@@ -75,6 +76,7 @@ SELECT workspace_id, endpoint_id, app_id, user_ref, position_at, position_id, en
    FOR UPDATE SKIP LOCKED;
 
 -- name: enqueue_slice
+-- plans: deliveries
 -- Enqueue for an endpoint what it wants of a replay's next events, delivered or not, at a steady pace; how
 -- many were looked at, the last of them, and how many were enqueued.
 --   $1 workspace, $2 app, $3 endpoint, $4 after (time), $5 after (id), $6 to,
@@ -124,6 +126,7 @@ SELECT (SELECT count(*) FROM looked) AS looked,
        (SELECT id FROM latest) AS last_id;
 
 -- name: advance_replay
+-- plans: replays
 -- Go on after these events, when the endpoint has had time for them.
 --   $1 workspace, $2 endpoint, $3 last event's time, $4 its id, $5 seconds
 UPDATE replay

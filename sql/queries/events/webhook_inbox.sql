@@ -1,4 +1,5 @@
 -- name: insert_batch
+-- wakes: webhook_inbox
 -- Store a delivery before it is acknowledged to the provider.
 --   $1 workspace, $2 id, $3 app, $4 source, $5 body, $6 headers
 INSERT INTO webhook_inbox (workspace_id, id, app_id, source, body, headers)
@@ -50,6 +51,7 @@ DELETE FROM webhook_inbox
    AND id = $2;
 
 -- name: reschedule_batch
+-- plans: webhook_inbox
 -- A batch could not be split: again later, and not for ever.
 --   $1 workspace, $2 id, $3 failures at most
 WITH next AS (

@@ -16,6 +16,7 @@ UPDATE kyb_case
    AND run_id = $2;
 
 -- name: unpark_events
+-- wakes: case events
 -- Apply parked events about a case again, now that its run is known.
 --   $1 workspace, $2 app, $3 case, $4 record
 UPDATE vendor_event
@@ -68,6 +69,7 @@ UPDATE kyb_case
    AND run_id = $2;
 
 -- name: insert_vendor_event
+-- wakes: case events
 -- Store an event of First Mile Labs, once by its id.
 --   $1 workspace, $2 app, $3 event, $4 name, $5 case, $6 record, $7 body
 INSERT INTO vendor_event (workspace_id, app_id, event_id, name, case_id, record_id, body, due_at)
@@ -114,6 +116,7 @@ UPDATE vendor_event
    AND event_id = $3;
 
 -- name: reschedule_vendor_event
+-- plans: case events
 -- An event could not be applied: again later, and not for ever.
 --   $1 workspace, $2 app, $3 event, $4 failures at most
 WITH next AS (

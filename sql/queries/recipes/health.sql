@@ -1,4 +1,5 @@
 -- name: watch_health
+-- wakes: recipe health
 -- A recipe of an app has thresholds: judge it.
 --   $1 workspace, $2 app, $3 recipe
 INSERT INTO recipe_health (workspace_id, app_id, recipe, due_at)
@@ -15,6 +16,7 @@ DELETE FROM recipe_health
    AND recipe = $3;
 
 -- name: wake_health
+-- plans: recipe health
 -- A run has ended: judge its recipe soon, where there are thresholds.
 --   $1 workspace, $2 app, $3 recipe, $4 pause
 UPDATE recipe_health

@@ -1,4 +1,5 @@
 -- name: wake_polls_of_user
+-- wakes: polls
 -- A user has connected: the recipes that poll for this user begin, or go on, now.
 --   $1 workspace, $2 app, $3 its slug, $4 user reference
 INSERT INTO recipe_poll AS poll (workspace_id, app_id, recipe, user_ref)
@@ -12,6 +13,7 @@ ON CONFLICT (workspace_id, app_id, recipe, user_ref) DO UPDATE
        failures = 0;
 
 -- name: wake_polls_of_setting
+-- wakes: polls
 -- Settings have changed: polls begin, or go on, for each connected user of the app.
 --   $1 workspace, $2 app, $3 recipe
 INSERT INTO recipe_poll AS poll (workspace_id, app_id, recipe, user_ref)
@@ -60,6 +62,7 @@ UPDATE recipe_poll
 RETURNING hub_id, account_id, cursor, begins_at, failures;
 
 -- name: advance_poll
+-- plans: polls
 -- Write where the next poll begins, by the process that still has this one.
 --   $1 workspace, $2 app, $3 recipe, $4 user reference, $5 claim, $6 hub, $7 account, $8 cursor, $9 pause
 UPDATE recipe_poll
@@ -72,6 +75,7 @@ UPDATE recipe_poll
    AND claim = $5;
 
 -- name: postpone_poll
+-- plans: polls
 -- A poll could not be done now; the cursor stays. Without a pause it waits until the user connects again.
 --   $1 workspace, $2 app, $3 recipe, $4 user reference, $5 claim, $6 pause or null, $7 failures more, $8 error
 UPDATE recipe_poll

@@ -1,4 +1,5 @@
 -- name: create_run
+-- plans: runs
 -- A new run, unless its subject has one.
 --   $1 workspace, $2 id, $3 app, $4 recipe, $5 version, $6 subject, $7 user reference, $8 hub,
 --   $9 input, $10 claim, $11 lease, $12 when what triggered it happened, null for now
@@ -29,6 +30,7 @@ SELECT id, state, hub_id, claim
    FOR UPDATE;
 
 -- name: restart_run
+-- plans: runs
 -- Let a failed or dismissed run go on; with another input it acts for the user who sent that.
 --   $1 workspace, $2 id, $3 input or null, $4 version, $5 by how much the claim moves, $6 lease,
 --   $7 user reference, $8 hub
@@ -217,6 +219,7 @@ UPDATE recipe_step AS step
    AND step.name = $4;
 
 -- name: reschedule_step
+-- plans: runs
 -- Reschedule a step, for whichever process claims the run then.
 --   $1 workspace, $2 run, $3 claim, $4 step, $5 pause, $6 failures more, $7 outcome unknown, $8 error, $9 checkpoint
 WITH claimed AS (
@@ -247,6 +250,7 @@ UPDATE recipe_step
    AND name = $3;
 
 -- name: release_run
+-- wakes: runs
 -- Release a run: another process may go on at once.
 --   $1 workspace, $2 id, $3 claim
 UPDATE recipe_run
@@ -257,6 +261,7 @@ UPDATE recipe_run
    AND state = 'running';
 
 -- name: end_run
+-- wakes: tasks of runs
 -- End a run, by the process that still has it; how long after its trigger, in seconds, and how often
 -- a person has started it again.
 --   $1 workspace, $2 id, $3 claim, $4 state, $5 result, $6 problem

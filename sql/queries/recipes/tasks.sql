@@ -1,4 +1,5 @@
 -- name: enqueue_task
+-- wakes: tasks of runs
 -- Something is to be done for a run once the run has ended; enqueued again, it is done again.
 --   $1 workspace, $2 run, $3 kind, $4 key, $5 payload
 INSERT INTO recipe_task AS task (workspace_id, run_id, kind, key, payload)
@@ -68,6 +69,7 @@ UPDATE recipe_task
    AND key = $4;
 
 -- name: reschedule_task
+-- plans: tasks of runs
 -- A task could not be done now.
 --   $1 workspace, $2 run, $3 kind, $4 key, $5 pause, $6 error
 UPDATE recipe_task

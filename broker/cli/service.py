@@ -15,7 +15,6 @@ import typer
 import uvloop
 
 from broker.bootstrap.server import (
-    READINESS_GRACE_S,
     background_work,
     metrics_server,
     serving,
@@ -70,7 +69,7 @@ async def _serve(found: Runtime, index: int) -> None:
         await wait_for_shutdown_signal()
         health.stopping = True
         if not found.embedded:
-            await asyncio.sleep(READINESS_GRACE_S)
+            await asyncio.sleep(settings.readiness_grace_s)
 
 
 def _share_port(workers: int) -> None:

@@ -160,8 +160,8 @@ def _assemble(
     settings: Settings, dsn: str, pool: Database, clients: _Clients, sealer: Sealer, specs: _Specs
 ) -> Components:
     metrics, providers = Metrics(), clients.providers
-    cache = settings.cached_connections, clients.clock
-    url, urls = settings.public_url, settings.vendor_urls
+    cache, url = (settings.cached_connections, clients.clock), settings.public_url
+    places = url, settings.hubspot_app_url, settings.vendor_urls
     call_log = CallLog(calls := Calls(pool), providers, metrics, kept=settings.call_log_days > 0)
     keys, apps, sessions = Keys(pool), Apps(pool, sealer), ConnectSessions(pool, sealer)
     connections, links = Connections(pool, sealer), Links(pool, sealer)
@@ -173,7 +173,7 @@ def _assemble(
     quota, once, idempotent = _limits(settings, pool, sealer, providers, metrics)
     proxy = Proxy(connections, grants, installs, quota, providers, once, call_log, metrics, *cache)
     accounts, partners = HubSpotAccounts(connections, installs), PartnerCalls(connections, proxy)
-    recipes = build_recipes(specs, pool, sealer, proxy, accounts, partners, metrics, url, urls)
+    recipes = build_recipes(specs, pool, sealer, proxy, accounts, partners, metrics, *places)
     return Components(
         settings=settings,
         database_url=direct_dsn(settings, dsn),

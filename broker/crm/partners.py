@@ -32,13 +32,16 @@ MAX_RETRY_AFTER_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class PartnerUser:
-    """A connected user of a partner app, and the only account in which calls for it may act."""
+    """A connected user of a partner app, and the only account in which calls for it may act.
+    `url`: where that account is, where the provider has an address for each.
+    """
 
     workspace_id: UUID
     app_slug: str
     user_ref: str
     provider: str
     account_id: str
+    url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,14 @@ class PartnerCalls:
         connection = await self._connections.of_user(workspace_id, slug, user_ref)
         if connection.grant is None or connection.account_id is None:
             raise refusal_of(connection)
-        return PartnerUser(workspace_id, slug, user_ref, connection.provider, connection.account_id)
+        return PartnerUser(
+            workspace_id,
+            slug,
+            user_ref,
+            connection.provider,
+            connection.account_id,
+            connection.api_url,
+        )
 
     async def read(
         self,

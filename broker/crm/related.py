@@ -11,7 +11,8 @@ from broker.crm.answers import raise_for_status
 
 MOST_ASSOCIATED = 500
 MOST_READ = 100
-"""HubSpot's limits of one page of associations and of one batch."""
+MOST_OWNERS = 500
+"""HubSpot's limits of one page of associations, of one batch, and of one page of owners."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,20 @@ class RelatedRecords:
             for each in payload.get("results", ())
             for stage in each.get("stages", ())
         ]
+
+    async def owners(self) -> set[str]:
+        """The ids of those who may own records."""
+        found: set[str] = set()
+        after: str | None = ""
+        while after is not None:
+            more = f"&after={quote(after, safe='')}" if after else ""
+            status, payload = await self._request(
+                "GET", f"/crm/v3/owners?limit={MOST_OWNERS}{more}"
+            )
+            raise_for_status(status, payload)
+            found |= {str(each["id"]) for each in payload.get("results", ())}
+            after = ((payload.get("paging") or {}).get("next") or {}).get("after")
+        return found
 
     async def account(self) -> AccountFacts:
         """What HubSpot says about the account itself."""

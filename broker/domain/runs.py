@@ -135,7 +135,6 @@ class RunRecord:
     """
 
     id: UUID
-    number: int
     app_slug: str
     recipe: str
     subject: str
@@ -150,12 +149,46 @@ class RunRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Difference:
+    """Two records that belong together and were not equal: of HubSpot's and of the partner's, with
+    their addresses, the properties that differ, and which side has no record any more.
+    """
+
+    user_ref: str
+    record_id: str
+    record_url: str
+    partner_id: str
+    partner_url: str
+    fields: Sequence[str]
+    missing: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Consistency:
     """What a recipe found when it last compared the records on both sides."""
 
     compared: int
     equal: int
     checked_at: datetime
+    different: Sequence[Difference] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsProblem:
+    """A setting that does not fit a user's accounts, and what to do about it."""
+
+    user_ref: str
+    about: str
+    message: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsCheck:
+    """What a recipe found when it last held its settings against users' accounts by itself."""
+
+    checked_at: datetime
+    problems: Sequence[SettingsProblem]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
-"""The addresses that a recipe brings beside the ones that all have."""
+"""The addresses and pages that a recipe brings beside the ones that all have."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -44,3 +45,16 @@ class Route:
     path: str
     handlers: type
     handler: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConsolePanel:
+    """A recipe's section of the console: its label, its pages, and the folder of its templates.
+    `views` gets the console, the built recipe and the process's recipes; it makes one object for
+    each type in `routes`.
+    """
+
+    label: str
+    templates: Path
+    routes: tuple[Route, ...]
+    views: Callable[[Any, Any, Any], Sequence[object]]

@@ -7,7 +7,6 @@ storage, sealing, triggers, workflow actions, runs and the console's navigation 
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar
 from uuid import UUID
 
@@ -19,8 +18,16 @@ from broker.crm.records import CrmRecords, HubSpotUser
 from broker.domain.events import ProviderEvent
 from broker.domain.invalidation import Invalidation
 from broker.domain.model import App, Caller
-from broker.domain.runs import Consistency, ObjectTrigger, RunRecord, RunRequest, Step, StepContext
-from broker.recipes.addresses import Route, VendorWebhook
+from broker.domain.runs import (
+    Consistency,
+    ObjectTrigger,
+    RunRecord,
+    RunRequest,
+    SettingsCheck,
+    Step,
+    StepContext,
+)
+from broker.recipes.addresses import ConsolePanel, Route, VendorWebhook
 from broker.recipes.settings import RecipeSetup, StoredSettings
 from broker.recipes.starts.polling import DuePoll, PollResult
 from broker.services.runs.tasks import TaskKind
@@ -108,11 +115,12 @@ class WorkflowAction(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class RecipeDeps:
-    """What a process gives to a recipe. `vendor_urls` are the settings that say where a vendor is
-    reached, by the vendor's name.
+    """What a process gives to a recipe. `hubspot_url` is where people see HubSpot; `vendor_urls`
+    are the settings that say where a vendor is reached, by the vendor's name.
     """
 
     public_url: str
+    hubspot_url: str
     vendor_urls: Mapping[str, str]
     database: Database
     records: RunRecords
@@ -159,6 +167,9 @@ class BuiltRecipe(Protocol[S, B_contra]):
 
     async def consistency(self, app: App) -> Consistency | None:
         """The last comparison of the records on both sides, for the recipe's health."""
+
+    async def settings_check(self, app: App) -> SettingsCheck | None:
+        """What the recipe's own last check of its settings found, for the recipe's health."""
 
     async def current(self, workspace_id: UUID, run: RunRecord) -> RunRecord:
         """A run with what became known since it ended."""
@@ -217,6 +228,9 @@ class DefaultRecipe(Generic[S]):
     async def consistency(self, _app: App) -> Consistency | None:
         return None
 
+    async def settings_check(self, _app: App) -> SettingsCheck | None:
+        return None
+
     async def current(self, _workspace_id: UUID, run: RunRecord) -> RunRecord:
         return run
 
@@ -249,19 +263,6 @@ class DefaultRecipe(Generic[S]):
 
     async def close(self) -> None:
         """Nothing was opened."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConsolePanel:
-    """A recipe's section of the console: its label, its pages, and the folder of its templates.
-    `views` gets the console, the built recipe and the process's recipes; it makes one object for
-    each type in `routes`.
-    """
-
-    label: str
-    templates: Path
-    routes: tuple[Route, ...]
-    views: Callable[[Any, Any, Any], Sequence[object]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

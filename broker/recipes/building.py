@@ -92,6 +92,7 @@ def build_recipes(
     partners: PartnerCalls,
     metrics: Metrics,
     public_url: str,
+    hubspot_url: str,
     vendor_urls: Mapping[str, str],
 ) -> Recipes:
     """Each of the specs, built on what the rest of the broker provides."""
@@ -99,6 +100,7 @@ def build_recipes(
     by_name = {each.name: each for each in specs}
     deps = RecipeDeps(
         public_url=public_url,
+        hubspot_url=hubspot_url,
         vendor_urls=vendor_urls,
         database=database,
         records=records,

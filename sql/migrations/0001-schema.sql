@@ -421,14 +421,13 @@ CREATE INDEX seen_event_rest_by_age ON seen_event_rest USING brin (seen_on);
 -- dropped with the deliveries' as above. No foreign key, as above.
 CREATE TABLE event (
     workspace_id uuid NOT NULL,
-    id           uuid NOT NULL,
     app_id       uuid NOT NULL,
+    id           uuid NOT NULL,
     type         text NOT NULL,
     user_ref     text,
     payload      text NOT NULL,
-    PRIMARY KEY (workspace_id, id)
+    PRIMARY KEY (workspace_id, app_id, id)
 ) PARTITION BY RANGE (id);
-CREATE INDEX event_of_app ON event (workspace_id, app_id, id);
 CREATE TABLE event_rest PARTITION OF event DEFAULT;
 CREATE INDEX event_rest_by_age ON event_rest USING brin (id);
 
@@ -459,8 +458,8 @@ CREATE INDEX endpoint_of_app ON endpoint (workspace_id, app_id);
 -- millisecond. Partitions as its event's, after which they are dropped: hence no foreign key to it.
 CREATE TABLE delivery (
     workspace_id uuid        NOT NULL,
-    event_id     uuid        NOT NULL,
     endpoint_id  uuid        NOT NULL,
+    event_id     uuid        NOT NULL,
     id           uuid        NOT NULL,
     state        text        NOT NULL DEFAULT 'waiting',
     attempts     integer     NOT NULL DEFAULT 0,
@@ -472,14 +471,13 @@ CREATE TABLE delivery (
     last_error   text,
     attempted_at timestamptz,
     created_at   timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (workspace_id, event_id, endpoint_id),
+    PRIMARY KEY (workspace_id, endpoint_id, event_id),
     CONSTRAINT delivery_state_is_known CHECK (state IN ('waiting', 'delivered', 'dead')),
     CONSTRAINT delivery_due_while_waiting CHECK ((due_at IS NOT NULL) = (state = 'waiting'))
 ) PARTITION BY RANGE (event_id);
 CREATE INDEX delivery_due ON delivery (workspace_id, endpoint_id, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX delivery_by_expiry ON delivery (expires_at) WHERE due_at IS NOT NULL;
 CREATE INDEX delivery_by_due ON delivery (due_at) WHERE due_at IS NOT NULL;
-CREATE INDEX delivery_of_endpoint ON delivery (workspace_id, endpoint_id, event_id);
 CREATE INDEX delivery_dead ON delivery (workspace_id, endpoint_id, event_id) WHERE state = 'dead';
 CREATE TABLE delivery_rest PARTITION OF delivery DEFAULT;
 CREATE INDEX delivery_rest_by_age ON delivery_rest USING brin (event_id);
@@ -594,7 +592,6 @@ CREATE INDEX recipe_poll_due ON recipe_poll (due_at) WHERE due_at IS NOT NULL;
 CREATE TABLE recipe_run (
     workspace_id uuid        NOT NULL,
     id           uuid        NOT NULL,
-    number       bigint      GENERATED ALWAYS AS IDENTITY,
     app_id       uuid        NOT NULL,
     recipe       text        NOT NULL,
     version      integer     NOT NULL,
@@ -618,7 +615,7 @@ CREATE TABLE recipe_run (
     CONSTRAINT run_due_while_running CHECK ((due_at IS NOT NULL) = (state = 'running'))
 );
 CREATE INDEX run_due ON recipe_run (workspace_id, app_id, recipe, due_at) WHERE due_at IS NOT NULL;
-CREATE INDEX run_by_number ON recipe_run (workspace_id, app_id, recipe, number);
+CREATE INDEX run_of_recipe ON recipe_run (workspace_id, app_id, recipe, id);
 CREATE INDEX run_by_due ON recipe_run (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX run_failed ON recipe_run (workspace_id, app_id, recipe) WHERE state = 'failed';
 CREATE INDEX run_by_end ON recipe_run (ended_at) WHERE state IN ('done', 'dismissed');

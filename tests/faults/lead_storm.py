@@ -26,7 +26,8 @@ SESSIONS_END_EVERY = 3
 REFRESH_S = 0.03
 """How long Salesforce takes to refresh, so that two processes meet, and kills hit it."""
 
-SETTLING_S = 240.0
+STARTING_S, SETTLING_S = 120.0, 240.0
+"""How long a process may take to start, and the end of a storm to settle, on a busy machine."""
 
 LOSSES = (
     ("hubspot", "/crm/v3/objects/contacts/*"),
@@ -94,7 +95,8 @@ class Storm:
     def __init__(self, leads, start_process, database, seed):
         self.leads, self.start_process, self.database = leads, start_process, database
         self.chance = random.Random(seed)
-        self.processes, self.pairs, self.counts = [], {}, Counter()
+        self.processes, self.starting = [], []
+        self.pairs, self.counts = {}, Counter()
         self.edits, self.last = Edits(), 0
 
     async def begin(self, direction):
@@ -131,13 +133,20 @@ class Storm:
 
     async def start(self):
         started = await self.start_process(
+            within=STARTING_S,
             BROKER_SALESFORCE_URL=self.leads.orgs.running.login_url,
             BROKER_PUBLIC_URL=self.leads.broker.parts.settings.public_url,
         )
         self.processes.append(started)
 
+    async def all_started(self):
+        """Wait until both processes live."""
+        await asyncio.gather(*self.starting)
+        self.starting = []
+
     async def kill(self, number):
-        """Kill one process, or both, after which a minute passes."""
+        """Kill one process, or both, after which a minute passes. Edits go on while others start."""
+        await self.all_started()
         self.chance.shuffle(self.processes)
         for process, _ in self.processes[:number]:
             process.kill()
@@ -147,7 +156,7 @@ class Storm:
         if not self.processes:
             for statement in EXPIRE:
                 await self.database.execute(statement)
-        await asyncio.gather(*(self.start() for _ in range(number)))
+        self.starting = [asyncio.create_task(self.start()) for _ in range(number)]
 
     async def edit(self):
         """A batch of edits, and HubSpot's webhooks about its own, some of them twice."""
@@ -191,12 +200,12 @@ class Storm:
         ).encode()
         async with asyncio.timeout(60):
             while True:
-                _, url = self.chance.choice(self.processes)
-                with suppress(aiohttp.ClientError):
+                with suppress(aiohttp.ClientError, IndexError):
+                    _, url = self.chance.choice(self.processes)
                     answer = await self.leads.broker.receives_webhook(body, url=url)
                     if answer.status in {200, 204}:
                         return
-                self.counts["repeated deliveries"] += 1
+                self.counts["repeated deliveries"] += bool(self.processes)
                 await asyncio.sleep(0.05)
 
     def lose_answers(self):
@@ -217,6 +226,7 @@ class Storm:
             self.counts["grants lost with a killed process"] += 1
             await self.leads.orgs.connects()
         for row in await self.database.fetch("SELECT id FROM recipe_run WHERE state = 'failed'"):
+            await self.all_started()
             _, url = self.chance.choice(self.processes)
             with suppress(aiohttp.ClientError):
                 await self.leads.broker.asks("POST", f"{url}/api/recipes/runs/{row['id']}/retry")
@@ -227,6 +237,7 @@ class Storm:
         self.leads.orgs.world.faults.clear()
         self.leads.broker.hubspot.faults.clear()
         await self.kill(2)
+        await self.all_started()
         since = await self.database.fetchval("SELECT now()")
 
         async def settled():

@@ -31,7 +31,7 @@ def storms():
 async def test_a_storm_of_edits_settles_with_both_sides_equal_and_at_most_two_writes_an_edit(
     leads, start_process, database, figures, direction, seed, edits
 ):
-    """No edit is overwritten without a word, and Salesforce sees no refresh token twice."""
+    """No edit is overwritten without a word, and no grant is lost by two refreshes at once."""
     storm = Storm(leads, start_process, database, seed)
     await storm.begin(direction)
     for batch in range(edits // BATCH):
@@ -65,4 +65,7 @@ async def test_a_storm_of_edits_settles_with_both_sides_equal_and_at_most_two_wr
     assert set(states) == {"done"}
     assert (stopped, len(leads.contacts()), len(leads.leads())) == (0, PAIRS, PAIRS)
     assert storm.writes <= 2 * storm.counts["edits"]
-    assert leads.orgs.world.counters.get("reuses", 0) == 0
+    # A process that died with Salesforce's answer has lost the new token: all that can be done is to
+    # try the old one. No two living processes ever refresh at once.
+    lost = storm.counts["grants lost with a killed process"]
+    assert leads.orgs.world.counters.get("reuses", 0) <= lost

@@ -61,8 +61,8 @@ ACROSS = {
     # The call log's flush: calls of a process, whatever their workspaces.
     "write_calls": "list",
     # Whether a partition can be dropped.
-    "deliveries_in_use": "totals",
-    "events_in_use": "totals",
+    "deliveries_in_use": "look",
+    "events_in_use": "look",
     # For people and metrics.
     "all_workspaces": "totals",
     "connections_by_status": "totals",

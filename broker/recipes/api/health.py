@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from broker.domain.model import Caller
 from broker.domain.recipe_health import JudgedHealth, RunHealth
+from broker.domain.runs import Consistency, SettingsCheck
 from broker.recipes.api.summaries import TAGS, summary
 from broker.recipes.base import AnyRecipe, AnySpec
 from broker.stores.connections.apps import Apps
@@ -42,12 +43,41 @@ class ErrorCountResponse(BaseModel):
     lastAt: datetime
 
 
+class DifferentResponse(BaseModel):
+    """Two records that belong together and were not equal. No values are kept."""
+
+    userForeignIdentifier: str
+    recordId: str
+    recordUrl: str
+    partnerRecordId: str
+    partnerRecordUrl: str
+    fields: list[str]
+    missing: list[str]
+
+
 class ConsistencyResponse(BaseModel):
     """The recipe's last comparison of the records on both sides."""
 
     compared: int
     equal: int
     checkedAt: datetime
+    different: list[DifferentResponse]
+
+
+class SettingsProblemResponse(BaseModel):
+    """A setting that does not fit a user's accounts, and what to do about it."""
+
+    userForeignIdentifier: str
+    about: str
+    message: str
+    remedy: str
+
+
+class SettingsCheckResponse(BaseModel):
+    """What the recipe found when it last held its settings against users' accounts by itself."""
+
+    checkedAt: datetime
+    findings: list[SettingsProblemResponse]
 
 
 class CrossedResponse(BaseModel):
@@ -60,9 +90,9 @@ class CrossedResponse(BaseModel):
 
 class HealthResponse(BaseModel):
     """How runs have gone. Rates are parts of the runs that have ended; null where none has. Manual
-    interventions are runs that failed or were started again. `consistency` is null for a recipe
-    that compares nothing. `unhealthySince` is when a threshold of the settings was crossed, null
-    while none is; `crossed` names them.
+    interventions are runs that failed or were started again. `consistency` and `settingsCheck` are
+    null for a recipe that compares or checks nothing by itself. `unhealthySince` is when a
+    threshold of the settings was crossed, null while none is; `crossed` names them.
     """
 
     runs: int
@@ -75,6 +105,7 @@ class HealthResponse(BaseModel):
     manualInterventionRate: float | None
     byError: list[ErrorCountResponse]
     consistency: ConsistencyResponse | None
+    settingsCheck: SettingsCheckResponse | None
     unhealthySince: datetime | None
     crossed: list[CrossedResponse]
 
@@ -104,20 +135,58 @@ def health_handlers(spec: AnySpec) -> type:
             await self._recipe.setup.get(app)
             since = query.since or datetime.now(UTC) - DEFAULT_SPAN
             health = await self._records.health(app.workspace_id, app.id, spec.name, since)
-            found = await self._recipe.consistency(app)
-            consistency = None
-            if found is not None:
-                consistency = ConsistencyResponse(
-                    compared=found.compared, equal=found.equal, checkedAt=found.checked_at
-                )
+            consistency = _consistency(await self._recipe.consistency(app))
+            check = _check(await self._recipe.settings_check(app))
             judged = await self._judged.find(app.workspace_id, app.id, spec.name)
-            return _response(health, consistency, judged or JudgedHealth(None, ()))
+            return _response(health, consistency, check, judged or JudgedHealth(None, ()))
 
     return HealthHandlers
 
 
+def _consistency(found: Consistency | None) -> ConsistencyResponse | None:
+    if found is None:
+        return None
+    return ConsistencyResponse(
+        compared=found.compared,
+        equal=found.equal,
+        checkedAt=found.checked_at,
+        different=[
+            DifferentResponse(
+                userForeignIdentifier=each.user_ref,
+                recordId=each.record_id,
+                recordUrl=each.record_url,
+                partnerRecordId=each.partner_id,
+                partnerRecordUrl=each.partner_url,
+                fields=list(each.fields),
+                missing=list(each.missing),
+            )
+            for each in found.different
+        ],
+    )
+
+
+def _check(found: SettingsCheck | None) -> SettingsCheckResponse | None:
+    if found is None:
+        return None
+    return SettingsCheckResponse(
+        checkedAt=found.checked_at,
+        findings=[
+            SettingsProblemResponse(
+                userForeignIdentifier=each.user_ref,
+                about=each.about,
+                message=each.message,
+                remedy=each.remedy,
+            )
+            for each in found.problems
+        ],
+    )
+
+
 def _response(
-    health: RunHealth, consistency: ConsistencyResponse | None, judged: JudgedHealth
+    health: RunHealth,
+    consistency: ConsistencyResponse | None,
+    check: SettingsCheckResponse | None,
+    judged: JudgedHealth,
 ) -> HealthResponse:
     ended = health.succeeded + health.failed
     return HealthResponse(
@@ -134,6 +203,7 @@ def _response(
             for each in health.errors
         ],
         consistency=consistency,
+        settingsCheck=check,
         unhealthySince=judged.unhealthy_at,
         crossed=[
             CrossedResponse(threshold=each.threshold, limit=each.limit, value=each.value)

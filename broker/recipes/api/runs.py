@@ -57,10 +57,10 @@ class RunWithSteps(RunShown):
 
 
 class RunQuery(RequestModel):
-    """Which runs to list: in a state, before a run's number."""
+    """Which runs to list: in a state; `before` is the `before` of the previous page."""
 
     state: Literal["running", "done", "failed", "dismissed"] | None = None
-    before: int | None = Field(default=None, ge=0, lt=2**53)
+    before: UUID | None = None
     limit: int = Field(default=50, ge=1, le=200)
 
 
@@ -68,7 +68,7 @@ class RunList(BaseModel):
     """Runs, newest first; ask again with `before` for more."""
 
     runs: list[RunShown]
-    before: int | None
+    before: UUID | None
 
 
 class RunHandlers:

@@ -98,6 +98,7 @@ class RecipeHealthViews:
             "failed": failed,
             "waiting": waiting,
             "consistency": await self._recipes.built[spec.name].consistency(app),
+            "check": await self._recipes.built[spec.name].settings_check(app),
         }
 
 

@@ -17,7 +17,7 @@ from broker.domain.runs import RunRecord
 from broker.errors import NotFound, RunNotFound
 from broker.recipes.base import AnyRecipe, StartRequest
 from broker.recipes.building import Recipes
-from broker.web.console.base import ConsoleBase, for_operators, form_of, form_value
+from broker.web.console.base import ConsoleBase, for_operators, form_of, form_value, page_id
 from broker.web.core.requests import validate
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -66,21 +66,21 @@ class RunPages:
         """An app's runs; htmx gets the rows alone."""
         apps, slug = await self.console.choose(request, operator)
         query = request.query
-        state, before = query.get("state", ""), query.get("before", "")
+        state, before = query.get("state", ""), page_id(request)
         records: list[RunRecord] = []
         more = None
         if slug:
             app = await self.console.app(operator, slug)
-            records, number = await self._recipes.records.page(
+            records, last = await self._recipes.records.page(
                 app.workspace_id,
                 app.id,
                 self.words.recipe,
                 state=state if state in STATES else None,
-                before=int(before) if before.isdecimal() and len(before) < 16 else None,
+                before=before,
                 limit=PAGE_SIZE,
             )
-            if number is not None:
-                more = urlencode({"app": slug, "state": state, "before": number})
+            if last is not None:
+                more = urlencode({"app": slug, "state": state, "before": str(last)})
         part = "HX-Request" in request.headers
         return self._render(
             operator,
@@ -91,7 +91,7 @@ class RunPages:
             states=STATES,
             records=records,
             more=more,
-            live=not before,
+            live=before is None,
             user=query.get("user", ""),
         )
 

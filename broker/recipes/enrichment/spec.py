@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from broker.crm.object_types import CONTACTS
-from broker.recipes.base import ConsolePanel, RecipeSpec, WorkflowAction
+from broker.recipes.addresses import ConsolePanel
+from broker.recipes.base import RecipeSpec, WorkflowAction
 from broker.recipes.enrichment.console import views
 from broker.recipes.enrichment.models import (
     NAME,

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from broker.crm.object_types import DEALS, type_id
 from broker.domain.runs import ObjectTrigger
-from broker.recipes.base import ConsolePanel, RecipeSpec, WorkflowAction
+from broker.recipes.addresses import ConsolePanel
+from broker.recipes.base import RecipeSpec, WorkflowAction
 from broker.recipes.invoices.console import views
 from broker.recipes.invoices.models import (
     NAME,

@@ -8,12 +8,8 @@ from broker.crm.object_types import COMPANIES, type_id
 from broker.domain.runs import (
     ObjectTrigger,
 )
-from broker.recipes.addresses import IncomingEvent, Route, VendorWebhook
-from broker.recipes.base import (
-    ConsolePanel,
-    RecipeSpec,
-    WorkflowAction,
-)
+from broker.recipes.addresses import ConsolePanel, IncomingEvent, Route, VendorWebhook
+from broker.recipes.base import RecipeSpec, WorkflowAction
 from broker.recipes.kyb.api import ParkedHandlers
 from broker.recipes.kyb.console import views
 from broker.recipes.kyb.models import (

@@ -1,7 +1,7 @@
 """Which of the settings do not fit the two accounts: fields, values of picklists, owners."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -135,28 +135,36 @@ def _field_findings(settings: LeadsSettings, described: Described) -> Iterator[F
                 )
 
 
-def owner_findings(
-    settings: LeadsSettings, hubspot: set[str] | None, salesforce: Mapping[str, bool]
+def salesforce_owner_findings(
+    settings: LeadsSettings, active: Mapping[str, bool]
 ) -> Iterator[Finding]:
-    """Owners that one side does not have. `hubspot`: ids of owners, None where they are not known;
-    `salesforce`: whether each user or queue that was found is active, by 15 characters of its id.
+    """Owners that the org does not have. `active`: whether each user or queue that was found is
+    active, by 15 characters of its id.
     """
-    named = {*settings.owners.values(), *([settings.defaultOwner] if settings.defaultOwner else [])}
-    for owner in sorted(named):
-        if not salesforce.get(owner[:15], False):
-            why = "is inactive" if owner[:15] in salesforce else "is no user or queue of the org"
+    for owner in salesforce_owners(settings):
+        if not active.get(owner[:15], False):
+            why = "is inactive" if owner[:15] in active else "is no user or queue of the org"
             yield Finding(
                 about="owners",
                 message=f"Salesforce's owner {owner} {why}.",
                 remedy="Name an active user (005...) or a queue (00G...).",
             )
+
+
+def hubspot_owner_findings(settings: LeadsSettings, ids: Container[str]) -> Iterator[Finding]:
+    """Owners that the HubSpot account does not have."""
     for owner in sorted(settings.owners):
-        if hubspot is not None and owner not in hubspot:
+        if owner not in ids:
             yield Finding(
                 about="owners",
                 message=f"HubSpot has no owner {owner}, or it is archived.",
-                remedy="Use the ids of GET /crm/v3/owners.",
+                remedy="Use the ids (not the user ids) of GET /crm/v3/owners.",
             )
+
+
+def salesforce_owners(settings: LeadsSettings) -> list[str]:
+    """The users and queues that the settings name."""
+    return sorted({*settings.owners.values(), *filter(None, [settings.defaultOwner])})
 
 
 def _is_read_only(definition: Mapping[str, Any]) -> bool:

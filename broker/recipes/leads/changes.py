@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from broker.domain.runs import RunRequest
+from broker.errors import InputRefused
+from broker.recipes.leads.checks import MappingChecks
 from broker.recipes.leads.comparison import Comparison
 from broker.recipes.leads.models import Side
 from broker.recipes.leads.org.records import Lead
@@ -29,29 +31,52 @@ SKEW = timedelta(hours=1)
 """How far behind a clock may be that does not show its time."""
 
 PAGE = 200
+PAGE_CHARACTERS = 2_000_000
+"""A page of leads at most, and the characters that its fields hold together: long texts of many
+leads are more than an answer may have.
+"""
+
 PAUSE_S = 1.0
 
 
 class LeadChanges:
     """Looks at orgs. The cursor holds `since`, within a look of many pages the last lead and when
-    the look began, and as `checked` when pairs were compared, and with what result.
+    the look began, as `checked` when pairs were compared, and as `check` when the mapping was, with
+    what result.
     """
 
     def __init__(
-        self, steps: LeadSteps, leads: Leads, pairs: LeadPairs, comparison: Comparison
+        self,
+        steps: LeadSteps,
+        leads: Leads,
+        pairs: LeadPairs,
+        comparison: Comparison,
+        checks: MappingChecks,
     ) -> None:
         self._comparison = comparison
+        self._checks = checks
         self._steps = steps
         self._leads = leads
         self._pairs = pairs
 
     async def look(self, due: DuePoll) -> PollResult:
-        """One page of leads, and runs for those that differ from what was last seen."""
+        """One page of leads, and runs for those that differ from what was last seen; once a day
+        the mapping is checked first.
+        """
+        cursor = due.cursor or {"since": due.begins_at.isoformat()}
+        check = await self._checks.go_on(due, cursor.get("check"))
         try:
-            return await self._look(due)
+            found = await self._look(due)
         except FieldsChanged:
             self._leads.clear_cache()  # the next look asks what there is
             raise
+        except InputRefused:
+            if not check.events:
+                raise
+            # What the check has found is told, though it keeps the leads from being looked at.
+            found = PollResult(cursor, PAUSE_S)
+        going = {**found.cursor, "check": check.state}
+        return PollResult(going, found.again_in_s, found.runs, check.events)
 
     async def _look(self, due: DuePoll) -> PollResult:
         work = await self._steps.work(due.app_id, due.user, due.partner, reported=Side.SALESFORCE)
@@ -64,10 +89,11 @@ class LeadChanges:
         after = None
         if "id" in cursor:
             after = (datetime.fromisoformat(cursor["at"]), cursor["id"])
-        leads, now = await self._page(due, work, since, after)
+        limit = page_size(work)
+        leads, now = await self._page(due, work, since, after, limit)
         if not cursor and now is not None and abs(now - due.started_at) > CLOCKS_DIFFER:
             since += now - due.started_at  # the moment of the connection by Salesforce's clock
-            leads, now = await self._page(due, work, since, after)
+            leads, now = await self._page(due, work, since, after, limit)
         pairs = await self._pairs.of_leads(work.place, [each.id for each in leads])
         runs = [
             self._request(due, each)
@@ -75,7 +101,7 @@ class LeadChanges:
             if self._starts(work, each, pairs.get(each.id))
         ]
         began = cursor.get("began") or (None if now is None else now.isoformat())
-        if len(leads) == PAGE:
+        if len(leads) == limit:
             last = leads[-1]
             page = {"since": since.isoformat(), "at": last.stamp, "id": last.id, "began": began}
             return PollResult({**cursor, **page}, PAUSE_S, runs)
@@ -85,10 +111,15 @@ class LeadChanges:
         return PollResult(going, float(settings.pollSeconds), [*runs, *compared.runs])
 
     async def _page(
-        self, due: DuePoll, work: Work, since: datetime, after: tuple[datetime, str] | None
+        self,
+        due: DuePoll,
+        work: Work,
+        since: datetime,
+        after: tuple[datetime, str] | None,
+        limit: int,
     ) -> tuple[Sequence[Lead], datetime | None]:
         return await self._leads.changed(
-            due.partner, since, after, work.fields, work.external, PAGE
+            due.partner, since, after, work.fields, work.external, limit
         )
 
     def _request(self, due: DuePoll, lead: Lead) -> RunRequest:
@@ -115,6 +146,12 @@ class LeadChanges:
             return False
         marks = Marks(work.place.workspace_id, work.place.hub_id, pair.contact_id)
         return bool(marks.changed_at_salesforce(work.fields, lead.values, pair.seen))
+
+
+def page_size(work: Work) -> int:
+    """How many leads a look reads at once."""
+    characters = sum(work.described.lengths.get(each.salesforce, 0) for each in work.fields)
+    return max(1, min(PAGE, PAGE_CHARACTERS // max(characters, 1)))
 
 
 def _settled(

@@ -9,7 +9,7 @@ from typing import Any
 
 from broker.crm.object_types import CONTACTS
 from broker.crm.records import CrmRecords
-from broker.domain.runs import Consistency, RunRequest
+from broker.domain.runs import Consistency, Difference, RunRequest
 from broker.recipes.leads.models import Side
 from broker.recipes.leads.org.records import Lead
 from broker.recipes.leads.org.salesforce import Leads
@@ -17,6 +17,7 @@ from broker.recipes.leads.pairs.work import Work, values_of
 from broker.recipes.leads.requests import contact_request, version_of
 from broker.recipes.starts.polling import DuePoll
 from broker.stores.recipes.lead_pairs import LeadPairs
+from broker.stores.recipes.polls import PollRecord
 
 EVERY = timedelta(hours=24)
 AT_ONCE = 50
@@ -32,9 +33,12 @@ class Compared:
 
 
 class Comparison:
-    """Compares pairs of an org. The state holds `at`, `compared` and `equal`."""
+    """Compares pairs of an org. The state holds `at`, `compared`, `equal`, and as `different` which
+    pairs differed in which properties, without values; `urls` is where both sides' records are.
+    """
 
-    def __init__(self, crm: CrmRecords, leads: Leads, pairs: LeadPairs) -> None:
+    def __init__(self, crm: CrmRecords, leads: Leads, pairs: LeadPairs, hubspot_url: str) -> None:
+        self._hubspot_url = hubspot_url
         self._crm = crm
         self._leads = leads
         self._pairs = pairs
@@ -52,10 +56,18 @@ class Comparison:
         leads = await self._leads.read_many(
             due.partner, [each.lead_id or "" for each in pairs], work.fields, work.external
         )
-        runs = []
+        runs, different = [], []
         for each in pairs:
             contact, lead = contacts.get(each.contact_id), leads.get(each.lead_id or "")
-            if contact is None or lead is None or not _equal(work, contact, lead):
+            fields = _differing(work, contact, lead)
+            missing = [
+                side
+                for side, found in ((Side.HUBSPOT, contact), (Side.SALESFORCE, lead))
+                if found is None
+            ]
+            if fields or missing:
+                ids = {"contactId": each.contact_id, "leadId": each.lead_id}
+                different.append({**ids, "fields": fields, "missing": missing})
                 version = version_of(contact, None if lead is None else dict(lead.values))
                 runs.append(
                     contact_request(
@@ -67,25 +79,57 @@ class Comparison:
                         reported=Side.SALESFORCE,
                     )
                 )
-        counted = {"compared": len(pairs), "equal": len(pairs) - len(runs)}
-        return Compared({"at": now, **counted}, runs)
+        state = {
+            "at": now,
+            "compared": len(pairs),
+            "equal": len(pairs) - len(runs),
+            "different": different,
+            "urls": {
+                Side.HUBSPOT: f"{self._hubspot_url}/contacts/{work.place.hub_id}/record/0-1/",
+                Side.SALESFORCE: f"{due.partner.url}/",
+            },
+        }
+        return Compared(state, runs)
 
 
-def consistency_of(cursors: Sequence[Mapping[str, Any]]) -> Consistency | None:
+def consistency_of(polls: Sequence[PollRecord]) -> Consistency | None:
     """The last comparisons of all users' orgs together."""
-    states = [each["checked"] for each in cursors if each.get("checked", {}).get("compared")]
+    states = {
+        each.user_ref: each.cursor["checked"]
+        for each in polls
+        if each.cursor.get("checked", {}).get("compared")
+    }
     if not states:
         return None
     return Consistency(
-        compared=sum(each["compared"] for each in states),
-        equal=sum(each["equal"] for each in states),
-        checked_at=max(datetime.fromisoformat(each["at"]) for each in states),
+        compared=sum(each["compared"] for each in states.values()),
+        equal=sum(each["equal"] for each in states.values()),
+        checked_at=max(datetime.fromisoformat(each["at"]) for each in states.values()),
+        different=[
+            Difference(
+                user,
+                pair["contactId"],
+                state["urls"][Side.HUBSPOT] + pair["contactId"],
+                pair["leadId"],
+                state["urls"][Side.SALESFORCE] + pair["leadId"],
+                pair["fields"],
+                pair["missing"],
+            )
+            for user, state in states.items()
+            for pair in state.get("different", ())
+        ],
     )
 
 
-def _equal(work: Work, contact: Mapping[str, str | None], lead: Lead) -> bool:
+def _differing(
+    work: Work, contact: Mapping[str, str | None] | None, lead: Lead | None
+) -> list[str]:
+    """The properties that are not equal."""
+    if contact is None or lead is None or lead.converted_to is not None:
+        return []
     known, ours = work.known_in(contact), values_of(work, contact)
-    return lead.converted_to is not None or all(
-        each.equal(ours[each.hubspot], lead.values.get(each.salesforce, ""))
+    return [
+        each.hubspot
         for each in known.fields
-    )
+        if not each.equal(ours[each.hubspot], lead.values.get(each.salesforce, ""))
+    ]

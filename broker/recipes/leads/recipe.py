@@ -7,7 +7,14 @@ from broker.crm.object_types import CONTACTS, deleted_record
 from broker.crm.records import SYNC_GROUP, HubSpotUser
 from broker.domain.events import ProviderEvent
 from broker.domain.model import App, Caller
-from broker.domain.runs import Consistency, RetryLater, RunRequest, Step, StepContext
+from broker.domain.runs import (
+    Consistency,
+    RetryLater,
+    RunRequest,
+    SettingsCheck,
+    Step,
+    StepContext,
+)
 from broker.errors import BrokerError, InputRefused
 from broker.recipes.base import (
     DefaultRecipe,
@@ -16,13 +23,9 @@ from broker.recipes.base import (
     RecipeDeps,
     StartingRecord,
 )
-from broker.recipes.leads.account import (
-    Connectors,
-    hubspot_findings,
-    owner_findings,
-    salesforce_findings,
-)
+from broker.recipes.leads.account import Connectors
 from broker.recipes.leads.changes import LeadChanges
+from broker.recipes.leads.checks import MappingChecks, check_of
 from broker.recipes.leads.comparison import Comparison, consistency_of
 from broker.recipes.leads.models import CONTACT, KEY, LeadsRequest, LeadsSettings, Side
 from broker.recipes.leads.org.refusals import FieldsChanged
@@ -57,8 +60,9 @@ class LeadsRecipe(DefaultRecipe[LeadsSettings]):
         self._planner = Planner(deps.crm)
         pairing = Pairing(deps.crm, self._leads, self._pairs)
         self._steps = LeadSteps(setup, deps.partners, self._leads, pairing, Connectors(deps.crm))
-        comparison = Comparison(deps.crm, self._leads, self._pairs)
-        self._changes = LeadChanges(self._steps, self._leads, self._pairs, comparison)
+        self._checks = MappingChecks(setup, deps.crm, self._leads)
+        comparison = Comparison(deps.crm, self._leads, self._pairs, deps.hubspot_url)
+        self._changes = LeadChanges(self._steps, self._leads, self._pairs, comparison, self._checks)
         self._polls = PollStore(deps.database)
 
     def steps(self) -> Sequence[Step]:
@@ -149,20 +153,16 @@ class LeadsRecipe(DefaultRecipe[LeadsSettings]):
     ) -> list[Finding]:
         """Settings that do not fit one of the two accounts."""
         model, found = settings.model, list[Finding]()
-        self._leads.clear_cache()
         try:
             partner = await self._steps.partner(user, model)
-            found += salesforce_findings(model, await self._leads.describe(partner))
-            owners = [*model.owners.values(), *filter(None, [model.defaultOwner])]
-            active = await self._leads.owners(partner, owners)
-            found += owner_findings(model, None, active)
+            found += await self._checks.of_salesforce(partner, model)
         except RetryLater as later:
             found.append(_finding("Salesforce", later.reason, "Check again later."))
         except BrokerError as refusal:
             remedy = f"Have the user connect an org with the app {model.salesforceApp}."
             found.append(_finding("Salesforce", refusal.detail or refusal.title(), remedy))
         try:
-            found += hubspot_findings(model, await self._crm.reader(user).definitions(CONTACTS))
+            found += await self._checks.of_hubspot(user, model)
         except (BrokerError, RetryLater):  # told by the general part of the check
             return found
         return found
@@ -210,7 +210,12 @@ class LeadsRecipe(DefaultRecipe[LeadsSettings]):
     async def consistency(self, app: App) -> Consistency | None:
         """The last comparison of pairs at random, of so many users."""
         polls = await self._polls.of_app(app.workspace_id, app.id, self.setup.name, MOST_COMPARED)
-        return consistency_of([each.cursor for each in polls])
+        return consistency_of(polls)
+
+    async def settings_check(self, app: App) -> SettingsCheck | None:
+        """The last check of the mapping that the recipe made by itself, for so many users."""
+        polls = await self._polls.of_app(app.workspace_id, app.id, self.setup.name, MOST_COMPARED)
+        return check_of(polls)
 
     async def poll(self, due: DuePoll) -> PollResult:
         return await self._changes.look(due)

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from broker.recipes.base import ConsolePanel, RecipeSpec
+from broker.recipes.addresses import ConsolePanel
+from broker.recipes.base import RecipeSpec
 from broker.recipes.leads.console import views
 from broker.recipes.leads.models import (
     NAME,

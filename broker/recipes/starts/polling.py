@@ -8,6 +8,7 @@ from uuid import UUID
 
 from broker.crm.partners import PartnerUser
 from broker.crm.records import HubSpotUser
+from broker.domain.events import NewEvent
 from broker.domain.runs import RunRequest
 
 
@@ -30,9 +31,10 @@ class DuePoll:
 @dataclass(frozen=True, slots=True)
 class PollResult:
     """Where the next poll begins, in how many seconds (0: there is more), and the runs for what
-    this one has found. They commit together.
+    this one has found and events to be published. They commit together.
     """
 
     cursor: Mapping[str, Any]
     again_in_s: float
     runs: Sequence[RunRequest] = ()
+    events: Sequence[NewEvent] = ()

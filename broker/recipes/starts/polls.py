@@ -145,6 +145,7 @@ class Polls:
             found.cursor,
             pause,
             found.runs,
+            found.events,
         )
 
     async def _failed(self, poll: ClaimedPoll, code: str) -> None:

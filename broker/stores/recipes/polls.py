@@ -7,9 +7,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from broker.domain.events import NewEvent
 from broker.domain.runs import Recipe, RunRequest
 from broker.stores.core.database import Database
 from broker.stores.core.queries import sql
+from broker.stores.events.events import publish
 from broker.stores.recipes.runs import create
 
 
@@ -89,10 +91,11 @@ class PollStore:
         cursor: Mapping[str, Any],
         pause: timedelta,
         runs: Sequence[RunRequest],
+        events: Sequence[NewEvent],
     ) -> int:
-        """Store where the next poll begins, and with it start the runs that this one has found; how
-        many are new, for one that is there stays as it is. None of it when another process has the
-        poll by now.
+        """Store where the next poll begins, and with it start the runs that this one has found and
+        publish its events; how many runs are new, for one that is there stays as it is. None of it
+        when another process has the poll by now.
         """
         async with self._database.transaction() as session:
             moved = await session.execute(
@@ -100,6 +103,7 @@ class PollStore:
             )
             if moved != "UPDATE 1":
                 return 0
+            await publish(session, poll.workspace_id, poll.app_id, events)
             begun = [await create(session, recipe, request, None) for request in runs]
             return len(begun) - begun.count(None)
 

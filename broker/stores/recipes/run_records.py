@@ -8,6 +8,7 @@ from uuid import UUID
 
 from broker.domain.recipe_health import RunErrors, RunHealth, RunsInSpan
 from broker.domain.runs import RunRecord, StepRecord
+from broker.domain.uuid7 import LAST_ID
 from broker.errors import RunNotFound
 from broker.stores.core.by_workspace import grouped
 from broker.stores.core.database import Database
@@ -79,15 +80,15 @@ class RunRecords:
         recipe: str,
         *,
         state: str | None,
-        before: int | None,
+        before: UUID | None,
         limit: int,
-    ) -> tuple[list[RunRecord], int | None]:
-        """Runs, newest first, and the number to ask for the next page before."""
+    ) -> tuple[list[RunRecord], UUID | None]:
+        """Runs, newest first, and the id to ask for the next page before."""
         rows = await self._database.fetch(
-            sql.runs_page, workspace_id, app_id, recipe, state, before, limit + 1
+            sql.runs_page, workspace_id, app_id, recipe, state, before or LAST_ID, limit + 1
         )
         records = [_record(row) for row in rows[:limit]]
-        return records, records[-1].number if len(rows) > limit else None
+        return records, records[-1].id if len(rows) > limit else None
 
     async def health(
         self, workspace_id: UUID, app_id: UUID, recipe: str, since: datetime
@@ -129,7 +130,6 @@ class RunRecords:
 def _record(row: Any) -> RunRecord:
     return RunRecord(
         row["id"],
-        row["number"],
         row["slug"],
         row["recipe"],
         row["subject"],

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from broker.domain.events import NewEvent
 from broker.domain.runs import Recipe, Run, RunRequest
+from broker.domain.uuid7 import uuid7
 from broker.errors import OtherAccount, RunNotFound
 from broker.stores.core.by_workspace import grouped
 from broker.stores.core.database import Database, Session
@@ -211,7 +212,7 @@ async def create(
     session: Session, recipe: Recipe, request: RunRequest, lease: timedelta | None
 ) -> UUID | None:
     """The new run of a subject; None when there is one, which stays as it is."""
-    key = request.workspace_id, uuid4(), request.app_id, recipe.name, recipe.version
+    key = request.workspace_id, uuid7(), request.app_id, recipe.name, recipe.version
     what = request.subject, request.user_ref, request.hub_id, json.dumps(request.input)
     claim = int(lease is not None), lease or DUE_NOW
     run_id: UUID | None = await session.fetchval(

@@ -62,6 +62,7 @@ UPDATE delivery
    AND endpoint.workspace_id = $1
    AND endpoint.id = taken.endpoint_id
    AND event.workspace_id = $1
+   AND event.app_id = endpoint.app_id
    AND event.id = taken.event_id
 RETURNING {claimed_delivery};
 
@@ -86,6 +87,7 @@ UPDATE delivery
    AND endpoint.workspace_id = $1
    AND endpoint.id = $3
    AND event.workspace_id = $1
+   AND event.app_id = endpoint.app_id
    AND event.id = $2
 RETURNING {claimed_delivery};
 
@@ -139,8 +141,12 @@ SELECT delivery.id, delivery.event_id, event.type, event.user_ref,
        delivery.state, delivery.attempts, delivery.is_replay, delivery.due_at,
        delivery.last_status, delivery.last_error, delivery.attempted_at, delivery.created_at
   FROM delivery
+  JOIN endpoint
+    ON endpoint.workspace_id = $1
+   AND endpoint.id = delivery.endpoint_id
   JOIN event
-    ON event.workspace_id = delivery.workspace_id
+    ON event.workspace_id = $1
+   AND event.app_id = endpoint.app_id
    AND event.id = delivery.event_id
  WHERE delivery.workspace_id = $1
    AND delivery.endpoint_id = $2
@@ -162,6 +168,7 @@ SELECT found.*, endpoint.id AS endpoint_id, endpoint.url
                        FROM delivery
                        JOIN event
                          ON event.workspace_id = $1
+                        AND event.app_id = $2
                         AND event.id = delivery.event_id
                       WHERE delivery.workspace_id = $1
                         AND delivery.endpoint_id = endpoint.id
@@ -193,6 +200,7 @@ WITH dead AS (
        AND endpoint.id = delivery.endpoint_id
       JOIN event
         ON event.workspace_id = $1
+       AND event.app_id = $2
        AND event.id = delivery.event_id
      WHERE delivery.workspace_id = $1
        AND endpoint.app_id = $2
@@ -216,13 +224,17 @@ SELECT delivery.id, delivery.event_id, event.type, event.user_ref,
        delivery.state, delivery.attempts, delivery.is_replay, delivery.due_at,
        delivery.last_status, delivery.last_error, delivery.attempted_at, delivery.created_at
   FROM delivery
+  JOIN endpoint
+    ON endpoint.workspace_id = $1
+   AND endpoint.id = delivery.endpoint_id
   JOIN event
-    ON event.workspace_id = delivery.workspace_id
+    ON event.workspace_id = $1
+   AND event.app_id = $2
    AND event.id = delivery.event_id
  WHERE delivery.workspace_id = $1
-   AND event.app_id = $2
    AND delivery.id = $3
-   AND delivery.event_id BETWEEN $4 AND $5;
+   AND delivery.event_id BETWEEN $4 AND $5
+   AND endpoint.app_id = $2;
 
 -- name: replay_delivery
 -- Enqueue a delivery again, as the same event.
@@ -231,13 +243,16 @@ SELECT delivery.id, delivery.event_id, event.type, event.user_ref,
 UPDATE delivery
    SET state = 'waiting', attempts = 0, is_replay = true, claim = claim + 1,
        due_at = now(), expires_at = now() + interval '3 days'
-  FROM event
+  FROM endpoint, event
  WHERE delivery.workspace_id = $1
    AND delivery.id = $3
    AND delivery.event_id BETWEEN $4 AND $5
+   AND endpoint.workspace_id = $1
+   AND endpoint.app_id = $2
+   AND endpoint.id = delivery.endpoint_id
    AND event.workspace_id = $1
-   AND event.id = delivery.event_id
-   AND event.app_id = $2;
+   AND event.app_id = $2
+   AND event.id = delivery.event_id;
 
 -- name: enqueue_delivery
 -- Enqueue one event for an endpoint, whatever it subscribes to.

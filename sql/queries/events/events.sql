@@ -42,43 +42,48 @@ DELETE FROM delivery_rest
    AND delivery_rest.endpoint_id = old.endpoint_id;
 
 -- name: purge_events
--- Delete some events that are old enough and have no deliveries, of those that are in no week's partition.
+-- Delete some events that are old enough and nobody waits for, of those that are in no week's partition.
 --   $1 the first event that is not old, $2 how many
 WITH old AS (
-    SELECT event_rest.workspace_id, event_rest.id
+    SELECT event_rest.workspace_id, event_rest.app_id, event_rest.id
       FROM event_rest
      WHERE event_rest.id < $1
        AND NOT EXISTS (SELECT
                          FROM delivery
                         WHERE delivery.workspace_id = event_rest.workspace_id
-                          AND delivery.event_id = event_rest.id)
+                          AND delivery.event_id = event_rest.id
+                          AND delivery.due_at IS NOT NULL)
      LIMIT $2
 )
 DELETE FROM event_rest
  USING old
  WHERE event_rest.workspace_id = old.workspace_id
+   AND event_rest.app_id = old.app_id
    AND event_rest.id = old.id;
 
 -- name: events_in_use
--- Whether events of a span are to be delivered, or replayed, yet.
+-- A row where some events of a span are still to be delivered, or replayed.
 --   $1 the first event, $2 the first one after them
-SELECT EXISTS (SELECT
-                 FROM delivery
-                WHERE event_id >= $1
-                  AND event_id < $2
-                  AND due_at IS NOT NULL)
-       OR EXISTS (SELECT
-                    FROM replay
-                   WHERE next_id < $2
-                     AND end_id > $1);
+SELECT 1
+  FROM delivery
+ WHERE event_id >= $1
+   AND event_id < $2
+   AND due_at IS NOT NULL
+UNION ALL
+SELECT 1
+  FROM replay
+ WHERE next_id < $2
+   AND end_id > $1
+ LIMIT 1;
 
 -- name: deliveries_in_use
--- Whether the events of deliveries are there.
+-- A row where some events of a span are there.
 --   $1 the first event, $2 the first one after them
-SELECT EXISTS (SELECT
-                 FROM event
-                WHERE id >= $1
-                  AND id < $2);
+SELECT 1
+  FROM event
+ WHERE id >= $1
+   AND id < $2
+ LIMIT 1;
 
 -- name: delete_events_of_app
 -- A removed app is erased: none of its events stays.
@@ -127,8 +132,12 @@ SELECT event.id, event.type, event.user_ref, event.payload,
        count(delivery.id) FILTER (WHERE delivery.state = 'waiting') AS waiting,
        count(delivery.id) FILTER (WHERE delivery.state = 'dead') AS dead
   FROM event
+  LEFT JOIN endpoint
+    ON endpoint.workspace_id = $1
+   AND endpoint.app_id = $2
   LEFT JOIN delivery
-    ON delivery.workspace_id = event.workspace_id
+    ON delivery.workspace_id = $1
+   AND delivery.endpoint_id = endpoint.id
    AND delivery.event_id = $3
  WHERE event.workspace_id = $1
    AND event.app_id = $2
@@ -152,8 +161,12 @@ SELECT event.id, event.type, event.user_ref, event.payload,
            AND id < $4
          ORDER BY id DESC
          LIMIT $5) AS event
+  LEFT JOIN endpoint
+    ON endpoint.workspace_id = $1
+   AND endpoint.app_id = $2
   LEFT JOIN delivery
     ON delivery.workspace_id = $1
+   AND delivery.endpoint_id = endpoint.id
    AND delivery.event_id = event.id
  GROUP BY event.id, event.type, event.user_ref, event.payload
  ORDER BY event.id DESC;

@@ -109,7 +109,7 @@ WITH looked AS MATERIALIZED (
            now() + interval '1 second' * (wanted.position / $8::float8),
            now() + interval '3 days' + interval '1 second' * (wanted.position / $8::float8)
       FROM wanted
-    ON CONFLICT (workspace_id, event_id, endpoint_id) DO UPDATE
+    ON CONFLICT (workspace_id, endpoint_id, event_id) DO UPDATE
        SET state = 'waiting', attempts = 0, is_replay = true, claim = delivery.claim + 1,
            due_at = excluded.due_at, expires_at = excluded.expires_at
     RETURNING 1

@@ -67,7 +67,7 @@ SELECT count(*) AS runs,
            AND app_id = $2
            AND recipe = $3
            AND state <> 'running'
-         ORDER BY number DESC
+         ORDER BY id DESC
          LIMIT $4) AS newest;
 
 -- name: lock_health

@@ -284,7 +284,7 @@ RETURNING restarts,
 
 -- part: run_record
 -- Runs as people look at them, with their apps.
-SELECT run.id, run.number, app.slug, run.recipe, run.subject, run.user_ref, run.hub_id, run.state,
+SELECT run.id, app.slug, run.recipe, run.subject, run.user_ref, run.hub_id, run.state,
        run.result, run.problem, run.due_at, run.created_at, run.ended_at
   FROM recipe_run AS run
   JOIN app
@@ -312,14 +312,14 @@ SELECT id
 
 -- name: runs_page
 -- Runs of an app, newest first.
---   $1 workspace, $2 app, $3 recipe, $4 state or null, $5 before number or null, $6 limit
+--   $1 workspace, $2 app, $3 recipe, $4 state or null, $5 before this run, $6 limit
 {run_record}
  WHERE run.workspace_id = $1
    AND run.app_id = $2
    AND run.recipe = $3
    AND ($4::text IS NULL OR run.state = $4)
-   AND ($5::bigint IS NULL OR run.number < $5)
- ORDER BY run.number DESC
+   AND run.id < $5
+ ORDER BY run.id DESC
  LIMIT $6;
 
 -- name: health_of_runs
@@ -342,7 +342,7 @@ SELECT count(*) AS runs,
            AND app_id = $2
            AND recipe = $3
            AND created_at >= $4
-         ORDER BY number DESC
+         ORDER BY id DESC
          LIMIT $5) AS newest;
 
 -- name: runs_over_time
@@ -362,7 +362,7 @@ SELECT date_bin($5::interval, created_at, $4) AS begins_at,
            AND app_id = $2
            AND recipe = $3
            AND created_at >= $4
-         ORDER BY number DESC
+         ORDER BY id DESC
          LIMIT $6) AS newest
  GROUP BY begins_at
  ORDER BY begins_at;
@@ -372,16 +372,16 @@ SELECT date_bin($5::interval, created_at, $4) AS begins_at,
 -- with its code; the rest may hold what jsonb does not take.)
 --   $1 workspace, $2 app, $3 recipe, $4 since, $5 at most so many runs
 SELECT code, count(*) AS how_many, max(ended_at) AS last_at,
-       (array_agg(problem ORDER BY number DESC))[1] AS newest
+       (array_agg(problem ORDER BY id DESC))[1] AS newest
   FROM (SELECT coalesce(substring(problem FROM '^[{]"code": "([a-z-]+)"'), 'internal') AS code,
-               ended_at, problem, number
+               ended_at, problem, id
           FROM recipe_run
          WHERE workspace_id = $1
            AND app_id = $2
            AND recipe = $3
            AND created_at >= $4
            AND problem IS NOT NULL
-         ORDER BY number DESC
+         ORDER BY id DESC
          LIMIT $5) AS newest
  GROUP BY code
  ORDER BY how_many DESC, code;

@@ -140,7 +140,15 @@ async def test_many_changes_come_in_pages_whatever_their_size_and_a_late_one_is_
     await looks_to_the_end(leads)
     titles = {each.get("jobtitle") for each in leads.contacts().values()}
 
+    long = {"hubspot": "message", "salesforce": "Description"}
+    await leads.puts(fields=[long])
+    await looks_to_the_end(leads)
+    monkeypatch.undo()
+    await leads.polls()
+    target = leads.orgs.world.seen[-1].target
+
     assert (len(paged), runs) == (9, 9)
+    assert "LIMIT+62" in target  # of 32,000 characters each
     assert "Late" in titles
 
 

@@ -368,14 +368,26 @@ async def test_a_comparison_once_a_day_finds_what_nothing_reported_and_stands_in
     leads.edit_contact(contact, jobtitle="Chief")  # no webhook reports it
     await leads.polls()
     before = leads.leads()[lead]["Title"]
-    for _ in range(2):
-        await leads.database.execute(
-            "UPDATE recipe_poll SET cursor = jsonb_set(cursor::jsonb, '{checked,at}',"
-            " '\"2026-01-01T00:00:00+00:00\"')::text"
-        )
-        await leads.polls()
+    await leads.next_day()
+    found = await leads.broker.asks("GET", "/api/apps/hbdev/recipes/leads/health")
+    cursors = await leads.database.fetchval("SELECT cursor FROM recipe_poll")
+    await leads.next_day()
     health = await leads.broker.asks("GET", "/api/apps/hbdev/recipes/leads/health")
 
+    people = leads.broker.parts.settings.hubspot_app_url
+    assert found.json()["consistency"]["different"] == [
+        {
+            "userForeignIdentifier": "u1",
+            "recordId": contact,
+            "recordUrl": f"{people}/contacts/101/record/0-1/{contact}",
+            "partnerRecordId": lead,
+            "partnerRecordUrl": f"{leads.org.instance_url}/{lead}",
+            "fields": ["jobtitle"],
+            "missing": [],
+        }
+    ], found.body
+    assert "Chief" not in cursors
+    assert health.json()["consistency"]["different"] == []
     assert (before, leads.leads()[lead]["Title"]) == (None, "Chief")
     shown = health.json()["consistency"]
     assert (shown["compared"], shown["equal"]) == (1, 1), health.body

@@ -120,6 +120,15 @@ async def test_it_is_started_dry_run_listed_and_joined(greeter):
     assert greeting(greeter, record_id) == "Hello, Ann!"
     assert (again.status, again.json()) == (200, {**done.json(), "created": False})
     assert [each["subject"] for each in listed] == [f"101-{record_id}"]
+    later = contact(greeter, firstname="Bob")
+    await starts(greeter, later)
+    runs, pages = [], 0
+    page = {"before": None}
+    while pages == 0 or page["before"]:
+        at = {"before": page["before"]} if page["before"] else {}
+        page = (await greeter.asks("GET", f"{START}/runs", params={"limit": 1, **at})).json()
+        runs, pages = runs + page["runs"], pages + 1
+    assert ([each["subject"] for each in runs], pages) == ([f"101-{later}", f"101-{record_id}"], 2)
     assert (await greeter.asks("GET", "/api/recipes/kyb/hbdev/runs")).json()["runs"] == []
 
 

@@ -31,7 +31,7 @@ async def ends(enrichment, many, *, well):
 async def reported(database):
     rows = await database.fetch(
         "SELECT payload FROM event WHERE type LIKE 'recipe.%healthy' OR type = 'recipe.recovered'"
-        " ORDER BY created_at"
+        " ORDER BY id"
     )
     return [json.loads(row["payload"]) for row in rows]
 

@@ -16,7 +16,7 @@ from broker.recipes.building import Recipes
 from broker.recipes.kyb.console.settings_views import KybSettingsViews
 from broker.recipes.kyb.models import NAME, READ, KickoffRequest
 from broker.recipes.kyb.recipe import KybRecipe
-from broker.web.console.base import ConsoleBase, for_operators, form_of, form_value
+from broker.web.console.base import ConsoleBase, for_operators, form_of, form_value, page_id
 from broker.web.core.requests import validate
 
 PAGE_SIZE = 50
@@ -47,21 +47,21 @@ class KybViews:
         """An app's runs; htmx gets the rows alone."""
         apps, slug = await self.console.choose(request, operator)
         query = request.query
-        state, before = query.get("state", ""), query.get("before", "")
+        state, before = query.get("state", ""), page_id(request)
         records: list[RunRecord] = []
         more = None
         if slug:
             app = await self.console.app(operator, slug)
-            records, number = await self._recipes.records.page(
+            records, last = await self._recipes.records.page(
                 app.workspace_id,
                 app.id,
                 NAME,
                 state=state if state in STATES else None,
-                before=int(before) if before.isdecimal() and len(before) < 16 else None,
+                before=before,
                 limit=PAGE_SIZE,
             )
-            if number is not None:
-                more = urlencode({"app": slug, "state": state, "before": number})
+            if last is not None:
+                more = urlencode({"app": slug, "state": state, "before": str(last)})
         read = await self._recipes.records.outcomes(
             operator.caller.workspace_id, [run.id for run in records], "read-company"
         )
@@ -77,7 +77,7 @@ class KybViews:
             records=records,
             companies={run: found["values"].get("companyName") for run, found in read.items()},
             more=more,
-            live=not before,
+            live=before is None,
             user=query.get("user", ""),
         )
 

@@ -15,13 +15,36 @@ SYSTEM = ("Id", "SystemModstamp", "LastModifiedDate", "IsDeleted", "IsConverted"
 @dataclass(frozen=True, slots=True)
 class Described:
     """An object as the connected user sees it: Salesforce's type of each field that can be read,
-    those that can be written, those that cannot be empty, and the active values of picklists.
+    those that can be written, those that cannot be empty, the active values of picklists, and how
+    many characters a field holds.
     """
 
     types: Mapping[str, str]
     writable: frozenset[str]
     required: frozenset[str]
     picklists: Mapping[str, Sequence[str]]
+    lengths: Mapping[str, int]
+
+
+def described_in(fields: Sequence[Mapping[str, Any]]) -> Described:
+    """The description in an answer."""
+    return Described(
+        {each["name"]: each["type"] for each in fields},
+        frozenset(each["name"] for each in fields if each.get("updateable")),
+        frozenset(
+            each["name"]
+            for each in fields
+            if not each.get("nillable", True) and each["type"] != "boolean"
+        ),
+        {
+            each["name"]: [
+                value["value"] for value in each["picklistValues"] if value.get("active")
+            ]
+            for each in fields
+            if each.get("picklistValues")
+        },
+        {each["name"]: int(each.get("length") or 0) for each in fields},
+    )
 
 
 @dataclass(frozen=True, slots=True)

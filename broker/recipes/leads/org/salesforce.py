@@ -16,7 +16,7 @@ from broker.errors import InputRefused
 from broker.recipes.leads.fields import MappedField, as_json
 from broker.recipes.leads.org import queries
 from broker.recipes.leads.org.queries import ID
-from broker.recipes.leads.org.records import SYSTEM, Described, Lead, lead_in, time_of
+from broker.recipes.leads.org.records import SYSTEM, Described, Lead, described_in, lead_in, time_of
 from broker.recipes.leads.org.refusals import LeadGone, LeadTaken, error_of, raise_refusal
 
 DATA = "/services/data/v66.0"
@@ -58,32 +58,19 @@ class Leads:
         self._described: dict[tuple[Any, ...], tuple[float, Described]] = {}
 
     @understood
-    async def describe(self, user: PartnerUser, sobject: str = LEAD) -> Described:
-        """An object's fields, at most five minutes old. Raises as every method here: what
-        `PartnerCalls` raises, and InputRefused or ScopesMissing for what a person has to mend.
+    async def describe(
+        self, user: PartnerUser, sobject: str = LEAD, *, fresh: bool = False
+    ) -> Described:
+        """An object's fields, at most five minutes old, or as they are now. Raises as every method
+        here: what `PartnerCalls` raises, and InputRefused or ScopesMissing for what a person has to
+        mend.
         """
         key = (user.workspace_id, user.app_slug, user.user_ref, user.account_id, sobject)
         at, found = self._described.get(key, (0.0, None))
-        if found is not None and time.monotonic() < at + DESCRIBED_S:
+        if found is not None and not fresh and time.monotonic() < at + DESCRIBED_S:
             return found
         answer = await self._partners.read(user, "GET", f"{DATA}/sobjects/{sobject}/describe")
-        fields = _checked(answer)["fields"]
-        described = Described(
-            {each["name"]: each["type"] for each in fields},
-            frozenset(each["name"] for each in fields if each.get("updateable")),
-            frozenset(
-                each["name"]
-                for each in fields
-                if not each.get("nillable", True) and each["type"] != "boolean"
-            ),
-            {
-                each["name"]: [
-                    value["value"] for value in each["picklistValues"] if value.get("active")
-                ]
-                for each in fields
-                if each.get("picklistValues")
-            },
-        )
+        described = described_in(_checked(answer)["fields"])
         if len(self._described) >= MAX_DESCRIBED:
             self._described.clear()
         self._described[key] = (time.monotonic(), described)

@@ -27,12 +27,17 @@ def checkpoint_with(work: Work, changes: Sequence[Change]) -> dict[str, Any]:
     return {**kept, CHANGES: [shown(each) for each in changes]}
 
 
+def unconfirmed(work: Work) -> Sequence[Mapping[str, Any]]:
+    """What earlier attempts at this step were about to write."""
+    stored = () if work.attempt is None else work.attempt.checkpoint.get(CHANGES, ())
+    return tuple(stored)
+
+
 def earlier_changes(work: Work, hubspot: Values, salesforce: Values) -> list[Change]:
     """The changes of earlier attempts at this step, less those that were not written."""
-    stored = () if work.attempt is None else work.attempt.checkpoint.get(CHANGES, ())
     by_name = {(each.hubspot, each.salesforce): each for each in work.fields}
     found = []
-    for each in map(ChangedField.model_validate, stored):
+    for each in map(ChangedField.model_validate, unconfirmed(work)):
         name = each.hubspot, each.salesforce
         field = by_name.get(name) or MappedField(*name, Wins.NEWEST)
         change = Change(field, each.side, each.before, each.after, each.overwritten)

@@ -32,6 +32,7 @@ from broker.recipes.leads.pairs.finding import Finder
 from broker.recipes.leads.pairs.overwriting import (
     checkpoint_with,
     earlier_changes,
+    unconfirmed,
     with_replaced,
 )
 from broker.recipes.leads.pairs.planning import Contact, Planner, marks_of
@@ -289,4 +290,4 @@ def _idle(work: Work, locked: LockedPair, contact: Contact | None) -> str | None
         return None
     marks, ours = marks_of(work, pair.contact_id), values_of(work, contact)
     changed = marks.changed_at_hubspot(work.fields, ours, pair.seen)
-    return None if changed else "unchanged"
+    return None if changed or unconfirmed(work) else "unchanged"

@@ -73,9 +73,8 @@ async def _check_server(session: Any, checks: Checks) -> bool:
     version = session.get_server_version()
     encoding = await session.fetchval("SELECT current_setting('server_encoding')")
     problem = migrations.unfit(version.major, encoding)
-    checks.expect(
-        "database", problem is None, problem or "", f"Postgres {version.major}.{version.minor}"
-    )
+    full = (await session.fetchval("SHOW server_version")).split()[0]
+    checks.expect("database", problem is None, problem or "", f"Postgres {full}")
     clock = "SELECT extract(epoch FROM clock_timestamp())::float8"
     skew = abs(await session.fetchval(clock) - time.time())
     checks.expect("clock", skew < CLOCK_S, f"{skew:.0f} s off the database's: set this clock")

@@ -66,6 +66,10 @@ class Metrics:
             "broker_deliveries",
             "Attempts to deliver an event: delivered, waiting (for the next attempt), dead.",
         )
+        # A rule sees the first of a kind only as the increase of a series that was there before.
+        self.renewals.labels("renewed")
+        for outcome in ("delivered", "waiting", "dead"):
+            self.deliveries.labels(outcome)
         self._count_runs()
         self.fast_path = FastPathCalls(self.registry)
         self._count_losses()

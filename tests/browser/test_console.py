@@ -143,7 +143,7 @@ async def kicks_off(hubspot, fml, page):
     await page.get_by_text("Start onboarding").click()
     await page.get_by_label("User").fill("user-42")
     await page.get_by_label("Company id").fill(str(company.id))
-    await page.get_by_role("button", name="Show what it would do").click()
+    await page.get_by_role("button", name="Preview (dry run)").click()
     await expect(page.get_by_text("This record has a run already")).to_be_visible()
     await check_usable(page)
 
@@ -324,15 +324,22 @@ async def test_calls_are_drawn(broker, page):
 
     await page.get_by_role("link", name="Calls").click()
 
-    await expect(page.locator(".chart canvas")).to_have_count(2)
-    await expect(page.get_by_text("2 calls, 1 failed")).to_be_visible()
+    await expect(page.locator(".chart canvas")).to_have_count(3)
+    await expect(page.get_by_text("2 calls, 1 failed (50.0 %)")).to_be_visible()
+    await page.get_by_text("The charts as a table").click()
+    numbers = page.get_by_role("region", name="Numbers of the charts")
+    await expect(numbers.get_by_role("columnheader", name="Error rate, % of calls")).to_be_visible()
+    newest = await numbers.get_by_role("row").nth(2).get_by_role("cell").all_inner_texts()
+    assert newest[:5] == ["2", "1", "0.0", "50.0", "0.0"]
+    await page.get_by_text("The charts as a table").click()
+    await page.get_by_label("User").focus()
     await expect(page.get_by_role("row", name="GET /crm/v3/objects/contacts")).to_contain_text(
         "200"
     )
     await broker.proxies(user="jane")
     await broker.parts.call_log.flush()
     await expect(page.get_by_text("3 calls, 1 failed")).to_be_visible(timeout=15_000)
-    await expect(page.locator(".chart canvas")).to_have_count(2)
+    await expect(page.locator(".chart canvas")).to_have_count(3)
     await page.goto(f"{broker.url}/console/connection?app=hbdev&user=jane")
     await expect(page.get_by_role("row", name="GET /crm/v3/objects/contacts")).to_have_count(2)
 

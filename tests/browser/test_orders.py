@@ -49,12 +49,12 @@ async def test_orders_are_set_up_checked_tried_out_and_brought_over(shops, till,
     await page.get_by_role("link", name="Runs").click()
     await page.get_by_label("User").fill("u1")
     await page.get_by_label("Order id").fill(str(order.id))
-    await page.get_by_role("button", name="Show what it would do").click()
+    await page.get_by_role("button", name="Preview (dry run)").click()
     await expect(page.get_by_text("Nothing was changed.")).to_be_visible()
     await looks(page, "dry-run")
     assert records(shops, "deals") == []
     await page.get_by_role("button", name="Bring over orders").click()
-    await expect(page.get_by_text("What came of it")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Result")).to_be_visible()
     await looks(page, "run")
 
     await page.get_by_role("link", name="Orders", exact=True).first.click()

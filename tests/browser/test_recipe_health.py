@@ -35,7 +35,10 @@ async def test_what_goes_wrong_is_counted_explained_and_led_to(enrichment, datab
     await expect(errors.get_by_role("link", name="quota-exhausted")).to_be_visible()
     await expect(errors).to_contain_text("Hunter has no credits left for this key")
     await expect(errors).to_contain_text("Put a valid key into the recipe's settings")
-    await expect(page.locator(".chart canvas").first).to_be_visible()
+    await expect(page.locator(".chart canvas")).to_have_count(3)
+    await page.get_by_text("The charts as a table").click()
+    numbers = page.get_by_role("region", name="Numbers of the charts")
+    await expect(numbers.get_by_role("row").nth(2).get_by_role("cell").nth(3)).to_have_text("33.3")
     await check_usable(page)
     if shots := os.environ.get("SHOTS"):
         for width in (1280, 390):

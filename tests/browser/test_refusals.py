@@ -174,9 +174,7 @@ async def test_a_connection_that_has_to_be_confirmed(broker, hubspot, page, prod
 async def test_what_is_no_link_of_ours(broker, page):
     for path in ["/connect/cs_nothing", "/connect/ended/x/y"]:
         await page.goto(broker.url + path)
-        await reads(
-            page, "Page not found", "There is nothing at this address.", "start again there"
-        )
+        await reads(page, "Page not found", "No such page.", "start again there")
     callback = f"{broker.url}/hubspot/hbdev-{broker.workspace}/callback"
     for query in ["", "?code=x&state=<img src=x onerror=alert(1)>"]:
         await page.goto(callback + query)

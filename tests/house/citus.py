@@ -138,6 +138,11 @@ def _positions(tree: exp.Expression) -> Iterator[str]:
     for lateral in tree.find_all(exp.Lateral):
         if lateral.find(exp.Limit) and not _pinned_around(lateral.this.find(exp.Limit)):
             yield "has LATERAL .. LIMIT across workspaces"
+    for exists in tree.find_all(exp.Exists):
+        select = exists.this
+        own = {column.name for column in select.find_all(exp.Column)}
+        if select.find(exp.Table) and not select.expressions and "workspace_id" not in own:
+            yield "selects no column across workspaces"
 
 
 def _pinned_around(node: exp.Expression) -> bool:

@@ -164,6 +164,10 @@ def test_the_lists_name_statements_that_exist():
             "has LATERAL .. LIMIT across workspaces",
         ),
         (
+            "SELECT id FROM endpoint WHERE EXISTS (SELECT FROM delivery WHERE due_at <= now())",
+            "selects no column across workspaces",
+        ),
+        (
             "UPDATE app SET deleted_at = coalesce(deleted_at, now()) WHERE workspace_id = $1",
             "computes a time in CASE or COALESCE",
         ),

@@ -16,6 +16,7 @@ from broker.errors import RecipeNotFound
 from broker.recipes.base import AnySpec
 from broker.recipes.building import Recipes
 from broker.web.console.base import ConsoleBase, for_operators
+from broker.web.console.charts import Chart, Charts, percentage
 
 SECTION = "health"
 SPANS = {
@@ -94,7 +95,7 @@ class RecipeHealthViews:
         failed, _ = await records.page(*key, state="failed", before=None, limit=SHOWN)
         waiting, _ = await records.page(*key, state="running", before=None, limit=SHOWN)
         return {
-            "chart": chart_data(spans, first, now, step),
+            "charts": charts_of(spans, first, now, step),
             "failed": failed,
             "waiting": waiting,
             "consistency": await self._recipes.built[spec.name].consistency(app),
@@ -102,17 +103,28 @@ class RecipeHealthViews:
         }
 
 
-def chart_data(
+def charts_of(
     spans: Sequence[RunsInSpan], first: datetime, now: datetime, step: timedelta
-) -> dict[str, Any]:
-    """Spans as columns for the charts, with empty ones where no run began."""
+) -> Charts:
+    """Spans as charts, with empty ones where no run began."""
     by_time = {each.begins_at: each for each in spans}
     moments = [first + number * step for number in range((now - first) // step + 1)]
     found = [by_time.get(each) for each in moments]
-    return {
-        "times": [int(each.timestamp()) for each in moments],
+    rate = [
+        None if each is None else percentage(each.failed, each.succeeded + each.failed)
+        for each in found
+    ]
+    latency = [None if each is None else each.p95 for each in found]
+    runs = {
         "succeeded": [0 if each is None else each.succeeded for each in found],
         "failed": [0 if each is None else each.failed for each in found],
-        "waiting": [0 if each is None else each.waiting for each in found],
-        "p95": [None if each is None else each.p95 for each in found],
+        "under way": [0 if each is None else each.waiting for each in found],
     }
+    return Charts(
+        [int(each.timestamp()) for each in moments],
+        [
+            Chart("runs", "Runs by when they began", "", runs),
+            Chart("rate", "Error rate, % of runs that ended", " %", {"failed": rate}),
+            Chart("latency", "From the trigger to the last effect, s", " s", {"p95": latency}),
+        ],
+    )

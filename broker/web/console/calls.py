@@ -15,6 +15,7 @@ from broker.providers.base import Provider
 from broker.stores.proxy.calls import CallFilter, Calls, CallStep
 from broker.web.api.calls import decode_cursor, encode_cursor, statuses_of
 from broker.web.console.base import ConsoleBase, for_operators
+from broker.web.console.charts import Chart, Charts, Numbers, percentage
 from broker.web.core.wording import label_of
 
 PAGE = 50
@@ -207,7 +208,7 @@ def _until(text: str) -> datetime | None:
 def chart_data(
     steps: list[CallStep], now: datetime, back: timedelta, step: timedelta
 ) -> dict[str, Any]:
-    """Steps as columns for the charts, with empty ones where nothing was called."""
+    """Steps as charts, with empty ones where nothing was called, and how many calls there were."""
     by_time = {int(each.step.timestamp()): each for each in steps}
     wide = int(step.total_seconds())
     # The database bins from the same midnight.
@@ -215,17 +216,32 @@ def chart_data(
     times = list(range(first, int(now.timestamp()) + 1, wide))
     found = [by_time.get(time) for time in times]
 
-    def column(name: str, empty: int | None) -> list[int | None]:
+    def column(name: str, empty: int | None) -> Numbers:
         return [empty if each is None else getattr(each, name) for each in found]
 
+    def share(name: str) -> Numbers:
+        return [
+            None if each is None else percentage(getattr(each, name), each.calls) for each in found
+        ]
+
+    errors: Numbers = [0 if each is None else _errors_of(each) for each in found]
+    rates = {"5xx": share("failed"), "other 4xx": share("refused"), "429": share("limited")}
+    latency = {"p50": column("p50", None), "p95": column("p95", None)}
     return {
-        "times": times,
-        "calls": column("calls", 0),
-        "limited": column("limited", 0),
-        "refused": column("refused", 0),
-        "failed": column("failed", 0),
-        "p50": column("p50", None),
-        "p95": column("p95", None),
         "total": sum(each.calls for each in steps),
-        "wrong": sum(each.limited + each.refused + each.failed for each in steps),
+        "wrong": sum(_errors_of(each) for each in steps),
+        "charts": Charts(
+            times,
+            [
+                Chart(
+                    "calls", "Calls and errors", "", {"calls": column("calls", 0), "errors": errors}
+                ),
+                Chart("rate", "Error rate, % of calls", " %", rates),
+                Chart("latency", "Latency, ms", " ms", latency),
+            ],
+        ),
     }
+
+
+def _errors_of(step: CallStep) -> int:
+    return step.limited + step.refused + step.failed

@@ -56,8 +56,8 @@ REFUSALS = {
         "Nothing was connected. Tell the product's support.",
     ),
     "busy": ("We are overloaded right now.", "Open the same link again in a minute."),
-    "app-not-found": ("There is nothing at this address.", AGAIN),
-    "not-found": ("There is nothing at this address.", AGAIN),
+    "app-not-found": ("No such page.", AGAIN),
+    "not-found": ("No such page.", AGAIN),
 }
 """What an error means to the person who sees it, and what to do next. A provider with codes of its
 own names the common one in `ALIKE`."""

@@ -4,7 +4,7 @@
 --   $1 endpoints that have no room, $2 how many
 SELECT endpoint.workspace_id
   FROM endpoint
- WHERE EXISTS (SELECT
+ WHERE EXISTS (SELECT 1
                  FROM delivery AS anywhere
                 WHERE anywhere.due_at <= now())
    AND endpoint.disabled_at IS NULL

@@ -105,7 +105,7 @@ SELECT run.workspace_id, run.id, run.app_id, app.slug, run.recipe, run.version, 
 --   $1 recipe, $2 version, $3 apps that have no room, $4 how many
 SELECT setting.workspace_id
   FROM recipe_setting AS setting
- WHERE EXISTS (SELECT
+ WHERE EXISTS (SELECT 1
                  FROM recipe_run AS anywhere
                 WHERE anywhere.due_at <= now())
    AND setting.recipe = $1

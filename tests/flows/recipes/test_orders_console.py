@@ -95,7 +95,7 @@ async def test_runs_are_started_tried_out_listed_and_retried(shops, till, databa
     assert "does not have the currency JPY" in listed
     assert "USD" in listed
     assert b"Write the deal" in done
-    assert "What came of it" in mended
+    assert "<h2>Result</h2>" in mended
     assert "acme.myshopify.com" in settings
 
 

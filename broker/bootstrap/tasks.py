@@ -70,7 +70,7 @@ def worker(broker: Components) -> Worker:
             PeriodicTask("old_idempotency_keys", 600, broker.idempotent_calls.purge),
             PeriodicTask("old_calls", 60, lambda: broker.calls.purge(days)),
             PeriodicTask("partitions", 600, lambda: maintain(broker.database_url, partitioned)),
-            PeriodicTask("late_deliveries", 60, broker.deliveries.expire),
+            PeriodicTask("late_deliveries", 60, broker.deliverer.expire),
             PeriodicTask("previous_secrets", 600, broker.endpoints.purge_previous_secrets),
             PeriodicTask("old_events", 300, broker.events.purge),
             PeriodicTask("seen_events", 300, broker.webhook_inbox.purge_seen),

@@ -158,6 +158,8 @@ async def _check_keys(found: Runtime, checks: Checks) -> None:
         async with open_components(found):
             checks.good("keys")
     except WrongSealingKey as error:
-        checks.wrong("keys", f"{error}: put the previous key back into BROKER_SEALING_KEYS")
+        checks.wrong(
+            "keys", f"{error}: add the key that encrypted this database to BROKER_SEALING_KEYS"
+        )
     except (BrokerError, migrations.SchemaMissing) as error:
         checks.wrong("keys", f"could not be checked: {error}")

@@ -63,12 +63,15 @@ class PartnerCalls:
         self._connections = connections
         self._proxy = proxy
 
-    async def user(self, workspace_id: UUID, slug: str, user_ref: str) -> PartnerUser:
-        """The user of a partner app with the account of its connection now. Raises AppNotFound,
-        ConnectionNotFound, ConnectionPending or ReauthRequired.
+    async def user(
+        self, workspace_id: UUID, slug: str, user_ref: str, *, usable: bool = True
+    ) -> PartnerUser:
+        """The user of a partner app with the account of its connection, the last one where it need
+        not be `usable` now. Raises AppNotFound, ConnectionNotFound, ConnectionPending or
+        ReauthRequired.
         """
         connection = await self._connections.of_user(workspace_id, slug, user_ref)
-        if connection.grant is None or connection.account_id is None:
+        if connection.account_id is None or (usable and connection.grant is None):
             raise refusal_of(connection)
         return PartnerUser(
             workspace_id,

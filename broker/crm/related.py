@@ -2,10 +2,11 @@
 account's own facts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from broker.crm.answers import raise_for_status
 
@@ -97,6 +98,31 @@ class RelatedRecords:
             for stage in each.get("stages", ())
         ]
 
+    async def page(
+        self, object_type: str, after: str | None, names: Sequence[str], limit: int
+    ) -> tuple[list[tuple[str, dict[str, str | None]]], str | None]:
+        """Ids and properties of some of all records, at most 100, and the token of the next page;
+        None after the last one.
+        """
+        query = {"limit": str(limit), "properties": ",".join(names)}
+        if after is not None:
+            query["after"] = after
+        target = f"/crm/v3/objects/{quote(object_type)}?{urlencode(query)}"
+        status, payload = await self._request("GET", target)
+        raise_for_status(status, payload)
+        found = [(str(each["id"]), each["properties"]) for each in payload.get("results", ())]
+        return found, _next(payload)
+
+    async def count_since(self, object_type: str, name: str, since: datetime) -> int:
+        """How many records have a moment in a property that is not before another."""
+        moment = str(int(since.timestamp() * 1000))
+        condition = {"propertyName": name, "operator": "GTE", "value": moment}
+        body = {"filterGroups": [{"filters": [condition]}], "limit": 1}
+        target = f"/crm/v3/objects/{quote(object_type)}/search"
+        status, payload = await self._request("POST", target, body)
+        raise_for_status(status, payload)
+        return int(payload.get("total", 0))
+
     async def owners(self) -> set[str]:
         """The ids of those who may own records."""
         found: set[str] = set()
@@ -108,7 +134,7 @@ class RelatedRecords:
             )
             raise_for_status(status, payload)
             found |= {str(each["id"]) for each in payload.get("results", ())}
-            after = ((payload.get("paging") or {}).get("next") or {}).get("after")
+            after = _next(payload)
         return found
 
     async def account(self) -> AccountFacts:
@@ -116,3 +142,9 @@ class RelatedRecords:
         status, payload = await self._request("GET", "/account-info/v3/details")
         raise_for_status(status, payload)
         return AccountFacts(payload.get("companyCurrency"), payload.get("timeZone"))
+
+
+def _next(payload: Mapping[str, Any]) -> str | None:
+    """The token of the page after this one."""
+    following = (payload.get("paging") or {}).get("next") or {}
+    return following.get("after")

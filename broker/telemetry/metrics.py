@@ -64,7 +64,8 @@ class Metrics:
         )
         self.deliveries = self._counter(
             "broker_deliveries",
-            "Attempts to deliver an event: delivered, waiting (for the next attempt), dead.",
+            "Attempts to deliver an event: delivered, waiting (for the next attempt), dead (also "
+            "without an attempt, when an event expires).",
         )
         # A rule sees the first of a kind only as the increase of a series that was there before.
         self.renewals.labels("renewed")

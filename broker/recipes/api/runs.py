@@ -20,13 +20,16 @@ from broker.web.core.requests import RequestModel, path_id, path_slug
 
 
 class StepShown(BaseModel):
-    """A step of a run. `error` is why it waits or failed."""
+    """A step of a run. `error` is why it waits or failed; `progress` how far a step of many records
+    is.
+    """
 
     name: str
     state: str
     attempts: int
     failures: int
     error: str | None
+    progress: dict[str, int | None] | None
     beganAt: datetime
     endedAt: datetime | None
 
@@ -161,6 +164,7 @@ def _step(step: StepRecord) -> StepShown:
         attempts=step.attempts,
         failures=step.failures,
         error=step.error,
+        progress=step.checkpoint.get("progress"),
         beganAt=step.began_at,
         endedAt=step.ended_at,
     )

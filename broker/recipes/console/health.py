@@ -13,6 +13,7 @@ from broker.domain.browser_sessions import Operator
 from broker.domain.model import App
 from broker.domain.recipe_health import JudgedHealth, RunHealth, RunsInSpan
 from broker.errors import RecipeNotFound
+from broker.providers.catalog import DEFAULT
 from broker.recipes.base import AnySpec
 from broker.recipes.building import Recipes
 from broker.web.console.base import ConsoleBase, for_operators
@@ -51,7 +52,7 @@ class RecipeHealthViews:
     @for_operators("recipes")
     async def show(self, request: web.Request, operator: Operator) -> web.Response:
         """The recipes of an app, and one of them in full."""
-        (apps, slug), query = await self.console.choose(request, operator), request.query
+        (apps, slug), query = await self.console.choose(request, operator, DEFAULT), request.query
         span = query.get("span", "week")
         span = span if span in SPANS else "week"
         shown: dict[str, Any] = {"summaries": [], "chosen": None}

@@ -15,6 +15,7 @@ from broker.domain.browser_sessions import Operator
 from broker.domain.model import App
 from broker.domain.runs import RunRecord
 from broker.errors import NotFound, RunNotFound
+from broker.providers.catalog import DEFAULT
 from broker.recipes.base import AnyRecipe, StartRequest
 from broker.recipes.building import Recipes
 from broker.web.console.base import ConsoleBase, for_operators, form_of, form_value, page_id
@@ -64,7 +65,7 @@ class RunPages:
     @for_operators("recipes")
     async def index(self, request: web.Request, operator: Operator) -> web.Response:
         """An app's runs; htmx gets the rows alone."""
-        apps, slug = await self.console.choose(request, operator)
+        apps, slug = await self.console.choose(request, operator, DEFAULT)
         query = request.query
         state, before = query.get("state", ""), page_id(request)
         records: list[RunRecord] = []

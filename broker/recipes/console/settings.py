@@ -13,6 +13,7 @@ from broker.crm.records import HubSpotUser
 from broker.domain.browser_sessions import Operator
 from broker.domain.model import App
 from broker.errors import InvalidRequest, RecipeNotFound
+from broker.providers.catalog import DEFAULT
 from broker.recipes.base import AnyRecipe
 from broker.recipes.building import Recipes
 from broker.recipes.preparing import ForUser
@@ -57,7 +58,7 @@ class SettingsPages(Generic[R]):
     @for_operators("recipes")
     async def show(self, request: web.Request, operator: Operator) -> web.Response:
         """The settings of an app, or an empty form."""
-        apps, slug = await self.console.choose(request, operator)
+        apps, slug = await self.console.choose(request, operator, DEFAULT)
         if not slug:
             return self._render(operator, apps=apps, slug="")
         app = await self.console.app(operator, slug)

@@ -111,6 +111,7 @@ class LeadsSettings(MonitoredSettings):
     externalIdField: FieldName = "HubSpot_Contact_ID__c"
     pollSeconds: Annotated[int, Field(ge=30, le=3600)] = 60
     maxWritesPerHour: Annotated[int, Field(ge=1, le=10_000)] = 6
+    backfillShare: Annotated[float, Field(ge=0.01, le=0.8)] = 0.1
     createLeads: bool = True
     createContacts: bool = True
     onDuplicate: Literal["adopt", "save", "stop"] = "adopt"
@@ -121,12 +122,15 @@ class LeadsSettings(MonitoredSettings):
 
 
 class LeadsRequest(StartRequest):
-    """A contact or a lead of a connected user, or all leads that have changed since a moment."""
+    """A contact or a lead of a connected user, or all leads, or all contacts where `side` is
+    `hubspot`, that have changed since a moment.
+    """
 
     userForeignIdentifier: UserRef
     contactId: HubSpotId | None = None
     leadId: LeadId | None = None
     since: AwareDatetime | None = None
+    side: Side | None = None
 
     def check(self) -> None:
         """Raise InvalidRequest unless it is one of the three forms."""
@@ -135,6 +139,15 @@ class LeadsRequest(StartRequest):
             raise wrong_field("contactId", "is needed, or leadId, or since, and only one of them")
         if self.since is not None and self.dryRun:
             raise wrong_field("dryRun", "is for one contact or lead")
+        if self.side is not None and self.since is None:
+            raise wrong_field("side", "goes with since")
+
+    def check_side(self, settings: LeadsSettings) -> None:
+        """Raise InvalidRequest for a side from which the settings take nothing."""
+        side = self.side or Side.SALESFORCE
+        against = "to-hubspot" if side is Side.HUBSPOT else "to-salesforce"
+        if settings.direction == against:
+            raise wrong_field("side", f"must be the other one: the direction is {against}")
 
 
 class ChangedField(BaseModel):
@@ -161,6 +174,7 @@ class LeadsResponse(StartResponse):
     changed: list[ChangedField] | None = None
     skipped: str | None = None
     notes: list[str] | None = None
+    seen: int | None = None
     written: int | None = None
     refused: list[dict[str, str]] | None = None
     wouldWrite: list[dict[str, Any]] | None = None

@@ -24,6 +24,7 @@ from broker.recipes.base import (
     StartingRecord,
 )
 from broker.recipes.leads.account import Connectors
+from broker.recipes.leads.backfill import Backfill
 from broker.recipes.leads.changes import LeadChanges
 from broker.recipes.leads.checks import MappingChecks, check_of
 from broker.recipes.leads.comparison import Comparison, consistency_of
@@ -34,7 +35,7 @@ from broker.recipes.leads.pairs.merging import Change
 from broker.recipes.leads.pairs.pairing import Pairing
 from broker.recipes.leads.pairs.planning import Planner, marks_of
 from broker.recipes.leads.pairs.work import Work, operation_of, shown, values_of
-from broker.recipes.leads.requests import contact_request, lead_request, run_request, version_of
+from broker.recipes.leads.requests import contact_request, lead_request, since_request, version_of
 from broker.recipes.leads.steps import LeadSteps, build_result
 from broker.recipes.settings import RecipeSetup, StoredSettings
 from broker.recipes.starts.polling import DuePoll, PollResult
@@ -59,7 +60,10 @@ class LeadsRecipe(DefaultRecipe[LeadsSettings]):
         self._pairs = LeadPairs(deps.database)
         self._planner = Planner(deps.crm)
         pairing = Pairing(deps.crm, self._leads, self._pairs)
-        self._steps = LeadSteps(setup, deps.partners, self._leads, pairing, Connectors(deps.crm))
+        backfill = Backfill(deps.crm, self._leads, self._pairs, pairing)
+        self._steps = LeadSteps(
+            setup, deps.partners, self._leads, pairing, backfill, Connectors(deps.crm)
+        )
         self._checks = MappingChecks(setup, deps.crm, self._leads)
         comparison = Comparison(deps.crm, self._leads, self._pairs, deps.hubspot_url)
         self._changes = LeadChanges(self._steps, self._leads, self._pairs, comparison, self._checks)
@@ -79,8 +83,9 @@ class LeadsRecipe(DefaultRecipe[LeadsSettings]):
     async def _run_request(self, app: App, caller: Caller, body: LeadsRequest) -> RunRequest:
         work = await self._work(app, caller, body)
         if body.since is not None:
-            since = body.since.isoformat()
-            return run_request(app.id, work.user, work.partner, f"since:{since}", {"since": since})
+            side = body.side or Side.SALESFORCE
+            body.check_side(work.settings)
+            return since_request(app.id, work.user, work.partner, body.since, side)
         contact_id, contact, lead_id, lead = await self._records(work, body)
         version = version_of(contact, None if lead is None else dict(lead.values), lead_id)
         if contact_id is not None:
@@ -127,7 +132,8 @@ class LeadsRecipe(DefaultRecipe[LeadsSettings]):
     async def record_request(
         self, record: StartingRecord, settings: StoredSettings[LeadsSettings]
     ) -> RunRequest:
-        partner = await self._steps.partner(record.user, settings.model)
+        # A change that is reported while the user has to connect again is not lost: its run fails.
+        partner = await self._steps.partner(record.user, settings.model, usable=False)
         return contact_request(
             record.app_id,
             record.user,

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -65,6 +66,15 @@ def partner_of(run: Run) -> PartnerUser:
         PROVIDER,
         run.input["org"],
     )
+
+
+def since_request(
+    app_id: UUID, user: HubSpotUser, partner: PartnerUser, since: datetime, side: Side
+) -> RunRequest:
+    """A run for the records of one side that have changed since a moment."""
+    subject = "since" if side is Side.SALESFORCE else "contacts-since"
+    fields = {"since": since.isoformat(), "side": side.value}
+    return run_request(app_id, user, partner, f"{subject}:{since.isoformat()}", fields)
 
 
 def version_of(*records: object) -> str:

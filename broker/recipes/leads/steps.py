@@ -10,7 +10,7 @@ from broker.crm.records import HubSpotUser, user_of
 from broker.domain.runs import Step, StepContext
 from broker.errors import InputRefused
 from broker.recipes.leads.account import Connectors
-from broker.recipes.leads.backfill import backfill_page
+from broker.recipes.leads.backfill import Backfill
 from broker.recipes.leads.fields import mapped_fields
 from broker.recipes.leads.models import LeadsSettings, Side
 from broker.recipes.leads.org.refusals import FieldsChanged
@@ -31,8 +31,10 @@ class LeadSteps:
         partners: PartnerCalls,
         leads: Leads,
         pairing: Pairing,
+        backfill: Backfill,
         connectors: Connectors,
     ) -> None:
+        self._backfill = backfill
         self._setup = setup
         self._partners = partners
         self._leads = leads
@@ -59,7 +61,7 @@ class LeadSteps:
             run.app_id, user, partner_of(run), reported=reported, resumed=resumed
         )
         if "since" in run.input:
-            return await backfill_page(context, work, self._leads, self._pairing)
+            return await self._backfill.go_on(context, work)
         work = replace(work, attempt=context)
         if "contactId" in run.input:
             return await self._pairing.of_contact(work, run.input["contactId"])
@@ -97,9 +99,14 @@ class LeadSteps:
             resumed,
         )
 
-    async def partner(self, user: HubSpotUser, settings: LeadsSettings) -> PartnerUser:
-        """The user's org. Raises what a connection may be refused for, and InputRefused."""
-        found = await self._partners.user(user.workspace_id, settings.salesforceApp, user.user_ref)
+    async def partner(
+        self, user: HubSpotUser, settings: LeadsSettings, *, usable: bool = True
+    ) -> PartnerUser:
+        """The user's org. Raises what a connection may be refused for where it is to be `usable`,
+        and InputRefused.
+        """
+        app = settings.salesforceApp
+        found = await self._partners.user(user.workspace_id, app, user.user_ref, usable=usable)
         if found.provider != PROVIDER:
             raise InputRefused("The app that salesforceApp names does not belong to Salesforce.")
         return found

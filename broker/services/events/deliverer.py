@@ -100,6 +100,14 @@ class Deliverer:
             await asyncio.sleep(GATHER_S)
         return begun
 
+    async def expire(self) -> int:
+        """Give up what could not be delivered within three days; how many."""
+        expired = await self._deliveries.expire()
+        if expired:
+            self._metrics.deliveries.labels("dead").inc(expired)
+            log.warning("deliveries_expired", extra={"deliveries": expired})
+        return expired
+
     async def join(self) -> None:
         """Wait for the attempts under way."""
         await self._attempts.join()

@@ -133,6 +133,11 @@ class LeadPairs:
             values = run.workspace_id, run.id, run.claim, name, json.dumps(checkpoint)
             return await session.fetchrow(sql.store_lead_checkpoint, *values) is not None
 
+    async def store_checkpoint(self, run: Run, name: str, checkpoint: Mapping[str, Any]) -> bool:
+        """Store how far a step is that goes on; False when another process has the run by now."""
+        values = run.workspace_id, run.id, run.claim, name, json.dumps(checkpoint)
+        return await self._database.fetchrow(sql.store_lead_checkpoint, *values) is not None
+
     async def unlock(self, locked: LockedPair) -> None:
         """Leave the pair as it was."""
         await self._database.execute(

@@ -97,11 +97,15 @@ class ConsoleBase:
         found = await self._apps.of_workspace(operator.caller.workspace_id)
         return [app for app in found if operator.caller.can_access_app(app.slug)]
 
-    async def choose(self, request: web.Request, operator: Operator) -> tuple[list[App], str]:
-        """The apps that the operator's key reaches, and the short name of the one to show: that of
-        the address, else the one that this browser showed last, else the first; empty without any.
+    async def choose(
+        self, request: web.Request, operator: Operator, provider: str | None = None
+    ) -> tuple[list[App], str]:
+        """The apps (of a provider) that the operator's key reaches, and the short name of the one
+        to show: that of the address, else the one that this browser showed last, else the first;
+        empty without any.
         """
-        apps = await self.apps(operator)
+        reached = await self.apps(operator)
+        apps = [each for each in reached if provider is None or each.provider == provider]
         if slug := request.query.get("app", ""):
             return apps, slug
         last = request.cookies.get(self.app_cookie)

@@ -193,11 +193,13 @@ async def test_what_a_closed_endpoint_kept_waiting_is_dead_after_three_days(
     await broker_with_local_endpoints.receives_webhook([event(1)])
     await broker_with_local_endpoints.run_background_work()
     await database.execute("UPDATE delivery SET expires_at = now()")
-    await broker_with_local_endpoints.parts.deliveries.expire()
+    await broker_with_local_endpoints.parts.deliverer.expire()
 
     (shown,) = (await of(broker_with_local_endpoints, endpoint))["deliveries"]
     assert (shown["state"], shown["attempts"]) == ("dead", 0)
     assert receiver.got == []
+    counted = broker_with_local_endpoints.parts.metrics.registry.get_sample_value
+    assert counted("broker_deliveries_total", {"outcome": "dead"}) == 1
 
 
 async def test_a_replay_sends_the_same_event_again(

@@ -11,6 +11,7 @@ HTML = "<img src=x onerror=alert(1)>"
 async def test_the_settings_offer_both_sides_fields_and_store_what_is_chosen(leads):
     await leads.puts(owners={"11": "005Hs0000000Q11IAE"})
     cookie = await signs_in(leads.broker)
+    first = (await sees(leads.broker, "/leads/settings", cookie)).body.decode()
     page = (await sees(leads.broker, "/leads/settings?app=hbdev&user=u1", cookie)).body.decode()
     form = {
         "app": "hbdev",
@@ -19,6 +20,7 @@ async def test_the_settings_offer_both_sides_fields_and_store_what_is_chosen(lea
         "direction": "to-hubspot",
         "pollSeconds": "300",
         "maxWritesPerHour": "6",
+        "backfillShare": "0.2",
         "onConverted": "follow",
         "createContacts": "on",
     }
@@ -41,6 +43,7 @@ async def test_the_settings_offer_both_sides_fields_and_store_what_is_chosen(lea
     stored = (await leads.broker.asks("GET", "/api/apps/hbdev/recipes/leads")).json()
 
     assert '<option value="LastName">string</option>' in page
+    assert "could not be read" not in first  # the app of a vendor is none to set a recipe up for
     assert '<option value="jobtitle">' in page
     assert (saved.status, wrong.status) == (303, 400), saved.body
     assert "fields.1.hubspot" in wrong.body.decode()

@@ -172,6 +172,34 @@ async def test_a_clock_that_is_an_hour_off_hides_no_change_and_floods_nothing(le
     assert [each.get("jobtitle") for each in leads.contacts().values()] == ["Boss"]
 
 
+async def test_a_session_that_ends_at_once_is_waited_out_and_a_grant_that_ends_waits_for_a_retry(
+    leads,
+):
+    contact, lead = await pair(leads)
+    over = [{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}]
+    ended = Fault(f"{LEAD}/*", "status", method="PATCH", status=401, times=2, body=json.dumps(over))
+    leads.orgs.world.faults.add(ended)
+    leads.edit_contact(contact, phone="+1 555 0142")
+    start = asyncio.create_task(leads.starts(contactId=contact))
+    waited = await leads.ends_after_a_pause(start)
+
+    for grant in [each.grant for each in leads.orgs.world.grants.sessions.values()]:
+        leads.orgs.world.grants.revoke(grant)
+    await leads.orgs.calls("/services/data/v66.0/limits")
+    before = await leads.orgs.shows()
+    leads.edit_contact(contact, jobtitle="A")
+    await leads.sends_change(contact, "jobtitle", "A")
+    (failed,) = [each for each in await leads.runs() if each["state"] == "failed"]
+    await leads.orgs.connects()
+    await leads.broker.asks("POST", f"/api/recipes/runs/{failed['runId']}/retry")
+    await leads.works()
+
+    assert waited.json()["operation"] == "update", waited.body
+    assert before["status"] != "ACTIVE"
+    assert failed["problem"]["code"] == "reauth-required"
+    assert leads.leads()[lead]["Title"] == "A"
+
+
 async def test_a_deletion_that_the_recycle_bin_has_forgotten_ends_the_pair_with_its_next_change(
     leads,
 ):
@@ -276,3 +304,21 @@ async def test_what_a_person_writes_between_the_recipes_reading_and_writing_is_n
     assert titles == ("B", "B"), titles
     (change,) = answer.json()["changed"]
     assert (change["before"], change["after"], change["overwritten"]) == ("D", "C", True)
+
+    leads.orgs.world.jump(60)
+    leads.edit_contact(contact, jobtitle="E")
+    leads.edit_lead(lead, Title="F")
+    leads.broker.hubspot.faults.clear()
+    lost = Fault(f"/crm/v3/objects/contacts/{contact}", "lose-answer", method="PATCH", times=1)
+    leads.broker.hubspot.faults.add(lost)
+    await leads.sends_change(contact, "jobtitle", "E")
+    other = await leads.starts(contactId=contact)  # ends what the first run has begun
+    await leads.wakes()
+    reported = [
+        (each["before"], each["after"], each["overwritten"])
+        for run in await leads.runs()
+        for each in run["result"]["changed"]
+    ]
+
+    assert (lost.hits, other.json()["operation"]) == (1, "none"), other.body
+    assert ("E", "F", True) in reported

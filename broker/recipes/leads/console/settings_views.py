@@ -13,7 +13,14 @@ from broker.web.console.base import form_value
 
 SPARE_ROWS = 3
 EMPTY_ROW = {each.value: "" for each in Side} | {"wins": Wins.NEWEST.value}
-TEXTS = ("salesforceApp", "direction", "pollSeconds", "maxWritesPerHour", "onConverted")
+TEXTS = (
+    "salesforceApp",
+    "direction",
+    "pollSeconds",
+    "maxWritesPerHour",
+    "backfillShare",
+    "onConverted",
+)
 CHECKED = ("createLeads", "createContacts")
 
 

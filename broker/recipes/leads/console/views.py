@@ -1,6 +1,7 @@
 """Leads in the console: start a run, see each run's steps."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from broker.domain.runs import RunRecord
@@ -35,13 +36,16 @@ class LeadsRunViews(RunPages):
         fields = super().start_body(form)
         if "since" in fields:  # the browser's field has no zone; its label says UTC
             fields["since"] = f"{fields['since']}Z"
+        else:  # the choice of a side is about a backfill
+            fields.pop("side", None)
         return fields
 
     def subject(self, run: RunRecord) -> str:
-        """Such as "Contact 451", or "Leads since ..."."""
+        """Such as "Contact 451", or "All leads since ..."."""
         kind, _, rest = run.subject.partition(":")[2].partition(":")
-        if kind == "since":
-            return f"Leads since {rest}"
+        if kind in {"since", "contacts-since"}:
+            records = "leads" if kind == "since" else "contacts"
+            return f"All {records} since {datetime.fromisoformat(rest):%Y-%m-%d %H:%M}"
         return f"{kind.capitalize()} {rest.partition('@')[0]}"
 
 

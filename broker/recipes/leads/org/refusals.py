@@ -28,6 +28,7 @@ OWNER_REFUSED = frozenset(
 )
 NO_API = frozenset({"API_DISABLED_FOR_ORG", "API_CURRENTLY_DISABLED"})
 FIELDS_CHANGED = frozenset({"INVALID_FIELD", "INVALID_FIELD_FOR_INSERT_UPDATE"})
+SESSION_OVER = "Session expired or invalid"
 _LEAD_ID = re.compile(r"\b00Q[A-Za-z0-9]{12}(?:[A-Za-z0-9]{3})?\b")
 
 
@@ -90,6 +91,10 @@ def raise_refusal(answer: PartnerAnswer, sent: Mapping[str, Any]) -> None:
         raise LeadGone
     if code in FIELDS_CHANGED:
         raise FieldsChanged(f"Salesforce's fields have changed: {text}")
+    if answer.status == 401 and text == SESSION_OVER:
+        # Ended again just after the renewal, which the next attempt finds; whether the grant has
+        # ended too, a renewal tells.
+        raise VendorUnavailable(f"Salesforce does not accept a new session: {text}")
     if answer.status == 401 or code in NO_API:
         refusal: BrokerError = ScopesMissing(f"Salesforce does not allow calls: {text}")
         raise refusal

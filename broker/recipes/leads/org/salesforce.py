@@ -15,6 +15,7 @@ from broker.crm.partners import PartnerAnswer, PartnerCalls, PartnerUser, unders
 from broker.errors import InputRefused
 from broker.recipes.leads.fields import MappedField, as_json
 from broker.recipes.leads.org import queries
+from broker.recipes.leads.org.day import OrgCalls
 from broker.recipes.leads.org.queries import ID
 from broker.recipes.leads.org.records import SYSTEM, Described, Lead, described_in, lead_in, time_of
 from broker.recipes.leads.org.refusals import LeadGone, LeadTaken, error_of, raise_refusal
@@ -54,7 +55,7 @@ class Leads:
     provider = "salesforce"
 
     def __init__(self, partners: PartnerCalls) -> None:
-        self._partners = partners
+        self._partners = OrgCalls(partners)
         self._described: dict[tuple[Any, ...], tuple[float, Described]] = {}
 
     @understood
@@ -190,6 +191,19 @@ class Leads:
         names = _names(fields, (*SYSTEM, external))
         query = queries.changed_since(names, since, after, limit)
         return await self._query(user, "queryAll", query, external)
+
+    @understood
+    async def count_since(self, user: PartnerUser, since: datetime) -> int:
+        """How many leads were written since a moment, deleted ones among them."""
+        target = f"{DATA}/queryAll?{urlencode({'q': queries.number_since(since)})}"
+        return int(_checked(await self._partners.read(user, "GET", target))["totalSize"])
+
+    @understood
+    async def day(self, user: PartnerUser) -> tuple[int, int]:
+        """How many calls the org has had in the last 24 hours, and may have."""
+        answer = await self._partners.read(user, "GET", f"{DATA}/limits")
+        found = _checked(answer)["DailyApiRequests"]
+        return int(found["Max"]) - int(found["Remaining"]), int(found["Max"])
 
     async def upsert(
         self,

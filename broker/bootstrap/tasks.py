@@ -11,8 +11,8 @@ from broker.stores.core.partitions import maintain
 from broker.stores.events.retention import EVENT_PARTITIONS
 from broker.stores.proxy.calls import call_log
 
-JOURNALS_S = 60.0
-"""How often to look for apps that want a journal read, without being woken."""
+JOURNALS_S = 5.0
+"""How often to look for apps that want a journal read, or no longer; what is due wakes the task."""
 
 
 def process_tasks(broker: Components) -> Worker:

@@ -11,7 +11,6 @@ marketplace, webhook_secret, credentials_refused_at, created_at, updated_at;
 --   $7 scopes, $8 optional scopes, $9 return URLs, $10 origins, $11 confirm, $12 pkce, $13 policy,
 --   $14 legacy signatures, $15 journal, $16 display name, $17 logo URL, $18 install URL,
 --   $19 marketplace, $20 options, $21 provider, $22 sealed webhook secret or null
--- wakes: journals
 INSERT INTO app (workspace_id, id, slug, client_id, client_secret, hubspot_app_id,
                  scopes, optional_scopes, return_urls, origins, confirm, pkce, policy,
                  legacy_signatures, journal, display_name, logo_url, install_url, marketplace, options,
@@ -55,7 +54,6 @@ SELECT {app}
 --   $12 pkce, $13 policy, $14 legacy signatures, $15 journal, $16 display name, $17 logo URL,
 --   $18 install URL, $19 marketplace, $20 options, $21 sealed webhook secret or null,
 --   $22 sealed previous webhook secret or null
--- wakes: journals
 UPDATE app
    SET client_id = $3,
        client_secret = $4,

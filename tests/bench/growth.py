@@ -396,7 +396,7 @@ async def idle(subject: Subject) -> dict[str, float]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        await asyncio.sleep(5)  # its first turns, which every task takes at once
+        await asyncio.sleep(20)  # its start, and its first turns, which every task takes at once
         process = psutil.Process(worker.pid)
         before, began = spent(process), time.monotonic()
         in_postgres, committed = of_postgres(dsn), await subject.session.fetchval(COMMITTED)

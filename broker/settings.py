@@ -144,6 +144,10 @@ class Settings(BaseModel):
     quota_wait_s: Annotated[float, Field(ge=0, le=120)] = 10
     max_body_mb: Annotated[int, Field(ge=1, le=2048)] = 100
     cached_connections: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
+    renewals_per_s: Annotated[int, Field(ge=1, le=1000)] = 50
+    work_pause_s: Annotated[float, Field(ge=0.25, le=60)] = 2
+    readiness_grace_s: Annotated[float, Field(ge=0, le=120)] = 2
+    drain_s: Annotated[float, Field(ge=1, le=600)] = 10
     renew_ahead_days: Annotated[int, Field(ge=1, le=3650)] = 30
     call_log_days: Annotated[int, Field(ge=0, le=3650)] = 30
     allow_private_endpoints: bool = False

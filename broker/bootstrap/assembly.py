@@ -7,9 +7,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
+from broker.bootstrap.agenda import Agenda
 from broker.bootstrap.components import Components
-from broker.bootstrap.gauges import CONNECTIONS_EVERY_S, OVERDUE_EVERY_S, Gauges
-from broker.bootstrap.worker import PeriodicTask, Worker
 from broker.crm.accounts import HubSpotAccounts
 from broker.crm.partners import PartnerCalls
 from broker.crm.subscriptions import SubscriptionKeeper
@@ -51,9 +50,7 @@ from broker.stores.connections.revocations import Revocations
 from broker.stores.connections.subscriptions import SubscriptionChecks
 from broker.stores.core import database, distribution, migrations
 from broker.stores.core.database import Database
-from broker.stores.core.invalidation import InvalidationListener
-from broker.stores.core.overview import Overview
-from broker.stores.core.partitions import maintain
+from broker.stores.core.due_work import DueWork
 from broker.stores.core.postgres.failures import explained
 from broker.stores.core.seals import Seals
 from broker.stores.events.deliveries import Deliveries
@@ -61,9 +58,8 @@ from broker.stores.events.endpoints import Endpoints
 from broker.stores.events.events import Events
 from broker.stores.events.journals import Journals
 from broker.stores.events.replays import Replays
-from broker.stores.events.retention import EVENT_PARTITIONS
 from broker.stores.events.webhook_inbox import WebhookInbox
-from broker.stores.proxy.calls import Calls, call_log
+from broker.stores.proxy.calls import Calls
 from broker.stores.proxy.idempotency import IdempotentCalls
 from broker.stores.proxy.quotas import Quotas
 from broker.telemetry.metrics import Metrics
@@ -116,6 +112,7 @@ async def open_broker(
         clients = _Clients(providers, receivers, clock)
         broker = _assemble(settings, dsn, pool, clients, Sealer(keyring), recipes)
         pool.on_change = broker.invalidate
+        pool.on_work = broker.agenda.written
         broker.metrics.watch_database(lambda: pool.availability.problem is None)
         await broker.seals.check()
         try:
@@ -136,6 +133,7 @@ async def _stop(broker: Components) -> None:
     await asyncio.gather(broker.deliverer.stop(), recipes.polls.stop(), recipes.runs.stop())
     await broker.idempotency.stop()
     await broker.grants.stop()
+    await broker.agenda.close()
     for flush in (
         broker.proxy.flush_last_used,
         broker.keys.flush_last_used,
@@ -169,11 +167,10 @@ def _assemble(
     connections, links = Connections(pool, sealer), Links(pool, sealer)
     pending_grants, revocations = PendingGrants(pool, sealer), Revocations(pool, sealer)
     inbox, revoker = WebhookInbox(pool, sealer), Revoker(revocations, providers, metrics)
-    grants = Grants(connections, providers, metrics, settings.renew_ahead_days, pool.max_renewals)
+    pace = settings.renew_ahead_days, pool.max_renewals, settings.renewals_per_s
+    grants = Grants(connections, providers, metrics, *pace)
     installs = Installs(apps, links, pending_grants, connections, revoker, providers, url)
-    idempotent, waits = IdempotentCalls(pool, sealer), settings.quota_wait_s
-    quota = Quota(Quotas(pool), waits, metrics)
-    once = Idempotency(idempotent, providers, waits, settings.upstream_total_s)
+    quota, once, idempotent = _limits(settings, pool, sealer, providers, metrics)
     proxy = Proxy(connections, grants, installs, quota, providers, once, call_log, metrics, *cache)
     accounts, partners = HubSpotAccounts(connections, installs), PartnerCalls(connections, proxy)
     recipes = build_recipes(specs, pool, sealer, proxy, accounts, partners, metrics, *places)
@@ -181,6 +178,7 @@ def _assemble(
         settings=settings,
         database_url=direct_dsn(settings, dsn),
         database=pool,
+        agenda=Agenda(DueWork(pool), settings.work_pause_s),
         metrics=metrics,
         providers=providers,
         seals=Seals(pool, sealer),
@@ -220,72 +218,16 @@ def _assemble(
     )
 
 
+def _limits(
+    settings: Settings, pool: Database, sealer: Sealer, providers: Providers, metrics: Metrics
+) -> tuple[Quota, Idempotency, IdempotentCalls]:
+    calls, waits = IdempotentCalls(pool, sealer), settings.quota_wait_s
+    once = Idempotency(calls, providers, waits, settings.upstream_total_s)
+    return Quota(Quotas(pool), waits, metrics), once, calls
+
+
 def _subscriptions(
     pool: Database, partners: PartnerCalls, apps: Apps, providers: Providers, installs: Installs
 ) -> SubscriptionKeeper:
     checks = SubscriptionChecks(pool)
     return SubscriptionKeeper(checks, partners, apps, providers, installs.webhook_url)
-
-
-def process_tasks(broker: Components) -> Worker:
-    """Periodic tasks of every process, whatever else it does: every process calls HubSpot."""
-    return Worker(
-        [
-            PeriodicTask("last_used", 5, broker.proxy.flush_last_used),
-            PeriodicTask("keys_used", 60, broker.keys.flush_last_used),
-            PeriodicTask("quota_shares", 5, broker.quota.heartbeat),
-            PeriodicTask("call_log", 1, broker.call_log.flush),
-        ]
-    )
-
-
-def listener(broker: Components) -> InvalidationListener:
-    """What other processes notify this one of."""
-    return InvalidationListener(
-        broker.database_url,
-        broker.invalidate,
-        broker.quota.on_notification,
-        broker.database.availability,
-    )
-
-
-def worker(broker: Components) -> Worker:
-    """Periodic tasks of an installation, in any of its processes."""
-    gauges = Gauges(Overview(broker.database), broker.metrics)
-    days = broker.settings.call_log_days
-    partitioned = (call_log(days), *EVENT_PARTITIONS)
-    return Worker(
-        [
-            PeriodicTask("renewals", 1, lambda: broker.grants.renew_due(50)),
-            PeriodicTask("end_notices", 60, lambda: broker.connections.publish_end_notices(100)),
-            PeriodicTask("revocations", 5, lambda: broker.revoker.revoke_due(10)),
-            PeriodicTask("unclaimed_grants", 30, broker.pending_grants.expire_unclaimed),
-            PeriodicTask("old_links", 600, broker.links.purge),
-            PeriodicTask("old_connect_sessions", 600, broker.connect_sessions.purge),
-            PeriodicTask("old_sign_ins", 600, broker.operators.purge),
-            PeriodicTask("expired_tokens", 600, broker.keys.purge_tokens),
-            PeriodicTask("removed_apps", 60, broker.apps.purge_removed),
-            PeriodicTask("expired_quota_shares", 300, broker.quota.purge),
-            PeriodicTask("old_idempotency_keys", 600, broker.idempotent_calls.purge),
-            PeriodicTask("old_calls", 60, lambda: broker.calls.purge(days)),
-            PeriodicTask("partitions", 600, lambda: maintain(broker.database_url, partitioned)),
-            PeriodicTask("subscriptions", 30, lambda: broker.subscriptions.look_due(10)),
-            PeriodicTask("webhook_inbox", 0.25, lambda: broker.splitter.split_due(50)),
-            PeriodicTask("deliveries", 0.25, broker.deliverer.deliver),
-            PeriodicTask("replays", 1, broker.replays.enqueue_due),
-            PeriodicTask("journals", 5, lambda: broker.journal.read_due(10)),
-            PeriodicTask("late_deliveries", 60, broker.deliverer.expire),
-            PeriodicTask("previous_secrets", 600, broker.endpoints.purge_previous_secrets),
-            PeriodicTask("old_events", 300, broker.events.purge),
-            PeriodicTask("seen_events", 300, broker.webhook_inbox.purge_seen),
-            PeriodicTask("connection_counts", CONNECTIONS_EVERY_S, gauges.count_connections),
-            PeriodicTask("overdue_work", OVERDUE_EVERY_S, gauges.measure_overdue),
-            *(PeriodicTask(*each) for each in broker.recipes.periodic_tasks()),
-        ],
-        on_stop=[
-            broker.splitter.stop,
-            broker.deliverer.stop,
-            broker.recipes.polls.stop,
-            broker.recipes.runs.stop,
-        ],
-    )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from broker.bootstrap.agenda import Agenda
 from broker.crm.subscriptions import SubscriptionKeeper
 from broker.domain.invalidation import Invalidation
 from broker.providers.catalog import Providers
@@ -50,6 +51,7 @@ class Components:
     settings: Settings
     database_url: str
     database: Database
+    agenda: Agenda
     metrics: Metrics
     providers: Providers
     seals: Seals

@@ -11,9 +11,9 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from broker.bootstrap.application import application
-from broker.bootstrap.assembly import listener, process_tasks, worker
 from broker.bootstrap.components import Components
 from broker.bootstrap.listening import BACKLOG, listening_sockets
+from broker.bootstrap.tasks import listener, process_tasks, worker
 from broker.bootstrap.worker import Worker, background_tasks
 from broker.settings import Address
 from broker.stores.core.readiness import Readiness
@@ -27,12 +27,6 @@ from broker.web.proxy.fast_path import FastPath
 
 log = logging.getLogger(__name__)
 
-DRAIN_TIMEOUT_S = 10.0
-"""How long requests under way may go on once the process stops accepting."""
-
-READINESS_GRACE_S = 2.0
-"""How long `/readyz` answers 503 before the listener closes, so that balancers notice."""
-
 
 @asynccontextmanager
 async def serving(
@@ -40,13 +34,13 @@ async def serving(
     address: Address,
     *,
     reuse_port: bool = False,
-    drain_s: float = DRAIN_TIMEOUT_S,
+    drain_s: float | None = None,
     completion_s: float = COMPLETION_GRACE_S,
 ) -> AsyncIterator[HealthHandlers]:
     """The broker answering on an address. Raises OSError when the port is taken.
 
-    `drain_s`: how long requests under way may go on at the end; `completion_s`: how much longer
-    those that callers cannot cancel.
+    `drain_s`: how long requests under way may go on at the end, as the settings say by default;
+    `completion_s`: how much longer those that callers cannot cancel.
     """
     health = HealthHandlers(Readiness(broker.database, broker.seals).check)
     requests = RequestLog(broker.metrics)
@@ -61,7 +55,7 @@ async def serving(
         max_line_size=MAX_URI_BYTES,
         max_field_size=MAX_HEADER_BYTES,
         keepalive_timeout=75,
-        shutdown_timeout=drain_s,
+        shutdown_timeout=broker.settings.drain_s if drain_s is None else drain_s,
     )
     async with background_work(broker, periodic=broker.settings.work_in_serve) as working:
         await runner.setup()
@@ -81,7 +75,7 @@ async def background_work(broker: Components, *, periodic: bool) -> AsyncIterato
     """
     working = worker(broker) if periodic else Worker([])
     async with (
-        background_tasks([listener(broker).listen]),
+        background_tasks([listener(broker, works=periodic).listen]),
         process_tasks(broker).running(),
         working.running(),
     ):

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,12 +24,15 @@ STOP_GRACE_S = 10.0
 @dataclass(frozen=True, slots=True)
 class PeriodicTask:
     """Something to do every `every_s` seconds. `work` may return how much it did: while that is
-    more than nothing, the next run follows at once.
+    more than nothing, the next run follows at once. `woken`, when it is set, makes it run before
+    its time, but not sooner than `rest_s` after it ended.
     """
 
     name: str
     every_s: float
     work: Callable[[], Awaitable[Any]]
+    woken: asyncio.Event | None = None
+    rest_s: float = BUSY_INTERVAL_S
 
 
 class Worker:
@@ -58,6 +62,9 @@ class Worker:
     async def stop(self, grace_s: float = STOP_GRACE_S) -> None:
         """Begin no further run, let those under way end, and cancel what outlasts the grace."""
         self._stopped.set()
+        for task in self._periodic:
+            if task.woken is not None:
+                task.woken.set()
         cut, *_ = await asyncio.gather(
             self._loops.stop(grace_s), *(stop() for stop in self._on_stop)
         )
@@ -67,6 +74,8 @@ class Worker:
     async def _repeat(self, task: PeriodicTask) -> None:
         BACKGROUND.set(True)
         while not self._stopped.is_set():
+            if task.woken is not None:
+                task.woken.clear()
             pause = task.every_s
             try:
                 if await task.work():
@@ -80,9 +89,17 @@ class Worker:
                 )
             except Exception:
                 log.exception("periodic_task_failed", extra={"task": task.name})
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._stopped.wait()
+            if task.woken is None or pause == BUSY_INTERVAL_S:
+                await _wait(self._stopped, pause)
+            else:
+                await _wait(self._stopped, task.rest_s)
+                await _wait(task.woken, max(0, pause - task.rest_s))
+
+
+async def _wait(event: asyncio.Event, at_most_s: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(None if math.isinf(at_most_s) else at_most_s):
+            await event.wait()
 
 
 BackgroundTask = Callable[[], Coroutine[Any, Any, None]]

@@ -15,7 +15,6 @@ import typer
 import uvloop
 
 from broker.bootstrap.server import (
-    READINESS_GRACE_S,
     background_work,
     metrics_server,
     serving,
@@ -72,7 +71,7 @@ async def _serve(found: Runtime, index: int) -> None:
         await wait_for_shutdown_signal(sys.stdin.fileno() if shared else None)
         health.stopping = True
         if not found.embedded:
-            await asyncio.sleep(READINESS_GRACE_S)
+            await asyncio.sleep(settings.readiness_grace_s)
 
 
 def _share_port(workers: int) -> None:

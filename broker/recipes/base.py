@@ -181,8 +181,8 @@ class BuiltRecipe(Protocol[S, B_contra]):
         """What the recipe does for runs that have ended: due until it is done."""
 
     def periodic_tasks(self) -> Sequence[tuple[str, float, Callable[[], Awaitable[Any]]]]:
-        """Other background work: a name, an interval in seconds, and a function that says how much
-        it did.
+        """Other background work: a name, an interval in seconds or WHEN_DUE, and a function that
+        says how much it did.
         """
 
     async def watch(

@@ -10,6 +10,7 @@ from broker.crm.partners import PartnerCalls
 from broker.crm.records import CrmRecords
 from broker.domain.invalidation import Invalidation
 from broker.domain.runs import Recipe
+from broker.domain.work import WHEN_DUE
 from broker.recipes.base import AnyRecipe, AnySpec, RecipeDeps
 from broker.recipes.checks import Checks
 from broker.recipes.monitoring import HealthWatch
@@ -54,15 +55,15 @@ class Recipes:
     polls: Polls
 
     def periodic_tasks(self) -> list[tuple[str, float, Callable[[], Awaitable[Any]]]]:
-        """Background work: a name, an interval in seconds, and a function that says how much it
-        did.
+        """Background work: a name, an interval in seconds or WHEN_DUE, and a function that says how
+        much it did.
         """
         return [
-            ("runs", 0.25, self.runs.work_due),
-            ("tasks of runs", 0.5, self.tasks.work_due),
-            ("polls", 1, self.polls.work_due),
+            ("runs", WHEN_DUE, self.runs.work_due),
+            ("tasks of runs", WHEN_DUE, self.tasks.work_due),
+            ("polls", WHEN_DUE, self.polls.work_due),
             ("old runs", 600, self.records.purge),
-            ("recipe health", 2, self.watch.judge_due),
+            ("recipe health", WHEN_DUE, self.watch.judge_due),
             ("unhealthy recipes", 30, self.watch.measure),
             *(task for recipe in self.built.values() for task in recipe.periodic_tasks()),
         ]

@@ -9,6 +9,7 @@ puts the table into docs/scaling.md.
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import re
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -28,8 +30,10 @@ from uuid import UUID
 import asyncpg
 import psutil
 
+from broker.domain.model import Secret
 from broker.embedded import server as embedded
-from broker.sealing import Keyring, Sealer
+from broker.sealing import Keyring, Place, Sealer
+from broker.services.access.ttl_cache import TtlCache
 from broker.stores.connections.connections import Connections
 from broker.stores.core import migrations, partitions
 from broker.stores.core.database import Database, connect
@@ -42,7 +46,9 @@ from tests.bench.intake import KEY
 SCALING = Path(__file__).parents[2] / "docs" / "scaling.md"
 MARKS = "<!-- growth -->", "<!-- end of growth -->"
 ROUNDS = 15
-IDLE_S = 10
+IDLE_S = 20
+CACHED = 10_000
+COMMITTED = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
 
 FILL = (
     """
@@ -264,11 +270,11 @@ async def measure(subject: Subject) -> dict[str, tuple[float, str]]:
             await median_ms(lambda query=query, values=values: subject.pool.fetch(query, *values)),
             ", ".join(read_whole(json.loads(plan)[0]["Plan"], large)),
         )
-    found["idle worker: its CPU, ms a second"], found["idle worker: Postgres' CPU, ms a second"] = (
-        (cpu, "") for cpu in await idle_cpu(subject.dsn)
-    )
+    for name, cost in (await idle(subject)).items():
+        found[f"idle worker: {name}"] = cost, ""
     sealer = Sealer(Keyring.parse(KEY))
     connections, deliveries = Connections(subject.pool, sealer), Deliveries(subject.pool, sealer)
+    found[f"{CACHED:,} cached connections, MB"] = await cached_mb(subject, connections, sealer), ""
 
     async def renewals() -> None:
         await subject.session.execute(
@@ -343,8 +349,39 @@ def read_whole(plan: dict[str, Any], large: set[str]) -> list[str]:
     )
 
 
-async def idle_cpu(dsn: str) -> tuple[float, float]:
-    """Milliseconds of CPU a second of a worker without work, and of its sessions of Postgres."""
+async def cached_mb(subject: Subject, connections: Connections, sealer: Sealer) -> float:
+    """What a process allocates for the connections that it caches for calls, with their tokens."""
+    found = await subject.session.fetch(
+        "SELECT workspace_id, id, user_ref FROM connection LIMIT $1", CACHED
+    )
+    token = Secret("CO" + "x" * 290)
+    sealed = [
+        (
+            *row[:2],
+            sealer.seal(token, Place(row[0], f"connection/{row[1]}", "access_token")),
+        )
+        for row in found
+    ]
+    await subject.session.executemany(
+        "UPDATE connection_grant SET access_token = $3 WHERE workspace_id = $1 AND connection_id = $2",
+        sealed,
+    )
+    cache = TtlCache(lambda key: connections.of_user(*key), CACHED)
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for row in found:
+        await cache.get((row["workspace_id"], "bench", row["user_ref"]))
+    gc.collect()
+    taken = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    return taken / len(found) * CACHED / 1e6
+
+
+async def idle(subject: Subject) -> dict[str, float]:
+    """What a worker without work costs in a second: milliseconds of CPU, its own and those of its
+    sessions of Postgres, and transactions, each of which is a statement.
+    """
+    dsn = subject.dsn
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("BROKER_")},
         "BROKER_DATABASE_URL": dsn,
@@ -359,15 +396,18 @@ async def idle_cpu(dsn: str) -> tuple[float, float]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        await asyncio.sleep(5)  # its first turns, which every task takes at once
+        await asyncio.sleep(20)  # its start, and its first turns, which every task takes at once
         process = psutil.Process(worker.pid)
-        before, began = (spent(process), of_postgres(dsn)), time.monotonic()
+        before, began = spent(process), time.monotonic()
+        in_postgres, committed = of_postgres(dsn), await subject.session.fetchval(COMMITTED)
         await asyncio.sleep(IDLE_S)
-        seconds = time.monotonic() - began
-        return (
-            (spent(process) - before[0]) * 1000 / seconds,
-            (of_postgres(dsn) - before[1]) * 1000 / seconds,
-        )
+        statements = await subject.session.fetchval(COMMITTED) - committed
+        in_postgres, seconds = of_postgres(dsn) - in_postgres, time.monotonic() - began
+        return {
+            "its CPU, ms a second": (spent(process) - before) * 1000 / seconds,
+            "Postgres' CPU, ms a second": in_postgres * 1000 / seconds,
+            "statements a second": statements / seconds,
+        }
     finally:
         worker.terminate()
         async with asyncio.timeout(60):

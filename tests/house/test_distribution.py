@@ -67,6 +67,7 @@ ACROSS = {
     "all_workspaces": "totals",
     "connections_by_status": "totals",
     "count_unhealthy": "totals",
+    "next_due": "totals",
     "overdue": "totals",
     "recipes_in_use": "totals",
     # What is still sealed with an old key.

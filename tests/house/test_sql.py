@@ -47,7 +47,7 @@ def test_every_use_of_a_query_has_one():
         for found in re.findall(r"(?<![\w.\"/])sql\.([a-z_]+)", file.read_text())
     }
 
-    assert used - {"by_name"} <= set(sql.by_name)
+    assert used - {"by_name", "due_at_once", "due_later"} <= set(sql.by_name)
 
 
 async def test_postgres_accepts_every_query(database):
@@ -85,6 +85,19 @@ async def test_every_table_leads_with_the_workspace(database):
     assert leading.pop("sealing_key") == "key_id"
     assert leading.pop("vendor_account") == "vendor"  # of the installation, as the vendor sees it
     assert set(leading.values()) == {"workspace_id"}
+
+
+def test_what_a_statement_wakes_is_asked_for_when_nothing_is_written():
+    text = "\n".join(file.read_text() for file in (ROOT / "sql" / "queries").rglob("*.sql"))
+    named = {
+        kind
+        for kinds in re.findall(r"^-- (?:wakes|plans): (.+)$", text, re.MULTILINE)
+        for kind in kinds.split(", ")
+    }
+    listed = set(re.findall(r"SELECT '([\w ]+)'(?: AS work)?, extract", sql.next_due))
+
+    assert named <= listed
+    assert len(listed) == 12
 
 
 async def test_the_hot_read_uses_indexes_only(database):

@@ -16,6 +16,7 @@ from broker.domain.runs import (
     StepContext,
 )
 from broker.domain.vendors import MintedToken, VendorAccount
+from broker.domain.work import WHEN_DUE
 from broker.errors import BrokerError
 from broker.providers.fml.client import FirstMileLabs
 from broker.providers.fml.protocol import WRITE_SCOPE
@@ -127,7 +128,7 @@ class KybRecipe(DefaultRecipe[KybSettings]):
 
     def periodic_tasks(self) -> Sequence[tuple[str, float, Callable[[], Awaitable[Any]]]]:
         return (
-            ("case events", 0.25, self.events.apply_due),
+            ("case events", WHEN_DUE, self.events.apply_due),
             ("old event bodies", 600, self.cases.purge_bodies),
         )
 

@@ -60,7 +60,7 @@ MAX_CLAIMS = 1000
 """Renewals that are claimed at once at most."""
 
 MAX_PER_SECOND = 50
-"""Renewals that one process begins in a second, of those that no caller waits for."""
+"""Renewals that one process begins in a second by default, of those that no caller waits for."""
 
 STOP_GRACE_S = 12.0
 """How long renewals under way may go on once the process is stopping: more than a token request
@@ -83,10 +83,13 @@ class Grants:
         metrics: Metrics,
         renew_ahead_days: int,
         max_concurrent: int = MAX_CONCURRENT,
+        per_second: int = MAX_PER_SECOND,
     ) -> None:
         """`renew_ahead_days`: within so many days of its last use a connection is renewed before
         its token ends; later, when it is called or its provider would end the unused grant.
+        `per_second`: how many renewals begin in a second, of those that no caller waits for.
         """
+        self._per_second = per_second
         self._renew_ahead = timedelta(days=renew_ahead_days)
         self._connections = connections
         self._providers = providers
@@ -139,7 +142,7 @@ class Grants:
             # Tasks of their own: a worker that stops cancels what it awaits, and a renewal must not
             # be cut between the provider's answer and the row.
             self._tasks.spawn(
-                self._renew_claimed(*claim, after=position / MAX_PER_SECOND), claim[1]
+                self._renew_claimed(*claim, after=position / self._per_second), claim[1]
             )
             for position, claim in enumerate(due)
         ]

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import asyncpg
 
 from broker.domain.invalidation import Invalidation
+from broker.domain.work import NewWork
 from broker.errors import Busy
 from broker.stores.core.invalidation import collected
 from broker.stores.core.postgres.availability import Availability
@@ -60,6 +61,10 @@ def _ignore(_change: Invalidation) -> None:
     """What happens to changes where nothing is cached."""
 
 
+def _find_later(_work: NewWork) -> None:
+    """What happens to background work where nobody waits for it."""
+
+
 class Database:
     """The pool. Each method raises Busy when Postgres cannot answer in time."""
 
@@ -77,6 +82,8 @@ class Database:
         self.availability = Availability()
         self.on_change: Callable[[Invalidation], None] = _ignore
         """Called with each change that a transaction notified, once it is committed."""
+        self.on_work: Callable[[NewWork], None] = _find_later
+        """Called with the background work that statements wrote, once it is committed."""
 
     async def close(self) -> None:
         try:
@@ -106,6 +113,7 @@ class Database:
                 raise Busy from error
             finally:
                 await release()
+        self._committed(session)
 
     @asynccontextmanager
     async def transaction(self, row: Hashable | None = None) -> AsyncIterator[Session]:
@@ -128,6 +136,7 @@ class Database:
                     await release()
         for change in changes:
             self.on_change(change)
+        self._committed(session)
 
     async def fetch(self, query: str, *values: Any) -> list[asyncpg.Record]:
         found: list[asyncpg.Record] = await self._once(Session.fetch, query, values)
@@ -160,14 +169,22 @@ class Database:
     async def _once(self, method: Any, query: str, values: tuple[Any, ...]) -> Any:
         """One statement; again on another session where the first did certainly nothing."""
         async with self._gates.hold():
-            return await self._on_a_living_session(lambda: self._try(method, query, values))
+            found, session = await self._on_a_living_session(
+                lambda: self._try(method, query, values)
+            )
+        self._committed(session)
+        return found
 
-    async def _try(self, method: Any, query: str, values: tuple[Any, ...]) -> Any:
+    async def _try(self, method: Any, query: str, values: tuple[Any, ...]) -> tuple[Any, Session]:
         session, release = await self._acquire()
         try:
-            return await method(session, query, *values)
+            return await method(session, query, *values), session
         finally:
             await release()
+
+    def _committed(self, session: Session) -> None:
+        if session.due or session.planned:
+            self.on_work(NewWork(session.due, session.planned))
 
     async def _on_a_living_session(self, work: Callable[[], Awaitable[T]]) -> T:
         """What `work` gives. Each session that was found dead is closed, so that there are no more

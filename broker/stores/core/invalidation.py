@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 CHANNEL = "broker_invalidation"
 QUOTA_CHANNEL = "broker_quota"
+WORK_CHANNEL = "broker_work"
 PING_S = 2.0
 RECONNECT = Backoff(first=0.3, longest=5)
 
@@ -49,7 +50,8 @@ def collected() -> Iterator[list[Invalidation]]:
 class InvalidationListener:
     """Calls `on_invalidate` with each change that is notified, and with None for one that names
     nothing and whenever it listens (again): a notification may have been missed. Calls
-    `on_quota_notification` with what other processes notify about quotas.
+    `on_quota_notification` with what other processes notify about quotas, and `on_work` with the
+    kinds of background work that they have written, and with none whenever it listens (again).
     """
 
     def __init__(
@@ -58,11 +60,13 @@ class InvalidationListener:
         on_invalidate: Callable[[Invalidation | None], None],
         on_quota_notification: Callable[[str], None],
         availability: Availability,
+        on_work: Callable[[str], None] | None = None,
     ) -> None:
         self._url = DatabaseUrl.parse(dsn)
         self._availability = availability
         self._on_invalidate = on_invalidate
         self._on_quota_notification = on_quota_notification
+        self._on_work = on_work
         self._failures = 0
         self._logged = False
 
@@ -90,6 +94,9 @@ class InvalidationListener:
         try:
             await session.add_listener(CHANNEL, self._on_notify)
             await session.add_listener(QUOTA_CHANNEL, self._on_quota_notify)
+            if self._on_work is not None:
+                await session.add_listener(WORK_CHANNEL, self._on_work_notify)
+                self._on_work("")
             self._on_invalidate(None)
             self._availability.answered()
             if self._logged:
@@ -107,3 +114,7 @@ class InvalidationListener:
 
     def _on_quota_notify(self, _connection: Any, _pid: int, _channel: str, payload: Any) -> None:
         self._on_quota_notification(payload)
+
+    def _on_work_notify(self, _connection: Any, _pid: int, _channel: str, payload: Any) -> None:
+        if self._on_work is not None:
+            self._on_work(payload)

@@ -3,6 +3,9 @@
 from broker.stores.core.database import Database
 from broker.stores.core.queries import sql
 
+COUNTED_BELOW = 100_000
+"""From so many connections on they are not counted any more: that would read them all."""
+
 
 class Overview:
     """Looks over all workspaces."""
@@ -11,7 +14,13 @@ class Overview:
         self._database = database
 
     async def connections(self) -> dict[str, int]:
-        """How many connections there are, by status."""
+        """How many connections there are, by status: counted while they are few, else about as many
+        as Postgres' statistics say.
+        """
+        known = await self._database.fetchrow(sql.estimated_connections)
+        if known is not None and known["number"] >= COUNTED_BELOW and known["statuses"]:
+            shares = zip(known["statuses"], known["shares"], strict=True)
+            return {status: round(share * known["number"]) for status, share in shares}
         rows = await self._database.fetch(sql.connections_by_status)
         return {row["status"]: row["number"] for row in rows}
 

@@ -2,6 +2,8 @@
 
 A file may also name a list of columns once (`-- columns: app of app`), or any part of a query
 (`-- part: run_record`); queries include it as `{app}`, where each column is qualified by its table.
+A query that writes background work says so: `-- wakes: deliveries` where the work is due at once,
+`-- plans: deliveries` where it is due later.
 """
 
 import re
@@ -17,6 +19,8 @@ class Queries:
 
     def __init__(self, folder: Path) -> None:
         self.by_name: dict[str, str] = {}
+        due: dict[str, frozenset[str]] = {}
+        planning: set[str] = set()
         parts: dict[str, str] = {}
         for file in sorted(folder.rglob("*.sql")):
             for part in re.split(
@@ -32,11 +36,19 @@ class Queries:
                     if found[1] in self.by_name:
                         raise ValueError(f"two queries are called {found[1]}")
                     self.by_name[found[1]] = f"-- {found[1]}\n{body}"
+                    if wakes := re.search(r"^-- wakes: (.+)$", part, re.MULTILINE):
+                        due[found[1]] = frozenset(wakes[1].split(", "))
+                    if re.search(r"^-- plans: ", part, re.MULTILINE):
+                        planning.add(found[1])
 
         def whole(text: str) -> str:
             return re.sub(r"\{(\w+)\}", lambda used: whole(parts[used[1]]), text)
 
         self.by_name = {name: whole(text) for name, text in self.by_name.items()}
+        self.due_at_once = {self.by_name[name]: kinds for name, kinds in due.items()}
+        """The kinds of background work that queries write which is due at once, by their text."""
+        self.due_later = {self.by_name[name] for name in planning}
+        """The queries that write background work which is due later."""
 
     def __getattr__(self, name: str) -> str:
         try:

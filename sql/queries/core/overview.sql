@@ -4,6 +4,18 @@ SELECT status, count(*) AS number
   FROM connection
  GROUP BY status;
 
+-- name: estimated_connections
+-- What Postgres' statistics know of all connections: how many there are about, their statuses, and the share
+-- of each. Null where there are none.
+SELECT pg_class.reltuples::bigint AS number, pg_stats.most_common_vals::text::text[] AS statuses,
+       pg_stats.most_common_freqs::float8[] AS shares
+  FROM pg_class
+  LEFT JOIN pg_stats
+    ON pg_stats.schemaname = pg_class.relnamespace::regnamespace::text
+   AND pg_stats.tablename = pg_class.relname
+   AND pg_stats.attname = 'status'
+ WHERE pg_class.oid = 'connection'::regclass;
+
 -- name: overdue
 -- For how long the oldest work of each kind has been due, in seconds. What waits for an endpoint that
 -- is being spared is not due.

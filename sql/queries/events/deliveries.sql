@@ -95,6 +95,7 @@ RETURNING {claimed_delivery};
 -- Write what became of an attempt, unless the delivery has been claimed again since.
 --   $1 workspace, $2 event, $3 endpoint, $4 claim, $5 state, $6 status, $7 error, $8 time until the next
 --   attempt, null where there is none
+-- plans: deliveries
 UPDATE delivery
    SET state = $5, due_at = now() + $8::interval, last_status = $6, last_error = $7
  WHERE workspace_id = $1
@@ -188,6 +189,7 @@ SELECT found.*, endpoint.id AS endpoint_id, endpoint.url
 -- name: replay_dead_deliveries
 -- Enqueue an app's dead deliveries again, as the same events, the oldest first and at a steady pace.
 --   $1 workspace, $2 app, $3 how many, $4 how many a second
+-- plans: deliveries
 WITH dead AS (
     SELECT delivery.event_id, delivery.endpoint_id,
            now() + interval '1 second' * (row_number() OVER (ORDER BY delivery.event_id) / $4::float8)
@@ -240,6 +242,7 @@ SELECT delivery.id, delivery.event_id, event.type, event.user_ref,
 -- name: replay_delivery
 -- Enqueue a delivery again, as the same event.
 --   $1 workspace, $2 app, $3 id, $4 and $5 between which its event's id is
+-- wakes: deliveries
 UPDATE delivery
    SET state = 'waiting', attempts = 0, is_replay = true, claim = claim + 1,
        due_at = now(), expires_at = now() + interval '3 days'

@@ -11,6 +11,7 @@ SELECT workspace.id, $2, given.id, given.type, given.user_ref, given.payload
 -- name: enqueue_deliveries
 -- Enqueue events for each endpoint of the app that wants them.
 --   $1 workspace, $2 app, $3 ids, $4 types
+-- wakes: deliveries
 INSERT INTO delivery (workspace_id, id, endpoint_id, event_id, due_at, expires_at)
 SELECT endpoint.workspace_id, overlay(gen_random_uuid()::text PLACING left(happened.id::text, 15) FROM 1)::uuid, endpoint.id, happened.id,
        now(), now() + interval '3 days'

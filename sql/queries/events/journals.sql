@@ -60,6 +60,7 @@ UPDATE journal
 -- name: reschedule_journal
 -- Nothing more to read just now, or not readable: look again later.
 --   $1 workspace, $2 app, $3 read to or null, $4 error or null, $5 time until then
+-- plans: journals
 UPDATE journal
    SET read_to = coalesce($3, read_to), last_error = $4,
        failures = CASE WHEN $4::text IS NULL THEN 0 ELSE failures + 1 END,

@@ -1,6 +1,7 @@
 -- name: begin_replay
 -- Note that an endpoint is to get a span of events again, unless it is getting one.
 --   $1 workspace, $2 endpoint, $3 app, $4 user reference or null, $5 from this event, $6 to before this one
+-- wakes: replays
 INSERT INTO replay (workspace_id, endpoint_id, app_id, user_ref, next_id, end_id)
 VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT DO NOTHING;
@@ -79,6 +80,7 @@ SELECT workspace_id, endpoint_id, app_id, user_ref, next_id, end_id
 -- many were looked at, the last of them, and how many were enqueued.
 --   $1 workspace, $2 app, $3 endpoint, $4 from this event, $5 to before this one,
 --   $6 user reference or null, $7 how many events, $8 how many deliveries a second
+-- plans: deliveries
 WITH looked AS MATERIALIZED (
     SELECT event.id, event.type, event.user_ref
       FROM event
@@ -119,6 +121,7 @@ SELECT (SELECT count(*) FROM looked) AS looked,
 -- name: advance_replay
 -- Go on with this event, when the endpoint has had time for those before.
 --   $1 workspace, $2 endpoint, $3 event, $4 seconds
+-- plans: replays
 UPDATE replay
    SET next_id = $3, due_at = now() + make_interval(secs => $4)
  WHERE workspace_id = $1

@@ -1,6 +1,7 @@
 -- name: insert_batch
 -- Store a delivery before it is acknowledged to the provider.
 --   $1 workspace, $2 id, $3 app, $4 source, $5 body, $6 headers
+-- wakes: webhook_inbox
 INSERT INTO webhook_inbox (workspace_id, id, app_id, source, body, headers)
 VALUES ($1, $2, $3, $4, $5, $6);
 
@@ -52,6 +53,7 @@ DELETE FROM webhook_inbox
 -- name: reschedule_batch
 -- A batch could not be split: again later, and not for ever.
 --   $1 workspace, $2 id, $3 failures at most
+-- plans: webhook_inbox
 WITH next AS (
     SELECT id, now() + interval '1 second' * 2 ^ failures AS due_at,
            CASE WHEN failures + 1 >= $3 THEN now() END AS quarantined_at

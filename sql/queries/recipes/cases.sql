@@ -18,6 +18,7 @@ UPDATE kyb_case
 -- name: unpark_events
 -- Apply parked events about a case again, now that its run is known.
 --   $1 workspace, $2 app, $3 case, $4 record
+-- wakes: case events
 UPDATE vendor_event
    SET state = 'waiting', due_at = now(), failures = 0
  WHERE workspace_id = $1
@@ -70,6 +71,7 @@ UPDATE kyb_case
 -- name: insert_vendor_event
 -- Store an event of First Mile Labs, once by its id.
 --   $1 workspace, $2 app, $3 event, $4 name, $5 case, $6 record, $7 body
+-- wakes: case events
 INSERT INTO vendor_event (workspace_id, app_id, event_id, name, case_id, record_id, body, due_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, now())
 ON CONFLICT DO NOTHING;
@@ -116,6 +118,7 @@ UPDATE vendor_event
 -- name: reschedule_vendor_event
 -- An event could not be applied: again later, and not for ever.
 --   $1 workspace, $2 app, $3 event, $4 failures at most
+-- plans: case events
 WITH next AS (
     SELECT event_id, CASE WHEN failures + 1 < $4
                           THEN now() + interval '1 second' * 2 ^ failures END AS due_at

@@ -1,6 +1,7 @@
 -- name: watch_health
 -- A recipe of an app has thresholds: judge it.
 --   $1 workspace, $2 app, $3 recipe
+-- wakes: recipe health
 INSERT INTO recipe_health (workspace_id, app_id, recipe, due_at)
 VALUES ($1, $2, $3, now())
 ON CONFLICT (workspace_id, app_id, recipe) DO UPDATE
@@ -17,6 +18,7 @@ DELETE FROM recipe_health
 -- name: wake_health
 -- A run has ended: judge its recipe soon, where there are thresholds.
 --   $1 workspace, $2 app, $3 recipe, $4 pause
+-- plans: recipe health
 UPDATE recipe_health
    SET due_at = now() + $4::interval
  WHERE workspace_id = $1

@@ -1,6 +1,7 @@
 -- name: wake_polls_of_user
 -- A user has connected: the recipes that poll for this user begin, or go on, now.
 --   $1 workspace, $2 app, $3 its slug, $4 user reference
+-- wakes: polls
 INSERT INTO recipe_poll AS poll (workspace_id, app_id, recipe, user_ref)
 SELECT workspace_id, app_id, recipe, $4
   FROM recipe_setting
@@ -14,6 +15,7 @@ ON CONFLICT (workspace_id, app_id, recipe, user_ref) DO UPDATE
 -- name: wake_polls_of_setting
 -- Settings have changed: polls begin, or go on, for each connected user of the app.
 --   $1 workspace, $2 app, $3 recipe
+-- wakes: polls
 INSERT INTO recipe_poll AS poll (workspace_id, app_id, recipe, user_ref)
 SELECT workspace_id, app_id, $3, user_ref
   FROM connection
@@ -62,6 +64,7 @@ RETURNING hub_id, account_id, cursor, begins_at, failures;
 -- name: advance_poll
 -- Write where the next poll begins, by the process that still has this one.
 --   $1 workspace, $2 app, $3 recipe, $4 user reference, $5 claim, $6 hub, $7 account, $8 cursor, $9 pause
+-- plans: polls
 UPDATE recipe_poll
    SET hub_id = $6, account_id = $7, cursor = $8, due_at = now() + $9::interval, failures = 0,
        last_error = NULL, polled_at = now()
@@ -74,6 +77,7 @@ UPDATE recipe_poll
 -- name: postpone_poll
 -- A poll could not be done now; the cursor stays. Without a pause it waits until the user connects again.
 --   $1 workspace, $2 app, $3 recipe, $4 user reference, $5 claim, $6 pause or null, $7 failures more, $8 error
+-- plans: polls
 UPDATE recipe_poll
    SET due_at = now() + $6::interval, failures = failures + $7, last_error = $8
  WHERE workspace_id = $1

@@ -2,6 +2,7 @@
 -- A new run, unless its subject has one.
 --   $1 workspace, $2 id, $3 app, $4 recipe, $5 version, $6 subject, $7 user reference, $8 hub,
 --   $9 input, $10 claim, $11 lease, $12 when what triggered it happened, null for now
+-- wakes: runs
 INSERT INTO recipe_run (workspace_id, id, app_id, recipe, version, subject, user_ref, hub_id,
                         input, claim, due_at, triggered_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now() + $11::interval, $12)
@@ -32,6 +33,7 @@ SELECT id, state, hub_id, claim
 -- Let a failed or dismissed run go on; with another input it acts for the user who sent that.
 --   $1 workspace, $2 id, $3 input or null, $4 version, $5 by how much the claim moves, $6 lease,
 --   $7 user reference, $8 hub
+-- wakes: runs
 UPDATE recipe_run
    SET state = 'running', problem = NULL, ended_at = NULL, claim = claim + $5,
        restarts = restarts + 1,
@@ -219,6 +221,7 @@ UPDATE recipe_step AS step
 -- name: reschedule_step
 -- Reschedule a step, for whichever process claims the run then.
 --   $1 workspace, $2 run, $3 claim, $4 step, $5 pause, $6 failures more, $7 outcome unknown, $8 error, $9 checkpoint
+-- plans: runs
 WITH claimed AS (
     UPDATE recipe_run
        SET due_at = now() + $5::interval, claim = claim + 1
@@ -249,6 +252,7 @@ UPDATE recipe_step
 -- name: release_run
 -- Release a run: another process may go on at once.
 --   $1 workspace, $2 id, $3 claim
+-- wakes: runs
 UPDATE recipe_run
    SET due_at = now(), claim = claim + 1
  WHERE workspace_id = $1
@@ -260,6 +264,7 @@ UPDATE recipe_run
 -- End a run, by the process that still has it; how long after its trigger, in seconds, and how often
 -- a person has started it again.
 --   $1 workspace, $2 id, $3 claim, $4 state, $5 result, $6 problem
+-- wakes: tasks of runs
 UPDATE recipe_run
    SET state = $4, result = $5, problem = $6, due_at = NULL, ended_at = now()
  WHERE workspace_id = $1

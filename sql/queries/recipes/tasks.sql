@@ -1,6 +1,7 @@
 -- name: enqueue_task
 -- Something is to be done for a run once the run has ended; enqueued again, it is done again.
 --   $1 workspace, $2 run, $3 kind, $4 key, $5 payload
+-- wakes: tasks of runs
 INSERT INTO recipe_task AS task (workspace_id, run_id, kind, key, payload)
 VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (workspace_id, run_id, kind, key) DO UPDATE
@@ -70,6 +71,7 @@ UPDATE recipe_task
 -- name: reschedule_task
 -- A task could not be done now.
 --   $1 workspace, $2 run, $3 kind, $4 key, $5 pause, $6 error
+-- plans: tasks of runs
 UPDATE recipe_task
    SET due_at = now() + $5::interval, last_error = $6
  WHERE workspace_id = $1

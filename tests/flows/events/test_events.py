@@ -6,14 +6,16 @@ import gc
 import itertools
 import json
 import time
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from broker.bootstrap.assembly import worker
+from broker.bootstrap.server import background_work
 from broker.domain.events import NewEvent
 from broker.sandbox.core.faults import Fault
+from broker.stores.core.queries import sql
 from broker.stores.events.events import publish
 from tests.until import until
 
@@ -409,15 +411,35 @@ async def test_a_removed_app_leaves_nothing_to_tell(
         assert await database.fetchval(f"SELECT count(*) FROM {table}") == 0, table
 
 
-async def test_waiting_is_not_needed_for_what_is_new(broker_with_local_endpoints, receiver):
-    """The background work finds what is new by itself."""
-    await broker_with_local_endpoints.connects("u1")
-    await broker_with_local_endpoints.sends_to(f"{receiver.url}/in", "hubspot.*")
-    async with worker(broker_with_local_endpoints.parts).running():
-        await broker_with_local_endpoints.receives_webhook([contact(1)])
-        await until(lambda: receiver.got)
+async def test_what_is_new_is_sent_at_once_and_what_is_due_later_at_its_time(
+    start_broker, receiver, database
+):
+    """Whichever process has written it, and though nobody looks for a minute while nothing is due."""
+    working = await start_broker(allow_private_endpoints=True, work_pause_s=60)
+    await working.makes_workspace()
+    await working.registers()
+    answering = await start_broker(allow_private_endpoints=True)
+    answering.workspace, answering.key = working.workspace, working.key
+    await working.connects("u1")
+    await working.sends_to(f"{receiver.url}/in", "hubspot.*")
+    listening = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%broker_work%'"
 
-    assert len(receiver.got) == 1
+    async def listens():
+        return await database.fetchval(listening)
+
+    async with background_work(working.parts, periodic=True):
+        await until(listens)
+        for number, broker in enumerate((working, answering, working), 1):
+            await broker.receives_webhook([contact(number)])
+            await until(lambda number=number: len(receiver.got) == number)
+        again = await database.fetchrow(
+            "UPDATE delivery SET state = 'waiting', due_at = now() + interval '1 hour' WHERE event_id ="
+            " (SELECT min(event_id::text)::uuid FROM delivery)"
+            " RETURNING workspace_id, event_id, endpoint_id, claim"
+        )
+        settled = (*again, "waiting", None, None, timedelta(seconds=0.3))
+        await working.parts.database.execute(sql.finish_delivery, *settled)
+        await until(lambda: len(receiver.got) == 4)
 
 
 async def test_a_batch_of_thirty_thousand_events_keeps_the_loop_free(

@@ -13,6 +13,7 @@ import asyncpg
 from broker.errors import Busy
 from broker.stores.core.postgres.availability import Availability
 from broker.stores.core.postgres.failures import LOST, UNAVAILABLE
+from broker.stores.core.queries import sql
 
 BEGIN = (
     "BEGIN; SET LOCAL lock_timeout = '8s'; SET LOCAL idle_in_transaction_session_timeout = '15s'"
@@ -37,7 +38,7 @@ class Session:
     errors for what the statement itself did, such as a constraint that does not hold.
     """
 
-    __slots__ = ("_availability", "_bracketed", "_connection", "_open")
+    __slots__ = ("_availability", "_bracketed", "_connection", "_open", "due", "planned")
 
     def __init__(
         self,
@@ -53,6 +54,10 @@ class Session:
         self._availability = availability
         self._bracketed = bracketed
         self._open = False
+        self.due: frozenset[str] = frozenset()
+        """Kinds of background work that was written here and is due at once."""
+        self.planned = False
+        """Whether background work was written that is due later."""
 
     async def fetch(self, query: str, *values: Any) -> list[asyncpg.Record]:
         found: list[asyncpg.Record] = await self._run(self._connection.fetch, query, values)
@@ -130,4 +135,12 @@ class Session:
         except UNAVAILABLE as error:
             raise self._availability.statement_failed(error) from error
         self._availability.answered()
+        if query in sql.due_at_once and _has_written(found):
+            self.due |= sql.due_at_once[query]
+        self.planned = self.planned or query in sql.due_later
         return found
+
+
+def _has_written(found: Any) -> bool:
+    """Whether a statement that writes has, by its rows or by Postgres' word for what it did."""
+    return bool(found) and not (isinstance(found, str) and found.endswith(" 0"))

@@ -269,7 +269,7 @@ async def test_what_is_not_http_gets_the_servers_refusal(meanwhile):
         assert b" 400 " in await asyncio.wait_for(reader.readline(), 5)
 
 
-@pytest.mark.parametrize("size", [60_000, 200_000, 500_000])
+@pytest.mark.parametrize("size", [60_000, 200_000, 900_000])
 async def test_a_long_body_that_waited_is_given_to_the_handler_whole(size):
     """And bodies after it are read as ever."""
     async with served() as (path, runner), connected(runner) as (reader, writer):
@@ -278,6 +278,8 @@ async def test_a_long_body_that_waited_is_given_to_the_handler_whole(size):
         body = "".join(chr(97 + n % 26) for n in range(size))
         writer.write(get("/other", "POST", body))
         await until(lambda: kept_back(runner) > 50_000)
+        await asyncio.sleep(0.05)
+        assert kept_back(runner) < 400_000, "the rest is not read yet"
         path.respond()
 
         assert await answer(reader) == "fast"
@@ -320,6 +322,25 @@ async def test_requests_in_any_pieces_are_answered_in_turn():
             fast, other = got[2 * n : 2 * n + 2]
             assert fast in (body or "fast", f"/fast/{n}  {body}"), (size, n)
             assert other == f"/other/{n}  {body}", (size, n)
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        b"GET /other HTTP/1.1\r\nX-Rest: ",
+        b"POST /other HTTP/1.1\r\nContent-Length: %d\r\nHost: x\r\n\r\n",
+    ],
+)
+async def test_what_looks_like_a_request_inside_another_is_none(begin):
+    """In a header's value and in a body, each in a piece of its own."""
+    inside = get("/fast")
+    async with served() as (path, runner), connected(runner) as (reader, writer):
+        writer.write(begin % len(inside) if b"%d" in begin else begin)
+        await asyncio.sleep(0.05)
+        writer.write(inside)
+
+        assert (await answer(reader)).startswith("/other")
+        assert path.calls == []
 
 
 async def collect(reader, count):

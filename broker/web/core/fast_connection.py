@@ -45,18 +45,18 @@ class FastConnection(ConnectionHandler):
     """A connection of a caller's whose requests may take the fast path, one at a time."""
 
     __slots__ = (
+        "_aiohttp_keeps_time",
         "_call",
         "_deferred",
         "_ended",
         "_fast_path",
-        "_holds",
+        "_holds_reading",
         "_idle_since",
         "_idle_timer",
         "_is_last",
         "_reader",
         "_request",
         "_sent",
-        "_theirs",
         "_tracker",
         "handed_over",
     )
@@ -72,11 +72,11 @@ class FastConnection(ConnectionHandler):
         self._request: PlainRequest | None = None
         self._sent = False
         self._deferred = b""
-        self._holds = False
+        self._holds_reading = False
         """Whether nothing is read until the call has ended."""
         self._is_last = False
         """Whether the connection ends after the call."""
-        self._theirs = True
+        self._aiohttp_keeps_time = True
         """Whether the keep-alive time is aiohttp's to keep."""
         self._ended: asyncio.Future[None] | None = None
         self._idle_since = 0.0
@@ -126,7 +126,7 @@ class FastConnection(ConnectionHandler):
             self._deferred += data
             if len(self._deferred) > MAX_DEFERRED_BYTES and self.transport is not None:
                 self.transport.pause_reading()
-                self._holds = True
+                self._holds_reading = True
         elif not self._tracker.between_requests or self._messages:
             self._give(data)
         elif self._handler_waits:
@@ -154,15 +154,15 @@ class FastConnection(ConnectionHandler):
 
     def _take_deferred(self) -> bytes:
         data, self._deferred = self._deferred, b""
-        if self._holds and self.transport is not None:
-            self._holds = False
+        if self._holds_reading and self.transport is not None:
+            self._holds_reading = False
             self.transport.resume_reading()
         return data
 
     def _give(self, data: bytes) -> None:
         """Leave it to aiohttp."""
         self._stop_idle_timer()
-        self._theirs = True
+        self._aiohttp_keeps_time = True
         self._tracker.feed(data)
         super().data_received(data)
 
@@ -179,8 +179,8 @@ class FastConnection(ConnectionHandler):
         self._last_heard_at = time.monotonic()
         self._request_count += 1
         cast(web.Server, self._manager).requests_count += 1
-        if self._theirs:
-            self._theirs = False
+        if self._aiohttp_keeps_time:
+            self._aiohttp_keeps_time = False
             self.keep_alive(True)  # its timer, which knows nothing of calls here, is stopped
 
     def _end_call(self) -> None:

@@ -66,6 +66,8 @@ async def test_runs_are_started_tried_out_listed_and_shown(quickbooks):
     listed = (await sees(broker, "/invoices?app=hbdev", cookie)).body.decode()
     run = (await sees(broker, started.headers["Location"].partition("/console")[2], cookie)).body
     other = (await sees(broker, failed.headers["Location"].partition("/console")[2], cookie)).body
+    again = await sees(broker, "/invoices", cookie, "POST", data=body)
+    repeated = await sees(broker, again.headers["Location"].partition("/console")[2], cookie)
 
     assert "Would be sent to the accounting system" in dry.body.decode()
     assert (nothing, started.status, failed.status) == ([], 303, 303)
@@ -73,4 +75,7 @@ async def test_runs_are_started_tried_out_listed_and_shown(quickbooks):
     assert re.search(r"invoice <code>\d+</code>, 12\S* USD, created", listed)
     assert "Find or make the customer and the invoice" in run.decode()
     assert "made by this run" in run.decode()
+    assert b"had a run already" not in run
+    assert b"This record had a run already" in repeated.body
+    assert len(quickbooks.invoices()) == 1
     assert "neither an amount nor line items" in other.decode()

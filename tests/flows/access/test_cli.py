@@ -173,9 +173,9 @@ async def test_a_leaked_key_is_found_by_its_secret_looked_into_and_revoked(shell
     await broker.parts.call_log.flush()
     where = ("--workspace", broker.workspace)
 
-    _, found, asked = await shell("key", "find", "--json", stdin=f"{secret}\n")
+    _, found, prompt = await shell("key", "find", "--json", stdin=f"{secret}\n")
     key = json.loads(found)
-    assert (key["workspace"], key["revokedAt"], asked) == (broker.workspace, None, "")
+    assert (key["workspace"], key["revokedAt"], prompt) == (broker.workspace, None, "")
     assert secret not in found
 
     async def statuses(*filters):

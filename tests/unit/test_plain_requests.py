@@ -43,9 +43,9 @@ def test_a_plain_request_is_read_as_it_came_and_what_follows_it_is_left():
     for _ in range(2):
         request = reader.read(BODY + GOOD)
         assert (request.method, request.path, request.body) == ("POST", "/x", b"abc")
-        assert (request.raw, request.keep_alive) == (BODY, True)
+        assert (request.raw, request.headers.keep_alive) == (BODY, True)
 
     last = reader.read(GOOD.replace(b"X-A", b"Connection: close\r\nX-A"))
 
-    assert (last.path, last.body, last.keep_alive) == ("/x?a=1", None, False)
-    assert last.fields == {b"host": b"x", b"connection": b"close", b"x-a": b"b"}
+    assert (last.path, last.body, last.headers.keep_alive) == ("/x?a=1", None, False)
+    assert last.headers.fields == {b"host": b"x", b"connection": b"close", b"x-a": b"b"}

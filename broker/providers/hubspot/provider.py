@@ -29,6 +29,7 @@ from broker.providers.hubspot.client import FAILURES, HubSpotClient
 from broker.providers.hubspot.events.inbound import HubSpotWebhooks
 from broker.providers.hubspot.wording import WORDING
 from broker.providers.oauth import GrantEnded
+from broker.providers.transport.headers import Headers, encoded
 from broker.providers.transport.response import UpstreamResponse
 from broker.providers.values import Callback, ConsentRequest, Exchange, Renewable
 
@@ -185,7 +186,8 @@ class HubSpot(Provider):
         return await self._exchange(call, request, None, within, repeats=repeats, begun=begun)
 
     def _encode(self, call: ProxyCall, grant: Grant) -> tuple[bytes, AsyncIterator[bytes] | None]:
-        credentials = (("Authorization", f"Bearer {grant.access_token.reveal()}"),)
+        token = encoded(grant.access_token.reveal())
+        credentials = Headers([(b"Authorization", b"Bearer " + token)])
         return encode_call(call, self._destination, self._headers, credentials)
 
     async def _exchange(

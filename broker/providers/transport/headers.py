@@ -8,6 +8,9 @@ from broker.errors import InvalidRequest
 
 T = TypeVar("T")
 
+NOT_IN_LINES = b"\r\n\0"
+"""Bytes that no line of a head holds but at its end."""
+
 
 class Headers(Sequence[tuple[str, str]]):
     """Header names and values in order. As a sequence they are text, decoded each time; `lines`
@@ -38,7 +41,7 @@ class Headers(Sequence[tuple[str, str]]):
         """
         if self._encoded is None:
             text = b"\r\n".join([*map(b": ".join, self.lines), b""])
-            if not text.count(b"\n") == text.count(b"\r") == len(self.lines) or b"\0" in text:
+            if len(text.translate(None, NOT_IN_LINES)) + 2 * len(self.lines) != len(text):
                 raise InvalidRequest("A header holds characters that no header value has.")
             self._encoded = text
         return self._encoded

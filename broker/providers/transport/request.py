@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 
 from broker.errors import InvalidRequest
-from broker.providers.transport.headers import Headers, encoded
+from broker.providers.transport.headers import NOT_IN_LINES, Headers, encoded
 
 BODILESS_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods for which a request that says nothing of a body has none (RFC 9110 section 8.6)."""
@@ -22,10 +22,10 @@ def encode_request(
     piece by piece, None where it is not known. Raises InvalidRequest for what cannot be a head: it
     must not become two requests.
     """
-    line = encoded(f"{method} {target} HTTP/1.1\r\n")
-    if line.count(b"\n") + line.count(b"\r") != 2 or b"\0" in line:
+    line = encoded(f"{method} {target} HTTP/1.1")
+    if len(line.translate(None, NOT_IN_LINES)) != len(line):
         raise InvalidRequest("A method or target holds characters that none has.")
-    head = line + b"".join([part.encode() for part in headers])
+    head = b"".join([line, b"\r\n", *[part.encode() for part in headers]])
     rest: AsyncIterator[bytes] | None = None
     at_once = b""
     if body is None:

@@ -134,7 +134,8 @@ class RequestReader:
             return None
         self._usable = True
         headers = PlainHeaders(raw, lines, fields, length, keep_alive=self._keep_alive)
-        self._headers = headers if len(raw) <= MAX_REMEMBERED_BYTES else None
+        is_remembered = self._keep_alive and len(raw) <= MAX_REMEMBERED_BYTES
+        self._headers = headers if is_remembered else None
         raw = data if end == len(data) else data[:end]
         return PlainRequest(raw, parser.get_method().decode(), path, headers, body)
 

@@ -176,14 +176,14 @@ class HubSpot(Provider):
         self,
         call: ProxyCall,
         grant: Grant,
-        begun: UpstreamResponse,
+        pending: UpstreamResponse,
         within: float,
         *,
         repeats: bool,
     ) -> Answer:
         """Go on with a call that was begun."""
         request, _ = self._encode(call, grant)
-        return await self._exchange(call, request, None, within, repeats=repeats, begun=begun)
+        return await self._exchange(call, request, None, within, repeats=repeats, pending=pending)
 
     def _encode(self, call: ProxyCall, grant: Grant) -> tuple[bytes, AsyncIterator[bytes] | None]:
         token = encoded(grant.access_token.reveal())
@@ -198,7 +198,7 @@ class HubSpot(Provider):
         within: float,
         *,
         repeats: bool,
-        begun: UpstreamResponse | None = None,
+        pending: UpstreamResponse | None = None,
     ) -> Answer:
         try:
             response = await self._destination.pool.send(
@@ -207,7 +207,7 @@ class HubSpot(Provider):
                 min(within, self.deadlines.total),
                 bodiless=call.method == "HEAD",
                 repeats=repeats,
-                begun=begun,
+                pending=pending,
             )
             refusal = await peek_body(response) if response.status in {401, 429} else b""
         except OSError as error:

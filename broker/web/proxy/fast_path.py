@@ -79,7 +79,7 @@ class FastPath:
             return None
         if forwarding is None:
             return None
-        self.counts.begun += 1
+        self.counts.started += 1
         log_fields = {
             "request_id": request_id,
             "method": request.method,

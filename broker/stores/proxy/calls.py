@@ -85,6 +85,7 @@ class CallFilter:
     path: str | None = None
     template: str | None = None
     error: str | None = None
+    key_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,4 +210,5 @@ def _matching(app: App, wanted: CallFilter) -> tuple[Any, ...]:
         wanted.path,
         wanted.template,
         wanted.error,
+        wanted.key_id,
     )

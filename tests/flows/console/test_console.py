@@ -920,8 +920,8 @@ async def test_home_shows_what_needs_a_person_and_dead_deliveries_are_sent_again
     answer = await sees(broker, "/deliveries/replay", cookie, "POST", data={"app": "hbdev"})
     assert b"1 delivery is sent again" in answer.body
     states = await database.fetch(
-        "SELECT app.slug, delivery.state, delivery.is_replay FROM delivery JOIN event ON event.id = event_id"
-        " JOIN app ON app.id = event.app_id ORDER BY app.slug"
+        "SELECT app.slug, delivery.state, delivery.is_replay FROM delivery JOIN event USING (workspace_id)"
+        " JOIN app USING (workspace_id) WHERE event.id = event_id AND app.id = event.app_id ORDER BY app.slug"
     )
     assert [tuple(row) for row in states] == [("hbdev", "waiting", True), ("other", "dead", False)]
     without = await signs_in(broker, await broker.makes_key("console", "apps"))

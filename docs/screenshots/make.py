@@ -27,7 +27,7 @@ def free_port() -> int:
 async def shown(demo: asyncio.subprocess.Process, pattern: str) -> tuple[str, ...]:
     """What the demo prints where the pattern's groups stand."""
     while line := (await demo.stdout.readline()).decode():  # type: ignore[union-attr]
-        print(line, end="")  # noqa: T201
+        print(line, end="")
         if found := re.search(pattern, line):
             return found.groups()
     raise SystemExit("the demo ended before it served")

@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +93,15 @@ async def product(broker: Any, context: Any, unused_tcp_port_factory: Any) -> As
     started = []
 
     async def start(
-        *command: str, listed: bool = True, page_origin: str = "", **changes: Any
+        *command: str,
+        listed: bool = True,
+        page_origin: str = "",
+        output: Path | None = None,
+        **changes: Any,
     ) -> str:
-        """`page_origin` is where the page is, when the backend serves none."""
+        """`page_origin` is where the page is, when the backend serves none. With `output` the
+        broker sends its events about connections to the backend, and what that prints goes there.
+        """
         port = unused_tcp_port_factory()
         api = f"http://127.0.0.1:{port}"
         origin = page_origin or api
@@ -109,10 +116,17 @@ async def product(broker: Any, context: Any, unused_tcp_port_factory: Any) -> As
         )
         environment = {"BROKER": broker.url, "KEY": broker.key, "APP": "hbdev", "PORT": str(port)}
         environment["PAGE"] = page_origin
+        if output:
+            endpoint = await broker.sends_to(f"{api}/hubspot/events", "connection.*")
+            environment["EVENTS_SECRET"] = endpoint.json()["secret"]
         command = command or (sys.executable, str(ROOT / "docs/examples/backend.py"))
-        process = await asyncio.create_subprocess_exec(
-            *command, env={**os.environ, **environment}, stderr=asyncio.subprocess.DEVNULL
-        )
+        with output.open("wb") if output else nullcontext() as printed:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                env={**os.environ, **environment},
+                stdout=printed,
+                stderr=asyncio.subprocess.DEVNULL,
+            )
         started.append(process)
         await until(lambda: accepts(port))
         return api

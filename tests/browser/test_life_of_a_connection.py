@@ -1,12 +1,14 @@
 """The button from "Connect" to "Connected", "Reconnect", "Disconnect", in the frameworks that products use."""
 
 import asyncio
+import base64
 import importlib.util
 import json
 import re
 import shutil
 import sys
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,12 @@ needs_node = pytest.mark.skipif(
 def needs(*modules):
     missing = [each for each in modules if not importlib.util.find_spec(each)]
     return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
+
+
+@pytest.fixture
+async def broker(broker_with_local_endpoints):
+    """One that may send its events to the products on this machine."""
+    return broker_with_local_endpoints
 
 
 def element(page):
@@ -134,33 +142,71 @@ async def lives(broker, hubspot, page):
     assert (await broker.asks("GET", "/api/apps/hbdev/connections/user-42")).status == 404
 
 
-@needs("flask")
-async def test_a_flask_product_with_csrf_tokens(broker, hubspot, page, product):
+async def hears_of_it(broker, page, origin, printed):
+    """What happened in `lives` reached the product, each event once; nothing unsigned does."""
+    listed = (await broker.asks("GET", "/api/apps/hbdev/endpoints")).json()["endpoints"]
+    address = f"/api/apps/hbdev/endpoints/{listed[0]['id']}"
+    events = f"{origin}/hubspot/events"
+    signature = {"webhook-id": "msg_1", "webhook-timestamp": str(int(time.time()))}
+    for forged in (
+        {},
+        {**signature, "webhook-signature": "v1," + base64.b64encode(bytes(32)).decode()},
+        {**signature, "webhook-signature": "nonsense"},
+    ):
+        headers = {"Content-Type": "application/json", **forged}
+        answer = await page.request.post(
+            events, data='{"type": "connection.created"}', headers=headers
+        )
+        assert answer.status == 400, forged
+
+    await broker.run_background_work()
+    delivered = (await broker.asks("GET", f"{address}/deliveries")).json()["deliveries"]
+    again = f"/api/apps/hbdev/deliveries/{delivered[0]['id']}/replay"
+    assert (await broker.asks("POST", again)).status == 202
+    await broker.run_background_work()
+    delivered = (await broker.asks("GET", f"{address}/deliveries")).json()["deliveries"]
+    assert {each["state"] for each in delivered} == {"delivered"}
+    lines = [each for each in printed.read_text().splitlines() if each.startswith("connection.")]
+    assert sorted(lines) == [
+        *["connection.created user-42"] * 3, "connection.deleted user-42", "connection.reauth_required user-42",
+    ]  # fmt: skip
+
+
+@needs("flask", "standardwebhooks")
+async def test_a_flask_product_with_csrf_tokens(broker, hubspot, page, product, tmp_path):
     hubspot.auto_consent = None
-    await page.goto(await product(sys.executable, str(EXAMPLES / "flask/app.py")))
+    printed = tmp_path / "printed"
+    origin = await product(sys.executable, str(EXAMPLES / "flask/app.py"), output=printed)
+    await page.goto(origin)
 
     await lives(broker, hubspot, page)
+    await hears_of_it(broker, page, origin, printed)
 
 
-@needs("django", "requests")
-async def test_a_django_product_with_its_own_csrf_check(broker, hubspot, page, product):
+@needs("django", "requests", "standardwebhooks")
+async def test_a_django_product_with_its_own_csrf_check(broker, hubspot, page, product, tmp_path):
     """Django refuses a POST without its token, and its default COOP would cut the popup off."""
     hubspot.auto_consent = None
-    origin = await product(sys.executable, str(EXAMPLES / "django/app.py"))
+    printed = tmp_path / "printed"
+    origin = await product(sys.executable, str(EXAMPLES / "django/app.py"), output=printed)
     refused = await page.request.post(f"{origin}/hubspot/session")
     assert refused.status == 403
     opened = await page.goto(origin)
     assert opened.headers["cross-origin-opener-policy"] == "same-origin-allow-popups"
 
     await lives(broker, hubspot, page)
+    await hears_of_it(broker, page, origin, printed)
 
 
-@needs("fastapi", "uvicorn")
-async def test_a_fastapi_product_with_bearer_tokens(broker, hubspot, page, product):
+@needs("fastapi", "uvicorn", "standardwebhooks")
+async def test_a_fastapi_product_with_bearer_tokens(broker, hubspot, page, product, tmp_path):
     hubspot.auto_consent = None
-    await page.goto(await product(sys.executable, str(EXAMPLES / "fastapi/app.py")))
+    printed = tmp_path / "printed"
+    origin = await product(sys.executable, str(EXAMPLES / "fastapi/app.py"), output=printed)
+    await page.goto(origin)
 
     await lives(broker, hubspot, page)
+    await hears_of_it(broker, page, origin, printed)
 
 
 async def run(*command, cwd):
@@ -203,7 +249,8 @@ async def test_a_react_page_with_an_express_api_on_another_origin(
     back = await install("express", tmp_path)
     port = unused_tcp_port_factory()
     page_origin = f"http://127.0.0.1:{port}"
-    api = await product("node", str(back / "server.mjs"), page_origin=page_origin)
+    printed = tmp_path / "printed"
+    api = await product("node", str(back / "server.mjs"), page_origin=page_origin, output=printed)
     await run("node_modules/.bin/tsc", "--noEmit", cwd=front)
     await run(
         "node_modules/.bin/esbuild", "src/main.tsx", "--bundle", "--format=esm", "--jsx=automatic",
@@ -216,6 +263,7 @@ async def test_a_react_page_with_an_express_api_on_another_origin(
     try:
         await page.goto(f"{page_origin}/", wait_until="load") if await answers(port) else None
         await lives(broker, hubspot, page)
+        await hears_of_it(broker, page, api, printed)
     finally:
         await page.close()
         server.terminate()

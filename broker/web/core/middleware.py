@@ -32,7 +32,7 @@ COMPLETION_GRACE_S = 10.0
 
 H = TypeVar("H", bound=Callable[..., Any])
 
-BEGUN: web.RequestKey[Any] = web.RequestKey("call that the fast path began", object)
+FAST_CALL: web.RequestKey[Any] = web.RequestKey("call that the fast path began", object)
 REQUEST_ID = web.RequestKey("request id", str)
 LOG_FIELDS = web.RequestKey("log fields", dict)
 
@@ -60,6 +60,10 @@ class RequestLog:
         durations.observe(seconds)
         log_request({**fields, "route": route, "status": status, "ms": round(seconds * 1000, 2)})
 
+    def count_refusal(self, code: str) -> None:
+        """A request that the broker itself refused."""
+        self._metrics.refusals.labels(code).inc()
+
 
 def new_request_id() -> str:
     """An id for a request: not a secret, so that the kernel's random numbers are not needed."""
@@ -75,12 +79,12 @@ def observe_requests(handler: Handler, requests: RequestLog) -> Handler:
     """
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        begun = take_begun(request)
-        if begun is None:
+        fast_call = take_fast_call(request)
+        if fast_call is None:
             started, request_id = time.perf_counter(), new_request_id()
             fields: dict[str, Any] = {"request_id": request_id, "method": request.method}
         else:
-            started, request_id, fields = begun.started, begun.request_id, begun.fields
+            started, request_id, fields = fast_call.started, fast_call.request_id, fast_call.fields
         request[REQUEST_ID], request[LOG_FIELDS] = request_id, fields
         WORKSPACE.set(None)  # one task serves all requests of a connection
         status = 499
@@ -91,6 +95,7 @@ def observe_requests(handler: Handler, requests: RequestLog) -> Handler:
                 response = await handler(request)
             except Exception as error:  # noqa: BLE001  # or raised again
                 response = _refused(request, error)
+                requests.count_refusal(fields["error"])
             else:
                 if not response.prepared:
                     response.headers.setdefault("X-Request-Id", request_id)
@@ -107,13 +112,13 @@ def observe_requests(handler: Handler, requests: RequestLog) -> Handler:
     return handle
 
 
-def take_begun(request: web.Request) -> Any:
+def take_fast_call(request: web.Request) -> Any:
     """The call that the fast path began for a request and could not complete, if it did."""
-    begun = getattr(request.protocol, "handed_over", None)
-    if begun is not None:
+    fast_call = getattr(request.protocol, "handed_over", None)
+    if fast_call is not None:
         request.protocol.handed_over = None  # type: ignore[attr-defined]
-        request[BEGUN] = begun
-    return begun
+        request[FAST_CALL] = fast_call
+    return fast_call
 
 
 def _check_head(request: web.Request) -> None:

@@ -7,6 +7,7 @@ connection was used within seconds, or holds a body that it does not have to rep
 import logging
 import re
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from urllib.parse import unquote
 
@@ -15,7 +16,10 @@ from aiohttp import web
 
 from broker.domain.model import Caller, ProxyCall
 from broker.errors import (
+    AppNotFound,
     BodyTooLarge,
+    BrokerError,
+    Busy,
     ConnectionNotFound,
     InvalidRequest,
     MethodNotAllowed,
@@ -26,7 +30,7 @@ from broker.services.access.callers import Callers, require
 from broker.services.proxy.forwarding import Forwarding, Proxy
 from broker.web.core.cookies import check_not_cross_site
 from broker.web.core.cut_answers import cut_off
-from broker.web.core.middleware import BEGUN, LOG_FIELDS, REQUEST_ID, cancel_on_disconnect
+from broker.web.core.middleware import FAST_CALL, LOG_FIELDS, REQUEST_ID, cancel_on_disconnect
 from broker.web.core.openapi import self_authenticating
 from broker.web.core.requests import (
     BROKEN_FRAMING,
@@ -78,8 +82,8 @@ class ProxyHandlers:
         HubSpot's status, end-to-end headers and body come back as they are. A refusal of the
         broker's own carries `Broker-Error`.
         """
-        if BEGUN in request:
-            return await self._respond(request, request[BEGUN].forwarding, None)
+        if FAST_CALL in request:
+            return await self._respond(request, request[FAST_CALL].forwarding, None)
         caller = await self._caller(request)
         if request.method not in METHODS:
             raise MethodNotAllowed(allowed=list(METHODS))
@@ -132,7 +136,12 @@ class ProxyHandlers:
             # Where vendors' own clients put their token, callers put their key.
             found = (headers[name] for name in self._key_headers if name in headers)
             credentials = next((f"Bearer {key}" for key in found), None)
-        caller = await self._callers.authenticate(credentials)
+        try:
+            caller = await self._callers.authenticate(credentials)
+        except Busy:
+            with suppress(AppNotFound):
+                path_slug(request)  # all that the log line can say of who is refused
+            raise
         request[LOG_FIELDS]["key"] = str(caller.key_id)
         return caller
 
@@ -183,6 +192,12 @@ class ProxyHandlers:
                 await response.prepare(request)
                 async for chunk in chunks:
                     await response.write(chunk)
+        except BrokerError:
+            # The call log, which has the user of every other call, may lack a refused one.
+            request[LOG_FIELDS]["user"] = forwarding.trace.user_ref
+            if response is not None:
+                cut_off(request)
+            raise
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             if response is None:
                 raise

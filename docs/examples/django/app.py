@@ -1,6 +1,7 @@
 """A Django product: Django's own CSRF check and sign-in session, and the life of a connection.
 
-pip install django requests; KEY=bs_... python3 app.py, then open http://127.0.0.1:3000
+pip install django requests standardwebhooks; KEY=bs_... python3 app.py, then open
+http://127.0.0.1:3000. With EVENTS_SECRET=whsec_... it also receives the broker's events.
 """
 
 import json
@@ -11,16 +12,20 @@ from urllib.parse import quote
 
 import requests
 from django.conf import settings
+from django.core.cache import cache
 from django.core.management import execute_from_command_line
-from django.http import JsonResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import path
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
+from standardwebhooks import Webhook, WebhookVerificationError
 
 BROKER = os.environ.get("BROKER", "http://localhost:8080")
 HUBSPOT_APP = os.environ.get("APP", "demo")
 PORT = int(os.environ.get("PORT", "3000"))
 KEY = os.environ.get("KEY") or sys.exit("Set KEY to an API key of the broker (scope `connect`).")
+EVENTS_SECRET = os.environ.get("EVENTS_SECRET")  # of the endpoint that sends events here
 broker = requests.Session()
 broker.headers["Authorization"] = f"Bearer {KEY}"  # never in a page
 
@@ -110,6 +115,27 @@ def disconnect(request):
     return passed_on(broker.delete(connection(request)))
 
 
+@csrf_exempt  # the signature proves who sent it
+@require_POST
+def events(request):
+    try:
+        event = Webhook(EVENTS_SECRET).verify(request.body, dict(request.headers))
+    except (WebhookVerificationError, ValueError):
+        return HttpResponse(status=400)
+    # The same event can arrive again for days. Remember it after the work, so that an error here
+    # makes the broker send it again.
+    name = f"broker-event:{request.headers['webhook-id']}"
+    if not cache.get(name):
+        handle(event)
+        cache.set(name, True, timeout=7 * 86_400)
+    return HttpResponse(status=204)
+
+
+def handle(event):
+    """Your work: pause the user's jobs at `connection.reauth_required`, for example."""
+    print(event["type"], event["data"]["userForeignIdentifier"], flush=True)
+
+
 def connection(request):
     return f"{BROKER}/api/apps/{HUBSPOT_APP}/connections/{quote(current_user(request), safe='')}"
 
@@ -125,6 +151,7 @@ urlpatterns = [
     path("hubspot/status", status),
     path("hubspot/confirm", confirm),
     path("hubspot/disconnect", disconnect),
+    *([path("hubspot/events", events)] if EVENTS_SECRET else []),
 ]
 
 if __name__ == "__main__":

@@ -1,11 +1,40 @@
 // An Express API for a page on another origin (see ../react): CORS and a cookie of the product's own.
 // npm install; KEY=bs_... PAGE=http://localhost:5173 node server.mjs
+// With EVENTS_SECRET=whsec_... it also receives the broker's events.
 import express from "express";
+import { Webhook } from "standardwebhooks";
 
 const { BROKER = "http://localhost:8080", KEY, APP = "demo", PORT = "3001", PAGE = "http://localhost:5173" } = process.env;
+const { EVENTS_SECRET } = process.env; // of the endpoint that sends events here
 if (!KEY) throw new Error("Set KEY to an API key of the broker that has the scope `connect`."); // never in a page
 
 const app = express();
+
+const handled = new Set(); // names of events; a table in your product, kept for a week
+
+/** Your work: pause the user's jobs at `connection.reauth_required`, for example. */
+const handle = ({ type, data }) => console.log(type, data.userForeignIdentifier);
+
+const bytes = express.raw({ type: "application/json", limit: "2mb" });
+
+// Before express.json(), because the signature is over the bytes of the body.
+if (EVENTS_SECRET) app.post("/hubspot/events", bytes, (request, response) => {
+  let event;
+  try {
+    event = new Webhook(EVENTS_SECRET).verify(request.body, request.headers);
+  } catch {
+    return response.sendStatus(400);
+  }
+  // The same event can arrive again for days. Remember it after the work, so that an error here makes the broker send
+  // it again.
+  const name = request.get("webhook-id");
+  if (!handled.has(name)) {
+    handle(event);
+    handled.add(name);
+  }
+  return response.sendStatus(204);
+});
+
 app.use(express.json());
 
 // The page's origin, exactly: its cookies come with the request. A foreign page gets no further than the preflight,

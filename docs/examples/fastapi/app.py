@@ -1,29 +1,33 @@
 """A FastAPI product whose page signs its calls with a bearer token, as single-page apps do.
 
-pip install fastapi uvicorn httpx; KEY=bs_... python3 app.py, then open http://127.0.0.1:3000
+pip install fastapi uvicorn httpx standardwebhooks; KEY=bs_... python3 app.py, then open
+http://127.0.0.1:3000. With EVENTS_SECRET=whsec_... it also receives the broker's events.
 """
 
 import os
 import secrets
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import httpx
 import uvicorn
-from fastapi import Body, Depends, FastAPI, HTTPException
+from fastapi import Body, Depends, FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from standardwebhooks import Webhook, WebhookVerificationError
 
 BROKER = os.environ.get("BROKER", "http://localhost:8080")
 HUBSPOT_APP = os.environ.get("APP", "demo")
 PORT = int(os.environ.get("PORT", "3000"))
 # Never in a page.
 KEY = os.environ.get("KEY") or sys.exit("Set KEY to an API key of the broker (scope `connect`).")
+EVENTS_SECRET = os.environ.get("EVENTS_SECRET")  # of the endpoint that sends events here
 broker = httpx.AsyncClient(base_url=BROKER, headers={"Authorization": f"Bearer {KEY}"})
 
 app = FastAPI()
 signed_in: dict[str, str] = {}
+handled: set[str] = set()  # names of events; a table in your product, kept for a week
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -98,6 +102,27 @@ async def confirm(user: User, confirm: Annotated[str, Body(embed=True)]) -> JSON
 @app.post("/hubspot/disconnect")
 async def disconnect(user: User) -> JSONResponse:
     return passed_on(await broker.delete(connection(user)))
+
+
+@app.post("/hubspot/events", status_code=204)
+async def events(request: Request) -> None:
+    if not EVENTS_SECRET:
+        raise HTTPException(404)
+    try:
+        # The body as it came: a model as a parameter would parse it before it is proved.
+        event = Webhook(EVENTS_SECRET).verify(await request.body(), dict(request.headers))
+    except (WebhookVerificationError, ValueError):
+        raise HTTPException(400, "The signature is missing, wrong or too old.") from None
+    # The same event can arrive again for days. Remember it after the work, so that an error here
+    # makes the broker send it again.
+    if request.headers["webhook-id"] not in handled:
+        handle(event)
+        handled.add(request.headers["webhook-id"])
+
+
+def handle(event: dict[str, Any]) -> None:
+    """Your work: pause the user's jobs at `connection.reauth_required`, for example."""
+    print(event["type"], event["data"]["userForeignIdentifier"], flush=True)
 
 
 def connection(user: str) -> str:

@@ -1,6 +1,7 @@
 """A Flask product: the button with a CSRF token, and the life of a connection.
 
-pip install flask requests; KEY=bs_... python3 app.py, then open http://127.0.0.1:3000
+pip install flask requests standardwebhooks; KEY=bs_... python3 app.py, then open
+http://127.0.0.1:3000. With EVENTS_SECRET=whsec_... it also receives the broker's events.
 """
 
 import os
@@ -10,16 +11,19 @@ from urllib.parse import quote
 
 import requests
 from flask import Flask, abort, jsonify, render_template_string, request, session
+from standardwebhooks import Webhook, WebhookVerificationError
 
 BROKER = os.environ.get("BROKER", "http://localhost:8080")
 HUBSPOT_APP = os.environ.get("APP", "demo")
 PORT = int(os.environ.get("PORT", "3000"))
 KEY = os.environ.get("KEY") or sys.exit("Set KEY to an API key of the broker (scope `connect`).")
+EVENTS_SECRET = os.environ.get("EVENTS_SECRET")  # of the endpoint that sends events here
 broker = requests.Session()
 broker.headers["Authorization"] = f"Bearer {KEY}"  # never in a page
 
 app = Flask(__name__)
 app.secret_key = os.environ.get("SECRET_KEY") or secrets.token_hex(32)
+handled = set()  # names of events; a table in your product, kept for a week
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -42,7 +46,7 @@ def current_user():
 
 @app.before_request
 def check_csrf():
-    if request.method == "POST":
+    if request.method == "POST" and request.endpoint != "events":  # which has a signature
         token = request.headers.get("X-CSRFToken", "")
         if not secrets.compare_digest(token, session.get("csrf", "-")):
             abort(403, "The CSRF token is missing or wrong.")
@@ -84,6 +88,27 @@ def confirm():
 @app.post("/hubspot/disconnect")
 def disconnect():
     return passed_on(broker.delete(connection()))
+
+
+@app.post("/hubspot/events")
+def events():
+    if not EVENTS_SECRET:
+        abort(404)
+    try:
+        event = Webhook(EVENTS_SECRET).verify(request.get_data(), dict(request.headers))
+    except (WebhookVerificationError, ValueError):
+        abort(400)
+    # The same event can arrive again for days. Remember it after the work, so that an error here
+    # makes the broker send it again.
+    if request.headers["webhook-id"] not in handled:
+        handle(event)
+        handled.add(request.headers["webhook-id"])
+    return "", 204
+
+
+def handle(event):
+    """Your work: pause the user's jobs at `connection.reauth_required`, for example."""
+    print(event["type"], event["data"]["userForeignIdentifier"], flush=True)
 
 
 def connection():

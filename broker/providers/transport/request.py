@@ -39,7 +39,7 @@ def encode_request(
         lines.append(b"Transfer-Encoding: chunked")
     head = b"\r\n".join(lines)
     if head.count(b"\n") >= len(lines) or head.count(b"\r") >= len(lines) or b"\0" in head:
-        raise InvalidRequest("A header holds characters that no header value has.")
+        raise InvalidRequest("A header contains characters that are not allowed in a header.")
     return head + b"\r\n\r\n" + at_once, rest
 
 

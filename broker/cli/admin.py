@@ -123,8 +123,7 @@ def add_app(
     client_id: Annotated[str | None, typer.Option(help="The Client Id at the provider")] = None,
     client_secret: Annotated[str | None, typer.Option(help="Prompted for when omitted")] = None,
     webhook_secret: Annotated[
-        str | None,
-        typer.Option(help="Secret that webhooks are signed with, if not the client secret"),
+        str | None, typer.Option(help="Signs the webhooks, where the client secret does not")
     ] = None,
     app_id: Annotated[str | None, typer.Option(help="HubSpot's App Id")] = None,
     environment: EnvironmentOption = None,

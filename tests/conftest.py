@@ -7,6 +7,7 @@ pytest_plugins = [
     "tests.fixtures.ports",
     "tests.fixtures.logs",
     "tests.fixtures.postgres",
+    "tests.fixtures.pooler",
     "tests.fixtures.sandboxes",
     "tests.fixtures.receivers",
     "tests.fixtures.brokers",

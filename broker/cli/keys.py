@@ -7,10 +7,12 @@ import typer
 
 from broker.bootstrap.components import Components
 from broker.cli.admin import ALLOW, WorkspaceOption
-from broker.cli.output import Json, as_facts, as_table, confirm
+from broker.cli.output import Json, as_facts, as_table, confirm, read_secret
 from broker.cli.runtime import emit, fail, with_broker
 from broker.domain.audit import SHELL
-from broker.domain.model import KEY_SCOPES, Key, PolicyRule
+from broker.domain.model import KEY_SCOPES, Key, PolicyRule, Secret
+from broker.errors import NotFound
+from broker.stores.access.keys import SECRET, TOKEN
 from broker.web.api.app_fields import Rule, rule_of_text, text_of_rule
 from broker.web.core.requests import validate
 
@@ -20,6 +22,20 @@ Texts = list[str] | None
 ScopeOption = Annotated[Texts, typer.Option("--scope", help="May be repeated")]
 AppOption = Annotated[Texts, typer.Option("--app", help="Limit to this app; may be repeated")]
 AllowOption = Annotated[Texts, typer.Option("--allow", help=ALLOW)]
+
+
+def _no_secret(name: str | None) -> str | None:
+    if name is not None and name.startswith((SECRET, TOKEN)):
+        fail(
+            "that is a secret, which no command line should hold (others see it, and the shell "
+            "remembers it); `broker key find` reads it and prints the key's id"
+        )
+    return name
+
+
+KEY_NAME = "The key's UUID, or its client id (bc_...)"
+KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help=KEY_NAME, callback=_no_secret)]
+KeyOption = Annotated[str | None, typer.Option("--key", help=KEY_NAME, callback=_no_secret)]
 
 
 @keys.command("create")
@@ -53,6 +69,7 @@ def list_keys(workspace: WorkspaceOption, as_json: Json = False) -> None:
         rows = [
             {
                 "id": key["id"],
+                "client id": key["clientId"],
                 "state": "revoked" if key["revokedAt"] else "live",
                 **{name: _readable(key)[name] for name in ("name", "scopes", "apps", "policy")},
                 "last used": key["lastUsedAt"] or "never",
@@ -64,9 +81,28 @@ def list_keys(workspace: WorkspaceOption, as_json: Json = False) -> None:
     with_broker(work)
 
 
+@keys.command("find")
+def find_key(as_json: Json = False) -> None:
+    """Say which key a secret (bs_...) or an access token (bt_...) is of, such as a leaked one.
+
+    It is asked for without an echo, or read from standard input, and never stands on the command
+    line. Keys are found by hash, revoked ones too, over all workspaces.
+    """
+    secret = read_secret("Secret or access token")
+
+    async def work(broker: Components) -> None:
+        key = await broker.keys.find_by_credential(Secret(secret))
+        if key is None:
+            fail("no key of this broker has this secret; an access token is known for a day")
+        found = {"workspace": str(key.workspace_id), **_key(key)}
+        emit(found, as_json=as_json, text=as_facts(_readable(found)))
+
+    with_broker(work)
+
+
 @keys.command("change")
 def change_key(
-    key_id: UUID,
+    name_of_key: KeyArgument,
     name: Annotated[str | None, typer.Option(help="What it is for")] = None,
     scope: Annotated[
         Texts, typer.Option("--scope", help="Have these scopes and no others; may be repeated")
@@ -104,7 +140,7 @@ def change_key(
         }
 
     async def work(broker: Components) -> None:
-        async with broker.keys.lock(key_id) as locked:
+        async with broker.keys.lock(await key_id_of(broker, name_of_key)) as locked:
             changes = change(locked.key)
             if not changes["scopes"]:
                 fail("a key needs at least one scope")
@@ -116,18 +152,30 @@ def change_key(
 
 @keys.command("revoke")
 def revoke_key(
-    key_id: UUID,
+    name_of_key: KeyArgument,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask")] = False,
     as_json: Json = False,
 ) -> None:
     """Revoke a key; it stops working everywhere within five seconds."""
 
     async def work(broker: Components) -> None:
+        key_id = await key_id_of(broker, name_of_key)
         await broker.keys.revoke(key_id)
         emit({"id": str(key_id), "revoked": True}, as_json=as_json, text=f"revoked {key_id}")
 
-    confirm(f"Revoke the key {key_id}? Programs that use it stop working.", yes=yes)
+    confirm(f"Revoke the key {name_of_key}? Programs that use it stop working.", yes=yes)
     with_broker(work)
+
+
+async def key_id_of(broker: Components, name: str) -> UUID:
+    """The id of the key that a UUID or a client id names. Raises NotFound."""
+    try:
+        return UUID(name)
+    except ValueError:
+        key = await broker.keys.find_by_client_id(name)
+    if key is None:
+        raise NotFound("There is no such key.")
+    return key.id
 
 
 def _scopes(scopes: Texts) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from broker.cli import admin, audit, doctor, incidents, keys, service
+from broker.cli import admin, audit, calls, doctor, incidents, keys, service
 from broker.cli.runtime import echo
 from broker.web.core.openapi_document import VERSION
 
@@ -25,6 +25,7 @@ app.add_typer(admin.workspaces, name="workspace")
 app.add_typer(keys.keys, name="key")
 app.add_typer(admin.apps, name="app")
 app.add_typer(incidents.connections, name="connections")
+app.add_typer(calls.calls, name="calls")
 app.add_typer(audit.audit, name="audit")
 
 

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from broker.cli.runtime import fail
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else")]
 
 
@@ -29,9 +31,19 @@ def as_table(rows: Sequence[Mapping[str, Any]], empty: str) -> str:
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask before what cannot be undone, on a terminal. Ends the command on no."""
-    if not yes and sys.stdin.isatty():
-        typer.confirm(question, abort=True)
+    """Ask before what cannot be undone. Ends the command on no, and where nobody can be asked."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        fail(f"{question} There is no terminal to ask on: pass --yes if you mean it")
+    typer.confirm(question, abort=True)
+
+
+def read_secret(label: str) -> str:
+    """A secret, typed without an echo or piped in, so that no list of processes shows it."""
+    if sys.stdin.isatty():
+        return str(typer.prompt(label, hide_input=True, err=True)).strip()
+    return sys.stdin.readline().strip()
 
 
 def _plain(value: Any) -> str:

@@ -10,7 +10,7 @@ class FastPathCalls(Collector):
     """How many calls the fast path began, completed, and lost to callers who left."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.begun = 0
+        self.started = 0
         self.completed = 0
         self.abandoned = 0
         registry.register(self)
@@ -24,7 +24,7 @@ class FastPathCalls(Collector):
         family = self._family()
         family.add_metric(["completed"], self.completed)
         family.add_metric(["abandoned"], self.abandoned)
-        family.add_metric(["handed-over"], self.begun - self.completed - self.abandoned)
+        family.add_metric(["handed-over"], self.started - self.completed - self.abandoned)
         yield family
 
     def _family(self) -> CounterMetricFamily:

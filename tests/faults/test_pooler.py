@@ -5,74 +5,20 @@ transaction.
 import asyncio
 import json
 import os
-import shutil
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import pytest
 
-from broker.embedded.programs import identity
 from broker.stores.core import migrations
 from broker.stores.core.database import connect
 from broker.stores.core.postgres.pooler import Pooler
 from tests.fixtures.brokers import SEALING_KEY
+from tests.fixtures.pooler import PROGRAM, version
 from tests.until import until
 
-PROGRAM = os.environ.get("PGBOUNCER") or shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
-"""Debian 12's is 1.18; `PGBOUNCER` names another."""
-
 pytestmark = pytest.mark.skipif(not Path(PROGRAM).exists(), reason="pgbouncer is not installed")
-
-
-def version() -> tuple[int, ...]:
-    """The release of the PgBouncer under test."""
-    completed = subprocess.run([PROGRAM, "--version"], check=True, capture_output=True, text=True)
-    return tuple(int(number) for number in completed.stdout.split()[1].split("."))
-
-
-@pytest.fixture
-def pooler(postgres, unused_tcp_port):
-    """A PgBouncer before the session's Postgres: its process and its port."""
-    folder = Path(tempfile.mkdtemp(prefix="pgbouncer-", dir="/tmp"))
-    folder.chmod(0o755)
-    log, settings = folder / "log", folder / "pgbouncer.ini"
-    directory = parse_qs(urlsplit(postgres).query)["host"][0]
-    settings.write_text(
-        f"[databases]\n* = host={directory} user=postgres\n"
-        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {unused_tcp_port}\n"
-        "auth_type = any\npool_mode = transaction\ndefault_pool_size = 2\nunix_socket_dir =\n"
-        + ("max_prepared_statements = 100\n" if version() >= (1, 21) else "")
-    )
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [PROGRAM, settings], stdout=output, stderr=output, cwd="/", **identity()
-        )
-    yield process, unused_tcp_port, log
-    process.kill()
-    process.wait()
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
-async def pooled(pooler):
-    """The address of a database through PgBouncer, of its own address."""
-    process, port, log = pooler
-
-    async def answers():
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            assert process.poll() is None, log.read_text()
-            return False
-        writer.close()
-        return True
-
-    await until(answers, within=10)
-    return lambda dsn: f"postgresql://postgres@127.0.0.1:{port}{urlsplit(dsn).path}"
 
 
 async def test_migrations_through_a_pooler_leave_no_lock_behind(empty_dsn, pooled):

@@ -166,7 +166,8 @@ async def test_two_hundred_calls_on_three_processes_ask_for_one_renewal(
     for turn in range(1, 21):
         await database.execute(
             "UPDATE connection_grant SET expires_at = now() - interval '1 minute'"
-            " FROM connection WHERE id = connection_id AND user_ref = 'u1'"
+            " FROM connection WHERE connection.workspace_id = connection_grant.workspace_id"
+            " AND id = connection_id AND user_ref = 'u1'"
         )
         hubspot.expire_access_tokens(101)
         await database.execute("SELECT pg_notify('broker_invalidation', '')")

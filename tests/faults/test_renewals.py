@@ -55,7 +55,8 @@ async def expire_grant(broker, hubspot, database, user):
     await broker.connects(user)
     await database.execute(
         "UPDATE connection_grant SET expires_at = now() - interval '1 minute'"
-        " FROM connection WHERE id = connection_id AND user_ref = $1",
+        " FROM connection WHERE connection.workspace_id = connection_grant.workspace_id"
+        " AND id = connection_id AND user_ref = $1",
         user,
     )
     hubspot.expire_access_tokens()
@@ -180,7 +181,8 @@ async def test_a_process_that_sleeps_through_its_lease_overwrites_nothing_newer(
     late = [each.status for each in await asyncio.gather(*calling)]
     again = [(await through(broker, survivor, user)).status for user in users]
     rows = await database.fetch(
-        "SELECT status, generation FROM connection JOIN connection_grant ON connection_id = id ORDER BY user_ref"
+        "SELECT status, generation FROM connection JOIN connection_grant USING (workspace_id)"
+        " WHERE connection_id = id ORDER BY user_ref"
     )
 
     assert again == [200] * len(users)

@@ -98,7 +98,8 @@ async def test_a_broker_killed_in_a_renewal_loses_a_grant_only_with_an_answer_th
         orgs.world.faults.clear()
         rotated = orgs.refreshes - before
         stored = await database.fetchval(
-            "SELECT generation > 1 FROM connection JOIN connection_grant ON connection_id = id WHERE user_ref = $1",
+            "SELECT generation > 1 FROM connection JOIN connection_grant USING (workspace_id)"
+            " WHERE connection_id = id AND user_ref = $1",
             user,
         )
 

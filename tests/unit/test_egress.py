@@ -37,7 +37,9 @@ async def vendor(tmp_path, monkeypatch):
 
 
 async def ask(pool):
-    request, _ = encode_request("GET", "/x", Headers.of([("Host", "api.vendor.test")]), None, None)
+    request, _ = encode_request(
+        "GET", "/x", [Headers.of([("Host", "api.vendor.test")])], None, None
+    )
     answer = await pool.send(request, None, 5, bodiless=False, repeats=True)
     try:
         return b"".join([part async for part in answer])

@@ -10,7 +10,7 @@ from aiohttp import web
 from broker.telemetry.metrics import Metrics
 from broker.web.core import http_server
 from broker.web.core.descriptors import DescriptorGuard
-from broker.web.core.middleware import BEGUN, RequestLog, observe_requests
+from broker.web.core.middleware import FAST_CALL, RequestLog, observe_requests
 from broker.web.core.runner import AppRunner
 from tests.until import until
 
@@ -49,8 +49,8 @@ class ToyPath:
 
 
 async def ordinary(request):
-    begun = request.get(BEGUN)
-    text = f"{request.path} {begun.request_id if begun else ''} {await request.text()}"
+    fast_call = request.get(FAST_CALL)
+    text = f"{request.path} {fast_call.request_id if fast_call else ''} {await request.text()}"
     return web.Response(text=text)
 
 

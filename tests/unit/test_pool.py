@@ -74,9 +74,8 @@ def says(*answers):
 
 async def ask(pool, method="GET", body=None, within=5.0, length=None, headers=()):
     """The answer, read to its end."""
-    request, rest = encode_request(
-        method, "/x", Headers.of([("Host", "h"), *headers]), body, length
-    )
+    sent = Headers.of([("Host", "h"), *headers])
+    request, rest = encode_request(method, "/x", [sent], body, length)
     repeats = method in {"GET", "HEAD", "PUT", "DELETE"}
     answer = await asyncio.wait_for(
         pool.send(request, rest, within, bodiless=method == "HEAD", repeats=repeats), 10
@@ -371,13 +370,13 @@ async def test_a_head_is_one_head():
     """P7: what would begin another line, or request, is refused before anything is sent."""
     for value in ("a\r\nX: b", "a\nb", "a\rb", "a\0b"):
         with pytest.raises(InvalidRequest):
-            encode_request("GET", "/", Headers.of([("X", value)]), None, None)
+            encode_request("GET", "/", [Headers.of([("X", value)])], None, None)
         with pytest.raises(InvalidRequest):
-            encode_request("GET", f"/{value}", Headers(), None, None)
+            encode_request("GET", f"/{value}", [Headers()], None, None)
         with pytest.raises(InvalidRequest):
-            encode_request("GET", "/", Headers.of([(value, "x")]), None, None)
+            encode_request("GET", "/", [Headers.of([(value, "x")])], None, None)
     odd = Headers.of([("X", "\udcff é")])
-    assert encode_request("GET", "/", odd, None, None)[0].count(b"\xff") == 1
+    assert encode_request("GET", "/", [odd], None, None)[0].count(b"\xff") == 1
 
 
 async def test_a_slow_reader_slows_hubspot_and_not_our_memory():

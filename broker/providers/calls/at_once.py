@@ -26,7 +26,7 @@ class CallsAtOnce:
         self,
         call: ProxyCall,
         grant: Grant,
-        begun: UpstreamResponse,
+        pending: UpstreamResponse,
         within: float,
         *,
         repeats: bool,

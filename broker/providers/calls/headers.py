@@ -88,9 +88,11 @@ class HeaderFilter:
 
     def for_request(self, received: Sequence[tuple[str, str]]) -> Headers:
         """The headers of a call that go on to the provider; credentials are added afterwards."""
-        lines = (received if isinstance(received, Headers) else Headers.of(received)).lines
-        is_forwarded = self._is_forwarded
-        return _without_connection_options(lines, [line for line in lines if is_forwarded(line[0])])
+        headers = received if isinstance(received, Headers) else Headers.of(received)
+        if headers.filtered is None or headers.filtered[0] is not self:
+            kept = [line for line in headers.lines if self._is_forwarded(line[0])]
+            headers.filtered = self, _without_connection_options(headers, kept)
+        return headers.filtered[1]
 
 
 def check_header(name: str, value: str) -> str | None:
@@ -105,7 +107,7 @@ def check_header(name: str, value: str) -> str | None:
 def response_headers(received: Headers) -> Headers:
     """The headers of a provider's answer that go back to the caller."""
     kept = [line for line in received.lines if _is_returned(line[0])]
-    return _without_connection_options(received.lines, kept)
+    return _without_connection_options(received, kept)
 
 
 def _is_forwarded(name: str, stripped: Collection[str]) -> bool:
@@ -127,11 +129,11 @@ def _is_returned(name: bytes) -> bool:
     )
 
 
-def _without_connection_options(
-    received: Sequence[tuple[bytes, bytes]], kept: list[tuple[bytes, bytes]]
-) -> Headers:
-    options = b",".join([value for name, value in received if lower(name) == b"connection"])
-    if options not in PLAIN_OPTIONS:
+def _without_connection_options(received: Headers, kept: list[tuple[bytes, bytes]]) -> Headers:
+    is_plain = received.by_name.get(b"connection", b"") in PLAIN_OPTIONS
+    if not is_plain or len(received.by_name) != len(received):
+        values = [value for name, value in received.lines if lower(name) == b"connection"]
+        options = b",".join(values)
         named = {each.strip().lower() for each in options.split(b",")}
         kept = [line for line in kept if lower(line[0]) not in named]
     return Headers(kept)

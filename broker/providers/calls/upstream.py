@@ -9,7 +9,7 @@ from broker.domain.model import ProxyCall
 from broker.providers.calls.answers import Answer
 from broker.providers.calls.headers import HeaderFilter
 from broker.providers.transport.failures import Failures
-from broker.providers.transport.headers import Headers, encoded
+from broker.providers.transport.headers import Headers
 from broker.providers.transport.pool import Pool
 from broker.providers.transport.pools import Pools
 from broker.providers.transport.request import encode_request
@@ -22,10 +22,12 @@ MAX_DESTINATIONS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where calls go: the connections of an origin, its Host, and what stands before each path."""
+    """Where calls go: the connections of an origin, its Host header, and what stands before each
+    path.
+    """
 
     pool: Pool
-    authority: str
+    host: Headers
     prefix: str
 
 
@@ -54,29 +56,25 @@ def destination_of(pools: Pools, base_url: str, *, public_only: bool = False) ->
     """The destination of a base URL: scheme, host and perhaps a path."""
     base = URL(base_url)
     pool = pools.pool(base, public_only=public_only)
-    return Destination(pool, base.raw_authority, base.raw_path.rstrip("/"))
+    host = Headers.of([("Host", base.raw_authority)])
+    return Destination(pool, host, base.raw_path.rstrip("/"))
 
 
 def encode_call(
     call: ProxyCall,
     destination: Destination,
     headers: HeaderFilter,
-    credentials: Sequence[tuple[str, str]],
+    credentials: Sequence[tuple[str, str]] | Headers,
 ) -> tuple[bytes, AsyncIterator[bytes] | None]:
     """A call as the bytes that can be sent at once, and the rest of its body, framed."""
-    sent = [
-        (b"Host", encoded(destination.authority)),
-        *headers.for_request(call.headers).lines,
-        *Headers.of(credentials).lines,
-    ]
+    added = credentials if isinstance(credentials, Headers) else Headers.of(credentials)
+    sent = destination.host, headers.for_request(call.headers), added
     length = None
     if call.body is not None and not isinstance(call.body, bytes):
         length = next(
             (value for name, value in call.headers if name.lower() == "content-length"), None
         )
-    return encode_request(
-        call.method, destination.prefix + call.target, Headers(sent), call.body, length
-    )
+    return encode_request(call.method, destination.prefix + call.target, sent, call.body, length)
 
 
 async def peek_body(answer: UpstreamResponse) -> bytes:

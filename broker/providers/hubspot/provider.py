@@ -29,6 +29,7 @@ from broker.providers.hubspot.client import FAILURES, HubSpotClient
 from broker.providers.hubspot.events.inbound import HubSpotWebhooks
 from broker.providers.hubspot.wording import WORDING
 from broker.providers.oauth import GrantEnded
+from broker.providers.transport.headers import Headers, encoded
 from broker.providers.transport.response import UpstreamResponse
 from broker.providers.values import Callback, ConsentRequest, Exchange, Renewable
 
@@ -175,17 +176,18 @@ class HubSpot(Provider):
         self,
         call: ProxyCall,
         grant: Grant,
-        begun: UpstreamResponse,
+        pending: UpstreamResponse,
         within: float,
         *,
         repeats: bool,
     ) -> Answer:
         """Go on with a call that was begun."""
         request, _ = self._encode(call, grant)
-        return await self._exchange(call, request, None, within, repeats=repeats, begun=begun)
+        return await self._exchange(call, request, None, within, repeats=repeats, pending=pending)
 
     def _encode(self, call: ProxyCall, grant: Grant) -> tuple[bytes, AsyncIterator[bytes] | None]:
-        credentials = (("Authorization", f"Bearer {grant.access_token.reveal()}"),)
+        token = encoded(grant.access_token.reveal())
+        credentials = Headers([(b"Authorization", b"Bearer " + token)])
         return encode_call(call, self._destination, self._headers, credentials)
 
     async def _exchange(
@@ -196,7 +198,7 @@ class HubSpot(Provider):
         within: float,
         *,
         repeats: bool,
-        begun: UpstreamResponse | None = None,
+        pending: UpstreamResponse | None = None,
     ) -> Answer:
         try:
             response = await self._destination.pool.send(
@@ -205,7 +207,7 @@ class HubSpot(Provider):
                 min(within, self.deadlines.total),
                 bodiless=call.method == "HEAD",
                 repeats=repeats,
-                begun=begun,
+                pending=pending,
             )
             refusal = await peek_body(response) if response.status in {401, 429} else b""
         except OSError as error:

@@ -1,10 +1,15 @@
-"""A provider's response headers: bytes as they came, and text for who asks for it."""
+"""Header sections: bytes as they came, and text for who asks for it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TypeVar, overload
 
+from broker.errors import InvalidRequest
+
 T = TypeVar("T")
+
+NOT_IN_LINES = b"\r\n\0"
+"""Bytes that no line of a head holds but at its end."""
 
 
 class Headers(Sequence[tuple[str, str]]):
@@ -12,10 +17,34 @@ class Headers(Sequence[tuple[str, str]]):
     are the bytes. What is no UTF-8 is kept by surrogates.
     """
 
-    __slots__ = ("lines",)
+    __slots__ = ("_by_name", "_encoded", "filtered", "lines")
 
     def __init__(self, lines: Sequence[tuple[bytes, bytes]] = ()) -> None:
         self.lines = lines
+        self.filtered: tuple[object, Headers] | None = None
+        """A filter, and what it let through of these: for it to keep, as the headers of a
+        connection's calls are mostly the same.
+        """
+        self._encoded: bytes | None = None
+        self._by_name: dict[bytes, bytes] | None = None
+
+    @property
+    def by_name(self) -> dict[bytes, bytes]:
+        """Values by lower-case name; of a name that stands twice, the first."""
+        if self._by_name is None:
+            self._by_name = {lower(name): value for name, value in reversed(self.lines)}
+        return self._by_name
+
+    def encode(self) -> bytes:
+        """As lines of a head, each with its end. Raises InvalidRequest for what would be other
+        lines than these: it must not become two requests.
+        """
+        if self._encoded is None:
+            text = b"\r\n".join([*map(b": ".join, self.lines), b""])
+            if len(text.translate(None, NOT_IN_LINES)) + 2 * len(self.lines) != len(text):
+                raise InvalidRequest("A header holds characters that no header value has.")
+            self._encoded = text
+        return self._encoded
 
     @classmethod
     def of(cls, pairs: Sequence[tuple[str, str]]) -> "Headers":
@@ -47,7 +76,7 @@ class FirstValues(Mapping[str, str]):
     __slots__ = ("_values",)
 
     def __init__(self, headers: Headers) -> None:
-        self._values = {lower(name): value for name, value in reversed(headers.lines)}
+        self._values = headers.by_name
 
     def __getitem__(self, name: str) -> str:
         return decoded(self._values[name.encode()])

@@ -78,23 +78,23 @@ class Pool:
         *,
         bodiless: bool,
         repeats: bool,
-        begun: UpstreamResponse | None = None,
+        pending: UpstreamResponse | None = None,
     ) -> UpstreamResponse:
         """Send a request; its response, whose head has arrived.
 
         `within` is in seconds, to the response's end. `repeats`: whether the request may be sent
-        again where a kept connection turns out to be dead. `begun`: what `begin` gave for this
+        again where a kept connection turns out to be dead. `pending`: what `begin` gave for this
         request, which is waited for first. Raises NotConnected or ConnectTimeout when nothing was
         sent, else as `UpstreamResponse.head`.
         """
         until = self._loop.time() + within
         connection = None
-        if begun is None:
+        if pending is None:
             connection = self._take() or await self._connect(until)
         while True:
             if connection is None:
-                assert begun is not None  # noqa: S101  # there is one or the other
-                fresh, response = False, begun
+                assert pending is not None  # noqa: S101  # there is one or the other
+                fresh, response = False, pending
             else:
                 fresh = not connection.responses
                 response = connection.send(request, body, until, bodiless=bodiless)

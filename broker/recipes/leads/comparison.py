@@ -127,9 +127,9 @@ def _differing(
     """The properties that are not equal."""
     if contact is None or lead is None or lead.converted_to is not None:
         return []
-    known, ours = work.known_in(contact), values_of(work, contact)
+    known, contact_values = work.known_in(contact), values_of(work, contact)
     return [
         each.hubspot
         for each in known.fields
-        if not each.equal(ours[each.hubspot], lead.values.get(each.salesforce, ""))
+        if not each.equal(contact_values[each.hubspot], lead.values.get(each.salesforce, ""))
     ]

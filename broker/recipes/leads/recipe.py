@@ -114,15 +114,15 @@ class LeadsRecipe(DefaultRecipe[LeadsSettings]):
                 "wouldWrite": [shown(each) for each in merged.changes],
                 "notes": list(merged.notes),
             }
-        ours = {} if contact is None else values_of(work, contact)
-        theirs = {} if lead is None else lead.values
+        contact_values = {} if contact is None else values_of(work, contact)
+        lead_values = {} if lead is None else lead.values
         operation = "create" if lead is None else "from-salesforce"
         writes = []
         for each in work.fields:
             value = (
-                each.to_salesforce(ours.get(each.hubspot, ""))
+                each.to_salesforce(contact_values.get(each.hubspot, ""))
                 if lead is None
-                else each.to_hubspot(theirs.get(each.salesforce, ""), "")
+                else each.to_hubspot(lead_values.get(each.salesforce, ""), "")
             )
             if value:
                 side = Side.SALESFORCE if lead is None else Side.HUBSPOT

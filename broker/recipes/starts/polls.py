@@ -102,7 +102,7 @@ class Polls:
     async def _poll(self, poll: ClaimedPoll) -> None:
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                begun = await self._look(poll)
+                started = await self._look(poll)
         except RetryLater as later:
             pause = timedelta(seconds=later.after_s)
             await self._store.postpone(poll, pause, later.reason, 0)
@@ -120,8 +120,8 @@ class Polls:
             log.exception("poll_failed", extra={"recipe": poll.recipe, "app": poll.app_slug})
             await self._failed(poll, "internal")
         else:
-            if begun:
-                fields = {"recipe": poll.recipe, "app": poll.app_slug, "runs": begun}
+            if started:
+                fields = {"recipe": poll.recipe, "app": poll.app_slug, "runs": started}
                 log.info("poll_found", extra=fields)
 
     async def _look(self, poll: ClaimedPoll) -> int:

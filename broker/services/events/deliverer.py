@@ -93,12 +93,12 @@ class Deliverer:
         """Make due attempts, and those that become due meanwhile, until none is under way; how many
         were begun.
         """
-        begun = 0
+        started = 0
         while (claimed := await self.deliver_due()) or len(self._attempts):
-            begun += claimed
+            started += claimed
             await self._attempts.wait_any(MIN_CLAIM_INTERVAL_S)
             await asyncio.sleep(GATHER_S)
-        return begun
+        return started
 
     async def expire(self) -> int:
         """Give up what could not be delivered within three days; how many."""

@@ -103,29 +103,29 @@ class Proxy:
         forwarding = Forwarding(self, self._calls, caller, call)
         forwarding.trace.belongs_to(connection)
         call, effect = self._judge(caller, call, connection)
-        forwarding.begun = self._sending.begin(call, effect, connection, forwarding.trace)
-        return None if forwarding.begun is None else forwarding
+        forwarding.attempts = self._sending.begin(call, effect, connection, forwarding.trace)
+        return None if forwarding.attempts is None else forwarding
 
-    def complete(self, begun: CallAttempts) -> Answer | None:
+    def complete(self, attempts: CallAttempts) -> Answer | None:
         """The answer to a call that was begun, unless it has to be waited for."""
-        answer = self._sending.complete(begun)
+        answer = self._sending.complete(attempts)
         if answer is not None:
-            self._record_use(begun.connection)
+            self._record_use(attempts.connection)
         return answer
 
-    def abandon(self, begun: CallAttempts) -> None:
+    def abandon(self, attempts: CallAttempts) -> None:
         """End a call that was begun, whose caller has left."""
-        self._sending.abandon(begun)
+        self._sending.abandon(attempts)
 
     async def answer(
-        self, caller: Caller, call: ProxyCall, trace: CallTrace, begun: CallAttempts | None
+        self, caller: Caller, call: ProxyCall, trace: CallTrace, attempts: CallAttempts | None
     ) -> Answer:
         """The provider's answer to a call; its connection is recorded in the trace."""
         key = (caller.workspace_id, call.app_slug, call.user_ref)
         try:
-            if begun is not None:
-                connection = begun.connection
-                answer = await self._sending.resume(begun)
+            if attempts is not None:
+                connection = attempts.connection
+                answer = await self._sending.resume(attempts)
             else:
                 connection = await self._connection(caller, call, trace)
                 call, effect = self._judge(caller, call, connection)
@@ -193,7 +193,7 @@ class Proxy:
 class Forwarding:
     """One call until it is in the log: entered, or, where it was begun, completed or abandoned."""
 
-    __slots__ = ("_answer", "_began", "_call", "_caller", "_log", "_proxy", "begun", "trace")
+    __slots__ = ("_answer", "_began", "_call", "_caller", "_log", "_proxy", "attempts", "trace")
 
     def __init__(self, proxy: Proxy, log: CallLog, caller: Caller, call: ProxyCall) -> None:
         self._proxy = proxy
@@ -202,7 +202,7 @@ class Forwarding:
         self._call = call
         self._began = time.perf_counter()
         self._answer: Answer | None = None
-        self.begun: CallAttempts | None = None
+        self.attempts: CallAttempts | None = None
         self.trace = CallTrace(
             caller.workspace_id,
             caller.key_id,
@@ -214,7 +214,7 @@ class Forwarding:
 
     async def __aenter__(self) -> Answer:
         try:
-            answer = await self._proxy.answer(self._caller, self._call, self.trace, self.begun)
+            answer = await self._proxy.answer(self._caller, self._call, self.trace, self.attempts)
         except BaseException as error:
             self.end(error)
             raise
@@ -234,7 +234,7 @@ class Forwarding:
         """Have `callback` called with the status once the head of the answer to a call that was
         begun has come, or with 0 for an error in its place.
         """
-        response = None if self.begun is None else self.begun.response
+        response = None if self.attempts is None else self.attempts.response
         assert response is not None  # noqa: S101  # it was begun and not yet completed
 
         def progress() -> None:
@@ -248,7 +248,7 @@ class Forwarding:
         """The answer to a call that was begun, if all of it is here and nothing is to be done about
         it: then whoever has it calls `end`. Else this is entered.
         """
-        answer = None if self.begun is None else self._proxy.complete(self.begun)
+        answer = None if self.attempts is None else self._proxy.complete(self.attempts)
         if answer is not None:
             self._answer = answer
             self.trace.status = answer.status
@@ -257,8 +257,8 @@ class Forwarding:
 
     def abandon(self) -> None:
         """Its caller has left."""
-        if self.begun is not None:
-            self._proxy.abandon(self.begun)
+        if self.attempts is not None:
+            self._proxy.abandon(self.attempts)
         self.end(ConnectionResetError())
 
     def end(self, error: BaseException | None) -> None:

@@ -213,15 +213,15 @@ class Sending:
         now = time.monotonic()
         attempts.until = attempts.until or now + provider.deadlines.total
         limits = None
-        begun, attempts.response = attempts.response, None
+        pending, attempts.response = attempts.response, None
         left, repeats = attempts.until - now, attempts.safe
         try:
-            if begun is None:
+            if pending is None:
                 answer = await provider.send(
                     call, attempts.connection, grant, left, repeats=repeats
                 )
             else:
-                answer = await provider.finish(call, grant, begun, left, repeats=repeats)
+                answer = await provider.finish(call, grant, pending, left, repeats=repeats)
             limits = answer.limits
         except (ProviderUnavailable, ProviderTimeout) as failure:
             pause = pause_unsent(trace.retries + 1) if failure.unsent else None

@@ -111,7 +111,7 @@ class Runs:
 
     async def work_due(self) -> int:
         """Begin due runs, as far as there is capacity; how many."""
-        begun = 0
+        started = 0
         for recipe in self._recipes.values():
             capacity = MAX_CONCURRENT - len(self._tasks) - len(self._reserved)
             if capacity <= 0 or self._tasks.stopping:
@@ -121,8 +121,8 @@ class Runs:
             )
             for run in claimed:
                 await self._begin(run)
-            begun += len(claimed)
-        return begun
+            started += len(claimed)
+        return started
 
     async def join(self) -> None:
         """Wait until no run is under way here."""

@@ -96,6 +96,22 @@ class Keys:
             read_key(row) for row in await self._database.fetch(sql.keys_of_workspace, workspace_id)
         ]
 
+    async def find_by_client_id(self, client_id: str) -> Key | None:
+        """The key with this client id, live or revoked."""
+        workspace_id = workspace_of(client_id, (CLIENT_ID,))
+        keys = [] if workspace_id is None else await self.of_workspace(workspace_id)
+        return next((key for key in keys if key.client_id == client_id), None)
+
+    async def find_by_credential(self, credential: Secret) -> Key | None:
+        """The key of a secret or an access token, live or revoked; it does not count as used."""
+        workspace_id = workspace_of(credential.reveal(), (SECRET, TOKEN))
+        if workspace_id is None:
+            return None
+        row = await self._database.fetchrow(
+            sql.key_of_credential, workspace_id, hash_of(credential)
+        )
+        return None if row is None else read_key(row)
+
     @asynccontextmanager
     async def lock(self, key_id: UUID) -> AsyncIterator[LockedKey]:
         """Lock a live key for a change. Raises NotFound."""

@@ -104,8 +104,8 @@ class PollStore:
             if moved != "UPDATE 1":
                 return 0
             await publish(session, poll.workspace_id, poll.app_id, events)
-            begun = [await create(session, recipe, request, None) for request in runs]
-            return len(begun) - begun.count(None)
+            created = [await create(session, recipe, request, None) for request in runs]
+            return len(created) - created.count(None)
 
     async def postpone(self, poll: ClaimedPoll, pause: timedelta, error: str, failed: int) -> None:
         """The poll is to be tried again after a pause, from the same cursor."""

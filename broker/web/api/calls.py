@@ -35,6 +35,7 @@ class CallQuery(RequestModel):
 
     requestId: Annotated[str, Matches(r"[ -~]{1,200}", REQUEST_ID)] | None = None
     userForeignIdentifier: UserRef | None = None
+    keyId: UUID | None = None
     method: Annotated[str, Matches(r"[A-Za-z]{1,16}", METHOD)] | None = None
     path: Annotated[str, Field(max_length=1000), Matches(r"[^\x00]*", PATH)] | None = None
     status: Annotated[str, Matches(r"[1-5](\d\d|xx)", STATUS)] | None = None
@@ -87,17 +88,17 @@ class CallHandlers:
         app = await self._apps.get(caller.workspace_id, path_slug(request, caller))
         if query.requestId is not None:
             of_request = await self._calls.of_request([app], query.requestId)
-            return CallPage(calls=[_shown(call) for _, call in of_request], after=None)
+            return CallPage(calls=[shown(call) for _, call in of_request], after=None)
         found = await self._calls.page(
             app,
             filter_of(query, self._providers[app.provider]),
             before=None if query.after is None else decode_cursor(query.after),
             limit=query.limit + 1,
         )
-        shown = found[: query.limit]
+        page = found[: query.limit]
         return CallPage(
-            calls=[_shown(call) for call in shown],
-            after=encode_cursor(shown[-1]) if len(found) > query.limit else None,
+            calls=[shown(call) for call in page],
+            after=encode_cursor(page[-1]) if len(found) > query.limit else None,
         )
 
 
@@ -114,6 +115,7 @@ def filter_of(query: CallQuery, provider: Provider) -> CallFilter:
         # The log keeps no query.
         template=provider.template_of(path) if path and path.startswith("/") else None,
         error=query.error,
+        key_id=query.keyId,
     )
 
 
@@ -143,7 +145,8 @@ def decode_cursor(cursor: str) -> tuple[datetime, UUID]:
         raise wrong_field("after", "invalid cursor") from None
 
 
-def _shown(call: LoggedCall) -> CallShown:
+def shown(call: LoggedCall) -> CallShown:
+    """A call as callers and operators see it."""
     return CallShown(
         id=call.id,
         at=call.at,

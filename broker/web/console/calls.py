@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 from aiohttp import web
 
@@ -33,7 +34,7 @@ STATUSES = {"failed": (400, 999)} | {
 }
 METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 
-FILTERS = ("span", "until", "user", "method", "path", "status", "error")
+FILTERS = ("span", "until", "user", "method", "path", "status", "error", "key")
 """What narrows the log, by its name in the address."""
 
 ENDINGS = {
@@ -134,6 +135,7 @@ class CallViews:
             meaning=None if call.error is None else ENDINGS.get(call.error),
             title=None if call.error is None else code_titles().get(call.error),
             same_user=day,
+            same_key=urlencode({"app": app.slug, "key": call.key_id, "span": "day"}),
             same_path=urlencode(
                 {"app": app.slug, "method": call.method, "path": call.path, "span": "day"}
             ),
@@ -155,6 +157,7 @@ class CallViews:
             path=path,
             template=provider.template_of(path) if path and path.startswith("/") else None,
             error=typed.get("error") or None,
+            key_id=_key_id(typed.get("key", "")),
         )
         return replace(wanted, until=until) if until else wanted, span
 
@@ -195,6 +198,14 @@ def _statuses(text: str) -> tuple[int, int]:
     if text in STATUSES:
         return STATUSES[text]
     return statuses_of(text) if len(text) == 3 and text.isdecimal() else (0, 999)
+
+
+def _key_id(text: str) -> UUID | None:
+    """The key of a filter; one that cannot be a key's id has no calls."""
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        return UUID(int=0)
 
 
 def _until(text: str) -> datetime | None:

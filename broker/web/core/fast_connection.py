@@ -189,7 +189,7 @@ class FastConnection(ConnectionHandler):
         self._call, self._request, self._sent = None, None, False
         if call is not None:
             call.end(sent=True)
-        if self._is_last or (request is not None and not request.keep_alive):
+        if self._is_last or (request is not None and not request.headers.keep_alive):
             self._end_connection()
             return
         loop = asyncio.get_running_loop()

@@ -32,7 +32,7 @@ COMPLETION_GRACE_S = 10.0
 
 H = TypeVar("H", bound=Callable[..., Any])
 
-BEGUN: web.RequestKey[Any] = web.RequestKey("call that the fast path began", object)
+FAST_CALL: web.RequestKey[Any] = web.RequestKey("call that the fast path began", object)
 REQUEST_ID = web.RequestKey("request id", str)
 LOG_FIELDS = web.RequestKey("log fields", dict)
 
@@ -75,12 +75,12 @@ def observe_requests(handler: Handler, requests: RequestLog) -> Handler:
     """
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        begun = take_begun(request)
-        if begun is None:
+        fast_call = take_fast_call(request)
+        if fast_call is None:
             started, request_id = time.perf_counter(), new_request_id()
             fields: dict[str, Any] = {"request_id": request_id, "method": request.method}
         else:
-            started, request_id, fields = begun.started, begun.request_id, begun.fields
+            started, request_id, fields = fast_call.started, fast_call.request_id, fast_call.fields
         request[REQUEST_ID], request[LOG_FIELDS] = request_id, fields
         WORKSPACE.set(None)  # one task serves all requests of a connection
         status = 499
@@ -107,13 +107,13 @@ def observe_requests(handler: Handler, requests: RequestLog) -> Handler:
     return handle
 
 
-def take_begun(request: web.Request) -> Any:
+def take_fast_call(request: web.Request) -> Any:
     """The call that the fast path began for a request and could not complete, if it did."""
-    begun = getattr(request.protocol, "handed_over", None)
-    if begun is not None:
+    fast_call = getattr(request.protocol, "handed_over", None)
+    if fast_call is not None:
         request.protocol.handed_over = None  # type: ignore[attr-defined]
-        request[BEGUN] = begun
-    return begun
+        request[FAST_CALL] = fast_call
+    return fast_call
 
 
 def _check_head(request: web.Request) -> None:

@@ -15,7 +15,7 @@ from uuid import UUID
 from broker.domain.model import ProxyCall
 from broker.domain.tenancy import WORKSPACE
 from broker.providers.calls.destination import check_target
-from broker.providers.transport.headers import Headers, decoded
+from broker.providers.transport.headers import decoded
 from broker.services.access.callers import Callers
 from broker.services.proxy.forwarding import Forwarding, Proxy
 from broker.telemetry.fast_path_calls import FastPathCalls
@@ -51,7 +51,7 @@ class FastPath:
 
     def begin(self, request: PlainRequest, connection: FastConnection) -> "FastCall | None":
         """Send a call on; None where something has to be heeded or waited for."""
-        path, fields, body = PATH.fullmatch(request.path), request.fields, request.body
+        path, fields, body = PATH.fullmatch(request.path), request.headers.fields, request.body
         if (
             path is None
             or request.method not in METHODS
@@ -70,7 +70,7 @@ class FastPath:
                 path[2],
                 request.method,
                 check_target(path[3]),
-                Headers(request.lines),
+                request.headers,
                 body,
                 request_id=request_id,
             )
@@ -79,7 +79,7 @@ class FastPath:
             return None
         if forwarding is None:
             return None
-        self.counts.begun += 1
+        self.counts.started += 1
         log_fields = {
             "request_id": request_id,
             "method": request.method,
@@ -93,7 +93,7 @@ class FastPath:
             caller.workspace_id,
             started,
             log_fields,
-            keep_alive=request.keep_alive,
+            keep_alive=request.headers.keep_alive,
         )
 
     def record(self, call: "FastCall", status: int) -> None:

@@ -26,7 +26,7 @@ from broker.services.access.callers import Callers, require
 from broker.services.proxy.forwarding import Forwarding, Proxy
 from broker.web.core.cookies import check_not_cross_site
 from broker.web.core.cut_answers import cut_off
-from broker.web.core.middleware import BEGUN, LOG_FIELDS, REQUEST_ID, cancel_on_disconnect
+from broker.web.core.middleware import FAST_CALL, LOG_FIELDS, REQUEST_ID, cancel_on_disconnect
 from broker.web.core.openapi import self_authenticating
 from broker.web.core.requests import (
     BROKEN_FRAMING,
@@ -78,8 +78,8 @@ class ProxyHandlers:
         HubSpot's status, end-to-end headers and body come back as they are. A refusal of the
         broker's own carries `Broker-Error`.
         """
-        if BEGUN in request:
-            return await self._respond(request, request[BEGUN].forwarding, None)
+        if FAST_CALL in request:
+            return await self._respond(request, request[FAST_CALL].forwarding, None)
         caller = await self._caller(request)
         if request.method not in METHODS:
             raise MethodNotAllowed(allowed=list(METHODS))

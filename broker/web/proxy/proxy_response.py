@@ -77,7 +77,7 @@ def encode_complete(answer: Answer, body: bytes, request_id: str, *, keep_alive:
     lines = answer.headers.lines
     names = {lower(name) for name, _ in lines}
     head = [b"HTTP/1.1 %d %b" % (answer.status, encoded(answer.reason))]
-    head += [b"%b: %b" % line for line in lines]
+    head += map(b": ".join, lines)
     more = _own_headers(request_id, is_known=b"x-request-id" in names)
     if b"date" not in names:
         more.append(("Date", formatdate(usegmt=True)))
@@ -86,7 +86,7 @@ def encode_complete(answer: Answer, body: bytes, request_id: str, *, keep_alive:
     if b"content-length" not in names:
         more.append(("Transfer-Encoding", "chunked"))
         body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
-    head.append("\r\n".join([f"{name}: {value}" for name, value in more]).encode())
+    head.append("\r\n".join(map(": ".join, more)).encode())
     return b"\r\n".join([*head, b"", body])
 
 

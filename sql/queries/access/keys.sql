@@ -45,6 +45,18 @@ SELECT workspace_id
  WHERE id = $1
  LIMIT 1;
 
+-- name: key_of_credential
+-- The credential, live or revoked, with this secret or with an access token that is still kept.
+--   $1 workspace, $2 hash of the secret or token
+SELECT {key}
+  FROM api_key
+ WHERE workspace_id = $1
+   AND (secret_hash = $2
+        OR id = (SELECT key_id
+                   FROM access_token
+                  WHERE workspace_id = $1
+                    AND token_hash = $2));
+
 -- name: lock_live_keys
 -- Lock the live credentials of a workspace, so that the last one that manages keys stays.
 --   $1 workspace

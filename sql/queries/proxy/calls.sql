@@ -16,7 +16,8 @@ SELECT workspace_id, request_id::uuid, app_id, to_timestamp(at), connection_id, 
 -- part: matching_calls
 -- Calls of an app that match.
 --   $1 workspace, $2 app, $3 since, $4 until, $5 user or null, $6 least status, $7 greatest status,
---   $8 method or null, $9 part of a path or null, $10 a whole path or null, $11 error or null
+--   $8 method or null, $9 part of a path or null, $10 a whole path or null, $11 error or null,
+--   $12 key or null
 proxied_call.workspace_id = $1
    AND proxied_call.app_id = $2
    AND proxied_call.at >= $3
@@ -27,28 +28,29 @@ proxied_call.workspace_id = $1
    AND ($9::text IS NULL
         OR strpos(lower(proxied_call.path), lower($9)) > 0
         OR proxied_call.path = $10)
-   AND ($11::text IS NULL OR proxied_call.error = $11);
+   AND ($11::text IS NULL OR proxied_call.error = $11)
+   AND ($12::uuid IS NULL OR proxied_call.key_id = $12);
 
 -- part: calls_before
 SELECT {logged_call}
   FROM proxied_call
  WHERE {matching_calls}
-   AND (at, id) < ($12, $13);
+   AND (at, id) < ($13, $14);
 
 -- name: calls_page
 -- Calls of an app, newest first, before a place in that order.
---   $1 to $11 which calls match, $12 before this time, $13 and before this id at that time, $14 how many
+--   $1 to $12 which calls match, $13 before this time, $14 and before this id at that time, $15 how many
 {calls_before}
  ORDER BY at DESC, id DESC
- LIMIT $14;
+ LIMIT $15;
 
 -- name: failed_calls_page
 -- The same, where the least status is 400 or more: from the index of those.
---   $1 to $11 which calls match, $12 before this time, $13 and before this id at that time, $14 how many
+--   $1 to $12 which calls match, $13 before this time, $14 and before this id at that time, $15 how many
 {calls_before}
    AND proxied_call.status >= 400
  ORDER BY at DESC, id DESC
- LIMIT $14;
+ LIMIT $15;
 
 -- name: calls_of_request
 -- The calls of some apps with a request id, the broker's or the provider's.
@@ -81,8 +83,8 @@ DELETE FROM proxied_call_rest
 
 -- name: call_chart
 -- An app's calls in steps of time: how many, how many went wrong in which way, and how long they took.
---   $1 to $11 which calls match, $12 step
-SELECT date_bin($12::interval, at, '2000-01-01 00:00:00+00') AS step, count(*) AS calls,
+--   $1 to $12 which calls match, $13 step
+SELECT date_bin($13::interval, at, '2000-01-01 00:00:00+00') AS step, count(*) AS calls,
        count(*) FILTER (WHERE status = 429) AS limited,
        count(*) FILTER (WHERE status BETWEEN 400 AND 499 AND status <> 429) AS refused,
        count(*) FILTER (WHERE status >= 500) AS failed,
@@ -95,7 +97,7 @@ SELECT date_bin($12::interval, at, '2000-01-01 00:00:00+00') AS step, count(*) A
 
 -- name: call_errors
 -- What went wrong with an app's calls, most often first: codes of ours, and statuses of the provider's.
---   $1 to $11 which calls match
+--   $1 to $12 which calls match
 SELECT error, status, count(*) AS number, max(at) AS last
   FROM (SELECT error, CASE WHEN error IS NULL THEN status END AS status, at
           FROM proxied_call

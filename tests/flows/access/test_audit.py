@@ -116,7 +116,13 @@ async def test_entries_written_at_once_form_one_chain(broker):
     ("tampering", "broken"),
     [
         ("UPDATE audit SET actor = 'somebody' WHERE sequence = 3", 3),
-        ("UPDATE audit SET at = at + interval '1 microsecond' WHERE sequence = 2", 2),
+        (
+            (
+                "UPDATE audit SET at = (at AT TIME ZONE 'UTC' + interval '1 microsecond')"
+                " AT TIME ZONE 'UTC' WHERE sequence = 2"
+            ),
+            2,
+        ),
         ("UPDATE audit SET address = NULL WHERE sequence = 4", 4),
         ("UPDATE audit SET hash = '' WHERE sequence = 4", 4),
         ("DELETE FROM audit WHERE sequence = 3", 3),

@@ -45,9 +45,9 @@ async def test_an_operator_sets_everything_up_from_the_shell(shell):
     )
     _, shown, _ = await shell("app", "show", "HBDEV", *where, "--json")
     _, listed, _ = await shell("app", "list", *where, "--json")
-    revoked, _, _ = await shell("key", "revoke", json.loads(key)["id"])
+    revoked, _, _ = await shell("key", "revoke", json.loads(key)["id"], "--yes")
     _, keys, _ = await shell("key", "list", *where, "--json")
-    removed, _, _ = await shell("app", "remove", "hbdev", *where)
+    removed, _, _ = await shell("app", "remove", "hbdev", *where, "--yes")
     gone, _, refusal = await shell("app", "show", "hbdev", *where)
 
     assert set(workspace) == {"UUID", "name", "clientId", "clientSecret", "scopes"}
@@ -140,14 +140,16 @@ async def test_a_key_is_changed_from_the_shell(shell, broker):
         *("key", "change", key["id"], "--add-scope", "calls", "--remove-scope", "apps"),
         *("--app", "HBDEV", "--allow", "GET /crm/*", "--name", "reader", "--json"),
     )
-    _, lifted, _ = await shell("key", "change", key["id"], "--all-apps", "--allow-all", "--json")
+    _, lifted, _ = await shell(
+        "key", "change", key["clientId"], "--all-apps", "--allow-all", "--json"
+    )
 
     now = json.loads(changed)
     assert (now["scopes"], now["apps"], now["name"]) == (["calls"], ["hbdev"], "reader")
     assert now["policy"] == [{"methods": ["GET"], "path": "/crm/*"}]
     assert (json.loads(lifted)["apps"], json.loads(lifted)["policy"]) == (None, None)
     _, listed, _ = await shell("key", "list", *where)
-    heads = ["id", "state", "name", "scopes", "apps", "policy", "last", "used"]
+    heads = ["id", "client", "id", "state", "name", "scopes", "apps", "policy", "last", "used"]
     assert listed.splitlines()[0].split() == heads
     for words, line in [
         (("key", "change", key["id"], "--remove-scope", "calls"), "at least one scope"),
@@ -162,11 +164,54 @@ async def test_a_key_is_changed_from_the_shell(shell, broker):
         assert line in err
 
 
+async def test_a_leaked_key_is_found_by_its_secret_looked_into_and_revoked(shell, broker):
+    await broker.connects("u1")
+    secret = await broker.makes_key("proxy", "calls")
+    served = await broker.proxies("/_echo/x", key=secret)
+    await broker.proxies("/_echo/x", key=secret, user="nobody")
+    await broker.proxies("/_echo/x")
+    await broker.parts.call_log.flush()
+    where = ("--workspace", broker.workspace)
+
+    _, found, prompt = await shell("key", "find", "--json", stdin=f"{secret}\n")
+    key = json.loads(found)
+    assert (key["workspace"], key["revokedAt"], prompt) == (broker.workspace, None, "")
+    assert secret not in found
+
+    async def statuses(*filters):
+        _, listed, _ = await shell("calls", "list", *where, *filters, "--json")
+        return [(call["app"], call["status"]) for call in json.loads(listed)["calls"]]
+
+    request_id = served.headers["Broker-Request-Id"]
+    assert await statuses("--key", key["clientId"]) == [("hbdev", 404), ("hbdev", 200)]
+    assert await statuses("--key", key["id"], "--status", "2xx") == [("hbdev", 200)]
+    assert await statuses("--request-id", request_id) == [("hbdev", 200)]
+    assert await statuses("--user", "u1", "--app", "HBDEV", "--limit", "1") == [("hbdev", 200)]
+    assert await statuses("--since", "2099-01-01") == []
+    _, table, _ = await shell("calls", "list", *where, "--error", "connection-not-found")
+    assert table.split()[:6] == ["at", "status", "error", "app", "user", "call"]
+    for words, line in [
+        (("calls", "list", *where, "--status", "9"), "must be a status such as 404"),
+        (("calls", "list", *where, "--app", "none"), "No such app"),
+        (("calls", "list", "--workspace", NOTHING), "There is no such workspace."),
+        (("key", "revoke", key["clientId"]), "pass --yes"),
+        (("key", "revoke", secret, "--yes"), "broker key find"),
+    ]:
+        code, out, err = await shell(*words)
+        assert (code, out, len(err.strip().splitlines())) == (1, "", 1), err
+        assert line in err
+        assert secret not in err
+
+    code, _, _ = await shell("key", "revoke", key["clientId"], "--yes")
+    _, found, _ = await shell("key", "find", "--json", stdin=secret)
+    assert (code, bool(json.loads(found)["revokedAt"])) == (0, True)
+
+
 async def test_the_last_key_that_manages_keys_stays(shell, broker):
     _, listed, _ = await shell("key", "list", "--workspace", broker.workspace, "--json")
     first = json.loads(listed)["keys"][0]["id"]
 
-    code, _, err = await shell("key", "revoke", first)
+    code, _, err = await shell("key", "revoke", first, "--yes")
 
     assert code == 1
     assert "last key that can manage keys" in err
@@ -219,8 +264,9 @@ async def test_every_connection_of_an_app_is_ended_with_a_report(broker, shell, 
 
     _, listed, _ = await shell("connections", "list", *where, "--json")
     _, one, _ = await shell("connections", "show", "u1", *where, "--json")
-    code, report, _ = await shell("connections", "revoke", "--all", *where, "--json")
-    again, rest, _ = await shell("connections", "revoke", "--all", *where, "--json")
+    every = ("connections", "revoke", "--all", *where, "--json")
+    code, report, _ = await shell(*every, "--yes")
+    again, rest, _ = await shell(*every, "--yes")
 
     assert [each["userForeignIdentifier"] for each in json.loads(listed)["connections"]] == [
         "u1",
@@ -240,7 +286,12 @@ async def test_a_command_that_cannot_says_why_in_a_line(shell):
         await shell("serve", BROKER_SEALING_KEYS="k1:c2hvcnQ="),
         await shell("migrate", BROKER_DATABASE_URL="postgresql://nobody@127.0.0.1:1/x"),
         await shell("workspace", "create", " "),
-        await shell("key", "revoke", "00000000-0000-0000-0000-000000000000"),
+        await shell("key", "revoke", NOTHING, "--yes"),
+        await shell("key", "revoke", f"bc_{NOTHING.replace('-', '')}0123456789ab", "--yes"),
+        await shell("key", "revoke", NOTHING),
+        await shell("key", "find", stdin="bs_canary\n"),
+        await shell("app", "remove", "hbdev", "--workspace", NOTHING),
+        await shell("connections", "revoke", "--all", "--workspace", NOTHING, "--app", "hbdev"),
         await shell("key", "create", "--workspace", "00000000-0000-0000-0000-000000000000"),
         await shell("serve", BROKER_TYPO="1"),
     ]

@@ -64,7 +64,8 @@ async def test_the_metrics_say_how_the_installation_is(broker, hubspot, database
     await broker.asks("POST", "/api/apps/hbdev/connections/u2/renew")
     await database.execute(
         "UPDATE renewal SET due_at = now() - interval '1 hour'"
-        " FROM connection WHERE id = connection_id AND user_ref = 'u1'"
+        " FROM connection WHERE connection.workspace_id = renewal.workspace_id"
+        " AND id = connection_id AND user_ref = 'u1'"
     )
     gauges = Gauges(Overview(broker.parts.database), broker.parts.metrics)
 

@@ -93,13 +93,18 @@ async def test_a_sealed_value_on_another_row_opens_for_nobody(broker, database):
     """T2."""
     await broker.connects("u1")
     await broker.connects("u2")
+    grant_of = (
+        "connection_grant.workspace_id = $1 AND connection_id = (SELECT id FROM connection"
+        " WHERE workspace_id = $1 AND user_ref = $2)"
+    )
+    token = await database.fetchval(
+        f"SELECT access_token FROM connection_grant WHERE {grant_of}", broker.workspace, "u1"
+    )
     await database.execute(
-        """
-        UPDATE connection_grant SET access_token = (
-            SELECT access_token FROM connection JOIN connection_grant ON connection_id = id WHERE user_ref = 'u1')
-          FROM connection
-         WHERE id = connection_id AND user_ref = 'u2'
-        """
+        f"UPDATE connection_grant SET access_token = $3 WHERE {grant_of}",
+        broker.workspace,
+        "u2",
+        token,
     )
     broker.parts.proxy.clear_cache()
 

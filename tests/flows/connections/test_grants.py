@@ -330,7 +330,8 @@ async def test_a_connection_that_nobody_uses_is_renewed_when_it_is_called(
         "UPDATE connection SET created_at = now() - interval '9 days' WHERE user_ref <> 'new'"
     )
     change = (
-        "UPDATE connection_grant SET {} FROM connection WHERE id = connection_id AND user_ref {}"
+        "UPDATE connection_grant SET {} FROM connection WHERE id = connection_id "
+        "AND connection.workspace_id = connection_grant.workspace_id AND user_ref {}"
     )
     for changed, users in (
         ("last_used_at = now() - interval '3 days'", "<> 'new'"),
@@ -343,7 +344,8 @@ async def test_a_connection_that_nobody_uses_is_renewed_when_it_is_called(
     taken = await broker.parts.grants.renew_due(10)
 
     assert taken == 4
-    stored = f"SELECT * FROM connection JOIN ({GRANTS}) AS stored ON connection_id = id"
+    stored = f"SELECT * FROM connection JOIN ({GRANTS}) AS stored USING (workspace_id)"
+    stored += " WHERE connection_id = id"
     rows = await database.fetch(stored)
     found = {row["user_ref"]: row for row in rows}
     assert {user for user, row in found.items() if row["generation"] == 2} == {
@@ -354,7 +356,7 @@ async def test_a_connection_that_nobody_uses_is_renewed_when_it_is_called(
     assert found["idle"]["due_at"] is None
     await broker.makes_stale(database)
     assert (await broker.proxies(CALL, user="idle")).status == 200
-    row = await database.fetchrow(f"{stored} WHERE user_ref = 'idle'")
+    row = await database.fetchrow(f"{stored} AND user_ref = 'idle'")
     assert (row["generation"], row["due_at"] > row["renewed_at"]) == (2, True)
 
 

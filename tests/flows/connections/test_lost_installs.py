@@ -8,20 +8,24 @@ import pytest
 
 from broker.sandbox.core.faults import Fault
 from broker.services.grants import storing
+from tests.fixtures.postgres import WAITING
 from tests.until import until
 
 JSON = {"Accept": "application/json"}
 
 
 @asynccontextmanager
-async def row_locked(dsn, user):
+async def row_locked(dsn, broker, user):
     """A connection's row, held by another session."""
     session = await asyncpg.connect(dsn)
+    connection_id = await session.fetchval("SELECT id FROM connection WHERE user_ref = $1", user)
     try:
         async with session.transaction():
             await session.execute(
-                "SELECT FROM connection JOIN connection_grant ON connection_id = id WHERE user_ref = $1 FOR UPDATE OF connection_grant",
-                user,
+                "SELECT FROM connection_grant WHERE workspace_id = $1 AND connection_id = $2"
+                " FOR UPDATE",
+                broker.workspace,
+                connection_id,
             )
             yield
     finally:
@@ -47,7 +51,7 @@ async def test_an_install_waits_for_a_row_that_is_locked_for_a_while(hasty, hubs
     await hasty.connects("u1")
     back = await hasty.consents(await hasty.links("u1"))
 
-    async with row_locked(dsn, "u1"):
+    async with row_locked(dsn, hasty, "u1"):
         finishing = asyncio.create_task(hasty.asks("GET", back, key="", headers=JSON))
         await until(lambda: hubspot.exchanges == 2)
         await longer_than_a_statement_waits()
@@ -66,7 +70,7 @@ async def test_a_grant_that_cannot_be_stored_is_revoked_and_the_user_told_to_sta
     await broker.connects("u1")
     back = await broker.consents(await broker.links("u1"))
 
-    async with row_locked(dsn, "u1"):
+    async with row_locked(dsn, hasty, "u1"):
         page = await broker.asks("GET", back, key="")
     again = await broker.asks("GET", back, key="", headers=JSON)
 
@@ -82,19 +86,17 @@ async def test_a_grant_that_cannot_be_stored_is_revoked_and_the_user_told_to_sta
 
 
 async def test_a_visit_while_the_database_is_away_gets_a_page_and_uses_nothing_up(
-    broker, hubspot, database, postgres
+    broker, hubspot, database, operator
 ):
     """Review 15."""
     back = await broker.consents(await broker.links("u1"))
     name = await database.fetchval("SELECT current_database()")
-    operator = await asyncpg.connect(postgres)
     await operator.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false")
     await operator.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name
     )
     page = await broker.asks("GET", back, key="")
     await operator.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true")
-    await operator.close()
 
     assert (page.status, page.content_type) == (503, "text/html")
     assert hubspot.exchanges == 0
@@ -106,7 +108,7 @@ async def test_an_imported_grant_waits_for_a_row_that_is_locked_for_a_while(hast
     await broker.connects("u1")
     token = next(iter(hubspot.grants.refresh_tokens))
 
-    async with row_locked(dsn, "u1"):
+    async with row_locked(dsn, hasty, "u1"):
         importing = asyncio.create_task(
             broker.asks(
                 "POST", "/api/apps/hbdev/connections/u1/import", json={"refreshToken": token}
@@ -161,7 +163,8 @@ async def test_a_confirmation_that_waits_for_its_connection_holds_nothing_else(b
     broker.secrets.append(code)
     session = await asyncpg.connect(dsn)
     async with session.transaction():
-        await session.execute("SELECT FROM connection_grant FOR UPDATE")
+        of_workspace = "WHERE workspace_id = $1 FOR UPDATE"
+        await session.execute(f"SELECT FROM connection_grant {of_workspace}", broker.workspace)
         confirming = asyncio.create_task(
             broker.asks(
                 "POST",
@@ -169,13 +172,8 @@ async def test_a_confirmation_that_waits_for_its_connection_holds_nothing_else(b
                 json={"confirm": code, "userForeignIdentifier": "u1"},
             )
         )
-        await until(lambda: waiters(session))
-        await session.execute("SELECT FROM pending_grant FOR UPDATE NOWAIT")
+        await until(lambda: session.fetchval(WAITING))
+        await session.execute(f"SELECT FROM pending_grant {of_workspace} NOWAIT", broker.workspace)
     await session.close()
 
     assert (await confirming).status == 200
-
-
-async def waiters(session):
-    """How many sessions wait for a lock."""
-    return await session.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted")

@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from broker.domain.model import PolicyRule
 from broker.domain.uuid7 import uuid7
@@ -758,6 +758,9 @@ async def test_a_call_is_found_by_whatever_is_known_of_it(broker, database):
 
     hour = await text("/calls?app=hbdev")
     assert rows(hour) == 3
+    key = re.search(r"/console/calls\?(app=hbdev&amp;key=([0-9a-f-]{36})&amp;span=day)", call)
+    assert key is not None
+    assert f"/console/calls?key={key[2]}&amp;span=month" in await text("/keys")
     assert 'href="/docs/errors#connection-not-found"' in hour
     narrowed = await text("/calls?app=hbdev&error=connection-not-found")
     assert rows(narrowed) == 1
@@ -765,6 +768,7 @@ async def test_a_call_is_found_by_whatever_is_known_of_it(broker, database):
     for query, number in [
         ("path=contacts", 3), ("path=/crm/v3/objects/contacts/777", 1), ("path=deals", 0), ("method=POST", 0),
         ("status=404", 2), ("status=failed", 2), ("user=jane", 2), ("span=day", 4), ("span=day&method=PATCH", 1), ("status=x&until=x", 3),
+        (f"key={key[2]}", 3), (f"key={key[2]}&status=404", 2), (f"key={uuid4()}", 0), ("key=x", 0),
     ]:  # fmt: skip
         assert rows(await text(f"/calls?app=hbdev&{query}")) == number, query
     ended = (datetime.now(UTC) - timedelta(hours=4, minutes=30)).strftime("%Y-%m-%dT%H:%M")
@@ -880,8 +884,8 @@ async def test_home_shows_what_needs_a_person_and_dead_deliveries_are_sent_again
     answer = await sees(broker, "/deliveries/replay", cookie, "POST", data={"app": "hbdev"})
     assert b"1 delivery is sent again" in answer.body
     states = await database.fetch(
-        "SELECT app.slug, delivery.state, delivery.is_replay FROM delivery JOIN event ON event.id = event_id"
-        " JOIN app ON app.id = event.app_id ORDER BY app.slug"
+        "SELECT app.slug, delivery.state, delivery.is_replay FROM delivery JOIN event USING (workspace_id)"
+        " JOIN app USING (workspace_id) WHERE event.id = event_id AND app.id = event.app_id ORDER BY app.slug"
     )
     assert [tuple(row) for row in states] == [("hbdev", "waiting", True), ("other", "dead", False)]
     without = await signs_in(broker, await broker.makes_key("console", "apps"))

@@ -133,7 +133,7 @@ async def test_a_user_connects_a_company_and_calls_its_api(books, database):
         },
     )
     stored = await database.fetchrow(
-        "SELECT *, extract(epoch FROM grant_ends_at - now()) AS ends_in FROM connection JOIN connection_grant ON connection_id = id"
+        "SELECT *, extract(epoch FROM grant_ends_at - now()) AS ends_in FROM connection JOIN connection_grant USING (workspace_id) WHERE connection_id = id"
     )
 
     assert answer.location[1]["status"] == "connected"
@@ -366,16 +366,19 @@ async def test_the_end_of_a_grant_is_told_thirty_seven_and_one_days_ahead_once_e
     await books.connects(US)
     notices = broker.parts.connections.publish_end_notices
 
+    def earlier(column):
+        return f"({column} AT TIME ZONE 'UTC' - $1::interval) AT TIME ZONE 'UTC'"
+
     async def passes(days):
         """Days pass in which the grant is renewed now and then, as QuickBooks and we count them."""
         books.world.jump(days * DAY)
         await database.execute(
-            "UPDATE connection_grant SET refresh_expires_at = refresh_expires_at - $1::interval,"
-            " grant_ends_at = grant_ends_at - $1::interval",
+            f"UPDATE connection_grant SET refresh_expires_at = {earlier('refresh_expires_at')},"
+            f" grant_ends_at = {earlier('grant_ends_at')}",
             timedelta(days=days),
         )
         await database.execute(
-            "UPDATE renewal SET end_notice_at = end_notice_at - $1::interval", timedelta(days=days)
+            f"UPDATE renewal SET end_notice_at = {earlier('end_notice_at')}", timedelta(days=days)
         )
         await broker.asks("POST", "/api/apps/books/connections/u1/renew")
         await notices(100)

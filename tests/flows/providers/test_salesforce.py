@@ -40,7 +40,7 @@ async def test_a_user_connects_an_org_and_calls_its_api_both_ways(orgs, database
     absolute = await orgs.wraps(f"https://acme.my.salesforce.com{LEADS}")
     own = await orgs.wraps(f"{orgs.running.url}{LEADS}")
     row = await database.fetchrow(
-        "SELECT * FROM connection JOIN connection_grant ON connection_id = id"
+        "SELECT * FROM connection JOIN connection_grant USING (workspace_id) WHERE connection_id = id"
     )
 
     assert answer.location[1]["status"] == "connected"
@@ -370,7 +370,7 @@ async def test_an_app_acts_as_its_run_as_user_without_consent(own, database):
     own.end_sessions()
     renewed = await own.calls(user="machine")
     row = await database.fetchrow(
-        "SELECT * FROM connection JOIN connection_grant ON connection_id = id"
+        "SELECT * FROM connection JOIN connection_grant USING (workspace_id) WHERE connection_id = id"
     )
     deleted = await own.broker.asks("DELETE", "/api/apps/crm/connections/machine")
 

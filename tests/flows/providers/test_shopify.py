@@ -114,7 +114,7 @@ async def test_a_merchant_connects_a_shop_and_the_product_calls_it(shops, databa
     )
     stored = await database.fetchrow(
         "SELECT *, extract(epoch FROM refresh_expires_at - now()) AS ends_in, "
-        "extract(epoch FROM expires_at - now()) AS lives FROM connection JOIN connection_grant ON connection_id = id"
+        "extract(epoch FROM expires_at - now()) AS lives FROM connection JOIN connection_grant USING (workspace_id) WHERE connection_id = id"
     )
     sent = [each for each in shops.world.seen if each.target.endswith("graphql.json")]
     tokens = list(shops.world.grants.access)

@@ -170,6 +170,9 @@ async def test_calls_are_found_by_user_status_and_time_page_by_page(broker, hubs
     assert len(await walk(status="404")) == 5
     assert len(await walk(status="4xx", userForeignIdentifier="u1")) == 3
     assert len(await walk(status="5xx")) == 0
+    (key,) = {call["keyId"] for call in everything}
+    assert len(await walk(keyId=key, status="404")) == 5
+    assert len(await walk(keyId=str(uuid4()))) == 0
     later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     assert len(await walk(since=later)) == 0
     assert len(await walk(since="2020-01-01T00:00:00Z")) == 25
@@ -182,6 +185,7 @@ async def test_calls_are_found_by_user_status_and_time_page_by_page(broker, hubs
         {"after": "AAAA"},
         {"status": "9"},
         {"limit": "501"},
+        {"keyId": "bc_1"},
         {"since": "yesterday"},
         {"x": "1"},
     ],

@@ -25,10 +25,10 @@ async def warm(broker):
 def taken(warm):
     """How many calls the fast path began and completed since the last time."""
     counts = warm.parts.metrics.fast_path
-    last = [counts.begun, counts.completed]
+    last = [counts.started, counts.completed]
 
     def since():
-        now = [counts.begun, counts.completed]
+        now = [counts.started, counts.completed]
         begun, completed = (a - b for a, b in zip(now, last, strict=True))
         last[:] = now
         return begun, completed
@@ -187,5 +187,5 @@ async def test_a_body_that_the_fast_path_leaves_reaches_the_handler(broker, hubs
 
     answer = await broker.proxies("/_echo/x", method="POST", data=b'{"name":"Ada"}')
 
-    assert broker.parts.metrics.fast_path.begun == 0
+    assert broker.parts.metrics.fast_path.started == 0
     assert answer.json()["bodyLength"] == 14

@@ -3,7 +3,6 @@
 import asyncio
 from uuid import uuid4
 
-import asyncpg
 import pytest
 
 from tests.fixtures.broker_client import RETURN_URL
@@ -255,7 +254,7 @@ async def test_the_listener_reconnects_after_a_lost_connection(broker, database)
 
 
 async def test_calls_on_warm_connections_go_on_while_the_database_is_away(
-    broker, second_broker, database, postgres, clock
+    broker, second_broker, database, operator, clock
 ):
     """F1: the database takes no connection and ends those that there are."""
     await broker.connects("u1")
@@ -264,7 +263,6 @@ async def test_calls_on_warm_connections_go_on_while_the_database_is_away(
     clock.at += 6  # what is cached must be read again
     name = await database.fetchval("SELECT current_database()")
 
-    operator = await asyncpg.connect(postgres)
     await operator.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false")
     await operator.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name
@@ -276,7 +274,6 @@ async def test_calls_on_warm_connections_go_on_while_the_database_is_away(
     registry = broker.parts.metrics.registry
     down = registry.get_sample_value("broker_database_up")
     await operator.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true")
-    await operator.close()
     after = await broker.proxies(CALL)
 
     async def is_up():

@@ -4,6 +4,7 @@ import asyncio
 import hmac
 import json
 import random
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -122,8 +123,9 @@ async def test_a_new_secret_leaves_the_one_before_valid_for_a_day(kyb, case, dat
     old = await kyb.sends_fml_event(event(company, case_id, 1, status="a"))
     new = await kyb.sends_fml_event(event(company, case_id, 2, status="b"), secret="canary-new-one")
     await database.execute(
-        "UPDATE recipe_setting SET settings = jsonb_set(settings::jsonb, '{webhookSecretChangedAt}',"
-        " to_jsonb((now() - interval '25 hours')::timestamptz))::text"
+        "UPDATE recipe_setting SET settings ="
+        " jsonb_set(settings::jsonb, '{webhookSecretChangedAt}', $1::jsonb)::text",
+        json.dumps((datetime.now(UTC) - timedelta(hours=25)).isoformat()),
     )
     kyb.broker.parts.recipes.clear_cache()
     retired = await kyb.sends_fml_event(event(company, case_id, 3, status="c"))

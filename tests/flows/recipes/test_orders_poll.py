@@ -128,8 +128,8 @@ async def test_a_failed_order_is_not_tried_with_each_poll_and_a_later_change_tri
     till.touch(order, note="mended")
     await polls(shops, database)
     found = await database.fetchrow(
-        "SELECT attempts, restarts FROM recipe_run JOIN recipe_step ON run_id = id"
-        " WHERE recipe_run.state = 'failed' AND name = 'write-records'"
+        "SELECT attempts, restarts FROM recipe_run JOIN recipe_step USING (workspace_id)"
+        " WHERE run_id = id AND recipe_run.state = 'failed' AND name = 'write-records'"
     )
 
     assert "JPY" in failed["problem"]["detail"]

@@ -169,7 +169,8 @@ async def test_an_ended_grant_parks_the_poll_until_the_user_connects_again_which
     await looker.database.execute(
         "UPDATE connection_grant SET access_token = NULL, refresh_token = NULL,"
         " refresh_fingerprint = NULL, expires_at = NULL"
-        " FROM connection WHERE id = connection_id AND hub_id IS NULL"
+        " FROM connection WHERE connection.workspace_id = connection_grant.workspace_id"
+        " AND id = connection_id AND hub_id IS NULL"
     )
     await looker.database.execute(
         "UPDATE connection SET status = 'REAUTH_REQUIRED' WHERE hub_id IS NULL"

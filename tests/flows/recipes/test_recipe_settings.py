@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from broker.domain.model import Secret
+from tests.fixtures.postgres import WAITING
 from tests.until import until
 
 PATH = "/api/apps/hbdev/recipes/kyb"
@@ -17,14 +18,16 @@ async def test_two_puts_at_once_lose_no_secret(kyb, second_kyb, database):
     one = {"clientId": "pk_live_tests", "webhookSecret": "canary-a"}
     other = {"clientId": "pk_live_tests", "clientSecret": "canary-b"}
     async with database.transaction():
-        await database.execute("SELECT id FROM app FOR UPDATE")
+        await database.execute(
+            "SELECT id FROM app WHERE workspace_id = $1 FOR UPDATE", kyb.broker.workspace
+        )
         puts = [
             asyncio.create_task(broker.asks("PUT", PATH, json=body))
             for broker, body in ((kyb.broker, one), (second_kyb, other))
         ]
 
         async def both_wait():
-            return await _waiting(kyb.broker.parts.database) == 2
+            return await kyb.broker.parts.database.fetchval(WAITING) == 2
 
         await until(both_wait)
 
@@ -38,13 +41,6 @@ async def test_two_puts_at_once_lose_no_secret(kyb, second_kyb, database):
     assert stored.accepted("webhookSecret") == (
         Secret("canary-a"),
         Secret("canary-fml-webhook-secret"),
-    )
-
-
-async def _waiting(database):
-    return await database.fetchval(
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE wait_event_type = 'Lock' AND datname = current_database()"
     )
 
 

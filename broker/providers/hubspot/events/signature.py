@@ -172,8 +172,8 @@ def _begin(version: Version, secret: Secret, method: str, uri: str) -> Hash:
     return hashlib.sha256((key if version is Version.V1 else f"{key}{method}{uri}").encode())
 
 
-def _end(version: Version, begun: Hash, sent_at: str) -> str:
+def _end(version: Version, digest: Hash, sent_at: str) -> str:
     if version is not Version.V3:
-        return begun.digest().hex()
-    begun.update(sent_at.encode())
-    return base64.b64encode(begun.digest()).decode()
+        return digest.digest().hex()
+    digest.update(sent_at.encode())
+    return base64.b64encode(digest.digest()).decode()

@@ -32,7 +32,7 @@ class Finder:
         self._pairs = pairs
 
     async def lead_of(
-        self, work: Work, contact_id: str, lead_id: str | None, ours: Mapping[str, str]
+        self, work: Work, contact_id: str, lead_id: str | None, contact_values: Mapping[str, str]
     ) -> Lead | None:
         """The contact's lead: the one that is known, else the one with its external id, else the
         only one with its address that has none. Raises InputRefused for another contact's.
@@ -43,7 +43,7 @@ class Finder:
         else:
             key = work.external_id(contact_id)
             lead = await self._leads.of_external_id(partner, key, fields, external)
-            email = ours.get("email", "").strip()
+            email = contact_values.get("email", "").strip()
             if lead is None and email and work.settings.onDuplicate == "adopt":
                 found = await self._leads.of_email(partner, email, fields, external)
                 if len(found) > 1:

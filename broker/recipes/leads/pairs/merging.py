@@ -59,20 +59,21 @@ def merge(
     """
     changes, notes = [], []
     for field in fields:
-        ours, theirs = hubspot.get(field.hubspot, ""), salesforce.get(field.salesforce, "")
-        side = _target(field, ours, theirs, changed, direction, newer)
+        contact_value = hubspot.get(field.hubspot, "")
+        lead_value = salesforce.get(field.salesforce, "")
+        side = _target(field, contact_value, lead_value, changed, direction, newer)
         if side is None:
             continue
         both = field.hubspot in changed[0] and field.salesforce in changed[1]
-        if field.is_backward(ours, theirs, to_hubspot=side is Side.HUBSPOT):
+        if field.is_backward(contact_value, lead_value, to_hubspot=side is Side.HUBSPOT):
             notes.append(f"{field.hubspot} and {field.salesforce} do not go to an earlier stage.")
             continue
         if side is Side.SALESFORCE:
-            before, after = theirs, field.to_salesforce(ours)
-            name, value = field.salesforce, ours
+            before, after = lead_value, field.to_salesforce(contact_value)
+            name, value = field.salesforce, contact_value
         else:
-            before, after = ours, field.to_hubspot(theirs, ours)
-            name, value = field.hubspot, theirs
+            before, after = contact_value, field.to_hubspot(lead_value, contact_value)
+            name, value = field.hubspot, lead_value
         if after is None:
             notes.append(f"{name} was not written: the settings map no value to {value!r}.")
         elif not after and side is Side.SALESFORCE and field.salesforce in required:
@@ -84,8 +85,8 @@ def merge(
 
 def _target(
     field: MappedField,
-    ours: str,
-    theirs: str,
+    contact_value: str,
+    lead_value: str,
     changed: tuple[frozenset[str], frozenset[str]],
     direction: Direction,
     newer: Callable[[MappedField], Side],
@@ -93,7 +94,7 @@ def _target(
     """The side that is to take over the other's value; None for neither."""
     at_hubspot = field.hubspot in changed[0] and direction != "to-hubspot"
     at_salesforce = field.salesforce in changed[1] and direction != "to-salesforce"
-    if not (at_hubspot or at_salesforce) or field.equal(ours, theirs):
+    if not (at_hubspot or at_salesforce) or field.equal(contact_value, lead_value):
         return None
     if at_hubspot and at_salesforce:
         winner = newer(field) if field.wins is Wins.NEWEST else Side(field.wins)

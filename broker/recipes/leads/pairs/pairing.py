@@ -116,34 +116,36 @@ class Pairing:
     async def _living(
         self, work: Work, locked: LockedPair, contact: Contact, lead_id: str | None
     ) -> dict[str, Any]:
-        pair, ours = locked.pair, values_of(work, contact)
+        pair, contact_values = locked.pair, values_of(work, contact)
         contact_id = pair.contact_id
         seen, wanted, notes = pair.seen, pair.lead_id or lead_id, list[str]()
-        lead = await self._finder.lead_of(work, contact_id, wanted, ours)
+        lead = await self._finder.lead_of(work, contact_id, wanted, contact_values)
         if lead is None and wanted is not None:
             merged = await self._leads.merged_into(work.partner, wanted)
             if merged is not None and work.settings.onMerged == "follow":
                 seen = None
-                lead = await self._finder.lead_of(work, contact_id, merged, ours)
+                lead = await self._finder.lead_of(work, contact_id, merged, contact_values)
                 notes.append(f"Lead {wanted} was merged into {merged}.")
             elif work.settings.onDeleted == "unlink" and not pair.is_unlinked:
                 await self._end(locked, wanted, None, unlinked=True)
                 return ended("none", contact_id, wanted, skipped="deleted-lead")
         if lead is None:
-            return await self._create(work, locked, contact, ours)
+            return await self._create(work, locked, contact, contact_values)
         if lead.converted_to is not None:
             return await self._converted(work, locked, contact, lead)
         return await self._synchronise(work, locked, contact, lead, lead.id, seen, notes)
 
     async def _create(
-        self, work: Work, locked: LockedPair, contact: Contact, ours: Mapping[str, str]
+        self, work: Work, locked: LockedPair, contact: Contact, contact_values: Mapping[str, str]
     ) -> dict[str, Any]:
         contact_id = locked.pair.contact_id
         if work.settings.direction == "to-hubspot" or not work.settings.createLeads:
             return ended("none", contact_id, None, skipped="no-lead")
         self._may_write(work, locked)
         try:
-            lead_id, created, notes, theirs = await self._writer.create_lead(work, contact_id, ours)
+            lead_id, created, notes, lead_values = await self._writer.create_lead(
+                work, contact_id, contact_values
+            )
         except OwnerRefused as refused:
             raise InputRefused(f"Salesforce refused the lead's owner: {refused}") from refused
         except LeadTaken as taken:
@@ -152,16 +154,16 @@ class Pairing:
                     f"Salesforce holds a lead for a duplicate: {taken.text} Merge or link the "
                     "records in Salesforce, or set onDuplicate, then retry."
                 ) from taken
-            lead = await self._finder.lead_of(work, contact_id, taken.lead_id, ours)
+            lead = await self._finder.lead_of(work, contact_id, taken.lead_id, contact_values)
             if lead is None:
                 raise RetryLater(BUSY_S, "the duplicate is gone") from taken
             found = ["Salesforce had this lead: it was taken over."]
             return await self._synchronise(work, locked, contact, lead, lead.id, None, found)
         lead = await self._leads.read(work.partner, lead_id, work.fields, work.external)
         if created and lead is not None:
-            theirs = {**lead.values, **theirs}  # Salesforce's own defaults are no change
+            lead_values = {**lead.values, **lead_values}  # Salesforce's own defaults are no change
         await self._writer.to_hubspot(work, contact_id, lead_id, contact.get(KEY), ())
-        seen = marks_of(work, contact_id).all(work.fields, ours, theirs)
+        seen = marks_of(work, contact_id).all(work.fields, contact_values, lead_values)
         await self._end(locked, lead_id, seen, written=True)
         operation = "create" if created else "update"
         return ended(operation, contact_id, lead_id, notes=notes, created=created)
@@ -180,11 +182,11 @@ class Pairing:
         marks = marks_of(work, contact_id)
         merged = await self._planner.plan(work, contact, lead, seen, marks)
         notes = [*notes, *merged.notes]
-        ours, theirs = values_of(work, contact), dict(lead.values)
-        earlier = earlier_changes(work, ours, theirs)
+        contact_values, lead_values = values_of(work, contact), dict(lead.values)
+        earlier = earlier_changes(work, contact_values, lead_values)
         if merged.changes:
             self._may_write(work, locked)
-            intended = marks.intended(work.fields, ours, theirs, merged.changes)
+            intended = marks.intended(work.fields, contact_values, lead_values, merged.changes)
             checkpoint = checkpoint_with(work, [*earlier, *merged.changes])
             if not await self._pairs.intend(locked, lead_id, intended, work.step, checkpoint):
                 raise RetryLater(BUSY_S, "another run works on this contact")
@@ -196,10 +198,10 @@ class Pairing:
         await self._writer.to_hubspot(work, contact_id, lead_id, contact.get(KEY), merged.changes)
         for each in merged.changes:
             if each.side is Side.HUBSPOT:
-                ours[each.field.hubspot] = each.after
+                contact_values[each.field.hubspot] = each.after
             else:
-                theirs[each.field.salesforce] = each.after
-        stored = marks.all(work.fields, ours, theirs)
+                lead_values[each.field.salesforce] = each.after
+        stored = marks.all(work.fields, contact_values, lead_values)
         await self._end(locked, lead_id, stored, written=bool(merged.changes))
         reader, changes = self._crm.reader(work.user), [*earlier, *merged.changes]
         changes = await with_replaced(reader, contact_id, changes)
@@ -289,6 +291,6 @@ def _idle(work: Work, locked: LockedPair, contact: Contact | None) -> str | None
         return "unlinked" if pair.is_unlinked else "stopped"
     if contact is None or work.reported is Side.SALESFORCE or not pair.lead_id or pair.seen is None:
         return None
-    marks, ours = marks_of(work, pair.contact_id), values_of(work, contact)
-    changed = marks.changed_at_hubspot(work.fields, ours, pair.seen)
+    marks, contact_values = marks_of(work, pair.contact_id), values_of(work, contact)
+    changed = marks.changed_at_hubspot(work.fields, contact_values, pair.seen)
     return None if changed or unconfirmed(work) else "unchanged"

@@ -25,12 +25,12 @@ class Planner:
         self, work: Work, contact: Contact, lead: Lead, seen: Seen | None, marks: Marks
     ) -> Merge:
         """What would be written. Raises as a reader does."""
-        fields, ours = work.fields, values_of(work, contact)
+        fields, contact_values = work.fields, values_of(work, contact)
         if seen is None:
-            changed = filled(fields, ours, lead.values)
+            changed = filled(fields, contact_values, lead.values)
         else:
             changed = (
-                marks.changed_at_hubspot(fields, ours, seen),
+                marks.changed_at_hubspot(fields, contact_values, seen),
                 marks.changed_at_salesforce(fields, lead.values, seen),
             )
         conflicting = [
@@ -39,7 +39,7 @@ class Planner:
             if each.wins is Wins.NEWEST
             and each.hubspot in changed[0]
             and each.salesforce in changed[1]
-            and not each.equal(ours[each.hubspot], lead.values.get(each.salesforce, ""))
+            and not each.equal(contact_values[each.hubspot], lead.values.get(each.salesforce, ""))
         ]
         times: Mapping[str, datetime] = {}
         if conflicting:
@@ -52,7 +52,7 @@ class Planner:
 
         return merge(
             fields,
-            ours,
+            contact_values,
             lead.values,
             changed,
             direction=work.settings.direction,

@@ -36,7 +36,7 @@ class PairWriter:
         self._leads = leads
 
     async def create_lead(
-        self, work: Work, contact_id: str, ours: Mapping[str, str]
+        self, work: Work, contact_id: str, contact_values: Mapping[str, str]
     ) -> tuple[str, bool, list[str], dict[str, str]]:
         """Create a contact's lead, by its external id: its id, whether it is new, notes, and what
         was written by field. Raises LeadTaken when a duplicate rule holds another one, and
@@ -44,7 +44,7 @@ class PairWriter:
         """
         values: dict[str, tuple[str, str]] = {}
         for field in work.fields:
-            value = field.to_salesforce(ours.get(field.hubspot, ""))
+            value = field.to_salesforce(contact_values.get(field.hubspot, ""))
             if value and field.salesforce in work.described.writable:
                 values[field.salesforce] = (field.kind, value)
         key, save = work.external_id(contact_id), work.settings.onDuplicate == "save"

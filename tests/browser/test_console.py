@@ -139,8 +139,8 @@ async def kicks_off(hubspot, fml, page):
     await until(lambda: properties.get("fml_decision") == "approved")
 
     await page.get_by_role("link", name="KYB", exact=True).first.click()
-    await expect(page.get_by_role("row", name=f"hubspot-{company.id}")).to_contain_text("done")
-    await page.get_by_text("Start onboarding").click()
+    await expect(page.get_by_role("row", name=f"Company {company.id}")).to_contain_text("approved")
+    await page.get_by_text("Start onboarding").first.click()
     await page.get_by_label("User").fill("user-42")
     await page.get_by_label("Company id").fill(str(company.id))
     await page.get_by_role("button", name="Preview (dry run)").click()

@@ -16,6 +16,8 @@ from broker.errors import InvalidRequest, RecipeNotFound
 from broker.providers.catalog import DEFAULT
 from broker.recipes.base import AnyRecipe
 from broker.recipes.building import Recipes
+from broker.recipes.console.gaps import SetupGaps
+from broker.recipes.console.health_form import health_shown, health_typed
 from broker.recipes.preparing import ForUser
 from broker.recipes.settings import StoredSettings
 from broker.web.console.base import ConsoleBase, for_operators, form_of, form_value
@@ -40,6 +42,7 @@ class SettingsPages(Generic[R]):
         self.console = console
         self._recipe = recipe
         self._recipes = recipes
+        self._gaps = SetupGaps(console, recipes)
 
     @abstractmethod
     def typed(self, form: dict[str, list[str]]) -> dict[str, Any]:
@@ -70,7 +73,7 @@ class SettingsPages(Generic[R]):
         form = await form_of(request)
         app = await self.console.app(operator, form_value(form, "app"))
         user = form_value(form, "user")
-        typed = self.typed(form)
+        typed = self.typed(form) | health_typed(form)
         typed |= await self._recipe.setup.left_out(app, typed)
         try:
             body = validate(self.model, typed)
@@ -136,7 +139,9 @@ class SettingsPages(Generic[R]):
             users=users,
             chosen="" if chosen is None else chosen.user_ref,
             typed=typed or self.shown(stored),
+            health=health_shown(None if stored is None else stored.model.health, typed),
             wrong=wrong or {},
+            **await self._gaps.shown(self.recipe, operator, app, stored),
             **await self.values(operator, app, stored, chosen),
         )
 

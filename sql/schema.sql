@@ -286,6 +286,7 @@ CREATE TABLE audit (
     PRIMARY KEY (workspace_id, sequence)
 );
 CREATE INDEX audit_by_actor ON audit (workspace_id, actor, sequence);
+CREATE INDEX audit_refused_sign_ins ON audit (workspace_id, at) WHERE action = 'console.sign_in_refused';
 
 -- The last entry of each workspace's audit log; its row lock puts entries into one order.
 CREATE TABLE audit_head (
@@ -437,6 +438,7 @@ CREATE TABLE endpoint (
     previous_secret       bytea,                 -- sealed
     previous_secret_until timestamptz,
     failures              integer     NOT NULL DEFAULT 0,
+    failing_since         timestamptz,
     resumes_at            timestamptz,
     disabled_at           timestamptz,
     disabled_because      text,
@@ -446,6 +448,7 @@ CREATE TABLE endpoint (
     FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id) ON DELETE CASCADE
 );
 CREATE INDEX endpoint_of_app ON endpoint (workspace_id, app_id);
+CREATE INDEX endpoint_failing ON endpoint (failing_since) WHERE failing_since IS NOT NULL;
 
 -- One event to be delivered to one endpoint. A claim moves `due_at` ahead, which is the lease, and
 -- increments `claim`, which is the fencing token. A finished delivery has no `due_at`. Its id is of its event's

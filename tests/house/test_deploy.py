@@ -157,6 +157,7 @@ def test_every_alert_and_panel_names_metrics_and_labels_that_exist():
         "broker_request_seconds": {"route", "status", "le"},
         "broker_connections": {"status"},
         "broker_overdue_seconds": {"work"},
+        "broker_refusals": {"code"},
         "broker_runs": {"recipe", "outcome"},
         "broker_build_info": {"version", "python"},
         "up": {"job"},  # Prometheus' own

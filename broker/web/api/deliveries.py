@@ -110,7 +110,7 @@ class DeliveryHandlers:
     async def replay(self, request: web.Request, caller: Caller) -> tuple[int, DeliveryShown]:
         """Deliver one event again, under the same `webhook-id`, delivered before or not."""
         app, delivery_id = await self._app(request, caller), path_id(request, DeliveryNotFound)
-        await self._deliveries.replay(app, delivery_id)
+        await self._deliveries.replay(app, delivery_id, str(caller.key_id))
         return 202, _delivery(await self._deliveries.get(app, delivery_id))
 
     @operation("webhooks", query=Span, answers={202: Replayed}, tags=("Events",))
@@ -127,7 +127,12 @@ class DeliveryHandlers:
         app = await self._app(request, caller)
         endpoint = await self._endpoint(request, app)
         begun = await self._replays.begin(
-            app, endpoint, query.begin, query.end, query.userForeignIdentifier
+            app,
+            endpoint,
+            query.begin,
+            query.end,
+            query.userForeignIdentifier,
+            str(caller.key_id),
         )
         return 202, Replayed(replayed=begun.deliveries, until=begun.until)
 

@@ -53,6 +53,7 @@ class EndpointShown(BaseModel):
     enabled: bool
     disabledBecause: str | None
     failures: int
+    failingSince: datetime | None
     resumesAt: datetime | None
     createdAt: datetime
     updatedAt: datetime
@@ -168,6 +169,7 @@ def _facts(endpoint: Endpoint) -> dict[str, object]:
         "enabled": endpoint.disabled_at is None,
         "disabledBecause": endpoint.disabled_because,
         "failures": endpoint.failures,
+        "failingSince": endpoint.failing_since,
         "resumesAt": endpoint.resumes_at,
         "createdAt": endpoint.created_at,
         "updatedAt": endpoint.updated_at,

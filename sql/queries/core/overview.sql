@@ -48,13 +48,15 @@ SELECT 'deliveries', extract(epoch FROM now() - min(delivery.due_at))::float8
   JOIN endpoint
     ON endpoint.workspace_id = delivery.workspace_id
    AND endpoint.id = delivery.endpoint_id
- WHERE delivery.due_at <= now()
+ WHERE delivery.state = 'waiting'
+   AND delivery.due_at <= now()
    AND endpoint.disabled_at IS NULL
    AND endpoint.failures = 0
 UNION ALL
 SELECT 'runs', extract(epoch FROM now() - min(due_at))::float8
   FROM recipe_run
- WHERE due_at <= now()
+ WHERE state = 'running'
+   AND due_at <= now()
 UNION ALL
 SELECT 'polls', extract(epoch FROM now() - min(due_at))::float8
   FROM recipe_poll

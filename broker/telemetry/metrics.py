@@ -150,6 +150,12 @@ class Metrics:
         ).set_function(lambda: float(is_up()))
 
     def _count_losses(self) -> None:
+        self.process_restarts = self._counter(
+            "broker_process_restarts",
+            "Processes of `serve --workers` that ended unexpectedly in the place of this one, and "
+            "were started again.",
+            (),
+        )
         self.refusals = self._counter(
             "broker_refusals",
             "Requests that the broker itself refused, by the code of the problem; what providers "

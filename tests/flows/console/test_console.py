@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 from broker.domain.model import PolicyRule
 from broker.domain.uuid7 import uuid7
+from broker.errors import code_titles
 from broker.recipes import panels
 from broker.recipes.catalog import RECIPES
 from broker.web.console.routes import TABLE
@@ -389,7 +390,7 @@ async def test_an_app_is_registered_changed_checked_and_removed(broker, hubspot)
     assert (await broker.asks("GET", "/api/apps/second")).status == 404
 
 
-async def test_connections_are_found_renewed_and_ended(broker, hubspot):
+async def test_connections_are_found_renewed_and_ended(broker, hubspot, database):
     for user in ["jane", "joe%", "jim_"]:
         await broker.connects(user)
     cookie = await signs_in(broker)
@@ -410,6 +411,17 @@ async def test_connections_are_found_renewed_and_ended(broker, hubspot):
     )
     assert renewed.status == 303
     assert hubspot.refreshes == 1
+    await database.execute(
+        "UPDATE connection_grant SET last_error = 'hubspot-unavailable' FROM connection WHERE id = connection_id AND user_ref = 'jim_'"
+    )
+    hubspot.revoke_grants(101)
+    await sees(broker, "/connection/renew", cookie, "POST", data={"app": "hbdev", "user": "joe%"})
+    listed = (await sees(broker, "/connections", cookie, params={"app": "hbdev"})).body.decode()
+    one = await sees(broker, "/connection", cookie, params={"app": "hbdev", "user": "joe%"})
+    for page in (listed, one.body.decode()):
+        assert "uninstalled from the account, or its access was revoked there." in page
+        assert "<code>BAD_REFRESH_TOKEN</code>" in page
+    assert code_titles()["hubspot-unavailable"] in listed
     link = await sees(
         broker, "/connection/link", cookie, "POST", data={"app": "hbdev", "user": "new"}
     )

@@ -79,8 +79,9 @@ def sections_of(guide: str, title: str, markdown: str) -> list[Section]:
 
 
 def search(sections: Iterable[Section], words: str) -> list[Result]:
-    """Sections in which every word occurs, best first: in the heading, the title, then often; in the
-    changelog last.
+    """Sections in which every word occurs, best first: in the heading, the title, then often.
+
+    Those of the changelog come last.
     """
     wanted = words.lower().split()[:10]
     if not wanted:

@@ -38,7 +38,7 @@ class KybScenario:
     def steps(self) -> list[Title]:
         return [
             ("Set up the KYB recipe", self.set_up),
-            ("Make a Company in HubSpot", self.company),
+            ("Create a Company in HubSpot", self.company),
             ("See what a kickoff would do", self.dry_run),
             ("Kick off its onboarding, twice at once", self.kick_off),
             ("Decide the case at First Mile Labs", self.decide),

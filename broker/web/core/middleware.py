@@ -60,6 +60,10 @@ class RequestLog:
         durations.observe(seconds)
         log_request({**fields, "route": route, "status": status, "ms": round(seconds * 1000, 2)})
 
+    def count_refusal(self, code: str) -> None:
+        """A request that the broker itself refused."""
+        self._metrics.refusals.labels(code).inc()
+
 
 def new_request_id() -> str:
     """An id for a request: not a secret, so that the kernel's random numbers are not needed."""
@@ -91,6 +95,7 @@ def observe_requests(handler: Handler, requests: RequestLog) -> Handler:
                 response = await handler(request)
             except Exception as error:  # noqa: BLE001  # or raised again
                 response = _refused(request, error)
+                requests.count_refusal(fields["error"])
             else:
                 if not response.prepared:
                     response.headers.setdefault("X-Request-Id", request_id)

@@ -93,7 +93,8 @@ SELECT event.workspace_id, event.app_id, event.event_id
     ON app.workspace_id = event.workspace_id
    AND app.id = event.app_id
    AND app.deleted_at IS NULL
- WHERE event.due_at <= now()
+ WHERE event.state = 'waiting'
+   AND event.due_at <= now()
  ORDER BY event.due_at
  LIMIT $1;
 

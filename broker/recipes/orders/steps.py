@@ -220,7 +220,7 @@ class OrderSteps:
         if contact_id is None:
             notes.append("The order names no e-mail address and no customer: it has no contact.")
         if writes.stays_lost(order, settings, current):
-            notes.append("The order is paid, and its deal stays lost, as a person has closed it.")
+            notes.append("The order is paid, and its deal stays lost, because a person closed it.")
         return {
             "created": deal.created,
             "notes": notes,

@@ -108,7 +108,7 @@ class DeliveryHandlers:
 
     @operation("webhooks", answers={202: DeliveryShown}, tags=("Events",))
     async def replay(self, request: web.Request, caller: Caller) -> tuple[int, DeliveryShown]:
-        """Deliver one event again, under the same `webhook-id`, whatever became of it."""
+        """Deliver one event again, under the same `webhook-id`, delivered before or not."""
         app, delivery_id = await self._app(request, caller), path_id(request, DeliveryNotFound)
         await self._deliveries.replay(app, delivery_id, str(caller.key_id))
         return 202, _delivery(await self._deliveries.get(app, delivery_id))
@@ -117,7 +117,7 @@ class DeliveryHandlers:
     async def replay_span(
         self, request: web.Request, caller: Caller, query: Span
     ) -> tuple[int, Replayed]:
-        """Deliver the events of a span of time again, with those that the endpoint never got.
+        """Deliver the events of a span of time again, including those that never arrived.
 
         Fifty a second, each under the same `webhook-id` as before. An endpoint gets one span at a
         time (503 `busy` meanwhile), with at most 100,000 events of the app in it.

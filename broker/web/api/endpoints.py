@@ -122,7 +122,7 @@ class EndpointHandlers:
     async def change(
         self, request: web.Request, caller: Caller, body: EndpointChange
     ) -> EndpointShown:
-        """Change an endpoint; omitted fields keep their values.
+        """Update an endpoint; omitted fields keep their values.
 
         `enabled: true` brings one back that was disabled; what it missed can be replayed.
         """

@@ -256,7 +256,7 @@ async def built_after(session: Any, table: str) -> AsyncIterator[None]:
 def statements(subject: Subject) -> dict[str, tuple[str, tuple[Any, ...]]]:
     """Statements to time, with their values."""
     key = subject.workspace, subject.app
-    any_call, hour = (None,) * 4, datetime.now(UTC) - timedelta(hours=1)
+    any_call, hour = (None,) * 5, datetime.now(UTC) - timedelta(hours=1)
     newest = *any_call, END, LAST, 50
     accounts = [str(n) for n in range(1, 11)]
     return {
@@ -284,6 +284,7 @@ def statements(subject: Subject) -> dict[str, tuple[str, tuple[Any, ...]]]:
         "look for deliveries, none due": (sql.workspaces_with_deliveries, ([], 200)),
         "metrics: connections by status": (sql.connections_by_status, ()),
         "metrics: overdue work": (sql.overdue, ()),
+        "metrics: closed endpoints": (sql.closed_endpoints, (5,)),
     }
 
 

@@ -91,9 +91,9 @@ async def test_a_key_signs_in_when_it_may(broker):
         str(second.id),
         "the key lacks the scope console",
     )
-    assert refused[-2] == ("console.sign_in_refused", str(second.id), "a revoked key")
-    assert refused[1] == ("console.sign_in_refused", "unknown", "no key")
-    assert refused[0][2] == "no key; more of this hour are not recorded"
+    assert refused[-2] == ("console.sign_in_refused", str(second.id), "the key was revoked")
+    assert refused[1] == ("console.sign_in_refused", "unknown", "no key has this secret")
+    assert refused[0][2] == "no key has this secret; more of this hour are not recorded"
     assert len(refused) == 20, "who tries secrets does not fill the log"
     assert (await broker.parts.audit.verify(first.workspace_id)).broken is None
 

@@ -284,6 +284,7 @@ def statements(subject: Subject) -> dict[str, tuple[str, tuple[Any, ...]]]:
         "look for deliveries, none due": (sql.workspaces_with_deliveries, ([], 200)),
         "metrics: connections by status": (sql.connections_by_status, ()),
         "metrics: overdue work": (sql.overdue, ()),
+        "metrics: closed endpoints": (sql.closed_endpoints, (5,)),
     }
 
 

@@ -28,6 +28,9 @@ TEMPLATES = Path(__file__).parent / "templates"
 """`console/recipe/...`, for the panels of all recipes."""
 
 PAGE_SIZE = 50
+USERS = 50
+"""How many connected users the form of a start offers."""
+
 USER_HINT = (
     "The user is the id that your product uses, for example user-42; it stands in the list of "
     "connections."
@@ -184,6 +187,7 @@ class RunPages:
                 older = {"app": slug, "state": state, "before": str(last)}
                 shown["older"] = urlencode(older)
             if not part:
+                shown["users"] = await self._recipes.accounts.users(app, USERS)
                 shown |= await self._gaps.shown(self.words.recipe, operator, app, stored)
         return self.render(
             operator,

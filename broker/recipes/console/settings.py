@@ -56,7 +56,9 @@ class SettingsPages(Generic[R]):
     async def values(
         self, operator: Operator, app: App, stored: Stored, user: HubSpotUser | None
     ) -> dict[str, Any]:
-        """What else the page's template takes. `user`: the one whose account it offers."""
+        """What else the page's template takes, over what all pages have. `user`: the one whose
+        account it offers.
+        """
 
     @for_operators("recipes")
     async def show(self, request: web.Request, operator: Operator) -> web.Response:
@@ -130,6 +132,8 @@ class SettingsPages(Generic[R]):
         users = await self._recipes.accounts.users(app, USERS)
         named = [each for each in users if each.user_ref == user_ref]
         chosen = next(iter([*named, *users]), None)
+        shown = await self._gaps.shown(self.recipe, operator, app, stored)
+        shown |= await self.values(operator, app, stored, chosen)
         return self._render(
             operator,
             status,
@@ -141,8 +145,7 @@ class SettingsPages(Generic[R]):
             typed=typed or self.shown(stored),
             health=health_shown(None if stored is None else stored.model.health, typed),
             wrong=wrong or {},
-            **await self._gaps.shown(self.recipe, operator, app, stored),
-            **await self.values(operator, app, stored, chosen),
+            **shown,
         )
 
     def _render(self, operator: Operator, status: int = 200, **values: Any) -> web.Response:

@@ -21,6 +21,8 @@ from broker.web.core.origins import address_of
 
 LIFETIME = timedelta(hours=12)
 
+NO_KEY = "no key has this secret"
+
 
 class SignInViews:
     """`/console/sign-in` and `/console/sign-out`."""
@@ -69,7 +71,9 @@ class SignInViews:
         if workspace_id is None:
             return
         revoked = await self._keys.find_by_credential(Secret(secret))
-        actor, why = (UNKNOWN, "no key") if revoked is None else (str(revoked.id), "a revoked key")
+        actor, why = (
+            (UNKNOWN, NO_KEY) if revoked is None else (str(revoked.id), "the key was revoked")
+        )
         await self.console.operators.record_refusal(workspace_id, actor, why)
 
     @for_operators()

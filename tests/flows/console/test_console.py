@@ -91,9 +91,9 @@ async def test_a_key_signs_in_when_it_may(broker):
         str(second.id),
         "the key lacks the scope console",
     )
-    assert refused[-2] == ("console.sign_in_refused", str(second.id), "a revoked key")
-    assert refused[1] == ("console.sign_in_refused", "unknown", "no key")
-    assert refused[0][2] == "no key; more of this hour are not recorded"
+    assert refused[-2] == ("console.sign_in_refused", str(second.id), "the key was revoked")
+    assert refused[1] == ("console.sign_in_refused", "unknown", "no key has this secret")
+    assert refused[0][2] == "no key has this secret; more of this hour are not recorded"
     assert len(refused) == 20, "who tries secrets does not fill the log"
     assert (await broker.parts.audit.verify(first.workspace_id)).broken is None
 
@@ -904,13 +904,16 @@ async def test_home_shows_what_needs_a_person_and_dead_deliveries_are_sent_again
 
     home = await text("")
     for words in (
-        "Requests answered 5xx",
-        "Deliveries given up",
-        "Receivers that fail",
-        "Users who must reconnect",
-        "Client id or secret refused",
+        '<span class="state bad">1</span> call failed at HubSpot or on the way there',
+        '<span class="state bad">1</span> event was not accepted by your product and given up',
+        '<span class="state bad">1</span> of the addresses to which events are sent fails',
+        '<span class="state bad">1</span> user has to connect again',
+        "HubSpot refuses the app&#39;s client id or secret",
     ):
         assert words in home
+    await database.execute("UPDATE proxied_call SET status = 429")
+    limited_calls = "call was refused because of HubSpot&#39;s limit in the last hour (429)"
+    assert limited_calls in await text("")
     paths = set(re.findall(r'<td[^>]*><a href="/console(/[^"]+)"', home))
     assert len(paths) == 9
     for path in paths:
@@ -920,8 +923,8 @@ async def test_home_shows_what_needs_a_person_and_dead_deliveries_are_sent_again
     assert "Token expires" not in lost
     limited = await signs_in(broker, await broker.makes_key("console", "webhooks", apps=["other"]))
     home = await text("", limited)
-    assert "Deliveries given up" in home
-    assert "Users who must" not in home
+    assert "not accepted by your product" in home
+    assert "to connect again" not in home
     assert "hbdev" not in home
 
     dead = await text("/deliveries?app=hbdev&state=dead")
@@ -957,3 +960,29 @@ async def test_addresses_that_are_no_page_of_ours_are_pages_all_the_same(broker)
     assert b'name="q"' in docs.body  # the search of the menu
     assert b"no such page" in console.body
     assert "/console/sign-in" in stranger.headers["Location"]
+
+
+async def test_a_person_is_found_by_what_is_known_and_an_empty_result_says_what_was_searched(
+    broker, database
+):
+    await broker.registers("other", clientId="another")
+    await broker.connects("user-77", slug="hbdev")
+    await database.execute(
+        "UPDATE connection SET installed_by = 'anna.lopez@bakery.example', account_name = 'Bakery'"
+    )
+    await database.execute("UPDATE connection_grant SET last_error = 'BAD_REFRESH_TOKEN'")
+    cookie = await signs_in(broker)
+
+    async def found(text, app="hbdev"):
+        path = f"/connections?app={app}&q={text}"
+        return (await sees(broker, path, cookie)).body.decode()
+
+    for text in ("anna", "LOPEZ@", "bakery", "user-7"):
+        assert 'user=user-77"' in await found(text), text
+    listed = await found("anna")
+    assert "anna.lopez@bakery.example" in listed
+    assert "The app was uninstalled from the account, or its access was revoked" in listed
+    empty = await found("Berta", app="other")
+    assert "No connection found for <strong>Berta</strong> in other." in empty
+    assert "Searched user id, account (number and name) and the e-mail address of" in empty
+    assert 'href="/console/connections?app=hbdev&amp;q=Berta"' in empty

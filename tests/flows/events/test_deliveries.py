@@ -452,6 +452,9 @@ async def test_a_long_span_is_enqueued_a_slice_at_a_time_and_one_span_at_once(
     """
     monkeypatch.setattr(replays, "SLICE", 50)
     monkeypatch.setattr(replays, "MAX_EVENTS", 220)
+    monkeypatch.setattr(
+        replays, "REPLAYED_A_SECOND", 1
+    )  # on a slow machine, too, a slice takes longer
     broker, url = broker_with_local_endpoints, f"{ENDPOINTS}/{endpoint}/replay"
     await database.execute(
         """

@@ -34,12 +34,17 @@ async def test_the_settings_offer_what_both_accounts_have_and_store_what_is_chos
         for each in (watched, watched | {"health.minSuccessRate": "many", "health.window": "1"})
     ]
     limits = (await broker.asks("GET", "/api/apps/hbdev/recipes/invoices")).json()["health"]
+    runs = (await sees(broker, "/invoices?app=hbdev", cookie)).body.decode()
     limited = (await sees(broker, "/invoices/settings?app=hbdev", cookie)).body.decode()
     del watched["health"]
     await sees(broker, "/invoices/settings", cookie, "POST", data=watched)
     unlimited = (await broker.asks("GET", "/api/apps/hbdev/recipes/invoices")).json()["health"]
     checked = await sees(broker, "/invoices/check", cookie, "POST", data=part)
     prepared = await sees(broker, "/invoices/prepare", cookie, "POST", data=part)
+    stages = broker.hubspot.portals[101].pipelines["0-3"]["default"]["stages"]
+    next(each for each in stages if each["id"] == "contractsent")["label"] = "Signed <b>"
+    await quickbooks.puts(trigger={"property": "dealstage", "value": "contractsent"})
+    named = (await sees(broker, "/invoices/settings?app=hbdev", cookie)).body.decode()
     company.settings.access = False
     trouble = (await sees(broker, "/invoices/settings?app=hbdev", cookie)).body.decode()
 
@@ -55,7 +60,9 @@ async def test_the_settings_offer_what_both_accounts_have_and_store_what_is_chos
     assert (fields["health.minSuccessRate"], fields["health"]) == ("50", "on")
     assert [each.status for each in sets] == [303, 400], sets[0].body
     assert limits == {"minSuccessRate": 0.975, "maxP95S": None, "window": 20}
-    assert "Starts by itself when a deal reaches the stage Closed won." in limited
+    assert "Starts by itself when a deal reaches the stage Closed Won." in limited
+    assert "Starts by itself when a deal reaches the stage Closed won." in runs
+    assert "when a deal reaches the stage Signed &lt;b&gt;." in named
     assert 'value="97.5"' in limited
     assert "More than 0, at most 100." in sets[1].body.decode()
     assert 'value="many"' in sets[1].body.decode()

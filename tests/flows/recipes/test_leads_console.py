@@ -12,6 +12,7 @@ async def test_the_settings_offer_both_sides_fields_and_store_what_is_chosen(lea
     cookie = await signs_in(leads.broker)
     await leads.broker.asks("DELETE", "/api/apps/hbdev/recipes/leads")
     unset = (await sees(leads.broker, "/leads?app=hbdev", cookie)).body.decode()
+    form_of_unset = (await sees(leads.broker, "/leads/settings?app=hbdev", cookie)).body.decode()
     await leads.puts(owners={"11": "005Hs0000000Q11IAE"}, salesforceApp="gone")
     elsewhere = (await sees(leads.broker, "/leads?app=hbdev", cookie)).body.decode()
     await leads.puts(owners={"11": "005Hs0000000Q11IAE"})
@@ -50,6 +51,8 @@ async def test_the_settings_offer_both_sides_fields_and_store_what_is_chosen(lea
     assert 'href="/console/leads/settings?app=hbdev">Set it up</a>' in unset
     assert "The settings name the app gone, which is gone, or" in elsewhere
     assert "Before it can work" not in page
+    assert "Fill in the form below." in form_of_unset
+    assert "<option selected>crm</option>" in form_of_unset  # the only app there is
     assert '<option value="LastName">string</option>' in page
     assert "could not be read" not in first  # the app of a vendor is none to set a recipe up for
     assert '<option value="jobtitle">' in page

@@ -44,7 +44,7 @@ class KybViews(RunPages):
         "KYB",
         "Know your business: has First Mile Labs check a company before it becomes your customer, "
         "and shows the decision on its HubSpot record.",
-        "recipes",
+        "recipes#kyb-know-your-business-kickoff",
         "Start onboarding",
         "read-company",
         STEP_TITLES,

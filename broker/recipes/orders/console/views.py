@@ -82,7 +82,9 @@ class OrdersRunViews(RunPages):
 
 
 def _as_of(version: str) -> str:
-    """When the shop changed the order to a version, as far as this says so."""
+    """Why there is a run for this version of an order: a webhook, else when the shop changed it."""
+    if version.startswith("event:"):
+        return ", reported by the shop"
     try:
         moment = datetime.fromisoformat(version.partition("/")[0])
     except ValueError:

@@ -77,7 +77,7 @@ def _web_address(text: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("must be a URL such as https://broker.example")
     if parts.query or parts.fragment or parts.username or parts.password:
-        raise ValueError("must not hold a query, a fragment or credentials")
+        raise ValueError("must not contain a query, a fragment or credentials")
     # HubSpot signs over the form that a browser would use.
     return urlunsplit((parts.scheme, parts.netloc.lower(), parts.path.rstrip("/"), "", ""))
 

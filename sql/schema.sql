@@ -286,6 +286,7 @@ CREATE TABLE audit (
     PRIMARY KEY (workspace_id, sequence)
 );
 CREATE INDEX audit_by_actor ON audit (workspace_id, actor, sequence);
+CREATE INDEX audit_refused_sign_ins ON audit (workspace_id, at) WHERE action = 'console.sign_in_refused';
 
 -- The last entry of each workspace's audit log; its row lock puts entries into one order.
 CREATE TABLE audit_head (
@@ -437,6 +438,7 @@ CREATE TABLE endpoint (
     previous_secret       bytea,                 -- sealed
     previous_secret_until timestamptz,
     failures              integer     NOT NULL DEFAULT 0,
+    failing_since         timestamptz,
     resumes_at            timestamptz,
     disabled_at           timestamptz,
     disabled_because      text,
@@ -446,6 +448,7 @@ CREATE TABLE endpoint (
     FOREIGN KEY (workspace_id, app_id) REFERENCES app (workspace_id, id) ON DELETE CASCADE
 );
 CREATE INDEX endpoint_of_app ON endpoint (workspace_id, app_id);
+CREATE INDEX endpoint_failing ON endpoint (failing_since) WHERE failing_since IS NOT NULL;
 
 -- One event to be delivered to one endpoint. A claim moves `due_at` ahead, which is the lease, and
 -- increments `claim`, which is the fencing token. A finished delivery has no `due_at`. Its id is of its event's
@@ -470,8 +473,8 @@ CREATE TABLE delivery (
     CONSTRAINT delivery_due_while_waiting CHECK ((due_at IS NOT NULL) = (state = 'waiting'))
 ) PARTITION BY RANGE (event_id);
 CREATE INDEX delivery_due ON delivery (workspace_id, endpoint_id, due_at) WHERE due_at IS NOT NULL;
-CREATE INDEX delivery_by_expiry ON delivery (expires_at) WHERE due_at IS NOT NULL;
-CREATE INDEX delivery_by_due ON delivery (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX delivery_by_expiry ON delivery (expires_at) WHERE state = 'waiting';
+CREATE INDEX delivery_by_due ON delivery (due_at) WHERE state = 'waiting';
 CREATE INDEX delivery_dead ON delivery (workspace_id, endpoint_id, event_id) WHERE state = 'dead';
 CREATE TABLE delivery_rest PARTITION OF delivery DEFAULT;
 CREATE INDEX delivery_rest_by_age ON delivery_rest USING brin (event_id);
@@ -610,7 +613,7 @@ CREATE TABLE recipe_run (
 );
 CREATE INDEX run_due ON recipe_run (workspace_id, app_id, recipe, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX run_of_recipe ON recipe_run (workspace_id, app_id, recipe, id);
-CREATE INDEX run_by_due ON recipe_run (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX run_by_due ON recipe_run (due_at) WHERE state = 'running';
 CREATE INDEX run_failed ON recipe_run (workspace_id, app_id, recipe) WHERE state = 'failed';
 CREATE INDEX run_by_end ON recipe_run (ended_at) WHERE state IN ('done', 'dismissed');
 
@@ -808,7 +811,7 @@ CREATE TABLE vendor_event (
     CONSTRAINT vendor_event_state_is_known CHECK (state IN ('waiting', 'applied', 'parked')),
     CONSTRAINT vendor_event_due_while_waiting CHECK ((due_at IS NOT NULL) = (state = 'waiting'))
 );
-CREATE INDEX vendor_event_due ON vendor_event (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX vendor_event_due ON vendor_event (due_at) WHERE state = 'waiting';
 CREATE INDEX vendor_event_parked ON vendor_event (workspace_id, app_id, received_at)
     WHERE state = 'parked';
 CREATE INDEX vendor_event_by_time ON vendor_event (received_at) WHERE body IS NOT NULL;

@@ -84,15 +84,21 @@ async def background_work(broker: Components, *, periodic: bool) -> AsyncIterato
 
 @asynccontextmanager
 async def metrics_server(metrics: Metrics, address: Address) -> AsyncIterator[None]:
-    """`/metrics` on an address of its own, never on the public port."""
+    """`/metrics` on an address of its own, never on the public port; and `/healthz`, by which a
+    process without a public port shows that it lives.
+    """
 
     async def show(_request: web.Request) -> web.Response:
         return web.Response(
             body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
         )
 
+    async def alive(_request: web.Request) -> web.Response:
+        return web.json_response({"status": "alive"})
+
     app = web.Application()
     app.router.add_get("/metrics", show)
+    app.router.add_get("/healthz", alive)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:

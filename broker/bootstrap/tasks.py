@@ -2,7 +2,7 @@
 
 from broker.bootstrap.agenda import LEAST_PAUSE_S
 from broker.bootstrap.components import Components
-from broker.bootstrap.gauges import CONNECTIONS_EVERY_S, OVERDUE_EVERY_S, Gauges
+from broker.bootstrap.gauges import CONNECTIONS_EVERY_S, ENDPOINTS_EVERY_S, OVERDUE_EVERY_S, Gauges
 from broker.bootstrap.worker import PeriodicTask, Worker
 from broker.domain.work import WHEN_DUE
 from broker.stores.core.invalidation import InvalidationListener
@@ -76,6 +76,7 @@ def worker(broker: Components) -> Worker:
             PeriodicTask("seen_events", 300, broker.webhook_inbox.purge_seen),
             PeriodicTask("connection_counts", CONNECTIONS_EVERY_S, gauges.count_connections),
             PeriodicTask("overdue_work", OVERDUE_EVERY_S, gauges.measure_overdue),
+            PeriodicTask("closed_endpoints", ENDPOINTS_EVERY_S, gauges.measure_endpoints),
         ],
         on_stop=[
             agenda.stop,

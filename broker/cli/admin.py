@@ -30,7 +30,7 @@ OptionalScopeOption = Annotated[
     Texts, typer.Option("--optional-scope", help="Granted where the plan has it; repeatable")
 ]
 ReturnUrlOption = Annotated[
-    Texts, typer.Option("--return-url", help="Where users end after connecting; repeatable")
+    Texts, typer.Option("--return-url", help="Where users land after connecting; repeatable")
 ]
 OriginOption = Annotated[
     Texts, typer.Option("--origin", help="A page's origin that shows the button; repeatable")
@@ -123,7 +123,7 @@ def add_app(
     client_id: Annotated[str | None, typer.Option(help="The Client Id at the provider")] = None,
     client_secret: Annotated[str | None, typer.Option(help="Prompted for when omitted")] = None,
     webhook_secret: Annotated[
-        str | None, typer.Option(help="What webhooks are signed with, where it is another secret")
+        str | None, typer.Option(help="Signs the webhooks, where the client secret does not")
     ] = None,
     app_id: Annotated[str | None, typer.Option(help="HubSpot's App Id")] = None,
     environment: EnvironmentOption = None,

@@ -57,7 +57,7 @@ def list_entries(
 
 @audit.command("verify")
 def verify(workspace: WorkspaceOption, as_json: Json = False) -> None:
-    """Check that no entry of the audit log was changed, removed or put in between.
+    """Check that no entry of the audit log was changed, removed or inserted.
 
     Note the hash of the last entry somewhere else: it proves all entries before it.
     """

@@ -34,7 +34,8 @@ def doctor(
         str | None, typer.Option("--app", help="Also check each step of this app at its provider")
     ] = None,
     workspace: Annotated[
-        UUID | None, typer.Option("--workspace", help="Of the app, where several have its slug")
+        UUID | None,
+        typer.Option("--workspace", help="The app's workspace, if several have this slug"),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object and nothing else")

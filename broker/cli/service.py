@@ -30,6 +30,7 @@ from broker.cli.runtime import (
     read_settings,
     run,
 )
+from broker.cli.systemd import READY, STOPPING, notify
 from broker.settings import Address
 from broker.stores.core import distribution, migrations
 from broker.stores.core.postgres.failures import explained
@@ -41,6 +42,7 @@ log = logging.getLogger(__name__)
 def serve(
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the port")] = 1,
     index: Annotated[int, typer.Option(hidden=True)] = -1,
+    restarts: Annotated[int, typer.Option(hidden=True)] = 0,
 ) -> None:
     """Serve HTTP, and do the background work too unless BROKER_WORK_IN_SERVE=false."""
     found = prepare_runtime()
@@ -51,10 +53,10 @@ def serve(
     if workers > 1:
         _share_port(workers)
         return
-    run(lambda: _serve(found, index), loop_factory=uvloop.new_event_loop)
+    run(lambda: _serve(found, index, restarts), loop_factory=uvloop.new_event_loop)
 
 
-async def _serve(found: Runtime, index: int) -> None:
+async def _serve(found: Runtime, index: int, restarts: int) -> None:
     settings, shared = found.settings, index >= 0
     metrics = Address(settings.metrics_listen.host, settings.metrics_listen.port + max(0, index))
     async with (
@@ -62,13 +64,16 @@ async def _serve(found: Runtime, index: int) -> None:
         metrics_server(broker.metrics, metrics),
         serving(broker, settings.listen, reuse_port=shared) as health,
     ):
+        broker.metrics.process_restarts.inc(restarts)
         host, port = settings.listen.host, settings.listen.port
         echo(f"broker: serving {settings.public_url} on {host}:{port}")
         # What is there now stays; the collector need not look at it again.
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 20)
+        notify(READY)
         await wait_for_shutdown_signal(sys.stdin.fileno() if shared else None)
+        notify(STOPPING)
         health.stopping = True
         if not found.embedded:
             await asyncio.sleep(settings.readiness_grace_s)
@@ -76,11 +81,13 @@ async def _serve(found: Runtime, index: int) -> None:
 
 def _share_port(workers: int) -> None:
     """Run several processes on one port until told to stop; one that dies is started again."""
-    command = [sys.executable, "-m", "broker", "serve", "--index"]
+    command = [sys.executable, "-m", "broker", "serve"]
+    restarts = [0] * workers
 
     def start(i: int) -> subprocess.Popen[bytes]:
+        options = ["--index", str(i), "--restarts", str(restarts[i])]
         # Nothing is written to the pipe: its end tells the child that this process is gone.
-        return subprocess.Popen([*command, str(i)], stdin=subprocess.PIPE)  # noqa: S603
+        return subprocess.Popen([*command, *options], stdin=subprocess.PIPE)  # noqa: S603
 
     children = [start(i) for i in range(workers)]
     stopping = False
@@ -102,6 +109,7 @@ def _share_port(workers: int) -> None:
                     fail("a worker cannot start")
                 died = {"pid": child.pid, "returncode": child.returncode}
                 log.error("serving_process_died", extra=died)
+                restarts[i] += 1
                 children[i] = start(i)
     for child in children:
         child.wait()
@@ -119,7 +127,9 @@ def work() -> None:
             background_work(broker, periodic=True),
         ):
             echo("broker: working")
+            notify(READY)
             await wait_for_shutdown_signal()
+            notify(STOPPING)
 
     run(command)
 

@@ -7,6 +7,9 @@ from datetime import datetime
 SHELL = "operator"
 """The actor of the command line: somebody with a shell on the installation."""
 
+UNKNOWN = "unknown"
+"""The actor of a refused sign-in with a secret that does not belong to any key."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:

@@ -117,6 +117,7 @@ class Endpoint:
     url: str
     events: tuple[str, ...]
     failures: int
+    failing_since: datetime | None
     resumes_at: datetime | None
     disabled_at: datetime | None
     disabled_because: str | None

@@ -39,7 +39,8 @@ class Wording:
     `consent`: what happens next at the vendor; `optional`: when an optional scope is granted;
     `ending`: what the user keeps and where to end it. `scopes` are offered for choosing, the
     `usual_scopes` ticked; `describe_scope` is a scope in plain words, or itself.
-    `credentials_from`: where client id and secret stand at the vendor.
+    `credentials_from`: where client id and secret stand at the vendor. `reasons`: why a grant
+    ended, by the vendor's own code, for operators.
     """
 
     account: str = "account"
@@ -53,5 +54,6 @@ class Wording:
     usual_scopes: tuple[str, ...] = ()
     describe_scope: Callable[[str], str] = unexplained
     credentials_from: str = "the settings of your app at the vendor"
+    reasons: Mapping[str, str] = field(default_factory=dict)
     questions: Mapping[str, Question] = field(default_factory=dict)
     examples: tuple[Example, ...] = ()

@@ -18,7 +18,7 @@ def check_url(url: str, *, allow_private: bool) -> None:
     if not url.isascii() or not url.isprintable() or "\\" in url or " " in url or not host:
         raise _wrong("is not a URL")
     if parts.username is not None or parts.password is not None or parts.fragment:
-        raise _wrong("must hold no user information and no fragment")
+        raise _wrong("must not contain user information or a fragment")
     if parts.scheme not in ({"https", "http"} if allow_private else {"https"}):
         raise _wrong("must begin with https://")
     if not allow_private and names_private(host.rstrip(".").lower()):

@@ -48,13 +48,26 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class StartRule:
+    """When a recipe starts by itself with some settings, in a sentence. Where it does not,
+    `to_choose` names what to choose in the settings; it is empty where it does.
+    """
+
+    words: str
+    to_choose: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ConsolePanel:
     """A recipe's section of the console: its label, its pages, and the folder of its templates.
     `views` gets the console, the built recipe and the process's recipes; it makes one object for
-    each type in `routes`.
+    each type in `routes`. `starts` gets the settings. `partners` are the providers of which the
+    users connect one besides HubSpot.
     """
 
     label: str
     templates: Path
     routes: tuple[Route, ...]
     views: Callable[[Any, Any, Any], Sequence[object]]
+    starts: Callable[[Any], StartRule]
+    partners: tuple[str, ...] = ()

@@ -44,7 +44,8 @@ class Metrics:
         )
         self.calls_dropped = self._counter(
             "broker_calls_not_logged",
-            "Proxied calls dropped from the call log (database slow or unavailable).",
+            "Proxied calls that the call log lacks: dropped while the database was slow or "
+            "unavailable, or refused meanwhile before their app was known.",
             (),
         )
         self.invalidations = self._counter(
@@ -67,10 +68,6 @@ class Metrics:
             "Attempts to deliver an event: delivered, waiting (for the next attempt), dead (also "
             "without an attempt, when an event expires).",
         )
-        # A rule sees the first of a kind only as the increase of a series that was there before.
-        self.renewals.labels("renewed")
-        for outcome in ("delivered", "waiting", "dead"):
-            self.deliveries.labels(outcome)
         self._count_runs()
         self.fast_path = FastPathCalls(self.registry)
         self._count_losses()
@@ -120,6 +117,19 @@ class Metrics:
             "(to endpoints that accept them), runs. Measured by processes with background work.",
             ("work",),
         )
+        self.closed_endpoints = self._gauge(
+            "broker_closed_endpoints",
+            "Endpoints that are sent no more than a probe every few minutes because they failed "
+            "several times in a row; disabled ones are not counted. Measured by processes with "
+            "background work.",
+            (),
+        )
+        self.endpoint_down = self._gauge(
+            "broker_endpoint_down_seconds",
+            "For how long the endpoint that has been closed for longest has accepted nothing, 0 "
+            "without any. Measured by processes with background work.",
+            (),
+        )
         self._gauge(
             "broker_build_info",
             "1, labelled with the versions of the process.",
@@ -140,6 +150,19 @@ class Metrics:
         ).set_function(lambda: float(is_up()))
 
     def _count_losses(self) -> None:
+        self.process_restarts = self._counter(
+            "broker_process_restarts",
+            "Processes of `serve --workers` that ended unexpectedly in the place of this one, and "
+            "were started again.",
+            (),
+        )
+        self.refusals = self._counter(
+            "broker_refusals",
+            "Requests that the broker itself refused, by the code of the problem; what providers "
+            "refuse is not among them.",
+            ("code",),
+        )
+        self.refusals.labels("busy")
         self.connections_shed = self._counter(
             "broker_connections_shed",
             "Connections of callers closed because file descriptors ran short.",

@@ -9,6 +9,7 @@ puts the table into docs/scaling.md.
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import json
 import os
@@ -20,7 +21,7 @@ import sys
 import tempfile
 import time
 import tracemalloc
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -215,8 +216,10 @@ async def fill(dsn: str, name: str, size: Size) -> Subject:
     await partitions.maintain(dsn, EVENT_PARTITIONS, today)
     session = await asyncpg.connect(dsn)
     values = {each: getattr(size, each) for each in Size.__slots__}
-    for statement in FILL:
-        await session.execute(statement.format(**values), timeout=3600)
+    await session.execute("SET maintenance_work_mem = '512MB'")
+    async with built_after(session, "proxied_call"):
+        for statement in FILL:
+            await session.execute(statement.format(**values), timeout=3600)
     await session.execute("VACUUM ANALYZE", timeout=3600)
     app = await session.fetchrow("SELECT workspace_id, id FROM app LIMIT 1")
     last = f"user-{size.connections // size.workspaces}"
@@ -225,10 +228,35 @@ async def fill(dsn: str, name: str, size: Size) -> Subject:
     return Subject(dsn, session, pool, app["workspace_id"], app["id"], last, size)
 
 
+@contextlib.asynccontextmanager
+async def built_after(session: Any, table: str) -> AsyncIterator[None]:
+    """Build the indexes of a table after it was filled: a row at a time takes many times as long."""
+    indexes = await session.fetch(
+        "SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS definition "
+        "FROM pg_index WHERE indrelid = $1::regclass AND NOT indisprimary",
+        table,
+    )
+    key = await session.fetchrow(
+        "SELECT conname AS name, pg_get_constraintdef(oid) AS definition FROM pg_constraint "
+        "WHERE conrelid = $1::regclass AND contype = 'p'",
+        table,
+    )
+    for index in indexes:
+        await session.execute(f"DROP INDEX {index['name']}")
+    await session.execute(f"ALTER TABLE {table} DROP CONSTRAINT {key['name']}")
+    yield
+    whole = f"ALTER TABLE {table} ADD CONSTRAINT {key['name']} {key['definition']}"
+    for statement in (
+        whole,
+        *(each["definition"].replace(" ON ONLY ", " ON ") for each in indexes),
+    ):
+        await session.execute(statement, timeout=3600)
+
+
 def statements(subject: Subject) -> dict[str, tuple[str, tuple[Any, ...]]]:
     """Statements to time, with their values."""
     key = subject.workspace, subject.app
-    any_call, hour = (None,) * 4, datetime.now(UTC) - timedelta(hours=1)
+    any_call, hour = (None,) * 5, datetime.now(UTC) - timedelta(hours=1)
     newest = *any_call, END, LAST, 50
     accounts = [str(n) for n in range(1, 11)]
     return {
@@ -256,6 +284,7 @@ def statements(subject: Subject) -> dict[str, tuple[str, tuple[Any, ...]]]:
         "look for deliveries, none due": (sql.workspaces_with_deliveries, ([], 200)),
         "metrics: connections by status": (sql.connections_by_status, ()),
         "metrics: overdue work": (sql.overdue, ()),
+        "metrics: closed endpoints": (sql.closed_endpoints, (5,)),
     }
 
 

@@ -6,7 +6,7 @@ from playwright.async_api import expect
 from broker.sandbox.fml.world import WebhookEndpoint
 from tests.until import until
 
-from .conftest import check_usable
+from .conftest import PHONE, WINDOW, check_usable
 
 COMPANY_SCOPES = [
     "crm.objects.companies.write",
@@ -139,8 +139,8 @@ async def kicks_off(hubspot, fml, page):
     await until(lambda: properties.get("fml_decision") == "approved")
 
     await page.get_by_role("link", name="KYB", exact=True).first.click()
-    await expect(page.get_by_role("row", name=f"hubspot-{company.id}")).to_contain_text("done")
-    await page.get_by_text("Start onboarding").click()
+    await expect(page.get_by_role("row", name=f"Company {company.id}")).to_contain_text("approved")
+    await page.get_by_text("Start onboarding").first.click()
     await page.get_by_label("User").fill("user-42")
     await page.get_by_label("Company id").fill(str(company.id))
     await page.get_by_role("button", name="Preview (dry run)").click()
@@ -399,12 +399,38 @@ async def test_signing_out_ends_it(broker, page):
         broker.secrets.append(cookie["value"])
 
 
+async def opens_the_menu_of_a_phone(page, broker):
+    """One row, which opens by keyboard and without a script."""
+    phone = await page.context.browser.new_context(viewport=PHONE, java_script_enabled=False)
+    await phone.add_cookies(await page.context.cookies())
+    small = await phone.new_page()
+    await small.goto(f"{broker.url}/console/keys")
+    connections = small.get_by_role("link", name="Connections", exact=True)
+    await expect(connections).to_have_count(0)
+    header = await small.get_by_role("navigation").bounding_box()
+    await small.keyboard.press("Tab")
+    for _ in range(2):
+        await small.keyboard.press("Tab")
+    await expect(small.get_by_text("Menu: Keys")).to_be_focused()
+    await small.keyboard.press("Enter")
+    await expect(small.get_by_role("button", name="Sign out")).to_be_visible()
+    await connections.click()
+    await expect(small.get_by_role("heading", name="Connections")).to_be_visible()
+    await phone.close()
+    assert header["height"] < 60
+    await page.set_viewport_size(PHONE)
+    await page.get_by_text("Menu").click()
+    await check_usable(page)
+    await page.set_viewport_size(WINDOW)
+
+
 async def test_every_page_is_usable_by_everybody_and_runs_nothing_it_was_given(broker, page):
     """U15: axe-core, in light and dark, with markup as names everywhere."""
     await broker.connects(HTML)
     await page.goto(f"{broker.url}/console/sign-in")
     await check_usable(page)
     await signs_in(page, broker)
+    await opens_the_menu_of_a_phone(page, broker)
 
     await broker.proxies(user=HTML)
     await broker.parts.call_log.flush()

@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 from contextlib import suppress
+from uuid import uuid4
 
 import pytest
 
@@ -159,3 +160,19 @@ def test_tokens_of_every_kind_are_redacted():
         token = f"{prefix}_{'0123456789abcdef' * 2}secret-part"
         line = render_line(0, {"route": "/x", "path": f"/a/{token}/b"})
         assert "secret-part" not in line, prefix
+
+
+def test_the_line_of_a_call_is_the_same_json_as_any_other():
+    fields = {
+        "request_id": "a" * 32,
+        "method": "GET",
+        "key": uuid4(),
+        "app": 'a"b',
+        "route": "/{x}",
+    }
+    fields |= {"status": 200, "ms": 0.05}
+    for at, app in ((0, 'a"b'), (1_764_000_000.25, "demo"), (1.5, f"bs_{'0123456789abcdef' * 2}")):
+        fields["app"] = app
+        line, other = render_line(at, fields), render_line(at, {**fields, "error": "x"})
+        assert line == other.replace(',"error":"x"', "")
+        assert json.loads(line)["level"] == "info"

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import re
 import signal
+import socket
 import statistics
 import sys
 import time
@@ -98,6 +100,14 @@ def children_of(pid):
     }
 
 
+def received(manager):
+    """What a process told the service manager, if anything."""
+    try:
+        return manager.recv(100)
+    except BlockingIOError:
+        return None
+
+
 def is_running(pid):
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -107,17 +117,33 @@ def is_running(pid):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
 async def test_the_processes_that_share_a_port_are_replaced_and_end_with_their_parent(
-    start_process, tmp_path
+    start_process, tmp_path, unused_tcp_port_factory
 ):
-    stderr = tmp_path / "stderr"
+    stderr, metrics = tmp_path / "stderr", unused_tcp_port_factory()
+    listen = {"BROKER_METRICS_LISTEN": f"127.0.0.1:{metrics}"}
+
+    async def restarts():
+        async with aiohttp.ClientSession() as session:
+            pages = [
+                await (await session.get(f"http://127.0.0.1:{port}/metrics")).text()
+                for port in (metrics, metrics + 1)
+            ]
+        return sum(
+            float(re.search(r"^broker_process_restarts_total (\S+)", page, re.MULTILINE)[1])
+            for page in pages
+        )
+
     with stderr.open("wb") as file:
-        parent, _ = await start_process("serve", "--workers", "2", stderr=file, within=60)
+        parent, _ = await start_process("serve", "--workers", "2", stderr=file, within=60, **listen)
         await asyncio.wait_for(parent.stdout.readline(), 60)
         killed, other = children_of(parent.pid)
+        assert await restarts() == 0
         os.kill(killed, signal.SIGKILL)
         await asyncio.wait_for(parent.stdout.readline(), 60)
         assert f'"pid": {killed}' in stderr.read_text() or f"pid={killed}" in stderr.read_text()
+        assert '"returncode": -9' in stderr.read_text() or "returncode=-9" in stderr.read_text()
         (new,) = children_of(parent.pid) - {other}
+        assert await restarts() == 1
 
         parent.kill()
 
@@ -125,17 +151,25 @@ async def test_the_processes_that_share_a_port_are_replaced_and_end_with_their_p
 
 
 async def test_a_process_told_to_stop_waits_once_for_what_does_not_end(
-    broker, hubspot, start_process
+    broker, hubspot, start_process, tmp_path
 ):
     """J10."""
     await broker.connects("u1")
-    process, url = await start_process()
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    linux = sys.platform == "linux"
+    name = f"@broker-{os.getpid()}" if linux else str(tmp_path / "manager")
+    manager.bind(name.replace("@", "\0"))
+    manager.setblocking(False)
+    process, url = await start_process(NOTIFY_SOCKET=name)
+    assert await until(lambda: received(manager)) == b"READY=1"
     fault = hubspot.faults.add(Fault("/_echo/*", "hang"))
 
     calling = asyncio.create_task(through(broker, url))
     await until(lambda: fault.hits)
     process.send_signal(signal.SIGTERM)
 
+    assert await until(lambda: received(manager)) == b"STOPPING=1"
+    manager.close()
     # Two seconds to look away and ten to end; twice ten would outlive what most give a process.
     assert await asyncio.wait_for(process.wait(), 18) == 0
     with pytest.raises(aiohttp.ClientError):

@@ -84,7 +84,7 @@ async def test_a_keyed_write_whose_caller_left_is_ended_and_answered_once_the_pr
 
 
 async def test_deliveries_under_way_are_settled_and_none_is_made_twice(
-    broker_with_local_endpoints, receiver, start_process, database
+    broker_with_local_endpoints, receiver, start_process, database, unused_tcp_port
 ):
     broker = broker_with_local_endpoints
     await broker.connects("u1")
@@ -98,8 +98,13 @@ async def test_deliveries_under_way_are_settled_and_none_is_made_twice(
     await broker.receives_webhook([contact(number) for number in range(30)])
     while await broker.parts.splitter.split_due(50):
         pass
-    process, _ = await start_process("work", BROKER_ALLOW_PRIVATE_ENDPOINTS="true")
+    listen = f"127.0.0.1:{unused_tcp_port}"
+    process, _ = await start_process(
+        "work", BROKER_ALLOW_PRIVATE_ENDPOINTS="true", BROKER_METRICS_LISTEN=listen
+    )
     await until(lambda: receiver.got)
+    alive = await broker.asks("GET", f"http://{listen}/healthz", key="")
+    assert (alive.status, alive.json()) == (200, {"status": "alive"})
     await stops(process)
 
     begun = len(receiver.got)

@@ -32,7 +32,10 @@ def pod_specs():
     }
 
 
-@pytest.mark.parametrize("name", ["kubernetes.yaml", "broker.service", "../../docker/compose.yaml"])
+UNITS = ["broker.service", "broker@.service", "broker-work.service"]
+
+
+@pytest.mark.parametrize("name", ["kubernetes.yaml", *UNITS, "../../docker/compose.yaml"])
 def test_every_setting_that_a_file_names_exists(name):
     named = set(re.findall(r"\bBROKER_([A-Z][A-Z_]+)", (DEPLOY / name).read_text()))
     known = {each.upper() for each in Settings.model_fields}
@@ -68,7 +71,9 @@ def test_the_pods_may_stop_gracefully_and_are_asked_what_they_answer():
     (serving,) = specs["broker"]["containers"]
     assert serving["readinessProbe"]["httpGet"]["path"] == "/readyz"
     assert serving["readinessProbe"]["periodSeconds"] == 2
-    assert serving["livenessProbe"]["httpGet"]["path"] == "/healthz"
+    assert serving["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "http"}
+    (working,) = specs["broker-worker"]["containers"]
+    assert working["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "metrics"}
     replicas = [
         each["spec"].get("replicas") for each in documents() if each["kind"] == "Deployment"
     ]
@@ -93,26 +98,30 @@ def test_selectors_find_the_pods():
             assert each["spec"]["selector"] == labels["broker"]
 
 
-def test_the_unit_has_the_grace_and_runs_the_commands():
-    unit = configparser.ConfigParser(strict=False)
+@pytest.mark.parametrize("name", UNITS)
+def test_the_unit_has_the_grace_and_runs_the_commands(name):
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
     unit.optionxform = str
-    unit.read(DEPLOY / "broker.service")
+    unit.read(DEPLOY / name)
     service = unit["Service"]
 
+    command = "work" if name == "broker-work.service" else "serve"
     assert service["TimeoutStopSec"] == str(GRACE_S)
-    assert service["ExecStart"].split()[:2] == ["/opt/broker/bin/broker", "serve"]
+    assert service["ExecStart"].split()[:2] == ["/opt/broker/bin/broker", command]
+    # With several processes none of them is the unit's main one, whose word systemd waits for.
+    assert service["Type"] == ("exec" if "--workers" in service["ExecStart"] else "notify")
     assert service["ExecStartPre"] == "/opt/broker/bin/broker migrate"
     if shutil.which("systemd-analyze"):
         found = subprocess.run(
-            ["systemd-analyze", "verify", "--recursive-errors=no", DEPLOY / "broker.service"],
+            ["systemd-analyze", "verify", "--recursive-errors=no", DEPLOY / name],
             capture_output=True, text=True, check=False, timeout=30,
         )  # fmt: skip
         complaints = [
             line
             for line in found.stderr.splitlines()
-            if "broker.service" in line and "/opt/broker" not in line
+            if "broker" in line and "/opt/broker" not in line
         ]
-        assert [line for line in complaints if "Unknown" in line or "Failed to parse" in line] == []
+        assert complaints == []
 
 
 @pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not installed")
@@ -157,6 +166,7 @@ def test_every_alert_and_panel_names_metrics_and_labels_that_exist():
         "broker_request_seconds": {"route", "status", "le"},
         "broker_connections": {"status"},
         "broker_overdue_seconds": {"work"},
+        "broker_refusals": {"code"},
         "broker_runs": {"recipe", "outcome"},
         "broker_build_info": {"version", "python"},
         "up": {"job"},  # Prometheus' own

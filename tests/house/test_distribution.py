@@ -68,6 +68,7 @@ ACROSS = {
     "connections_by_status": "totals",
     "count_unhealthy": "totals",
     "next_due": "totals",
+    "closed_endpoints": "totals",
     "overdue": "totals",
     "recipes_in_use": "totals",
     # What is still sealed with an old key.

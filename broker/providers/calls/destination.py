@@ -26,7 +26,7 @@ def target_or_url(text: str) -> str:
     is. Raises as `check_target`.
     """
     if re.search(r"[\x00-\x1f\x7f]", text):
-        raise InvalidRequest("The URL holds control characters.")
+        raise InvalidRequest("The URL contains control characters.")
     url = quote(text.strip(), safe="!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
     return url if ABSOLUTE.match(url) else check_target(url)
 
@@ -77,15 +77,15 @@ def check_target(target: str) -> str:
     if meaning.startswith("//"):
         raise DestinationRefused("The path begins with two slashes; end your base URL without one.")
     if re.match(r"/[A-Za-z][A-Za-z0-9+.-]*:/", meaning):
-        raise DestinationRefused("The path holds another URL.")
+        raise DestinationRefused("The path contains another URL.")
     if "@" in meaning.split("/", 2)[1]:
         raise DestinationRefused("The path begins with user information.")
     if not TARGET.fullmatch(target) or "#" in target or "\\" in meaning:
-        raise InvalidRequest("The path or query holds characters that no URL has.")
+        raise InvalidRequest("The path or query contains characters that are not allowed in a URL.")
     if re.search(r"[\x00-\x1f\x7f]", meaning) or b"\x00" in unquote_to_bytes(query):
-        raise InvalidRequest("The path holds encoded control characters.")
+        raise InvalidRequest("The path contains encoded control characters.")
     if any(segment.split(";")[0] in {".", ".."} for segment in meaning.split("/")):
-        raise InvalidRequest("The path holds dot segments.")
+        raise InvalidRequest("The path contains dot segments.")
     if OUR_CREDENTIAL.search(query):
         raise InvalidRequest("An API key does not belong in a query; send it as Authorization.")
     return target

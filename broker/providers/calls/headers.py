@@ -100,7 +100,7 @@ def check_header(name: str, value: str) -> str | None:
     if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
         return "is not a header name"
     if BAD_VALUE.search(value):
-        return "holds characters that no header value has"
+        return "contains characters that are not allowed in a header"
     return None
 
 

@@ -137,7 +137,7 @@ def _refusal(status: int, payload: Mapping[str, Any]) -> BrokerError:
     if status == 409:
         return IdempotencyKeyConflict(
             "First Mile Labs has seen this record's Idempotency-Key on another request. Retry the "
-            "run: it uses a key of its own then, and still makes no second case.",
+            "run: it then uses a new key, and still creates no second case.",
             vendorError=vendor_error,
         )
     if 400 <= status < 500:

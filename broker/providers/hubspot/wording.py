@@ -100,6 +100,11 @@ def describe_scope(scope: str) -> str:
 
 WORDING = Wording(
     account="HubSpot account",
+    reasons={
+        "BAD_REFRESH_TOKEN": "The app was uninstalled from the account, or its access was revoked "
+        "there.",
+        "BAD_HUB": "HubSpot no longer has the account.",
+    },
     admin="a super admin of your HubSpot account",
     consent="Next, HubSpot asks which account to connect and whether you agree. You need to be a "
     "super admin there, or have permission to install apps. If HubSpot says you don't have "

@@ -127,7 +127,7 @@ def read_tokens(status: int, body: bytes, override: str | None) -> Tokens:
         raise ProviderUnavailable(f"Salesforce's token endpoint answered {status}.")
     if error == "rate_limit_exceeded" or "login rate exceeded" in detail:
         raise ProviderUnavailable(
-            "Salesforce admits no further logins of this user now.", retry_after=LOGIN_RATE_S
+            "Salesforce accepts no further logins of this user now.", retry_after=LOGIN_RATE_S
         )
     if error in CREDENTIALS:
         raise CredentialsRefused("Salesforce refuses the app's client id and secret.")

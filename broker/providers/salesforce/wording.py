@@ -16,6 +16,10 @@ SCOPES = {
 
 WORDING = Wording(
     account="Salesforce organisation",
+    reasons={
+        "inactive-user": "The Salesforce user who connected is inactive.",
+        "inactive-organization": "The Salesforce organisation is inactive.",
+    },
     admin="an administrator of your Salesforce organisation",
     consent="Next, Salesforce asks you to sign in and whether you agree. If it says that the app "
     "is blocked, an administrator has to install it first.",

@@ -168,15 +168,15 @@ class UpstreamConnection(asyncio.Protocol):
         if len(self._raw) > MAX_HEADERS or CONTROL.search(self._status):
             raise ResponseCut
         raw = Headers(self._raw)
-        headers = FirstValues(raw)
-        chunked = "transfer-encoding" in headers
+        names = raw.by_name
+        chunked = b"transfer-encoding" in names
         if chunked and not _is_chunked(raw):
             raise ResponseCut  # a coding that would be neither undone nor passed on
-        response.has_framing = chunked or "content-length" in headers
-        response.raw, response.headers = raw, headers
+        response.has_framing = chunked or b"content-length" in names
+        response.raw, response.headers = raw, FirstValues(raw)
         response.reason = decoded(self._status)
         response.status = status
-        if response.no_body and headers.get("content-length") != "0":
+        if response.no_body and names.get(b"content-length") != b"0":
             # The parser cannot be told that no body follows, so this connection has had its last.
             self._finish(response, keep=False)
         response.wake()

@@ -42,7 +42,7 @@ class Headers(Sequence[tuple[str, str]]):
         if self._encoded is None:
             text = b"\r\n".join([*map(b": ".join, self.lines), b""])
             if len(text.translate(None, NOT_IN_LINES)) + 2 * len(self.lines) != len(text):
-                raise InvalidRequest("A header holds characters that no header value has.")
+                raise InvalidRequest("A header contains characters that are not allowed there.")
             self._encoded = text
         return self._encoded
 

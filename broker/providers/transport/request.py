@@ -24,7 +24,7 @@ def encode_request(
     """
     line = encoded(f"{method} {target} HTTP/1.1")
     if len(line.translate(None, NOT_IN_LINES)) != len(line):
-        raise InvalidRequest("A method or target holds characters that none has.")
+        raise InvalidRequest("A method or target contains characters that are not allowed there.")
     head = b"".join([line, b"\r\n", *[part.encode() for part in headers]])
     rest: AsyncIterator[bytes] | None = None
     at_once = b""

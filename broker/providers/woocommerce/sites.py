@@ -34,10 +34,10 @@ def read_site(text: str, *, allow_private: bool) -> str:
     if not host or not text.isprintable() or "\\" in text or " " in text.strip():
         raise wrong_field(FIELD, "is not a URL such as https://shop.example")
     if parts.username is not None or parts.query or parts.fragment:
-        raise wrong_field(FIELD, "must hold no user information, query or fragment")
+        raise wrong_field(FIELD, "must not contain user information, a query or a fragment")
     folder = parts.path.rstrip("/")
     if not FOLDER.fullmatch(folder):
-        raise wrong_field(FIELD, "has a path that no site has")
+        raise wrong_field(FIELD, "has a path that is not allowed")
     try:
         url = URL.build(scheme=parts.scheme, host=host.rstrip("."), port=port, path=folder or "/")
     except (ValueError, UnicodeError):

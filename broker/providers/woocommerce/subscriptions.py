@@ -68,5 +68,5 @@ async def _present(call: AccountCalls, url: str) -> dict[str, Any]:
 async def _ask(call: AccountCalls, method: str, target: str, body: Any = None) -> Any:
     status, payload = await call(method, target, body)
     if status >= 300:
-        raise SubscriptionsRefused(f"The shop answered {status}: it takes a key that may write.")
+        raise SubscriptionsRefused(f"The shop answered {status}: it needs a key that can write.")
     return payload

@@ -87,7 +87,7 @@ def settings_handlers(spec: AnySpec) -> type:
 
         @operation("recipes", answers={204: None}, tags=TAGS)
         @summary(
-            f"Delete the settings of the {spec.title} recipe.", "Runs stay as they are, and wait."
+            f"Delete the settings of the {spec.title} recipe.", "Existing runs are kept, and wait."
         )
         async def remove(self, request: web.Request, caller: Caller) -> web.Response:
             app = await self._apps.get(caller.workspace_id, path_slug(request, caller))

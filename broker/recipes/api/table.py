@@ -136,7 +136,7 @@ def _webhook_handlers(spec: AnySpec, webhook: VendorWebhook) -> type:
 
         @self_authenticating(answers={204: None}, tags=("Webhooks",))
         @summary(
-            f"Take an event for the {spec.title} recipe, signed by its vendor.",
+            f"Receive an event for the {spec.title} recipe, signed by its vendor.",
             "401 for anything that is not, 503 when it should be sent again; a 2xx says that the "
             "event is stored, and a repeat of one that is stored is a 2xx too.",
         )

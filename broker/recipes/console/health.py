@@ -126,6 +126,11 @@ def charts_of(
         [
             Chart("runs", "Runs by when they began", "", runs),
             Chart("rate", "Error rate, % of runs that ended", " %", {"failed": rate}),
-            Chart("latency", "From the trigger to the last effect, s", " s", {"p95": latency}),
+            Chart(
+                "latency",
+                "From the trigger to the last effect, s",
+                " s",
+                {"95 of 100 within": latency},
+            ),
         ],
     )

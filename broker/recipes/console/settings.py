@@ -16,6 +16,8 @@ from broker.errors import InvalidRequest, RecipeNotFound
 from broker.providers.catalog import DEFAULT
 from broker.recipes.base import AnyRecipe
 from broker.recipes.building import Recipes
+from broker.recipes.console.gaps import SetupGaps
+from broker.recipes.console.health_form import health_shown, health_typed
 from broker.recipes.preparing import ForUser
 from broker.recipes.settings import StoredSettings
 from broker.web.console.base import ConsoleBase, for_operators, form_of, form_value
@@ -40,6 +42,7 @@ class SettingsPages(Generic[R]):
         self.console = console
         self._recipe = recipe
         self._recipes = recipes
+        self._gaps = SetupGaps(console, recipes)
 
     @abstractmethod
     def typed(self, form: dict[str, list[str]]) -> dict[str, Any]:
@@ -53,7 +56,9 @@ class SettingsPages(Generic[R]):
     async def values(
         self, operator: Operator, app: App, stored: Stored, user: HubSpotUser | None
     ) -> dict[str, Any]:
-        """What else the page's template takes. `user`: the one whose account it offers."""
+        """What else the page's template takes, over what all pages have. `user`: the one whose
+        account it offers.
+        """
 
     @for_operators("recipes")
     async def show(self, request: web.Request, operator: Operator) -> web.Response:
@@ -70,7 +75,7 @@ class SettingsPages(Generic[R]):
         form = await form_of(request)
         app = await self.console.app(operator, form_value(form, "app"))
         user = form_value(form, "user")
-        typed = self.typed(form)
+        typed = self.typed(form) | health_typed(form)
         typed |= await self._recipe.setup.left_out(app, typed)
         try:
             body = validate(self.model, typed)
@@ -127,6 +132,8 @@ class SettingsPages(Generic[R]):
         users = await self._recipes.accounts.users(app, USERS)
         named = [each for each in users if each.user_ref == user_ref]
         chosen = next(iter([*named, *users]), None)
+        shown = await self._gaps.shown(self.recipe, operator, app, stored)
+        shown |= await self.values(operator, app, stored, chosen)
         return self._render(
             operator,
             status,
@@ -136,8 +143,9 @@ class SettingsPages(Generic[R]):
             users=users,
             chosen="" if chosen is None else chosen.user_ref,
             typed=typed or self.shown(stored),
+            health=health_shown(None if stored is None else stored.model.health, typed),
             wrong=wrong or {},
-            **await self.values(operator, app, stored, chosen),
+            **shown,
         )
 
     def _render(self, operator: Operator, status: int = 200, **values: Any) -> web.Response:

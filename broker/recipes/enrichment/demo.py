@@ -42,7 +42,7 @@ class EnrichmentScenario:
         checked = await self.ask(session, "POST", f"{START}/check", json=user)
         if not checked["ok"]:
             raise RuntimeError(str(checked["findings"]))
-        return f"{len(made['created'])} properties made, nothing to correct"
+        return f"{len(made['created'])} properties created, nothing to correct"
 
     async def enrich(self, session: aiohttp.ClientSession) -> str:
         person = SEED[0]

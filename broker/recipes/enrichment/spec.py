@@ -6,6 +6,7 @@ from broker.crm.object_types import CONTACTS
 from broker.recipes.addresses import ConsolePanel
 from broker.recipes.base import RecipeSpec, WorkflowAction
 from broker.recipes.enrichment.console import views
+from broker.recipes.enrichment.console.starts import starts
 from broker.recipes.enrichment.models import (
     NAME,
     VERSION,
@@ -34,6 +35,6 @@ ENRICHMENT = RecipeSpec(
         allows_cards=lambda settings: settings.cards,
     ),
     panel=ConsolePanel(
-        "Enrichment", Path(__file__).parent / "templates", views.ROUTES, views.views
+        "Enrichment", Path(__file__).parent / "templates", views.ROUTES, views.views, starts
     ),
 )

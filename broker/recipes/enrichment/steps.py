@@ -55,13 +55,16 @@ class EnrichmentSteps:
         if contact is None:
             return GONE
         reason = why_not(email, skip_free_mail=settings.model.skipFreeMail)
-        return {"email": email} if reason is None else {"outcome": "refused", "reason": reason}
+        return {
+            "email": email,
+            **({} if reason is None else {"outcome": "refused", "reason": reason}),
+        }
 
     async def look_up(self, context: StepContext) -> Mapping[str, Any]:
         """The vendor's answer, stored beside the run."""
         read = context.outcomes["read-contact"]
         if "outcome" in read:
-            return read
+            return {name: read[name] for name in ("outcome", "reason")}
         run, settings = context.run, await self._settings(context.run)
         looked = await self._lookups.look_up(
             run.workspace_id, settings, read["email"], context.checkpoint

@@ -76,6 +76,7 @@ async def read_deal(
     return Draft(
         marker=marker_of(user.hub_id, deal_id),
         deal_id=deal_id,
+        deal_name=(deal.get("dealname") or "").strip() or None,
         currency=currency,
         date="",
         due_date="",

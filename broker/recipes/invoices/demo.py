@@ -86,7 +86,7 @@ class InvoicesScenario:
         checked = await self.ask(session, "POST", "/api/recipes/invoices/demo/check", json=user)
         if not checked["ok"]:
             raise RuntimeError(str(checked["findings"]))
-        return f"{len(made['created'])} properties made, nothing to correct"
+        return f"{len(made['created'])} properties created, nothing to correct"
 
     async def win(self, session: aiohttp.ClientSession) -> str:
         portal = self.hubspot.portals[PORTAL]
@@ -110,7 +110,7 @@ class InvoicesScenario:
         if made["invoiceId"] != again["invoiceId"]:
             raise RuntimeError("there are two invoices")
         self.known["invoice"] = made["invoiceId"]
-        return f"invoice {made['invoiceNumber']} over {made['total']} {made['currency']}, one of it"
+        return f"invoice {made['invoiceNumber']} for {made['total']} {made['currency']}"
 
     async def pay(self, _session: aiohttp.ClientSession) -> str:
         company = self.accounting.world.companies[self.known["company"]]

@@ -54,13 +54,14 @@ class Line(BaseModel):
 class Draft(BaseModel):
     """The invoice that a deal asks for, in no vendor's words. Amounts are net, in `currency`
     (ISO 4217); the dates are YYYY-MM-DD where the company is. `marker` names the deal with its
-    account.
+    account; `deal_name` is for people.
     """
 
     model_config = ConfigDict(frozen=True)
 
     marker: str
     deal_id: str
+    deal_name: str | None = None
     currency: str
     date: str
     due_date: str

@@ -43,9 +43,9 @@ class InvoicesRecipe(DefaultRecipe[InvoicesSettings]):
         self._crm = deps.crm
         self._accounts = deps.accounts
         self._partners = deps.partners
-        self._invoices = DealInvoices(deps.database)
-        self._steps = InvoiceSteps(setup, deps.partners, deps.crm, self._invoices)
-        self._status = InvoiceStatus(setup, deps.partners, deps.crm, self._invoices)
+        self.invoices = DealInvoices(deps.database)
+        self._steps = InvoiceSteps(setup, deps.partners, deps.crm, self.invoices)
+        self._status = InvoiceStatus(setup, deps.partners, deps.crm, self.invoices)
 
     def steps(self) -> Sequence[Step]:
         return self._steps.steps()
@@ -82,7 +82,7 @@ class InvoicesRecipe(DefaultRecipe[InvoicesSettings]):
         )
         draft, company = await self._steps.prepare(user, partner, body.dealId, settings)
         books = books_of(partner.provider)
-        known = await self._invoices.of_deal(user.workspace_id, user.hub_id, body.dealId)
+        known = await self.invoices.of_deal(user.workspace_id, user.hub_id, body.dealId)
         if known is not None and known.invoice_id is not None:
             return {"invoiceId": known.invoice_id, "status": known.status, "wouldSend": None}
         customer = await books.find_customer(self._partners, partner, draft, company)
@@ -116,7 +116,7 @@ class InvoicesRecipe(DefaultRecipe[InvoicesSettings]):
         """A finished run's result with the status that the vendor has now."""
         if run.result is None:
             return run
-        known = await self._invoices.of_run(workspace_id, run.id)
+        known = await self.invoices.of_run(workspace_id, run.id)
         if known is None or known.status is None:
             return run
         return replace(run, result={**run.result, "status": known.status})

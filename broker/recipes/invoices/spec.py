@@ -8,6 +8,7 @@ from broker.domain.runs import ObjectTrigger
 from broker.recipes.addresses import ConsolePanel
 from broker.recipes.base import RecipeSpec, WorkflowAction
 from broker.recipes.invoices.console import views
+from broker.recipes.invoices.console.starts import starts
 from broker.recipes.invoices.models import (
     NAME,
     VERSION,
@@ -17,6 +18,7 @@ from broker.recipes.invoices.models import (
     check_settings,
 )
 from broker.recipes.invoices.recipe import InvoicesRecipe
+from broker.recipes.invoices.steps import BOOKS
 
 
 def triggers(settings: InvoicesSettings) -> Sequence[ObjectTrigger]:
@@ -38,7 +40,14 @@ INVOICES = RecipeSpec(
     check_settings=check_settings,
     triggers=triggers,
     polled_app=lambda settings: settings.accountingApp,
-    panel=ConsolePanel("Invoices", Path(__file__).parent / "templates", views.ROUTES, views.views),
+    panel=ConsolePanel(
+        "Invoices",
+        Path(__file__).parent / "templates",
+        views.ROUTES,
+        views.views,
+        starts,
+        tuple(BOOKS),
+    ),
     action=WorkflowAction(
         DEALS,
         "dealId",

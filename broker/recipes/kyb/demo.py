@@ -38,7 +38,7 @@ class KybScenario:
     def steps(self) -> list[Title]:
         return [
             ("Set up the KYB recipe", self.set_up),
-            ("Make a Company in HubSpot", self.company),
+            ("Create a Company in HubSpot", self.company),
             ("See what a kickoff would do", self.dry_run),
             ("Kick off its onboarding, twice at once", self.kick_off),
             ("Decide the case at First Mile Labs", self.decide),
@@ -96,11 +96,16 @@ class KybScenario:
 
     async def see(self, _session: aiohttp.ClientSession) -> str:
         async with asyncio.timeout(TIMEOUT_S):
-            while self._shown().get("fml_decision") != "approved":  # noqa: ASYNC110  # HubSpot's
+            while not self._is_decided():  # noqa: ASYNC110  # HubSpot's
                 await asyncio.sleep(0.05)
         shown = self._shown()
         names = ("fml_case_status", "fml_stage", "fml_decision")
         return ", ".join(f"{name} {shown.get(name)}" for name in names)
+
+    def _is_decided(self) -> bool:
+        """Whether both events, of the decision and of the status, have reached the Company."""
+        shown = self._shown()
+        return shown.get("fml_decision") == shown.get("fml_case_status") == "approved"
 
     async def _kickoff(self, session: aiohttp.ClientSession, **more: Any) -> Any:
         body = {"userForeignIdentifier": self.user, "companyId": self.known["company"], **more}

@@ -12,6 +12,7 @@ from broker.recipes.addresses import ConsolePanel, IncomingEvent, Route, VendorW
 from broker.recipes.base import RecipeSpec, WorkflowAction
 from broker.recipes.kyb.api import ParkedHandlers
 from broker.recipes.kyb.console import views
+from broker.recipes.kyb.console.starts import starts
 from broker.recipes.kyb.models import (
     NAME,
     READ,
@@ -65,5 +66,7 @@ KYB = RecipeSpec(
     ),
     routes=(Route("GET", "/parked", ParkedHandlers, "index"),),
     handlers=lambda recipe, apps: (ParkedHandlers(apps, recipe.cases),),
-    panel=ConsolePanel("KYB", Path(__file__).parent / "templates", views.ROUTES, views.views),
+    panel=ConsolePanel(
+        "KYB", Path(__file__).parent / "templates", views.ROUTES, views.views, starts
+    ),
 )

@@ -50,7 +50,7 @@ class LeadsScenario:
         return [
             ("Connect the user's Salesforce org", self.connect),
             ("Set up the leads recipe", self.set_up),
-            ("Make a contact in HubSpot, and see it become a lead", self.to_salesforce),
+            ("Create a contact in HubSpot, and see it become a lead", self.to_salesforce),
             ("Edit the lead in Salesforce, and see the contact follow", self.to_hubspot),
         ]
 
@@ -96,7 +96,7 @@ class LeadsScenario:
         checked = await self.ask(session, "POST", "/api/recipes/leads/demo/check", json=user)
         if not checked["ok"]:
             raise RuntimeError(str(checked["findings"]))
-        return f"{len(made['created'])} property made, nothing to correct"
+        return f"{len(made['created'])} property created, nothing to correct"
 
     async def _subscribe(self, session: aiohttp.ClientSession) -> None:
         """What a person does at HubSpot: paste the webhook URL, subscribe to contacts."""
@@ -122,7 +122,7 @@ class LeadsScenario:
             while not any(each[external] == key for each in leads.values()):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         self.known["lead"] = next(each for each in leads.values() if each[external] == key)
-        return f"contact {contact} is lead {self.known['lead']['Id']}, told by a webhook"
+        return f"contact {contact} is lead {self.known['lead']['Id']}, started by HubSpot's webhook"
 
     async def to_hubspot(self, _session: aiohttp.ClientSession) -> str:
         org, lead = self.salesforce.world.org, self.known["lead"]

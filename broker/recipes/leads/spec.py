@@ -5,6 +5,7 @@ from pathlib import Path
 from broker.recipes.addresses import ConsolePanel
 from broker.recipes.base import RecipeSpec
 from broker.recipes.leads.console import views
+from broker.recipes.leads.console.starts import starts
 from broker.recipes.leads.models import (
     NAME,
     VERSION,
@@ -15,6 +16,7 @@ from broker.recipes.leads.models import (
     triggers,
 )
 from broker.recipes.leads.recipe import LeadsRecipe
+from broker.recipes.leads.requests import PROVIDER
 
 LEADS = RecipeSpec(
     name=NAME,
@@ -27,5 +29,12 @@ LEADS = RecipeSpec(
     check_settings=check_settings,
     triggers=triggers,
     polled_app=lambda settings: settings.salesforceApp,
-    panel=ConsolePanel("Leads", Path(__file__).parent / "templates", views.ROUTES, views.views),
+    panel=ConsolePanel(
+        "Leads",
+        Path(__file__).parent / "templates",
+        views.ROUTES,
+        views.views,
+        starts,
+        (PROVIDER,),
+    ),
 )

@@ -113,5 +113,6 @@ class LeadSteps:
 
 
 def build_result(context: StepContext) -> Mapping[str, Any]:
-    """A run's result."""
-    return {"ok": True, "created": False, **context.outcomes[STEP]}
+    """A run's result. The name of the contact is for lists of runs."""
+    outcome = {name: value for name, value in context.outcomes[STEP].items() if name != "name"}
+    return {"ok": True, "created": False, **outcome}

@@ -99,8 +99,8 @@ def account_findings(
                 about=key,
                 message=f"{label(kind)}s may share a value of {key}, so that repeats would not be "
                 "noticed.",
-                remedy="Delete the property in HubSpot, for it cannot be made unique later, and "
-                "run the recipe's setup for this user.",
+                remedy="Delete the property in HubSpot, because it cannot be made unique later, "
+                "and run the recipe's setup for this user.",
             )
 
 

@@ -85,14 +85,14 @@ class OrdersScenario:
         checked = await self.ask(session, "POST", "/api/recipes/orders/demo/check", json=user)
         if not checked["ok"]:
             raise RuntimeError(str(checked["findings"]))
-        return f"{len(made['created'])} properties made, nothing to correct"
+        return f"{len(made['created'])} properties created, nothing to correct"
 
     async def place(self, _session: aiohttp.ClientSession) -> str:
         order = Shopkeeper(self.shop.world).place()
         self.known["order"] = order
         deal = await self._deal(str(order.total))
         return (
-            f"order {order.id} over {order.total} {order.currency} is a deal in "
+            f"order {order.id} for {order.total} {order.currency} is a deal in "
             f"{deal['dealstage']}, its buyer a contact"
         )
 

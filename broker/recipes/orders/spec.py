@@ -5,6 +5,7 @@ from pathlib import Path
 from broker.recipes.addresses import ConsolePanel
 from broker.recipes.base import RecipeSpec
 from broker.recipes.orders.console import views
+from broker.recipes.orders.console.starts import starts
 from broker.recipes.orders.models import (
     NAME,
     VERSION,
@@ -14,6 +15,7 @@ from broker.recipes.orders.models import (
     check_settings,
 )
 from broker.recipes.orders.recipe import OrdersRecipe
+from broker.recipes.orders.steps import SHOPS
 
 ORDERS = RecipeSpec(
     name=NAME,
@@ -25,5 +27,12 @@ ORDERS = RecipeSpec(
     build=OrdersRecipe,
     check_settings=check_settings,
     polled_app=lambda settings: settings.shopApp,
-    panel=ConsolePanel("Orders", Path(__file__).parent / "templates", views.ROUTES, views.views),
+    panel=ConsolePanel(
+        "Orders",
+        Path(__file__).parent / "templates",
+        views.ROUTES,
+        views.views,
+        starts,
+        tuple(SHOPS),
+    ),
 )

@@ -81,19 +81,21 @@ class OrderSteps:
             return await self._history(context.run)
         settings = await self._settings(context.run.workspace_id, context.run.app_id)
         order = await self._order_now(context.run)
+        known = {} if order is None else {"name": order.name, "payment": _payment(order)}
         if order is not None and order.is_test and settings.skipTest:
-            return {"skipped": "test"}
+            return {**known, "skipped": "test"}
         if order is not None and context.run.input.get("reported"):
             found = await self._written.versions(_place(context.run), [order.id])
             version, deal_id = found.get(order.id, (None, None))
             if version == order.version:
-                return {"skipped": "unchanged", "dealId": deal_id}
-        return {"version": None if order is None else order.version}
+                return {**known, "skipped": "unchanged", "dealId": deal_id}
+        return {**known, "version": None if order is None else order.version}
 
     async def write_records(self, context: StepContext) -> Mapping[str, Any]:
         """Write until the order is no longer newer than what was written."""
-        if "skipped" in context.outcomes["read-order"]:
-            return context.outcomes["read-order"]
+        before = context.outcomes["read-order"]
+        if "skipped" in before:
+            return {name: before[name] for name in ("skipped", "dealId") if name in before}
         run, user = context.run, user_of(context.run)
         assert user is not None  # noqa: S101  # every run of the recipe acts for a user
         settings = await self._settings(run.workspace_id, run.app_id)
@@ -218,7 +220,7 @@ class OrderSteps:
         if contact_id is None:
             notes.append("The order names no e-mail address and no customer: it has no contact.")
         if writes.stays_lost(order, settings, current):
-            notes.append("The order is paid, and its deal stays lost, as a person has closed it.")
+            notes.append("The order is paid, and its deal stays lost, because a person closed it.")
         return {
             "created": deal.created,
             "notes": notes,
@@ -241,6 +243,11 @@ class OrderSteps:
 
     async def _settings(self, workspace_id: UUID, app_id: UUID) -> OrdersSettings:
         return (await self._setup.of_app(workspace_id, app_id)).model
+
+
+def _payment(order: ShopOrder) -> str | None:
+    """The payment status in lower-case words."""
+    return None if order.financial is None else order.financial.replace("_", " ").lower()
 
 
 def build_result(context: StepContext) -> Mapping[str, Any]:

@@ -109,7 +109,7 @@ class AppReadiness:
         missing = self._providers[app.provider].spec.required_scopes - set(app.scopes)
         if missing:
             names = ", ".join(sorted(missing))
-            return Step("scopes", "bad", f"add {names}: an install link without is refused")
+            return Step("scopes", "bad", f"add {names}: install links without it are refused")
         counts = f"{len(app.scopes)} required, {len(app.optional_scopes)} optional"
         return Step("scopes", "good", counts)
 

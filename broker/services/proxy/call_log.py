@@ -43,8 +43,14 @@ class CallLog:
         self._buffer: deque[CallTrace] = deque()
 
     def record(self, trace: CallTrace) -> None:
-        """Buffer a call that has ended; one of which no app is known is not logged."""
-        if trace.app_id is None or not self._kept:
+        """Buffer a call that has ended; one of which no app is known is not logged, and counted
+        where that is the database's fault.
+        """
+        if not self._kept:
+            return
+        if trace.app_id is None:
+            if trace.error == Busy.code:
+                self._metrics.calls_dropped.inc()
             return
         if len(self._buffer) >= MAX_BUFFERED:
             self._metrics.calls_dropped.inc()

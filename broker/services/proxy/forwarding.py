@@ -14,6 +14,7 @@ from broker.domain.urls import path_of
 from broker.errors import (
     AppNotFound,
     BrokerError,
+    Busy,
     CallRefused,
     ConnectionNotFound,
     NotFound,
@@ -36,6 +37,9 @@ from broker.telemetry.metrics import Metrics
 
 READ = ("proxy", "proxy:read")
 WRITE = ("proxy",)
+
+MAX_KNOWN_APPS = 10_000
+"""Of how many apps a process remembers the id, so that calls can be logged without the database."""
 
 
 class Proxy:
@@ -62,9 +66,8 @@ class Proxy:
         self._providers = providers
         self._idempotency = idempotency
         self._calls = calls
-        self._cache: TtlCache[ConnectionKey, Connection] = TtlCache(
-            lambda key: connections.of_user(*key), cached, clock
-        )
+        self._cache: TtlCache[ConnectionKey, Connection] = TtlCache(self._load, cached, clock)
+        self._known_apps: dict[tuple[UUID, str], tuple[UUID, str]] = {}
         self._sending = Sending(self._cache, grants, quota, providers, metrics)
         self._last_used: dict[tuple[UUID, UUID], float] = {}
 
@@ -144,6 +147,10 @@ class Proxy:
         key = (caller.workspace_id, call.app_slug, call.user_ref)
         try:
             connection = self._cache.peek(key) or await self._cache.get(key)
+        except Busy:
+            # The call log says who was refused meanwhile, once it can be written.
+            trace.app_id, trace.provider = self._known_apps.get(key[:2], (None, ""))
+            raise
         except NotFound as missing:
             if isinstance(missing, ConnectionNotFound) and missing.app_id is not None:
                 trace.app_id, trace.provider = missing.app_id, missing.provider
@@ -151,6 +158,13 @@ class Proxy:
             require(caller, *self._scopes_for(call, trace.provider))
             raise
         trace.belongs_to(connection)
+        return connection
+
+    async def _load(self, key: ConnectionKey) -> Connection:
+        connection = await self._connections.of_user(*key)
+        if len(self._known_apps) >= MAX_KNOWN_APPS:
+            self._known_apps.pop(next(iter(self._known_apps)))
+        self._known_apps[key[:2]] = connection.app_id, connection.provider
         return connection
 
     def _judge(

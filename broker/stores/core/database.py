@@ -153,7 +153,7 @@ class Database:
         """Run a statement; how many rows it touched."""
         done = await self._once(Session.execute, query, values)
         self.availability.answered(written=True)
-        return _count(done)
+        return row_count(done)
 
     async def purge(self, query: str, *values: Any) -> int:
         """Delete some of what is old enough; how many rows, 0 while another process does it.
@@ -164,7 +164,7 @@ class Database:
         async with self.transaction() as session:
             if not await session.fetchval(sql.try_lock, query.partition("\n")[0]):
                 return 0
-            return _count(await session.execute(query, *values, PURGE_BATCH))
+            return row_count(await session.execute(query, *values, PURGE_BATCH))
 
     async def _once(self, method: Any, query: str, values: tuple[Any, ...]) -> Any:
         """One statement; again on another session where the first did certainly nothing."""
@@ -223,7 +223,8 @@ class Database:
         return session, release
 
 
-def _count(done: str) -> int:
+def row_count(done: str) -> int:
+    """How many rows a statement touched, by the tag that Postgres gave it."""
     count = done.rpartition(" ")[2]
     return int(count) if count.isdecimal() else 0
 
@@ -233,4 +234,4 @@ def escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_").replace("\x00", "")
 
 
-__all__ = ["Database", "Session", "connect", "escaped"]
+__all__ = ["Database", "Session", "connect", "escaped", "row_count"]

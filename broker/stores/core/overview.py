@@ -24,6 +24,13 @@ class Overview:
         rows = await self._database.fetch(sql.connections_by_status)
         return {row["status"]: row["number"] for row in rows}
 
+    async def closed_endpoints(self, failures: int) -> tuple[int, float]:
+        """How many endpoints have failed so often in a row or more, and for how long the one that
+        has failed for longest (seconds); disabled ones are not counted.
+        """
+        row = await self._database.fetchrow(sql.closed_endpoints, failures)
+        return (0, 0.0) if row is None else (row["number"], row["seconds"] or 0.0)
+
     async def overdue(self) -> dict[str, float]:
         """For how long the oldest due work of each kind has waited (seconds); 0 without any."""
         rows = await self._database.fetch(sql.overdue)

@@ -1,11 +1,15 @@
 """Whether the sealing keys open what is here, and bringing everything under the newest."""
 
 import logging
+from collections import Counter
 from dataclasses import dataclass
+from uuid import UUID
 
+from broker.domain.audit import SHELL
 from broker.domain.model import Secret
 from broker.errors import SealBroken
 from broker.sealing import Place, Sealer, key_of
+from broker.stores.access.audit import record_audit
 from broker.stores.core.database import Database
 from broker.stores.core.queries import sql
 
@@ -109,14 +113,24 @@ class Seals:
         Can be stopped anywhere and started again. The other keys are forgotten once nothing is left
         under them; while another process goes on sealing with one they are not, and that is logged.
         """
-        done = 0
-        for _ in range(MAX_PASSES):
-            for sealed in COLUMNS:
-                done += await self.reseal_column(sealed)
-            if await self._discard_others():
-                return done
-        log.warning("sealing_key_still_in_use")
-        return done
+        done: Counter[UUID] = Counter()
+        try:
+            for _ in range(MAX_PASSES):
+                for sealed in COLUMNS:
+                    done += await self.reseal_column(sealed)
+                if await self._discard_others():
+                    return done.total()
+            log.warning("sealing_key_still_in_use")
+            return done.total()
+        finally:
+            await self._record(done)
+
+    async def _record(self, done: Counter[UUID]) -> None:
+        """Write into the audit logs of the workspaces how many of their values were resealed."""
+        for workspace_id, number in done.items():
+            detail = f"{number} values under key {self._sealer.newest}"
+            async with self._database.transaction() as session:
+                await record_audit(session, workspace_id, SHELL, "secrets.resealed", detail=detail)
 
     async def _discard_others(self) -> bool:
         """Forget all keys but the newest, unless a value has been sealed with another meanwhile."""
@@ -127,16 +141,17 @@ class Seals:
             await session.execute(sql.delete_sealing_keys, self._sealer.newest)
         return True
 
-    async def reseal_column(self, sealed: Sealed) -> int:
-        """Bring the values of one column under the newest key; how many were."""
-        done, prefix = 0, self._sealer.newest
+    async def reseal_column(self, sealed: Sealed) -> Counter[UUID]:
+        """Bring the values of one column under the newest key; how many were, by workspace."""
+        done: Counter[UUID] = Counter()
+        prefix = self._sealer.newest
         while rows := await self._database.fetch(sealed.read, prefix, BATCH):
             for row in rows:
                 place = Place(row["workspace_id"], row["sealed_as"], sealed.column)
                 opened = self._sealer.open(row["sealed"], place)
                 if key_of(row["sealed"]) != prefix:
                     resealed = self._sealer.seal(opened, place)
-                    done += await self._database.execute(
+                    done[row["workspace_id"]] += await self._database.execute(
                         sealed.write, row["workspace_id"], row["id"], row["sealed"], resealed
                     )
         return done

@@ -11,8 +11,9 @@ from broker.domain.model import App
 from broker.domain.uuid7 import LAST_ID, another_uuid7_of, ids_of_the_same_moment
 from broker.errors import DeliveryNotFound
 from broker.sealing import Sealer
+from broker.stores.access.audit import record_audit
 from broker.stores.core.by_workspace import grouped
-from broker.stores.core.database import Database
+from broker.stores.core.database import Database, row_count
 from broker.stores.core.queries import sql
 from broker.stores.events.endpoints import endpoint_place
 from broker.stores.events.replays import REPLAYED_A_SECOND
@@ -172,17 +173,25 @@ class Deliveries:
             return found, None
         return found, (found[-1].record.event_id, found[-1].endpoint_id)
 
-    async def replay_dead(self, app: App) -> int:
+    async def replay_dead(self, app: App, actor: str) -> int:
         """Deliver again what was given up, the oldest first and at a steady pace, at most
         `MAX_REPLAYED`; how many.
         """
-        return await self._database.execute(
-            sql.replay_dead_deliveries,
-            app.workspace_id,
-            app.id,
-            MAX_REPLAYED,
-            float(REPLAYED_A_SECOND),
-        )
+        async with self._database.transaction() as session:
+            done = await session.execute(
+                sql.replay_dead_deliveries,
+                app.workspace_id,
+                app.id,
+                MAX_REPLAYED,
+                float(REPLAYED_A_SECOND),
+            )
+            number = row_count(done)
+            if number:
+                detail = f"{number} that were given up"
+                await record_audit(
+                    session, app.workspace_id, actor, "delivery.replayed", app.slug, detail=detail
+                )
+        return number
 
     async def get(self, app: App, delivery_id: UUID) -> DeliveryRecord:
         """One of the app's deliveries. Raises DeliveryNotFound."""
@@ -197,17 +206,26 @@ class Deliveries:
             raise DeliveryNotFound
         return _record(row)
 
-    async def replay(self, app: App, delivery_id: UUID) -> None:
+    async def replay(self, app: App, delivery_id: UUID, actor: str) -> None:
         """Deliver again, as the same event. Raises DeliveryNotFound."""
-        done = await self._database.execute(
-            sql.replay_delivery,
-            app.workspace_id,
-            app.id,
-            delivery_id,
-            *ids_of_the_same_moment(delivery_id),
-        )
-        if not done:
-            raise DeliveryNotFound
+        async with self._database.transaction() as session:
+            done = await session.execute(
+                sql.replay_delivery,
+                app.workspace_id,
+                app.id,
+                delivery_id,
+                *ids_of_the_same_moment(delivery_id),
+            )
+            if not row_count(done):
+                raise DeliveryNotFound
+            await record_audit(
+                session,
+                app.workspace_id,
+                actor,
+                "delivery.replayed",
+                app.slug,
+                detail=str(delivery_id),
+            )
 
     async def enqueue_for_endpoint(self, app: App, endpoint: Endpoint, event: NewEvent) -> UUID:
         """Publish an event to one endpoint only; the delivery's id."""

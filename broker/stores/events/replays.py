@@ -6,7 +6,7 @@ time, so asking often costs no more than asking once.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from broker.domain.events import Endpoint
 from broker.domain.model import App
 from broker.domain.uuid7 import MILLISECOND, first_id, time_of
 from broker.errors import Busy
+from broker.stores.access.audit import record_audit
 from broker.stores.core.database import Database, Session
 from broker.stores.core.queries import sql
 
@@ -48,7 +49,13 @@ class Replays:
         self._database = database
 
     async def begin(
-        self, app: App, endpoint: Endpoint, begin: datetime, end: datetime, user_ref: str | None
+        self,
+        app: App,
+        endpoint: Endpoint,
+        begin: datetime,
+        end: datetime,
+        user_ref: str | None,
+        actor: str,
     ) -> BegunReplay:
         """Deliver a span of time's events again, at a steady pace; its first slice is enqueued when
         this returns. Raises Busy while the endpoint is getting another span.
@@ -72,6 +79,17 @@ class Replays:
                 sql.count_replay, app.workspace_id, app.id, endpoint.id, *span, user_ref
             )
             await _enqueue_slice(session, await session.fetchrow(sql.lock_replay, *key))
+            times = (begin, until or end)
+            span_text = " to ".join(at.astimezone(UTC).isoformat() for at in times)
+            await record_audit(
+                session,
+                app.workspace_id,
+                actor,
+                "endpoint.replayed",
+                app.slug,
+                user_ref,
+                f"{endpoint.id} from {span_text}",
+            )
         return BegunReplay(int(deliveries), until)
 
     async def enqueue_due(self) -> int:

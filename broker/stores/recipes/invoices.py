@@ -91,6 +91,11 @@ class DealInvoices:
     async def of_run(self, workspace_id: UUID, run_id: UUID) -> DealInvoice | None:
         return _invoice(await self._database.fetchrow(sql.invoice_of_run, workspace_id, run_id))
 
+    async def statuses(self, workspace_id: UUID, run_ids: Sequence[UUID]) -> dict[UUID, str]:
+        """The newest known status of the invoices of some runs."""
+        rows = await self._database.fetch(sql.statuses_of_invoices, workspace_id, list(run_ids))
+        return {row["run_id"]: row["status"] for row in rows}
+
     async def update_deals(
         self, workspace_id: UUID, provider: str, account_id: str, invoice_ids: Sequence[str]
     ) -> int:

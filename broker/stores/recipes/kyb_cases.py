@@ -1,7 +1,7 @@
 """Cases at First Mile Labs, and First Mile Labs' events."""
 
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -91,6 +91,11 @@ class Cases:
     async def of_run(self, workspace_id: UUID, run_id: UUID) -> CaseState | None:
         row = await self._database.fetchrow(sql.case_of_run, workspace_id, run_id)
         return None if row is None else _state(row)
+
+    async def of_runs(self, workspace_id: UUID, run_ids: Sequence[UUID]) -> dict[UUID, CaseState]:
+        """The states of the cases of some runs, as far as there are any."""
+        rows = await self._database.fetch(sql.cases_of_runs, workspace_id, list(run_ids))
+        return {row["run_id"]: _state(row) for row in rows}
 
     async def store_event(
         self,

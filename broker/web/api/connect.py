@@ -214,7 +214,7 @@ class ConnectHandlers:
 
     @public(answers={200: Progress}, tags=("Connect",))
     async def outcome(self, request: web.Request) -> web.Response:
-        """Tell the page that opened the popup how far it is.
+        """Report how far the session is to the page that opened the popup.
 
         For pages at one of the app's origins that hold the session's URL and the popup's `nonce`.
         The button asks here when the popup can no longer report to it.

@@ -108,16 +108,16 @@ class DeliveryHandlers:
 
     @operation("webhooks", answers={202: DeliveryShown}, tags=("Events",))
     async def replay(self, request: web.Request, caller: Caller) -> tuple[int, DeliveryShown]:
-        """Deliver one event again, under the same `webhook-id`, whatever became of it."""
+        """Deliver one event again, under the same `webhook-id`, delivered before or not."""
         app, delivery_id = await self._app(request, caller), path_id(request, DeliveryNotFound)
-        await self._deliveries.replay(app, delivery_id)
+        await self._deliveries.replay(app, delivery_id, str(caller.key_id))
         return 202, _delivery(await self._deliveries.get(app, delivery_id))
 
     @operation("webhooks", query=Span, answers={202: Replayed}, tags=("Events",))
     async def replay_span(
         self, request: web.Request, caller: Caller, query: Span
     ) -> tuple[int, Replayed]:
-        """Deliver the events of a span of time again, with those that the endpoint never got.
+        """Deliver the events of a span of time again, including those that never arrived.
 
         Fifty a second, each under the same `webhook-id` as before. An endpoint gets one span at a
         time (503 `busy` meanwhile), with at most 100,000 events of the app in it.
@@ -127,7 +127,12 @@ class DeliveryHandlers:
         app = await self._app(request, caller)
         endpoint = await self._endpoint(request, app)
         begun = await self._replays.begin(
-            app, endpoint, query.begin, query.end, query.userForeignIdentifier
+            app,
+            endpoint,
+            query.begin,
+            query.end,
+            query.userForeignIdentifier,
+            str(caller.key_id),
         )
         return 202, Replayed(replayed=begun.deliveries, until=begun.until)
 

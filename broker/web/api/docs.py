@@ -37,7 +37,7 @@ class DocsPages:
 
     @public(tags=("Operations",))
     async def welcome(self, _request: web.Request) -> web.Response:
-        """Lead whoever opens the broker's address to the console and these pages."""
+        """Show the way to the console and to these pages."""
         return self._pages.page("pages/welcome.html")
 
     @public(tags=("Operations",))

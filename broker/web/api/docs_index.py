@@ -21,6 +21,9 @@ SECTIONS: Sequence[tuple[str, tuple[str, ...]]] = (
 """Guides by what a reader needs; `*` is every other one in a folder. What is left out, such as
 decisions, is found through links and the search."""
 
+LAST = "changelog"
+"""The guide that comes last among what was found: it names everything, and explains nothing."""
+
 MOST_RESULTS = 30
 SNIPPET = 160
 
@@ -76,7 +79,10 @@ def sections_of(guide: str, title: str, markdown: str) -> list[Section]:
 
 
 def search(sections: Iterable[Section], words: str) -> list[Result]:
-    """Sections in which every word occurs, best first: in the heading, the title, then often."""
+    """Sections in which every word occurs, best first: in the heading, the title, then often.
+
+    Those of the changelog come last.
+    """
     wanted = words.lower().split()[:10]
     if not wanted:
         return []
@@ -91,8 +97,9 @@ def search(sections: Iterable[Section], words: str) -> list[Result]:
             20 * (word in heading) + 5 * (word in title) + min(text.count(word), 5)
             for word in wanted
         )
-        ranked.append((-score, number, Result(section, _snippet(section.text, wanted))))
-    return [result for *_, result in sorted(ranked, key=lambda each: each[:2])[:MOST_RESULTS]]
+        place = section.guide == LAST, -score, number
+        ranked.append((place, Result(section, _snippet(section.text, wanted))))
+    return [result for _, result in sorted(ranked, key=lambda each: each[0])[:MOST_RESULTS]]
 
 
 def _snippet(text: str, wanted: list[str]) -> str:

@@ -53,6 +53,7 @@ class EndpointShown(BaseModel):
     enabled: bool
     disabledBecause: str | None
     failures: int
+    failingSince: datetime | None
     resumesAt: datetime | None
     createdAt: datetime
     updatedAt: datetime
@@ -121,7 +122,7 @@ class EndpointHandlers:
     async def change(
         self, request: web.Request, caller: Caller, body: EndpointChange
     ) -> EndpointShown:
-        """Change an endpoint; omitted fields keep their values.
+        """Update an endpoint; omitted fields keep their values.
 
         `enabled: true` brings one back that was disabled; what it missed can be replayed.
         """
@@ -168,6 +169,7 @@ def _facts(endpoint: Endpoint) -> dict[str, object]:
         "enabled": endpoint.disabled_at is None,
         "disabledBecause": endpoint.disabled_because,
         "failures": endpoint.failures,
+        "failingSince": endpoint.failing_since,
         "resumesAt": endpoint.resumes_at,
         "createdAt": endpoint.created_at,
         "updatedAt": endpoint.updated_at,

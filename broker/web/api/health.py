@@ -30,12 +30,12 @@ class HealthHandlers:
 
     @public(tags=("Operations",))
     async def alive(self, _request: web.Request) -> web.Response:
-        """Say that this process lives."""
+        """Report that this process is alive."""
         return web.json_response({"status": "ok"})
 
     @public(answers={200: None, 503: None}, tags=("Operations",))
     async def ready(self, _request: web.Request) -> web.Response:
-        """Say whether the database, its schema and the sealing keys are as they must be."""
+        """Report whether the database, its schema and the sealing keys are in order."""
         checks = await self._check()
         if self.stopping:
             checks["process"] = "stopping"

@@ -129,7 +129,7 @@ class StackGoHandlers:
     async def link(
         self, request: web.Request, caller: Caller, query: LinkBase
     ) -> InstallUrl | web.Response:
-        """Make an install link for one user, valid for 60 minutes and one consent.
+        """Create an install link for one user, valid for 60 minutes and one consent.
 
         With `redirect=true` the answer is 303 there.
         """
@@ -166,7 +166,7 @@ class StackGoHandlers:
 
     @operation("connect", query=UserQuery, answers={200: Connected}, tags=("StackGo",))
     async def user(self, request: web.Request, caller: Caller, query: UserQuery) -> Connected:
-        """Say whether a user of an app is connected."""
+        """Report whether a user of an app is connected."""
         app = await self._apps.get(caller.workspace_id, path_slug(request, caller))
         record = await self._connections.find_record(app, query.userForeignIdentifier)
         return Connected(

@@ -53,6 +53,11 @@ class ConsoleBase:
         self._apps = apps
         self._sections = (*SECTIONS[:-3], *panels, *SECTIONS[-3:])
 
+    @property
+    def section_labels(self) -> dict[str, str]:
+        """What the navigation calls each section, by its name."""
+        return {name: label for name, label, _ in self._sections}
+
     async def operator(self, request: web.Request) -> Operator | None:
         token = self.cookie.read(request)
         found = None if token is None else await self.operators.find(token)

@@ -12,7 +12,7 @@ from broker.services.installs.oauth_flow import Installs
 from broker.stores.connections.connections import Connections
 from broker.web.console.base import ConsoleBase, for_operators, form_of, form_value
 from broker.web.core.requests import RequestModel, UserRef, validate
-from broker.web.core.wording import label_of, wording_of
+from broker.web.core.wording import describe_reason, label_of, wording_of
 
 PAGE = 50
 
@@ -70,6 +70,8 @@ class ConnectionViews:
             records=page.records if page else [],
             more=more,
             live=not before,
+            provider=next((app.provider for app in apps if app.slug == slug), None),
+            describe_reason=describe_reason,
         )
 
     @for_operators("connect")
@@ -88,6 +90,7 @@ class ConnectionViews:
             record=record,
             label=label_of(app.provider),
             wording=wording_of(app.provider),
+            describe_reason=describe_reason,
         )
 
     @for_operators("connect")

@@ -60,7 +60,7 @@ class DeliveryViews:
     async def replay_dead(self, request: web.Request, operator: Operator) -> web.Response:
         """Deliver again what was given up, at a steady pace."""
         app = await self.console.app(operator, form_value(await form_of(request), "app"))
-        number = await self._deliveries.replay_dead(app)
+        number = await self._deliveries.replay_dead(app, str(operator.caller.key_id))
         return self.console.render(
             operator, "replayed-dead.html", "events", app=app, number=number, most=MAX_REPLAYED
         )

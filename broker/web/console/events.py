@@ -180,7 +180,8 @@ class EventViews:
         """Deliver one event again."""
         form = await form_of(request)
         app, endpoint = await self._named(operator, form)
-        await self._deliveries.replay(app, _id(form_value(form, "delivery"), DeliveryNotFound))
+        delivery_id = _id(form_value(form, "delivery"), DeliveryNotFound)
+        await self._deliveries.replay(app, delivery_id, str(operator.caller.key_id))
         event = form_value(form, "event")
         if event:
             where = urlencode({"app": app.slug, "id": str(_id(event, NotFound))})
@@ -195,7 +196,8 @@ class EventViews:
         span = validate(Span, {"from": form_value(form, "from"), "to": form_value(form, "to")})
         if span.end <= span.begin:
             raise wrong_field("to", "must be later than from")
-        begun = await self._replays.begin(app, endpoint, span.begin, span.end, None)
+        actor = str(operator.caller.key_id)
+        begun = await self._replays.begin(app, endpoint, span.begin, span.end, None, actor)
         return self.console.render(operator, "replayed.part.html", begun=begun)
 
     async def _endpoint(self, app: App, text: str) -> Endpoint:

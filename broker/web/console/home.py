@@ -12,16 +12,17 @@ from broker.errors import NotFound
 from broker.stores.connections.connections import Connections
 from broker.stores.core.attention import Attention, Count
 from broker.web.console.base import SECTIONS, ConsoleBase, for_operators
+from broker.web.core.wording import label_of
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something of an app that needs a person: `words` say what, `action` what to do, and `path`
-    is where in the console.
+    """Something of an app that needs a person: `words` say what, after how many there are of it
+    (None: it is not counted), `action` what to do, and `path` is where in the console.
     """
 
     app: App
-    number: int
+    number: int | None
     words: str
     action: str
     path: str
@@ -54,7 +55,11 @@ class HomeViews:
             finding
             for app in apps
             for finding in _findings(
-                operator, app, by_status.get(app.id, {}), counts.get(app.id, [])
+                operator,
+                app,
+                by_status.get(app.id, {}),
+                counts.get(app.id, []),
+                self.console.section_labels,
             )
         ]
         return self.console.render(
@@ -64,6 +69,7 @@ class HomeViews:
             rows=[
                 (
                     app,
+                    label_of(app.provider),
                     by_status.get(app.id, {}),
                     sum(each.number for each in counts.get(app.id, []) if each.kind == "calls"),
                 )
@@ -73,46 +79,46 @@ class HomeViews:
 
 
 def _findings(
-    operator: Operator, app: App, by_status: Mapping[str, int], counts: list[Count]
+    operator: Operator,
+    app: App,
+    by_status: Mapping[str, int],
+    counts: list[Count],
+    recipes: Mapping[str, str],
 ) -> list[Finding]:
-    """What of an app the operator's key may see and mend."""
-    found = []
+    """What of an app the operator's key may see and mend; `recipes` are the recipes' labels."""
+    found, label = [], label_of(app.provider)
 
     def add(scope: str, number: int, words: str, action: str, path: str, **query: str) -> None:
         if number and operator.has_any_scope(scope):
             where = f"{path}?{urlencode({'app': app.slug, **query})}"
             found.append(Finding(app, number, words, action, where))
 
-    refused = app.credentials_refused_at is not None
-    add(
-        "apps",
-        int(refused),
-        "Client id or secret refused by the provider",
-        "Correct them",
-        f"/apps/{app.slug}",
-    )
-    add(
-        "connect",
-        by_status.get("REAUTH_REQUIRED", 0),
-        "Users who must reconnect",
-        "See who",
-        "/connections",
-        status="REAUTH_REQUIRED",
-    )
+    if app.credentials_refused_at is not None and operator.has_any_scope("apps"):
+        words = f"{label} refuses the app's client id or secret"
+        found.append(Finding(app, None, words, "Correct them", f"/apps/{app.slug}"))
+    ended = by_status.get("REAUTH_REQUIRED", 0)
+    words = "user has to connect again" if ended == 1 else "users have to connect again"
+    add("connect", ended, words, "See who", "/connections", status="REAUTH_REQUIRED")
     for each in counts:
+        calls = "call" if each.number == 1 else "calls"
         if each.kind == "failed-calls":
-            words = "Requests answered 5xx in the last hour"
+            words = f"{calls} failed at {label} or on the way there in the last hour (5xx)"
             add("calls", each.number, words, "See which", "/calls", status="5xx")
         elif each.kind == "limited-calls":
-            words = "Requests answered 429 in the last hour"
+            was = "was" if each.number == 1 else "were"
+            words = f"{calls} {was} refused because of {label}'s limit in the last hour (429)"
             add("calls", each.number, words, "See which", "/calls", status="429")
         elif each.kind == "dead-deliveries":
-            words = "Deliveries given up"
+            events = "event was" if each.number == 1 else "events were"
+            words = f"{events} not accepted by your product and given up"
             add("webhooks", each.number, words, "See and replay", "/deliveries", state="dead")
         elif each.kind == "endpoints":
-            words = "Receivers that fail or are disabled"
+            fail = "fails or is" if each.number == 1 else "fail or are"
+            words = f"of the addresses to which events are sent {fail} switched off"
             add("webhooks", each.number, words, "See which", "/endpoints")
         elif each.kind == "failed-runs":
-            words = f"Failed runs of the recipe {each.recipe}"
+            runs = "run" if each.number == 1 else "runs"
+            title = recipes.get(each.recipe or "", each.recipe)
+            words = f"{runs} of {title} failed and need a person"
             add("recipes", each.number, words, "See which", f"/{each.recipe}", state="failed")
     return found

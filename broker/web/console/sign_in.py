@@ -4,10 +4,11 @@ from datetime import timedelta
 
 from aiohttp import web
 
+from broker.domain.audit import SOURCE, UNKNOWN, Source
 from broker.domain.browser_sessions import Operator
 from broker.domain.model import Secret
 from broker.errors import BrokerError
-from broker.stores.access.keys import SECRET, Keys
+from broker.stores.access.keys import SECRET, Keys, workspace_of
 from broker.web.console.base import (
     ConsoleBase,
     for_operators,
@@ -16,8 +17,11 @@ from broker.web.console.base import (
     refused,
 )
 from broker.web.core.cookies import check_same_origin
+from broker.web.core.origins import address_of
 
 LIFETIME = timedelta(hours=12)
+
+NO_KEY = "no key has this secret"
 
 
 class SignInViews:
@@ -43,9 +47,15 @@ class SignInViews:
         caller = None
         if secret.startswith(SECRET):
             caller = await self._keys.find_caller(Secret(secret), None)
+        SOURCE.set(Source("console", address_of(request)))
         if caller is None:
+            await self._record_refusal(secret)
             return self._form(back, "This is not a key of this broker, or it was revoked.", 401)
         if not caller.has_scope("console"):
+            why = "the key lacks the scope console"
+            await self.console.operators.record_refusal(
+                caller.workspace_id, str(caller.key_id), why
+            )
             return self._form(back, "This key may not sign in: it lacks the scope console.", 403)
         former = self.console.cookie.read(request)
         if former is not None:
@@ -54,6 +64,17 @@ class SignInViews:
         response = self.console.redirect(request, _within_console(back))
         self.console.cookie.set(response, token, int(LIFETIME.total_seconds()))
         return response
+
+    async def _record_refusal(self, secret: str) -> None:
+        """A secret of no live key, in the audit log of the workspace that it names."""
+        workspace_id = workspace_of(secret, (SECRET,))
+        if workspace_id is None:
+            return
+        revoked = await self._keys.find_by_credential(Secret(secret))
+        actor, why = (
+            (UNKNOWN, NO_KEY) if revoked is None else (str(revoked.id), "the key was revoked")
+        )
+        await self.console.operators.record_refusal(workspace_id, actor, why)
 
     @for_operators()
     async def sign_out(self, request: web.Request, _operator: Operator) -> web.Response:

@@ -51,14 +51,20 @@ class RequestLog:
         self._durations: dict[tuple[str, int], Durations] = {}
 
     def record(self, fields: dict[str, Any], route: str, status: int, seconds: float) -> None:
-        """`route` is the path as the URL table has it."""
+        """`fields` are the line's own from here on; `route` is the path as the URL table has it."""
         family = status // 100
         durations = self._durations.get((route, family))
         if durations is None:
             durations = self._metrics.requests.labels(route, f"{family}xx")
             self._durations[route, family] = durations
         durations.observe(seconds)
-        log_request({**fields, "route": route, "status": status, "ms": round(seconds * 1000, 2)})
+        fields["route"], fields["status"] = route, status
+        fields["ms"] = round(seconds * 1000, 2)
+        log_request(fields)
+
+    def count_refusal(self, code: str) -> None:
+        """A request that the broker itself refused."""
+        self._metrics.refusals.labels(code).inc()
 
 
 def new_request_id() -> str:
@@ -91,6 +97,7 @@ def observe_requests(handler: Handler, requests: RequestLog) -> Handler:
                 response = await handler(request)
             except Exception as error:  # noqa: BLE001  # or raised again
                 response = _refused(request, error)
+                requests.count_refusal(fields["error"])
             else:
                 if not response.prepared:
                     response.headers.setdefault("X-Request-Id", request_id)

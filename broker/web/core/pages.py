@@ -89,7 +89,7 @@ class StaticFiles:
 
     @public(tags=("Operations",))
     async def file(self, request: web.Request) -> web.Response:
-        """Give a script or style sheet of the broker's own pages."""
+        """Serve a script or style sheet of the broker's own pages."""
         name = request.match_info["name"]
         if name not in FILES:
             raise web.HTTPNotFound
@@ -99,7 +99,7 @@ class StaticFiles:
 
     @public(tags=("Connect",))
     async def connect_js(self, request: web.Request) -> web.Response:
-        """Give the script that defines `<connect-hubspot>`."""
+        """Serve the script that defines `<connect-hubspot>`."""
         response = _file_response(request, "connect/connect.js", 300)
         response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
         response.headers["Access-Control-Allow-Origin"] = "*"  # for `integrity`

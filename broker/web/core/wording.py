@@ -6,6 +6,7 @@ they are about the user's account.
 
 from dataclasses import dataclass
 
+from broker.errors import code_titles
 from broker.providers.catalog import BY_NAME
 from broker.providers.wording import Wording
 
@@ -82,6 +83,16 @@ HEADINGS = {
 }
 """What stands above it. Whether the user is connected, by an earlier link, is not known there."""
 
+REASONS = {
+    "uninstalled": "The app was uninstalled from the account.",
+    "rotation-lost": "{label} issued a new refresh token, and the answer that held it was lost.",
+    "token-refused": "{label} no longer accepts the token.",
+    "key-refused": "{label} no longer accepts the key.",
+    "invalid_grant": "{label} has ended this access.",
+}
+"""Why a grant ended, for operators, by the code that a connection keeps; a provider's own codes are
+in its wording."""
+
 ALIKE = {"hubspot-unavailable": "vendor-unavailable", "hubspot-timeout": "vendor-timeout"}
 
 UNKNOWN = "your account"
@@ -110,6 +121,14 @@ def wording_of(provider: str | None) -> Wording:
     """The words of a provider; plain ones where it is not known."""
     spec = BY_NAME.get(provider or "")
     return Wording() if spec is None else spec.wording
+
+
+def describe_reason(code: str, provider: str | None) -> str | None:
+    """Why a connection was not renewed, for an operator; None where no more is known than the
+    code.
+    """
+    found = wording_of(provider).reasons.get(code) or REASONS.get(code)
+    return code_titles().get(code) if found is None else found.format(label=label_of(provider))
 
 
 def explain(code: str, provider: str | None) -> Explained:

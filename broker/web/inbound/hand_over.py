@@ -55,7 +55,7 @@ class HandOverHandlers:
 
     @self_authenticating(answers={200: None}, tags=("Install links",))
     async def keys(self, request: web.Request) -> web.Response:
-        """Take the keys that consent brought, for a link that a browser has opened.
+        """Receive the keys that consent produced, for a link that a browser has opened.
 
         They are unsigned, and used only once that browser comes back and they have been proved.
         """

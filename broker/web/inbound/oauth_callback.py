@@ -37,7 +37,7 @@ class OAuthCallback:
 
     @public(answers={200: None, 303: None}, tags=("Install links",))
     async def callback(self, request: web.Request) -> web.Response:
-        """Take what the provider's redirect brought; end at the product, at a page or with JSON."""
+        """Receive the provider's redirect; end at the product, on a page, or with JSON."""
         try:
             slug, workspace_id = path_slug(request), UUID(request.match_info["workspace"])
             WORKSPACE.set(workspace_id)
@@ -58,7 +58,7 @@ class OAuthCallback:
 
     @public(answers={200: None, 303: None}, tags=("Install links",))
     async def choose(self, request: web.Request) -> web.Response:
-        """Take the account that a user chose, where one consent brought several."""
+        """Receive the account that a user chose, if one consent brought several."""
         try:
             check_same_origin(request, self._pages.origin, needs_proof=False)
             form = read_form(await read_body(request, 8192))

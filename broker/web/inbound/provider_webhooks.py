@@ -24,7 +24,7 @@ class ProviderWebhooks:
 
     @self_authenticating(answers={200: None}, tags=("Webhooks",))
     async def receive(self, request: web.Request) -> web.Response:
-        """Take a provider's webhook, signed with the app's secret.
+        """Receive a provider's webhook, signed with the app's secret.
 
         401 for anything that the provider did not sign, 503 when it should send it again; a 200
         says that what it sent is stored.

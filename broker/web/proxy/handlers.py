@@ -7,6 +7,7 @@ connection was used within seconds, or holds a body that it does not have to rep
 import logging
 import re
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from urllib.parse import unquote
 
@@ -15,7 +16,10 @@ from aiohttp import web
 
 from broker.domain.model import Caller, ProxyCall
 from broker.errors import (
+    AppNotFound,
     BodyTooLarge,
+    BrokerError,
+    Busy,
     ConnectionNotFound,
     InvalidRequest,
     MethodNotAllowed,
@@ -132,7 +136,12 @@ class ProxyHandlers:
             # Where vendors' own clients put their token, callers put their key.
             found = (headers[name] for name in self._key_headers if name in headers)
             credentials = next((f"Bearer {key}" for key in found), None)
-        caller = await self._callers.authenticate(credentials)
+        try:
+            caller = await self._callers.authenticate(credentials)
+        except Busy:
+            with suppress(AppNotFound):
+                path_slug(request)  # all that the log line can say of who is refused
+            raise
         request[LOG_FIELDS]["key"] = str(caller.key_id)
         return caller
 
@@ -183,6 +192,12 @@ class ProxyHandlers:
                 await response.prepare(request)
                 async for chunk in chunks:
                     await response.write(chunk)
+        except BrokerError:
+            # The call log, which has the user of every other call, may lack a refused one.
+            request[LOG_FIELDS]["user"] = forwarding.trace.user_ref
+            if response is not None:
+                cut_off(request)
+            raise
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             if response is None:
                 raise

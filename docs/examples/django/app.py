@@ -69,8 +69,8 @@ settings.configure(
 def current_user(request):
     """Who is signed in to your product: `request.user.pk` in yours, never from the page.
 
-    Where nobody is, answer 401: the button takes the sign-in page that `login_required` leads to
-    for a failure.
+    If nobody is, answer 401: the button treats the sign-in page that `login_required` leads to as
+    a failure.
     """
     return request.session.setdefault("user", "user-42")
 

@@ -109,7 +109,7 @@ async def events(request: Request) -> None:
     if not EVENTS_SECRET:
         raise HTTPException(404)
     try:
-        # The body as it came: a model as a parameter would parse it before it is proved.
+        # The raw body: a model as a parameter would parse it before it is verified.
         event = Webhook(EVENTS_SECRET).verify(await request.body(), dict(request.headers))
     except (WebhookVerificationError, ValueError):
         raise HTTPException(400, "The signature is missing, wrong or too old.") from None

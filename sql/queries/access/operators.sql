@@ -4,6 +4,17 @@
 INSERT INTO operator_session (workspace_id, token_hash, key_id, expires_at)
 VALUES ($1, $2, $3, now() + $4::interval);
 
+-- name: refused_sign_ins
+-- How many refused sign-ins of the last hour stand in a workspace's audit log; no row without the workspace.
+--   $1 workspace
+SELECT (SELECT count(*)
+          FROM audit
+         WHERE audit.workspace_id = $1
+           AND audit.action = 'console.sign_in_refused'
+           AND audit.at > now() - interval '1 hour') AS number
+  FROM workspace
+ WHERE workspace.id = $1;
+
 -- name: operator_of_token
 -- Who is signed in with this cookie, while the key lives.
 --   $1 workspace, $2 hash of the cookie

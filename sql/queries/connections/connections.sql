@@ -17,7 +17,8 @@ expires_at, renewed_at, last_used_at, last_error;
 
 -- name: connection_of_user
 -- The hot path's one read: all that a proxied call needs. A row without a connection id means
--- that the app exists and the user does not.
+-- that the app exists and the user does not. The connection is found by a value, not by a join with the
+-- app, for which the planner would read all connections of the app.
 --   $1 workspace, $2 app slug, $3 user reference
 SELECT app.workspace_id, app.id AS app_id, app.slug, app.provider, app.policy,
        connection.id, connection.user_ref, connection.status, connection.account_id,
@@ -30,8 +31,12 @@ SELECT app.workspace_id, app.id AS app_id, app.slug, app.provider, app.policy,
        )))::float8 AS margin
   FROM app
   LEFT JOIN connection
-    ON connection.workspace_id = app.workspace_id
-   AND connection.app_id = app.id
+    ON connection.workspace_id = $1
+   AND connection.app_id = (SELECT named.id
+                              FROM app AS named
+                             WHERE named.workspace_id = $1
+                               AND named.slug = $2
+                               AND named.deleted_at IS NULL)
    AND connection.user_ref = $3
   LEFT JOIN connection_grant
     ON connection_grant.workspace_id = connection.workspace_id

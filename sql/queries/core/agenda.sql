@@ -19,7 +19,7 @@ SELECT 'webhook_inbox', extract(epoch FROM min(due_at) - now())::float8
 UNION ALL
 SELECT 'deliveries', extract(epoch FROM min(due_at) - now())::float8
   FROM delivery
- WHERE due_at IS NOT NULL
+ WHERE state = 'waiting'
 UNION ALL
 SELECT 'replays', extract(epoch FROM min(due_at) - now())::float8
   FROM replay
@@ -29,7 +29,7 @@ SELECT 'journals', extract(epoch FROM min(due_at) - now())::float8
 UNION ALL
 SELECT 'runs', extract(epoch FROM min(due_at) - now())::float8
   FROM recipe_run
- WHERE due_at IS NOT NULL
+ WHERE state = 'running'
 UNION ALL
 SELECT 'tasks of runs', extract(epoch FROM min(due_at) - now())::float8
   FROM recipe_task
@@ -45,7 +45,7 @@ SELECT 'recipe health', extract(epoch FROM min(due_at) - now())::float8
 UNION ALL
 SELECT 'case events', extract(epoch FROM min(due_at) - now())::float8
   FROM vendor_event
- WHERE due_at IS NOT NULL;
+ WHERE state = 'waiting';
 
 -- name: notify_work
 -- Let the processes that do the background work look at once, at kinds of it that stand in a comma-separated

@@ -16,6 +16,16 @@ SELECT pg_class.reltuples::bigint AS number, pg_stats.most_common_vals::text::te
    AND pg_stats.attname = 'status'
  WHERE pg_class.oid = 'connection'::regclass;
 
+-- name: closed_endpoints
+-- How many endpoints are closed after failures in a row, and for how long the longest of them has refused all,
+-- in seconds. Disabled ones are sent nothing.
+--   $1 failures that close an endpoint
+SELECT count(*) AS number, extract(epoch FROM now() - min(failing_since))::float8 AS seconds
+  FROM endpoint
+ WHERE failing_since IS NOT NULL
+   AND failures >= $1
+   AND disabled_at IS NULL;
+
 -- name: overdue
 -- For how long the oldest work of each kind has been due, in seconds. What waits for an endpoint that
 -- is being spared is not due.
@@ -38,13 +48,15 @@ SELECT 'deliveries', extract(epoch FROM now() - min(delivery.due_at))::float8
   JOIN endpoint
     ON endpoint.workspace_id = delivery.workspace_id
    AND endpoint.id = delivery.endpoint_id
- WHERE delivery.due_at <= now()
+ WHERE delivery.state = 'waiting'
+   AND delivery.due_at <= now()
    AND endpoint.disabled_at IS NULL
    AND endpoint.failures = 0
 UNION ALL
 SELECT 'runs', extract(epoch FROM now() - min(due_at))::float8
   FROM recipe_run
- WHERE due_at <= now()
+ WHERE state = 'running'
+   AND due_at <= now()
 UNION ALL
 SELECT 'polls', extract(epoch FROM now() - min(due_at))::float8
   FROM recipe_poll

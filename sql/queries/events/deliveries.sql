@@ -6,7 +6,8 @@ SELECT endpoint.workspace_id
   FROM endpoint
  WHERE EXISTS (SELECT 1
                  FROM delivery AS anywhere
-                WHERE anywhere.due_at <= now())
+                WHERE anywhere.state = 'waiting'
+                  AND anywhere.due_at <= now())
    AND endpoint.disabled_at IS NULL
    AND (endpoint.resumes_at IS NULL OR endpoint.resumes_at <= now())
    AND endpoint.id <> ALL ($1::uuid[])
@@ -22,7 +23,9 @@ SELECT endpoint.workspace_id
 
 -- name: claim_deliveries
 -- Take deliveries of a workspace that are due, from each endpoint no more than it has room for: a dead
--- endpoint with a long queue does not delay the others.
+-- endpoint with a long queue does not delay the others. What is due is looked for without a state, so
+-- that only the index of one endpoint's can be read, and not one of all, whatever the statistics say;
+-- and the event by a key that is known, not among all of its app's.
 --   $1 workspace, $2 how many in all, $3 how many at a time to one endpoint, $4 failures that close it,
 --   $5 endpoints under way here, $6 deliveries under way to each, $7 lease
 WITH busy AS (
@@ -55,15 +58,18 @@ WITH busy AS (
 )
 UPDATE delivery
    SET due_at = now() + $7::interval, attempts = attempts + 1, claim = claim + 1, attempted_at = now()
-  FROM taken, endpoint, event
+  FROM taken, endpoint
+ CROSS JOIN LATERAL (SELECT event.payload
+                       FROM event
+                      WHERE event.workspace_id = $1
+                        AND event.app_id = endpoint.app_id
+                        AND event.id = taken.event_id
+                      LIMIT 1) AS event
  WHERE delivery.workspace_id = $1
    AND delivery.event_id = taken.event_id
    AND delivery.endpoint_id = taken.endpoint_id
    AND endpoint.workspace_id = $1
    AND endpoint.id = taken.endpoint_id
-   AND event.workspace_id = $1
-   AND event.app_id = endpoint.app_id
-   AND event.id = taken.event_id
 RETURNING {claimed_delivery};
 
 -- part: claimed_delivery
@@ -109,7 +115,8 @@ UPDATE delivery
 --   $1 how many
 SELECT workspace_id, event_id, endpoint_id
   FROM delivery
- WHERE expires_at <= now()
+ WHERE state = 'waiting'
+   AND expires_at <= now()
    AND due_at <= now()
  LIMIT $1;
 

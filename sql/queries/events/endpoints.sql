@@ -1,6 +1,6 @@
 -- columns: endpoint of endpoint
 -- An endpoint without its secret.
-workspace_id, id, app_id, url, events, failures, resumes_at, disabled_at, disabled_because, created_at,
+workspace_id, id, app_id, url, events, failures, failing_since, resumes_at, disabled_at, disabled_because, created_at,
 updated_at;
 
 -- name: create_endpoint
@@ -48,6 +48,7 @@ UPDATE endpoint
                                WHEN NOT $6 THEN coalesce(disabled_because, 'asked')
                                ELSE disabled_because END,
        failures = CASE WHEN $6 OR $4 IS NOT NULL THEN 0 ELSE failures END,
+       failing_since = CASE WHEN $6 OR $4 IS NOT NULL THEN NULL ELSE failing_since END,
        resumes_at = CASE WHEN $6 OR $4 IS NOT NULL THEN NULL ELSE resumes_at END,
        updated_at = now()
   FROM (SELECT now() AS now) AS clock
@@ -100,7 +101,7 @@ DELETE FROM endpoint
 -- An endpoint that failed before has taken a delivery.
 --   $1 workspace, $2 id
 UPDATE endpoint
-   SET failures = 0, resumes_at = NULL
+   SET failures = 0, failing_since = NULL, resumes_at = NULL
  WHERE workspace_id = $1
    AND id = $2
    AND failures > 0;
@@ -110,17 +111,19 @@ UPDATE endpoint
 --   $1 workspace, $2 id, $3 failures that are borne, $4 first pause, $5 longest pause, $6 which part of
 --   the pause it lasts
 WITH next AS (
-    SELECT id, CASE WHEN failures + 1 >= $3
-                    THEN now() + least($5::interval,
-                                       $4::interval * 2 ^ least(failures + 1 - $3, 20))
-                                 * $6::float8 END AS resumes_at
+    SELECT id, now() AS failed_at,
+           CASE WHEN failures + 1 >= $3
+                THEN now() + least($5::interval,
+                                   $4::interval * 2 ^ least(failures + 1 - $3, 20))
+                             * $6::float8 END AS resumes_at
       FROM endpoint
      WHERE workspace_id = $1
        AND id = $2
        FOR UPDATE
 )
 UPDATE endpoint
-   SET failures = endpoint.failures + 1, resumes_at = next.resumes_at
+   SET failures = endpoint.failures + 1, resumes_at = next.resumes_at,
+       failing_since = coalesce(endpoint.failing_since, next.failed_at)
   FROM next
  WHERE endpoint.workspace_id = $1
    AND endpoint.id = next.id

@@ -6,7 +6,7 @@ INSERT INTO proxied_call
         status, error, bytes, ms, retries, renewed, provider_request_id)
 SELECT workspace_id, request_id::uuid, app_id, to_timestamp(at), connection_id, user_ref, key_id,
        request_id, method, path, status, error, bytes, ms, retries, renewed, provider_request_id
-  FROM jsonb_to_recordset($1::jsonb)
+  FROM json_to_recordset($1::json)
        AS call (workspace_id uuid, app_id uuid, at float8, connection_id uuid,
                 user_ref text, key_id uuid, request_id text, method text, path text,
                 status integer, error text, bytes bigint, ms integer, retries integer,

@@ -35,6 +35,14 @@ SELECT case_id, crm_record_id, status, stage, decision, last_event_at
  WHERE workspace_id = $1
    AND run_id = $2;
 
+-- name: cases_of_runs
+-- The states of the cases of some runs.
+--   $1 workspace, $2 runs
+SELECT run_id, case_id, crm_record_id, status, stage, decision, last_event_at
+  FROM kyb_case
+ WHERE workspace_id = $1
+   AND run_id = ANY ($2::uuid[]);
+
 -- name: lock_case
 -- Lock the case that an event is about: by its id, else by the record of the CRM that is named,
 -- where the record's case is not known yet.
@@ -85,7 +93,8 @@ SELECT event.workspace_id, event.app_id, event.event_id
     ON app.workspace_id = event.workspace_id
    AND app.id = event.app_id
    AND app.deleted_at IS NULL
- WHERE event.due_at <= now()
+ WHERE event.state = 'waiting'
+   AND event.due_at <= now()
  ORDER BY event.due_at
  LIMIT $1;
 

@@ -53,6 +53,15 @@ SELECT deal_id, run_id, partner_app, provider, account_id, invoice_id, status
  WHERE workspace_id = $1
    AND run_id = $2;
 
+-- name: statuses_of_invoices
+-- What became of the invoices of some runs, as far as it is known.
+--   $1 workspace, $2 runs
+SELECT run_id, status
+  FROM deal_invoice
+ WHERE workspace_id = $1
+   AND run_id = ANY ($2::uuid[])
+   AND status IS NOT NULL;
+
 -- name: runs_of_invoices
 -- The runs that made some invoices of a company.
 --   $1 workspace, $2 provider, $3 account, $4 invoices

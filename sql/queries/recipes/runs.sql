@@ -107,7 +107,8 @@ SELECT setting.workspace_id
   FROM recipe_setting AS setting
  WHERE EXISTS (SELECT 1
                  FROM recipe_run AS anywhere
-                WHERE anywhere.due_at <= now())
+                WHERE anywhere.state = 'running'
+                  AND anywhere.due_at <= now())
    AND setting.recipe = $1
    AND setting.app_id <> ALL ($3::uuid[])
    AND EXISTS (SELECT 1
@@ -123,7 +124,8 @@ SELECT setting.workspace_id
 
 -- name: claim_runs
 -- Take runs of a workspace that are due, from each app no more than it has room for: one app's long queue
--- does not delay another's. Runs of a newer version are left to newer processes.
+-- does not delay another's. Runs of a newer version are left to newer processes. What is due is looked for
+-- without a state, so that only the index of one app's can be read, whatever the statistics say.
 --   $1 workspace, $2 recipe, $3 version, $4 how many in all, $5 how many of an app, $6 apps under way here,
 --   $7 runs under way of each, $8 lease
 WITH busy AS (

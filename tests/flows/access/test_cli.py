@@ -315,6 +315,11 @@ async def test_resealing_is_counted(broker, shell):
         "app", "list", "--workspace", broker.workspace, BROKER_SEALING_KEYS=new
     )
 
+    where = ("--workspace", broker.workspace, "--action", "secrets.*")
+    _, audit, _ = await shell("audit", "list", *where, "--json", BROKER_SEALING_KEYS=new)
+    (entry,) = json.loads(audit)["entries"]
+    assert (entry["action"], entry["actor"]) == ("secrets.resealed", "operator")
+    assert (entry["via"], entry["detail"]) == ("shell", "4 values under key k2")
     assert json.loads(first)["resealed"] == 4
     assert json.loads(second)["resealed"] == 0
     assert code == 0

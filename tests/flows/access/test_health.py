@@ -74,6 +74,15 @@ async def test_the_metrics_say_how_the_installation_is(broker, hubspot, database
 
     await gauges.count_connections()
     await gauges.measure_overdue()
+    await gauges.measure_endpoints()
+    quiet = prometheus_client.generate_latest(broker.parts.metrics.registry).decode()
+    await database.execute(
+        "INSERT INTO endpoint (workspace_id, id, app_id, url, events, secret, failures, failing_since, disabled_at)"
+        " SELECT workspace_id, gen_random_uuid(), id, '', '{}', '', failures, now() - age * interval '1 hour', off"
+        " FROM app, (VALUES (0, NULL, NULL), (4, 9, NULL), (5, 2, NULL), (7, 1, NULL), (9, 5, now()))"
+        " AS made (failures, age, off)"
+    )
+    await gauges.measure_endpoints()
 
     text = prometheus_client.generate_latest(broker.parts.metrics.registry).decode()
     assert 'broker_connections{status="ACTIVE"} 1.0' in text
@@ -82,5 +91,10 @@ async def test_the_metrics_say_how_the_installation_is(broker, hubspot, database
     (late,) = re.findall(r'broker_overdue_seconds\{work="renewals"\} (\S+)', text)
     assert 3600 <= float(late) < 4000
     assert 'broker_overdue_seconds{work="deliveries"} 0.0' in text
+    assert "broker_closed_endpoints 0.0" in quiet
+    assert "broker_endpoint_down_seconds 0.0" in quiet
+    assert "broker_closed_endpoints 2.0" in text, "neither one that is tried nor a disabled one"
+    (down,) = re.findall(r"^broker_endpoint_down_seconds (\S+)", text, re.MULTILINE)
+    assert 7200 <= float(down) < 7600
     assert "broker_database_up 1.0" in text
     assert re.search(r'broker_build_info\{python="3[^"]+",version="\d[^"]*"\} 1.0', text)

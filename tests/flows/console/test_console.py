@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 from broker.domain.model import PolicyRule
 from broker.domain.uuid7 import uuid7
+from broker.errors import code_titles
 from broker.recipes import panels
 from broker.recipes.catalog import RECIPES
 from broker.web.console.routes import TABLE
@@ -70,6 +71,31 @@ async def test_a_key_signs_in_when_it_may(broker):
         assert "Set-Cookie" not in answer.headers
         assert not key or key.encode() not in answer.body
     assert (await sees(broker, "/apps", await signs_in(broker))).status == 200
+    first, second = await broker.parts.keys.of_workspace(UUID(broker.workspace))
+
+    async def sign_ins():
+        query = {"action": "console.*", "limit": 100}
+        found = await broker.asks("GET", "/api/audit", params=query)
+        return [(each["action"], each["actor"], each["detail"]) for each in found.json()["entries"]]
+
+    assert (await sign_ins())[0] == ("console.signed_in", str(first.id), None)
+    await broker.parts.keys.revoke(second.id)
+    wrong = f"bs_{first.workspace_id.hex}"
+    for key in [without, f"bs_{UUID(int=7).hex}x", *[wrong] * 30]:
+        await broker.asks(
+            "POST", "/console/sign-in", key="", data={"key": key}, headers={"Origin": broker.url}
+        )
+    refused = [each for each in await sign_ins() if each[0] == "console.sign_in_refused"]
+    assert refused[-1] == (
+        "console.sign_in_refused",
+        str(second.id),
+        "the key lacks the scope console",
+    )
+    assert refused[-2] == ("console.sign_in_refused", str(second.id), "the key was revoked")
+    assert refused[1] == ("console.sign_in_refused", "unknown", "no key has this secret")
+    assert refused[0][2] == "no key has this secret; more of this hour are not recorded"
+    assert len(refused) == 20, "who tries secrets does not fill the log"
+    assert (await broker.parts.audit.verify(first.workspace_id)).broken is None
 
 
 async def test_every_sign_in_is_new_and_ends(broker, database):
@@ -364,7 +390,7 @@ async def test_an_app_is_registered_changed_checked_and_removed(broker, hubspot)
     assert (await broker.asks("GET", "/api/apps/second")).status == 404
 
 
-async def test_connections_are_found_renewed_and_ended(broker, hubspot):
+async def test_connections_are_found_renewed_and_ended(broker, hubspot, database):
     for user in ["jane", "joe%", "jim_"]:
         await broker.connects(user)
     cookie = await signs_in(broker)
@@ -385,6 +411,17 @@ async def test_connections_are_found_renewed_and_ended(broker, hubspot):
     )
     assert renewed.status == 303
     assert hubspot.refreshes == 1
+    await database.execute(
+        "UPDATE connection_grant SET last_error = 'hubspot-unavailable' FROM connection WHERE id = connection_id AND user_ref = 'jim_'"
+    )
+    hubspot.revoke_grants(101)
+    await sees(broker, "/connection/renew", cookie, "POST", data={"app": "hbdev", "user": "joe%"})
+    listed = (await sees(broker, "/connections", cookie, params={"app": "hbdev"})).body.decode()
+    one = await sees(broker, "/connection", cookie, params={"app": "hbdev", "user": "joe%"})
+    for page in (listed, one.body.decode()):
+        assert "uninstalled from the account, or its access was revoked there." in page
+        assert "<code>BAD_REFRESH_TOKEN</code>" in page
+    assert code_titles()["hubspot-unavailable"] in listed
     link = await sees(
         broker, "/connection/link", cookie, "POST", data={"app": "hbdev", "user": "new"}
     )
@@ -657,6 +694,17 @@ async def test_events_are_found_with_what_became_of_them_and_sent_again(broker, 
     await sees(broker, "/endpoint/enable", cookie, "POST", data={**endpoint, "enabled": "no"})
     known = await broker.asks("GET", f"/api/apps/hbdev/endpoints/{endpoint['id']}")
     assert known.json()["enabled"] is False
+    disabled = await sees(broker, "/endpoint", cookie, params=endpoint)
+    assert "disabled" in disabled.body.decode()
+    assert "by an operator" in disabled.body.decode()
+    audit = (await sees(broker, "/audit?limit=5", cookie)).body.decode()
+    details = re.findall(
+        r"(?:delivery|endpoint).replayed</a></th>.*?<small>([^<]+)</small>", audit, re.DOTALL
+    )
+    assert details == [
+        f"{endpoint['id']} from 2020-01-01T00:00:00+00:00 to 2100-01-01T00:00:00+00:00",
+        delivery,
+    ]
     rotated = await sees(broker, "/endpoint/rotate", cookie, "POST", data=endpoint)
     secret = re.search(r'value="(whsec_[^"]+)"', rotated.body.decode())[1]
     broker.secrets.append(secret)
@@ -856,13 +904,16 @@ async def test_home_shows_what_needs_a_person_and_dead_deliveries_are_sent_again
 
     home = await text("")
     for words in (
-        "Requests answered 5xx",
-        "Deliveries given up",
-        "Receivers that fail",
-        "Users who must reconnect",
-        "Client id or secret refused",
+        '<span class="state bad">1</span> call failed at HubSpot or on the way there',
+        '<span class="state bad">1</span> event was not accepted by your product and given up',
+        '<span class="state bad">1</span> of the addresses to which events are sent fails',
+        '<span class="state bad">1</span> user has to connect again',
+        "HubSpot refuses the app&#39;s client id or secret",
     ):
         assert words in home
+    await database.execute("UPDATE proxied_call SET status = 429")
+    limited_calls = "call was refused because of HubSpot&#39;s limit in the last hour (429)"
+    assert limited_calls in await text("")
     paths = set(re.findall(r'<td[^>]*><a href="/console(/[^"]+)"', home))
     assert len(paths) == 9
     for path in paths:
@@ -872,8 +923,8 @@ async def test_home_shows_what_needs_a_person_and_dead_deliveries_are_sent_again
     assert "Token expires" not in lost
     limited = await signs_in(broker, await broker.makes_key("console", "webhooks", apps=["other"]))
     home = await text("", limited)
-    assert "Deliveries given up" in home
-    assert "Users who must" not in home
+    assert "not accepted by your product" in home
+    assert "to connect again" not in home
     assert "hbdev" not in home
 
     dead = await text("/deliveries?app=hbdev&state=dead")
@@ -909,3 +960,29 @@ async def test_addresses_that_are_no_page_of_ours_are_pages_all_the_same(broker)
     assert b'name="q"' in docs.body  # the search of the menu
     assert b"no such page" in console.body
     assert "/console/sign-in" in stranger.headers["Location"]
+
+
+async def test_a_person_is_found_by_what_is_known_and_an_empty_result_says_what_was_searched(
+    broker, database
+):
+    await broker.registers("other", clientId="another")
+    await broker.connects("user-77", slug="hbdev")
+    await database.execute(
+        "UPDATE connection SET installed_by = 'anna.lopez@bakery.example', account_name = 'Bakery'"
+    )
+    await database.execute("UPDATE connection_grant SET last_error = 'BAD_REFRESH_TOKEN'")
+    cookie = await signs_in(broker)
+
+    async def found(text, app="hbdev"):
+        path = f"/connections?app={app}&q={text}"
+        return (await sees(broker, path, cookie)).body.decode()
+
+    for text in ("anna", "LOPEZ@", "bakery", "user-7"):
+        assert 'user=user-77"' in await found(text), text
+    listed = await found("anna")
+    assert "anna.lopez@bakery.example" in listed
+    assert "The app was uninstalled from the account, or its access was revoked" in listed
+    empty = await found("Berta", app="other")
+    assert "No connection found for <strong>Berta</strong> in other." in empty
+    assert "Searched user id, account (number and name) and the e-mail address of" in empty
+    assert 'href="/console/connections?app=hbdev&amp;q=Berta"' in empty

@@ -10,7 +10,7 @@ from .test_console import HTML, sees, signs_in
 
 async def starts(kyb, cookie, company, **more):
     """A kickoff from the console, run to where it stops; the page of its run."""
-    form = {"app": "hbdev", "user": "u1", "companyId": company, **more}
+    form = {"app": "hbdev", "userForeignIdentifier": "u1", "companyId": company, **more}
     begun = await sees(kyb.broker, "/kyb", cookie, "POST", data=form)
     assert begun.status == 303, begun.body
     await kyb.run_background_work()
@@ -46,20 +46,74 @@ async def test_a_kickoff_is_started_and_its_steps_are_seen(kyb):
     assert len(kyb.fml.fml.cases) == 1
 
 
-async def test_runs_are_named_by_the_company_that_they_are_for(kyb):
+async def test_runs_are_named_by_their_company_and_show_the_decision(kyb):
     """F26."""
     cookie = await signs_in(kyb.broker)
-    await starts(kyb, cookie, kyb.company(name="<b>Acme</b> & Sons"))
+    company = kyb.company(name="<b>Acme</b> & Sons")
+    await starts(kyb, cookie, company)
     await kyb.broker.parts.recipes.runs.join()
+    undecided = (await sees(kyb.broker, "/kyb?app=hbdev", cookie)).body.decode()
+    case = next(iter(kyb.fml.fml.cases.values()))
+    event = {
+        "event": "case.decision.made", "eventId": "1", "eventVersion": 1, "timestamp": "2030-01-02T03:04:05.000Z",
+        "orgId": "org", "crmRecordId": company, "caseId": case.case_id, "decision": "Rejected",
+    }  # fmt: skip
+    await kyb.sends_fml_event(event)
+    await kyb.run_background_work()
 
     listed = (await sees(kyb.broker, "/kyb?app=hbdev", cookie)).body.decode()
 
     assert "<bdi>&lt;b&gt;Acme&lt;/b&gt; &amp; Sons</bdi>" in listed
+    assert f"<small>Company {company}</small>" in listed
+    assert "no decision yet" in undecided
+    assert "decision: <strong>Rejected</strong>" in listed
+
+
+async def test_the_page_says_what_is_missing_when_it_starts_and_what_a_wrong_id_should_be(kyb):
+    broker, cookie = kyb.broker, await signs_in(kyb.broker)
+    form = {"app": "hbdev", "userForeignIdentifier": "u1", "companyId": "<b>Acme</b>"}
+    by_itself = (await sees(broker, "/kyb?app=hbdev", cookie)).body.decode()
+    trigger = {"property": "lifecyclestage", "value": "opportunity"}
+    body = {"clientId": "pk_live_tests", "trigger": trigger}
+    await broker.asks("PUT", "/api/apps/hbdev/recipes/kyb", json=body)
+    triggered = (await sees(broker, "/kyb?app=hbdev", cookie)).body.decode()
+    page = await sees(broker, "/kyb", cookie, "POST", data=form)
+    part = await sees(broker, "/kyb", cookie, "POST", data=form, headers={"HX-Request": "true"})
+    nothing = await sees(broker, "/kyb", cookie, "POST", data={"app": "hbdev"})
+    api = {"userForeignIdentifier": "u1", "companyId": "Acme"}
+    called = await broker.asks("POST", "/api/recipes/kyb/hbdev", json=api)
+    await broker.registers("fresh")
+    fresh = (await sees(broker, "/kyb?app=fresh", cookie)).body.decode()
+
+    assert "Does not start by itself: no property is chosen." in by_itself
+    assert "property lifecyclestage becomes opportunity." in triggered
+    assert "Before it can work" not in triggered
+    sentence = "A company id is a number, for example 227;"
+    assert (page.status, part.status, nothing.status) == (400, 200, 400)
+    assert [each.headers["Broker-Error"] for each in (page, part, nothing)] == [
+        "invalid-request"
+    ] * 3
+    assert sentence in page.body.decode()
+    assert 'value="&lt;b&gt;Acme&lt;/b&gt;"' in page.body.decode()  # what was typed is not lost
+    assert sentence in part.body.decode()
+    assert b"<!doctype" not in part.body
+    assert "Type the user and the company id; or" in nothing.body.decode()
+    assert called.json()["errors"] == [
+        {"field": "companyId", "message": "must be a HubSpot record id: 1 to 20 digits"}
+    ]
+    assert "KYB has no settings for fresh yet." in fresh
+    assert "No user of fresh has an active connection to HubSpot." in fresh
+    assert ">Start onboarding<" not in fresh
 
 
 async def test_a_dry_run_shows_what_it_would_do_and_does_nothing(kyb):
     cookie = await signs_in(kyb.broker)
-    form = {"app": "hbdev", "user": "u1", "companyId": kyb.company(), "dryRun": "yes"}
+    form = {
+        "app": "hbdev",
+        "userForeignIdentifier": "u1",
+        "companyId": kyb.company(),
+        "dryRun": "yes",
+    }
 
     answer = await sees(kyb.broker, "/kyb", cookie, "POST", data=form)
 
@@ -113,7 +167,11 @@ async def test_settings_are_stored_and_secrets_never_shown(kyb):
     first = await sees(kyb.broker, "/kyb/settings", cookie, "POST", data=form)
     assert b"is needed the first time" in first.body
     nothing = await sees(
-        kyb.broker, "/kyb", cookie, "POST", data={"app": "hbdev", "user": "u1", "companyId": "1"}
+        kyb.broker,
+        "/kyb",
+        cookie,
+        "POST",
+        data={"app": "hbdev", "userForeignIdentifier": "u1", "companyId": "1"},
     )
     assert nothing.headers["Broker-Error"] == "recipe-not-found"
 
@@ -163,7 +221,7 @@ async def test_kyb_is_seen_with_a_key_for_it_and_for_the_app_alone(kyb):
         ("GET", run, None),
         ("GET", "/kyb/parked?app=hbdev", None),
         ("GET", "/kyb/settings?app=hbdev", None),
-        ("POST", "/kyb", {"app": "hbdev", "user": "u1", "companyId": "1"}),
+        ("POST", "/kyb", {"app": "hbdev", "userForeignIdentifier": "u1", "companyId": "1"}),
         ("POST", "/kyb/retry", {"id": number}),
         ("POST", "/kyb/settings", {"app": "hbdev"}),
         ("POST", "/kyb/remove", {"app": "hbdev"}),

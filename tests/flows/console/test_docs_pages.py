@@ -82,6 +82,9 @@ async def test_the_docs_are_searched_for_words_codes_and_operations(broker):
     assert any(each.startswith("/docs#") for each in await links("connect sessions"))
     assert (await links("MIGRATE_ON_START"))[0].startswith("/docs/operating#")
     assert await links("no-such-word-anywhere") == []
+    everywhere = [each.startswith("/docs/changelog#") for each in await links("rate limit")]
+    assert everywhere == sorted(everywhere)
+    assert everywhere[-1]
     for link in (await links("connection"))[:30]:
         path, _, anchor = link.partition("#")
         page = await broker.asks("GET", path, key="")

@@ -33,7 +33,7 @@ events {{ worker_connections 64; }}
 http {{
   access_log off; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p;
   fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-  upstream broker {{ server {broker}; }}
+  upstream broker {{ {first} server {broker}; }}
   server {{ listen 127.0.0.1:{port}; {server} location / {{ proxy_pass http://broker; {location} }} }}
 }}
 """
@@ -62,13 +62,14 @@ async def test_a_peer_of_http_1_0_sees_that_an_answer_was_cut(cut_broker, form):
 
 
 @asynccontextmanager
-async def nginx(folder, broker, port, server="", location=""):
-    """An nginx in front of a broker; its address."""
+async def nginx(folder, broker, port, server="", location="", first=None):
+    """An nginx in front of a broker, and of what listens on another port or not; its address."""
     address = f"localhost:{URL(broker.url).port}"
+    first = "" if first is None else f"server 127.0.0.1:{first} max_fails=0;"
     configuration = folder / "nginx.conf"
     configuration.write_text(
         CONFIGURATION.format(
-            folder=folder, broker=address, port=port, server=server, location=location
+            folder=folder, broker=address, port=port, server=server, location=location, first=first
         )
     )
     command = [NGINX, "-c", str(configuration), "-e", str(folder / "error.log")]
@@ -119,3 +120,38 @@ async def test_the_nginx_lines_that_are_shown_pass_raw_paths_and_large_bodies(
 
     assert (long.status, long.json()["target"]) == (200, long_target)
     assert (answer.json()["target"], answer.json()["bodyLength"]) == (target, 3_000_000)
+
+
+@pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+async def test_what_a_stopped_broker_did_not_get_goes_to_the_other_and_a_sent_post_goes_nowhere_else(
+    broker, hubspot, tmp_path, unused_tcp_port_factory
+):
+    """Two brokers behind the nginx that is shown, each call tried at either first."""
+    await broker.connects("u1")
+    port, other = unused_tcp_port_factory(), unused_tcp_port_factory()
+    got = []
+
+    async def take_and_end(reader, writer):
+        got.append((await reader.readuntil(b"\r\n\r\n")).split()[0].decode())
+        writer.close()
+
+    async def statuses(url, method):
+        call = f"{url}/proxy/hbdev/u1/_echo/x"
+        body = None if method == "GET" else b"{}"
+        # nginx takes turns, and knows each address of `localhost` as a server.
+        return [(await broker.asks(method, call, data=body)).status for _ in range(6)]
+
+    async with nginx(tmp_path, broker, port, *shown_lines(), first=other) as url:
+        for method in ("GET", "POST", "PATCH", "DELETE"):
+            assert set(await statuses(url, method)) == {200}, method
+
+        taking = await asyncio.start_server(take_and_end, "127.0.0.1", other)
+        async with taking:
+            assert set(await statuses(url, "GET")) == {200}
+            hubspot.seen.clear()
+            posts = await statuses(url, "POST")
+
+    assert set(posts) == {200, 502}
+    assert "GET" in got, "it was tried there first"
+    assert posts.count(502) == got.count("POST")
+    assert posts.count(200) == len([each for each in hubspot.seen if "_echo" in each.raw_path])

@@ -1,6 +1,7 @@
 """What one call costs in the database."""
 
 import asyncio
+import json
 from uuid import uuid4
 
 import pytest
@@ -254,7 +255,7 @@ async def test_the_listener_reconnects_after_a_lost_connection(broker, database)
 
 
 async def test_calls_on_warm_connections_go_on_while_the_database_is_away(
-    broker, second_broker, database, operator, clock
+    broker, second_broker, database, operator, clock, no_secret_in_the_logs
 ):
     """F1: the database takes no connection and ends those that there are."""
     await broker.connects("u1")
@@ -269,6 +270,8 @@ async def test_calls_on_warm_connections_go_on_while_the_database_is_away(
     )
     during = await broker.proxies(CALL)
     cold = await broker.proxies(CALL, user="u2")
+    nowhere = await broker.proxies(CALL, user="u2", slug="other")
+    stranger = await broker.proxies(CALL, user="u2", key="bs_" + "0" * 40)
     ready = await broker.asks("GET", "/readyz", key="")
     alive = await broker.asks("GET", "/healthz", key="")
     registry = broker.parts.metrics.registry
@@ -286,4 +289,25 @@ async def test_calls_on_warm_connections_go_on_while_the_database_is_away(
     assert (during.status, after.status) == (200, 200)
     assert (cold.status, cold.code) == (503, "busy")
     assert cold.headers["Retry-After"]
+    assert [each.code for each in (nowhere, stranger)] == ["busy", "busy"]
+    await broker.parts.call_log.flush()
+    logged = await broker.asks("GET", "/api/apps/hbdev/calls", params={"error": "busy"})
+    (call,) = logged.json()["calls"]
+    assert (call["requestId"], call["userForeignIdentifier"], call["status"]) == (
+        cold.headers["Broker-Request-Id"],
+        "u2",
+        503,
+    )
+    assert registry.get_sample_value("broker_refusals_total", {"code": "busy"}) >= 3
+    assert registry.get_sample_value("broker_calls_not_logged_total") == 1, "of no known app"
+    lines = [json.loads(line) for line in no_secret_in_the_logs.getvalue().splitlines()]
+    by_id = {each.get("request_id"): each for each in lines if each["event"] == "answered"}
+    for answer, fields in [
+        (cold, ("hbdev", "u2")),
+        (nowhere, ("other", "u2")),
+        (stranger, ("hbdev", None)),
+    ]:
+        line = by_id[answer.headers["Broker-Request-Id"]]
+        assert (line["app"], line.get("user"), line["error"]) == (*fields, "busy")
+        assert ("key" in line) == (answer is not stranger)
     assert (ready.status, alive.status) == (503, 200)

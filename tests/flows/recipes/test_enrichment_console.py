@@ -62,11 +62,29 @@ async def test_a_contact_is_enriched_from_the_console_and_its_run_is_shown(enric
     run = started.headers["Location"].partition("/console")[2]
     shown = (await sees(broker, run, cookie)).body.decode()
     listed = (await sees(broker, "/enrichment?app=hbdev", cookie)).body.decode()
+    unknown = enrichment.contact(email="nobody@x.example")
+    await sees(broker, "/enrichment", cookie, "POST", data=body | {"contactId": unknown})
+    shared = await enrichment.starts(enrichment.contact(email="info@acme.example"))
+    await broker.parts.recipes.runs.join()
+    others = (await sees(broker, "/enrichment?app=hbdev", cookie)).body.decode()
+    both = await sees(broker, "/enrichment", cookie, "POST", data=body | {"email": ADA})
+    trigger = {"creation": True, "emailChange": False}
+    await enrichment.puts("hunter", trigger=trigger)
+    triggered = (await sees(broker, "/enrichment?app=hbdev", cookie)).body.decode()
 
     assert f"Contact {contact}" in shown
     assert re.search(r"Ask the vendor.*done|done.*Ask the vendor", shown, re.DOTALL)
     assert "<code>jobtitle</code>" in shown
-    assert "1 properties written" in listed or "1 property" in listed
+    assert "1 property written" in listed
+    assert '<span class="state good">done</span>' in listed
+    assert f"<bdi>{ADA}</bdi></a><br><small>Contact {contact}<" in listed
+    assert '<span class="state ">not found</span>' in others
+    assert '<span class="state ">skipped</span>' in others
+    assert "the address is not a person&#39;s, such as info@" in others
+    assert "email" not in shared.json()
+    assert "nothing that should start it is chosen" in listed
+    assert "Starts by itself when a contact is created." in triggered
+    assert (both.status, "not both" in both.body.decode()) == (400, True)
 
 
 def pairs(form):

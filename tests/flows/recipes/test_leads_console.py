@@ -9,8 +9,13 @@ HTML = "<img src=x onerror=alert(1)>"
 
 
 async def test_the_settings_offer_both_sides_fields_and_store_what_is_chosen(leads):
-    await leads.puts(owners={"11": "005Hs0000000Q11IAE"})
     cookie = await signs_in(leads.broker)
+    await leads.broker.asks("DELETE", "/api/apps/hbdev/recipes/leads")
+    unset = (await sees(leads.broker, "/leads?app=hbdev", cookie)).body.decode()
+    form_of_unset = (await sees(leads.broker, "/leads/settings?app=hbdev", cookie)).body.decode()
+    await leads.puts(owners={"11": "005Hs0000000Q11IAE"}, salesforceApp="gone")
+    elsewhere = (await sees(leads.broker, "/leads?app=hbdev", cookie)).body.decode()
+    await leads.puts(owners={"11": "005Hs0000000Q11IAE"})
     first = (await sees(leads.broker, "/leads/settings", cookie)).body.decode()
     page = (await sees(leads.broker, "/leads/settings?app=hbdev&user=u1", cookie)).body.decode()
     form = {
@@ -42,6 +47,12 @@ async def test_the_settings_offer_both_sides_fields_and_store_what_is_chosen(lea
     )
     stored = (await leads.broker.asks("GET", "/api/apps/hbdev/recipes/leads")).json()
 
+    assert "Leads has no settings for hbdev yet." in unset
+    assert 'href="/console/leads/settings?app=hbdev">Set it up</a>' in unset
+    assert "The settings name the app gone, which is gone, or" in elsewhere
+    assert "Before it can work" not in page
+    assert "Fill in the form below." in form_of_unset
+    assert "<option selected>crm</option>" in form_of_unset  # the only app there is
     assert '<option value="LastName">string</option>' in page
     assert "could not be read" not in first  # the app of a vendor is none to set a recipe up for
     assert '<option value="jobtitle">' in page
@@ -64,10 +75,20 @@ async def test_a_run_shows_each_field_with_both_values_and_a_dry_run_changes_not
     again = await leads.starts(contactId=contact)
     listed = (await sees(leads.broker, "/leads?app=hbdev", cookie)).body.decode()
     run = await sees(leads.broker, f"/leads/run?id={again.json()['runId']}", cookie)
+    equal = await leads.starts(contactId=contact)
+    equal_run = await sees(leads.broker, f"/leads/run?id={equal.json()['runId']}", cookie)
+    wrong = await sees(leads.broker, "/leads", cookie, "POST", data={**form, "contactId": "Ann"})
+    path = f"/api/recipes/runs/{again.json()['runId']}"
+    result = (await leads.broker.asks("GET", path)).json()["result"]
 
     text = dry.body.decode()
     assert (dry.status, none, started.status) == (200, {}, 303), text
     assert "lastname, LastName" in text
     assert HTML not in text
-    assert f"Contact {contact}" in listed
+    assert f"<bdi>{ANN['email']}</bdi></a><br><small>Contact {contact}<" in listed
+    assert "name" not in {**again.json(), **result}
+    assert "already equal" in equal_run.body.decode()
+    assert wrong.status == 400
+    assert "A contact id is a number, for example 226;" in wrong.body.decode()
+    assert "and when a lead is created or changed in Salesforce" in listed
     assert re.search(r"<bdi>Lee</bdi>.*<bdi>Leigh</bdi>", run.body.decode())

@@ -84,6 +84,11 @@ async def test_runs_are_started_tried_out_listed_and_retried(shops, till, databa
         broker, "/orders/retry", cookie, "POST", data={"id": run.partition("id=")[2]}
     )
     await broker.parts.recipes.runs.join()
+    again = await sees(broker, "/orders", cookie, "POST", data=body | {"orderId": "one of May"})
+    till.refund(order)
+    await sees(broker, "/orders", cookie, "POST", data=body)
+    await broker.parts.recipes.runs.join()
+    twice = (await sees(broker, "/orders?app=hbdev", cookie)).body.decode()
     done = (await sees(broker, started.headers["Location"].partition("/console")[2], cookie)).body
     mended = (await sees(broker, run, cookie)).body.decode()
     settings = (await sees(broker, "/orders/settings?app=hbdev", cookie)).body.decode()
@@ -95,6 +100,15 @@ async def test_runs_are_started_tried_out_listed_and_retried(shops, till, databa
     assert "does not have the currency JPY" in listed
     assert "USD" in listed
     assert b"Write the deal" in done
+    assert again.status == 400
+    assert "An order id is a number, for example 5123456789;" in again.body.decode()
+    names = re.findall(r"<bdi>(Order #\d+, [a-z ]+)</bdi></a><br><small>Order (\d+) of", twice)
+    assert [name.partition(", ")[2] for name, number in names if number == str(order.id)] == [
+        "refunded",
+        "paid",
+    ]
+    assert "new deal" in twice
+    assert "deal changed" in twice
     assert "<h2>Result</h2>" in mended
     assert "acme.myshopify.com" in settings
 

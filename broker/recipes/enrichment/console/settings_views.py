@@ -8,6 +8,7 @@ from broker.domain.model import App
 from broker.domain.runs import RetryLater
 from broker.errors import BrokerError
 from broker.providers.enrichment.base import FIELDS
+from broker.providers.enrichment.catalog import VENDORS as BY_NAME
 from broker.recipes.console.settings import SettingsPages, Stored
 from broker.recipes.enrichment.models import (
     NAME,
@@ -24,9 +25,9 @@ EMPTY_ROWS = 3
 
 VENDORS = get_args(VendorName)
 POLICIES = {
-    "fill": "only where it is empty",
-    "overwrite": "whatever stands there",
-    "never": "not at all",
+    "fill": "if it is empty",
+    "overwrite": "always",
+    "never": "never",
 }
 
 
@@ -70,6 +71,7 @@ class EnrichmentSettingsViews(SettingsPages[EnrichmentRecipe]):
             "offered": offered,
             "empty_rows": [("", {})] * EMPTY_ROWS,
             "vendors": VENDORS,
+            "vendor_titles": {name: BY_NAME[name].title for name in VENDORS},
             "sources": FIELDS,
             "policies": POLICIES,
         }

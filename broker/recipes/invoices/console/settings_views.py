@@ -10,6 +10,7 @@ from broker.crm.related import Stage
 from broker.domain.browser_sessions import Operator
 from broker.domain.model import App
 from broker.recipes.console.settings import USERS, SettingsPages, Stored
+from broker.recipes.invoices.console.starts import STAGES, starts
 from broker.recipes.invoices.models import (
     CUSTOMER_ID,
     ERROR,
@@ -93,7 +94,9 @@ class InvoicesSettingsViews(SettingsPages[InvoicesRecipe]):
         if user is not None:
             offers = await self._recipe.offers(user, accounting_app)
         apps = await self.console.apps(operator)
+        labels = {**STAGES, **{each.id: each.label for each in offers.stages}}
         return {
+            "rule": None if stored is None else starts(stored.model, labels),
             "accounting_apps": [each.slug for each in apps if each.provider in BOOKS],
             "offers": offers,
             "pipelines": _pipelines(offers.stages),

@@ -1,11 +1,14 @@
 """Invoices in the console: start a run, see each run's steps."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
 
 from broker.domain.runs import RunRecord
 from broker.recipes.addresses import Route
 from broker.recipes.building import Recipes
-from broker.recipes.console.runs import PanelWords, RunPages
+from broker.recipes.console.effects import DONE, Effect
+from broker.recipes.console.runs import USER_HINT, PanelWords, RunPages
 from broker.recipes.invoices.console.settings_views import InvoicesSettingsViews
 from broker.recipes.invoices.models import NAME, InvoiceRequest
 from broker.recipes.invoices.recipe import InvoicesRecipe
@@ -20,7 +23,9 @@ class InvoicesRunViews(RunPages):
         "Invoices",
         "Makes the invoice of a won HubSpot deal in QuickBooks or Xero, once, and shows on "
         "the deal whether it is paid.",
+        "recipes/invoices",
         "Create the invoice",
+        "read-deal",
         {
             "read-deal": "Read the deal and who is billed",
             "create-invoice": "Find or make the customer and the invoice",
@@ -36,8 +41,33 @@ class InvoicesRunViews(RunPages):
             "wouldSend": "Would be sent to the accounting system",
             "wouldWrite": "Would be written in HubSpot",
         },
+        {
+            "userForeignIdentifier": USER_HINT,
+            "dealId": "A deal id is a number, for example 9876543210; it stands in the address of "
+            "the deal's page in HubSpot.",
+        },
     )
     start_model = InvoiceRequest
+
+    def __init__(self, console: ConsoleBase, recipe: InvoicesRecipe, recipes: Recipes) -> None:
+        super().__init__(console, recipe, recipes)
+        self._invoices = recipe.invoices
+
+    def name_in(self, outcome: Mapping[str, Any]) -> str | None:
+        """The deal's name, else who is billed."""
+        draft = outcome["draft"]
+        name: str | None = draft.get("deal_name") or draft["buyer"]["name"]
+        return name
+
+    def effect_of(self, result: Mapping[str, Any], settings: Any | None) -> Effect:
+        if result.get("writtenBack") is False:
+            return Effect("done, the deal is gone")
+        if settings is not None and settings.sendEmail and not result.get("emailed"):
+            return Effect("done, not e-mailed")
+        return DONE
+
+    async def states_of(self, workspace_id: UUID, run_ids: list[UUID]) -> Mapping[UUID, Any]:
+        return await self._invoices.statuses(workspace_id, run_ids)
 
     def subject(self, run: RunRecord) -> str:
         """Such as "Deal 9876543210 of account 101"."""

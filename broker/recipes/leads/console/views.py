@@ -7,10 +7,12 @@ from typing import Any
 from broker.domain.runs import RunRecord
 from broker.recipes.addresses import Route
 from broker.recipes.building import Recipes
-from broker.recipes.console.runs import PanelWords, RunPages
+from broker.recipes.console.effects import Effect, refused_effect
+from broker.recipes.console.runs import USER_HINT, PanelWords, RunPages
 from broker.recipes.leads.console.settings_views import LeadsSettingsViews
 from broker.recipes.leads.models import NAME, LeadsRequest
 from broker.recipes.leads.recipe import LeadsRecipe
+from broker.recipes.leads.requests import STEP
 from broker.web.console.base import ConsoleBase
 
 
@@ -22,7 +24,9 @@ class LeadsRunViews(RunPages):
         "Leads",
         "Keeps HubSpot contacts and Salesforce leads equal in the fields that you map, in one "
         "direction or both.",
+        "recipes/leads",
         "Bring a contact and a lead together",
+        STEP,
         {"synchronise": "Compare both sides, and write what has changed"},
         {
             "wouldWrite": "Would be written",
@@ -30,6 +34,16 @@ class LeadsRunViews(RunPages):
             "leadId": "Lead",
             "operation": "Operation",
             "notes": "Notes",
+        },
+        {
+            "userForeignIdentifier": USER_HINT,
+            "contactId": "Type one of these: a contact id, a lead id, or a moment since which "
+            "records have changed. A contact id is a number, for example 226; it stands in the "
+            "address of the contact's page in HubSpot.",
+            "leadId": "A lead id begins with 00Q and has 15 or 18 characters; it stands in the "
+            "address of the lead's page in Salesforce.",
+            "since": "Choose a day and a time, for example 2026-11-01 00:00.",
+            "dryRun": "A preview is of one contact or lead: type an id.",
         },
     )
     start_model = LeadsRequest
@@ -49,6 +63,13 @@ class LeadsRunViews(RunPages):
             records = "leads" if kind == "since" else "contacts"
             return f"All {records} since {datetime.fromisoformat(rest):%Y-%m-%d %H:%M}"
         return f"{kind.capitalize()} {rest.partition('@')[0]}"
+
+    def effect_of(self, result: Mapping[str, Any], _settings: Any | None) -> Effect:
+        if "skipped" in result:
+            return Effect("nothing done")
+        if result.get("operation") == "none":
+            return Effect("already equal")
+        return refused_effect(len(result.get("refused") or ()))
 
 
 ROUTES = (

@@ -41,6 +41,7 @@ from broker.recipes.leads.pairs.work import (
     Work,
     ended,
     missing_notes,
+    name_of,
     operation_of,
     values_of,
 )
@@ -78,7 +79,7 @@ class Pairing:
                 known = work.known_in(contact)
                 outcome = await self._locked(known, locked, contact, lead_id)
                 outcome["notes"] += missing_notes(work, known)
-                return outcome
+                return {**outcome, "name": name_of(contact)}
         except PairStopped as stop:
             pair = locked.pair
             await self._pairs.end(locked, lead_id=pair.lead_id, seen=pair.seen, stopped=True)

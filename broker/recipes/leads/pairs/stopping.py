@@ -17,8 +17,8 @@ def stopped(work: Work, contact_id: str, writes: int) -> PermanentFailure:
     return PermanentFailure(
         InputRefused(
             f"The pair of contact {contact_id} was written {writes} times within an hour, which "
-            "looks like a loop with another program: it is stopped. Look what else writes these "
-            "records, then retry this run to go on."
+            "looks like a loop with another program: it is stopped. Find out what else writes "
+            "these records, then retry this run to continue."
         ),
         {**kept, "resumed": True},
     )

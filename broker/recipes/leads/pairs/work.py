@@ -92,6 +92,13 @@ def ended(
     return found if skipped is None else {**found, "skipped": skipped}
 
 
+def name_of(contact: Mapping[str, str | None] | None) -> str | None:
+    """What people call a contact, of what is mapped: its e-mail address, else its name."""
+    known = contact or {}
+    names = (known.get("firstname"), known.get("lastname"))
+    return known.get("email") or " ".join(filter(None, names)) or None
+
+
 def missing_notes(work: Work, known: Work) -> list[str]:
     """What a person should know of fields that were left out."""
     return [

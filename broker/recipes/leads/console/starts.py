@@ -1,0 +1,20 @@
+"""When the leads recipe starts by itself, in a sentence."""
+
+from broker.recipes.addresses import StartRule
+from broker.recipes.leads.models import LeadsSettings
+
+IN_HUBSPOT = "a contact is created in HubSpot, or a mapped property of one changes"
+
+
+def starts(settings: LeadsSettings) -> StartRule:
+    """By the direction in which changes go."""
+    in_salesforce = (
+        f"a lead is created or changed in Salesforce, which is asked every {settings.pollSeconds} "
+        "seconds"
+    )
+    occasions = {
+        "both": f"{IN_HUBSPOT}, and when {in_salesforce}",
+        "to-salesforce": IN_HUBSPOT,
+        "to-hubspot": in_salesforce,
+    }
+    return StartRule(f"Starts by itself when {occasions[settings.direction]}.")

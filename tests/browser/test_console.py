@@ -322,7 +322,7 @@ async def test_calls_are_drawn(broker, page):
     await broker.parts.call_log.flush()
     await signs_in(page, broker)
 
-    await page.get_by_role("link", name="Calls").click()
+    await page.get_by_role("link", name="Calls", exact=True).click()
 
     await expect(page.locator(".chart canvas")).to_have_count(3)
     await expect(page.get_by_text("2 calls, 1 failed (50.0 %)")).to_be_visible()
@@ -354,7 +354,7 @@ async def test_older_calls_are_a_click_away(broker, database, page):
         " FROM proxied_call, generate_series(1, 60)"
     )
     await signs_in(page, broker)
-    await page.get_by_role("link", name="Calls").click()
+    await page.get_by_role("link", name="Calls", exact=True).click()
     await expect(page.get_by_role("row", name="GET")).to_have_count(50)
 
     await page.get_by_role("button", name="Older ones").click()

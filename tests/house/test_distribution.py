@@ -125,6 +125,17 @@ def test_every_statement_names_one_workspace_or_is_listed(name):
         assert crossing == []
 
 
+def test_nothing_asks_for_the_name_of_a_constraint():
+    """Citus' errors name the one of the shard, such as `app_slug_taken_102020`."""
+    asking = [
+        str(file.relative_to(ROOT))
+        for file in sorted((ROOT / "broker").rglob("*.py"))
+        if re.search(r"\.constraint_name\b", file.read_text())
+    ]
+
+    assert asking == []
+
+
 def test_the_lists_name_statements_that_exist():
     assert set(ACROSS) | PULLED <= set(sql.by_name)
 

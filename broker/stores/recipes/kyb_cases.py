@@ -80,9 +80,7 @@ class Cases:
         async with self._database.transaction() as session:
             try:
                 await session.execute(sql.record_case, run.workspace_id, run.id, case_id, status)
-            except asyncpg.UniqueViolationError as error:
-                if error.constraint_name != "case_belongs_to_one_run":
-                    raise
+            except asyncpg.UniqueViolationError:  # case_belongs_to_one_run, for no key is written
                 raise OtherAccount(
                     f"The case {case_id} that First Mile Labs returned belongs to another run."
                 ) from None

@@ -32,7 +32,7 @@ NOT_PLAIN = frozenset({b"transfer-encoding", b"upgrade", b"expect"})
 class PlainHeaders(Headers):
     """The headers of a request, none of which stands twice."""
 
-    __slots__ = ("fields", "keep_alive", "length", "raw")
+    __slots__ = ("keep_alive", "length", "raw")
 
     def __init__(
         self,
@@ -44,10 +44,9 @@ class PlainHeaders(Headers):
         keep_alive: bool,
     ) -> None:
         super().__init__(lines)
+        self._by_name = fields
         self.raw = raw
         """All of the bytes between the first line and the body."""
-        self.fields = fields
-        """Values by lower-case name."""
         self.length = length
         """Of the body in bytes; None where none follows."""
         self.keep_alive = keep_alive
@@ -89,7 +88,7 @@ class RequestReader:
     def read(self, data: bytes) -> PlainRequest | None:
         """The request with which `data` begins, if all of it is there and it is plain."""
         if self._headers is not None:
-            line = REQUEST_LINE.match(data)
+            line = REQUEST_LINE.match(data, 0, MAX_HEAD_BYTES - len(self._headers.raw))
             if line is not None and data.startswith(self._headers.raw, line.end()):
                 return _with_headers(data, line, self._headers)
         return self._parse(data)

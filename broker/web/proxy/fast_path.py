@@ -51,7 +51,7 @@ class FastPath:
 
     def begin(self, request: PlainRequest, connection: FastConnection) -> "FastCall | None":
         """Send a call on; None where something has to be heeded or waited for."""
-        path, fields, body = PATH.fullmatch(request.path), request.headers.fields, request.body
+        path, fields, body = PATH.fullmatch(request.path), request.headers.by_name, request.body
         if (
             path is None
             or request.method not in METHODS

@@ -10,6 +10,7 @@ import pytest
 
 from broker.embedded.programs import installed
 from broker.stores.core.seals import WrongSealingKey
+from tests.fixtures.postgres import CITUS_DSN
 
 PAGE = (Path(__file__).parents[3] / "docs/deploy/README.md").read_text()
 OTHER_KEY = f"k1:{b64encode(os.urandom(32)).decode()}"
@@ -31,6 +32,7 @@ async def run_as_shown(program, dsn, dump):
     assert process.returncode == 0, complaints.decode()
 
 
+@pytest.mark.skipif(CITUS_DSN is not None, reason="restores into a Postgres without Citus")
 async def test_a_restored_dump_serves_its_connections_with_the_same_keys_only(
     broker, hubspot, start_broker, dsn, empty_dsn, tmp_path
 ):

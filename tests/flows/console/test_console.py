@@ -919,7 +919,7 @@ async def test_home_shows_what_needs_a_person_and_dead_deliveries_are_sent_again
     for path in paths:
         assert (await sees(broker, path.replace("&amp;", "&"), cookie)).status == 200, path
     lost = await text("/connection?app=hbdev&user=jane")
-    assert "no longer accepts this user's access" in lost
+    assert "no longer accepts this user's tokens" in lost
     assert "Token expires" not in lost
     limited = await signs_in(broker, await broker.makes_key("console", "webhooks", apps=["other"]))
     home = await text("", limited)

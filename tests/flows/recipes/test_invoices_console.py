@@ -117,6 +117,6 @@ async def test_runs_are_started_tried_out_listed_and_shown(quickbooks):
     assert "Find or make the customer and the invoice" in run.decode()
     assert "made by this run" in run.decode()
     assert b"had a run already" not in run
-    assert b"This record had a run already" in repeated.body
+    assert b"This record already has a run" in repeated.body
     assert len(quickbooks.invoices()) == 1
     assert "neither an amount nor line items" in other.decode()

@@ -277,9 +277,10 @@ async def test_a_deleted_contact_is_made_again_once_and_a_stage_goes_back_where_
     assert len(leads.leads()) == 1
 
 
-async def test_what_a_person_writes_into_a_lead_just_made_is_a_change(leads):
+@pytest.mark.parametrize("properties", [{"jobtitle": "A"}, {}])
+async def test_what_a_person_writes_into_a_lead_just_made_is_a_change(leads, properties):
     """Before the recipe has read what it made: it remembers what it wrote, not what it finds."""
-    contact = leads.contact(**ANN, jobtitle="A")
+    contact = leads.contact(**{**ANN, **properties})
     fault = Fault(f"{LEAD}/*", "delay", method="GET", seconds=0.3, times=9)
     leads.orgs.world.faults.add(fault)
     start = asyncio.create_task(leads.starts(contactId=contact))

@@ -15,13 +15,14 @@ SYSTEM = ("Id", "SystemModstamp", "LastModifiedDate", "IsDeleted", "IsConverted"
 @dataclass(frozen=True, slots=True)
 class Described:
     """An object as the connected user sees it: Salesforce's type of each field that can be read,
-    those that can be written, those that cannot be empty, the active values of picklists, and how
-    many characters a field holds.
+    those that can be written, those that cannot be empty, those that Salesforce fills by itself
+    when a record is made, the active values of picklists, and how many characters a field holds.
     """
 
     types: Mapping[str, str]
     writable: frozenset[str]
     required: frozenset[str]
+    defaulted: frozenset[str]
     picklists: Mapping[str, Sequence[str]]
     lengths: Mapping[str, int]
 
@@ -36,6 +37,7 @@ def described_in(fields: Sequence[Mapping[str, Any]]) -> Described:
             for each in fields
             if not each.get("nillable", True) and each["type"] != "boolean"
         ),
+        frozenset(each["name"] for each in fields if each.get("defaultedOnCreate")),
         {
             each["name"]: [
                 value["value"] for value in each["picklistValues"] if value.get("active")

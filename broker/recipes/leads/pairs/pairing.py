@@ -162,7 +162,9 @@ class Pairing:
             return await self._synchronise(work, locked, contact, lead, lead.id, None, found)
         lead = await self._leads.read(work.partner, lead_id, work.fields, work.external)
         if created and lead is not None:
-            lead_values = {**lead.values, **lead_values}  # Salesforce's own defaults are no change
+            # Salesforce's own defaults are no change; what a person wrote meanwhile is one.
+            own = {name: lead.values.get(name, "") for name in work.described.defaulted}
+            lead_values = {**own, **lead_values}
         await self._writer.to_hubspot(work, contact_id, lead_id, contact.get(KEY), ())
         seen = marks_of(work, contact_id).all(work.fields, contact_values, lead_values)
         await self._end(locked, lead_id, seen, written=True)

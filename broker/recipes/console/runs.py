@@ -20,6 +20,7 @@ from broker.recipes.base import AnyRecipe, StartRequest
 from broker.recipes.building import Recipes
 from broker.recipes.console.effects import DONE, UNENDED, Effect
 from broker.recipes.console.gaps import SetupGaps
+from broker.recipes.console.previews import preview_lines
 from broker.recipes.settings import StoredSettings
 from broker.web.console.base import ConsoleBase, for_operators, form_of, form_value, page_id
 from broker.web.core.requests import validate
@@ -40,11 +41,11 @@ STATES = ("running", "done", "failed", "dismissed")
 
 @dataclass(frozen=True, slots=True)
 class PanelWords:
-    """What a recipe's pages say: titles of steps and of a dry run's fields by their names, and
-    `hints`: what to type into a field of a start. Its folder `console/{recipe}/` has `start.html`
-    (the fields of a start), `outcome.html` (a result in one line) and `result.html` (all of it).
-    `about` says in a sentence what the recipe does; `docs` is its page of the documentation;
-    `reader` is the step that reads the record and knows its name.
+    """What a recipe's pages say: titles of steps and of a dry run's fields by their names (an
+    empty one leaves the field out), and `hints`: what to type into a field of a start. Its folder
+    `console/{recipe}/` has `start.html` (the fields of a start), `outcome.html` (a result in one
+    line) and `result.html` (all of it). `about` says in a sentence what the recipe does; `docs` is
+    its page of the documentation; `reader` is the step that reads the record and knows its name.
     """
 
     recipe: str
@@ -62,7 +63,6 @@ class RunPages:
     """`/console/{recipe}`, but for its settings."""
 
     words: ClassVar[PanelWords]
-    dry_run: ClassVar[str] = "recipe/dry_run.part.html"
     start_model: ClassVar[type[StartRequest]]
 
     def __init__(self, console: ConsoleBase, recipe: AnyRecipe, recipes: Recipes) -> None:
@@ -88,6 +88,10 @@ class RunPages:
         """What came of a run that is done; `settings` are those of now, None without any."""
         return DONE
 
+    def said_first(self, _would: Mapping[str, Any]) -> Sequence[str]:
+        """What a dry run's answer comes to, in sentences above its fields."""
+        return ()
+
     async def states_of(self, _workspace_id: UUID, _run_ids: list[UUID]) -> Mapping[UUID, Any]:
         """What became of some runs' records since; `outcome.html` and `result.html` get a run's as
         `since`.
@@ -110,7 +114,14 @@ class RunPages:
             body = validate(self.start_model, fields)
             if body.dryRun:
                 would = await self._recipe.dry_run(app, operator.caller, body)
-                return self.render(operator, self.dry_run, would=would)
+                return self.render(
+                    operator,
+                    "recipe/dry_run.part.html",
+                    run_id=would.get("runId"),
+                    run_state=would.get("state"),
+                    sentences=self.said_first(would),
+                    lines=preview_lines(would, self.words.words),
+                )
             run_request = await self._recipe.run_request(app, operator.caller, body)
         except InvalidRequest as refusal:
             wrong = self._in_words(refusal)

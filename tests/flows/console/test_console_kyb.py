@@ -118,7 +118,11 @@ async def test_a_dry_run_shows_what_it_would_do_and_does_nothing(kyb):
     answer = await sees(kyb.broker, "/kyb", cookie, "POST", data=form)
 
     assert b"Nothing was changed" in answer.body
-    assert b"Acme Holdings Ltd" in answer.body
+    text = answer.body.decode()
+    assert "<dt>Company name</dt><dd><bdi>Acme Holdings Ltd</bdi>" in text
+    invited = text.index(" gets an invitation by e-mail.")
+    assert invited < text.index("First Mile Labs would receive")
+    assert not re.findall(r"[{]|true|sendInvite", text)
     assert (kyb.fml.fml.cases, kyb.writes()) == ({}, [])
 
 

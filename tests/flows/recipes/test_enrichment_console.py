@@ -67,11 +67,14 @@ async def test_a_contact_is_enriched_from_the_console_and_its_run_is_shown(enric
     shared = await enrichment.starts(enrichment.contact(email="info@acme.example"))
     await broker.parts.recipes.runs.join()
     others = (await sees(broker, "/enrichment?app=hbdev", cookie)).body.decode()
+    known = body | {"dryRun": "yes"}
+    dry = (await sees(broker, "/enrichment", cookie, "POST", data=known)).body.decode()
     both = await sees(broker, "/enrichment", cookie, "POST", data=body | {"email": ADA})
     trigger = {"creation": True, "emailChange": False}
     await enrichment.puts("hunter", trigger=trigger)
     triggered = (await sees(broker, "/enrichment?app=hbdev", cookie)).body.decode()
 
+    assert "<dt>The vendor was asked</dt><dd><bdi>no</bdi>" in dry
     assert f"Contact {contact}" in shown
     assert re.search(r"Ask the vendor.*done|done.*Ask the vendor", shown, re.DOTALL)
     assert "<code>jobtitle</code>" in shown

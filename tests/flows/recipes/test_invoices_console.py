@@ -104,7 +104,12 @@ async def test_runs_are_started_tried_out_listed_and_shown(quickbooks):
     again = await sees(broker, "/invoices", cookie, "POST", data=body)
     repeated = await sees(broker, again.headers["Location"].partition("/console")[2], cookie)
 
-    assert "Would be sent to the accounting system" in dry.body.decode()
+    preview = dry.body.decode()
+    assert "Would be sent to the accounting system" in preview
+    assert "<dt>A customer would be created</dt><dd><bdi>yes</bdi>" in preview
+    assert re.search(r"An invoice of 12(\.00)? USD, before tax. It is not e-mailed.", preview)
+    assert "<dt>Line 1</dt><dd><dl" in preview
+    assert not re.findall(r"Decimal|True|\{", preview)
     assert (nothing, started.status, failed.status) == ([], 303, 303)
     assert re.search(rf"<bdi>Big deal</bdi></a><br><small>Deal {deal} of account 101<", listed)
     assert re.search(r"invoice \d+, 12\S* USD, <strong>open, not e-mailed</strong>", listed)

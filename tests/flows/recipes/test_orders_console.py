@@ -96,6 +96,7 @@ async def test_runs_are_started_tried_out_listed_and_retried(shops, till, databa
     assert (nothing, started.status, failed.status, retried.status) == ([], 303, 303, 303)
     assert b"Nothing was changed." in dry.body
     assert b"ann@x.example" in dry.body
+    assert not re.findall(rb"Decimal|True|\{", dry.body)
     assert "does not have the currency JPY" in shown
     assert "does not have the currency JPY" in listed
     assert "USD" in listed

@@ -35,6 +35,8 @@ class EnrichmentRunViews(RunPages):
             "wouldWrite": "Would be written",
             "skipped": "Would not be written",
             "confidence": "Confidence",
+            "contactId": "Contact",
+            "lookedUp": "The vendor was asked",
             "outcome": "Outcome",
         },
         {

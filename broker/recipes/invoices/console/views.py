@@ -36,10 +36,41 @@ class InvoicesRunViews(RunPages):
             "invoiceId": "The deal's invoice is there",
             "status": "Status",
             "customerId": "Customer that is there",
-            "customerCreated": "A customer would be made",
+            "customerCreated": "A customer would be created",
             "currency": "Currency",
             "wouldSend": "Would be sent to the accounting system",
             "wouldWrite": "Would be written in HubSpot",
+            "email": "E-mail to",
+            "DetailType": "",
+            "EmailStatus": "",
+            "LineAmountTypes": "",
+            "Type": "",
+            "PrivateNote": "Note",
+            "Reference": "Note",
+            "CustomerRef": "Customer",
+            "Contact": "Customer",
+            "TxnDate": "Date",
+            "DocNumber": "Number",
+            "InvoiceNumber": "Number",
+            "PrimaryEmailAddr": "E-mail",
+            "BillEmail": "E-mail",
+            "EmailAddress": "E-mail",
+            "PrimaryPhone": "Phone",
+            "BillAddr": "Address",
+            "CountrySubDivisionCode": "State",
+            "CurrencyRef": "Currency",
+            "CurrencyCode": "Currency",
+            "LineItems": "Line",
+            "SalesItemLineDetail": "Product",
+            "ItemRef": "Item",
+            "ItemCode": "Item",
+            "AccountCode": "Account",
+            "Qty": "Quantity",
+            "UnitPrice": "Price",
+            "UnitAmount": "Price",
+            "LineAmount": "Amount",
+            "TaxCodeRef": "Tax code",
+            "TaxType": "Tax code",
         },
         {
             "userForeignIdentifier": USER_HINT,
@@ -65,6 +96,16 @@ class InvoicesRunViews(RunPages):
         if settings is not None and settings.sendEmail and not result.get("emailed"):
             return Effect("done, not e-mailed")
         return DONE
+
+    def said_first(self, would: Mapping[str, Any]) -> Sequence[str]:
+        """The invoice's sum, and who gets it."""
+        sent = would["wouldSend"]
+        if sent is None:
+            return ()
+        lines = sent["invoice"].get("Line") or sent["invoice"].get("LineItems")
+        total = sum(each.get("Amount", each.get("LineAmount", 0)) for each in lines)
+        to = f"It is e-mailed to {sent['email']}." if sent["email"] else "It is not e-mailed."
+        return (f"An invoice of {total} {would['currency']}, before tax. {to}",)
 
     async def states_of(self, workspace_id: UUID, run_ids: list[UUID]) -> Mapping[UUID, Any]:
         return await self._invoices.statuses(workspace_id, run_ids)

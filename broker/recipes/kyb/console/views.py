@@ -30,6 +30,19 @@ STEP_TITLES = {
 }
 """The recipe's steps in plain words."""
 
+PREVIEW_WORDS = {
+    "wouldSend": "First Mile Labs would receive",
+    "wouldWrite": "The company would show",
+    "missingProperties": "Missing properties of companies; create them in the settings",
+    "sendInvite": "Invitation by e-mail",
+    "customerEmail": "E-mail",
+    "companyId": "Company",
+    **dict.fromkeys(
+        ("crmRecordId", "crmSource", "method", "url", "headers", "runId", "state", "ok"), ""
+    ),
+}
+"""A dry run's fields in plain words."""
+
 WHICH = (
     "Type the user and the company id; or, for a record that is not in HubSpot, its id and where "
     "it is."
@@ -48,7 +61,7 @@ class KybViews(RunPages):
         "Start onboarding",
         "read-company",
         STEP_TITLES,
-        {},
+        PREVIEW_WORDS,
         {
             "userForeignIdentifier": USER_HINT,
             "companyId": "A company id is a number, for example 227; it stands in the address of "
@@ -57,7 +70,6 @@ class KybViews(RunPages):
             "crmSource": WHICH,
         },
     )
-    dry_run = "kyb/dry_run.part.html"
     start_model = KickoffRequest
 
     def __init__(self, console: ConsoleBase, recipe: KybRecipe, recipes: Recipes) -> None:
@@ -81,6 +93,15 @@ class KybViews(RunPages):
         if is_company and result.get("writtenBack") is False:
             return Effect("done, not on the company")
         return DONE
+
+    def said_first(self, would: Mapping[str, Any]) -> Sequence[str]:
+        """Who is invited by e-mail."""
+        if would["wouldSend"] is None:
+            return ()
+        body = would["wouldSend"]["body"]
+        if not body["sendInvite"]:
+            return ("Nobody is invited by e-mail.",)
+        return (f"{body['customerEmail']} gets an invitation by e-mail.",)
 
     async def states_of(self, workspace_id: UUID, run_ids: list[UUID]) -> Mapping[UUID, Any]:
         """The cases."""

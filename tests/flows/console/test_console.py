@@ -852,7 +852,9 @@ async def test_the_console_remembers_the_app_that_was_shown(broker):
     page = (await sees(broker, "/calls", f"{limited}; {remembered}")).body.decode()
     assert "<option selected>hbdev</option>" in page
     assert "zzz" not in page
-    await broker.registers("org", provider="salesforce", appId=None)
+    org = {"slug": "org", "provider": "salesforce", "clientId": "c", "clientSecret": "canary-org"}
+    made = await broker.asks("POST", "/api/apps", json={**org, "scopes": ["api"]})
+    assert made.status == 201
     for section in ("kyb", "kyb/settings", "orders/settings", "health"):  # recipes are HubSpot's
         page = (await sees(broker, f"/{section}?app=org", both)).body.decode()
         assert "<option selected>zzz</option>" in page, section

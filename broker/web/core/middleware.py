@@ -51,16 +51,14 @@ class RequestLog:
         self._durations: dict[tuple[str, int], Durations] = {}
 
     def record(self, fields: dict[str, Any], route: str, status: int, seconds: float) -> None:
-        """`fields` are the line's own from here on; `route` is the path as the URL table has it."""
+        """`route` is the path as the URL table has it."""
         family = status // 100
         durations = self._durations.get((route, family))
         if durations is None:
             durations = self._metrics.requests.labels(route, f"{family}xx")
             self._durations[route, family] = durations
         durations.observe(seconds)
-        fields["route"], fields["status"] = route, status
-        fields["ms"] = round(seconds * 1000, 2)
-        log_request(fields)
+        log_request({**fields, "route": route, "status": status, "ms": round(seconds * 1000, 2)})
 
     def count_refusal(self, code: str) -> None:
         """A request that the broker itself refused."""

@@ -122,7 +122,8 @@ async def events(request: Request) -> None:
 
 def handle(event: dict[str, Any]) -> None:
     """Your work: pause the user's jobs at `connection.reauth_required`, for example."""
-    print(event["type"], event["data"]["userForeignIdentifier"], flush=True)
+    line = f"{event['type']} {event['data']['userForeignIdentifier']}\n"
+    print(line, end="", flush=True)  # in one write, for threads answer at the same time
 
 
 def connection(user: str) -> str:

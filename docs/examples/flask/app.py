@@ -108,7 +108,8 @@ def events():
 
 def handle(event):
     """Your work: pause the user's jobs at `connection.reauth_required`, for example."""
-    print(event["type"], event["data"]["userForeignIdentifier"], flush=True)
+    line = f"{event['type']} {event['data']['userForeignIdentifier']}\n"
+    print(line, end="", flush=True)  # in one write, for threads answer at the same time
 
 
 def connection():

@@ -50,11 +50,13 @@ class Route:
 @dataclass(frozen=True, slots=True)
 class StartRule:
     """When a recipe starts by itself with some settings, in a sentence. Where it does not,
-    `to_choose` names what to choose in the settings; it is empty where it does.
+    `to_choose` names what to choose in the settings; it is empty where it does. `events` are those
+    of HubSpot's that start it, to which a developer subscribes the app.
     """
 
     words: str
     to_choose: str = ""
+    events: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -340,6 +340,16 @@ async def test_calls_are_drawn(broker, page):
     await broker.parts.call_log.flush()
     await expect(page.get_by_text("3 calls, 1 failed")).to_be_visible(timeout=15_000)
     await expect(page.locator(".chart canvas")).to_have_count(3)
+    await page.set_viewport_size(PHONE)
+    total = page.get_by_text("3 calls, 1 failed")
+    assert (await total.bounding_box())["y"] < PHONE["height"]  # filters leave it in sight
+    await expect(page.get_by_label("User")).to_be_hidden()
+    await page.get_by_text("More filters").click()
+    await page.get_by_label("User").fill("jane")
+    await page.get_by_role("button", name="Show").click()
+    await expect(page.get_by_label("User")).to_have_value("jane")  # open: it narrows the page
+    await expect(page.get_by_label("User")).to_be_visible()
+    await page.set_viewport_size(WINDOW)
     await page.goto(f"{broker.url}/console/connection?app=hbdev&user=jane")
     await expect(page.get_by_role("row", name="GET /crm/v3/objects/contacts")).to_have_count(2)
 

@@ -129,6 +129,7 @@ class SettingsPages(Generic[R]):
             stored = await self._recipe.setup.get(app)
         except RecipeNotFound:
             stored = None
+        apps = [each for each in await self.console.apps(operator) if each.provider == DEFAULT]
         users = await self._recipes.accounts.users(app, USERS)
         named = [each for each in users if each.user_ref == user_ref]
         chosen = next(iter([*named, *users]), None)
@@ -137,7 +138,7 @@ class SettingsPages(Generic[R]):
         return self._render(
             operator,
             status,
-            apps=await self.console.apps(operator),
+            apps=apps,
             slug=app.slug,
             stored=stored,
             users=users,

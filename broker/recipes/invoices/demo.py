@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from broker.recipes.invoices.quickbooks.adapter import QuickBooksBooks
+from broker.recipes.invoices.recipe import STAGE
 from broker.sandbox.core.serving import Running
 from broker.sandbox.hubspot.world import Sandbox
 from broker.sandbox.quickbooks.books import invoices
@@ -81,6 +82,10 @@ class InvoicesScenario:
     async def set_up(self, session: aiohttp.ClientSession) -> str:
         settings = {"accountingApp": "books", "item": HOURS}
         await self.ask(session, "PUT", "/api/apps/demo/recipes/invoices", json=settings)
+        # What a developer does at HubSpot, for whoever chooses a stage in the settings.
+        app = await self.ask(session, "GET", "/api/apps/demo")
+        stages = {"eventType": "deal.propertyChange", "propertyName": STAGE}
+        self.hubspot.apps[app["clientId"]].subscribe(app["webhookUrl"], [stages])
         user = {"userForeignIdentifier": self.user}
         made = await self.ask(session, "POST", "/api/recipes/invoices/demo/setup", json=user)
         checked = await self.ask(session, "POST", "/api/recipes/invoices/demo/check", json=user)

@@ -104,11 +104,7 @@ class LeadsScenario:
         names = [each.hubspot for each in SETTINGS.fields]
         changes = [{"eventType": "contact.propertyChange", "propertyName": name} for name in names]
         subscriptions = [*({"eventType": each} for each in EVENTS), *changes]
-        registered = self.hubspot.apps[app["clientId"]]
-        registered.target_url = app["webhookUrl"]
-        registered.subscriptions |= {
-            str(number): {**each, "active": True} for number, each in enumerate(subscriptions, 1)
-        }
+        self.hubspot.apps[app["clientId"]].subscribe(app["webhookUrl"], subscriptions)
 
     async def to_salesforce(self, _session: aiohttp.ClientSession) -> str:
         portal = self.hubspot.portals[PORTAL]

@@ -1,6 +1,7 @@
 """What the simulated HubSpot has issued: codes, refresh tokens, access tokens."""
 
 import secrets
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,12 @@ class App:
     target_url: str = ""
     max_concurrent: int = 10
     subscriptions: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def subscribe(self, target_url: str, subscriptions: Iterable[Mapping[str, Any]]) -> None:
+        """Have events sent to an address, as its developer does on the app's page."""
+        self.target_url = target_url
+        for each in subscriptions:
+            self.subscriptions[str(len(self.subscriptions) + 1)] = {**each, "active": True}
 
 
 @dataclass(slots=True)

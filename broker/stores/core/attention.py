@@ -11,7 +11,8 @@ from broker.stores.core.queries import sql
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many there are of a kind: `failed-runs` (of a recipe), `dead-deliveries`, `endpoints`
+    """How many there are of a kind: `failed-runs` and `unhealthy-recipe` (of a recipe),
+    `dead-deliveries`, `endpoints`
     that refuse, and of the last hour `calls`, `limited-calls` (429) and `failed-calls` (5xx).
     """
 

@@ -107,12 +107,14 @@ class ConsoleBase:
         self, request: web.Request, operator: Operator, provider: str | None = None
     ) -> tuple[list[App], str]:
         """The apps (of a provider) that the operator's key reaches, and the short name of the one
-        to show: that of the address, else the one that this browser showed last, else the first;
-        empty without any.
+        to show: that of the address unless it is another provider's, else the one that this
+        browser showed last, else the first; empty without any.
         """
         reached = await self.apps(operator)
         apps = [each for each in reached if provider is None or each.provider == provider]
-        if slug := request.query.get("app", ""):
+        slug = request.query.get("app", "")
+        others = {each.slug for each in reached if each not in apps}
+        if slug and slug.lower() not in others:
             return apps, slug
         last = request.cookies.get(self.app_cookie)
         return apps, next(

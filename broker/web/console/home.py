@@ -116,9 +116,18 @@ def _findings(
             fail = "fails or is" if each.number == 1 else "fail or are"
             words = f"of the addresses to which events are sent {fail} switched off"
             add("webhooks", each.number, words, "See which", "/endpoints")
-        elif each.kind == "failed-runs":
-            runs = "run" if each.number == 1 else "runs"
-            title = recipes.get(each.recipe or "", each.recipe)
-            words = f"{runs} of {title} failed and need a person"
-            add("recipes", each.number, words, "See which", f"/{each.recipe}", state="failed")
+        elif each.recipe is not None and operator.has_any_scope("recipes"):
+            found.append(_of_recipe(app, each, recipes.get(each.recipe, each.recipe)))
     return found
+
+
+def _of_recipe(app: App, count: Count, title: str) -> Finding:
+    if count.kind == "unhealthy-recipe":
+        where = f"/health?{urlencode({'app': app.slug, 'recipe': count.recipe})}"
+        words = f"{title} is unhealthy: it broke a limit that is set for it"
+        return Finding(app, None, words, "See why", where)
+    runs = "run" if count.number == 1 else "runs"
+    where = f"/{count.recipe}?{urlencode({'app': app.slug, 'state': 'failed'})}"
+    return Finding(
+        app, count.number, f"{runs} of {title} failed and need a person", "See which", where
+    )

@@ -1,6 +1,7 @@
 -- name: attention
--- What of some apps may need a person, by kind: failed runs, deliveries that were given up, endpoints that
--- refuse, and calls of the last hour: all, those answered 429, and those answered 5xx.
+-- What of some apps may need a person, by kind: failed runs, recipes that are unhealthy, deliveries that
+-- were given up, endpoints that refuse, and calls of the last hour: all, those answered 429, and those
+-- answered 5xx.
 --   $1 workspace, $2 apps
 SELECT app_id, 'failed-runs' AS kind, recipe, count(*) AS number
   FROM recipe_run
@@ -8,6 +9,12 @@ SELECT app_id, 'failed-runs' AS kind, recipe, count(*) AS number
    AND app_id = ANY ($2::uuid[])
    AND state = 'failed'
  GROUP BY app_id, recipe
+UNION ALL
+SELECT app_id, 'unhealthy-recipe', recipe, 1
+  FROM recipe_health
+ WHERE workspace_id = $1
+   AND app_id = ANY ($2::uuid[])
+   AND unhealthy_at IS NOT NULL
 UNION ALL
 SELECT endpoint.app_id, 'dead-deliveries', NULL, count(*)
   FROM delivery

@@ -852,6 +852,13 @@ async def test_the_console_remembers_the_app_that_was_shown(broker):
     page = (await sees(broker, "/calls", f"{limited}; {remembered}")).body.decode()
     assert "<option selected>hbdev</option>" in page
     assert "zzz" not in page
+    org = {"slug": "org", "provider": "salesforce", "clientId": "c", "clientSecret": "canary-org"}
+    made = await broker.asks("POST", "/api/apps", json={**org, "scopes": ["api"]})
+    assert made.status == 201
+    for section in ("kyb", "kyb/settings", "orders/settings", "health"):  # recipes are HubSpot's
+        page = (await sees(broker, f"/{section}?app=org", both)).body.decode()
+        assert "<option selected>zzz</option>" in page, section
+        assert "<option>org</option>" not in page, section
 
 
 async def test_a_call_is_searched_by_its_id_and_has_a_page(broker):

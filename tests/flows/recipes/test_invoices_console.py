@@ -61,6 +61,7 @@ async def test_the_settings_offer_what_both_accounts_have_and_store_what_is_chos
     assert [each.status for each in sets] == [303, 400], sets[0].body
     assert limits == {"minSuccessRate": 0.975, "maxP95S": None, "window": 20}
     assert "Starts by itself when a deal reaches the stage Closed Won." in limited
+    assert "HubSpot has to report deal.propertyChange of dealstage" in limited
     assert "Starts by itself when a deal reaches the stage Closed won." in runs
     assert "when a deal reaches the stage Signed &lt;b&gt;." in named
     assert 'value="97.5"' in limited

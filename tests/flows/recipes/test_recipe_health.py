@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.fixtures.enrichment import SETTINGS, START
+from tests.flows.console.test_console import sees, signs_in
 from tests.flows.recipes.test_enrichment_triggers import CREATION
 
 LIMITS = {"minSuccessRate": 0.9, "maxP95S": 60, "window": 5}
@@ -56,12 +57,16 @@ async def test_crossing_a_limit_and_coming_back_are_each_reported_once(
     await ends(enrichment, 1, well=False)
     await judges(enrichment, database)
     worse = await health(enrichment)
+    cookie = await signs_in(enrichment.broker)
+    homes = [(await sees(enrichment.broker, "", cookie)).body.decode()]
     again = await judges(enrichment, database)
     await ends(enrichment, 5, well=True)
     await judges(enrichment, database)
     await judges(enrichment, database)
     better = await health(enrichment)
+    homes.append((await sees(enrichment.broker, "", cookie)).body.decode())
 
+    assert ["Enrichment is unhealthy" in each for each in homes] == [True, False]
     assert few["unhealthySince"] is None
     assert worse["unhealthySince"] is not None
     assert worse["crossed"] == [{"threshold": "minSuccessRate", "limit": 0.9, "value": 0.0}]

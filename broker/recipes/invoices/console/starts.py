@@ -25,10 +25,10 @@ def starts(settings: InvoicesSettings, labels: Mapping[str, str] = STAGES) -> St
     trigger = settings.trigger
     if trigger is None:
         return StartRule("Does not start by itself: no stage is chosen.", "a stage")
+    events = (f"deal.propertyChange of {trigger.property}",)
     if trigger.property != STAGE:
-        return StartRule(
-            f"Starts by itself when a deal's property {trigger.property} becomes {trigger.value}."
-        )
+        words = f"a deal's property {trigger.property} becomes {trigger.value}"
+        return StartRule(f"Starts by itself when {words}.", events=events)
     label = labels.get(trigger.value)
     stage = label or f"with the id {trigger.value}"
-    return StartRule(f"Starts by itself when a deal reaches the stage {stage}.")
+    return StartRule(f"Starts by itself when a deal reaches the stage {stage}.", events=events)

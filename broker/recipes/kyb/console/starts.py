@@ -10,5 +10,6 @@ def starts(settings: KybSettings) -> StartRule:
     if trigger is None:
         return StartRule("Does not start by itself: no property is chosen.", "a property")
     return StartRule(
-        f"Starts by itself when a company's property {trigger.property} becomes {trigger.value}."
+        f"Starts by itself when a company's property {trigger.property} becomes {trigger.value}.",
+        events=(f"company.propertyChange of {trigger.property}",),
     )

@@ -12,7 +12,7 @@ from broker.domain.runs import RunRecord
 from broker.providers.catalog import DEFAULT
 from broker.recipes.addresses import Route
 from broker.recipes.building import Recipes
-from broker.recipes.console.effects import DONE, Effect
+from broker.recipes.console.effects import Effect
 from broker.recipes.console.runs import USER_HINT, PanelWords, RunPages
 from broker.recipes.kyb.console.settings_views import KybSettingsViews
 from broker.recipes.kyb.identity import company_of
@@ -91,8 +91,8 @@ class KybViews(RunPages):
     def effect_of(self, result: Mapping[str, Any], _settings: Any | None) -> Effect:
         is_company = result.get("crmSource") == HUBSPOT
         if is_company and result.get("writtenBack") is False:
-            return Effect("done, not on the company")
-        return DONE
+            return Effect("case opened, not on the company")
+        return Effect("case opened")  # what is decided of it stands beside it
 
     def said_first(self, would: Mapping[str, Any]) -> Sequence[str]:
         """Who is invited by e-mail."""

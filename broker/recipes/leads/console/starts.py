@@ -3,6 +3,12 @@
 from broker.recipes.addresses import StartRule
 from broker.recipes.leads.models import LeadsSettings
 
+IN_HUBSPOT_EVENTS = (
+    "contact.creation",
+    "contact.deletion",
+    "contact.propertyChange of each mapped property",
+)
+
 IN_HUBSPOT = "a contact is created in HubSpot, or a mapped property of one changes"
 
 
@@ -17,4 +23,5 @@ def starts(settings: LeadsSettings) -> StartRule:
         "to-salesforce": IN_HUBSPOT,
         "to-hubspot": in_salesforce,
     }
-    return StartRule(f"Starts by itself when {occasions[settings.direction]}.")
+    words = f"Starts by itself when {occasions[settings.direction]}."
+    return StartRule(words, events=() if settings.direction == "to-hubspot" else IN_HUBSPOT_EVENTS)

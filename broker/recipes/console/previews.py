@@ -9,6 +9,10 @@ from typing import Any
 VALUE_KEYS = frozenset({"value", "Address", "FreeFormNumber", "ContactID"})
 """How QuickBooks and Xero wrap a value that stands alone: `{"value": "2"}` is a 2."""
 
+CHANGE_KEYS = frozenset({"before", "after", "side"})
+OUTSIDE_NAMES = CHANGE_KEYS | {"overwritten"}
+"""What a change of a pair of records has besides both sides' names of the field."""
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -70,9 +74,10 @@ def _change_in(value: Mapping[str, Any]) -> tuple[str, str] | None:
     """
     if value.keys() == {"from", "to"}:
         return "", f"{_text(value['from'])} becomes {_text(value['to'])}"
-    if {"hubspot", "salesforce", "before", "after"} <= value.keys():
+    if CHANGE_KEYS.issubset(value):
+        names = [str(each) for name, each in value.items() if name not in OUTSIDE_NAMES]
         change = f"{_text(value['before'])} becomes {_text(value['after'])} at {value['side']}"
-        return f"{value['hubspot']}, {value['salesforce']}", change
+        return ", ".join(names), change
     return None
 
 

@@ -88,7 +88,7 @@ class RunPages:
         """What came of a run that is done; `settings` are those of now, None without any."""
         return DONE
 
-    def said_first(self, _would: Mapping[str, Any]) -> Sequence[str]:
+    def preview_summary(self, _would: Mapping[str, Any]) -> Sequence[str]:
         """What a dry run's answer comes to, in sentences above its fields."""
         return ()
 
@@ -119,7 +119,7 @@ class RunPages:
                     "recipe/dry_run.part.html",
                     run_id=would.get("runId"),
                     run_state=would.get("state"),
-                    sentences=self.said_first(would),
+                    sentences=self.preview_summary(would),
                     lines=preview_lines(would, self.words.words),
                 )
             run_request = await self._recipe.run_request(app, operator.caller, body)
@@ -150,6 +150,7 @@ class RunPages:
             run=record,
             **await self._known_of(app, [record], await self._stored(app)),
             existed="existed" in request.query,
+            asks="dismiss" in request.query,
             steps=steps,
             ahead=[title for name, title in self.words.steps.items() if name not in begun],
         )

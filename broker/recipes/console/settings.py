@@ -3,6 +3,7 @@ of a user. A recipe's own page is this with its form.
 """
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 from urllib.parse import urlencode
 
@@ -52,6 +53,10 @@ class SettingsPages(Generic[R]):
     def shown(self, stored: Stored) -> dict[str, Any]:
         """What stands in the form: the stored settings, or those that a new app begins with."""
 
+    def saved_notice(self, _stored: Stored) -> Sequence[str]:
+        """What the page says once settings have been stored, after "Saved."."""
+        return ("They hold from now on.",)
+
     @abstractmethod
     async def values(
         self, operator: Operator, app: App, stored: Stored, user: HubSpotUser | None
@@ -67,7 +72,8 @@ class SettingsPages(Generic[R]):
         if not slug:
             return self._render(operator, apps=apps, slug="")
         app = await self.console.app(operator, slug)
-        return await self._page(operator, app, request.query.get("user", ""))
+        saved = "saved" in request.query
+        return await self._page(operator, app, request.query.get("user", ""), saved=saved)
 
     @for_operators("recipes")
     async def put(self, request: web.Request, operator: Operator) -> web.Response:
@@ -83,7 +89,7 @@ class SettingsPages(Generic[R]):
         except InvalidRequest as refusal:
             wrong = {each["field"]: each["message"] for each in refusal.context.get("errors", [])}
             return await self._page(operator, app, user, typed, wrong, 400)
-        return self._back(request, app, user)
+        return self._back(request, app, user, saved=True)
 
     @for_operators("recipes")
     async def remove(self, request: web.Request, operator: Operator) -> web.Response:
@@ -124,6 +130,8 @@ class SettingsPages(Generic[R]):
         typed: dict[str, Any] | None = None,
         wrong: dict[str, str] | None = None,
         status: int = 200,
+        *,
+        saved: bool = False,
     ) -> web.Response:
         try:
             stored = await self._recipe.setup.get(app)
@@ -146,6 +154,7 @@ class SettingsPages(Generic[R]):
             typed=typed or self.shown(stored),
             health=health_shown(None if stored is None else stored.model.health, typed),
             wrong=wrong or {},
+            saved=self.saved_notice(stored) if saved and stored is not None else (),
             **shown,
         )
 
@@ -156,6 +165,9 @@ class SettingsPages(Generic[R]):
             operator, page, self.recipe, status, panel=panel, here="settings", **values
         )
 
-    def _back(self, request: web.Request, app: App, user: str) -> web.Response:
+    def _back(
+        self, request: web.Request, app: App, user: str, *, saved: bool = False
+    ) -> web.Response:
         query = {"app": app.slug, **({"user": user} if user else {})}
+        query |= {"saved": "yes"} if saved else {}
         return self.console.redirect(request, f"/{self.recipe}/settings?{urlencode(query)}")

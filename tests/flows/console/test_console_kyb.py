@@ -146,7 +146,8 @@ async def test_settings_are_stored_and_secrets_never_shown(kyb):
         "callsPerMinute": "x",
     }
     wrong = await sees(kyb.broker, "/kyb/settings", cookie, "POST", data=bad)
-    page = await sees(kyb.broker, "/kyb/settings?app=hbdev", cookie)
+    page = await sees(kyb.broker, kept.headers["Location"].partition("/console")[2], cookie)
+    assert '<p role="status"><strong>Saved.</strong>' in page.body.decode()
 
     assert kept.status == 303
     settings = (await kyb.broker.asks("GET", "/api/apps/hbdev/recipes/kyb")).json()

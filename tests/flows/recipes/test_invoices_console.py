@@ -33,6 +33,7 @@ async def test_the_settings_offer_what_both_accounts_have_and_store_what_is_chos
         await sees(broker, "/invoices/settings", cookie, "POST", data=each)
         for each in (watched, watched | {"health.minSuccessRate": "many", "health.window": "1"})
     ]
+    notice = await sees(broker, sets[0].headers["Location"].partition("/console")[2], cookie)
     limits = (await broker.asks("GET", "/api/apps/hbdev/recipes/invoices")).json()["health"]
     runs = (await sees(broker, "/invoices?app=hbdev", cookie)).body.decode()
     limited = (await sees(broker, "/invoices/settings?app=hbdev", cookie)).body.decode()
@@ -59,6 +60,9 @@ async def test_the_settings_offer_what_both_accounts_have_and_store_what_is_chos
     assert stored["health"]["minSuccessRate"] == 0.5
     assert (fields["health.minSuccessRate"], fields["health"]) == ("50", "on")
     assert [each.status for each in sets] == [303, 400], sets[0].body
+    told = "Deals that are in the stage already get no invoice by themselves."
+    assert f'<p role="status"><strong>Saved.</strong> {told}</p>' in notice.body.decode()
+    assert "Saved." not in limited
     assert limits == {"minSuccessRate": 0.975, "maxP95S": None, "window": 20}
     assert "Starts by itself when a deal reaches the stage Closed Won." in limited
     assert "HubSpot has to report deal.propertyChange of dealstage" in limited

@@ -79,12 +79,22 @@ async def test_runs_are_started_tried_out_listed_and_retried(shops, till, databa
     listed = (await sees(broker, "/orders?app=hbdev", cookie)).body.decode()
     run = failed.headers["Location"].partition("/console")[2]
     shown = (await sees(broker, run, cookie)).body.decode()
+    asked = (await sees(broker, f"{run}&dismiss=ask", cookie)).body.decode()
     lacking.currency = "USD"
     retried = await sees(
         broker, "/orders/retry", cookie, "POST", data={"id": run.partition("id=")[2]}
     )
     await broker.parts.recipes.runs.join()
     again = await sees(broker, "/orders", cookie, "POST", data=body | {"orderId": "one of May"})
+    given_up = till.place([LINE])
+    given_up.currency = "JPY"
+    gone = body | {"orderId": str(given_up.id)}
+    gone_run = (await sees(broker, "/orders", cookie, "POST", data=gone)).headers["Location"]
+    await broker.parts.recipes.runs.join()
+    dismissed = {"id": gone_run.partition("id=")[2]}
+    await sees(broker, "/orders/dismiss", cookie, "POST", data=dismissed)
+    dismissed_run = await sees(broker, gone_run.partition("/console")[2], cookie)
+    assert ">dismissed</span> after it failed at " in dismissed_run.body.decode()
     till.refund(order)
     await sees(broker, "/orders", cookie, "POST", data=body)
     await broker.parts.recipes.runs.join()
@@ -98,6 +108,9 @@ async def test_runs_are_started_tried_out_listed_and_retried(shops, till, databa
     assert b"ann@x.example" in dry.body
     assert not re.findall(rb"Decimal|True|\{", dry.body)
     assert "does not have the currency JPY" in shown
+    assert "orders/dismiss" not in shown
+    assert re.search(r'href="[^"]+&amp;dismiss=ask">Dismiss', shown)
+    assert asked.index("Dismiss this run?") < asked.index(">Dismiss it</button>")
     assert "does not have the currency JPY" in listed
     assert "USD" in listed
     assert b"Write the deal" in done

@@ -86,6 +86,14 @@ class InvoicesSettingsViews(SettingsPages[InvoicesRecipe]):
             return {**InvoicesSettings(accountingApp="none").model_dump(), "accountingApp": ""}
         return dict(stored.model.model_dump())
 
+    def saved_notice(self, stored: Stored) -> Sequence[str]:
+        """With a trigger: only a change starts a run, so what is there already starts none."""
+        if stored is None or stored.model.trigger is None:
+            return super().saved_notice(stored)
+        if stored.model.trigger.property == STAGE:
+            return ("Deals that are in the stage already get no invoice by themselves.",)
+        return ("Deals that have the value already get no invoice by themselves.",)
+
     async def values(
         self, operator: Operator, app: App, stored: Stored, user: HubSpotUser | None
     ) -> dict[str, Any]:

@@ -97,7 +97,7 @@ class InvoicesRunViews(RunPages):
             return Effect("done, not e-mailed")
         return DONE
 
-    def said_first(self, would: Mapping[str, Any]) -> Sequence[str]:
+    def preview_summary(self, would: Mapping[str, Any]) -> Sequence[str]:
         """The invoice's sum, and who gets it."""
         sent = would["wouldSend"]
         if sent is None:

@@ -94,7 +94,7 @@ class KybViews(RunPages):
             return Effect("case opened, not on the company")
         return Effect("case opened")  # what is decided of it stands beside it
 
-    def said_first(self, would: Mapping[str, Any]) -> Sequence[str]:
+    def preview_summary(self, would: Mapping[str, Any]) -> Sequence[str]:
         """Who is invited by e-mail."""
         if would["wouldSend"] is None:
             return ()

@@ -60,8 +60,8 @@ async def test_the_settings_offer_what_both_accounts_have_and_store_what_is_chos
     assert stored["health"]["minSuccessRate"] == 0.5
     assert (fields["health.minSuccessRate"], fields["health"]) == ("50", "on")
     assert [each.status for each in sets] == [303, 400], sets[0].body
-    told = "Deals that are in the stage already get no invoice by themselves."
-    assert f'<p role="status"><strong>Saved.</strong> {told}</p>' in notice.body.decode()
+    sentence = "Deals that are in the stage already get no invoice by themselves."
+    assert f'<p role="status"><strong>Saved.</strong> {sentence}</p>' in notice.body.decode()
     assert "Saved." not in limited
     assert limits == {"minSuccessRate": 0.975, "maxP95S": None, "window": 20}
     assert "Starts by itself when a deal reaches the stage Closed Won." in limited

@@ -79,7 +79,7 @@ async def test_runs_are_started_tried_out_listed_and_retried(shops, till, databa
     listed = (await sees(broker, "/orders?app=hbdev", cookie)).body.decode()
     run = failed.headers["Location"].partition("/console")[2]
     shown = (await sees(broker, run, cookie)).body.decode()
-    asked = (await sees(broker, f"{run}&dismiss=ask", cookie)).body.decode()
+    question = (await sees(broker, f"{run}&dismiss=ask", cookie)).body.decode()
     lacking.currency = "USD"
     retried = await sees(
         broker, "/orders/retry", cookie, "POST", data={"id": run.partition("id=")[2]}
@@ -110,7 +110,7 @@ async def test_runs_are_started_tried_out_listed_and_retried(shops, till, databa
     assert "does not have the currency JPY" in shown
     assert "orders/dismiss" not in shown
     assert re.search(r'href="[^"]+&amp;dismiss=ask">Dismiss', shown)
-    assert asked.index("Dismiss this run?") < asked.index(">Dismiss it</button>")
+    assert question.index("Dismiss this run?") < question.index(">Dismiss it</button>")
     assert "does not have the currency JPY" in listed
     assert "USD" in listed
     assert b"Write the deal" in done

@@ -86,14 +86,16 @@ async def test_runs_are_started_tried_out_listed_and_retried(shops, till, databa
     )
     await broker.parts.recipes.runs.join()
     again = await sees(broker, "/orders", cookie, "POST", data=body | {"orderId": "one of May"})
-    given_up = till.place([LINE])
-    given_up.currency = "JPY"
-    gone = body | {"orderId": str(given_up.id)}
-    gone_run = (await sees(broker, "/orders", cookie, "POST", data=gone)).headers["Location"]
+    unwanted = till.place([LINE])
+    unwanted.currency = "JPY"
+    unwanted_body = body | {"orderId": str(unwanted.id)}
+    unwanted_run = (await sees(broker, "/orders", cookie, "POST", data=unwanted_body)).headers[
+        "Location"
+    ]
     await broker.parts.recipes.runs.join()
-    dismissed = {"id": gone_run.partition("id=")[2]}
+    dismissed = {"id": unwanted_run.partition("id=")[2]}
     await sees(broker, "/orders/dismiss", cookie, "POST", data=dismissed)
-    dismissed_run = await sees(broker, gone_run.partition("/console")[2], cookie)
+    dismissed_run = await sees(broker, unwanted_run.partition("/console")[2], cookie)
     assert ">dismissed</span> after it failed at " in dismissed_run.body.decode()
     till.refund(order)
     await sees(broker, "/orders", cookie, "POST", data=body)

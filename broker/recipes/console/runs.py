@@ -140,7 +140,7 @@ class RunPages:
         """A run with its steps; htmx gets them alone, again and again while it goes on."""
         app, record = await self._run(operator, request.query.get("id", ""))
         steps = await self._recipes.records.steps(app.workspace_id, record.id)
-        begun = {step.name for step in steps}
+        reached = {step.name for step in steps}
         record = await self._recipe.current(app.workspace_id, record)
         part = "HX-Request" in request.headers
         return self.render(
@@ -152,7 +152,7 @@ class RunPages:
             existed="existed" in request.query,
             asks="dismiss" in request.query,
             steps=steps,
-            ahead=[title for name, title in self.words.steps.items() if name not in begun],
+            ahead=[title for name, title in self.words.steps.items() if name not in reached],
         )
 
     @for_operators("recipes")

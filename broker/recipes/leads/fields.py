@@ -57,7 +57,9 @@ class MappedField:
         """Salesforce's value for one of HubSpot's; None where the mapping has none."""
         if self.pairs is None or not value.strip():
             return value.strip()
-        return next((theirs for ours, theirs in self.pairs if ours == value), self.fallback)
+        return next(
+            (salesforce for hubspot, salesforce in self.pairs if hubspot == value), self.fallback
+        )
 
     def to_hubspot(self, value: str, current: str) -> str | None:
         """HubSpot's value for one of Salesforce's; None where the mapping has none. What HubSpot
@@ -68,7 +70,10 @@ class MappedField:
         if self.pairs is None or not value.strip():
             return value.strip()
         wanted = self.normal(value)
-        return next((ours for ours, theirs in self.pairs if self.normal(theirs) == wanted), None)
+        return next(
+            (hubspot for hubspot, salesforce in self.pairs if self.normal(salesforce) == wanted),
+            None,
+        )
 
     def equal(self, hubspot: str, salesforce: str) -> bool:
         """Whether the two sides show the same."""
@@ -79,16 +84,16 @@ class MappedField:
         """Whether writing one side's value to the other goes to an earlier stage."""
         if not self.forward or self.pairs is None:
             return False
-        ours = [each for each, _ in self.pairs]
-        theirs = [self.normal(each) for _, each in self.pairs]
+        hubspot_values = [each for each, _ in self.pairs]
+        salesforce_values = [self.normal(each) for _, each in self.pairs]
         shown = self.normal(salesforce)
-        if hubspot not in ours or shown not in theirs:
+        if hubspot not in hubspot_values or shown not in salesforce_values:
             return False
-        at_hubspot = ours.index(hubspot)
+        at_hubspot = hubspot_values.index(hubspot)
         if to_hubspot:
-            return theirs.index(shown) < at_hubspot
+            return salesforce_values.index(shown) < at_hubspot
         meant = self.normal(self.pairs[at_hubspot][1])
-        return theirs.index(meant) < theirs.index(shown)
+        return salesforce_values.index(meant) < salesforce_values.index(shown)
 
 
 def mapped_fields(settings: LeadsSettings, types: Mapping[str, str]) -> list[MappedField]:

@@ -92,7 +92,7 @@ def default_fields() -> list[LeadField]:
         "jobtitle": "Title",
         "company": "Company",
     }
-    return [LeadField(hubspot=ours, salesforce=theirs) for ours, theirs in pairs.items()]
+    return [LeadField(hubspot=each, salesforce=pairs[each]) for each in pairs]
 
 
 class LeadsSettings(MonitoredSettings):
@@ -182,19 +182,19 @@ class LeadsResponse(StartResponse):
 
 def check_settings(settings: LeadsSettings) -> None:
     """Raise InvalidRequest for fields that are named twice or cannot be mapped."""
-    ours, theirs = set[str](), set[str]()
+    used_in_hubspot, used_in_salesforce = set[str](), set[str]()
     if settings.lifecycle is not None:
-        ours.add("lifecyclestage")
-        theirs.add("status")
+        used_in_hubspot.add("lifecyclestage")
+        used_in_salesforce.add("status")
     if settings.owners or settings.defaultOwner:
-        ours.add("hubspot_owner_id")
-        theirs.add("ownerid")
-    theirs |= {settings.externalIdField.lower(), *RESERVED}
-    ours |= {KEY, "hs_object_id", "lastmodifieddate"}
+        used_in_hubspot.add("hubspot_owner_id")
+        used_in_salesforce.add("ownerid")
+    used_in_salesforce |= {settings.externalIdField.lower(), *RESERVED}
+    used_in_hubspot |= {KEY, "hs_object_id", "lastmodifieddate"}
     for number, each in enumerate(settings.fields):
         for name, used, side in (
-            (each.hubspot, ours, "hubspot"),
-            (each.salesforce.lower(), theirs, "salesforce"),
+            (each.hubspot, used_in_hubspot, "hubspot"),
+            (each.salesforce.lower(), used_in_salesforce, "salesforce"),
         ):
             if name in used:
                 raise wrong_field(f"fields.{number}.{side}", "is mapped already, or cannot be")

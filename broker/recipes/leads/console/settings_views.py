@@ -40,12 +40,12 @@ class LeadsSettingsViews(SettingsPages[LeadsRecipe]):
             **{name: name in form for name in CHECKED},
             "fields": [
                 {
-                    Side.HUBSPOT.value: ours.strip(),
-                    Side.SALESFORCE.value: theirs.strip(),
+                    Side.HUBSPOT.value: hubspot.strip(),
+                    Side.SALESFORCE.value: salesforce.strip(),
                     "wins": wins,
                 }
-                for ours, theirs, wins in rows
-                if ours.strip() or theirs.strip()
+                for hubspot, salesforce, wins in rows
+                if hubspot.strip() or salesforce.strip()
             ],
         }
 
